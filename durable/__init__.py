@@ -1,0 +1,1 @@
+"""Everything that survives kill -9."""

@@ -1,0 +1,60 @@
+"""The registry of agents, as the config names them: values only, no connections."""
+
+from collections.abc import Iterable, Iterator
+
+from attrs import field, frozen
+
+from fsm.ids import AgentId
+
+
+@frozen(kw_only=True)
+class AgentEntry:
+    """One agent of the registry.
+
+    Args:
+        id: What ``!agent`` takes and what rooms are bound to.
+        name: What people read.
+        kind: Which implementation of ``AgentApi`` talks to it.
+        description: One sentence for ``!agents``; may be empty.
+        options: The kind's own settings.
+    """
+
+    id: AgentId
+    name: str
+    kind: str
+    description: str = ""
+    options: object = field(default=None, repr=False)
+
+
+class Registry:
+    """The agents in the config's order. Lookups never raise."""
+
+    def __init__(self, entries: Iterable[AgentEntry]) -> None:
+        self._entries = tuple(entries)
+        self._by_id = {entry.id: entry for entry in self._entries}
+
+    def __iter__(self) -> Iterator[AgentEntry]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, agent_id: object) -> bool:
+        return agent_id in self._by_id
+
+    def get(self, agent_id: AgentId | None) -> AgentEntry | None:
+        """The entry with this id, or None."""
+        return self._by_id.get(agent_id) if agent_id is not None else None
+
+    @property
+    def only(self) -> AgentEntry | None:
+        """The sole agent, where there is just one to select."""
+        return self._entries[0] if len(self._entries) == 1 else None
+
+    def find(self, choice: str) -> AgentEntry | None:
+        """The agent that a person means by an id (any case) or a number counted from 1."""
+        wanted = choice.strip()
+        if wanted.isascii() and wanted.isdigit() and 1 <= int(wanted) <= len(self._entries):
+            return self._entries[int(wanted) - 1]
+        matching = [e for e in self._entries if e.id.casefold() == wanted.casefold()]
+        return matching[0] if len(matching) == 1 else self._by_id.get(AgentId(wanted))

@@ -1,0 +1,88 @@
+"""What a turn wants done outside: data until the turn has committed, then rows of the outbox."""
+
+from typing import Any
+
+from attrs import frozen
+
+from fsm.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId
+
+
+@frozen(kw_only=True)
+class Reply:
+    """Say something in the room.
+
+    Args:
+        room_id: Where.
+        text: Markdown. It is rendered to sanitised HTML on its way out.
+        in_reply_to: The event that it answers, or None for a message of its own.
+    """
+
+    room_id: RoomId
+    text: str
+    in_reply_to: EventId | None = None
+
+
+@frozen(kw_only=True)
+class JoinRoom:
+    """Accept an invite."""
+
+    room_id: RoomId
+
+
+@frozen(kw_only=True)
+class LeaveRoom:
+    """Leave a room, or decline an invite to it."""
+
+    room_id: RoomId
+
+
+@frozen(kw_only=True)
+class AskAgent:
+    """Ask an agent; its answer goes to the room as the reply to ``request_id``.
+
+    Args:
+        room_id: Where the answer goes.
+        agent_id: Whom to ask.
+        platform_chat_id: The chat, in the platform's own terms.
+        request_id: The inbound event's id: the idempotency key that the agent is given.
+        text: The question, as the person wrote it.
+    """
+
+    room_id: RoomId
+    agent_id: AgentId
+    platform_chat_id: PlatformChatId
+    request_id: EventId
+    text: str
+
+
+@frozen(kw_only=True)
+class Reopen:
+    """Handle an event, which was handled once with a question back, again from the start."""
+
+    room_id: RoomId
+    event_id: EventId
+
+
+Effect = Reply | JoinRoom | LeaveRoom | AskAgent | Reopen
+
+
+@frozen(kw_only=True)
+class OutboxRow:
+    """One request to the homeserver that is owed until it has been acknowledged.
+
+    Args:
+        transaction_id: Its identity, however often it is tried; unique in the outbox.
+        room_id: The room whose order it keeps: rows of one room leave in ``position`` order.
+        kind: ``send`` (payload ``{"type": event type, "content": event content}``),
+            ``join`` or ``leave`` (empty payload).
+        payload: JSON object.
+        position: The store's row number, 0 before the row is stored.
+        stream_of: The inbound event whose growing answer this row begins, if it does.
+    """
+
+    transaction_id: TransactionId
+    room_id: RoomId
+    kind: str
+    payload: dict[str, Any]
+    position: int = 0
+    stream_of: EventId | None = None

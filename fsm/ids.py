@@ -1,0 +1,30 @@
+"""Identifiers: each a distinct type, so that a room where a user belongs is a type error."""
+
+from typing import NewType
+
+UserId = NewType("UserId", str)
+"""A Matrix user id, ``@alice:example.org``."""
+
+RoomId = NewType("RoomId", str)
+"""A Matrix room id. Opaque: from room version 12 on it has no server part."""
+
+EventId = NewType("EventId", str)
+"""A Matrix event id, or the id that stands for an inbound thing that has none (an invite)."""
+
+TransactionId = NewType("TransactionId", str)
+"""A client-chosen id under which the homeserver recognises a repeated send."""
+
+SyncToken = NewType("SyncToken", str)
+"""A ``next_batch`` token of ``/sync``. Opaque."""
+
+AgentId = NewType("AgentId", str)
+"""An agent's ``id`` in the config's registry."""
+
+PlatformChatId = NewType("PlatformChatId", str)
+"""The platform's name for one chat: a decimal number, issued once and never again."""
+
+ChatId = NewType("ChatId", str)
+"""A chat's number within its user's Space, ``C1``, ``C2`` …"""
+
+ConversationKey = NewType("ConversationKey", str)
+"""What one conversation of a flow runs for: a user, a room, or a user in a room."""

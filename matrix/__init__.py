@@ -1,0 +1,1 @@
+"""The shore: all that speaks to a homeserver."""

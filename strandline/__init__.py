@@ -1,0 +1,1 @@
+"""The front door: assembly, config and the command line."""

@@ -1,0 +1,1 @@
+"""What Strandline promises, as tests."""
