@@ -1,10 +1,13 @@
 """What a turn wants done outside: data until the turn has committed, then rows of the outbox."""
 
+from base64 import urlsafe_b64encode
+from hashlib import sha256
 from typing import Any
 
 from attrs import frozen
 
 from fsm.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId
+from fsm.inbound import Inbound
 
 
 @frozen(kw_only=True)
@@ -57,10 +60,16 @@ class AskAgent:
 
 @frozen(kw_only=True)
 class Reopen:
-    """Handle an event, which was handled once with a question back, again from the start."""
+    """Handle an event, which was answered with a question back, again from the start.
 
-    room_id: RoomId
-    event_id: EventId
+    Args:
+        inbound: The event.
+        attempt: How often it has been handled before. It keeps the transaction ids of the
+            attempts apart.
+    """
+
+    inbound: Inbound
+    attempt: int
 
 
 Effect = Reply | JoinRoom | LeaveRoom | AskAgent | Reopen
@@ -86,3 +95,14 @@ class OutboxRow:
     payload: dict[str, Any]
     position: int = 0
     stream_of: EventId | None = None
+
+
+def transaction_id(event_id: EventId, ordinal: int | str) -> TransactionId:
+    """The transaction id of the ``ordinal``-th thing that handling ``event_id`` sends.
+
+    The same question gives the same id in every life of the process, so that the homeserver
+    recognises a repeat (Matrix client-server API, "Transaction identifiers"). The event id is
+    hashed because ids may be long and hold characters that a URL path does not.
+    """
+    digest = urlsafe_b64encode(sha256(event_id.encode()).digest()[:18]).decode()
+    return TransactionId(f"strandline.{digest}.{ordinal}")

@@ -1,0 +1,86 @@
+"""Which agent a user has selected: comes back after every restart."""
+
+from attrs import evolve
+
+from durable.records import UserRecord
+from fsm import STAY, AgentEntry, Event, Flow, Registry, Scope, State, Turn, durable, on
+
+
+class UserRouting(Flow):
+    """The user's half of the route: user → selected agent."""
+
+    scope = Scope.USER
+    name = "user"
+    kept_as = "matrix_user"
+
+    idle = State(initial=True)
+    undecided = State(durable, record=UserRecord)
+    selected = State(durable, record=UserRecord)
+
+    def has_one_agent(self, _turn: Turn) -> bool:
+        """There is no choice to make."""
+        return self._registry.only is not None
+
+    def names_an_agent(self, turn: Turn) -> bool:
+        """The command's argument is an agent's id or number."""
+        return self._registry.find(turn.argument) is not None
+
+    met_with_one_agent = Event((idle, undecided), selected, signal="meet", guard=has_one_agent)
+    met = Event(idle, undecided, signal="meet")
+    met_again = Event((undecided, selected), STAY, signal="meet")
+    choose = Event((idle, undecided, selected), selected, command="agent", guard=names_an_agent)
+    misname = Event((idle, undecided, selected), STAY, command="agent")
+    list_agents = Event((idle, undecided, selected), STAY, command="agents")
+    forget = Event((undecided, selected), idle)
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def state_of(self, record: UserRecord) -> State:
+        """Selected, if the config still has the agent."""
+        return self.selected if record.selected_agent_id in self._registry else self.undecided
+
+    @on(met_with_one_agent)
+    def select_the_only_agent(self, _turn: Turn, user: UserRecord | None) -> UserRecord:
+        """Select it without asking."""
+        only = self._registry.only
+        return evolve(user or UserRecord(), selected_agent_id=only.id if only else None)
+
+    @on(met)
+    def begin(self, _turn: Turn, _data: None) -> UserRecord:
+        """Remember the user; the choice is still open."""
+        return UserRecord()
+
+    @on(choose)
+    def select(self, turn: Turn, user: UserRecord | None) -> UserRecord:
+        """Select the agent. What it means for this room, the room says."""
+        agent = self._registry.find(turn.argument)
+        assert agent is not None  # noqa: S101  # the guard found it
+        turn.trigger("room", "agent_chosen", agent)
+        return evolve(user or UserRecord(), selected_agent_id=agent.id)
+
+    @on(misname)
+    def explain_choice(self, turn: Turn, user: UserRecord | None) -> None:
+        """Say how to choose; an argument that names nothing is quoted back."""
+        problem = f"There is no agent “{turn.argument[:60]}”.\n\n" if turn.argument else ""
+        turn.reply(problem + agent_list(self._registry, user, turn.prefix))
+
+    @on(list_agents)
+    def show_agents(self, turn: Turn, user: UserRecord | None) -> None:
+        """List the registry, with the user's selection marked."""
+        turn.reply(agent_list(self._registry, user, turn.prefix))
+
+
+def agent_list(registry: Registry, user: UserRecord | None, prefix: str) -> str:
+    """The registry as a numbered Markdown list that says how to choose."""
+    selected = user.selected_agent_id if user else None
+    lines = [
+        f"{number}. {_line(agent)}{' ← selected' if agent.id == selected else ''}"
+        for number, agent in enumerate(registry, start=1)
+    ]
+    return "Agents:\n\n" + "\n".join(lines) + f"\n\nChoose one with `{prefix}agent NUMBER`."
+
+
+def _line(agent: AgentEntry) -> str:
+    described = f": {agent.description}" if agent.description else ""
+    return f"**{agent.name}** (`{agent.id}`){described}"

@@ -1,0 +1,107 @@
+"""The records of one turn: read through the store, written by the turn's commit or not at all."""
+
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from cattrs import structure, unstructure
+
+from durable.codec import to_json
+from durable.records import FlowRecord, flow_key
+from durable.sequence import PlatformChatSequence
+from durable.store import Store
+from fsm import Flow, Snapshot, Tier
+from fsm.ids import ConversationKey, PlatformChatId
+
+R = TypeVar("R")
+
+
+class WorkingRecords:
+    """What a turn has read, and what it wants written. Use as an async context manager.
+
+    Attributes:
+        expected: Each key that was read, with the text that was found there: what the commit
+            compares, so that nothing can slip in between.
+        writes: Each key that is to change, with its new text; None deletes.
+    """
+
+    def __init__(self, store: Store, sequence: PlatformChatSequence) -> None:
+        self.expected: dict[str, str | None] = {}
+        self.writes: dict[str, str | None] = {}
+        self._store = store
+        self._sequence = sequence
+        self._present: dict[str, object] = {}
+        self._held = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._held.__aexit__(kind, error, trace)
+
+    async def read(self, cls: type[R], key: str) -> R | None:
+        """The record under ``key`` as this turn has it, or None."""
+        if key not in self._present:
+            stored = await self._store.read(cls, key)
+            self.expected[key] = stored.text
+            self._present[key] = stored.value
+        return self.find(cls, key)
+
+    def find(self, cls: type[R], key: str) -> R | None:
+        """The same for a record that was read before; never waits."""
+        record = self._present.get(key)
+        return record if isinstance(record, cls) else None
+
+    def save(self, key: str, record: object) -> None:
+        """Have ``record`` written by the commit; None deletes."""
+        self._present[key] = record
+        self.writes[key] = None if record is None else to_json(record)
+
+    async def next_platform_chat_id(self) -> PlatformChatId:
+        """Issue a number; the sequence is this turn's until it has committed."""
+        allocation = await self._held.enter_async_context(self._sequence.next())
+        self.expected.update(allocation.expected)
+        self.writes.update(allocation.writes)
+        return allocation.platform_chat_id
+
+    async def standing(self, flow: Flow, key: ConversationKey) -> Snapshot:
+        """Where the store has the conversation: a durable state, or idle."""
+        if flow.kept_as is not None:
+            record: Any = await self.read(flow.record_type or object, f"{flow.kept_as}:{key}")
+            return flow.idle if record is None else Snapshot(flow.state_of(record).name, record)
+        if not flow.is_durable:
+            return flow.idle
+        kept = await self.read(FlowRecord, flow_key(flow.name, key))
+        return flow.idle if kept is None else _snapshot(flow, kept)
+
+    def stand(self, flow: Flow, key: ConversationKey, snapshot: Snapshot) -> None:
+        """Have the store keep the conversation where it now stands, if its tier is durable."""
+        state = flow.states[snapshot.state]
+        if state.tier is Tier.EPHEMERAL or not flow.is_durable:
+            return
+        if flow.kept_as is not None:
+            self._keep(f"{flow.kept_as}:{key}", snapshot.data)
+        elif state.initial:
+            self._keep(flow_key(flow.name, key), None)
+        else:
+            self._keep(flow_key(flow.name, key), _flow_record(snapshot))
+
+    def _keep(self, key: str, record: object) -> None:
+        if self._present.get(key) != record:
+            self.save(key, record)
+
+
+def _snapshot(flow: Flow, kept: FlowRecord) -> Snapshot:
+    state = flow.states[kept.state]
+    data = structure(kept.record, state.record) if state.record else None
+    return Snapshot(state.name, data)
+
+
+def _flow_record(snapshot: Snapshot) -> FlowRecord:
+    record = unstructure(snapshot.data) if snapshot.data is not None else {}
+    return FlowRecord(state=snapshot.state, version=1, record=record)

@@ -1,0 +1,49 @@
+"""Where ephemeral conversations stand.
+
+Lost at a restart: all of it. That is what ephemeral means; each conversation is then at its last
+durable state, or at idle. Only conversations in an ephemeral state occupy memory here, and each
+leaves by itself when its state expires. Time is monotonic seconds, so that a wall clock that is
+set back keeps no question open.
+"""
+
+from attrs import frozen
+
+from fsm import Flow, Snapshot, Tier
+from fsm.ids import ConversationKey
+
+
+@frozen
+class _Standing:
+    snapshot: Snapshot
+    until: float
+
+
+class Conversations:
+    """All conversations that stand in an ephemeral state."""
+
+    def __init__(self) -> None:
+        self._standing: dict[tuple[str, ConversationKey], _Standing] = {}
+
+    def __len__(self) -> int:
+        return len(self._standing)
+
+    def find(self, flow: Flow, key: ConversationKey, now: float) -> Snapshot | None:
+        """The conversation, if it stands in an ephemeral state that has not expired."""
+        standing = self._standing.get((flow.name, key))
+        return standing.snapshot if standing and now < standing.until else None
+
+    def put(self, flow: Flow, key: ConversationKey, snapshot: Snapshot, now: float) -> None:
+        """Remember where the conversation stands, if that is for this folder to remember."""
+        state = flow.states[snapshot.state]
+        lifetime = flow.lifetime(state)
+        if state.tier is Tier.EPHEMERAL and lifetime is not None:
+            self._standing[flow.name, key] = _Standing(snapshot, now + lifetime.total_seconds())
+        else:
+            self._standing.pop((flow.name, key), None)
+
+    def sweep(self, now: float) -> int:
+        """Let go of what has expired; returns how many that were."""
+        expired = [key for key, standing in self._standing.items() if standing.until <= now]
+        for key in expired:
+            del self._standing[key]
+        return len(expired)

@@ -1,0 +1,48 @@
+"""The built-in agent: says what it heard, and which agent and chat it heard it as."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from attrs import frozen
+
+from ephemeral.agents import AgentQuestion
+from fsm import AgentEntry
+
+
+@frozen(kw_only=True)
+class EchoOptions:
+    """How the echo answers.
+
+    Args:
+        chunks: In how many pieces.
+        chunk_seconds: How long it waits before each further piece.
+        delay_seconds: How long it waits before the first.
+    """
+
+    chunks: int = 1
+    chunk_seconds: float = 0.0
+    delay_seconds: float = 0.0
+
+
+class EchoAgent:
+    """Answers with its own id, the ``platform_chat_id`` and the text."""
+
+    def __init__(self, entry: AgentEntry) -> None:
+        self._id = entry.id
+        self._options = entry.options if isinstance(entry.options, EchoOptions) else EchoOptions()
+
+    async def open(self) -> None:
+        """Nothing to connect to."""
+
+    async def ask(self, question: AgentQuestion) -> AsyncIterator[str]:
+        """The same text back, in as many pieces as the options say."""
+        await asyncio.sleep(self._options.delay_seconds)
+        answer = f"[{self._id} · chat {question.platform_chat_id}] {question.text}"
+        size = -(-len(answer) // self._options.chunks)
+        for start in range(0, len(answer), size):
+            if start:
+                await asyncio.sleep(self._options.chunk_seconds)
+            yield answer[start : start + size]
+
+    async def close(self) -> None:
+        """Nothing to disconnect from."""

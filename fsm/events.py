@@ -1,0 +1,141 @@
+"""Events: what moves a flow from one state to another, and what a person does to cause it."""
+
+from collections.abc import Callable, Iterable
+from enum import Enum
+from typing import Any, TypeVar
+
+from attrs import define, field, frozen
+
+from fsm.inbound import Kind
+from fsm.states import State
+
+
+class Target(Enum):
+    """A target that is no particular state."""
+
+    STAY = "="
+
+
+STAY = Target.STAY
+"""The event is answered without leaving the state."""
+
+ANY = "*"
+"""Every command that no other flow answers."""
+
+
+@frozen
+class Command:
+    """A person typed a command: ``!name argument``."""
+
+    name: str
+    argument: str = ""
+
+
+@frozen
+class Text:
+    """A person wrote something that is no command."""
+
+    body: str
+
+
+@frozen
+class Occurrence:
+    """Something happened that is not a message: an invite, a join, an unreadable event."""
+
+    kind: Kind
+
+
+@frozen
+class Signal:
+    """Another flow, or the program itself, triggers an event by its name."""
+
+    flow: str
+    event: str
+    payload: object = None
+
+
+Stimulus = Command | Text | Occurrence | Signal
+
+Guard = Callable[[Any, Any], bool]
+"""A method of the flow that takes the turn and answers whether the event applies. Reads only."""
+
+Handler = Callable[..., Any]
+
+
+@define(eq=False)
+class Event:
+    """One event of a flow, declared in the flow's class body.
+
+    Args:
+        sources: The state or states that answer to it.
+        target: Where it leads; ``STAY`` for nowhere.
+        command: The name or names of commands that cause it, without the prefix; ``ANY`` for
+            whatever no other flow answers.
+        text: A message that is no command causes it.
+        kind: An inbound event of this kind, which is not a message, causes it.
+        signal: A name, besides its own, under which another flow's handler triggers it: what
+            several events with guards have in common.
+        guard: Its name among the flow's methods; where it says no, the next event is tried.
+
+    Any event is also triggered by its name, from another flow's handler.
+    """
+
+    sources: tuple[State, ...] = field(converter=tuple)
+    target: State | Target
+    command: tuple[str, ...] = field(
+        default=(), kw_only=True, converter=lambda c: (c,) if isinstance(c, str) else tuple(c)
+    )
+    text: bool = field(default=False, kw_only=True)
+    kind: Kind | None = field(default=None, kw_only=True)
+    signal: str | None = field(default=None, kw_only=True)
+    guard: Guard | None = field(default=None, kw_only=True)
+    name: str = field(default="", init=False)
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def answers(self, stimulus: Stimulus) -> bool:
+        """Whether this stimulus causes the event, state and guard aside."""
+        match stimulus:
+            case Command(name=name):
+                return name in self.command or ANY in self.command
+            case Text():
+                return self.text
+            case Occurrence(kind=kind):
+                return self.kind is kind
+            case Signal(event=event):
+                return event in (self.name, self.signal)
+
+    def target_from(self, source: State) -> State:
+        """The state that the event leads to from ``source``."""
+        return source if isinstance(self.target, Target) else self.target
+
+
+H = TypeVar("H", bound=Handler)
+
+
+@frozen
+class HandlerMark:
+    """Left on a method by ``on``, read when the class is defined."""
+
+    events: tuple[Event, ...]
+
+
+def on(*events: Event) -> Callable[[H], H]:
+    """Make the decorated method the handler of ``events``.
+
+    It takes ``(self, turn, data)``: the turn, and what the state left behind carries (a record,
+    a memory or None). What it returns is what the new state carries; None keeps what was there,
+    where the two states carry the same class. It may be ``async``.
+    """
+
+    def mark(handler: H) -> H:
+        handler.handles = HandlerMark(events)  # type: ignore[attr-defined]
+        return handler
+
+    return mark
+
+
+def sources(*groups: Iterable[State]) -> tuple[State, ...]:
+    """Several states as one tuple of sources."""
+    return tuple(state for group in groups for state in group)

@@ -1,0 +1,168 @@
+"""Flows: conversations declared as finite-state machines whose states say what a restart does."""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from attrs import frozen
+
+from fsm.checks import RESET, check_flow
+from fsm.errors import FlowError, NoSuchTransition
+from fsm.events import Event, Handler, HandlerMark, Signal, Stimulus
+from fsm.ids import ConversationKey, RoomId, UserId
+from fsm.machine import Table
+from fsm.states import Scope, State, Tier
+from fsm.turn import Turn
+
+
+@frozen
+class Snapshot:
+    """Where one conversation stands: its state's name, and what that state carries."""
+
+    state: str
+    data: object = None
+
+
+@frozen
+class Move:
+    """What a flow answers to a stimulus: this event, which leads to that state."""
+
+    event: str
+    target: str
+
+
+class Flow:
+    """A kind of conversation. Subclass it: states first, then events, then handlers.
+
+    One instance serves all its conversations and keeps nothing about any of them.
+
+    Attributes:
+        scope: Whom one conversation belongs to.
+        name: The flow's name in keys, logs and diagrams: the class name in lower case.
+        kept_as: For a flow whose record is kept under a key prefix of its own in the store
+            (``matrix_user``) rather than under ``flow:{name}``; its state is then told from
+            the record by ``state_of``.
+    """
+
+    scope: ClassVar[Scope] = Scope.MEMBER
+    name: ClassVar[str] = ""
+    kept_as: ClassVar[str | None] = None
+    states: ClassVar[Mapping[str, State]] = {}
+    events: ClassVar[Mapping[str, Event]] = {}
+    idle_state: ClassVar[State]
+    _handlers: ClassVar[Mapping[str, Handler]] = {}
+    _table: ClassVar[Table]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.name = cls.__dict__.get("name") or cls.__name__.lower()
+        cls.states = {n: v for n, v in vars(cls).items() if isinstance(v, State)}
+        cls.events = {n: v for n, v in vars(cls).items() if isinstance(v, Event)}
+        cls._handlers = dict(_handlers(cls))
+        handled = [cls.events[name] for name in cls._handlers]
+        check_flow(cls.__name__, cls.states, cls.events, handled)
+        cls.idle_state = next(s for s in cls.states.values() if s.initial)
+        cls._table = Table(cls.states, cls.events)
+
+    def state_of(self, record: Any) -> State:
+        """The state that a record kept under ``kept_as`` stands for."""
+        raise NotImplementedError
+
+    def lifetime(self, state: State) -> timedelta | None:
+        """How long ``state`` lasts; None for ever."""
+        return state.expires
+
+    @property
+    def idle(self) -> Snapshot:
+        """Where every conversation begins and where a reset leads."""
+        return Snapshot(self.idle_state.name)
+
+    @property
+    def record_type(self) -> type | None:
+        """The record class of the flow's durable states, if it has any with a record."""
+        return next((s.record for s in self.states.values() if s.record), None)
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether any of its states comes back after a restart."""
+        return any(s.tier is Tier.DURABLE for s in self.states.values())
+
+    @classmethod
+    def commands(cls) -> frozenset[str]:
+        """All commands that some state of the flow answers to."""
+        return frozenset(name for event in cls.events.values() for name in event.command)
+
+    def key(self, room_id: RoomId, user_id: UserId) -> ConversationKey:
+        """The conversation that something which this user does in this room belongs to."""
+        match self.scope:
+            case Scope.USER:
+                return ConversationKey(user_id)
+            case Scope.ROOM:
+                return ConversationKey(room_id)
+            case Scope.MEMBER:
+                return ConversationKey(f"{room_id}|{user_id}")
+
+    def choose(self, snapshot: Snapshot, stimulus: Stimulus, turn: Turn) -> Move | None:
+        """The first event, in the order of the class body, that answers ``stimulus`` here.
+
+        Pure: guards read the turn and change nothing.
+
+        Raises:
+            NoSuchTransition: A signal named an event that this state does not answer.
+        """
+        if isinstance(stimulus, Signal) and stimulus.event == RESET:
+            return Move(RESET, self.idle_state.name)
+        for event in self.events.values():
+            if not event.answers(stimulus):
+                continue
+            target = self._table.target(event.name, snapshot.state, self, turn)
+            if target is not None:
+                return Move(event.name, target)
+        if isinstance(stimulus, Signal):
+            raise NoSuchTransition(self.name, snapshot.state, stimulus.event)
+        return None
+
+    async def step(self, snapshot: Snapshot, move: Move, turn: Turn) -> Snapshot:
+        """Run the event's handler and return where the conversation stands after it.
+
+        What the handler wants done lies in ``turn``. If it raises, nothing has happened.
+        """
+        handler = self._handlers.get(move.event)
+        made = handler(self, turn, snapshot.data) if handler else None
+        if inspect.isawaitable(made):
+            made = await made
+        return Snapshot(move.target, self._data(snapshot, move, made))
+
+    def _data(self, snapshot: Snapshot, move: Move, made: object) -> object:
+        wanted = self.states[move.target].data_type
+        data = snapshot.data if made is None and wanted is not None else made
+        if (wanted is None and data is not None) or (
+            wanted is not None and not isinstance(data, wanted)
+        ):
+            raise FlowError(
+                type(self).__name__,
+                move.event,
+                f"its handler returned {type(made).__name__}, "
+                f"but {move.target!r} carries {wanted.__name__ if wanted else 'nothing'}",
+                "return what the target state carries",
+            )
+        return data
+
+
+def _handlers(cls: type[Flow]) -> Iterator[tuple[str, Handler]]:
+    seen: set[str] = set()
+    for value in vars(cls).values():
+        mark = getattr(value, "handles", None)
+        if not isinstance(mark, HandlerMark):
+            continue
+        for event in mark.events:
+            if cls.events.get(event.name) is not event or event.name in seen:
+                raise FlowError(
+                    cls.__name__,
+                    value.__name__,
+                    f"it handles {event.name!r}, which is another flow's or already handled",
+                    "give each event of this class body one handler",
+                )
+            seen.add(event.name)
+            yield event.name, value

@@ -1,0 +1,74 @@
+"""The table of a flow as one shared ``transitions`` machine.
+
+The only module that knows the ``transitions`` library. The machine has no model: a throw-away
+cursor stands for the conversation, so a million conversations cost no machine memory. Automatic
+``to_<state>`` jumps are off, and nothing awaits inside a transition.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import transitions
+from attrs import define
+
+from fsm.events import Event
+from fsm.states import State, Tier
+
+logging.getLogger("transitions").setLevel(logging.WARNING)
+
+
+class _TieredState(transitions.State):  # type: ignore[misc]  # transitions ships loose stubs
+    """A state of the machine that knows its tier."""
+
+    def __init__(self, name: str, tier: Tier | None) -> None:
+        super().__init__(name)
+        self.tier = tier
+
+
+@define(eq=False)
+class _Cursor:
+    """Stands in for one conversation during one trigger."""
+
+    state: str
+    flow: object
+    turn: object
+
+
+class Table:
+    """A flow's states and events, as ``transitions`` has them."""
+
+    def __init__(self, states: Mapping[str, State], events: Mapping[str, Event]) -> None:
+        initial = next(s.name for s in states.values() if s.initial)
+        self._machine: Any = transitions.Machine(
+            model=None,
+            states=[_TieredState(s.name, s.tier) for s in states.values()],
+            initial=initial,
+            auto_transitions=False,
+            send_event=True,
+        )
+        for event in events.values():
+            self._add(event)
+
+    def target(self, event: str, state: str, flow: object, turn: object) -> str | None:
+        """Where ``event`` leads from ``state``; None if it is not answered there now."""
+        if event not in self._machine.get_triggers(state):
+            return None
+        cursor = _Cursor(state, flow, turn)
+        return cursor.state if self._machine.events[event].trigger(cursor) else None
+
+    def triggers(self, state: str) -> frozenset[str]:
+        """The names of the events that ``state`` answers, guards aside."""
+        return frozenset(self._machine.get_triggers(state))
+
+    def _add(self, event: Event) -> None:
+        guard = event.guard
+        conditions = (
+            [lambda data: guard(data.model.flow, data.model.turn)] if guard is not None else None
+        )
+        self._machine.add_transition(
+            event.name,
+            [source.name for source in event.sources],
+            "=" if not isinstance(event.target, State) else event.target.name,
+            conditions=conditions,
+        )

@@ -1,0 +1,72 @@
+"""States and their tiers: the tag that says what a restart does to whoever stands there."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from enum import Enum
+
+from attrs import define, field
+
+
+class Tier(Enum):
+    """What a restart does to a conversation in a state with this tag."""
+
+    DURABLE = "durable"
+    """It wakes in the same state, with its record."""
+
+    EPHEMERAL = "ephemeral"
+    """It is forgotten: the conversation falls back to the last durable state, or to idle."""
+
+
+durable = Tier.DURABLE
+ephemeral = Tier.EPHEMERAL
+
+
+class Scope(Enum):
+    """Whom one conversation of a flow belongs to."""
+
+    USER = "user"
+    ROOM = "room"
+    MEMBER = "member"
+    """A user in a room: nobody else's answer counts."""
+
+
+def minutes(count: float) -> timedelta:
+    """``count`` minutes, for a state's expiry."""
+    return timedelta(minutes=count)
+
+
+def seconds(count: float) -> timedelta:
+    """``count`` seconds, for a state's expiry."""
+    return timedelta(seconds=count)
+
+
+@define(eq=False)
+class State:
+    """One state of a flow, declared in the flow's class body.
+
+    Args:
+        tier: ``durable`` or ``ephemeral``; the initial state has none, since it is nothing to keep.
+        record: The attrs class that a durable state carries. It is saved.
+        memory: The attrs class that an ephemeral state carries. It is never written.
+        expires: How long an ephemeral state lasts before it falls back by itself.
+        initial: This is the flow's idle state.
+    """
+
+    tier: Tier | None = None
+    record: type | None = field(default=None, kw_only=True)
+    memory: type | None = field(default=None, kw_only=True)
+    expires: timedelta | None = field(default=None, kw_only=True)
+    initial: bool = field(default=False, kw_only=True)
+    name: str = field(default="", init=False)
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __iter__(self) -> Iterator["State"]:
+        """A single source is written without brackets."""
+        yield self
+
+    @property
+    def data_type(self) -> type | None:
+        """The class of what a conversation in this state carries, if it carries anything."""
+        return self.record or self.memory
