@@ -55,9 +55,7 @@ class RoomRouting(Flow):
         return room is None or room.matrix_user_id in (None, turn.inbound.sender)
 
     invited = Event(idle, unbound, kind=Kind.INVITED, guard=is_welcome)
-    invited_again = Event(
-        (unbound, bound, archived), STAY, kind=Kind.INVITED, guard=is_welcome
-    )
+    invited_again = Event((unbound, bound, archived), STAY, kind=Kind.INVITED, guard=is_welcome)
     declined = Event((idle, unbound, bound, archived), STAY, kind=Kind.INVITED)
     joined = Event((idle, unbound, bound, archived), STAY, kind=Kind.JOINED)
     say = Event(bound, STAY, text=True)
@@ -212,9 +210,7 @@ class RoomRouting(Flow):
         user = await turn.records.read(UserRecord, user_key(owner)) or UserRecord()
         chat_id = ChatId(f"C{user.next_chat_index}")
         name = room.display_name or f"Chat {user.next_chat_index}"
-        turn.records.save(
-            user_key(owner), evolve(user, next_chat_index=user.next_chat_index + 1)
-        )
+        turn.records.save(user_key(owner), evolve(user, next_chat_index=user.next_chat_index + 1))
         room = evolve(room, matrix_user_id=owner, chat_id=chat_id, display_name=name)
         turn.records.save(chat_key(owner, chat_id), _chat(turn, room))
         return room
@@ -248,5 +244,3 @@ def _chat(turn: Turn, room: RoomRecord) -> ChatRecord:
         room_id=turn.room_id,
         created_at=turn.now.isoformat(timespec="seconds"),
     )
-
-

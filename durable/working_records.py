@@ -73,11 +73,11 @@ class WorkingRecords:
         """Where the store has the conversation: a durable state, or idle."""
         if flow.kept_as is not None:
             record: Any = await self.read(flow.record_type or object, f"{flow.kept_as}:{key}")
-            return flow.idle if record is None else Snapshot(flow.state_of(record).name, record)
+            return flow.at_rest if record is None else Snapshot(flow.state_of(record).name, record)
         if not flow.is_durable:
-            return flow.idle
+            return flow.at_rest
         kept = await self.read(FlowRecord, flow_key(flow.name, key))
-        return flow.idle if kept is None else _snapshot(flow, kept)
+        return flow.at_rest if kept is None else _snapshot(flow, kept)
 
     def stand(self, flow: Flow, key: ConversationKey, snapshot: Snapshot) -> None:
         """Have the store keep the conversation where it now stands, if its tier is durable."""

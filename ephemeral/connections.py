@@ -71,5 +71,5 @@ class Connections:
             return
         try:
             await connection.close()
-        except Exception:  # closing is a courtesy; the log has it
+        except Exception:  # noqa: BLE001  # closing is a courtesy; the log has it
             _log.exception("agent did not close", agent=agent_id)

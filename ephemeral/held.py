@@ -45,9 +45,7 @@ class Held(Flow):
     def keep(self, turn: Turn, waiting: Waiting | None) -> Waiting:
         """Add the message of this turn."""
         waiting = waiting or Waiting()
-        return evolve(
-            waiting, messages=(*waiting.messages, (turn.inbound, turn.attempt))[-MOST:]
-        )
+        return evolve(waiting, messages=(*waiting.messages, (turn.inbound, turn.attempt))[-MOST:])
 
     @on(release)
     def pass_on(self, turn: Turn, waiting: Waiting) -> None:

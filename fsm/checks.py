@@ -68,9 +68,7 @@ def _check_state(flow: str, state: State) -> None:
         raise FlowError(flow, state.name, problem, remedy)
 
 
-def _check_event(
-    flow: str, event: Event, states: Mapping[str, State], handled: set[Event]
-) -> None:
+def _check_event(flow: str, event: Event, states: Mapping[str, State], handled: set[Event]) -> None:
     if event.name == RESET:
         raise FlowError(flow, RESET, "every flow has reset for free", "choose another name")
     strangers = [s for s in event.sources if states.get(s.name) is not s]

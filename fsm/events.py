@@ -62,6 +62,14 @@ Guard = Callable[[Any, Any], bool]
 Handler = Callable[..., Any]
 
 
+def _names(command: str | Iterable[str]) -> tuple[str, ...]:
+    return (command,) if isinstance(command, str) else tuple(command)
+
+
+def _states(sources: State | Iterable[State]) -> tuple[State, ...]:
+    return (sources,) if isinstance(sources, State) else tuple(sources)
+
+
 @define(eq=False)
 class Event:
     """One event of a flow, declared in the flow's class body.
@@ -80,11 +88,9 @@ class Event:
     Any event is also triggered by its name, from another flow's handler.
     """
 
-    sources: tuple[State, ...] = field(converter=tuple)
+    sources: tuple[State, ...] = field(converter=_states)
     target: State | Target
-    command: tuple[str, ...] = field(
-        default=(), kw_only=True, converter=lambda c: (c,) if isinstance(c, str) else tuple(c)
-    )
+    command: tuple[str, ...] = field(default=(), kw_only=True, converter=_names)
     text: bool = field(default=False, kw_only=True)
     kind: Kind | None = field(default=None, kw_only=True)
     signal: str | None = field(default=None, kw_only=True)
@@ -134,8 +140,3 @@ def on(*events: Event) -> Callable[[H], H]:
         return handler
 
     return mark
-
-
-def sources(*groups: Iterable[State]) -> tuple[State, ...]:
-    """Several states as one tuple of sources."""
-    return tuple(state for group in groups for state in group)

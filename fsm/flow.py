@@ -74,7 +74,7 @@ class Flow:
         return state.expires
 
     @property
-    def idle(self) -> Snapshot:
+    def at_rest(self) -> Snapshot:
         """Where every conversation begins and where a reset leads."""
         return Snapshot(self.idle_state.name)
 

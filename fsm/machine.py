@@ -18,7 +18,7 @@ from fsm.states import State, Tier
 logging.getLogger("transitions").setLevel(logging.WARNING)
 
 
-class _TieredState(transitions.State):  # type: ignore[misc]  # transitions ships loose stubs
+class _TieredState(transitions.State):
     """A state of the machine that knows its tier."""
 
     def __init__(self, name: str, tier: Tier | None) -> None:

@@ -1,6 +1,5 @@
 """States and their tiers: the tag that says what a restart does to whoever stands there."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from enum import Enum
 
@@ -61,10 +60,6 @@ class State:
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
-
-    def __iter__(self) -> Iterator["State"]:
-        """A single source is written without brackets."""
-        yield self
 
     @property
     def data_type(self) -> type | None:

@@ -17,9 +17,7 @@ def reply_rows(reply: Reply, event_id: EventId, ordinal: int) -> list[OutboxRow]
     ]
 
 
-def answer_rows(
-    reply: Reply, event_id: EventId, ordinal: int, *, head: EventId
-) -> list[OutboxRow]:
+def answer_rows(reply: Reply, event_id: EventId, ordinal: int, *, head: EventId) -> list[OutboxRow]:
     """The final form of an answer whose first message ``head`` is in the room already."""
     first, *rest = reply_rows(reply, event_id, ordinal)
     part = split(reply.text)[0]

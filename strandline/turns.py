@@ -7,7 +7,6 @@ and commits what its handlers asked for; only then does anything leave the proce
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
-from typing import Any
 
 from attrs import field, frozen
 
@@ -15,7 +14,7 @@ from durable import Commit, Conflict, Handled, PlatformChatSequence, Reopened, S
 from durable.errors import AlreadyHandled
 from durable.working_records import WorkingRecords
 from ephemeral.conversations import Conversations
-from fsm import Command, Flow, Inbound, Kind, Occurrence, Signal, Snapshot, Text, Turn
+from fsm import Command, Flow, Inbound, Kind, Occurrence, Snapshot, Text, Turn
 from fsm.effects import (
     AskAgent,
     Effect,
@@ -141,9 +140,7 @@ class Turns:
             await self._try(work, flow, await self._standing(work, flow), signal)
         reach("turn.decide.after")
 
-    async def _try(
-        self, work: _Work, flow: Flow, snapshot: Snapshot, stimulus: Stimulus
-    ) -> bool:
+    async def _try(self, work: _Work, flow: Flow, snapshot: Snapshot, stimulus: Stimulus) -> bool:
         turn = work.turn.answering(stimulus)
         move = flow.choose(snapshot, stimulus, turn)
         if move is None:
@@ -193,11 +190,11 @@ def stimulus_of(inbound: Inbound, prefix: str) -> Stimulus:
     if inbound.kind is not Kind.TEXT:
         return Occurrence(inbound.kind)
     body = inbound.body.strip()
-    name, _, argument = body.removeprefix(prefix).partition(" ")
-    if body.startswith(prefix) and name[:1].isalpha():
-        first, *rest = body.removeprefix(prefix).split(maxsplit=1)
-        return Command(first.casefold(), rest[0].strip() if rest else "")
-    return Text(inbound.body)
+    after = body.removeprefix(prefix)
+    if after == body or not after[:1].isalpha():
+        return Text(inbound.body)
+    name, *argument = after.split(maxsplit=1)
+    return Command(name.casefold(), argument[0] if argument else "")
 
 
 def outbox_rows(

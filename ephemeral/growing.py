@@ -1,0 +1,47 @@
+"""An agent's answer while it arrives.
+
+Lost at a restart: what has arrived so far. That is fine: the question is asked again under the
+same request id, and the message in the room that had begun to grow goes on growing.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+
+class Growing:
+    """Collects the pieces of an answer, and says now and then how far it has come.
+
+    Attributes:
+        text: All that has arrived.
+    """
+
+    def __init__(self, pieces: AsyncIterator[str], *, interval_seconds: float) -> None:
+        self.text = ""
+        self._pieces = pieces
+        self._interval = interval_seconds
+
+    async def so_far(self) -> AsyncIterator[str]:
+        """The text so far, once an interval in which it grew, until the answer is complete.
+
+        An answer that is complete within one interval of its first piece yields nothing. What
+        the agent raises comes out of here.
+        """
+        due: float | None = None
+        loop = asyncio.get_running_loop()
+        piece = asyncio.ensure_future(anext(self._pieces, None))
+        try:
+            while True:
+                wait = None if due is None else max(0.0, due - loop.time())
+                await asyncio.wait({piece}, timeout=wait)
+                if not piece.done():
+                    due = None
+                    yield self.text
+                    continue
+                arrived = piece.result()
+                if arrived is None:
+                    return
+                self.text += arrived
+                due = loop.time() + self._interval if due is None else due
+                piece = asyncio.ensure_future(anext(self._pieces, None))
+        finally:
+            piece.cancel()

@@ -1,0 +1,209 @@
+"""The bot: all parts assembled, supervised in one task group, and stopped in good order."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from itertools import count
+from uuid import uuid4
+
+import structlog
+
+from durable import DataLock, Store, load, volume_warning
+from durable.room_routing import RoomRouting
+from durable.user_routing import UserRouting
+from ephemeral.confirmation import Confirmation
+from ephemeral.connections import Connections
+from ephemeral.conversations import Conversations
+from ephemeral.held import Held
+from fsm import Flow, Registry, Tier
+from fsm.effects import OutboxRow
+from fsm.ids import EventId, TransactionId, UserId
+from matrix import Batch as SyncBatch
+from matrix import Delivery, Event, Homeserver, Intake
+from strandline.asking import Asking, Pace
+from strandline.checkpoint import Checkpoint
+from strandline.config import Config
+from strandline.handling import Again, Arrived, Handling, Item, Missing, insist
+from strandline.rooms import RoomQueues
+from strandline.service import Service
+from strandline.turns import Clock, Turns
+
+_log = structlog.get_logger(__name__)
+
+SWEEP_SECONDS = 30.0
+"""How often expired conversations are let go of. They count as expired before that."""
+
+
+async def run(config: Config) -> None:
+    """Run the bot until SIGTERM or SIGINT.
+
+    Raises:
+        StrandlineError: It can't start: what is wrong, and what to do about it.
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(DataLock(config.storage.database))
+        store = await Store.open(config.storage.database, now=_now)
+        stack.push_async_callback(store.close)
+        bot = Bot(config, store)
+        await bot.load()
+        homeserver = await stack.enter_async_context(
+            Homeserver.connect(config.homeserver_settings(), config.storage.matrix_store)
+        )
+        await bot.run(homeserver, stop)
+
+
+class Bot:
+    """One bot on one store."""
+
+    def __init__(self, config: Config, store: Store) -> None:
+        self._config = config
+        self._store = store
+        self._registry = Registry(config.agents)
+        self._started_at = _now()
+        self._conversations = Conversations()
+        self._connections = Connections(self._registry)
+        self._flows = self._make_flows()
+
+    async def load(self) -> None:
+        """Bring durable state back, and say what came back and what did not."""
+        warning = volume_warning(self._config.storage.data_dir)
+        if warning:
+            _log.warning(warning)
+        self._report = await load(self._store, self._registry)
+        forgotten = [f.name for f in self._flows if _has_tier(f, Tier.EPHEMERAL)]
+        _log.info("restart report", flows_reset=forgotten, **self._report.fields())
+
+    async def run(self, homeserver: Homeserver, stop: asyncio.Event) -> None:
+        """Answer until ``stop`` is set, then finish what is in hand."""
+        self._assemble(homeserver)
+        try:
+            async with asyncio.TaskGroup() as parts:
+                running = [
+                    parts.create_task(part)
+                    for part in (
+                        self._rooms.run(),
+                        self._delivery.run(),
+                        self._checkpoint.run(),
+                        self._sweep(),
+                    )
+                ]
+                self._delivery.submit(await self._store.owed())
+                await self._queue_reopened()
+                intake = parts.create_task(self._intake.run())
+                await stop.wait()
+                intake.cancel()
+                await self._finish()
+                for task in running:
+                    task.cancel()
+        finally:
+            await self._connections.close()
+
+    def _make_flows(self) -> list[Flow]:
+        limits = self._config.limits
+        flows: list[Flow] = [
+            Confirmation(lifetime=limits.confirmation, started_at=self._started_at),
+            Held(lifetime=limits.held),
+            UserRouting(self._registry),
+            RoomRouting(self._registry, is_allowed=self._is_allowed),
+        ]
+        commands = [name for flow in flows for name in flow.commands()]
+        service = Service(self._registry, commands=commands, started_at=self._started_at)
+        return [*flows, service]
+
+    def _assemble(self, homeserver: Homeserver) -> None:
+        limits = self._config.limits
+        self._delivery = Delivery(homeserver, delivered=self._delivered, park=self._parked)
+        self._asking = Asking(
+            store=self._store,
+            connections=self._connections,
+            delivery=self._delivery,
+            pace=Pace(
+                edit_seconds=limits.edit_seconds,
+                answer_seconds=limits.answer_seconds,
+                new_transaction_id=_transaction_ids(),
+            ),
+        )
+        turns = Turns(
+            self._flows,
+            store=self._store,
+            conversations=self._conversations,
+            clock=Clock(now=_now, monotonic=time.monotonic),
+            prefix=self._config.commands.prefix,
+        )
+        self._checkpoint = Checkpoint(lambda token: insist(lambda: self._store.advance(token)))
+        self._intake = Intake(
+            homeserver, since=self._report.checkpoint, take=self._take, ready=self._ready
+        )
+        handling = Handling(
+            store=self._store,
+            turns=turns,
+            asking=self._asking,
+            shore=self._intake,
+            checkpoint=self._checkpoint,
+            submit=self._delivery.submit,
+            is_allowed=self._is_allowed,
+        )
+        self._rooms: RoomQueues[Item] = RoomQueues(handling.handle, most=limits.queued_events)
+
+    async def _take(self, arrived: SyncBatch) -> None:
+        batch = self._checkpoint.begin(arrived.next, len(arrived.items))
+        for item in arrived.items:
+            if isinstance(item, Event):
+                await self._rooms.put(item.inbound.room_id, Arrived(item.inbound, batch))
+            else:
+                await self._rooms.put(item.room_id, Missing(item, batch))
+
+    async def _queue_reopened(self) -> None:
+        for row in await self._store.reopened():
+            await self._rooms.put(row.room_id, Again(row.room_id, row.event_id, row.ordinal))
+
+    async def _delivered(self, row: OutboxRow, event_id: EventId | None) -> None:
+        await insist(lambda: self._store.delivered(row, event_id))
+        self._asking.head_settled(row, event_id)
+
+    async def _parked(self, row: OutboxRow, error: str) -> None:
+        await insist(lambda: self._store.park_row(row, error))
+        self._asking.head_settled(row, None)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            self._conversations.sweep(time.monotonic())
+
+    async def _finish(self) -> None:
+        _log.info("stopping", within_seconds=self._config.limits.stop_seconds)
+        try:
+            async with asyncio.timeout(self._config.limits.stop_seconds):
+                await self._rooms.drain()
+                await self._delivery.flushed()
+                await self._checkpoint.flush()
+        except TimeoutError:
+            _log.warning("stopped with work in hand; it is done after the next start")
+        _log.info("stopped")
+
+    def _ready(self) -> None:
+        _log.info("ready", user_id=self._config.homeserver.user_id)
+
+    def _is_allowed(self, user_id: UserId) -> bool:
+        return any(fnmatchcase(user_id, pattern) for pattern in self._config.access.users)
+
+
+def _has_tier(flow: Flow, tier: Tier) -> bool:
+    return any(state.tier is tier for state in flow.states.values())
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _transaction_ids() -> Callable[[], TransactionId]:
+    """Ids that no other life of the process has used or will use."""
+    life, numbers = uuid4().hex, count()
+    return lambda: TransactionId(f"strandline.{life}.{next(numbers)}")

@@ -1,0 +1,69 @@
+"""The checkpoint: the newest sync token below which everything is handled, kept in the store."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from attrs import define
+
+from fsm.failpoints import reach
+from fsm.ids import SyncToken
+
+
+@define(eq=False)
+class Batch:
+    """One sync response on its way.
+
+    Args:
+        token: Where the sync after it goes on.
+        left: How many of its items are not handled yet.
+    """
+
+    token: SyncToken
+    left: int
+
+
+class Checkpoint:
+    """A low watermark over the batches, as a consumer of a log keeps one.
+
+    Args:
+        save: Makes a token durable.
+    """
+
+    def __init__(self, save: Callable[[SyncToken], Awaitable[None]]) -> None:
+        self._save = save
+        self._batches: deque[Batch] = deque()
+        self._moved = asyncio.Event()
+
+    def begin(self, token: SyncToken, items: int) -> Batch:
+        """A batch of so many items has arrived."""
+        batch = Batch(token, items)
+        self._batches.append(batch)
+        self._look()
+        return batch
+
+    def done(self, batch: Batch) -> None:
+        """One more of the batch's items is handled."""
+        batch.left -= 1
+        self._look()
+
+    async def run(self) -> None:
+        """Save the watermark whenever it has moved; many moves during one save are one more."""
+        while True:
+            await self._moved.wait()
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Save the watermark now, if it has moved."""
+        self._moved.clear()
+        token = None
+        while self._batches and not self._batches[0].left:
+            token = self._batches.popleft().token
+        if token is not None:
+            reach("checkpoint.save.before")
+            await self._save(token)
+            reach("checkpoint.save.after")
+
+    def _look(self) -> None:
+        if self._batches and not self._batches[0].left:
+            self._moved.set()
