@@ -18,16 +18,20 @@ from fsm.ids import AgentId
 _log = structlog.get_logger(__name__)
 
 OPTIONS: Mapping[str, type] = {"echo": EchoOptions}
-"""The kinds of agent, each with the class of its ``options``."""
+"""The kinds of agent, each with the class of its ``options`` in the config."""
 
-_KINDS: Mapping[str, Callable[[AgentEntry], AgentApi]] = {"echo": EchoAgent}
+Maker = Callable[[AgentEntry], AgentApi]
+
+KINDS: Mapping[str, Maker] = {"echo": EchoAgent}
+"""The kinds of agent, each with what makes a connection of it."""
 
 
 class Connections:
     """One live connection for each agent that has been asked something."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, *, kinds: Mapping[str, Maker] = KINDS) -> None:
         self._registry = registry
+        self._kinds = kinds
         self._open: dict[AgentId, AgentApi] = {}
         self._opening: defaultdict[AgentId, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -60,7 +64,7 @@ class Connections:
                 entry = self._registry.get(agent_id)
                 if entry is None:
                     raise AgentFailed(agent_id, "the config has no such agent")
-                connection = _KINDS[entry.kind](entry)
+                connection = self._kinds[entry.kind](entry)
                 await connection.open()
                 self._open[agent_id] = connection
             return self._open[agent_id]

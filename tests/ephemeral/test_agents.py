@@ -1,0 +1,129 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import pytest
+
+from ephemeral import connections as module
+from ephemeral.agents import AgentFailed, AgentQuestion
+from ephemeral.connections import Connections
+from ephemeral.echo import EchoAgent, EchoOptions
+from ephemeral.growing import Growing
+from fsm import AgentEntry, Registry
+from fsm.ids import AgentId, EventId, PlatformChatId
+
+QUESTION = AgentQuestion(
+    request_id=EventId("$1"), platform_chat_id=PlatformChatId("42"), text="hello"
+)
+
+
+def an_echo(options: EchoOptions | None = None) -> AgentEntry:
+    return AgentEntry(id=AgentId("agent-1"), name="First", kind="echo", options=options)
+
+
+async def pieces_of(agent: EchoAgent) -> list[str]:
+    return [piece async for piece in agent.ask(QUESTION)]
+
+
+async def test_the_echo_answers_with_its_id_the_platform_chat_and_the_text() -> None:
+    assert await pieces_of(EchoAgent(an_echo())) == ["[agent-1 · chat 42] hello"]
+
+
+@pytest.mark.parametrize("chunks", [2, 3, 7, 100])
+async def test_the_echo_answers_in_pieces_that_join_to_the_same_text(chunks: int) -> None:
+    pieces = await pieces_of(EchoAgent(an_echo(EchoOptions(chunks=chunks))))
+
+    assert "".join(pieces) == "[agent-1 · chat 42] hello"
+    assert 1 < len(pieces) <= chunks
+
+
+async def test_connections_open_an_agent_once_and_say_when_it_is_not_in_the_config() -> None:
+    connections = Connections(Registry([an_echo()]))
+
+    for _ in range(2):
+        answer = [p async for p in connections.ask(AgentId("agent-1"), QUESTION)]
+        assert answer == ["[agent-1 · chat 42] hello"]
+    with pytest.raises(AgentFailed, match="the config has no such agent"):
+        await anext(connections.ask(AgentId("agent-9"), QUESTION))
+    await connections.close()
+
+
+class Broken:
+    """An agent that breaks in the middle of an answer, and again when it is closed."""
+
+    def __init__(self, entry: AgentEntry) -> None:
+        self.entry = entry
+
+    async def open(self) -> None: ...
+
+    async def ask(self, question: AgentQuestion) -> AsyncIterator[str]:
+        yield question.text[:2]
+        raise ConnectionResetError
+
+    async def close(self) -> None:
+        raise ConnectionResetError
+
+
+async def test_an_agent_that_raises_fails_as_an_agent_and_is_opened_anew() -> None:
+    connections = Connections(Registry([an_echo()]), kinds={"echo": Broken})
+
+    for _ in range(2):
+        answer = connections.ask(AgentId("agent-1"), QUESTION)
+        assert await anext(answer) == "he"
+        with pytest.raises(AgentFailed, match="ConnectionResetError"):
+            await anext(answer)
+
+
+async def _slowly(*pieces: str) -> AsyncIterator[str]:
+    for piece in pieces:
+        yield piece
+        await asyncio.sleep(0.02)
+
+
+async def test_a_growing_answer_says_now_and_then_how_far_it_has_come() -> None:
+    growing = Growing(_slowly(*"abcdefgh"), interval_seconds=0.05)
+
+    shown = [text async for text in growing.so_far()]
+
+    assert growing.text == "abcdefgh"
+    assert 1 <= len(shown) < 8
+    assert all("abcdefgh".startswith(text) for text in shown)
+    assert shown == sorted(shown, key=len)
+
+
+async def test_an_answer_that_is_complete_at_once_is_shown_once() -> None:
+    growing = Growing(_slowly("all"), interval_seconds=10)
+
+    assert [text async for text in growing.so_far()] == []
+    assert growing.text == "all"
+
+
+async def test_what_an_agent_raises_comes_out_and_what_it_said_before_is_kept() -> None:
+    broken = Broken(an_echo())
+    growing = Growing(broken.ask(QUESTION), interval_seconds=10)
+
+    with pytest.raises(ConnectionResetError):
+        [text async for text in growing.so_far()]
+    assert growing.text == "he"
+
+
+async def test_leaving_a_growing_answer_stops_the_agent() -> None:
+    stopped = asyncio.Event()
+
+    async def endless() -> AsyncIterator[str]:
+        try:
+            while True:
+                yield "x"
+                await asyncio.sleep(0.01)
+        finally:
+            stopped.set()
+
+    growing = Growing(endless(), interval_seconds=0.01)
+    async with aclosing(growing.so_far()) as texts:
+        await anext(texts)
+
+    await asyncio.wait_for(stopped.wait(), 1)
+
+
+def test_every_kind_of_agent_has_options_that_the_config_can_read() -> None:
+    assert set(module.OPTIONS) == set(module.KINDS)
