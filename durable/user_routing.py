@@ -28,7 +28,7 @@ class UserRouting(Flow):
     met_with_one_agent = Event((idle, undecided), selected, signal="meet", guard=has_one_agent)
     met = Event(idle, undecided, signal="meet")
     met_again = Event((undecided, selected), STAY, signal="meet")
-    choose = Event((idle, undecided, selected), selected, command="agent", guard=names_an_agent)
+    choice = Event((idle, undecided, selected), selected, command="agent", guard=names_an_agent)
     misname = Event((idle, undecided, selected), STAY, command="agent")
     list_agents = Event((idle, undecided, selected), STAY, command="agents")
     forget = Event((undecided, selected), idle)
@@ -51,7 +51,7 @@ class UserRouting(Flow):
         """Remember the user; the choice is still open."""
         return UserRecord()
 
-    @on(choose)
+    @on(choice)
     def select(self, turn: Turn, user: UserRecord | None) -> UserRecord:
         """Select the agent. What it means for this room, the room says."""
         agent = self._registry.find(turn.argument)

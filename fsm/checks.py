@@ -1,6 +1,6 @@
 """What a flow's class body must satisfy: checked once, when the class is defined."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import timedelta
 
 from fsm.errors import FlowError
@@ -16,8 +16,11 @@ def check_flow(
     states: Mapping[str, State],
     events: Mapping[str, Event],
     handled: Iterable[Event],
+    *,
+    reserved: Collection[str],
 ) -> None:
     """Raise ``FlowError`` for the first thing in the class body that can't be meant."""
+    _check_names(flow, [*states, *events], reserved)
     _check_initial(flow, states)
     for state in states.values():
         _check_state(flow, state)
@@ -25,6 +28,16 @@ def check_flow(
         _check_event(flow, event, states, set(handled))
     _check_answers(flow, states, events)
     _check_reachable(flow, states, events)
+
+
+def _check_names(flow: str, names: Iterable[str], reserved: Collection[str]) -> None:
+    for name in names:
+        if name == RESET:
+            raise FlowError(flow, RESET, "every flow has reset for free", "choose another name")
+        if name in reserved:
+            raise FlowError(
+                flow, name, "the name means something on every flow", "choose another name"
+            )
 
 
 def _check_initial(flow: str, states: Mapping[str, State]) -> None:
@@ -69,8 +82,6 @@ def _check_state(flow: str, state: State) -> None:
 
 
 def _check_event(flow: str, event: Event, states: Mapping[str, State], handled: set[Event]) -> None:
-    if event.name == RESET:
-        raise FlowError(flow, RESET, "every flow has reset for free", "choose another name")
     strangers = [s for s in event.sources if states.get(s.name) is not s]
     target = event.target
     if isinstance(target, State) and states.get(target.name) is not target:

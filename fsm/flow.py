@@ -61,7 +61,7 @@ class Flow:
         cls.events = {n: v for n, v in vars(cls).items() if isinstance(v, Event)}
         cls._handlers = dict(_handlers(cls))
         handled = [cls.events[name] for name in cls._handlers]
-        check_flow(cls.__name__, cls.states, cls.events, handled)
+        check_flow(cls.__name__, cls.states, cls.events, handled, reserved=dir(Flow))
         cls.idle_state = next(s for s in cls.states.values() if s.initial)
         cls._table = Table(cls.states, cls.events)
 

@@ -242,6 +242,12 @@ def test_reset_is_not_to_be_redefined() -> None:
         _body(idle=idle, reset=Event(idle, STAY))
 
 
+def test_a_name_that_means_something_on_every_flow_is_refused() -> None:
+    idle = _idle()
+    with pytest.raises(FlowError, match=r"Bad.choose: the name means something on every flow"):
+        _body(idle=idle, choose=Event(idle, STAY))
+
+
 def test_events_name_states_of_their_own_flow() -> None:
     with pytest.raises(FlowError, match="states of this flow"):
         _body(idle=_idle(), go=Event(Pizza.idle, STAY))
