@@ -1,0 +1,131 @@
+"""Writing one turn's commit, inside the transaction that its writer has begun."""
+
+import sqlite3
+
+from durable.codec import dump, load
+from durable.commits import Commit, Handled, Reopened
+from durable.errors import AlreadyHandled, Conflict
+from durable.records import PLATFORM_CHAT_SEQ_KEY
+from fsm.effects import OutboxRow
+from fsm.ids import EventId, RoomId, TransactionId
+
+
+def apply(db: sqlite3.Connection, commit: Commit, now_ms: int) -> tuple[OutboxRow, ...]:
+    """Write all of it, or raise and leave the savepoint to be undone.
+
+    Raises:
+        AlreadyHandled: The event was handled before.
+        Conflict: A key is not as the turn read it.
+    """
+    if commit.handled is not None:
+        _handle(db, commit.handled)
+    for key, text in commit.expected.items():
+        _compare(db, key, text)
+    for key, text in commit.writes.items():
+        write_value(db, key, text)
+    rows = tuple(add_row(db, row, now_ms) for row in commit.outbox)
+    _grow(db, commit)
+    for again in commit.reopens:
+        reopen(db, again)
+    if commit.closes is not None:
+        db.execute("DELETE FROM reopened WHERE event_id = ?", (commit.closes,))
+    return rows
+
+
+def _handle(db: sqlite3.Connection, handled: Handled) -> None:
+    closed = db.execute("DELETE FROM reopened WHERE event_id = ?", (handled.event_id,)).rowcount
+    # a reopened event's own place in the timeline is below the checkpoint by its first handling
+    if not mark_handled(db, handled.event_id, handled.room_id, is_below=bool(closed)):
+        raise AlreadyHandled(handled.event_id)
+
+
+def mark_handled(
+    db: sqlite3.Connection, event_id: EventId, room_id: RoomId, *, is_below: bool = False
+) -> bool:
+    """Remember the event as handled; whether that is news."""
+    inserted = db.execute(
+        "INSERT OR IGNORE INTO handled (event_id, room_id, is_below) VALUES (?, ?, ?)",
+        (event_id, room_id, is_below),
+    )
+    return inserted.rowcount > 0
+
+
+def read_value(db: sqlite3.Connection, key: str) -> str | None:
+    """What is on disk under the key; bytes that are no UTF-8 come as lone surrogates."""
+    row = db.execute("SELECT CAST(value AS BLOB) FROM kv WHERE key = ?", (key,)).fetchone()
+    return None if row is None else row[0].decode("utf-8", "surrogateescape")
+
+
+def _compare(db: sqlite3.Connection, key: str, expected: str | None) -> None:
+    if read_value(db, key) != expected:
+        raise Conflict(key)
+
+
+def write_value(db: sqlite3.Connection, key: str, text: str | None) -> None:
+    """Set the key, or delete it where the text is None."""
+    if text is None:
+        db.execute("DELETE FROM kv WHERE key = ?", (key,))
+        return
+    db.execute(
+        "INSERT INTO kv (key, value) VALUES (?, ?)"
+        " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        (key, text),
+    )
+    if key == PLATFORM_CHAT_SEQ_KEY:
+        # kept twice: were it lost from kv, a number would be issued again
+        db.execute(
+            "INSERT INTO meta (name, value) VALUES ('issued', CAST(? AS INTEGER))"
+            " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+            " WHERE CAST(excluded.value AS INTEGER) > CAST(value AS INTEGER)",
+            (text.strip('"'),),
+        )
+
+
+def add_row(db: sqlite3.Connection, row: OutboxRow, now_ms: int) -> OutboxRow:
+    """The stored row: a repeat of the same turn finds the one it wrote before."""
+    db.execute(
+        "INSERT OR IGNORE INTO outbox"
+        " (transaction_id, room_id, kind, payload, stream_of, created_at_ms)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (row.transaction_id, row.room_id, row.kind, dump(row.payload), row.stream_of, now_ms),
+    )
+    stored = db.execute(
+        "SELECT position, transaction_id, room_id, kind, payload, stream_of"
+        " FROM outbox WHERE transaction_id = ?",
+        (row.transaction_id,),
+    )
+    return to_row(stored.fetchone())
+
+
+def to_row(columns: tuple[int, str, str, str, str, str | None]) -> OutboxRow:
+    """The value of an outbox row's columns."""
+    position, transaction_id, room_id, kind, payload, stream_of = columns
+    return OutboxRow(
+        position=position,
+        transaction_id=TransactionId(transaction_id),
+        room_id=RoomId(room_id),
+        kind=kind,
+        payload=load(payload),
+        stream_of=None if stream_of is None else EventId(stream_of),
+    )
+
+
+def _grow(db: sqlite3.Connection, commit: Commit) -> None:
+    begun = commit.stream_begins
+    if begun is not None:
+        db.execute(
+            "INSERT OR IGNORE INTO stream (event_id, room_id, head_event_id) VALUES (?, ?, ?)",
+            (begun.event_id, begun.room_id, begun.head_event_id),
+        )
+    if commit.stream_ends is not None:
+        db.execute("DELETE FROM stream WHERE event_id = ?", (commit.stream_ends,))
+
+
+def reopen(db: sqlite3.Connection, again: Reopened) -> None:
+    """Have the event handled again."""
+    db.execute("DELETE FROM handled WHERE event_id = ?", (again.event_id,))
+    db.execute(
+        "INSERT INTO reopened (event_id, room_id, ordinal) VALUES (?, ?, ?)"
+        " ON CONFLICT (event_id) DO UPDATE SET ordinal = excluded.ordinal",
+        (again.event_id, again.room_id, again.ordinal),
+    )

@@ -1,0 +1,131 @@
+"""Records to JSON and back: strict about types, lenient about fields it does not know."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import orjson
+from attrs import fields, has
+from cattrs import BaseValidationError, transform_error
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+from cattrs.preconf.orjson import OrjsonConverter, make_converter
+
+from durable.errors import CorruptValue
+from durable.records import IssuedNumber
+from fsm.ids import PlatformChatId
+
+T = TypeVar("T")
+
+MAX_NUMBER_DIGITS = 18
+"""A longer decimal does not fit SQLite's 64-bit integers and was never issued by us."""
+
+
+def to_json(record: object) -> str:
+    """The record as it is stored: one JSON value, text as people wrote it."""
+    return dump(_converter.unstructure(record))
+
+
+def from_json(cls: type[T], text: str) -> T:
+    """The record that ``to_json`` made the text of.
+
+    Raises:
+        CorruptValue: The text is no JSON, or not of the class's shape.
+    """
+    try:
+        value = orjson.loads(text.encode())
+    except ValueError as error:  # UnicodeEncodeError and JSONDecodeError are ValueErrors
+        raise CorruptValue(cls.__name__, str(error)) from error
+    try:
+        return _converter.structure(value, cls)
+    except (BaseValidationError, TypeError, ValueError, KeyError) as error:
+        raise CorruptValue(cls.__name__, "; ".join(transform_error(error))) from error
+
+
+def dump(value: object) -> str:
+    """JSON text of plain values; what UTF-8 can't hold becomes the replacement character."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        # a lone surrogate in a message must not stop the loop that answers it
+        return orjson.dumps(_writable(value)).decode()
+
+
+def load(text: str) -> Any:
+    """The plain value that ``dump`` made the text of."""
+    return orjson.loads(text)
+
+
+def _writable(value: object) -> object:
+    match value:
+        case str():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case dict():
+            return {_writable(k): _writable(v) for k, v in value.items()}
+        case list() | tuple():
+            return [_writable(item) for item in value]
+        case _:
+            return value
+
+
+def _exactly(kind: type[T]) -> Callable[[Any, Any], T]:
+    def structure(value: Any, _cls: Any) -> T:
+        if type(value) is not kind:  # bool is an int to isinstance, and not to us
+            problem = f"expected {kind.__name__}, found {type(value).__name__}"
+            raise TypeError(problem)
+        return value
+
+    return structure
+
+
+def _number_as_text(value: Any, cls: Any) -> PlatformChatId:
+    # the platform's own tools write the number bare
+    return PlatformChatId(str(value) if type(value) is int else _exactly(str)(value, cls))
+
+
+def _issued_number(value: Any, _cls: Any) -> IssuedNumber:
+    text = str(value) if type(value) is int else _exactly(str)(value, str)
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_NUMBER_DIGITS):
+        problem = f"expected a number of up to {MAX_NUMBER_DIGITS} digits, found {text!r}"
+        raise ValueError(problem)
+    return IssuedNumber(int(text))
+
+
+def _keeps_extra(cls: Any) -> bool:
+    return isinstance(cls, type) and has(cls) and hasattr(fields(cls), "extra")
+
+
+def _structure_with_extra(cls: Any) -> Callable[[Any, Any], Any]:
+    known = {attribute.name for attribute in fields(cls)} - {"extra"}
+    structure = make_dict_structure_fn(cls, _converter)
+
+    def with_extra(value: Any, target: Any) -> Any:
+        stored = _exactly(dict)(value, target)
+        given = {name: item for name, item in stored.items() if name in known}
+        given["extra"] = {name: item for name, item in stored.items() if name not in known}
+        return structure(given, target)
+
+    return with_extra
+
+
+def _unstructure_with_extra(cls: Any) -> Callable[[Any], dict[str, Any]]:
+    unstructure = make_dict_unstructure_fn(cls, _converter, extra=override(omit=True))
+
+    def with_extra(record: Any) -> dict[str, Any]:
+        known = unstructure(record)
+        return known | {k: v for k, v in record.extra.items() if k not in known}
+
+    return with_extra
+
+
+def _make_converter() -> OrjsonConverter:
+    converter = make_converter()
+    for kind in (str, int, bool, float):
+        converter.register_structure_hook(kind, _exactly(kind))
+    converter.register_structure_hook(PlatformChatId, _number_as_text)
+    converter.register_structure_hook(IssuedNumber, _issued_number)
+    converter.register_unstructure_hook(IssuedNumber, lambda issued: issued.number)
+    converter.register_structure_hook_factory(_keeps_extra, _structure_with_extra)
+    converter.register_unstructure_hook_factory(_keeps_extra, _unstructure_with_extra)
+    return converter
+
+
+_converter = _make_converter()

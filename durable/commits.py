@@ -1,0 +1,98 @@
+"""What a turn hands to the store, and what the store hands back: plain values."""
+
+from collections.abc import Mapping
+from typing import Generic, TypeVar
+
+from attrs import field, frozen
+
+from fsm.effects import OutboxRow
+from fsm.ids import EventId, RoomId
+
+R = TypeVar("R")
+
+
+@frozen
+class Stored(Generic[R]):
+    """One value as it was read.
+
+    Args:
+        value: The record, or None where there is none.
+        text: What is on disk: what a commit compares, to see whether it changed.
+    """
+
+    value: R | None
+    text: str | None
+
+
+@frozen
+class Handled:
+    """An event that needs no handling any more."""
+
+    event_id: EventId
+    room_id: RoomId
+
+
+@frozen
+class Stream:
+    """An answer that has begun to show.
+
+    Args:
+        event_id: The inbound event that it answers.
+        room_id: Where it shows.
+        head_event_id: The message that it grows in, once the homeserver has named it.
+    """
+
+    event_id: EventId
+    room_id: RoomId
+    head_event_id: EventId | None = None
+
+
+@frozen
+class Reopened:
+    """A handled event that is to be handled again.
+
+    Args:
+        event_id: The event.
+        room_id: Where it happened.
+        ordinal: How often it has been handled before.
+    """
+
+    event_id: EventId
+    room_id: RoomId
+    ordinal: int
+
+
+@frozen(kw_only=True)
+class Parked:
+    """An event whose handling failed every time, set aside so that its room goes on."""
+
+    event_id: EventId
+    room_id: RoomId
+    error: str
+    attempts: int
+    parked_at_ms: int
+
+
+@frozen(kw_only=True)
+class Commit:
+    """Everything that one turn changes. It is written whole or not at all.
+
+    Args:
+        expected: Each key that the turn read, with its text then; None where there was none.
+        writes: Each key that it changes, with its new text; None deletes.
+        outbox: What it owes the homeserver. A row whose transaction id is there stays as it is.
+        handled: The event that is then handled. It is no longer reopened.
+        stream_begins: An answer whose first message is among ``outbox``.
+        stream_ends: The event whose answer is now complete.
+        reopens: Events that are to be handled again.
+        closes: An event that is not to be handled again after all.
+    """
+
+    expected: Mapping[str, str | None] = field(factory=dict)
+    writes: Mapping[str, str | None] = field(factory=dict)
+    outbox: tuple[OutboxRow, ...] = ()
+    handled: Handled | None = None
+    stream_begins: Stream | None = None
+    stream_ends: EventId | None = None
+    reopens: tuple[Reopened, ...] = ()
+    closes: EventId | None = None

@@ -1,0 +1,127 @@
+"""Opening the database file: refused cases leave the disk as it was."""
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from attrs import frozen
+
+from durable.errors import FolderNotWritable, NewerSchema, NotOurDatabase, StoreUnavailable
+from durable.migrations import CURRENT, migrate
+from durable.sqlite_errors import translated
+
+Connect = Callable[..., sqlite3.Connection]
+
+APPLICATION_ID = 0x5374726E
+"""``Strn``: how ``file(1)`` and we tell our database from another program's."""
+
+HEADER_BYTES = 100
+MAGIC = b"SQLite format 3\x00"
+_ADOPTABLE = frozenset({"kv"})
+"""Tables that a database of no known origin may have: a surface's state, made by hand."""
+
+
+@frozen
+class Connections:
+    """The two connections: one writes, one reads beside it."""
+
+    writer: sqlite3.Connection
+    reader: sqlite3.Connection
+
+
+def open_database(path: Path, connect: Connect = sqlite3.connect) -> Connections:
+    """Open, or make, the database and bring its schema up to date.
+
+    Raises:
+        FolderNotWritable: The folder can't be made or written.
+        NotOurDatabase: The file is no SQLite file, or another program's.
+        NewerSchema: A newer version wrote it.
+        StoreUnavailable: The disk does not take it.
+    """
+    path = path.absolute()
+    _check_header(path)
+    _check_contents(path)
+    _create(path)
+    with translated():
+        writer = _connect(path, connect)
+        try:
+            _set_up(writer)
+            migrate(writer, APPLICATION_ID)
+            reader = _connect(path, connect)
+        except BaseException:
+            writer.close()
+            raise
+        reader.execute("PRAGMA query_only = ON")  # a write on the reader's thread is a mistake
+        return Connections(writer, reader)
+
+
+def _check_header(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            header = file.read(HEADER_BYTES)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise FolderNotWritable(path.parent, str(error)) from error
+    if not header:
+        return
+    if not header.startswith(MAGIC) or len(header) < HEADER_BYTES:
+        raise NotOurDatabase(path, "it is no SQLite file")
+    version = int.from_bytes(header[60:64])
+    if version > CURRENT:
+        raise NewerSchema(path, version, CURRENT)
+
+
+def _check_contents(path: Path) -> None:
+    """Look with a connection that can't write: the newest version may be in the WAL alone."""
+    if not path.exists() or not path.stat().st_size:
+        return
+    with translated(), closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        (application,) = db.execute("PRAGMA application_id").fetchone()
+        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
+    if application not in (0, APPLICATION_ID):
+        raise NotOurDatabase(path, f"its application id is {application:#x}")
+    if version > CURRENT:
+        raise NewerSchema(path, version, CURRENT)
+    foreign = sorted(t for t in tables - _ADOPTABLE if not t.startswith("sqlite_"))
+    if application == 0 and foreign:
+        raise NotOurDatabase(path, f"it has the table {foreign[0]!r} of another program")
+
+
+def _create(path: Path) -> None:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise FolderNotWritable(path.parent, "permission denied")
+        # made before SQLite makes it, so that at no instant others may read it
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        path.chmod(0o600)
+    except OSError as error:
+        raise FolderNotWritable(path.parent, error.strerror or str(error)) from error
+
+
+def _connect(path: Path, connect: Connect) -> sqlite3.Connection:
+    """A connection with every pragma that belongs to connections."""
+    # isolation_level None: transactions begin and end where we say
+    db = connect(path, isolation_level=None, check_same_thread=False)
+    # a backup or a person's sqlite3 may hold the lock for a moment
+    db.execute("PRAGMA busy_timeout = 5000")
+    # with NORMAL, a commit in WAL may vanish at power loss; FULL costs one fsync a group
+    db.execute("PRAGMA synchronous = FULL")
+    # off by default, for the sake of databases from before 2009
+    db.execute("PRAGMA foreign_keys = ON")
+    # after a burst the WAL file shrinks again
+    db.execute("PRAGMA journal_size_limit = 16777216")
+    return db
+
+
+def _set_up(db: sqlite3.Connection) -> None:
+    """The pragma that belongs to the file."""
+    # readers see the last commit while a writer writes; one fsync a commit
+    (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        problem = f"its disk does not support WAL, the journal mode stayed {mode}"
+        raise StoreUnavailable(problem)

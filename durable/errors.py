@@ -1,0 +1,171 @@
+"""What can go wrong with the store, as a branch of the one tree.
+
+::
+
+    StrandlineError
+    └── StoreError
+        ├── StoreUnavailable    the disk is full, read-only, busy or failing; nothing was written
+        ├── StoreDamaged        SQLite finds the file corrupt
+        ├── StoreDefect         SQLite refused a statement of ours: a bug
+        ├── StoreClosed         a call after ``close``
+        ├── FolderNotWritable   the data folder can't be made or written
+        ├── NotOurDatabase      the file is something else
+        ├── NewerSchema         the file was written by a newer Strandline
+        ├── DataFolderInUse     another process has the folder
+        ├── CorruptValue        a stored JSON value is not what its key says
+        ├── Conflict            somebody else wrote what a turn had read
+        └── AlreadyHandled      the event was handled before
+"""
+
+from datetime import datetime
+from pathlib import Path
+
+from attrs import frozen
+
+from fsm.errors import StrandlineError
+from fsm.ids import EventId
+
+
+class StoreError(StrandlineError):
+    """The root of what ``durable/`` raises on purpose."""
+
+
+@frozen(slots=False)
+class StoreUnavailable(StoreError):
+    """The disk did not take or give the data; what was asked for did not happen."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"the store can't be used now ({self.reason}) and nothing was written; "
+            f"free space on its disk or make it writable, then try again"
+        )
+
+
+@frozen(slots=False)
+class StoreDamaged(StoreError):
+    """SQLite finds the database file corrupt."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"the database is damaged ({self.reason}); stop the bot, keep a copy of the file, "
+            f"and restore lambda_matrix.db from a backup or recover it with sqlite3's .recover"
+        )
+
+
+@frozen(slots=False)
+class StoreDefect(StoreError):
+    """SQLite refused a statement that the store should not have sent."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"SQLite refused a statement ({self.reason}) and nothing was written; "
+            f"this is a bug in Strandline or a file changed by other hands: please report it"
+        )
+
+
+@frozen(slots=False)
+class StoreClosed(StoreError):
+    """The store was used after it had been closed."""
+
+    def __str__(self) -> str:
+        return "the store is closed; open it again before using it"
+
+
+@frozen(slots=False)
+class FolderNotWritable(StoreError):
+    """The data folder can't be made, or nothing can be written in it."""
+
+    folder: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"the data folder {self.folder} is not writable ({self.reason}); "
+            f"give the bot's user the right to write there, or name another folder"
+        )
+
+
+@frozen(slots=False)
+class NotOurDatabase(StoreError):
+    """The file is no Strandline database; it was left as it is."""
+
+    path: Path
+    problem: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} is not a Strandline database ({self.problem}) and was left as it is; "
+            f"move it away to begin anew, or name another data folder"
+        )
+
+
+@frozen(slots=False)
+class NewerSchema(StoreError):
+    """The database was written by a newer Strandline; it was left as it is."""
+
+    path: Path
+    found: int
+    known: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} has schema {self.found}, this Strandline knows up to {self.known}, "
+            f"and the file was left as it is; install the newer Strandline that wrote it"
+        )
+
+
+@frozen(slots=False)
+class DataFolderInUse(StoreError):
+    """Another process works on the data folder."""
+
+    folder: Path
+    pid: int | None
+    since: datetime | None
+
+    def __str__(self) -> str:
+        who = f"process {self.pid}" if self.pid else "another process"
+        since = f" since {self.since:%Y-%m-%d %H:%M:%S} UTC" if self.since else ""
+        return (
+            f"the data folder {self.folder} is in use by {who}{since}; "
+            f"stop it first, or give this bot a folder of its own"
+        )
+
+
+@frozen(slots=False)
+class CorruptValue(StoreError):
+    """A stored value is not what its key says it is."""
+
+    expected: str
+    problem: str
+
+    def __str__(self) -> str:
+        return (
+            f"a stored value is no {self.expected}: {self.problem}; "
+            f"it is set aside in the table 'quarantine', correct it there and put it back in 'kv'"
+        )
+
+
+@frozen(slots=False)
+class Conflict(StoreError):
+    """A value that a turn had read changed before its commit; nothing was written."""
+
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.key} changed since it was read and nothing was written; run the turn again"
+
+
+@frozen(slots=False)
+class AlreadyHandled(StoreError):
+    """The event was handled before; nothing was written."""
+
+    event_id: EventId
+
+    def __str__(self) -> str:
+        return f"event {self.event_id} was handled before and nothing was written; skip it"

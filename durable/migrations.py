@@ -1,0 +1,47 @@
+"""Bringing the schema forward: each numbered file and its number commit together."""
+
+import sqlite3
+from collections.abc import Iterator
+from importlib.resources import files
+
+from fsm.failpoints import reach
+
+_SCRIPTS = {
+    int(script.name[:4]): script
+    for script in (files("durable") / "schema").iterdir()
+    if script.name.endswith(".sql")
+}
+
+CURRENT = max(_SCRIPTS)
+"""The schema that this version writes."""
+
+
+def migrate(db: sqlite3.Connection, application_id: int) -> None:
+    """Run what the file does not have yet, in order, one transaction each."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    for number in range(version + 1, CURRENT + 1):
+        reach("migration.before")
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            for statement in statements(_SCRIPTS[number].read_text("utf-8")):
+                db.execute(statement)
+            # a pragma takes no bound parameters; both are integers of ours
+            db.execute(f"PRAGMA application_id = {application_id:d}")
+            db.execute(f"PRAGMA user_version = {number:d}")
+            reach("migration.written")
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+        reach("migration.after")
+
+
+def statements(script: str) -> Iterator[str]:
+    """The script's statements, one at a time: ``executescript`` would commit before it runs."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

@@ -1,0 +1,172 @@
+"""The store's statements, each a function of a connection."""
+
+import sqlite3
+from collections.abc import Callable, Collection
+
+from durable.applying import to_row
+from durable.codec import dump
+from durable.commits import Reopened, Stream
+from fsm.effects import OutboxRow
+from fsm.ids import EventId, RoomId, SyncToken
+
+HANDLED_KEPT = 10_000
+"""Handled ids kept below the checkpoint (about 1 MB): ``/messages`` pages in topological order
+and may bring an old event back, which must not look new."""
+
+
+def handled_among(
+    event_ids: Collection[EventId],
+) -> Callable[[sqlite3.Connection], frozenset[EventId]]:
+    """Those of the events that are handled."""
+
+    def ask(db: sqlite3.Connection) -> frozenset[EventId]:
+        rows = db.execute(
+            "SELECT event_id FROM handled WHERE event_id IN (SELECT value FROM json_each(?))",
+            (dump(list(event_ids)),),
+        ).fetchall()
+        return frozenset(EventId(event_id) for (event_id,) in rows)
+
+    return ask
+
+
+def delivered(row: OutboxRow, event_id: EventId | None) -> Callable[[sqlite3.Connection], None]:
+    """Delete an acknowledged row; the answer that it began now has its head."""
+
+    def write(db: sqlite3.Connection) -> None:
+        db.execute("DELETE FROM outbox WHERE transaction_id = ?", (row.transaction_id,))
+        if row.stream_of is not None and event_id is not None:
+            db.execute(
+                "UPDATE stream SET head_event_id = ? WHERE event_id = ?", (event_id, row.stream_of)
+            )
+
+    return write
+
+
+def park_row(row: OutboxRow, error: str) -> Callable[[sqlite3.Connection], None]:
+    """Keep a hopeless row out of the queue, with its error."""
+
+    def write(db: sqlite3.Connection) -> None:
+        db.execute(
+            "UPDATE outbox SET parked_error = ? WHERE transaction_id = ?",
+            (error, row.transaction_id),
+        )
+
+    return write
+
+
+def owed(db: sqlite3.Connection) -> tuple[OutboxRow, ...]:
+    """The rows to deliver, in order."""
+    rows = db.execute(
+        "SELECT position, transaction_id, room_id, kind, payload, stream_of"
+        " FROM outbox WHERE parked_error IS NULL ORDER BY position"
+    ).fetchall()
+    return tuple(to_row(row) for row in rows)
+
+
+def stream(event_id: EventId) -> Callable[[sqlite3.Connection], Stream | None]:
+    """The answer to the event, if it has begun."""
+
+    def ask(db: sqlite3.Connection) -> Stream | None:
+        row = db.execute(
+            "SELECT event_id, room_id, head_event_id FROM stream WHERE event_id = ?", (event_id,)
+        ).fetchone()
+        return None if row is None else Stream(*row)
+
+    return ask
+
+
+def reopened(db: sqlite3.Connection) -> tuple[Reopened, ...]:
+    """The events to handle again."""
+    rows = db.execute(
+        "SELECT event_id, room_id, ordinal FROM reopened ORDER BY position"
+    ).fetchall()
+    return tuple(Reopened(EventId(event), RoomId(room), ordinal) for event, room, ordinal in rows)
+
+
+def checkpoint(db: sqlite3.Connection) -> SyncToken | None:
+    """The saved token."""
+    token = meta(db, "checkpoint")
+    return None if token is None else SyncToken(token)
+
+
+def advance(
+    token: SyncToken, passed: Collection[EventId] | None, *, keep: int
+) -> Callable[[sqlite3.Connection], None]:
+    """Save the token and prune."""
+
+    def write(db: sqlite3.Connection) -> None:
+        set_meta(db, "checkpoint", token)
+        if passed is None:
+            db.execute(
+                "DELETE FROM handled WHERE position <= (SELECT max(position) FROM handled) - ?",
+                (keep,),
+            )
+            return
+        db.execute(
+            "UPDATE handled SET is_below = 1 WHERE event_id IN (SELECT value FROM json_each(?))",
+            (dump(list(passed)),),
+        )
+        db.execute(
+            "DELETE FROM handled WHERE is_below"
+            " AND position <= (SELECT max(position) FROM handled) - ?",
+            (keep,),
+        )
+
+    return write
+
+
+def quarantine(key: str, text: str, error: str, at_ms: int) -> Callable[[sqlite3.Connection], None]:
+    """Set a corrupt value aside, if it is still there."""
+    on_disk = text.encode("utf-8", "surrogateescape")
+
+    def write(db: sqlite3.Connection) -> None:
+        db.execute(
+            "INSERT INTO quarantine (key, value, error, at_ms)"
+            " SELECT key, value, ?, ? FROM kv WHERE key = ? AND CAST(value AS BLOB) = ?",
+            (error, at_ms, key, on_disk),
+        )
+        db.execute("DELETE FROM kv WHERE key = ? AND CAST(value AS BLOB) = ?", (key, on_disk))
+
+    return write
+
+
+def started_at(at_ms: int) -> Callable[[sqlite3.Connection], None]:
+    """Note a life's begin; it has no end yet."""
+
+    def write(db: sqlite3.Connection) -> None:
+        set_meta(db, "started_at_ms", str(at_ms))
+        db.execute("DELETE FROM meta WHERE name = 'stopped_at_ms'")
+
+    return write
+
+
+def stopped_at(at_ms: int) -> Callable[[sqlite3.Connection], None]:
+    """Note a life's orderly end."""
+    return lambda db: set_meta(db, "stopped_at_ms", str(at_ms))
+
+
+def meta(db: sqlite3.Connection, name: str) -> str | None:
+    """A value of the bot's own, or None."""
+    row = db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    return None if row is None else row[0]
+
+
+def set_meta(db: sqlite3.Connection, name: str, value: str) -> None:
+    """Keep a value of the bot's own."""
+    db.execute(
+        "INSERT INTO meta (name, value) VALUES (?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        (name, value),
+    )
+
+
+def highest_issued(db: sqlite3.Connection) -> int:
+    """The highest platform chat number that is known to have been issued; 0 if none."""
+    (in_rooms,) = db.execute(
+        "SELECT max(CASE WHEN json_valid(value)"
+        " AND length(json_extract(value, '$.platform_chat_id')) BETWEEN 1 AND 18"
+        " AND json_extract(value, '$.platform_chat_id') NOT GLOB '*[^0-9]*'"
+        " THEN CAST(json_extract(value, '$.platform_chat_id') AS INTEGER) END)"
+        " FROM kv WHERE key >= 'matrix_room:' AND key < 'matrix_room;'"
+    ).fetchone()
+    return max(in_rooms or 0, int(meta(db, "issued") or 0))

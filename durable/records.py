@@ -1,0 +1,121 @@
+"""The records that survive, field for field as the surface's design has them."""
+
+from typing import Any
+
+from attrs import field, frozen
+
+from fsm.ids import AgentId, ChatId, ConversationKey, PlatformChatId, RoomId, UserId
+
+PLATFORM_CHAT_SEQ_KEY = "platform_chat_seq"
+"""Where the last issued platform chat number is kept."""
+
+USER_PREFIX = "matrix_user:"
+ROOM_PREFIX = "matrix_room:"
+CHAT_PREFIX = "chat:"
+
+
+@frozen(kw_only=True)
+class UserRecord:
+    """One user of the surface.
+
+    Args:
+        space_id: The user's Space.
+        next_chat_index: The number that the user's next chat gets.
+        selected_agent_id: The agent for rooms that are bound from now on.
+        extra: Fields of the stored value that this version does not know.
+    """
+
+    space_id: RoomId | None = None
+    next_chat_index: int = 1
+    selected_agent_id: AgentId | None = None
+    extra: dict[str, Any] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class RoomRecord:
+    """One room of the surface, and the agent and platform chat that it is bound to.
+
+    Args:
+        room_type: What the room is for.
+        chat_id: Its chat's number in its user's Space.
+        display_name: What people call it.
+        matrix_user_id: Whose room it is.
+        space_id: The Space in which it lies.
+        platform_chat_id: The platform's number of this chat.
+        agent_id: The agent that answers here.
+        extra: Fields of the stored value that this version does not know.
+    """
+
+    room_type: str = "chat"
+    chat_id: ChatId | None = None
+    display_name: str | None = None
+    matrix_user_id: UserId | None = None
+    space_id: RoomId | None = None
+    platform_chat_id: PlatformChatId | None = None
+    agent_id: AgentId | None = None
+    extra: dict[str, Any] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class ChatRecord:
+    """One chat of a user.
+
+    Args:
+        chat_id: Its number in the user's Space.
+        name: What people call it.
+        room_id: The room in which it happens.
+        archived: It gets no more answers.
+        created_at: ISO 8601, UTC.
+        extra: Fields of the stored value that this version does not know.
+    """
+
+    chat_id: ChatId
+    name: str
+    room_id: RoomId
+    archived: bool = False
+    created_at: str
+    extra: dict[str, Any] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class FlowRecord:
+    """Where one conversation of a further flow stands.
+
+    Args:
+        state: The durable state's name.
+        version: The version of the flow that wrote it.
+        record: The state's own record, as JSON.
+        extra: Fields of the stored value that this version does not know.
+    """
+
+    state: str
+    version: int
+    record: dict[str, Any]
+    extra: dict[str, Any] = field(factory=dict)
+
+
+@frozen
+class IssuedNumber:
+    """The last issued platform chat number; stored as a bare JSON number."""
+
+    number: int
+
+
+def user_key(user_id: UserId) -> str:
+    """Where a user's record is kept."""
+    return f"{USER_PREFIX}{user_id}"
+
+
+def room_key(room_id: RoomId) -> str:
+    """Where a room's record is kept."""
+    return f"{ROOM_PREFIX}{room_id}"
+
+
+def chat_key(user_id: UserId, chat_id: ChatId) -> str:
+    """Where a chat's record is kept."""
+    return f"{CHAT_PREFIX}{user_id}:{chat_id}"
+
+
+def flow_key(name: str, conversation_key: ConversationKey) -> str:
+    """Where a further flow's conversation is kept."""
+    return f"flow:{name}:{conversation_key}"

@@ -1,0 +1,55 @@
+"""Platform chat numbers: each issued once, in the transaction of the turn that needs it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from attrs import frozen
+
+from durable.codec import to_json
+from durable.commits import Commit
+from durable.records import PLATFORM_CHAT_SEQ_KEY, IssuedNumber
+from durable.store import Store
+from fsm.ids import PlatformChatId
+
+
+@frozen(kw_only=True)
+class Allocation:
+    """A number that is issued once its commit is on disk, and free again if it is not.
+
+    Args:
+        platform_chat_id: The number.
+        expected: What the commit must find.
+        writes: What the commit must write.
+    """
+
+    platform_chat_id: PlatformChatId
+    expected: Mapping[str, str | None]
+    writes: Mapping[str, str | None]
+
+
+class PlatformChatSequence:
+    """Issues numbers that strictly increase over the life of the database."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._turn = asyncio.Lock()
+
+    @asynccontextmanager
+    async def next(self) -> AsyncIterator[Allocation]:
+        """The next number. Hold it until the commit that carries it is over."""
+        async with self._turn:
+            stored = await self._store.read(IssuedNumber, PLATFORM_CHAT_SEQ_KEY)
+            last = stored.value.number if stored.value else 0
+            number = max(last, await self._store.highest_issued()) + 1
+            yield Allocation(
+                platform_chat_id=PlatformChatId(str(number)),
+                expected={PLATFORM_CHAT_SEQ_KEY: stored.text},
+                writes={PLATFORM_CHAT_SEQ_KEY: to_json(IssuedNumber(number))},
+            )
+
+    async def allocate(self) -> PlatformChatId:
+        """Issue a number by itself."""
+        async with self.next() as allocation:
+            await self._store.commit(Commit(expected=allocation.expected, writes=allocation.writes))
+            return allocation.platform_chat_id

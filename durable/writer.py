@@ -1,0 +1,168 @@
+"""The one thread that writes: commits that wait together share one transaction and one fsync."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, TypeVar
+
+from attrs import define
+
+from durable.errors import StoreClosed, StoreError
+from durable.sqlite_errors import translate
+from fsm.failpoints import reach
+
+T = TypeVar("T")
+
+MAX_GROUP = 256
+"""Jobs in one transaction. More gain nothing, and the first would wait for the last."""
+
+
+@define(eq=False)
+class _Job:
+    work: Callable[[sqlite3.Connection], Any]
+    future: asyncio.Future[Any]
+    result: Any = None
+    error: BaseException | None = None
+
+    def settle(self) -> None:
+        if self.future.done():  # its caller was cancelled; the work stands all the same
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+            self.future.exception()  # a caller that is just being cancelled never asks
+        else:
+            self.future.set_result(self.result)
+
+
+class Writer:
+    """Runs jobs on the writing connection, in the order in which they come.
+
+    Each job has a savepoint of its own: one that fails undoes only itself. Nobody learns a
+    result before the transaction that holds it is on disk.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._loop = asyncio.get_running_loop()
+        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._is_open = True
+        self._after: Future[None] | None = None
+        self._closed = self._loop.create_future()
+        # a daemon: an interpreter that ends without ``close`` is a crash, which the file survives
+        self._thread = Thread(target=self._run, name="strandline-writer", daemon=True)
+        self._thread.start()
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Have ``work`` done in a transaction; its result once that is on disk.
+
+        A caller that is cancelled meanwhile takes nothing back: the work is done whole.
+        """
+        if not self._is_open:
+            raise StoreClosed
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._queue.put(_Job(work, future))
+        return await future
+
+    def stop(
+        self, after: Future[None], last: Callable[[sqlite3.Connection], None] | None = None
+    ) -> None:
+        """Take no more work; do what is queued, then ``last``; close ``after`` the reader has."""
+        self._is_open = False
+        self._after = after
+        if last is not None:
+            self._queue.put(_Job(last, self._loop.create_future()))
+        self._queue.put(None)
+
+    async def stopped(self) -> None:
+        """Wait until the connection is closed; a caller that is cancelled waits for it too."""
+        try:
+            await asyncio.shield(self._closed)
+        except asyncio.CancelledError:
+            await self._closed
+            raise
+
+    def _run(self) -> None:
+        while group := self._next_group():
+            self._do(group)
+            self._tell(group)
+        if self._after is not None:
+            self._after.exception()  # waits: who closes last folds the WAL into the file
+        with suppress(sqlite3.Error):  # nothing is left to write, so nothing is lost
+            self._connection.close()
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._mark_closed)
+
+    def _mark_closed(self) -> None:
+        if not self._closed.done():
+            self._closed.set_result(None)
+
+    def _next_group(self) -> list[_Job]:
+        group: list[_Job] = []
+        job = self._queue.get()
+        while job is not None:
+            group.append(job)
+            if len(group) == MAX_GROUP:
+                return group
+            try:
+                job = self._queue.get_nowait()
+            except Empty:
+                return group
+        if group:
+            self._queue.put(None)  # the end was behind the group; it is the next thing
+        return group
+
+    def _do(self, group: list[_Job]) -> None:
+        try:
+            self._commit(group)
+        except Exception as error:  # noqa: BLE001  # every caller of the group sees it
+            self._roll_back()
+            for job in group:
+                job.error = _ours(error)
+
+    def _commit(self, group: list[_Job]) -> None:
+        reach("commit.begin")
+        self._connection.execute("BEGIN IMMEDIATE")
+        for job in group:
+            self._attempt(job)
+        reach("commit.written")
+        self._connection.execute("COMMIT")
+        reach("commit.done")
+
+    def _attempt(self, job: _Job) -> None:
+        db = self._connection
+        db.execute("SAVEPOINT job")
+        try:
+            job.result = job.work(db)
+        except Exception as error:
+            if not db.in_transaction:  # a full disk ends the transaction, not just the statement
+                raise
+            db.execute("ROLLBACK TO job")
+            job.error = _ours(error)  # its caller sees it
+        db.execute("RELEASE job")
+
+    def _roll_back(self) -> None:
+        # where rolling back fails too, SQLite has done it or does it at the next BEGIN
+        with suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    def _tell(self, group: list[_Job]) -> None:
+        def settle() -> None:
+            for job in group:
+                job.settle()
+
+        with suppress(RuntimeError):  # the loop is gone, and everybody who waited in it
+            self._loop.call_soon_threadsafe(settle)
+
+
+def _ours(error: Exception) -> Exception:
+    """The error that one caller gets: each its own, since raising adds to it."""
+    if not isinstance(error, sqlite3.Error):
+        return error
+    ours: StoreError = translate(error)
+    ours.__cause__ = error
+    return ours
