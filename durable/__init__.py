@@ -2,21 +2,28 @@
 
 from durable.commits import Commit, Handled, Parked, Reopened, Stored, Stream
 from durable.errors import AlreadyHandled, Conflict, StoreError, StoreUnavailable
+from durable.loader import RestartReport, load
+from durable.lock import DataLock
 from durable.sequence import Allocation, PlatformChatSequence
 from durable.store import Store
+from durable.volume import volume_warning
 
 __all__ = [
     "Allocation",
     "AlreadyHandled",
     "Commit",
     "Conflict",
+    "DataLock",
     "Handled",
     "Parked",
     "PlatformChatSequence",
     "Reopened",
+    "RestartReport",
     "Store",
     "StoreError",
     "StoreUnavailable",
     "Stored",
     "Stream",
+    "load",
+    "volume_warning",
 ]

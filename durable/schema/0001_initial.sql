@@ -4,23 +4,40 @@ CREATE TABLE IF NOT EXISTS kv (
     value TEXT NOT NULL
 ) STRICT;
 
--- Which rooms an agent has, without reading every room. A value may be malformed.
+-- What the restart asks of rooms and users, without reading every one: each expression is
+-- indexed. A value may be malformed, and a number written by hand may be any text.
+CREATE VIEW room AS
+SELECT
+    substr(key, 13) AS room_id,
+    CASE WHEN json_valid(value) THEN json_extract(value, '$.agent_id') END AS agent_id,
+    CASE WHEN json_valid(value)
+        AND length(json_extract(value, '$.platform_chat_id')) BETWEEN 1 AND 18
+        AND json_extract(value, '$.platform_chat_id') NOT GLOB '*[^0-9]*'
+    THEN CAST(json_extract(value, '$.platform_chat_id') AS INTEGER) END AS platform_chat_number
+FROM kv
+WHERE key >= 'matrix_room:' AND key < 'matrix_room;';
+
 CREATE INDEX room_agent ON kv (
     CASE WHEN json_valid(value) THEN json_extract(value, '$.agent_id') END
 ) WHERE key >= 'matrix_room:' AND key < 'matrix_room;';
 
--- Which users selected an agent.
-CREATE INDEX user_agent ON kv (
-    CASE WHEN json_valid(value) THEN json_extract(value, '$.selected_agent_id') END
-) WHERE key >= 'matrix_user:' AND key < 'matrix_user;';
-
--- The highest number that a room has: below it nothing may be issued.
 CREATE INDEX room_platform_chat_number ON kv (
     CASE WHEN json_valid(value)
         AND length(json_extract(value, '$.platform_chat_id')) BETWEEN 1 AND 18
         AND json_extract(value, '$.platform_chat_id') NOT GLOB '*[^0-9]*'
     THEN CAST(json_extract(value, '$.platform_chat_id') AS INTEGER) END
 ) WHERE key >= 'matrix_room:' AND key < 'matrix_room;';
+
+CREATE VIEW user AS
+SELECT
+    substr(key, 13) AS user_id,
+    CASE WHEN json_valid(value) THEN json_extract(value, '$.selected_agent_id') END AS agent_id
+FROM kv
+WHERE key >= 'matrix_user:' AND key < 'matrix_user;';
+
+CREATE INDEX user_agent ON kv (
+    CASE WHEN json_valid(value) THEN json_extract(value, '$.selected_agent_id') END
+) WHERE key >= 'matrix_user:' AND key < 'matrix_user;';
 
 -- Events handled above the checkpoint, and for a while below it.
 CREATE TABLE handled (

@@ -1,0 +1,65 @@
+"""Whether a data folder outlives its container, told from the mount that it lies on."""
+
+import re
+from pathlib import Path, PurePosixPath
+
+from attrs import frozen
+
+MOUNTINFO = Path("/proc/self/mountinfo")
+
+_LOST_WITH = {
+    "overlay": "the container's own layer, which is lost with the container",
+    "aufs": "the container's own layer, which is lost with the container",
+    "tmpfs": "tmpfs, which is lost when the container or the machine stops",
+    "ramfs": "ramfs, which is lost when the machine stops",
+}
+
+
+@frozen
+class Mount:
+    """One line of ``mountinfo``, as far as it matters here."""
+
+    point: PurePosixPath
+    kind: str
+
+
+def volume_warning(folder: Path) -> str | None:
+    """A sentence with the remedy if the folder's contents won't last, or None."""
+    try:
+        mountinfo = MOUNTINFO.read_text("utf-8", errors="surrogateescape")
+    except OSError:  # no Linux: no container's layer either
+        return None
+    return warning_for(PurePosixPath(folder.resolve()), mountinfo)
+
+
+def warning_for(folder: PurePosixPath, mountinfo: str) -> str | None:
+    """The same, given what the mount table says."""
+    mount = mount_of(folder, mountinfo)
+    if mount is None or mount.kind not in _LOST_WITH:
+        return None
+    return (
+        f"{folder} lies on {_LOST_WITH[mount.kind]}, and the bot's state with it; "
+        f"mount a volume there (docker run -v strandline-data:{folder}) to keep it"
+    )
+
+
+def mount_of(folder: PurePosixPath, mountinfo: str) -> Mount | None:
+    """The mount on which the folder lies: the deepest, and of those the last mounted."""
+    found: Mount | None = None
+    for line in mountinfo.splitlines():
+        mount = _parse(line)
+        if mount is None or not folder.is_relative_to(mount.point):
+            continue
+        if found is None or len(mount.point.parts) >= len(found.point.parts):
+            found = mount
+    return found
+
+
+def _parse(line: str) -> Mount | None:
+    """Proc(5): ``id parent major:minor root point options [tags] - kind source options``."""
+    before, dash, after = line.partition(" - ")
+    fields = before.split(" ")
+    if not dash or len(fields) < 5:  # noqa: PLR2004  # the point is the fifth
+        return None
+    point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[4])
+    return Mount(PurePosixPath(point), after.split(" ")[0])
