@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 import structlog
 from attrs import frozen
 
-from durable import Store
+from durable import Commit, Store
 from durable.errors import StoreUnavailable
 from fsm import Inbound, Kind
 from fsm.effects import OutboxRow, Reply
@@ -109,7 +109,7 @@ class Handling:
     async def _again(self, item: Again) -> None:
         inbound = await self._shore.event(item.room_id, item.event_id)
         if inbound is None:
-            await insist(lambda: self._store.close_reopened(item.event_id))
+            await insist(lambda: self._store.commit(Commit(closes=item.event_id)))
         else:
             await self._attempts(inbound, item.attempt)
 

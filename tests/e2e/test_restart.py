@@ -1,0 +1,119 @@
+"""The five expectations of the design's section "Testing Expectations", each with a SIGKILL."""
+
+import re
+
+import pytest
+
+from tests.e2e.scene import Scene
+
+pytestmark = pytest.mark.homeserver
+
+
+async def test_the_selected_agent_survives(scene: Scene) -> None:
+    bot = await scene.bot(agents=2)
+    alice = await scene.person("alice")
+    room = await scene.meet(alice, bot)
+    await alice.asks(room, "!agent 2", r"You selected \*\*Agent 2\*\*")
+
+    await bot.kill_and_restart()
+
+    new_room = await scene.meet(alice, bot)
+    await alice.asks(new_room, "hello", r"^\[agent-2 · chat 1\] hello$")
+    assert bot.kv(f"matrix_user:{alice.user_id}")["selected_agent_id"] == "agent-2"
+
+
+async def test_a_rooms_agent_and_platform_chat_survive(scene: Scene) -> None:
+    bot = await scene.bot(agents=2)
+    alice = await scene.person("alice")
+    room = await scene.meet(alice, bot)
+    await alice.asks(room, "!agent 1", "You selected")
+    await alice.asks(room, "one", r"^\[agent-1 · chat 1\] one$")
+    await alice.asks(room, "!agent 2", "This room is bound to .*agent-1.*It stays so")
+
+    await bot.kill_and_restart()
+
+    await alice.asks(room, "two", r"^\[agent-1 · chat 1\] two$")
+    status = await alice.asks(room, "!status", "This room: ")
+    assert re.search(r"This room: \*\*Agent 1\*\* \(`agent-1`\), platform chat 1", status.body)
+    assert "`agent-2`) is selected" in status.body
+    record = bot.kv(f"matrix_room:{room}")
+    assert (record["agent_id"], record["platform_chat_id"]) == ("agent-1", "1")
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "encrypted"])
+async def test_messages_route_after_a_restart_without_reconfiguration(
+    scene: Scene, encrypted: bool
+) -> None:
+    bot = await scene.bot(agents=1)
+    alice = await scene.person("alice", encrypted=encrypted)
+    room = await scene.meet(alice, bot)
+    await alice.asks(room, "before", r"^\[agent-1 · chat 1\] before$")
+
+    await bot.kill()
+    await alice.says(room, "while it was down")
+    await bot.start()
+
+    await alice.sees(room, r"^\[agent-1 · chat 1\] while it was down$")
+    await alice.asks(room, "after", r"^\[agent-1 · chat 1\] after$")
+    await scene.answers_each_once(alice, room, ["before", "while it was down", "after"])
+
+
+async def test_lost_temporary_state_breaks_neither_messages_nor_commands(scene: Scene) -> None:
+    bot = await scene.bot(agents=1)
+    alice = await scene.person("alice")
+    room = await scene.meet(alice, bot)
+    await alice.asks(room, "hello", r"^\[agent-1 · chat 1\] hello$")
+    await alice.asks(room, "!archive", r"Archive “Chat 1”\?.*!yes")
+
+    await bot.kill_and_restart()
+
+    await alice.asks(room, "!yes", "No question of mine is waiting.*restart")
+    await alice.asks(room, "still there?", r"^\[agent-1 · chat 1\] still there\?$")
+    await alice.asks(room, "!status", "platform chat 1")
+    await alice.asks(room, "!archive", r"Archive “Chat 1”\?")
+    await alice.asks(room, "!yes", "is archived")
+    await alice.asks(room, "anyone?", "This chat is archived")
+
+
+async def test_an_agent_that_is_gone_becomes_a_prompt_to_select_again(scene: Scene) -> None:
+    bot = await scene.bot(agents=2)
+    alice = await scene.person("alice")
+    room = await scene.meet(alice, bot)
+    await alice.asks(room, "!agent 2", "You selected")
+    await alice.asks(room, "hello", r"^\[agent-2 · chat 1\] hello$")
+
+    await bot.kill()
+    bot.configure(agents=["agent-1", "agent-3"])
+    await bot.start()
+
+    await alice.asks(room, "are you there?", "`agent-2` is no longer available. Choose one")
+    await alice.says(room, "!agent agent-3")
+    await alice.sees(room, r"^\[agent-3 · chat 2\] are you there\?$")
+    await alice.asks(room, "good", r"^\[agent-3 · chat 2\] good$")
+
+
+async def test_a_message_that_waits_for_an_agent_is_answered_though_the_bot_dies_answering(
+    scene: Scene,
+) -> None:
+    bot = await scene.bot(agents=2, options={"delay_seconds": 2})
+    alice = await scene.person("alice")
+    room = await scene.meet(alice, bot)
+    await alice.asks(room, "hello?", "Choose one, and I pass your message on")
+    await alice.asks(room, "!agent 1", "You selected")
+
+    await bot.kill_and_restart()
+
+    await alice.sees(room, r"^\[agent-1 · chat 1\] hello\?$")
+
+
+async def test_a_message_that_waits_for_an_agent_is_forgotten_at_a_restart(scene: Scene) -> None:
+    bot = await scene.bot(agents=2)
+    alice = await scene.person("alice")
+    room = await scene.meet(alice, bot)
+    await alice.asks(room, "hello?", "Choose one")
+
+    await bot.kill_and_restart()
+
+    await alice.asks(room, "!agent 1", "You selected")
+    await alice.asks(room, "hello again", r"^\[agent-1 · chat 1\] hello again$")
+    assert [e.body for e in await alice.timeline(room) if "hello?" in e.body] == ["hello?"]

@@ -1,0 +1,1 @@
+"""What tests share: people, scenes and the like."""
