@@ -1,0 +1,196 @@
+"""The crypto engine: nio's Olm machine and its store, fed by us and asked by us. No network.
+
+nio's client is not used: its sync handling loses the rest of a response when one event raises,
+and its key sharing takes a request that failed for one that worked. Its Olm machine and store are
+what is good in it. Everything that one sync response brings is written in one transaction, so that
+a kill leaves either all of it (and the next sync acknowledges it) or nothing (and it comes again).
+"""
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import structlog
+from nio.crypto import Olm
+from nio.events import MegolmEvent, ToDeviceEvent
+from nio.exceptions import EncryptionError
+from nio.store import SqliteStore
+
+from fsm.ids import RoomId, UserId
+from matrix.errors import StoreFailed
+from matrix.parse import events, mapping
+
+_log = structlog.get_logger(__name__)
+
+Json = dict[str, Any]
+
+
+class Crypto:
+    """Our device's keys, other devices' keys, and the keys of rooms.
+
+    Args:
+        user_id: The bot.
+        device_id: Its device; each device has a store of its own.
+        folder: Where the store is kept.
+    """
+
+    def __init__(self, user_id: UserId, device_id: str, folder: Path) -> None:
+        self._user_id = user_id
+        self._device_id = device_id
+        self._path = folder / f"crypto_{quote(device_id, safe='')}.db"
+        self._new_keys = asyncio.Event()
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._path.touch(mode=0o600)
+        self._load()
+
+    def close(self) -> None:
+        """Close the store."""
+        self._store.database.close()
+
+    def receive(self, sync: Json) -> None:
+        """Take in all that a sync response brings for the engine, whole or not at all.
+
+        Raises:
+            StoreFailed: It could not be written. The same response may be given again.
+        """
+        try:
+            with self._store.database.atomic():
+                received = [self._receive_to_device(e) for e in to_device_events(sync)]
+                self._note_encryption(sync)
+        except Exception as error:
+            # The supervisor of the store: what is in memory is ahead of it, and is thrown away.
+            self._reload()
+            raise StoreFailed(self._path, str(error)) from error
+        self._note_key_counts(sync)
+        self._note_devices(sync)
+        if any(received):
+            self._new_keys.set()
+            self._new_keys = asyncio.Event()
+
+    def is_encrypted(self, room_id: RoomId) -> bool:
+        """Whether the room is known to be encrypted. It never stops being so."""
+        return room_id in self._encrypted_rooms
+
+    def mark_encrypted(self, room_ids: Iterable[RoomId]) -> None:
+        """Remember, also after a restart, that these rooms are encrypted."""
+        fresh = set(room_ids) - self._encrypted_rooms
+        if fresh:
+            self._store.save_encrypted_rooms(fresh)
+            self._encrypted_rooms |= fresh
+
+    def decrypt(self, room_id: RoomId, raw: Json) -> Json | None:
+        """The event with its clear type and content, or None as long as its key is missing.
+
+        Never raises: an event that no key can open, or that breaks the engine, is one that can't
+        be read.
+        """
+        try:
+            event = MegolmEvent.from_dict(self._with_sender_key(room_id, raw))
+            if not isinstance(event, MegolmEvent):
+                return None
+            clear = self.olm.decrypt_megolm_event(event, room_id).source
+        except EncryptionError:
+            return None
+        except Exception as error:  # noqa: BLE001  # hostile input: logged here, read by operators
+            _log.warning("an event can't be decrypted", room_id=room_id, problem=repr(error))
+            return None
+        content = clear.get("content")
+        return raw | {"type": clear.get("type"), "content": content}
+
+    async def new_keys(self) -> None:
+        """Wait for a sync response that brings to-device messages."""
+        await self._new_keys.wait()
+
+    def _load(self) -> None:
+        try:
+            self._store = SqliteStore(
+                self._user_id, self._device_id, str(self._path.parent), "", self._path.name
+            )
+            self.olm = Olm(self._user_id, self._device_id, self._store)
+            self._encrypted_rooms: set[str] = set(self._store.load_encrypted_rooms())
+        except Exception as error:  # SQLite's and pickle's errors alike: the CLI shows it
+            raise StoreFailed(self._path, str(error)) from error
+
+    def _reload(self) -> None:
+        self._store.database.close()
+        self._load()
+
+    def _receive_to_device(self, raw: Json) -> bool:
+        """Whether it was taken in.
+
+        One that breaks the engine is dropped: it would come again and again, and let nothing else
+        through.
+        """
+        try:
+            with self._store.database.atomic():
+                event = ToDeviceEvent.parse_event(raw)
+                if isinstance(event, ToDeviceEvent):
+                    self.olm.handle_to_device_event(event)
+        except Exception as error:  # noqa: BLE001  # anybody can send us anything: logged, dropped
+            _log.warning(
+                "a to-device message is dropped",
+                sender=raw.get("sender"),
+                type=raw.get("type"),
+                problem=repr(error),
+            )
+            return False
+        return True
+
+    def _note_encryption(self, sync: Json) -> None:
+        self.mark_encrypted(
+            RoomId(room_id)
+            for room_id, room in joined_rooms(sync)
+            if any(is_encryption(event) for event in room_events(room))
+        )
+
+    def _note_key_counts(self, sync: Json) -> None:
+        # nio ignores a count of 0, and Synapse leaves an algorithm out that has none: both mean
+        # that the pool is drained.
+        if "device_one_time_keys_count" in sync:
+            counts = mapping(sync["device_one_time_keys_count"])
+            count = counts.get("signed_curve25519", 0)
+            self.olm.uploaded_key_count = count if isinstance(count, int) else 0
+
+    def _note_devices(self, sync: Json) -> None:
+        lists = mapping(sync.get("device_lists"))
+        changed = lists.get("changed")
+        users = {u for u in changed if isinstance(u, str)} if isinstance(changed, list) else set()
+        self.olm.add_changed_users(users & self.olm.tracked_users)
+        self.olm.collect_key_requests()
+
+    def _with_sender_key(self, room_id: RoomId, raw: Json) -> Json:
+        """The event with the fields that newer clients may leave out and nio insists on."""
+        content = mapping(raw.get("content"))
+        if "sender_key" in content and "device_id" in content:
+            return raw
+        session_id = content.get("session_id")
+        sender_keys = self.olm.inbound_group_store[room_id].items()
+        found = next((key for key, sessions in sender_keys if session_id in sessions), "")
+        return raw | {"content": {"sender_key": found, "device_id": ""} | content}
+
+
+def is_encryption(event: Json) -> bool:
+    """Whether the event turns encryption on."""
+    return event.get("type") == "m.room.encryption" and event.get("state_key") == ""
+
+
+def to_device_events(sync: Json) -> list[Json]:
+    """The to-device messages of a sync response."""
+    return events(mapping(sync.get("to_device")).get("events"))
+
+
+def joined_rooms(sync: Json) -> list[tuple[RoomId, Json]]:
+    """The joined rooms of a sync response."""
+    rooms = mapping(mapping(sync.get("rooms")).get("join"))
+    return [(RoomId(room_id), mapping(room)) for room_id, room in rooms.items()]
+
+
+def room_events(room: Json) -> list[Json]:
+    """State and timeline of a joined room, in order."""
+    return [
+        event
+        for part in ("state", "timeline")
+        for event in events(mapping(room.get(part)).get("events"))
+    ]

@@ -1,0 +1,140 @@
+"""What can go wrong between us and a homeserver.
+
+::
+
+    StrandlineError
+    └── MatrixError
+        ├── Unreachable         no answer, or none that a homeserver would give: try again
+        ├── RateLimited         the homeserver asks for patience: try again later
+        ├── TokenRevoked        the access token is no longer good: log in again
+        ├── LoginRefused        neither password nor token is accepted: an operator must act
+        ├── Refused             the homeserver understood, and will never do it
+        ├── NotEncryptable      the event can't be encrypted for its room
+        ├── StoreFailed         the crypto store can't be written
+        └── SessionUnusable     the stored session belongs to somebody else
+"""
+
+from pathlib import Path
+
+from attrs import frozen
+
+from fsm.errors import StrandlineError
+from fsm.ids import RoomId, UserId
+
+
+class MatrixError(StrandlineError):
+    """The root of what goes wrong with a homeserver."""
+
+
+@frozen(slots=False)
+class Unreachable(MatrixError):
+    """The homeserver gave no answer, or one that makes no sense."""
+
+    url: str
+    problem: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.url} can't be reached: {self.problem}; "
+            f"check homeserver.url, and that the homeserver is running"
+        )
+
+
+@frozen(slots=False)
+class RateLimited(MatrixError):
+    """The homeserver takes no more requests for now (429)."""
+
+    retry_after_ms: int
+
+    def __str__(self) -> str:
+        return (
+            f"the homeserver limits our rate, try again in {self.retry_after_ms} ms; "
+            f"raise its rc_message and rc_joins for the bot if this is common"
+        )
+
+
+@frozen(slots=False)
+class TokenRevoked(MatrixError):
+    """The access token is unknown to the homeserver (``M_UNKNOWN_TOKEN``)."""
+
+    message: str
+
+    def __str__(self) -> str:
+        return f"the access token is no longer valid ({self.message}); log in again"
+
+
+@frozen(slots=False)
+class LoginRefused(MatrixError):
+    """The homeserver does not let us in."""
+
+    user_id: UserId
+    problem: str
+
+    def __str__(self) -> str:
+        return (
+            f"cannot log in as {self.user_id}: {self.problem}; "
+            f"check homeserver.user_id and homeserver.password or homeserver.access_token"
+        )
+
+
+@frozen(slots=False)
+class Refused(MatrixError):
+    """The homeserver understood the request, and trying it again will not help."""
+
+    status: int
+    errcode: str
+    message: str
+
+    def __str__(self) -> str:
+        return (
+            f"the homeserver refuses: {self.status} {self.errcode} {self.message}; "
+            f"look at the bot's rights in the room"
+        )
+
+
+@frozen(slots=False)
+class NotEncryptable(MatrixError):
+    """An event for an encrypted room can't be encrypted."""
+
+    room_id: RoomId
+    problem: str
+
+    def __str__(self) -> str:
+        return (
+            f"an event for {self.room_id} can't be encrypted: {self.problem}; "
+            f"it was not sent, since it would have gone out readable"
+        )
+
+
+@frozen(slots=False)
+class StoreFailed(MatrixError):
+    """The crypto store can't be read or written."""
+
+    path: Path
+    problem: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} can't be used: {self.problem}; "
+            f"free disk space, or make the folder writable for the bot"
+        )
+
+
+@frozen(slots=False)
+class SessionUnusable(MatrixError):
+    """The stored session is not one of the configured account."""
+
+    path: Path
+    stored: UserId
+    configured: UserId
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} holds a session of {self.stored}, the config says {self.configured}; "
+            f"give each account a matrix_store of its own"
+        )
+
+
+def is_permanent(error: MatrixError) -> bool:
+    """Whether the same request would fail the same way for ever."""
+    return isinstance(error, Refused | NotEncryptable)

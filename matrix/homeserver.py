@@ -1,0 +1,226 @@
+"""The homeserver, as the rest of ``matrix/`` sees it: what can be asked of it, encrypted or not."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from attrs import frozen
+
+from fsm.ids import EventId, RoomId, SyncToken, TransactionId, UserId
+from matrix.crypto import Crypto
+from matrix.errors import Refused, Unreachable
+from matrix.http import HomeserverHttp, endpoint
+from matrix.keys import KeyExchange
+from matrix.parse import events
+from matrix.session import HomeserverSettings, Login, Session
+
+T = TypeVar("T")
+Json = dict[str, Any]
+
+SYNC_WAIT_MS = 30_000
+"""How long the homeserver may hold a sync request when nothing happens."""
+
+JOIN_SECONDS = 120.0
+"""A join may have to wait for another homeserver."""
+
+PAGE_EVENTS = 100
+"""Events a page of a room's history. Synapse gives no more."""
+
+_FILTER: Json = {
+    "presence": {"types": []},
+    "account_data": {"types": []},
+    "room": {
+        "ephemeral": {"types": []},
+        "account_data": {"types": []},
+        "state": {
+            "types": ["m.room.encryption", "m.room.member"],
+            "lazy_load_members": True,
+        },
+        "timeline": {"limit": PAGE_EVENTS, "lazy_load_members": True},
+    },
+}
+
+
+@frozen
+class Page:
+    """One page of a room's history.
+
+    Args:
+        events: In the direction that was asked for.
+        end: Where the next page begins, or None if this was the last.
+    """
+
+    events: list[Json]
+    end: str | None
+
+
+class Homeserver:
+    """One account on one homeserver. Make it with ``Homeserver.connect``."""
+
+    def __init__(
+        self, http: HomeserverHttp, login: Login, session: Session, crypto: Crypto
+    ) -> None:
+        self._http = http
+        self._login = login
+        self._crypto = crypto
+        self._plain: set[RoomId] = set()
+        self._logins_seen = 0
+        self.user_id: UserId = session.user_id
+        self.keys = KeyExchange(http, crypto)
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(
+        cls, settings: HomeserverSettings, matrix_store: Path, *, max_wait_seconds: float = 0.0
+    ) -> AsyncIterator["Homeserver"]:
+        """Log in, or take up the stored session, and open the crypto store.
+
+        Args:
+            settings: The account.
+            matrix_store: The folder of the session and of the crypto store.
+            max_wait_seconds: How long a first login waits for a homeserver that is away.
+
+        Raises:
+            MatrixError: It can't be used: what is wrong, and what to do about it.
+        """
+        http = HomeserverHttp(settings.url)
+        try:
+            login = Login(http, settings, matrix_store)
+            session = await login.open(max_wait_seconds=max_wait_seconds)
+            crypto = Crypto(session.user_id, session.device_id, matrix_store)
+            try:
+                yield cls(http, login, session, crypto)
+            finally:
+                crypto.close()
+        finally:
+            await http.close()
+
+    @property
+    def logins(self) -> int:
+        """How often this process logged in.
+
+        After a login the homeserver may have forgotten the transaction ids of our device.
+        """
+        return self._login.count
+
+    async def persist(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """Try until it works or can never work; see ``matrix.retry.persist``."""
+        return await self._http.persist(operation)
+
+    async def sync(self, since: SyncToken | None, wait_ms: int) -> Json:
+        """One sync response, raw, its keys and encryption settings stored.
+
+        Raises:
+            MatrixError: There is none; ask again with the same token.
+        """
+        query = {"timeout": str(wait_ms), "filter": _filter(first=since is None)}
+        if since is not None:
+            query["since"] = since
+        answer = await self._http.request(
+            "GET", endpoint("sync"), query=query, timeout_seconds=wait_ms / 1000 + 60
+        )
+        if not isinstance(answer.get("next_batch"), str):
+            raise Unreachable(self._http.url, "its sync answer lacks next_batch")
+        return answer
+
+    async def upkeep(self) -> None:
+        """Exchange the keys that are due."""
+        if self._logins_seen != self._login.count:
+            self._logins_seen = self._login.count
+            self.keys.device_renewed()
+        await self.keys.upkeep()
+
+    def receive(self, sync: Json) -> None:
+        """Store the keys that a sync response brings, before it is acknowledged by the next one."""
+        self._crypto.receive(sync)
+
+    def encrypted(self, room_id: RoomId) -> None:
+        """Note that the room is encrypted."""
+        self._plain.discard(room_id)
+        self._crypto.mark_encrypted([room_id])
+
+    def decrypted(self, room_id: RoomId, raw: Json) -> Json:
+        """The event in clear if it can be decrypted, else as it is."""
+        if raw.get("type") != "m.room.encrypted":
+            return raw
+        return self._crypto.decrypt(room_id, raw) or raw
+
+    async def new_keys(self) -> None:
+        """Wait for a sync response that brings to-device messages."""
+        await self._crypto.new_keys()
+
+    async def send(
+        self, room_id: RoomId, kind: str, content: Json, transaction_id: TransactionId
+    ) -> EventId:
+        """Send an event, encrypted if the room is; the id that the homeserver gave it."""
+        if kind != "m.reaction" and await self.is_encrypted(room_id):
+            kind, content = await self.keys.encrypt(room_id, kind, content)
+        path = endpoint("rooms", room_id, "send", kind, transaction_id)
+        answer = await self._http.request("PUT", path, body=content)
+        event_id = answer.get("event_id")
+        if not isinstance(event_id, str):
+            raise Unreachable(self._http.url, "its answer to a send lacks event_id")
+        return EventId(event_id)
+
+    async def join(self, room_id: RoomId) -> None:
+        """Accept an invite. Joining again changes nothing."""
+        path = endpoint("rooms", room_id, "join")
+        await self._http.request("POST", path, body={}, timeout_seconds=JOIN_SECONDS)
+
+    async def leave(self, room_id: RoomId) -> None:
+        """Leave the room, or decline an invite to it. Leaving what one is not in is no error."""
+        path = endpoint("rooms", room_id, "leave")
+        try:
+            await self._http.request("POST", path, body={}, timeout_seconds=JOIN_SECONDS)
+        except Refused as refused:
+            if refused.status not in (403, 404):
+                raise
+
+    async def page(
+        self, room_id: RoomId, *, direction: str, start: str | None, end: str | None = None
+    ) -> Page:
+        """One page of the room's history, decrypted."""
+        query = {"dir": direction, "limit": str(PAGE_EVENTS)}
+        query |= {"from": start} if start else {}
+        query |= {"to": end} if end else {}
+        path = endpoint("rooms", room_id, "messages")
+        answer = await self._http.request("GET", path, query=query)
+        chunk = [self.decrypted(room_id, raw) for raw in events(answer.get("chunk"))]
+        following = answer.get("end")
+        return Page(chunk, following if isinstance(following, str) else None)
+
+    async def event(self, room_id: RoomId, event_id: EventId) -> Json | None:
+        """One event, decrypted, or None if it is gone."""
+        path = endpoint("rooms", room_id, "event", event_id)
+        try:
+            return self.decrypted(room_id, await self._http.request("GET", path))
+        except Refused:
+            return None
+
+    async def is_encrypted(self, room_id: RoomId) -> bool:
+        """Whether the room is encrypted. Asked once for each room that is not."""
+        if self._crypto.is_encrypted(room_id):
+            return True
+        if room_id in self._plain:
+            return False
+        path = endpoint("rooms", room_id, "state", "m.room.encryption", "")
+        try:
+            await self._http.request("GET", path)
+        except Refused as refused:
+            if refused.status != 404:  # noqa: PLR2004
+                raise
+            self._plain.add(room_id)
+            return False
+        self.encrypted(room_id)
+        return True
+
+
+def _filter(*, first: bool) -> str:
+    """The sync filter. A first sync answers no history, so it asks for next to none."""
+    if not first:
+        return json.dumps(_FILTER, separators=(",", ":"))
+    room = _FILTER["room"]
+    timeline = room["timeline"] | {"limit": 1}
+    return json.dumps(_FILTER | {"room": room | {"timeline": timeline}}, separators=(",", ":"))

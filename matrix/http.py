@@ -1,0 +1,191 @@
+"""HTTP to one homeserver: JSON in and out, a timeout on everything, every failure typed."""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
+
+import aiohttp
+import structlog
+
+from matrix.errors import MatrixError, RateLimited, Refused, TokenRevoked, Unreachable
+from matrix.retry import FOR_EVER, Patience, persist
+
+_log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+Json = dict[str, Any]
+
+TIMEOUT_SECONDS = 30.0
+"""How long a request may take, unless it says otherwise."""
+
+_PASSING = {"M_RESOURCE_LIMIT_EXCEEDED", "M_USER_LOCKED", "M_LIMIT_EXCEEDED"}
+"""Error codes below 500 that an operator of the homeserver lifts: tried again."""
+
+
+class HomeserverHttp:
+    """Requests to one homeserver.
+
+    Args:
+        url: The homeserver's base URL.
+        monotonic: A clock, to say how long the homeserver was away.
+    """
+
+    def __init__(self, url: str, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.url = url.rstrip("/")
+        self.token = ""
+        self.renew: Callable[[], Awaitable[str]] | None = None
+        self._monotonic = monotonic
+        self._renewing = asyncio.Lock()
+        self._lost_at: float | None = None
+        self._client = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=100),
+            headers={"User-Agent": "strandline", "Content-Type": "application/json"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.close()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+    ) -> Json:
+        """One request, tried once, or twice when the token had to be renewed.
+
+        Raises:
+            MatrixError: It did not work; the class says what that means.
+        """
+        url = self.url + path + ("?" + urlencode(query) if query else "")
+        data = None if body is None else _encode(body)
+        token = self.token
+        try:
+            return await self._once(method, url, data, timeout_seconds, token=token)
+        except TokenRevoked:
+            if self.renew is None:
+                raise
+            await self._renew_once(token, self.renew)
+            return await self._once(method, url, data, timeout_seconds, token=self.token)
+
+    async def log_in(self, path: str, body: object) -> Json:
+        """A login request: without the token, and without renewing it."""
+        return await self._once("POST", self.url + path, _encode(body), TIMEOUT_SECONDS, token="")
+
+    async def persist(
+        self, operation: Callable[[], Awaitable[T]], patience: Patience = FOR_EVER
+    ) -> T:
+        """Do ``operation``, which makes requests, until it works; see ``matrix.retry.persist``."""
+        return await persist(operation, patience)
+
+    async def _renew_once(self, spent: str, renew: Callable[[], Awaitable[str]]) -> None:
+        async with self._renewing:
+            if self.token == spent:
+                self.token = await renew()
+
+    async def _once(
+        self, method: str, url: str, data: bytes | None, timeout_seconds: float, *, token: str
+    ) -> Json:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        try:
+            answer = await self._exchange(method, url, data, timeout_seconds, headers)
+        except Unreachable as lost:
+            self._note_lost(lost)
+            raise
+        except MatrixError:
+            self._note_back()
+            raise
+        self._note_back()
+        return answer
+
+    async def _exchange(
+        self,
+        method: str,
+        url: str,
+        data: bytes | None,
+        timeout_seconds: float,
+        headers: dict[str, str],
+    ) -> Json:
+        try:
+            async with self._client.request(
+                method,
+                url,
+                data=data,
+                headers=headers,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=timeout_seconds),
+            ) as response:
+                return _judge(self.url, response, await response.read())
+        except TimeoutError as error:
+            raise Unreachable(self.url, f"no answer within {timeout_seconds:g} s") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            problem = str(error) or type(error).__name__
+            raise Unreachable(self.url, problem) from error
+
+    def _note_lost(self, lost: Unreachable) -> None:
+        if self._lost_at is None:
+            self._lost_at = self._monotonic()
+            _log.warning("homeserver lost, trying again until it is back", problem=lost.problem)
+
+    def _note_back(self) -> None:
+        if self._lost_at is not None:
+            away = self._monotonic() - self._lost_at
+            self._lost_at = None
+            _log.info("homeserver is back", away_seconds=round(away, 1))
+
+
+def endpoint(*parts: str, version: str = "v3") -> str:
+    """The path of a client-server endpoint, each part escaped whole."""
+    return f"/_matrix/client/{version}/" + "/".join(quote(part, safe="") for part in parts)
+
+
+def _encode(body: object) -> bytes:
+    return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _judge(url: str, response: aiohttp.ClientResponse, body: bytes) -> Json:
+    """The JSON object of a good answer; raises for any other."""
+    status = response.status
+    answer = _json_object(body)
+    if status < 300 and answer is not None:  # noqa: PLR2004
+        return answer
+    facts = answer or {}
+    errcode, message = str(facts.get("errcode", "")), str(facts.get("error", ""))
+    if status == 429:  # noqa: PLR2004
+        raise RateLimited(_retry_after_ms(facts, response.headers.get("Retry-After", "")))
+    if errcode == "M_UNKNOWN_TOKEN":
+        raise TokenRevoked(message)
+    # A proxy in front may say 404 in HTML for a minute: only a homeserver's own words are final.
+    final = status == 413 or (400 <= status < 500 and errcode and errcode not in _PASSING)  # noqa: PLR2004
+    if final:
+        raise Refused(status, errcode or "M_TOO_LARGE", message)
+    where = response.headers.get("Location")
+    hint = f" to {where}" if where else ""
+    raise Unreachable(url, f"it answers {status}{hint} with {_excerpt(body)}")
+
+
+def _json_object(body: bytes) -> Json | None:
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def _retry_after_ms(facts: Json, header: str) -> int:
+    asked = facts.get("retry_after_ms")
+    if isinstance(asked, int) and not isinstance(asked, bool) and asked >= 0:
+        return asked
+    return int(header) * 1000 if header.isascii() and header.isdigit() else 1000
+
+
+def _excerpt(body: bytes) -> str:
+    text = " ".join(body[:400].decode(errors="replace").split())
+    return repr(text[:80]) if text else "nothing"

@@ -1,0 +1,151 @@
+"""Intake: the sync loop, which turns a homeserver's answers into batches, in order."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
+from typing import Any
+
+import structlog
+
+from fsm.failpoints import reach
+from fsm.ids import EventId, RoomId, SyncToken
+from fsm.inbound import Inbound, Kind
+from matrix.batch import Batch, Event, Gap, RoomItem, slice_timeline
+from matrix.crypto import is_encryption, joined_rooms, room_events
+from matrix.errors import StoreFailed, Unreachable
+from matrix.history import missing_events
+from matrix.homeserver import SYNC_WAIT_MS, Homeserver
+from matrix.parse import mapping, parse, parse_invite
+
+_log = structlog.get_logger(__name__)
+
+Json = dict[str, Any]
+
+
+class Intake:
+    """Reads everything that happens in the bot's rooms, from a token on.
+
+    Args:
+        homeserver: Where it happens.
+        since: The token from which on nothing has been handled; None for the first sync ever,
+            which answers no history.
+        take: Is given each batch, in order. The next is asked for when it has returned.
+        ready: Is called once, after the first sync.
+        key_wait_seconds: How long an encrypted event waits for its key.
+        nonce: Draws a number, which keeps a first sync apart from one that was asked before.
+    """
+
+    def __init__(  # noqa: PLR0913  # two collaborators and four values
+        self,
+        homeserver: Homeserver,
+        *,
+        since: SyncToken | None,
+        take: Callable[[Batch], Awaitable[None]],
+        ready: Callable[[], None] = lambda: None,
+        key_wait_seconds: float = 10.0,
+        nonce: Callable[[], int] = lambda: random.randrange(1, 1000),  # noqa: S311
+    ) -> None:
+        self._homeserver = homeserver
+        self._since = since
+        self._take = take
+        self._ready = ready
+        self._key_wait_seconds = key_wait_seconds
+        self._nonce = nonce
+
+    async def run(self) -> None:
+        """Sync until cancelled."""
+        first = True
+        while True:
+            sync = await self._homeserver.persist(partial(self._sync, wait=not first))
+            batch = self._batch(sync)
+            reach("batch.hand.before")
+            await self._take(batch)
+            reach("batch.hand.after")
+            self._since = batch.next
+            if first:
+                first = False
+                self._ready()
+            await self._homeserver.upkeep()
+
+    async def fill(self, gap: Gap) -> AsyncIterator[Inbound]:
+        """The events that a gap hides, in order."""
+        async for raw in missing_events(self._homeserver, gap):
+            if is_encryption(raw):
+                self._homeserver.encrypted(gap.room_id)
+            inbound = self._parse(gap.room_id, raw)
+            if inbound is not None:
+                yield inbound
+
+    async def event(self, room_id: RoomId, event_id: EventId) -> Inbound | None:
+        """One event by its id; None if it is gone, redacted or not readable."""
+        raw = await self._homeserver.persist(lambda: self._homeserver.event(room_id, event_id))
+        inbound = None if raw is None else self._parse(room_id, raw)
+        return None if inbound is None or inbound.kind is Kind.UNREADABLE else inbound
+
+    async def decrypt_later(self, inbound: Inbound) -> Inbound | None:
+        """The event once its key has come; itself if the key stays away; None if it is no text."""
+        try:
+            async with asyncio.timeout(self._key_wait_seconds):
+                while (readable := self._readable(inbound)) is inbound:
+                    await self._homeserver.new_keys()
+        except TimeoutError:
+            return inbound
+        return readable
+
+    def _readable(self, inbound: Inbound) -> Inbound | None:
+        raw = self._homeserver.decrypted(inbound.room_id, inbound.raw)
+        return inbound if raw is inbound.raw else self._parse(inbound.room_id, raw)
+
+    async def _sync(self, *, wait: bool) -> Json:
+        """One response, its keys stored before the next request acknowledges them."""
+        wait_ms = SYNC_WAIT_MS if wait else 0
+        if self._since is None:
+            # Synapse gives the same answer for two minutes to the same request without a token.
+            wait_ms = self._nonce()
+        reach("sync.request.before")
+        sync = await self._homeserver.sync(self._since, wait_ms)
+        reach("sync.received")
+        try:
+            self._homeserver.receive(sync)
+        except StoreFailed as failed:
+            _log.error("keys can't be stored, the sync is read again", problem=str(failed))
+            raise Unreachable(str(failed.path), failed.problem) from failed
+        reach("sync.keys.stored")
+        return sync
+
+    def _batch(self, sync: Json) -> Batch:
+        items: list[RoomItem] = list(self._invites(sync))
+        for room_id, room in joined_rooms(sync):
+            self._note(room_id, room)
+            if self._since is not None:
+                items += self._room_items(room_id, room, self._since)
+        for left in mapping(mapping(sync.get("rooms")).get("leave")):
+            self._homeserver.keys.forget(RoomId(left))
+        return Batch(self._since, SyncToken(sync["next_batch"]), tuple(items))
+
+    def _invites(self, sync: Json) -> Iterator[RoomItem]:
+        invites = mapping(mapping(sync.get("rooms")).get("invite"))
+        for room_id, invite in invites.items():
+            yield Event(parse_invite(RoomId(room_id), invite, bot=self._homeserver.user_id))
+
+    def _room_items(self, room_id: RoomId, room: Json, since: SyncToken) -> Iterator[RoomItem]:
+        part = slice_timeline(room_id, room, since=since, bot=self._homeserver.user_id)
+        if part.gap is not None:
+            yield part.gap
+        for raw in part.events:
+            inbound = self._parse(room_id, self._homeserver.decrypted(room_id, raw))
+            if inbound is not None:
+                yield Event(inbound)
+
+    def _note(self, room_id: RoomId, room: Json) -> None:
+        """What the room's part says about whom its keys are for."""
+        happened = room_events(room)
+        if any(is_encryption(event) for event in happened):
+            self._homeserver.encrypted(room_id)
+        limited = mapping(room.get("timeline")).get("limited") is True
+        if limited or any(event.get("type") == "m.room.member" for event in happened):
+            self._homeserver.keys.members_changed(room_id)
+
+    def _parse(self, room_id: RoomId, raw: Json) -> Inbound | None:
+        return parse(raw, room_id=room_id, bot=self._homeserver.user_id)

@@ -1,0 +1,232 @@
+"""The exchange of keys: ours to others, theirs to us, and each room's to its members."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from nio.exceptions import EncryptionError
+from nio.responses import (
+    ErrorResponse,
+    KeysClaimResponse,
+    KeysQueryResponse,
+    KeysUploadResponse,
+    ToDeviceResponse,
+)
+
+from fsm.failpoints import reach
+from fsm.ids import RoomId
+from matrix.crypto import Crypto
+from matrix.errors import MatrixError, NotEncryptable, Refused
+from matrix.http import HomeserverHttp, endpoint
+from matrix.parse import mapping
+
+_log = structlog.get_logger(__name__)
+
+Json = dict[str, Any]
+Recipients = frozenset[tuple[str, str, str]]
+
+CLAIM_TIMEOUT_MS = 10_000
+"""How long the homeserver may wait for other homeservers when it looks for keys."""
+
+
+class KeyExchange:
+    """Makes the requests that the crypto engine wants made.
+
+    Args:
+        http: Where to.
+        crypto: The engine.
+        new_id: Makes transaction ids for to-device messages.
+    """
+
+    def __init__(
+        self,
+        http: HomeserverHttp,
+        crypto: Crypto,
+        *,
+        new_id: Callable[[], str] = lambda: uuid4().hex,
+    ) -> None:
+        self._http = http
+        self._crypto = crypto
+        self._new_id = new_id
+        self._asking = asyncio.Lock()
+        self._members: dict[RoomId, list[str]] = {}
+        self._shared: dict[RoomId, tuple[str, Recipients]] = {}
+        self._locks: dict[RoomId, asyncio.Lock] = {}
+
+    async def upkeep(self) -> None:
+        """Do what is due after a sync. What fails is tried after the next one."""
+        for part in (self._send_queued, self._upload, self._query_changed, self._claim_wanted):
+            await self._attempt(part)
+
+    def members_changed(self, room_id: RoomId) -> None:
+        """Ask again who is in the room before the next event is encrypted for it."""
+        self._members.pop(room_id, None)
+
+    def forget(self, room_id: RoomId) -> None:
+        """Drop what is known of a room that the bot has left."""
+        self._members.pop(room_id, None)
+        self._shared.pop(room_id, None)
+        lock = self._locks.get(room_id)
+        if lock is not None and not lock.locked():
+            del self._locks[room_id]
+
+    def device_renewed(self) -> None:
+        """Publish our keys again: with the revoked token the homeserver may have dropped them."""
+        self._crypto.olm.account.shared = False
+
+    async def encrypt(self, room_id: RoomId, kind: str, content: Json) -> tuple[str, Json]:
+        """The event as its room's members, and nobody else, can read it.
+
+        Raises:
+            NotEncryptable: The engine refuses.
+            MatrixError: The homeserver did not help.
+        """
+        async with self._locks.setdefault(room_id, asyncio.Lock()):
+            await self._share(room_id)
+            try:
+                return "m.room.encrypted", self._seal(room_id, kind, content)
+            except (ValueError, TypeError, EncryptionError) as error:
+                raise NotEncryptable(room_id, str(error)) from error
+
+    async def _attempt(self, part: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await part()
+        except MatrixError as error:
+            _log.info("key exchange put off", step=part.__name__, problem=str(error))
+        except Exception as error:  # noqa: BLE001  # other people's keys may be anything: logged
+            _log.warning("key exchange failed", step=part.__name__, problem=repr(error))
+
+    async def _send_queued(self) -> None:
+        for message in list(self._crypto.olm.outgoing_to_device_messages):
+            await self._to_device(message.type, message.as_dict())
+            self._crypto.olm.handle_response(ToDeviceResponse(message))
+
+    async def _upload(self) -> None:
+        olm = self._crypto.olm
+        if not olm.should_upload_keys:
+            return
+        body = olm.share_keys()
+        # Saved before they are published: a key that the homeserver gives out and a killed
+        # process has forgotten would cost the message that is encrypted with it.
+        olm.save_account()
+        reach("keys.upload.before")
+        try:
+            answer = await self._http.request("POST", endpoint("keys", "upload"), body=body)
+        except Refused:
+            olm.mark_keys_as_published()
+            olm.save_account()
+            raise
+        reach("keys.upload.after")
+        response = KeysUploadResponse.from_dict(answer)
+        if not isinstance(response, ErrorResponse):
+            olm.handle_response(response)
+
+    async def _query_changed(self) -> None:
+        await self._query(set(self._crypto.olm.users_for_key_query))
+
+    async def _claim_wanted(self) -> None:
+        olm = self._crypto.olm
+        if olm.wedged_devices or olm.key_request_devices_no_session:
+            await self._claim(olm.get_users_for_key_claiming())
+
+    async def _query(self, users: set[str]) -> None:
+        if not users:
+            return
+        async with self._asking:
+            wanted: Json = {user: [] for user in sorted(users)}
+            body = {"device_keys": wanted, "timeout": CLAIM_TIMEOUT_MS}
+            answer = await self._http.request("POST", endpoint("keys", "query"), body=body)
+        found = mapping(answer.get("device_keys"))
+        for user in users:
+            self._take_devices(user, mapping(found.get(user)))
+
+    def _take_devices(self, user: str, devices: Json) -> None:
+        """One user at a time, so that one whose keys break the engine hurts no other."""
+        olm = self._crypto.olm
+        olm.users_for_key_query.discard(user)
+        olm.tracked_users.add(user)
+        try:
+            olm.handle_response(KeysQueryResponse({user: devices}, {}))
+        except Exception as error:  # noqa: BLE001  # logged; this user's devices get no keys
+            _log.warning("a user's device keys can't be used", user_id=user, problem=repr(error))
+
+    async def _claim(self, wanted: dict[str, list[str]]) -> None:
+        keys = {u: dict.fromkeys(devices, "signed_curve25519") for u, devices in wanted.items()}
+        body = {"one_time_keys": keys, "timeout": CLAIM_TIMEOUT_MS}
+        answer = await self._http.request("POST", endpoint("keys", "claim"), body=body)
+        for user, devices in mapping(answer.get("one_time_keys")).items():
+            for device, key in mapping(devices).items():
+                self._take_claimed(user, device, mapping(key))
+
+    def _take_claimed(self, user: str, device: str, key: Json) -> None:
+        try:
+            self._crypto.olm.handle_response(KeysClaimResponse({user: {device: key}}, {}))
+        except Exception as error:  # noqa: BLE001  # logged; this device gets no keys
+            _log.warning("a device's key can't be used", user_id=user, problem=repr(error))
+
+    async def _share(self, room_id: RoomId) -> None:
+        """See to it that every device in the room has the key of its current session."""
+        olm = self._crypto.olm
+        members = await self._joined(room_id)
+        await self._query(set(members) & olm.users_for_key_query | set(members) - olm.tracked_users)
+        recipients = self._recipients(members)
+        session = olm.outbound_group_sessions.get(room_id)
+        known = (session.id, recipients) if session is not None else None
+        if known == self._shared.get(room_id) and not olm.should_share_group_session(room_id):
+            return
+        missing = olm.get_missing_sessions(members)
+        if missing:
+            await self._claim(missing)
+        olm.create_outbound_group_session(room_id)
+        for sharing_with, body in olm.share_group_session_parallel(
+            room_id, members, ignore_unverified_devices=True
+        ):
+            await self._to_device("m.room.encrypted", body)
+            olm.outbound_group_sessions[room_id].users_shared_with.update(sharing_with)
+        session = olm.outbound_group_sessions[room_id]
+        session.shared = True
+        self._shared[room_id] = (session.id, recipients)
+
+    def _recipients(self, members: list[str]) -> Recipients:
+        devices = self._crypto.olm.device_store
+        return frozenset(
+            (user, device.id, device.curve25519)
+            for user in members
+            for device in devices.active_user_devices(user)
+        )
+
+    async def _joined(self, room_id: RoomId) -> list[str]:
+        if room_id not in self._members:
+            path = endpoint("rooms", room_id, "joined_members")
+            answer = await self._http.request("GET", path)
+            self._members[room_id] = sorted(mapping(answer.get("joined")))
+        return self._members[room_id]
+
+    async def _to_device(self, kind: str, body: Json) -> None:
+        path = endpoint("sendToDevice", kind, self._new_id())
+        await self._http.request("PUT", path, body=body)
+
+    def _seal(self, room_id: RoomId, kind: str, content: Json) -> Json:
+        """Seal as nio does, but with the text as UTF-8: its own escaping triples Cyrillic."""
+        olm = self._crypto.olm
+        session = olm.outbound_group_sessions[room_id]
+        clear = json.dumps(
+            {"type": kind, "content": content, "room_id": room_id},
+            ensure_ascii=False,
+            separators=(",", ":"),
+            allow_nan=False,
+        )
+        sealed: Json = {
+            "algorithm": "m.megolm.v1.aes-sha2",
+            "sender_key": olm.account.identity_keys["curve25519"],
+            "ciphertext": session.encrypt(clear),
+            "session_id": session.id,
+            "device_id": olm.device_id,
+        }
+        # The server must see the relation, or replies and edits would not be aggregated.
+        if "m.relates_to" in content:
+            sealed["m.relates_to"] = content["m.relates_to"]
+        return sealed

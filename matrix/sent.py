@@ -1,0 +1,43 @@
+"""Recognising an event of ours in a room, where the homeserver's own memory may not reach."""
+
+from typing import Any
+
+from fsm.effects import OutboxRow
+from fsm.ids import EventId, RoomId, TransactionId, UserId
+from matrix.errors import Refused
+from matrix.homeserver import Homeserver
+from matrix.parse import mapping
+from matrix.text import TURN_KEY
+
+LOOK_PAGES = 5
+"""So many pages of 100 events are looked through, from the newest on."""
+
+
+async def find_sent(homeserver: Homeserver, row: OutboxRow) -> EventId | None:
+    """The event that this row has become in an earlier life, if it is in the room already.
+
+    Homeservers forget transaction ids (Synapse after 24 hours, or with the device). Every event
+    of ours therefore carries its own under a key of its content.
+    """
+    token: str | None = None
+    for _ in range(LOOK_PAGES):
+        try:
+            page = await homeserver.page(RoomId(row.room_id), direction="b", start=token)
+        except Refused:
+            return None
+        for raw in page.events:
+            if is_ours(raw, row.transaction_id, homeserver.user_id):
+                return EventId(raw["event_id"])
+        if page.end is None or page.end == token:
+            return None
+        token = page.end
+    return None
+
+
+def is_ours(raw: dict[str, Any], transaction_id: TransactionId, bot: UserId) -> bool:
+    """Whether the event is what the bot sent under this transaction id."""
+    if raw.get("sender") != bot or not isinstance(raw.get("event_id"), str):
+        return False
+    marked = mapping(raw.get("content")).get(TURN_KEY)
+    known = mapping(raw.get("unsigned")).get("transaction_id")
+    return transaction_id in (marked, known)

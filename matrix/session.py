@@ -1,0 +1,210 @@
+"""The login: made once, kept in ``matrix_store/session.json``, renewed on the same device.
+
+The device id is what matters most in it. The homeserver recognises a repeated transaction id only
+from the same device, and other people's devices encrypt for it.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import structlog
+from attrs import asdict, field, frozen
+
+from fsm.failpoints import reach
+from fsm.ids import UserId
+from matrix.errors import LoginRefused, Refused, SessionUnusable, TokenRevoked, Unreachable
+from matrix.http import HomeserverHttp, endpoint
+from matrix.retry import Patience
+
+_log = structlog.get_logger(__name__)
+
+
+@frozen(kw_only=True)
+class HomeserverSettings:
+    """Where the bot lives, and how it proves who it is.
+
+    Args:
+        url: The homeserver's base URL.
+        user_id: The bot's full Matrix id.
+        password: Logs in again by itself when the session is lost.
+        access_token: Used instead of a password.
+        device_name: What people see in the bot's list of devices.
+    """
+
+    url: str
+    user_id: UserId
+    password: str | None = field(default=None, repr=False)
+    access_token: str | None = field(default=None, repr=False)
+    device_name: str = "Strandline"
+
+
+@frozen(kw_only=True)
+class Session:
+    """One login of the bot's account."""
+
+    user_id: UserId
+    device_id: str
+    access_token: str = field(repr=False)
+
+
+class Login:
+    """Gets a session for the HTTP client, and a new token when the old one is revoked.
+
+    Args:
+        http: The client whose requests it authorises.
+        settings: The account.
+        folder: Where the session is kept.
+    """
+
+    def __init__(self, http: HomeserverHttp, settings: HomeserverSettings, folder: Path) -> None:
+        self._http = http
+        self._settings = settings
+        self._path = folder / "session.json"
+        self.count = 0
+        """How often this process logged in. The homeserver may then have forgotten our device."""
+
+    async def open(self, *, max_wait_seconds: float = 0.0) -> Session:
+        """The stored session, or a new one.
+
+        A stored session is used even when the homeserver is away: it will be tried until it is
+        back. A first login can't wait for ever, for its operator is watching.
+
+        Raises:
+            Unreachable: There is no stored session, and the homeserver stays away.
+            LoginRefused: The credentials are wrong.
+            SessionUnusable: The stored session is another account's.
+        """
+        stored = read_session(self._path)
+        if stored is not None and stored.user_id != self._settings.user_id:
+            raise SessionUnusable(self._path, stored.user_id, self._settings.user_id)
+        if stored is None or self._has_new_token(stored):
+            patience = Patience(most_seconds=max_wait_seconds or 0.001)
+            session = await self._http.persist(self._first, patience)
+        else:
+            session = await self._resume(stored)
+        self._http.token = session.access_token
+        self._http.renew = lambda: self._renew(session)
+        return session
+
+    def _has_new_token(self, stored: Session) -> bool:
+        token = self._settings.access_token
+        return token is not None and token != stored.access_token
+
+    async def _first(self) -> Session:
+        token = self._settings.access_token
+        if token is None:
+            return await self._log_in(device_id=None)
+        self._http.token = token
+        try:
+            answer = await self._whoami()
+        except (TokenRevoked, Refused) as error:
+            raise LoginRefused(self._settings.user_id, str(error)) from error
+        session = Session(
+            user_id=UserId(str(answer.get("user_id"))),
+            device_id=str(answer.get("device_id") or ""),
+            access_token=token,
+        )
+        self._check(session)
+        self.count += 1
+        self._keep(session)
+        return session
+
+    async def _resume(self, stored: Session) -> Session:
+        self._http.token = stored.access_token
+        try:
+            await self._whoami()
+        except TokenRevoked as revoked:
+            return await self._again(stored, revoked)
+        except Unreachable:
+            _log.warning("the stored session is used unchecked", user_id=stored.user_id)
+        return stored
+
+    async def _renew(self, session: Session) -> str:
+        renewed = await self._again(session, TokenRevoked("revoked while running"))
+        return renewed.access_token
+
+    async def _again(self, session: Session, revoked: TokenRevoked) -> Session:
+        if self._settings.password is None:
+            raise LoginRefused(session.user_id, str(revoked)) from revoked
+        _log.warning("the access token was revoked, logging in again", device=session.device_id)
+        return await self._log_in(device_id=session.device_id)
+
+    async def _log_in(self, *, device_id: str | None) -> Session:
+        settings = self._settings
+        if settings.password is None:
+            raise LoginRefused(settings.user_id, "neither a password nor an access token is given")
+        body = {
+            "type": "m.login.password",
+            "identifier": {"type": "m.id.user", "user": settings.user_id},
+            "password": settings.password,
+            "initial_device_display_name": settings.device_name,
+        } | ({"device_id": device_id} if device_id else {})
+        reach("session.login.before")
+        try:
+            answer = await self._http.log_in(endpoint("login"), body)
+        except Refused as refused:
+            raise LoginRefused(settings.user_id, refused.message or str(refused)) from refused
+        session = _session(answer, self._http.url)
+        self._check(session)
+        self.count += 1
+        self._keep(session)
+        reach("session.login.after")
+        return session
+
+    async def _whoami(self) -> dict[str, object]:
+        return await self._http.request("GET", endpoint("account", "whoami"), timeout_seconds=10)
+
+    def _check(self, session: Session) -> None:
+        if session.user_id != self._settings.user_id:
+            raise LoginRefused(
+                self._settings.user_id, f"the credentials belong to {session.user_id}"
+            )
+        if not session.device_id:
+            raise LoginRefused(session.user_id, "the access token belongs to no device")
+
+    def _keep(self, session: Session) -> None:
+        write_session(self._path, session)
+
+
+def read_session(path: Path) -> Session | None:
+    """The session in the file, or None if there is none that can be read."""
+    try:
+        stored = json.loads(path.read_bytes())
+        names = ("user_id", "device_id", "access_token")
+        user_id, device_id, token = (stored[name] for name in names)
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        _log.warning("the stored session can't be read, logging in anew", path=str(path))
+        return None
+    return Session(user_id=UserId(str(user_id)), device_id=str(device_id), access_token=str(token))
+
+
+def write_session(path: Path, session: Session) -> None:
+    """Write the file whole or not at all, readable for its owner only."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w") as file:
+        json.dump(asdict(session), file)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _session(answer: dict[str, object], url: str) -> Session:
+    try:
+        return Session(
+            user_id=UserId(str(answer["user_id"])),
+            device_id=str(answer["device_id"]),
+            access_token=str(answer["access_token"]),
+        )
+    except KeyError as missing:
+        raise Unreachable(url, f"its login answer lacks {missing}") from missing

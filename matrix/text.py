@@ -1,0 +1,156 @@
+"""Text on its way out: Markdown to safe HTML, the content of messages, splitting to size. Pure."""
+
+import html
+import json
+import re
+from typing import Any
+
+import nh3
+from markdown_it import MarkdownIt
+
+from fsm.ids import EventId, TransactionId
+
+TURN_KEY = "org.strandline.turn"
+"""The key of an event's content that carries its transaction id."""
+
+BODY_LIMIT = 18_000
+"""The most bytes, as JSON in UTF-8, of a message's text.
+
+An event may have 65,536 bytes. Encryption makes 4 bytes of 3, and the HTML may take
+``HTML_LIMIT``: (18,000 + 24,000 + 1,600 for the rest) * 4/3 = 58,200, which leaves 7,300 for what
+homeservers add.
+"""
+
+HTML_LIMIT = 24_000
+"""The most bytes of a message's HTML. It is left out if it would be longer; the text stays."""
+
+EDIT_FALLBACK_CHARS = 200
+"""So much of an edit's text goes into the fallback for clients that don't know edits."""
+
+Json = dict[str, Any]
+
+# Overrides and isolates of the writing direction can make a text look like another one; control
+# characters have no look at all. New lines and tabs stay.
+_TRICKS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+# No images: they could be fetched from anywhere. No raw HTML: it is shown as text.
+_MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True})
+_MARKDOWN.enable(["table", "strikethrough"]).disable("image")
+
+# What Matrix clients are told to understand (client-server API, "m.room.message msgtypes"), without
+# images and colours.
+_TAGS = {
+    *("a", "b", "blockquote", "br", "caption", "code", "del", "details", "em", "h1", "h2", "h3"),
+    *("h4", "h5", "h6", "hr", "i", "li", "ol", "p", "pre", "s", "span", "strong", "sub"),
+    *("summary", "sup", "table", "tbody", "td", "th", "thead", "tr", "u", "ul"),
+}
+_ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "code": {"class"}}
+_SCHEMES = {"http", "https", "mailto"}
+
+
+def message_content(
+    text: str,
+    *,
+    transaction_id: TransactionId,
+    in_reply_to: EventId | None = None,
+    notice: bool = False,
+) -> Json:
+    """The content of an ``m.room.message`` that says ``text``.
+
+    Args:
+        text: Markdown, not longer than what ``split`` gives.
+        transaction_id: Under which it is sent.
+        in_reply_to: The event that it answers.
+        notice: Other bots are not to answer it.
+    """
+    content = _text_content(text, "m.notice" if notice else "m.text")
+    if in_reply_to is not None:
+        content["m.relates_to"] = {"m.in_reply_to": {"event_id": in_reply_to}}
+    return content | {TURN_KEY: transaction_id}
+
+
+def edit_content(
+    text: str, *, edits: EventId, transaction_id: TransactionId, notice: bool = False
+) -> Json:
+    """The content of an ``m.room.message`` that replaces the text of ``edits``."""
+    msgtype = "m.notice" if notice else "m.text"
+    return {
+        "msgtype": msgtype,
+        "body": "* " + harmless(text)[:EDIT_FALLBACK_CHARS],
+        "m.mentions": {},
+        "m.new_content": _text_content(text, msgtype),
+        "m.relates_to": {"rel_type": "m.replace", "event_id": edits},
+        TURN_KEY: transaction_id,
+    }
+
+
+def split(text: str, limit: int = BODY_LIMIT) -> list[str]:
+    """The text in pieces that fit an event each: one piece at least, none empty but for no text.
+
+    Pieces end at a paragraph, a line, a word or, if there is no such place in their second half,
+    anywhere between two characters.
+    """
+    rest = harmless(text)
+    pieces: list[str] = []
+    while _weight(rest) > limit:
+        cut = _cut(rest, limit)
+        pieces.append(rest[:cut].rstrip() or rest[:cut])
+        rest = rest[cut:].lstrip("\n")
+    return [*pieces, rest] if rest.strip() or not pieces else pieces
+
+
+def harmless(text: str) -> str:
+    """The text without control characters, tricks with its direction, and halves of characters."""
+    return _TRICKS.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def to_html(text: str) -> str:
+    """Markdown as HTML that can be shown to anybody: no scripts, no images, no odd links."""
+    return nh3.clean(
+        _MARKDOWN.render(text),
+        tags=_TAGS,
+        attributes=_ATTRIBUTES,
+        attribute_filter=_only_language_classes,
+        url_schemes=_SCHEMES,
+        link_rel="noopener",
+    ).strip()
+
+
+def _text_content(text: str, msgtype: str) -> Json:
+    body = harmless(text)
+    # An empty m.mentions says that nobody is pinged, whatever names or "@room" the text holds.
+    content: Json = {"msgtype": msgtype, "body": body, "m.mentions": {}}
+    rendered = to_html(body)
+    if rendered != f"<p>{html.escape(body, quote=False)}</p>" and _weight(rendered) <= HTML_LIMIT:
+        content |= {"format": "org.matrix.custom.html", "formatted_body": rendered}
+    return content
+
+
+def _only_language_classes(_tag: str, attribute: str, value: str) -> str | None:
+    if attribute == "class" and not value.startswith("language-"):
+        return None
+    return value
+
+
+def _weight(text: str) -> int:
+    """Bytes of the text as JSON in UTF-8, without its quotation marks."""
+    return len(json.dumps(text, ensure_ascii=False).encode()) - 2
+
+
+def _cut(text: str, limit: int) -> int:
+    """Where the first piece ends."""
+    most = _longest(text, limit)
+    for separator in ("\n\n", "\n", " "):
+        found = text.rfind(separator, most // 2, most)
+        if found > 0:
+            return found + len(separator)
+    return most
+
+
+def _longest(text: str, limit: int) -> int:
+    """How many characters, at least one, have no more weight than the limit."""
+    low, high = 1, min(len(text), limit)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if _weight(text[:middle]) <= limit else (low, middle - 1)
+    return low
