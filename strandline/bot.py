@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from itertools import count
 from uuid import uuid4
 
@@ -21,7 +20,7 @@ from ephemeral.conversations import Conversations
 from ephemeral.held import Held
 from fsm import Flow, Registry, Tier
 from fsm.effects import OutboxRow
-from fsm.ids import EventId, TransactionId, UserId
+from fsm.ids import EventId, TransactionId
 from matrix import Batch as SyncBatch
 from matrix import Delivery, Event, Homeserver, Intake
 from strandline.asking import Asking, Pace
@@ -65,7 +64,7 @@ class Bot:
     def __init__(self, config: Config, store: Store) -> None:
         self._config = config
         self._store = store
-        self._registry = Registry(config.agents)
+        self._registry = Registry(config.registry_entries())
         self._started_at = _now()
         self._conversations = Conversations()
         self._connections = Connections(self._registry)
@@ -111,7 +110,7 @@ class Bot:
             Confirmation(lifetime=limits.confirmation, started_at=self._started_at),
             Held(lifetime=limits.held),
             UserRouting(self._registry),
-            RoomRouting(self._registry, is_allowed=self._is_allowed),
+            RoomRouting(self._registry, is_allowed=self._config.is_allowed),
         ]
         commands = [name for flow in flows for name in flow.commands()]
         service = Service(self._registry, commands=commands, started_at=self._started_at)
@@ -148,7 +147,7 @@ class Bot:
             shore=self._intake,
             checkpoint=self._checkpoint,
             submit=self._delivery.submit,
-            is_allowed=self._is_allowed,
+            is_allowed=self._config.is_allowed,
         )
         self._rooms: RoomQueues[Item] = RoomQueues(handling.handle, most=limits.queued_events)
 
@@ -190,9 +189,6 @@ class Bot:
 
     def _ready(self) -> None:
         _log.info("ready", user_id=self._config.homeserver.user_id)
-
-    def _is_allowed(self, user_id: UserId) -> bool:
-        return any(fnmatchcase(user_id, pattern) for pattern in self._config.access.users)
 
 
 def _has_tier(flow: Flow, tier: Tier) -> bool:

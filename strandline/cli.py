@@ -1,0 +1,146 @@
+"""The command line. Every error that an operator can mend is one line and exit code 2."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from durable import DataLock, Store
+from fsm import StrandlineError
+from fsm.ids import EventId
+from strandline import bot, fatal
+from strandline.config import Config, load_config
+from strandline.log import configure_log
+
+_config_option = click.option(
+    "--config",
+    "config_path",
+    default="config.yaml",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="The config file; config.example.yaml explains every key.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Strandline: Matrix bots whose conversations say what a restart keeps."""
+
+
+@cli.command()
+@_config_option
+def run(config_path: Path) -> None:
+    """Run the bot until SIGTERM or Ctrl-C."""
+    config = load_config(config_path)
+    configure_log(as_json=config.log.format == "json", level=config.log.level)
+    fatal.arm(os.environ)
+    asyncio.run(bot.run(config))
+
+
+@cli.group("config")
+def config_group() -> None:
+    """Look at the config."""
+
+
+@config_group.command()
+@_config_option
+def check(config_path: Path) -> None:
+    """Say what is wrong with the config, with file, line, key and remedy."""
+    config = load_config(config_path)
+    agents = ", ".join(agent.id for agent in config.agents)
+    click.echo(f"{config_path} is fine: {config.homeserver.user_id}, agents {agents}")
+
+
+@cli.command()
+def version() -> None:
+    """Print the version."""
+    click.echo(installed_version("strandline"))
+
+
+@cli.group()
+def parked() -> None:
+    """Messages whose handling failed every time. Stop the bot first."""
+
+
+@parked.command("list")
+@_config_option
+def parked_list(config_path: Path) -> None:
+    """List them with their errors."""
+    for row in _with_store(load_config(config_path), lambda store: store.parked()):
+        at = datetime.fromtimestamp(row.parked_at_ms / 1000, UTC)
+        click.echo(f"{at:%Y-%m-%d %H:%M:%S}  {row.room_id}  {row.event_id}  {row.error}")
+
+
+@parked.command("retry")
+@_config_option
+@click.argument("event_id")
+def parked_retry(config_path: Path, event_id: str) -> None:
+    """Have one handled again when the bot next starts."""
+    _change(config_path, lambda store: store.retry_parked(EventId(event_id)), event_id)
+    click.echo(f"{event_id} will be handled again when the bot starts")
+
+
+@parked.command("drop")
+@_config_option
+@click.argument("event_id")
+def parked_drop(config_path: Path, event_id: str) -> None:
+    """Give one up."""
+    _change(config_path, lambda store: store.drop_parked(EventId(event_id)), event_id)
+    click.echo(f"{event_id} is dropped")
+
+
+def main() -> None:
+    """Run the command line; the process ends with its exit code."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except click.Abort:
+        sys.exit(130)
+    except StrandlineError as error:
+        click.echo(_line(error), err=True)
+        sys.exit(2)
+    except ExceptionGroup as group:
+        known = _first_known(group)
+        if known is None:
+            raise
+        click.echo(_line(known), err=True)
+        sys.exit(2)
+
+
+def _line(error: StrandlineError) -> str:
+    return f"strandline: {error}"
+
+
+def _first_known(group: BaseExceptionGroup[Any]) -> StrandlineError | None:
+    for error in group.exceptions:
+        if isinstance(error, StrandlineError):
+            return error
+        if isinstance(error, BaseExceptionGroup):
+            return _first_known(error)
+    return None
+
+
+def _with_store(config: Config, work: Callable[[Store], Any]) -> Any:
+    async def work_with_store() -> Any:
+        with DataLock(config.storage.database):
+            store = await Store.open(config.storage.database, now=lambda: datetime.now(UTC))
+            try:
+                return await work(store)
+            finally:
+                await store.close()
+
+    return asyncio.run(work_with_store())
+
+
+def _change(config_path: Path, work: Callable[[Store], Any], event_id: str) -> None:
+    if not _with_store(load_config(config_path), work):
+        message = f"no parked message {event_id!r}; `strandline parked list` has them"
+        raise click.UsageError(message)

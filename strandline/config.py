@@ -1,0 +1,237 @@
+"""The config: one frozen value, read once, checked whole, passed down and never imported."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from attrs import evolve, field, frozen
+
+from ephemeral.connections import OPTIONS
+from fsm import AgentEntry
+from fsm.ids import AgentId, UserId
+from matrix import HomeserverSettings
+from strandline.config_file import ConfigFile, KeyPath, dotted, read_config_file
+from strandline.config_shape import Problem, nearest, shaped
+from strandline.errors import ConfigError
+
+
+@frozen(kw_only=True)
+class HomeserverSection:
+    """Where the bot lives, and who it is."""
+
+    url: str
+    user_id: UserId
+    password: str | None = field(default=None, repr=False)
+    access_token: str | None = field(default=None, repr=False)
+    device_name: str = "Strandline"
+
+
+@frozen(kw_only=True)
+class StorageSection:
+    """Where the state lies that must survive."""
+
+    data_dir: Path = Path("data")
+
+    @property
+    def database(self) -> Path:
+        """The store."""
+        return self.data_dir / "lambda_matrix.db"
+
+    @property
+    def matrix_store(self) -> Path:
+        """The login session and the encryption keys."""
+        return self.data_dir / "matrix_store"
+
+
+@frozen(kw_only=True)
+class AccessSection:
+    """Who may talk to the bot. Empty: everybody on the bot's own server."""
+
+    users: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
+class CommandsSection:
+    """How commands look."""
+
+    prefix: str = "!"
+
+
+@frozen(kw_only=True)
+class AgentSection:
+    """One agent of the registry; ``options`` are its kind's own."""
+
+    id: str
+    kind: str
+    name: str = ""
+    description: str = ""
+    options: dict[str, Any] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class LimitsSection:
+    """How long, and how many."""
+
+    confirmation_seconds: float = 300.0
+    held_seconds: float = 600.0
+    answer_seconds: float = 300.0
+    edit_seconds: float = 1.0
+    stop_seconds: float = 10.0
+    queued_events: int = 1000
+
+    @property
+    def confirmation(self) -> timedelta:
+        """How long a question waits for its answer."""
+        return timedelta(seconds=self.confirmation_seconds)
+
+    @property
+    def held(self) -> timedelta:
+        """How long a message waits for the choice of an agent."""
+        return timedelta(seconds=self.held_seconds)
+
+
+@frozen(kw_only=True)
+class LogSection:
+    """What is logged, and how."""
+
+    format: str = "console"
+    level: str = "info"
+
+
+@frozen(kw_only=True)
+class Config:
+    """Everything that an operator decides."""
+
+    homeserver: HomeserverSection
+    agents: tuple[AgentSection, ...]
+    storage: StorageSection = field(factory=StorageSection)
+    access: AccessSection = field(factory=AccessSection)
+    commands: CommandsSection = field(factory=CommandsSection)
+    limits: LimitsSection = field(factory=LimitsSection)
+    log: LogSection = field(factory=LogSection)
+
+    def homeserver_settings(self) -> HomeserverSettings:
+        """What ``matrix/`` needs to know."""
+        section = self.homeserver
+        return HomeserverSettings(
+            url=section.url,
+            user_id=section.user_id,
+            password=section.password,
+            access_token=section.access_token,
+            device_name=section.device_name,
+        )
+
+    def registry_entries(self) -> tuple[AgentEntry, ...]:
+        """The agents, in the config's order."""
+        return tuple(
+            AgentEntry(
+                id=AgentId(agent.id),
+                name=agent.name or agent.id,
+                kind=agent.kind,
+                description=agent.description,
+                options=shaped(agent.options, OPTIONS[agent.kind], [], ()),
+            )
+            for agent in self.agents
+        )
+
+    def is_allowed(self, user_id: UserId) -> bool:
+        """Whether this user may talk to the bot."""
+        own_server = f"@*:{self.homeserver.user_id.partition(':')[2]}"
+        patterns = self.access.users or (own_server,)
+        return any(fnmatchcase(user_id, pattern) for pattern in patterns)
+
+
+def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> Config:
+    """Read and check ``path``.
+
+    Relative paths in it are relative to its folder; ``${NAME}`` is replaced from ``environment``.
+
+    Raises:
+        ConfigError: It can't be used. All problems are listed, each with file, line, key and
+            remedy.
+    """
+    file = read_config_file(path, environment)
+    problems: list[Problem] = []
+    config = None
+    if file.value is not None or not file.problems:
+        config = shaped(file.value, Config, problems, ())
+    if config is not None:
+        problems += _meaning(config)
+    if file.problems or problems or config is None:
+        raise ConfigError(_lines(file, problems))
+    data_dir = (path.parent / config.storage.data_dir).absolute()
+    return evolve(config, storage=evolve(config.storage, data_dir=data_dir))
+
+
+def _lines(file: ConfigFile, problems: list[Problem]) -> tuple[str, ...]:
+    found = [*file.problems, *((file.line_of(path), _at(path, p)) for path, p in problems)]
+    return tuple(
+        f"{file.name}{f':{line}' if line else ''}: {problem}" for line, problem in sorted(found)
+    )
+
+
+def _at(path: KeyPath, problem: str) -> str:
+    return f"{dotted(path)}: {problem}" if path else problem
+
+
+def _meaning(config: Config) -> Iterator[Problem]:
+    """What is of the right shape and still can't be meant."""
+    yield from _homeserver(config.homeserver)
+    yield from _agents(config.agents)
+    prefix = config.commands.prefix
+    if not prefix or any(c.isspace() or c.isalnum() for c in prefix):
+        problem = f"{prefix!r} can't begin a command; use punctuation, such as !"
+        yield ("commands", "prefix"), problem
+    for name in ("confirmation", "held", "answer", "edit", "stop"):
+        if not getattr(config.limits, f"{name}_seconds") > 0:
+            yield ("limits", f"{name}_seconds"), "must be more than 0 seconds"
+    if config.limits.queued_events < 1:
+        yield ("limits", "queued_events"), "must be at least 1"
+    yield from _one_of(("log", "format"), config.log.format, ("console", "json"))
+    yield from _one_of(("log", "level"), config.log.level, ("debug", "info", "warning", "error"))
+    for number, pattern in enumerate(config.access.users):
+        if not pattern.startswith(("@", "*")):
+            problem = f"{pattern!r} matches no Matrix id; write @NAME:SERVER, with * for any text"
+            yield ("access", "users", number), problem
+
+
+def _homeserver(section: HomeserverSection) -> Iterator[Problem]:
+    url = urlsplit(section.url)
+    if url.scheme not in ("http", "https") or not url.hostname:
+        yield ("homeserver", "url"), f"{section.url!r} is no URL; write https://matrix.example.org"
+    if not re.fullmatch(r"@[^:\s]+:\S+", section.user_id):
+        problem = f"{section.user_id!r} is no Matrix id; write @NAME:SERVER"
+        yield ("homeserver", "user_id"), problem
+    if bool(section.password) == bool(section.access_token):
+        both = "both are given" if section.password else "neither is given"
+        yield ("homeserver",), f"password or access_token: {both}; give one of the two"
+
+
+def _agents(agents: tuple[AgentSection, ...]) -> Iterator[Problem]:
+    if not agents:
+        yield ("agents",), "there is no agent; add one with id and kind"
+    seen: set[str] = set()
+    for number, agent in enumerate(agents):
+        path: KeyPath = ("agents", number)
+        if not agent.id or any(c.isspace() for c in agent.id):
+            yield (*path, "id"), f"{agent.id!r} can't be typed in a command; use no spaces"
+        elif agent.id.isdigit():
+            yield (*path, "id"), f"{agent.id!r} reads as a number of the list; add a letter"
+        elif agent.id.casefold() in seen:
+            yield (*path, "id"), f"there is an agent {agent.id!r} already; give each its own id"
+        seen.add(agent.id.casefold())
+        yield from _one_of((*path, "kind"), agent.kind, tuple(OPTIONS))
+        problems: list[Problem] = []
+        if agent.kind in OPTIONS:
+            shaped(agent.options, OPTIONS[agent.kind], problems, (*path, "options"))
+        yield from problems
+
+
+def _one_of(path: KeyPath, value: str, known: tuple[str, ...]) -> Iterator[Problem]:
+    if value not in known:
+        yield path, f"{value!r} is none of {', '.join(known)}{nearest(value, known)}"

@@ -1,0 +1,114 @@
+"""YAML with a memory: every value knows the line that it stands on."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from attrs import define, field
+
+KeyPath = tuple[str | int, ...]
+
+_VARIABLE = re.compile(r"\$\$\{|\$\{([^}]*)\}")
+
+
+@define
+class ConfigFile:
+    """The content of a config file.
+
+    Attributes:
+        value: Plain dicts, lists and scalars, ``${NAME}`` replaced.
+        lines: For each path into ``value``, its line, counted from 1.
+        problems: What is wrong with the YAML itself, each with its line.
+    """
+
+    name: str
+    value: Any = None
+    lines: dict[KeyPath, int] = field(factory=dict)
+    problems: list[tuple[int, str]] = field(factory=list)
+
+    def line_of(self, path: KeyPath) -> int:
+        """The line of ``path``, or of the nearest thing around it."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, 1)
+
+
+def read_config_file(path: Path, environment: Mapping[str, str]) -> ConfigFile:
+    """Read ``path``. What is wrong with it is in ``problems``; nothing is raised."""
+    file = ConfigFile(str(path))
+    try:
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        file.problems.append((0, f"can't be read ({reason}); name the file with --config"))
+    except UnicodeDecodeError:
+        file.problems.append((1, "is not UTF-8 text; save it as UTF-8"))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        file.problems.append((line, f"is not valid YAML: {error.problem or error.context}"))
+    except yaml.YAMLError as error:
+        file.problems.append((1, f"is not valid YAML: {' '.join(str(error).split())}"))
+    else:
+        file.value = _Reader(file, environment).read(node, ()) if node is not None else None
+    return file
+
+
+class _Reader:
+    """Turns YAML nodes into plain values, and notes where each stood."""
+
+    def __init__(self, file: ConfigFile, environment: Mapping[str, str]) -> None:
+        self._file = file
+        self._environment = environment
+        self._scalars = yaml.SafeLoader("")
+
+    def read(self, node: yaml.Node, path: KeyPath) -> Any:
+        self._file.lines.setdefault(path, node.start_mark.line + 1)
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.read(item, (*path, number)) for number, item in enumerate(node.value)]
+        return self._scalar(node)
+
+    def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            key = str(key_node.value)
+            if key in values:
+                problem = f"{dotted((*path, key))}: the key stands twice; keep one of the two"
+                self._file.problems.append((line, problem))
+            self._file.lines[*path, key] = line
+            values[key] = self.read(value_node, (*path, key))
+        return values
+
+    def _scalar(self, node: yaml.Node) -> Any:
+        line = node.start_mark.line + 1
+        try:
+            value = self._scalars.construct_object(node, deep=True)
+        except (yaml.YAMLError, ValueError) as error:
+            problem = f"this value can't be read ({' '.join(str(error).split())}); put it in quotes"
+            self._file.problems.append((line, problem))
+            return None
+        return self._filled_in(value, line) if isinstance(value, str) else value
+
+    def _filled_in(self, text: str, line: int) -> str:
+        def fill(found: re.Match[str]) -> str:
+            name = found[1]
+            if name is None:
+                return "${"
+            if name not in self._environment:
+                self._file.problems.append(
+                    (line, f"the environment variable {name!r} is not set; set it, or write $${{")
+                )
+            return self._environment.get(name, found[0])
+
+        return _VARIABLE.sub(fill, text)
+
+
+def dotted(path: KeyPath) -> str:
+    """``("agents", 1, "id")`` as ``agents[1].id``."""
+    text = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path)
+    return text.removeprefix(".")

@@ -1,0 +1,113 @@
+"""Plain values into attrs classes by cattrs, with every misfit named by its path."""
+
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cattrs
+from attrs import fields, has
+from cattrs import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
+from cattrs.gen import make_dict_structure_fn
+
+from strandline.config_file import KeyPath
+
+T = TypeVar("T")
+Problem = tuple[KeyPath, str]
+
+_SECRETS = ("password", "access_token")
+"""Keys whose values are not to be quoted in an error."""
+
+_WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def shaped(value: object, cls: type[T], problems: list[Problem], path: KeyPath) -> T | None:
+    """``value`` as a ``cls``; None if it does not fit, with each reason added to ``problems``."""
+    try:
+        return _converter.structure(value, cls)
+    except Exception as error:  # noqa: BLE001  # cattrs raises what hooks raise; all is reported
+        problems.extend(_problems(error, path))
+        return None
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """``; did you mean 'x'?`` if something like ``name`` is known."""
+    near = get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _problems(error: BaseException, path: KeyPath) -> list[Problem]:
+    if isinstance(error, ClassValidationError | IterableValidationError):
+        noted, bare = error.group_exceptions()
+        found = [p for e, note in noted for p in _problems(e, (*path, _step(note)))]
+        return found + [p for e in bare for p in _problems(e, path)]
+    if isinstance(error, ForbiddenExtraKeysError):
+        known = [a.name for a in fields(error.cl)]
+        return [
+            ((*path, key), f"unknown key{nearest(key, known) or _choice(known)}")
+            for key in sorted(error.extra_fields)
+        ]
+    if isinstance(error, KeyError):
+        return [((*path, str(error.args[0])), "is missing; add it (see config.example.yaml)")]
+    if path and path[-1] in _SECRETS:
+        return [(path, "text is expected here; put it in quotes")]
+    return [(path, str(error))]
+
+
+def _step(note: Any) -> str | int:
+    return note.name if hasattr(note, "name") else note.index
+
+
+def _choice(known: list[str]) -> str:
+    return f"; known here: {', '.join(known)}"
+
+
+def _exactly(kind: type[Any]) -> Callable[[Any, Any], Any]:
+    def structure(value: Any, _cls: Any) -> Any:
+        accepted = (int, float) if kind is float else (kind,)
+        if isinstance(value, bool) is not (kind is bool) or not isinstance(value, accepted):
+            raise TypeError(_misfit(value, _WORDS[kind]))
+        return kind(value)
+
+    return structure
+
+
+def _misfit(value: object, wanted: str) -> str:
+    found = "nothing" if value is None else f"{value!r}"[:60]
+    quotes = "; put it in quotes" if wanted == "text" and isinstance(value, int | float) else ""
+    return f"{wanted} is expected here, not {found}{quotes}"
+
+
+def _class(cls: type[Any]) -> Callable[[Any, Any], Any]:
+    structure = make_dict_structure_fn(cls, _converter, _cattrs_forbid_extra_keys=True)
+
+    def from_mapping(value: Any, target: Any) -> Any:
+        if not isinstance(value, dict):
+            raise TypeError(_misfit(value, "a mapping of keys"))
+        required = {a.name for a in fields(cls) if a.default is not None}
+        given = {k: v for k, v in value.items() if v is not None or k in required}
+        return structure(given, target)
+
+    return from_mapping
+
+
+def _tuple(cls: Any) -> Callable[[Any, Any], Any]:
+    (item, _) = cls.__args__
+    structure = _converter.get_structure_hook(list[item])
+
+    def from_list(value: Any, _target: Any) -> Any:
+        if not isinstance(value, list):
+            raise TypeError(_misfit(value, "a list"))
+        return tuple(structure(value, list[item]))
+
+    return from_list
+
+
+_converter = cattrs.Converter(detailed_validation=True)
+for _kind in _WORDS:
+    _converter.register_structure_hook(_kind, _exactly(_kind))
+_converter.register_structure_hook(Path, lambda value, _: Path(_exactly(str)(value, str)))
+_converter.register_structure_hook_factory(has, _class)
+_converter.register_structure_hook_factory(
+    lambda cls: getattr(cls, "__origin__", None) is tuple, _tuple
+)

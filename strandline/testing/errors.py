@@ -1,0 +1,42 @@
+"""What can go wrong in the testing kit.
+
+::
+
+    StrandlineError
+    └── KitError                a part of the kit did not start, or was not seen
+        ├── SynapseMissing      the extra that brings the homeserver is not installed
+        └── NotSeen             nobody said what somebody waited for
+"""
+
+from attrs import frozen
+
+from fsm.errors import StrandlineError
+
+
+@frozen(slots=False)
+class KitError(StrandlineError):
+    """A process of the kit failed; the end of its output is part of the message."""
+
+    what: str
+    output: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what}; its last words:\n{self.output}" if self.output else self.what
+
+
+@frozen(slots=False)
+class SynapseMissing(KitError):
+    """matrix-synapse is not installed."""
+
+    what: str = "no Synapse is installed"
+
+    def __str__(self) -> str:
+        return "no Synapse is installed; install the extra: pip install 'strandline[test]'"
+
+
+@frozen(slots=False)
+class NotSeen(KitError):
+    """Time is up, and the room does not hold what was waited for."""
+
+    def __str__(self) -> str:
+        return f"{self.what}; the room holds:\n{self.output}"

@@ -1,0 +1,239 @@
+"""People who talk to the bot, through the real client-server API and nothing else."""
+
+import asyncio
+import re
+from collections.abc import Callable, Iterable
+from itertools import count
+from typing import Any, Self
+from urllib.parse import quote
+
+import aiohttp
+from attrs import frozen
+
+from fsm.ids import EventId, RoomId, UserId
+from strandline.testing.errors import KitError, NotSeen
+from strandline.testing.homeserver import Credentials
+
+Expected = str | Callable[["TimelineEvent"], bool]
+"""A regular expression that is searched for in the body, or a predicate."""
+
+
+@frozen(kw_only=True)
+class TimelineEvent:
+    """One event of a room as the homeserver has it.
+
+    Args:
+        body: What a client shows: of an edited message, its newest text.
+        in_reply_to: The event that it answers, if it says so.
+        edits: How often it was edited.
+    """
+
+    event_id: EventId
+    sender: UserId
+    type: str
+    body: str
+    content: dict[str, Any]
+    sent_at_ms: int
+    in_reply_to: EventId | None = None
+    edits: int = 0
+
+
+class Person:
+    """Someone with an account. Use as an async context manager, or call ``close``."""
+
+    def __init__(self, url: str, credentials: Credentials) -> None:
+        self.credentials = credentials
+        self.user_id = credentials.user_id
+        self._url = url
+        self._numbers = count()
+        self._http = aiohttp.ClientSession(
+            headers={"Authorization": f"Bearer {credentials.access_token}"}
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.close()
+
+    async def create_room(
+        self, *, invite: Iterable[UserId] = (), encrypted: bool = False, name: str | None = None
+    ) -> RoomId:
+        """Make a private room."""
+        body: dict[str, Any] = {"invite": list(invite), "preset": "private_chat"}
+        if name is not None:
+            body["name"] = name
+        if encrypted:
+            content = {"algorithm": "m.megolm.v1.aes-sha2"}
+            body["initial_state"] = [
+                {"type": "m.room.encryption", "state_key": "", "content": content}
+            ]
+        return RoomId((await self.request("POST", "/createRoom", body))["room_id"])
+
+    async def invite(self, room_id: RoomId, user_id: UserId) -> None:
+        """Invite somebody."""
+        await self.request("POST", _room(room_id, "invite"), {"user_id": user_id})
+
+    async def kick(self, room_id: RoomId, user_id: UserId) -> None:
+        """Remove somebody."""
+        await self.request("POST", _room(room_id, "kick"), {"user_id": user_id})
+
+    async def join(self, room_id: RoomId) -> None:
+        """Join a room."""
+        await self.request("POST", _room(room_id, "join"), {})
+
+    async def leave(self, room_id: RoomId) -> None:
+        """Leave a room."""
+        await self.request("POST", _room(room_id, "leave"), {})
+
+    async def say(self, room_id: RoomId, text: str) -> EventId:
+        """Send a text message."""
+        return await self.send(room_id, "m.room.message", {"msgtype": "m.text", "body": text})
+
+    async def send(self, room_id: RoomId, event_type: str, content: dict[str, Any]) -> EventId:
+        """Send any event."""
+        path = _room(room_id, "send", event_type, f"person.{id(self)}.{next(self._numbers)}")
+        return EventId((await self.request("PUT", path, content))["event_id"])
+
+    async def edit(self, room_id: RoomId, event_id: EventId, text: str) -> EventId:
+        """Edit a text message."""
+        content = {
+            "msgtype": "m.text",
+            "body": f"* {text}",
+            "m.new_content": {"msgtype": "m.text", "body": text},
+            "m.relates_to": {"rel_type": "m.replace", "event_id": event_id},
+        }
+        return await self.send(room_id, "m.room.message", content)
+
+    async def redact(self, room_id: RoomId, event_id: EventId) -> None:
+        """Take an event back."""
+        path = _room(room_id, "redact", event_id, f"person.{id(self)}.{next(self._numbers)}")
+        await self.request("PUT", path, {})
+
+    async def membership(self, room_id: RoomId, user_id: UserId) -> str | None:
+        """``join``, ``invite``, ``leave`` …; None if the room never knew them."""
+        try:
+            path = _room(room_id, "state", "m.room.member", user_id)
+            return str((await self.request("GET", path))["membership"])
+        except KitError:
+            return None
+
+    async def raw_timeline(self, room_id: RoomId) -> list[dict[str, Any]]:
+        """Every event of the room, oldest first, read back from the homeserver."""
+        events: list[dict[str, Any]] = []
+        start = ""
+        while True:
+            path = _room(room_id, "messages") + f"?dir=f&limit=500{start}"
+            page = await self.request("GET", path)
+            events += page["chunk"]
+            if "end" not in page or not page["chunk"]:
+                return events
+            start = f"&from={quote(page['end'])}"
+
+    async def timeline(self, room_id: RoomId) -> list[TimelineEvent]:
+        """The room's messages, oldest first; edits are folded into what they edit."""
+        return fold(await self.raw_timeline(room_id))
+
+    async def transcript(self, room_id: RoomId) -> str:
+        """The room's messages as lines of text."""
+        events = await self.timeline(room_id)
+        return "\n".join(f"{e.sender.split(':')[0]:>14}  {e.body}" for e in events)
+
+    async def sees(
+        self,
+        room_id: RoomId,
+        expected: Expected,
+        *,
+        after: EventId | None = None,
+        timeout_seconds: float = 30.0,
+    ) -> TimelineEvent:
+        """Wait until somebody else has said it, and return the message.
+
+        Raises:
+            NotSeen: Time is up. The error holds the room's transcript.
+        """
+        wanted = _predicate(expected)
+        until = asyncio.get_running_loop().time() + timeout_seconds
+        while True:
+            events = await self.timeline(room_id)
+            ids = [e.event_id for e in events]
+            start = ids.index(after) + 1 if after in ids else 0
+            for event in events[start:]:
+                if event.sender != self.user_id and wanted(event):
+                    return event
+            if asyncio.get_running_loop().time() > until:
+                what = f"{self.user_id} does not see {expected!r} within {timeout_seconds:g} s"
+                raise NotSeen(what, await self.transcript(room_id))
+            await asyncio.sleep(0.05)
+
+    async def asks(self, room_id: RoomId, text: str, expected: Expected) -> TimelineEvent:
+        """Say something and wait for the answer to it."""
+        return await self.sees(room_id, expected, after=await self.say(room_id, text))
+
+    async def request(self, method: str, path: str, body: object = None) -> Any:
+        """One request to the client-server API, below ``/_matrix/client/v3``.
+
+        Raises:
+            KitError: The homeserver refuses.
+        """
+        url = f"{self._url}/_matrix/client/v3{path}"
+        async with self._http.request(method, url, json=body) as answer:
+            content = await answer.json()
+            if answer.status != 200:  # noqa: PLR2004
+                what = f"{method} {path}: {answer.status} {content}"
+                raise KitError(what)
+            return content
+
+
+def fold(raw: Iterable[dict[str, Any]]) -> list[TimelineEvent]:
+    """The messages among raw events, each with its newest text in its first place."""
+    events: dict[EventId, TimelineEvent] = {}
+    for event in raw:
+        content = event.get("content", {})
+        if event.get("type") != "m.room.message" or not content:
+            continue
+        relation = content.get("m.relates_to", {})
+        edited = events.get(relation.get("event_id", ""))
+        if relation.get("rel_type") == "m.replace" and edited is not None:
+            if edited.sender == event["sender"]:
+                events[edited.event_id] = _edited(edited, event)
+            continue
+        events[event["event_id"]] = TimelineEvent(
+            event_id=event["event_id"],
+            sender=event["sender"],
+            type=event["type"],
+            body=str(content.get("body", "")),
+            content=content,
+            sent_at_ms=event.get("origin_server_ts", 0),
+            in_reply_to=relation.get("m.in_reply_to", {}).get("event_id"),
+        )
+    return list(events.values())
+
+
+def _edited(event: TimelineEvent, edit: dict[str, Any]) -> TimelineEvent:
+    new = edit["content"].get("m.new_content", {})
+    return TimelineEvent(
+        event_id=event.event_id,
+        sender=event.sender,
+        type=event.type,
+        body=str(new.get("body", "")),
+        content={**event.content, **new},
+        sent_at_ms=event.sent_at_ms,
+        in_reply_to=event.in_reply_to,
+        edits=event.edits + 1,
+    )
+
+
+def _predicate(expected: Expected) -> Callable[[TimelineEvent], bool]:
+    if callable(expected):
+        return expected
+    pattern = re.compile(expected, re.DOTALL)
+    return lambda event: pattern.search(event.body) is not None
+
+
+def _room(room_id: RoomId, *rest: str) -> str:
+    return "/rooms/" + "/".join(quote(part, safe="") for part in (room_id, *rest))
