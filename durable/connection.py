@@ -78,7 +78,10 @@ def _check_contents(path: Path) -> None:
     """Look with a connection that can't write: the newest version may be in the WAL alone."""
     if not path.exists() or not path.stat().st_size:
         return
-    with translated(), closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
+    has_wal = path.with_name(f"{path.name}-wal").exists()
+    # immutable: without it SQLite makes a WAL and a shared memory file even to read
+    uri = f"{path.as_uri()}?mode=ro" + ("" if has_wal else "&immutable=1")
+    with translated(), closing(sqlite3.connect(uri, uri=True)) as db:
         (version,) = db.execute("PRAGMA user_version").fetchone()
         (application,) = db.execute("PRAGMA application_id").fetchone()
         tables = {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}

@@ -61,5 +61,7 @@ def retry(db: sqlite3.Connection, event_id: EventId) -> bool:
 
 def drop(db: sqlite3.Connection, event_id: EventId) -> bool:
     """Forget it, handled as it is; whether it was set aside."""
+    if not db.execute("DELETE FROM parked WHERE event_id = ?", (event_id,)).rowcount:
+        return False
     db.execute("DELETE FROM stream WHERE event_id = ?", (event_id,))
-    return db.execute("DELETE FROM parked WHERE event_id = ?", (event_id,)).rowcount > 0
+    return True

@@ -68,7 +68,9 @@ async def test_plain_sqlite3_finds_the_documented_keys_and_fields(store: Store, 
 
 
 async def test_the_designs_examples_written_by_hand_are_read(path: Path) -> None:
-    user = '{"space_id": "!space:example.org", "next_chat_index": 4, "selected_agent_id": "agent-2"}'
+    user = (
+        '{"space_id": "!space:example.org", "next_chat_index": 4, "selected_agent_id": "agent-2"}'
+    )
     room = (
         '{"room_type": "chat", "chat_id": "C3", "display_name": "Чат 3",'
         ' "matrix_user_id": "@alice:example.org", "space_id": "!space:example.org",'

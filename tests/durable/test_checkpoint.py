@@ -1,0 +1,55 @@
+from durable import Commit, Handled, Reopened, Store
+from durable.queries import HANDLED_KEPT, advance
+from fsm.ids import EventId, SyncToken
+from tests.durable.opening import ASKED, ROOM
+
+
+async def handle(store: Store, *event_ids: str) -> None:
+    for event_id in event_ids:
+        await store.commit(Commit(handled=Handled(EventId(event_id), ROOM)))
+
+
+async def prune(store: Store, *, passed: list[str] | None, keep: int) -> set[str]:
+    """Which of the events ``$0`` to ``$9`` are still known once the checkpoint has moved."""
+    ids = None if passed is None else [EventId(e) for e in passed]
+    await store._writer.run(advance(SyncToken("t"), ids, keep=keep))  # noqa: SLF001
+    return set(await store.handled_among([EventId(f"${i}") for i in range(10)]))
+
+
+async def test_a_first_start_has_no_checkpoint(store: Store) -> None:
+    assert await store.checkpoint() is None
+
+
+async def test_the_checkpoint_is_the_last_token_that_was_saved(store: Store) -> None:
+    await store.advance(SyncToken("s1"))
+    await store.advance(SyncToken("s2"), passed=[ASKED])
+
+    assert await store.checkpoint() == "s2"
+
+
+async def test_handled_events_outlive_the_checkpoint_by_a_window(store: Store) -> None:
+    await handle(store, *(f"${i}" for i in range(10)))
+
+    await store.advance(SyncToken("s1"))
+    known = await store.handled_among([EventId(f"${i}") for i in range(10)])
+
+    assert len(known) == 10 < HANDLED_KEPT
+    assert {"$7", "$8", "$9"} == await prune(store, passed=None, keep=3)
+
+
+async def test_an_event_above_the_checkpoint_is_never_forgotten(store: Store) -> None:
+    await handle(store, *(f"${i}" for i in range(10)))
+
+    assert {f"${i}" for i in range(10)} == await prune(store, passed=[], keep=3)
+    assert {"$0", "$2", *(f"${i}" for i in range(4, 10))} == await prune(
+        store, passed=["$1", "$3", "$9"], keep=3
+    )
+    assert {"$7", "$8", "$9"} == await prune(store, passed=[f"${i}" for i in range(10)], keep=3)
+
+
+async def test_an_event_handled_again_is_below_the_checkpoint_already(store: Store) -> None:
+    await handle(store, "$0")
+    await store.commit(Commit(reopens=(Reopened(EventId("$0"), ROOM, 1),)))
+    await handle(store, *(f"${i}" for i in range(10)))
+
+    assert "$0" not in await prune(store, passed=[], keep=3)

@@ -1,0 +1,244 @@
+"""What can't be opened is refused with a remedy, and left as it was."""
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from durable import Commit, Store
+from durable.connection import APPLICATION_ID
+from durable.errors import (
+    FolderNotWritable,
+    NewerSchema,
+    NotOurDatabase,
+    StoreDamaged,
+    StoreDefect,
+    StoreError,
+    StoreUnavailable,
+)
+from durable.migrations import CURRENT
+from durable.records import IssuedNumber
+from durable.sqlite_errors import translate
+from tests.durable.opening import contents, noon, open_store, plain
+
+
+def on_disk(folder: Path) -> dict[str, bytes]:
+    """All files but the shared memory, which is rebuilt from the WAL."""
+    return {f.name: f.read_bytes() for f in folder.iterdir() if not f.name.endswith("-shm")}
+
+
+async def refused(path: Path, error: type[StoreError]) -> str:
+    before = on_disk(path.parent)
+    with pytest.raises(error) as caught:
+        await open_store(path)
+    assert on_disk(path.parent) == before
+    return str(caught.value)
+
+
+async def test_a_new_database_has_the_current_schema(path: Path) -> None:
+    await (await open_store(path)).close()
+
+    with plain(path) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (CURRENT,)
+        assert db.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+
+
+async def test_opening_twice_changes_nothing(path: Path) -> None:
+    await (await open_store(path)).close()
+    before = path.read_bytes()
+
+    await (await open_store(path)).close()
+
+    assert path.read_bytes() == before
+
+
+async def test_the_data_folder_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "surface" / "lambda_matrix.db"
+
+    await (await open_store(path)).close()
+
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_database_that_others_could_read_is_theirs_no_more(path: Path) -> None:
+    path.touch(0o644)
+
+    await (await open_store(path)).close()
+
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_newer_schema_is_refused(path: Path) -> None:
+    await (await open_store(path)).close()
+    with plain(path) as db:
+        db.execute("PRAGMA user_version = 99")
+    with plain(path) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    message = await refused(path, NewerSchema)
+
+    assert "99" in message
+    assert "newer Strandline" in message
+
+
+async def test_a_newer_schema_that_only_the_wal_has_is_refused(path: Path, tmp_path: Path) -> None:
+    await (await open_store(path)).close()
+    killed = tmp_path / "killed"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version = 99")
+        shutil.copytree(path.parent, killed, ignore=shutil.ignore_patterns("killed"))
+
+    await refused(killed / path.name, NewerSchema)
+
+
+@pytest.mark.parametrize("content", [b"SQLite is great", b"x" * 5000, b"SQLite format 3\0"])
+async def test_a_file_that_is_no_database_is_refused(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+    assert "move it away" in await refused(path, NotOurDatabase)
+
+
+async def test_another_programs_database_is_refused(path: Path) -> None:
+    with plain(path) as db:
+        db.execute("CREATE TABLE bookmarks (url TEXT)")
+
+    assert "bookmarks" in await refused(path, NotOurDatabase)
+
+
+async def test_a_database_marked_as_another_programs_is_refused(path: Path) -> None:
+    with plain(path) as db:
+        db.execute("PRAGMA application_id = 7")
+
+    assert "0x7" in await refused(path, NotOurDatabase)
+
+
+async def test_a_damaged_database_is_reported_as_such(path: Path) -> None:
+    await (await open_store(path)).close()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:100] + b"\xff" * 4000 + whole[4100:])
+
+    assert "backup" in await refused(path, StoreDamaged)
+
+
+async def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("not a folder")
+
+    with pytest.raises(FolderNotWritable, match="another folder"):
+        await open_store(tmp_path / "data" / "lambda_matrix.db")
+
+
+async def test_a_folder_that_takes_no_files_is_refused() -> None:
+    with pytest.raises(FolderNotWritable):
+        await open_store(Path("/proc/lambda_matrix.db"))
+
+
+async def test_a_migration_that_fails_leaves_the_file_as_it_was(path: Path) -> None:
+    with plain(path) as db:
+        db.execute("CREATE TABLE kv (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
+        db.execute("INSERT INTO kv VALUES ('a', '1')")
+    before = contents(path)
+
+    for failing in ("CREATE INDEX room_agent", "CREATE TABLE outbox", "PRAGMA user_", "COMMIT"):
+        with pytest.raises(StoreUnavailable):
+            await Store.open(path, now=noon, connect=Failing.at(failing))
+        assert contents(path) == before
+
+    store = await open_store(path)
+    assert (await store.read(IssuedNumber, "a")).text == "1"
+    await store.close()
+
+
+class Failing(sqlite3.Connection):
+    """A connection whose disk is full when a certain statement comes."""
+
+    statement = ""
+
+    @classmethod
+    def at(cls, statement: str):  # type: ignore[no-untyped-def]  # noqa: ANN206
+        factory = type("FailingAt", (cls,), {"statement": statement})
+
+        def connect(path: Path, **options: object) -> sqlite3.Connection:
+            return sqlite3.connect(path, factory=factory, **options)  # type: ignore[call-overload,no-any-return]
+
+        return connect
+
+    def execute(self, statement: str, *args: object) -> sqlite3.Cursor:  # type: ignore[override]
+        if self.statement and self.statement in statement:
+            raise full_disk()
+        return super().execute(statement, *args)  # type: ignore[arg-type]
+
+
+def full_disk() -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorcode = sqlite3.SQLITE_FULL
+    error.sqlite_errorname = "SQLITE_FULL"
+    return error
+
+
+def test_every_error_of_sqlite3_has_one_of_ours() -> None:
+    errors = {
+        error
+        for error in vars(sqlite3).values()
+        if isinstance(error, type) and issubclass(error, sqlite3.Error)
+    }
+
+    translated = {error.__name__: type(translate(error("why"))) for error in errors}
+
+    assert translated == {
+        "Error": StoreDefect,
+        "DatabaseError": StoreDefect,
+        "DataError": StoreDefect,
+        "IntegrityError": StoreDefect,
+        "InterfaceError": StoreDefect,
+        "InternalError": StoreDefect,
+        "NotSupportedError": StoreDefect,
+        "OperationalError": StoreDefect,
+        "ProgrammingError": StoreDefect,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("FULL", StoreUnavailable),
+        ("IOERR", StoreUnavailable),
+        ("IOERR_FSYNC", StoreUnavailable),
+        ("READONLY", StoreUnavailable),
+        ("READONLY_DBMOVED", StoreUnavailable),
+        ("BUSY", StoreUnavailable),
+        ("LOCKED", StoreUnavailable),
+        ("CANTOPEN", StoreUnavailable),
+        ("CORRUPT", StoreDamaged),
+        ("NOTADB", StoreDamaged),
+        ("CONSTRAINT_UNIQUE", StoreDefect),
+        ("ERROR", StoreDefect),
+    ],
+)
+def test_what_sqlite_means_decides_what_we_say(name: str, ours: type[StoreError]) -> None:
+    error = sqlite3.OperationalError("why")
+    error.sqlite_errorcode = getattr(sqlite3, f"SQLITE_{name}")
+    error.sqlite_errorname = f"SQLITE_{name}"
+
+    assert type(translate(error)) is ours
+    assert f"SQLITE_{name}: why" in str(translate(error))
+
+
+async def test_a_full_disk_fails_every_commit_of_the_group_and_the_next_one_works(
+    path: Path,
+) -> None:
+    store = await Store.open(path, now=noon)
+    with plain(path) as other:
+        (size,) = other.execute("PRAGMA page_count").fetchone()
+    await store._writer.run(  # noqa: SLF001  # the limit belongs to the connection
+        lambda db: db.execute(f"PRAGMA max_page_count = {size}") and None
+    )
+
+    with pytest.raises(StoreUnavailable, match="SQLITE_FULL"):
+        await store.commit(Commit(writes={"a": "1", "b": "2" * 100_000}))
+    await store.commit(Commit(writes={"a": "3"}))
+
+    assert (await store.read(IssuedNumber, "a")).text == "3"
+    assert (await store.read(IssuedNumber, "b")).text is None
+    await store.close()
