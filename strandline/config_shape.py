@@ -55,7 +55,8 @@ def _problems(error: BaseException, path: KeyPath) -> list[Problem]:
 
 
 def _step(note: Any) -> str | int:
-    return note.name if hasattr(note, "name") else note.index
+    step: str | int = note.name if hasattr(note, "name") else note.index
+    return step
 
 
 def _choice(known: list[str]) -> str:
@@ -92,13 +93,13 @@ def _class(cls: type[Any]) -> Callable[[Any, Any], Any]:
 
 
 def _tuple(cls: Any) -> Callable[[Any, Any], Any]:
-    (item, _) = cls.__args__
-    structure = _converter.get_structure_hook(list[item])
+    listed: Any = list[cls.__args__[0]]
+    structure = _converter.get_structure_hook(listed)
 
     def from_list(value: Any, _target: Any) -> Any:
         if not isinstance(value, list):
             raise TypeError(_misfit(value, "a list"))
-        return tuple(structure(value, list[item]))
+        return tuple(structure(value, listed))
 
     return from_list
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.e2e.scene import Scene
+from tests.kit.scene import Scene
 
 pytestmark = pytest.mark.homeserver
 
@@ -42,7 +42,7 @@ async def test_a_rooms_agent_and_platform_chat_survive(scene: Scene) -> None:
 
 @pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "encrypted"])
 async def test_messages_route_after_a_restart_without_reconfiguration(
-    scene: Scene, encrypted: bool
+    scene: Scene, *, encrypted: bool
 ) -> None:
     bot = await scene.bot(agents=1)
     alice = await scene.person("alice", encrypted=encrypted)
@@ -50,7 +50,7 @@ async def test_messages_route_after_a_restart_without_reconfiguration(
     await alice.asks(room, "before", r"^\[agent-1 · chat 1\] before$")
 
     await bot.kill()
-    await alice.says(room, "while it was down")
+    await alice.say(room, "while it was down")
     await bot.start()
 
     await alice.sees(room, r"^\[agent-1 · chat 1\] while it was down$")
@@ -87,7 +87,7 @@ async def test_an_agent_that_is_gone_becomes_a_prompt_to_select_again(scene: Sce
     await bot.start()
 
     await alice.asks(room, "are you there?", "`agent-2` is no longer available. Choose one")
-    await alice.says(room, "!agent agent-3")
+    await alice.say(room, "!agent agent-3")
     await alice.sees(room, r"^\[agent-3 · chat 2\] are you there\?$")
     await alice.asks(room, "good", r"^\[agent-3 · chat 2\] good$")
 

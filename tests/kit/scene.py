@@ -1,0 +1,139 @@
+"""A scene: people and bots on one homeserver, all gone when the test ends."""
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from contextlib import AsyncExitStack, closing
+from itertools import count
+from pathlib import Path
+from typing import Any, Self
+
+from fsm.ids import EventId, RoomId, UserId
+from strandline.testing import BotProcess, Person, Synapse
+from strandline.testing.bot import config_for
+from strandline.testing.person import Expected, TimelineEvent, fold
+from tests.kit.encrypted import EncryptedPerson
+
+_numbers = count()
+
+
+class Bot(BotProcess):
+    """A bot process that a test can look into."""
+
+    user_id: UserId
+
+    def configure(self, *, agents: Iterable[str], options: dict[str, Any] | None = None) -> None:
+        """Change the registry, as an operator would between two starts."""
+        self.config["agents"] = [agent(name, options) for name in agents]
+
+    def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """What another program finds in the database."""
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as db:
+            return db.execute(statement, values).fetchall()
+
+    def kv(self, key: str) -> dict[str, Any]:
+        """The JSON value under ``key``."""
+        [(text,)] = self.rows("SELECT value FROM kv WHERE key = ?", key)
+        value: dict[str, Any] = json.loads(text)
+        return value
+
+
+class EncryptedTalker(Person):
+    """A person all of whose rooms are encrypted."""
+
+    def __init__(self, url: str, inner: EncryptedPerson, credentials: Any) -> None:
+        super().__init__(url, credentials)
+        self.inner = inner
+
+    async def close(self) -> None:
+        await self.inner.close()
+        await super().close()
+
+    async def say(self, room_id: RoomId, text: str) -> EventId:
+        return await self.inner.say(room_id, text)
+
+    async def create_room(
+        self,
+        *,
+        invite: Iterable[UserId] = (),
+        encrypted: bool = True,
+        name: str | None = None,
+    ) -> RoomId:
+        assert encrypted
+        del name
+        return await self.inner.create_room(list(invite))
+
+    async def timeline(self, room_id: RoomId) -> list[TimelineEvent]:
+        return fold(
+            {"event_id": e.event_id, "sender": e.sender, "type": e.type, "content": e.content}
+            for e in await self.inner.timeline(room_id)
+        )
+
+
+def agent(agent_id: str, options: dict[str, Any] | None = None) -> dict[str, Any]:
+    name = agent_id.replace("-", " ").capitalize()
+    return {"id": agent_id, "name": name, "kind": "echo", "options": options or {}}
+
+
+class Scene:
+    """Makes people and bots with names of their own, and clears them away."""
+
+    def __init__(self, synapse: Synapse, directory: Path) -> None:
+        self.synapse = synapse
+        self.directory = directory
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self._stack.aclose()
+
+    async def person(self, name: str, *, encrypted: bool = False) -> Person:
+        """A new account, named like ``name``."""
+        credentials = self.synapse.register(f"{name}{next(_numbers)}")
+        person = Person(self.synapse.url, credentials)
+        if encrypted:
+            store = self.directory / credentials.user_id.strip("@").partition(":")[0]
+            inner = await EncryptedPerson.arrive(
+                self.synapse.url, credentials.user_id, credentials.password, store
+            )
+            await person.close()
+            person = EncryptedTalker(self.synapse.url, inner, credentials)
+        self._stack.push_async_callback(person.close)
+        return person
+
+    async def bot(
+        self,
+        *,
+        agents: int = 1,
+        options: dict[str, Any] | None = None,
+        start: bool = True,
+        **sections: object,
+    ) -> Bot:
+        """A bot with so many echo agents, ready."""
+        credentials = self.synapse.register(f"bot{next(_numbers)}")
+        entries = [agent(f"agent-{n}", options) for n in range(1, agents + 1)]
+        config = config_for(self.synapse.url, credentials, agents=entries, **sections)
+        bot = Bot(self.directory / credentials.user_id.strip("@").partition(":")[0], config)
+        bot.user_id = credentials.user_id
+        self._stack.push_async_callback(bot.kill)
+        if start:
+            await bot.start()
+        return bot
+
+    async def meet(self, person: Person, bot: Bot, *, greeting: Expected = "Hello!") -> RoomId:
+        """A new room in which the bot has greeted the person."""
+        encrypted = isinstance(person, EncryptedTalker)
+        room = await person.create_room(invite=[bot.user_id], encrypted=encrypted)
+        await person.sees(room, greeting)
+        return room
+
+    async def answers_each_once(self, person: Person, room: RoomId, texts: list[str]) -> None:
+        """Assert that each text has one answer, in the order of the questions."""
+        events = await person.timeline(room)
+        asked = [e for e in events if e.sender == person.user_id and e.body in texts]
+        assert [e.body for e in asked] == texts
+        answers = [e.in_reply_to for e in events if e.sender != person.user_id]
+        wanted = [e.event_id for e in asked]
+        assert [a for a in answers if a in wanted] == wanted
