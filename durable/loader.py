@@ -175,6 +175,9 @@ _USERS_OF = "SELECT user_id FROM user WHERE agent_id = ? LIMIT ?"
 _COUNT_ROOMS_OF = "SELECT count(*) FROM room WHERE agent_id = ?"
 _COUNT_USERS_OF = "SELECT count(*) FROM user WHERE agent_id = ?"
 
+INDEXED = (_ROOM_AGENTS, _USER_AGENTS, _ROOMS_OF, _USERS_OF, _COUNT_ROOMS_OF, _COUNT_USERS_OF)
+"""What is asked of rooms and users; a test holds each to its index."""
+
 
 def _agents(db: sqlite3.Connection, statement: str) -> list[AgentId]:
     return [AgentId(agent) for (agent,) in db.execute(statement).fetchall()]

@@ -40,6 +40,11 @@ def plain(path: Path) -> Iterator[sqlite3.Connection]:
         yield db
 
 
+def mode(path: Path) -> int:
+    """Who may do what with the file."""
+    return path.stat().st_mode & 0o777
+
+
 def contents(path: Path) -> list[str]:
     """The whole database as text."""
     with plain(path) as db:

@@ -118,7 +118,7 @@ def test_a_platform_chat_id_written_as_a_number_is_read_as_text() -> None:
         (IssuedNumber, '"4x"'),
         (IssuedNumber, "-1"),
         (IssuedNumber, "4.0"),
-        (IssuedNumber, '"９"'),
+        (IssuedNumber, '"\uff19"'),
         (IssuedNumber, "1234567890123456789"),
     ],
 )
@@ -141,5 +141,5 @@ def test_a_corrupt_value_says_what_was_expected_and_what_was_found() -> None:
 
 
 def test_lone_surrogates_in_a_message_do_not_stop_the_store() -> None:
-    assert {"body": ["\ufffd"]} == load(dump({"body": ("\ud800",)}))
-    assert {"n": [1, None]} == load(dump({"n": [1, None]}))
+    assert load(dump({"body": ("\ud800",)})) == {"body": ["\ufffd"]}
+    assert load(dump({"n": [1, None]})) == {"n": [1, None]}

@@ -7,11 +7,17 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pytest
 from attrs import evolve
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from durable import (
     AlreadyHandled,
@@ -216,6 +222,7 @@ class StoreModel(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
 
 
-@pytest.mark.timeout(120)
-class TestStoreModel(StoreModel.TestCase):  # type: ignore[misc,name-defined]
-    settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+def test_the_store_agrees_with_a_model_of_it_through_every_crash() -> None:
+    run_state_machine_as_test(
+        StoreModel, settings=settings(max_examples=40, stateful_step_count=30, deadline=None)
+    )

@@ -21,12 +21,17 @@ from durable.errors import (
 from durable.migrations import CURRENT
 from durable.records import IssuedNumber
 from durable.sqlite_errors import translate
-from tests.durable.opening import contents, noon, open_store, plain
+from tests.durable.faults import failing_at, sqlite_error
+from tests.durable.opening import contents, mode, noon, open_store, plain
 
 
 def on_disk(folder: Path) -> dict[str, bytes]:
     """All files but the shared memory, which is rebuilt from the WAL."""
     return {f.name: f.read_bytes() for f in folder.iterdir() if not f.name.endswith("-shm")}
+
+
+def fill(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
 
 
 async def refused(path: Path, error: type[StoreError]) -> str:
@@ -47,11 +52,11 @@ async def test_a_new_database_has_the_current_schema(path: Path) -> None:
 
 async def test_opening_twice_changes_nothing(path: Path) -> None:
     await (await open_store(path)).close()
-    before = path.read_bytes()
+    before = on_disk(path.parent)
 
     await (await open_store(path)).close()
 
-    assert path.read_bytes() == before
+    assert on_disk(path.parent) == before
 
 
 async def test_the_data_folder_is_made(tmp_path: Path) -> None:
@@ -59,15 +64,16 @@ async def test_the_data_folder_is_made(tmp_path: Path) -> None:
 
     await (await open_store(path)).close()
 
-    assert path.stat().st_mode & 0o777 == 0o600
+    assert mode(path) == 0o600
 
 
 async def test_a_database_that_others_could_read_is_theirs_no_more(path: Path) -> None:
-    path.touch(0o644)
+    fill(path, b"")
+    assert mode(path) == 0o644
 
     await (await open_store(path)).close()
 
-    assert path.stat().st_mode & 0o777 == 0o600
+    assert mode(path) == 0o600
 
 
 async def test_a_newer_schema_is_refused(path: Path) -> None:
@@ -95,7 +101,7 @@ async def test_a_newer_schema_that_only_the_wal_has_is_refused(path: Path, tmp_p
 
 @pytest.mark.parametrize("content", [b"SQLite is great", b"x" * 5000, b"SQLite format 3\0"])
 async def test_a_file_that_is_no_database_is_refused(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
+    fill(path, content)
 
     assert "move it away" in await refused(path, NotOurDatabase)
 
@@ -116,8 +122,8 @@ async def test_a_database_marked_as_another_programs_is_refused(path: Path) -> N
 
 async def test_a_damaged_database_is_reported_as_such(path: Path) -> None:
     await (await open_store(path)).close()
-    whole = path.read_bytes()
-    path.write_bytes(whole[:100] + b"\xff" * 4000 + whole[4100:])
+    whole = on_disk(path.parent)[path.name]
+    fill(path, whole[:100] + b"\xff" * 4000 + whole[4100:])
 
     assert "backup" in await refused(path, StoreDamaged)
 
@@ -142,39 +148,12 @@ async def test_a_migration_that_fails_leaves_the_file_as_it_was(path: Path) -> N
 
     for failing in ("CREATE INDEX room_agent", "CREATE TABLE outbox", "PRAGMA user_", "COMMIT"):
         with pytest.raises(StoreUnavailable):
-            await Store.open(path, now=noon, connect=Failing.at(failing))
+            await Store.open(path, now=noon, connect=failing_at(failing).connect)
         assert contents(path) == before
 
     store = await open_store(path)
     assert (await store.read(IssuedNumber, "a")).text == "1"
     await store.close()
-
-
-class Failing(sqlite3.Connection):
-    """A connection whose disk is full when a certain statement comes."""
-
-    statement = ""
-
-    @classmethod
-    def at(cls, statement: str):  # type: ignore[no-untyped-def]  # noqa: ANN206
-        factory = type("FailingAt", (cls,), {"statement": statement})
-
-        def connect(path: Path, **options: object) -> sqlite3.Connection:
-            return sqlite3.connect(path, factory=factory, **options)  # type: ignore[call-overload,no-any-return]
-
-        return connect
-
-    def execute(self, statement: str, *args: object) -> sqlite3.Cursor:  # type: ignore[override]
-        if self.statement and self.statement in statement:
-            raise full_disk()
-        return super().execute(statement, *args)  # type: ignore[arg-type]
-
-
-def full_disk() -> sqlite3.OperationalError:
-    error = sqlite3.OperationalError("database or disk is full")
-    error.sqlite_errorcode = sqlite3.SQLITE_FULL
-    error.sqlite_errorname = "SQLITE_FULL"
-    return error
 
 
 def test_every_error_of_sqlite3_has_one_of_ours() -> None:
@@ -217,12 +196,10 @@ def test_every_error_of_sqlite3_has_one_of_ours() -> None:
     ],
 )
 def test_what_sqlite_means_decides_what_we_say(name: str, ours: type[StoreError]) -> None:
-    error = sqlite3.OperationalError("why")
-    error.sqlite_errorcode = getattr(sqlite3, f"SQLITE_{name}")
-    error.sqlite_errorname = f"SQLITE_{name}"
+    error = sqlite_error(f"SQLITE_{name}")
 
     assert type(translate(error)) is ours
-    assert f"SQLITE_{name}: why" in str(translate(error))
+    assert f"SQLITE_{name}: injected" in str(translate(error))
 
 
 async def test_a_full_disk_fails_every_commit_of_the_group_and_the_next_one_works(
