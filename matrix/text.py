@@ -85,18 +85,18 @@ def edit_content(
 
 
 def split(text: str, limit: int = BODY_LIMIT) -> list[str]:
-    """The text in pieces that fit an event each: one piece at least, none empty but for no text.
+    """The text in pieces that fit an event each: one at least, none blank unless the text is.
 
     Pieces end at a paragraph, a line, a word or, if there is no such place in their second half,
     anywhere between two characters.
     """
     rest = harmless(text)
     pieces: list[str] = []
-    while _weight(rest) > limit:
+    while len(rest) > limit or _weight(rest) > limit:
         cut = _cut(rest, limit)
-        pieces.append(rest[:cut].rstrip() or rest[:cut])
+        pieces.append(rest[:cut].rstrip())
         rest = rest[cut:].lstrip("\n")
-    return [*pieces, rest] if rest.strip() or not pieces else pieces
+    return [piece for piece in (*pieces, rest) if piece.strip()] or [""]
 
 
 def harmless(text: str) -> str:

@@ -1,0 +1,1 @@
+"""Stand-ins for what can't be made to fail on demand."""

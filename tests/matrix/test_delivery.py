@@ -1,0 +1,276 @@
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fsm.effects import OutboxRow
+from fsm.ids import RoomId, TransactionId
+from matrix import Delivery, Homeserver
+from matrix.text import message_content
+from tests.fakes.homeserver import BOT, Answer, ScriptedHomeserver
+from tests.matrix.kit import ROOM, Harbour, send, settings, text
+
+OTHER = RoomId("!other")
+
+
+async def test_rows_of_a_room_leave_in_order_and_are_told(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    rows = [send(str(n), f"t{n}") for n in range(5)]
+
+    async with Harbour(homeserver).at_work(intake=False) as harbour:
+        harbour.delivery.submit(rows)
+        await harbour.delivery.flushed()
+
+    assert server.bodies(ROOM) == ["0", "1", "2", "3", "4"]
+    assert harbour.delivered == [(row, f"$sent{n}") for n, row in enumerate(rows)]
+
+
+async def test_rows_that_were_owed_before_the_start_leave_too(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    harbour = Harbour(homeserver)
+    harbour.delivery.submit([send("a", "t1"), send("b", "t2", OTHER)])
+
+    async with harbour.at_work(intake=False):
+        await harbour.delivery.flushed()
+
+    assert (server.bodies(ROOM), server.bodies(OTHER)) == (["a"], ["b"])
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        [Answer(502, b"<html>")] * 3,
+        [Answer(fault="reset", done=True)] * 2,
+        [Answer(200, {"event_id": "$x", "f": "y" * 999}, fault="truncate", done=True)] * 2,
+        [Answer(429, {"errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 30})],
+        [Answer(429, b"", {"Retry-After": "0"})],
+        [Answer(200, {})],
+        [Answer(401, {"errcode": "M_UNKNOWN_TOKEN", "error": "Unknown token"})],
+    ],
+)
+async def test_what_can_be_tried_again_is_and_shows_once(
+    server: ScriptedHomeserver, homeserver: Homeserver, fault: list[Answer]
+) -> None:
+    await server.script("rooms.send", *fault)
+
+    async with Harbour(homeserver).at_work(intake=False) as harbour:
+        harbour.delivery.submit([send("1", "t1"), send("2", "t2")])
+        await harbour.delivery.flushed()
+
+    assert server.bodies(ROOM) == ["1", "2"]
+    assert {r.path.rsplit("/", 1)[1] for r in server.asked("rooms.send")} == {"t1", "t2"}
+    assert not harbour.parked
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(403, {"errcode": "M_FORBIDDEN", "error": "not in the room"}),
+        Answer(404, {"errcode": "M_NOT_FOUND"}),
+        Answer(400, {"errcode": "M_BAD_JSON"}),
+        Answer(413, b"<html>"),
+        Answer(413, {"errcode": "M_TOO_LARGE", "error": "event too large"}),
+    ],
+)
+async def test_what_can_never_succeed_is_parked_and_the_room_goes_on(
+    server: ScriptedHomeserver, homeserver: Homeserver, answer: Answer
+) -> None:
+    await server.script("rooms.send", answer)
+
+    async with Harbour(homeserver).at_work(intake=False) as harbour:
+        harbour.delivery.submit([send("never", "t1"), send("next", "t2")])
+        await harbour.delivery.flushed()
+
+    assert [(row.transaction_id, str(answer.status) in error) for row, error in harbour.parked] == [
+        ("t1", True)
+    ]
+    assert server.bodies(ROOM) == ["next"]
+
+
+@pytest.mark.parametrize("changes", [{"kind": "dance"}, {"payload": {}}, {"payload": {"type": 1}}])
+async def test_a_row_that_makes_no_sense_is_parked(
+    server: ScriptedHomeserver, homeserver: Homeserver, changes: dict[str, Any]
+) -> None:
+    async with Harbour(homeserver).at_work(intake=False) as harbour:
+        harbour.delivery.submit([send("odd", "t1", **changes), send("next", "t2")])
+        await harbour.delivery.flushed()
+
+    assert [row.transaction_id for row, _ in harbour.parked] == ["t1"]
+    assert server.bodies(ROOM) == ["next"]
+
+
+async def test_a_room_in_trouble_delays_no_other(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    await server.script("rooms.send", Answer(429, {"retry_after_ms": 60_000}))
+
+    async with Harbour(homeserver).at_work(intake=False) as harbour:
+        harbour.delivery.submit([send("stuck", "t1")])
+        await harbour.until(lambda: server.asked("rooms.send"))
+        harbour.delivery.submit([send("through", "t2", OTHER)])
+        await harbour.until(lambda: harbour.delivered)
+
+    assert server.bodies(OTHER) == ["through"]
+
+
+async def test_a_row_that_is_submitted_twice_is_sent_once(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    async with Harbour(homeserver).at_work(intake=False) as harbour:
+        harbour.delivery.submit([send("a", "t1"), send("a", "t1")])
+        harbour.delivery.submit([send("a", "t1")])
+        await harbour.delivery.flushed()
+
+    assert len(server.asked("rooms.send")) == 1
+
+
+async def test_others_may_wait_for_the_event_that_a_row_becomes(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    await server.script("rooms.send", Answer(403, {"errcode": "M_FORBIDDEN"}))
+    harbour = Harbour(homeserver)
+    harbour.delivery.submit([send("no", "t1"), send("yes", "t2")])
+    waiting = [
+        asyncio.ensure_future(harbour.delivery.sent(TransactionId(t))) for t in ("t1", "t2", "t2")
+    ]
+    await asyncio.sleep(0)
+
+    async with harbour.at_work(intake=False):
+        assert await asyncio.gather(*waiting) == [None, "$sent0", "$sent0"]
+
+    assert await harbour.delivery.sent(TransactionId("t2")) is None
+
+
+async def test_joining_and_leaving(server: ScriptedHomeserver, homeserver: Homeserver) -> None:
+    await server.script("rooms.join", Answer(502, b""), Answer())
+    await server.script("rooms.leave", Answer(403, {"errcode": "M_FORBIDDEN", "error": "not in"}))
+
+    async with Harbour(homeserver).at_work(intake=False) as harbour:
+        harbour.delivery.submit([_row("join", "t1"), send("hello", "t2"), _row("leave", "t3")])
+        await harbour.delivery.flushed()
+
+    assert [event_id for _, event_id in harbour.delivered] == [None, "$sent0", None]
+
+
+async def test_an_invite_that_was_taken_back_is_parked(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    await server.script("rooms.join", Answer(403, {"errcode": "M_FORBIDDEN"}))
+    await server.script("rooms.leave", Answer(400, {"errcode": "M_UNKNOWN"}))
+
+    async with Harbour(homeserver).at_work(intake=False) as harbour:
+        harbour.delivery.submit([_row("join", "t1"), _row("leave", "t2")])
+        await harbour.delivery.flushed()
+
+    assert [row.kind for row, _ in harbour.parked] == ["join", "leave"]
+
+
+@pytest.mark.parametrize("mark", ["content", "unsigned", "nowhere", "foreign", "third page"])
+async def test_a_late_repeat_is_looked_for_in_the_room_first(
+    server: ScriptedHomeserver, homeserver: Homeserver, mark: str
+) -> None:
+    ours = text("mine", "$ours", sender=BOT)
+    if mark == "unsigned":
+        ours["unsigned"] = {"transaction_id": "t1"}
+    if mark in ("content", "third page", "foreign"):
+        ours["content"]["org.strandline.turn"] = "t1"
+    if mark == "foreign":
+        ours["sender"] = "@mallory:test"
+    pages = [Answer(body={"chunk": [text("x")], "end": f"b{n}"}) for n in range(2)]
+    await server.script("rooms.messages", *(pages if mark == "third page" else []))
+    await server.script("rooms.messages", Answer(body={"chunk": [text("x"), ours]}))
+
+    async with Harbour(homeserver).at_work(intake=False) as harbour:
+        harbour.delivery.submit([send("mine", "t1")], look_first=True)
+        await harbour.delivery.flushed()
+
+    known = mark not in ("nowhere", "foreign")
+    assert harbour.delivered[0][1] == ("$ours" if known else "$sent0")
+    assert len(server.asked("rooms.send")) == (0 if known else 1)
+
+
+async def test_the_look_back_is_bounded_and_a_closed_room_is_no_obstacle(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    pages = [Answer(body={"chunk": [], "end": f"b{n}"}) for n in range(5)]
+    await server.script("rooms.messages", *pages, Answer(403, {"errcode": "M_FORBIDDEN"}))
+
+    async with Harbour(homeserver).at_work(intake=False) as harbour:
+        harbour.delivery.submit([send("1", "t1"), send("2", "t2")], look_first=True)
+        await harbour.delivery.flushed()
+
+    assert server.bodies(ROOM) == ["1", "2"]
+    assert len(server.asked("rooms.messages")) == 6
+
+
+async def test_after_a_new_login_an_uncertain_try_is_looked_for(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    """The homeserver drops a revoked device, and with it the device's transaction ids."""
+    arrived = text("mine", "$arrived", sender=BOT, **{"org.strandline.turn": "t1"})
+    unknown = {"errcode": "M_UNKNOWN_TOKEN", "error": "Unknown token"}
+    await server.script("rooms.state", Answer(404, {"errcode": "M_NOT_FOUND"}))
+    await server.script("rooms.send", Answer(502, b""), Answer(401, unknown), Answer(502, b""))
+    await server.script("rooms.messages", Answer(body={"chunk": [arrived]}))
+
+    async with Harbour(homeserver).at_work(intake=False) as harbour:
+        harbour.delivery.submit([send("mine", "t1")])
+        await harbour.delivery.flushed()
+
+    assert harbour.delivered[0][1] == "$arrived"
+
+
+async def test_a_passing_edit_is_tried_once_and_keeps_quiet_when_asked_to(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    now = [0.0]
+    harbour = Harbour(homeserver)
+    harbour.delivery = Delivery(
+        homeserver,
+        delivered=harbour._delivered,  # noqa: SLF001
+        park=harbour._park,  # noqa: SLF001
+        monotonic=lambda: now[0],
+    )
+    await server.script("rooms.send", Answer(502, b""), Answer(429, {"retry_after_ms": 5000}))
+    outcomes = []
+    for number, clock in enumerate([0.0, 0.0, 1.0, 6.0]):
+        now[0] = clock
+        txn = TransactionId(f"t{number}")
+        content = message_content(str(number), transaction_id=txn)
+        outcomes.append(await harbour.delivery.send_now(ROOM, content, txn))
+
+    assert outcomes == [False, False, False, True]
+    assert server.bodies(ROOM) == ["3"]
+
+
+async def test_nothing_is_sent_in_clear_to_an_encrypted_room(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    server.encrypted.add(ROOM)
+    reaction = {"type": "m.reaction", "content": {"m.relates_to": {"rel_type": "m.annotation"}}}
+
+    async with Harbour(homeserver).at_work(intake=False) as harbour:
+        harbour.delivery.submit([send("secret", "t1"), send("r", "t2", payload=reaction)])
+        await harbour.delivery.flushed()
+
+    (_, first, content), (_, second, _) = server.contents
+    assert (first, second) == ("m.room.encrypted", "m.reaction")
+    assert "secret" not in str(content)
+
+
+async def test_an_encrypted_room_is_known_after_a_restart(
+    server: ScriptedHomeserver, tmp_path: Path
+) -> None:
+    server.encrypted.add(ROOM)
+    for _ in range(2):
+        async with Homeserver.connect(settings(server), tmp_path) as homeserver:
+            assert await homeserver.is_encrypted(ROOM)
+
+    assert len(server.asked("rooms.state")) == 1
+
+
+def _row(kind: str, transaction_id: str) -> OutboxRow:
+    return send("", transaction_id, kind=kind, payload={})

@@ -1,0 +1,120 @@
+import json
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from fsm.ids import EventId, TransactionId
+from matrix.text import (
+    TURN_KEY,
+    edit_content,
+    harmless,
+    message_content,
+    split,
+    to_html,
+)
+
+TXN = TransactionId("strandline.t.0")
+HEAVY = ["я", "\n", '"', "\\", "😀", "*a*", "> ", "- a\n", "&", "<", "|a|b|\n|-|-|\n", "|", "`"]
+
+
+@given(st.text() | st.lists(st.sampled_from(HEAVY)).map("".join), st.integers(40, 200))
+@example(" " * 100, 40)
+@example("\n" * 100, 40)
+def test_splitting_loses_nothing_but_space_at_the_cuts(text: str, limit: int) -> None:
+    pieces = split(text, limit)
+
+    assert "".join("".join(pieces).split()) == "".join(harmless(text).split())
+    assert all(len(json.dumps(p, ensure_ascii=False).encode()) - 2 <= limit for p in pieces)
+    assert pieces
+    assert len(pieces) == 1 or all(piece.strip() for piece in pieces)
+
+
+def test_text_is_split_at_paragraphs_then_lines_then_words() -> None:
+    assert split("aaaa\n\nbbbb", 8) == ["aaaa", "bbbb"]
+    assert split("aaaa\nbbbb", 8) == ["aaaa", "bbbb"]
+    assert split("aaaa bbbb", 8) == ["aaaa", "bbbb"]
+    assert split("aaaaabbbb", 8) == ["aaaaabbb", "b"]
+
+
+def test_the_first_piece_of_a_growing_text_stays_where_it_is() -> None:
+    grown = "word " * 10_000
+
+    assert split(grown)[0] == split(grown[:30_000])[0]
+
+
+@pytest.mark.parametrize("heavy", HEAVY)
+def test_every_piece_fits_an_event_even_when_it_is_encrypted(heavy: str) -> None:
+    text = heavy * (60_000 // len(heavy))
+    event = EventId("$" + "e" * 254)
+
+    for piece in split(text)[:2]:
+        contents = (
+            message_content(piece, in_reply_to=event, transaction_id=TXN),
+            edit_content(piece, edits=event, transaction_id=TXN),
+        )
+        for content in contents:
+            clear = json.dumps({"content": content, "room_id": "!" + "r" * 254}, ensure_ascii=False)
+            sealed = len(clear.encode()) * 4 / 3 + 2_000
+            assert sealed < 65_536 - 4_000
+
+
+def test_an_empty_text_is_one_empty_piece() -> None:
+    assert split("") == [""]
+
+
+def test_markdown_becomes_html_and_plain_text_stays_plain() -> None:
+    rich = message_content("**now**", transaction_id=TXN)
+    plain = message_content("a < b", transaction_id=TXN)
+
+    assert rich["formatted_body"] == "<p><strong>now</strong></p>"
+    assert rich["body"] == "**now**"
+    assert plain == {"msgtype": "m.text", "body": "a < b", "m.mentions": {}, TURN_KEY: TXN}
+
+
+@pytest.mark.parametrize(
+    ("text", "never"),
+    [
+        ("<script>alert(1)</script>", "<script"),
+        ("<img src=x onerror=y>", "<img"),
+        ("![x](https://example.org/x.png)", "<img"),
+        ("[x](javascript:alert(1))", "href"),
+        ("[x](data:text/html,x)", "href"),
+        ("`a` <b onclick=x>", "<b onclick"),
+    ],
+)
+def test_html_that_could_harm_does_not_leave(text: str, never: str) -> None:
+    assert never not in to_html(text)
+
+
+def test_links_can_be_followed_and_code_keeps_its_language() -> None:
+    assert 'href="https://matrix.to/#/@a:b"' in to_html("[a](https://matrix.to/#/@a:b)")
+    assert 'class="language-py"' in to_html("```py\nx\n```")
+
+
+def test_tricks_with_the_direction_of_writing_do_not_leave() -> None:
+    content = message_content("a\u202egnp.exe\u2069\x00\x1b[2J\ud800b\r\nc", transaction_id=TXN)
+
+    assert content["body"] == "agnp.exe[2Jb\nc"
+
+
+def test_nobody_is_pinged() -> None:
+    message = message_content("@room", transaction_id=TXN)
+    edit = edit_content("@room", edits=EventId("$e"), transaction_id=TXN)
+
+    assert message["m.mentions"] == edit["m.mentions"] == edit["m.new_content"]["m.mentions"] == {}
+
+
+def test_an_edit_replaces_the_whole_text() -> None:
+    edit = edit_content("*new*", edits=EventId("$e"), transaction_id=TXN)
+
+    assert edit["m.relates_to"] == {"rel_type": "m.replace", "event_id": "$e"}
+    assert edit["m.new_content"]["formatted_body"] == "<p><em>new</em></p>"
+    assert (edit["body"], edit[TURN_KEY]) == ("* *new*", TXN)
+
+
+def test_a_reply_names_what_it_answers_and_a_notice_says_so() -> None:
+    content = message_content("x", in_reply_to=EventId("$q"), notice=True, transaction_id=TXN)
+
+    assert content["m.relates_to"] == {"m.in_reply_to": {"event_id": "$q"}}
+    assert content["msgtype"] == "m.notice"
