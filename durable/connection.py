@@ -84,11 +84,14 @@ def _check_contents(path: Path) -> None:
     with translated(), closing(sqlite3.connect(uri, uri=True)) as db:
         (version,) = db.execute("PRAGMA user_version").fetchone()
         (application,) = db.execute("PRAGMA application_id").fetchone()
+        (encoding,) = db.execute("PRAGMA encoding").fetchone()
         tables = {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
     if application not in (0, APPLICATION_ID):
         raise NotOurDatabase(path, f"its application id is {application:#x}")
     if version > CURRENT:
         raise NewerSchema(path, version, CURRENT)
+    if encoding != "UTF-8":
+        raise NotOurDatabase(path, f"its text is {encoding}")
     foreign = sorted(t for t in tables - _ADOPTABLE if not t.startswith("sqlite_"))
     if application == 0 and foreign:
         raise NotOurDatabase(path, f"it has the table {foreign[0]!r} of another program")

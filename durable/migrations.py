@@ -18,16 +18,11 @@ CURRENT = max(_SCRIPTS)
 
 def migrate(db: sqlite3.Connection, application_id: int) -> None:
     """Run what the file does not have yet, in order, one transaction each."""
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    for number in range(version + 1, CURRENT + 1):
+    while _next(db) <= CURRENT:
         reach("migration.before")
         db.execute("BEGIN IMMEDIATE")
         try:
-            for statement in statements(_SCRIPTS[number].read_text("utf-8")):
-                db.execute(statement)
-            # a pragma takes no bound parameters; both are integers of ours
-            db.execute(f"PRAGMA application_id = {application_id:d}")
-            db.execute(f"PRAGMA user_version = {number:d}")
+            _step(db, application_id)
             reach("migration.written")
             db.execute("COMMIT")
         except BaseException:
@@ -35,6 +30,22 @@ def migrate(db: sqlite3.Connection, application_id: int) -> None:
                 db.execute("ROLLBACK")
             raise
         reach("migration.after")
+
+
+def _next(db: sqlite3.Connection) -> int:
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    return int(version) + 1
+
+
+def _step(db: sqlite3.Connection, application_id: int) -> None:
+    number = _next(db)  # asked again: another process may have migrated before we had the lock
+    if number > CURRENT:
+        return
+    for statement in statements(_SCRIPTS[number].read_text("utf-8")):
+        db.execute(statement)
+    # a pragma takes no bound parameters; both are integers of ours
+    db.execute(f"PRAGMA application_id = {application_id:d}")
+    db.execute(f"PRAGMA user_version = {number:d}")
 
 
 def statements(script: str) -> Iterator[str]:

@@ -23,13 +23,13 @@ class Mount:
     kind: str
 
 
-def volume_warning(folder: Path) -> str | None:
+def volume_warning(folder: Path, *, mountinfo: Path = MOUNTINFO) -> str | None:
     """A sentence with the remedy if the folder's contents won't last, or None."""
     try:
-        mountinfo = MOUNTINFO.read_text("utf-8", errors="surrogateescape")
+        table = mountinfo.read_text("utf-8", errors="surrogateescape")
     except OSError:  # no Linux: no container's layer either
         return None
-    return warning_for(PurePosixPath(folder.resolve()), mountinfo)
+    return warning_for(PurePosixPath(folder.resolve()), table)
 
 
 def warning_for(folder: PurePosixPath, mountinfo: str) -> str | None:

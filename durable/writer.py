@@ -51,7 +51,7 @@ class Writer:
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._is_open = True
         self._after: Future[None] | None = None
-        self._closed = self._loop.create_future()
+        self._closed: asyncio.Future[None] = self._loop.create_future()
         # a daemon: an interpreter that ends without ``close`` is a crash, which the file survives
         self._thread = Thread(target=self._run, name="strandline-writer", daemon=True)
         self._thread.start()
@@ -80,9 +80,9 @@ class Writer:
     async def stopped(self) -> None:
         """Wait until the connection is closed; a caller that is cancelled waits for it too."""
         try:
-            await asyncio.shield(self._closed)
+            await asyncio.wait([self._closed])
         except asyncio.CancelledError:
-            await self._closed
+            await asyncio.wait([self._closed])
             raise
 
     def _run(self) -> None:
@@ -94,11 +94,7 @@ class Writer:
         with suppress(sqlite3.Error):  # nothing is left to write, so nothing is lost
             self._connection.close()
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._mark_closed)
-
-    def _mark_closed(self) -> None:
-        if not self._closed.done():
-            self._closed.set_result(None)
+            self._loop.call_soon_threadsafe(self._closed.set_result, None)
 
     def _next_group(self) -> list[_Job]:
         group: list[_Job] = []

@@ -91,7 +91,7 @@ CREATE TABLE parked (
 CREATE TABLE quarantine (
     position INTEGER PRIMARY KEY,
     key TEXT NOT NULL,
-    value TEXT NOT NULL,
+    value ANY NOT NULL,
     error TEXT NOT NULL,
     at_ms INTEGER NOT NULL
 ) STRICT;

@@ -1,7 +1,9 @@
 """What can't be opened is refused with a remedy, and left as it was."""
 
+import asyncio
 import shutil
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -118,6 +120,57 @@ async def test_a_database_marked_as_another_programs_is_refused(path: Path) -> N
         db.execute("PRAGMA application_id = 7")
 
     assert "0x7" in await refused(path, NotOurDatabase)
+
+
+async def test_a_database_in_another_encoding_is_refused(path: Path) -> None:
+    with plain(path) as db:
+        db.execute("PRAGMA encoding = 'UTF-16'")
+        db.execute("CREATE TABLE kv (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
+
+    assert "UTF-16" in await refused(path, NotOurDatabase)
+
+
+async def test_a_disk_without_wal_is_refused(path: Path) -> None:
+    def in_memory(_path: Path, **_options: object) -> sqlite3.Connection:
+        return sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+
+    with pytest.raises(StoreUnavailable, match="does not support WAL"):
+        await Store.open(path, now=noon, connect=in_memory)
+
+
+async def test_two_that_open_a_new_database_at_once_migrate_it_once(tmp_path: Path) -> None:
+    for life in range(20):
+        path = tmp_path / str(life) / "lambda_matrix.db"
+        stores = await asyncio.gather(*(open_store(path) for _ in range(4)))
+        for store in stores:
+            await store.close()
+
+
+async def test_a_cancelled_opening_leaves_nothing_open(path: Path) -> None:
+    opened: list[sqlite3.Connection] = []
+    may_go_on = threading.Event()
+
+    def slow(path: Path, **_options: object) -> sqlite3.Connection:
+        may_go_on.wait(10)
+        opened.append(sqlite3.connect(path, isolation_level=None, check_same_thread=False))
+        return opened[-1]
+
+    opening = asyncio.ensure_future(Store.open(path, now=noon, connect=slow))
+    await asyncio.sleep(0.01)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    may_go_on.set()
+
+    while len(opened) < 2 or is_open(opened[1]) or is_open(opened[0]):
+        await asyncio.sleep(0.001)
+
+
+def is_open(connection: sqlite3.Connection) -> bool:
+    try:
+        return connection.total_changes >= 0
+    except sqlite3.ProgrammingError:
+        return False
 
 
 async def test_a_damaged_database_is_reported_as_such(path: Path) -> None:

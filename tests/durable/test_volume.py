@@ -45,6 +45,7 @@ def test_an_escaped_mount_point_is_read() -> None:
 
 def test_no_mount_table_is_no_warning() -> None:
     assert warning_for(PurePosixPath("/data"), "") is None
+    assert volume_warning(Path("/data"), mountinfo=Path("/nowhere")) is None
 
 
 def test_this_machines_mount_table_is_understood(tmp_path: Path) -> None:
