@@ -4,6 +4,7 @@ from typing import Any
 
 from fsm.ids import EventId, RoomId, UserId
 from fsm.inbound import Inbound, Kind
+from matrix.text import TURN_KEY
 
 MAX_BODY_CHARS = 65_536
 """Longer bodies are cut here. A homeserver that keeps to the specification sends none."""
@@ -89,7 +90,8 @@ def _kind_and_body(raw: dict[str, Any], sender: str, bot: UserId) -> tuple[Kind 
         return Kind.JOINED, ""
     content = mapping(raw.get("content"))
     relation = mapping(content.get("m.relates_to"))
-    if sender == bot or relation.get("rel_type") == "m.replace" or "state_key" in raw:
+    is_bots = sender == bot or TURN_KEY in content  # two such bots in a room would never stop
+    if is_bots or relation.get("rel_type") == "m.replace" or "state_key" in raw:
         return None, ""
     match raw.get("type"):
         case "m.room.encrypted" if content:

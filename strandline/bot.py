@@ -136,7 +136,9 @@ class Bot:
             clock=Clock(now=_now, monotonic=time.monotonic),
             prefix=self._config.commands.prefix,
         )
-        self._checkpoint = Checkpoint(lambda token: insist(lambda: self._store.advance(token)))
+        self._checkpoint = Checkpoint(
+            lambda token, passed: insist(lambda: self._store.advance(token, passed=passed))
+        )
         self._intake = Intake(
             homeserver, since=self._report.checkpoint, take=self._take, ready=self._ready
         )

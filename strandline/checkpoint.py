@@ -4,10 +4,10 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 
-from attrs import define
+from attrs import define, field
 
 from fsm.failpoints import reach
-from fsm.ids import SyncToken
+from fsm.ids import EventId, SyncToken
 
 
 @define(eq=False)
@@ -17,20 +17,22 @@ class Batch:
     Args:
         token: Where the sync after it goes on.
         left: How many of its items are not handled yet.
+        passed: The events that were in it.
     """
 
     token: SyncToken
     left: int
+    passed: list[EventId] = field(factory=list)
 
 
 class Checkpoint:
     """A low watermark over the batches, as a consumer of a log keeps one.
 
     Args:
-        save: Makes a token durable.
+        save: Makes a token durable, and learns which events now lie below it.
     """
 
-    def __init__(self, save: Callable[[SyncToken], Awaitable[None]]) -> None:
+    def __init__(self, save: Callable[[SyncToken, list[EventId]], Awaitable[None]]) -> None:
         self._save = save
         self._batches: deque[Batch] = deque()
         self._moved = asyncio.Event()
@@ -56,12 +58,15 @@ class Checkpoint:
     async def flush(self) -> None:
         """Save the watermark now, if it has moved."""
         self._moved.clear()
-        token = None
+        token: SyncToken | None = None
+        passed: list[EventId] = []
         while self._batches and not self._batches[0].left:
-            token = self._batches.popleft().token
+            batch = self._batches.popleft()
+            token = batch.token
+            passed += batch.passed
         if token is not None:
             reach("checkpoint.save.before")
-            await self._save(token)
+            await self._save(token, passed)
             reach("checkpoint.save.after")
 
     def _look(self) -> None:

@@ -97,11 +97,11 @@ class Handling:
         """Handle one item to its end."""
         match item:
             case Arrived(inbound=inbound, batch=batch):
-                await self._event(inbound)
+                await self._event(inbound, batch)
                 self._checkpoint.done(batch)
             case Missing(gap=gap, batch=batch):
                 async for inbound in self._shore.fill(gap):
-                    await self._event(inbound)
+                    await self._event(inbound, batch)
                 self._checkpoint.done(batch)
             case Again():
                 await self._again(item)
@@ -113,8 +113,9 @@ class Handling:
         else:
             await self._attempts(inbound, item.attempt)
 
-    async def _event(self, inbound: Inbound) -> None:
+    async def _event(self, inbound: Inbound, batch: Batch) -> None:
         reach("event.arrived")
+        batch.passed.append(inbound.event_id)
         if await insist(lambda: self._store.is_handled(inbound.event_id)):
             return
         if inbound.kind in (Kind.TEXT, Kind.UNREADABLE) and not self._is_allowed(inbound.sender):

@@ -2,7 +2,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fsm.ids import RoomId, SyncToken
+from fsm.ids import EventId, RoomId, SyncToken
 from strandline.checkpoint import Checkpoint
 from strandline.locks import KeyLocks
 from strandline.rooms import RoomQueues
@@ -96,14 +96,16 @@ async def test_items_that_came_before_the_workers_are_handled_once_they_run() ->
 
 
 async def test_the_checkpoint_waits_for_the_oldest_batch() -> None:
-    saved: list[str] = []
+    saved: list[tuple[str, list[EventId]]] = []
 
-    async def save(token: SyncToken) -> None:
-        saved.append(token)
+    async def save(token: SyncToken, passed: list[EventId]) -> None:
+        saved.append((token, passed))
 
     checkpoint = Checkpoint(save)
     first = checkpoint.begin(SyncToken("s1"), 2)
     second = checkpoint.begin(SyncToken("s2"), 1)
+    first.passed.append(EventId("$1"))
+    second.passed.append(EventId("$2"))
     checkpoint.begin(SyncToken("s3"), 0)
 
     checkpoint.done(second)
@@ -114,13 +116,13 @@ async def test_the_checkpoint_waits_for_the_oldest_batch() -> None:
     checkpoint.done(first)
     await checkpoint.flush()
     await checkpoint.flush()
-    assert saved == ["s3"]
+    assert saved == [("s3", ["$1", "$2"])]
 
 
 async def test_the_checkpoint_is_saved_when_it_moves() -> None:
     saved = asyncio.Event()
 
-    async def save(_token: SyncToken) -> None:
+    async def save(_token: SyncToken, _passed: list[EventId]) -> None:
         saved.set()
 
     checkpoint = Checkpoint(save)

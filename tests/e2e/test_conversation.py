@@ -1,0 +1,149 @@
+"""What a person gets, said and read through the client-server API."""
+
+import asyncio
+
+import pytest
+
+from tests.kit.scene import Scene
+
+pytestmark = pytest.mark.homeserver
+
+
+async def test_with_one_agent_it_is_selected_and_the_room_is_bound_by_the_first_message(
+    scene: Scene,
+) -> None:
+    bot = await scene.bot(agents=1)
+    alice = await scene.person("alice")
+
+    room = await scene.meet(alice, bot, greeting=r"\*\*Agent 1\*\* \(`agent-1`\) is selected")
+    answer = await alice.asks(room, "**hello** <b>world</b>", r"^\[agent-1 · chat 1\]")
+
+    assert answer.body == "[agent-1 · chat 1] **hello** <b>world</b>"
+    assert "<strong>hello</strong> &lt;b&gt;world&lt;/b&gt;" in answer.content["formatted_body"]
+    assert answer.content["msgtype"] == "m.text"
+
+
+async def test_with_several_agents_the_greeting_asks_and_a_waiting_message_is_passed_on(
+    scene: Scene,
+) -> None:
+    bot = await scene.bot(agents=2)
+    alice = await scene.person("alice")
+    room = await scene.meet(alice, bot, greeting=r"1\. \*\*Agent 1\*\*.*`!agent NUMBER`")
+
+    first = await alice.say(room, "hello?")
+    await alice.sees(room, "No agent is selected. Choose one", after=first)
+    second = await alice.say(room, "are you there?")
+    await alice.sees(room, "No agent is selected", after=second)
+    await alice.asks(room, "!agent 2", "You selected")
+    await alice.sees(room, r"^\[agent-2 · chat 1\] are you there\?$")
+
+    events = await alice.timeline(room)
+    answers = [e for e in events if e.body.startswith("[agent-2")]
+    assert [a.in_reply_to for a in answers] == [first, second]
+
+
+async def test_commands_answer_and_an_unknown_one_gets_the_nearest_name(scene: Scene) -> None:
+    bot = await scene.bot(agents=2)
+    alice = await scene.person("alice")
+    room = await scene.meet(alice, bot)
+
+    await alice.asks(room, "!help", "`!agents`: the agents you can choose from")
+    await alice.asks(room, "!agents", r"1\. \*\*Agent 1\*\* \(`agent-1`\)")
+    await alice.asks(room, "!agent", "Choose one with `!agent NUMBER`")
+    await alice.asks(room, "!agent nobody", "There is no agent “nobody”")
+    await alice.asks(room, "!AGENT AGENT-2", r"You selected \*\*Agent 2\*\*")
+    await alice.asks(room, "!statsu", "I don't know `!statsu`. Did you mean `!status`?")
+    await alice.asks(room, "!xyzzy", "I don't know `!xyzzy`. `!help` lists my commands.")
+    await alice.asks(room, "!status", r"not bound yet.*\n.*`agent-2`\) is selected.*restarted at")
+    await alice.asks(room, "!cancel", "Nothing is pending here")
+    await alice.asks(room, "!archive", "There is no chat in this room yet")
+    await alice.asks(room, "!yes", "No question of mine is waiting")
+    await alice.asks(room, "! wow", r"^\[agent-2 · chat 1\] ! wow$")
+
+
+async def test_an_archive_is_asked_first_and_can_be_declined_or_cancelled(scene: Scene) -> None:
+    bot = await scene.bot()
+    alice = await scene.person("alice")
+    room = await scene.meet(alice, bot)
+    await alice.asks(room, "hello", r"^\[agent-1 · chat 1\] hello$")
+
+    await alice.asks(room, "!archive", "Archive “Chat 1”")
+    await alice.asks(room, "!no", "nothing has been changed")
+    await alice.asks(room, "!archive", "Archive “Chat 1”")
+    await alice.asks(room, "!cancel", "nothing has been changed")
+    await alice.asks(room, "still here", r"^\[agent-1 · chat 1\] still here$")
+    await alice.asks(room, "!archive", "Archive “Chat 1”")
+    await alice.asks(room, "!archive", "This replaces the question that was open")
+    await alice.asks(room, "!yes", "“Chat 1” is archived")
+    await alice.asks(room, "hello?", "This chat is archived")
+    assert bot.kv(f"chat:{alice.user_id}:C1")["archived"] is True
+
+
+async def test_a_question_is_for_the_one_who_was_asked(scene: Scene) -> None:
+    bot = await scene.bot()
+    alice, bob = await scene.person("alice"), await scene.person("bob")
+    room = await scene.meet(alice, bot)
+    await alice.invite(room, bob.user_id)
+    await bob.join(room)
+    await alice.asks(room, "hello", r"^\[agent-1 · chat 1\] hello$")
+
+    await alice.asks(room, "!archive", "Archive “Chat 1”")
+    await bob.asks(room, "!yes", "No question of mine is waiting for an answer from you")
+    await bob.asks(room, "!archive", f"Only {alice.user_id} can archive this chat")
+    await bob.asks(room, "hello", r"^\[agent-1 · chat 1\] hello$")
+    await alice.asks(room, "!yes", "is archived")
+
+
+async def test_a_question_lapses_by_itself(scene: Scene) -> None:
+    bot = await scene.bot(limits={"confirmation_seconds": 1})
+    alice = await scene.person("alice")
+    room = await scene.meet(alice, bot)
+    await alice.asks(room, "hello", r"^\[agent-1")
+
+    await alice.asks(room, "!archive", "within 1 second")
+    await asyncio.sleep(1.2)
+    await alice.asks(room, "!yes", "No question of mine is waiting.*lapse after 1 second")
+    await alice.asks(room, "hello again", r"^\[agent-1 · chat 1\] hello again$")
+
+
+async def test_each_room_has_a_platform_chat_of_its_own(scene: Scene) -> None:
+    bot = await scene.bot()
+    alice, bob = await scene.person("alice"), await scene.person("bob")
+
+    rooms = [await scene.meet(person, bot) for person in (alice, bob, alice)]
+    for number, (person, room) in enumerate(zip((alice, bob, alice), rooms, strict=True), 1):
+        await person.asks(room, "hello", rf"^\[agent-1 · chat {number}\] hello$")
+
+    assert bot.kv(f"matrix_user:{alice.user_id}")["next_chat_index"] == 3
+    assert bot.kv(f"matrix_room:{rooms[2]}")["chat_id"] == "C2"
+    assert bot.rows("SELECT value FROM kv WHERE key = 'platform_chat_seq'") == [("3",)]
+
+
+async def test_a_slow_answer_grows_in_one_message(scene: Scene) -> None:
+    bot = await scene.bot(options={"chunks": 5, "chunk_seconds": 0.3}, limits={"edit_seconds": 0.2})
+    alice = await scene.person("alice")
+    room = await scene.meet(alice, bot)
+
+    final = await alice.asks(room, "a question of some length", "of some length$")
+
+    events = await alice.timeline(room)
+    answers = [e for e in events if e.in_reply_to == final.in_reply_to and e.in_reply_to]
+    assert [a.body for a in answers] == ["[agent-1 · chat 1] a question of some length"]
+    assert final.edits >= 2
+
+
+async def test_an_agent_that_takes_too_long_is_named_and_other_rooms_do_not_wait(
+    scene: Scene,
+) -> None:
+    bot = await scene.bot(agents=2, options={"delay_seconds": 3}, limits={"answer_seconds": 1})
+    bot.config["agents"][1]["options"] = {}
+    await bot.kill_and_restart()
+    alice, bob = await scene.person("alice"), await scene.person("bob")
+    slow, fast = await scene.meet(alice, bot), await scene.meet(bob, bot)
+    await alice.asks(slow, "!agent 1", "You selected")
+    await bob.asks(fast, "!agent 2", "You selected")
+
+    question = await alice.say(slow, "hello?")
+    await bob.asks(fast, "quick", r"^\[agent-2 · chat \d\] quick$")
+
+    await alice.sees(slow, r"Agent `agent-1` could not answer \(no full answer", after=question)
