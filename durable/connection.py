@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,8 @@ Connect = Callable[..., sqlite3.Connection]
 
 APPLICATION_ID = 0x5374726E
 """``Strn``: how ``file(1)`` and we tell our database from another program's."""
+
+_PAUSES_SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 HEADER_BYTES = 100
 MAGIC = b"SQLite format 3\x00"
@@ -33,6 +36,9 @@ class Connections:
 
 def open_database(path: Path, connect: Connect = sqlite3.connect) -> Connections:
     """Open, or make, the database and bring its schema up to date.
+
+    One process opens a file once at a time: looking at a file's header and closing it takes away
+    the locks that SQLite has on it in the same process (sqlite.org/howtocorrupt.html, 2.2).
 
     Raises:
         FolderNotWritable: The folder can't be made or written.
@@ -127,7 +133,19 @@ def _connect(path: Path, connect: Connect) -> sqlite3.Connection:
 def _set_up(db: sqlite3.Connection) -> None:
     """The pragma that belongs to the file."""
     # readers see the last commit while a writer writes; one fsync a commit
-    (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
+    mode = _journal_mode(db)
     if mode != "wal":
         problem = f"its disk does not support WAL, the journal mode stayed {mode}"
         raise StoreUnavailable(problem)
+
+
+def _journal_mode(db: sqlite3.Connection) -> str:
+    for pause_seconds in _PAUSES_SECONDS:
+        try:
+            return str(db.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            # two that begin on a new file: here SQLite fails at once, whatever busy_timeout says
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            time.sleep(pause_seconds)
+    return str(db.execute("PRAGMA journal_mode = WAL").fetchone()[0])

@@ -101,11 +101,23 @@ async def hold_lock(path: Path) -> None:
         await asyncio.sleep(60)
 
 
+async def open_at(path: Path) -> None:
+    """Open the database at the instant at which a file appears beside it."""
+    signal_file = path.with_name(sys.argv[3])
+    report("ready")
+    while not os.path.exists(signal_file):  # noqa: ASYNC240, PTH110  # spins on purpose
+        pass
+    store = await open_store(path)
+    report("opened")
+    await store.close()
+
+
 PROGRAMS: dict[str, Callable[[Path], Awaitable[None]]] = {
     "commits": commits,
     "allocations": allocations,
     "one_of_each": one_of_each,
     "hold_lock": hold_lock,
+    "open_at": open_at,
 }
 
 

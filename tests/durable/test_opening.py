@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import sqlite3
 import threading
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,7 @@ from durable.records import IssuedNumber
 from durable.sqlite_errors import translate
 from tests.durable.faults import failing_at, sqlite_error
 from tests.durable.opening import contents, mode, noon, open_store, plain
+from tests.durable.processes import child, read
 
 
 def on_disk(folder: Path) -> dict[str, bytes]:
@@ -138,12 +139,14 @@ async def test_a_disk_without_wal_is_refused(path: Path) -> None:
         await Store.open(path, now=noon, connect=in_memory)
 
 
-async def test_two_that_open_a_new_database_at_once_migrate_it_once(tmp_path: Path) -> None:
-    for life in range(20):
-        path = tmp_path / str(life) / "lambda_matrix.db"
-        stores = await asyncio.gather(*(open_store(path) for _ in range(4)))
-        for store in stores:
-            await store.close()
+def test_processes_that_open_a_new_database_at_once_migrate_it_once(path: Path) -> None:
+    with ExitStack() as stack:
+        openers = [stack.enter_context(child("open_at", path, "go")) for _ in range(6)]
+        for opener in openers:
+            read(opener, 1)  # ready
+        (path.parent / "go").touch()
+
+        assert [read(opener, 1) for opener in openers] == [["opened"]] * 6
 
 
 async def test_a_cancelled_opening_leaves_nothing_open(path: Path) -> None:
