@@ -1,0 +1,250 @@
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from durable import Store
+from durable.records import RoomRecord, UserRecord, room_key, user_key
+from durable.room_routing import RoomRouting
+from durable.user_routing import UserRouting
+from ephemeral.confirmation import Confirmation
+from ephemeral.conversations import Conversations
+from ephemeral.held import Held
+from fsm import ANY, STAY, AgentEntry, Event, Flow, Inbound, Kind, Registry, State, Turn, on
+from fsm.effects import transaction_id
+from fsm.ids import AgentId, EventId, RoomId, UserId
+from strandline.service import Service
+from strandline.turns import Clock, Outcome, Turns
+
+ALICE, BOB = UserId("@alice:x"), UserId("@bob:x")
+STARTED = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Fragile(Flow):
+    """Breaks when it is asked to, after it has wanted something."""
+
+    idle = State(initial=True)
+    break_down = Event(idle, STAY, command="break")
+
+    @on(break_down)
+    def fail(self, turn: Turn, _data: None) -> None:
+        turn.reply("never seen")
+        raise RuntimeError
+
+
+class Stage:
+    """Turns over a real store, with a clock of its own."""
+
+    def __init__(self, store: Store, *agents: str) -> None:
+        registry = Registry(AgentEntry(id=AgentId(a), name=a, kind="echo") for a in agents)
+        self.store = store
+        self.seconds = 0.0
+        self.conversations = Conversations()
+        flows: list[Flow] = [
+            Fragile(),
+            Confirmation(lifetime=timedelta(minutes=5), started_at=STARTED),
+            Held(lifetime=timedelta(minutes=5)),
+            UserRouting(registry),
+            RoomRouting(registry, is_allowed=lambda _: True),
+        ]
+        commands = [c for flow in flows for c in flow.commands()]
+        self.turns = Turns(
+            [*flows, Service(registry, commands=commands, started_at=STARTED)],
+            store=store,
+            conversations=self.conversations,
+            clock=Clock(now=lambda: STARTED, monotonic=lambda: self.seconds),
+            prefix="!",
+        )
+        self._number = 0
+
+    async def take(
+        self,
+        body: str,
+        *,
+        room: str = "!a",
+        sender: UserId = ALICE,
+        event_id: str | None = None,
+        kind: Kind = Kind.TEXT,
+    ) -> Outcome:
+        self._number += 1
+        inbound = Inbound(
+            event_id=EventId(event_id or f"${self._number}"),
+            room_id=RoomId(room),
+            sender=sender,
+            kind=kind,
+            body=body,
+        )
+        return await self.turns.take(inbound)
+
+    async def room(self, room: str) -> RoomRecord:
+        stored = await self.store.read(RoomRecord, room_key(RoomId(room)))
+        assert stored.value is not None
+        return stored.value
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    opened = await Store.open(tmp_path / "lambda_matrix.db", now=lambda: STARTED)
+    yield opened
+    await opened.close()
+
+
+def texts(outcome: Outcome) -> list[str]:
+    return [row.payload["content"]["body"] for row in outcome.rows]
+
+
+async def test_a_turn_commits_its_reply_under_an_id_made_from_the_event(store: Store) -> None:
+    outcome = await Stage(store, "a1").take("!help", event_id="$x")
+
+    [row] = outcome.rows
+    assert row.transaction_id == transaction_id(EventId("$x"), 0)
+    assert row.payload["content"]["m.relates_to"] == {"m.in_reply_to": {"event_id": "$x"}}
+    assert await store.owed() == (row,)
+    assert await store.is_handled(EventId("$x"))
+
+
+async def test_an_event_that_comes_again_changes_nothing(store: Store) -> None:
+    stage = Stage(store, "a1", "a2")
+    await stage.take("!agent 1", event_id="$x")
+    await stage.take("!agent 2", event_id="$y")
+
+    again = await stage.take("!agent 1", event_id="$x")
+
+    assert again == Outcome()
+    stored = await store.read(UserRecord, user_key(ALICE))
+    assert stored.value == UserRecord(selected_agent_id=AgentId("a2"))
+
+
+async def test_a_question_to_an_agent_leaves_the_event_unhandled_and_binds_the_room(
+    store: Store,
+) -> None:
+    stage = Stage(store, "a1")
+
+    first = await stage.take("hello", event_id="$x")
+    again = await stage.take("hello", event_id="$x")
+
+    assert first.question == again.question
+    assert first.question is not None
+    assert first.question.platform_chat_id == "1"
+    assert not await store.is_handled(EventId("$x"))
+
+
+async def test_a_handler_that_raises_leaves_everything_as_it_was(store: Store) -> None:
+    stage = Stage(store, "a1")
+
+    with pytest.raises(RuntimeError):
+        await stage.take("!break", event_id="$x")
+
+    assert await store.owed() == ()
+    assert not await store.is_handled(EventId("$x"))
+
+
+async def test_fifty_rooms_that_are_bound_at_once_get_fifty_numbers_and_chats(
+    store: Store,
+) -> None:
+    stage = Stage(store, "a1")
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(50):
+            tasks.create_task(stage.take("hello", room=f"!r{number}"))
+
+    rooms = [await stage.room(f"!r{number}") for number in range(50)]
+    assert sorted(int(r.platform_chat_id or 0) for r in rooms) == list(range(1, 51))
+    assert sorted(int((r.chat_id or "C0")[1:]) for r in rooms) == list(range(1, 51))
+
+
+async def test_turns_that_meet_in_one_record_are_decided_anew_until_both_are_in(
+    store: Store,
+) -> None:
+    stage = Stage(store, "a1")
+    for room in ("!a", "!b", "!c"):
+        await stage.take("", room=room, kind=Kind.INVITED)
+
+    async with asyncio.TaskGroup() as tasks:
+        for room, sender in [("!a", BOB), ("!b", ALICE), ("!c", UserId("@carol:x"))]:
+            tasks.create_task(stage.take("hello", room=room, sender=sender))
+
+    chats = {(await stage.room(room)).chat_id for room in ("!a", "!b", "!c")}
+    assert chats == {"C1", "C2", "C3"}
+    stored = await store.read(UserRecord, user_key(ALICE))
+    assert stored.value is not None
+    assert stored.value.next_chat_index == 4
+
+
+async def test_an_ephemeral_state_is_left_when_its_time_is_up(store: Store) -> None:
+    stage = Stage(store, "a1")
+    await stage.take("hello")
+    await stage.take("!archive")
+    assert len(stage.conversations) == 1
+
+    stage.seconds = 301
+    late = await stage.take("!yes")
+
+    assert "No question of mine is waiting" in texts(late)[0]
+    assert len(stage.conversations) == 0
+
+
+async def test_one_yes_archives_and_a_second_finds_no_question(store: Store) -> None:
+    stage = Stage(store, "a1")
+    await stage.take("hello")
+    await stage.take("!archive")
+
+    first, second = await stage.take("!yes"), await stage.take("!yes")
+
+    assert "is archived" in texts(first)[0]
+    assert "No question of mine" in texts(second)[0]
+    assert len(stage.conversations) == 0
+
+
+async def test_waiting_messages_are_reopened_by_the_choice_in_its_own_commit(
+    store: Store,
+) -> None:
+    stage = Stage(store, "a1", "a2")
+    prompted = await stage.take("hello?", event_id="$x")
+
+    chosen = await stage.take("!agent 2", event_id="$y")
+
+    [reopened] = chosen.reopened
+    assert (reopened.inbound.event_id, reopened.attempt) == ("$x", 1)
+    assert [r.event_id for r in await store.reopened()] == ["$x"]
+    again = await stage.turns.take(reopened.inbound, reopened.attempt)
+    assert again.question is not None
+    assert again.question.agent_id == "a2"
+    assert "Choose one" in texts(prompted)[0]
+
+
+async def test_an_unreadable_message_is_answered_with_a_request_to_send_it_again(
+    store: Store,
+) -> None:
+    outcome = await Stage(store, "a1").take("", kind=Kind.UNREADABLE)
+
+    assert "couldn't decrypt" in texts(outcome)[0]
+
+
+@pytest.mark.parametrize("body", ["!help", "  !HELP  ", "!help me please", "!help\nme"])
+async def test_commands_are_read_whatever_their_case_and_space(store: Store, body: str) -> None:
+    outcome = await Stage(store, "a1").take(body)
+
+    assert "Commands:" in texts(outcome)[0]
+
+
+@pytest.mark.parametrize("body", ["! help", "!!", "!", "help", "!1", "¡help"])
+async def test_what_is_no_command_goes_to_the_agent(store: Store, body: str) -> None:
+    outcome = await Stage(store, "a1").take(body)
+
+    assert outcome.question is not None
+    assert outcome.question.text == body
+
+
+async def test_a_thousand_turns_leave_no_lock_and_no_conversation_behind(store: Store) -> None:
+    stage = Stage(store, "a1")
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(1000):
+            tasks.create_task(stage.take("!help", room=f"!r{number % 100}"))
+
+    assert len(await store.owed()) == 1000
+    assert len(stage.conversations) == 0
+    assert ANY not in Confirmation.commands()
