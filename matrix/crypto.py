@@ -17,6 +17,7 @@ from nio.crypto import Olm
 from nio.events import MegolmEvent, ToDeviceEvent
 from nio.exceptions import EncryptionError
 from nio.store import SqliteStore
+from peewee import OperationalError  # type: ignore[import-untyped]  # what nio's store raises
 
 from fsm.ids import RoomId, UserId
 from matrix.errors import StoreFailed
@@ -128,6 +129,8 @@ class Crypto:
                 event = ToDeviceEvent.parse_event(raw)
                 if isinstance(event, ToDeviceEvent):
                     self.olm.handle_to_device_event(event)
+        except OperationalError:
+            raise
         except Exception as error:  # noqa: BLE001  # anybody can send us anything: logged, dropped
             _log.warning(
                 "a to-device message is dropped",

@@ -81,6 +81,7 @@ class Harbour:
     delivered: list[tuple[OutboxRow, EventId | None]] = field(factory=list)
     parked: list[tuple[OutboxRow, str]] = field(factory=list)
     ready: int = 0
+    taken: int = 0
     key_wait_seconds: float = 5.0
     intake: Intake = field(init=False)
     delivery: Delivery = field(init=False)
@@ -122,6 +123,7 @@ class Harbour:
                     self.arrived.append(inbound)
             else:
                 self.arrived.append(item.inbound)
+        self.taken = len(self.arrived)
         self.since = batch.next
 
     def _count_ready(self) -> None:

@@ -164,8 +164,8 @@ async def test_hostile_events_cost_their_neighbours_nothing(
         {"join": None},
         {"join": {ROOM: None}},
         {"join": {ROOM: {"timeline": []}}},
-        {"invite": 3, "leave": []},
         {"join": {ROOM: {"timeline": {"events": {}}}}},
+        {"invite": 3, "leave": []},
     ],
 )
 async def test_a_misshapen_response_is_passed_over(

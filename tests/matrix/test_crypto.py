@@ -1,0 +1,247 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nio.responses import KeysClaimResponse, KeysQueryResponse
+from structlog.testing import capture_logs
+
+from fsm.ids import RoomId, UserId
+from fsm.inbound import Kind
+from matrix import Homeserver, StoreFailed
+from matrix.crypto import Crypto
+from tests.fakes.homeserver import BOT, Answer, ScriptedHomeserver
+from tests.matrix.kit import ALICE, ROOM, Harbour, Json, joined, send, settings, text
+
+
+class Alice:
+    """A person's device: the same engine, driven by hand."""
+
+    def __init__(self, folder: Path, bot_keys: Json) -> None:
+        self.crypto = Crypto(UserId(ALICE), "ALICE", folder)
+        olm = self.crypto.olm
+        olm.account.shared = False
+        self.own_keys: Json = olm.share_keys()
+        olm.handle_response(KeysQueryResponse({BOT: {"DEVICE": bot_keys["device_keys"]}}, {}))
+        one_time = dict([next(iter(bot_keys["one_time_keys"].items()))])
+        olm.handle_response(KeysClaimResponse({BOT: {"DEVICE": one_time}}, {}))
+        olm.create_outbound_group_session(ROOM)
+        [(_, shared)] = olm.share_group_session_parallel(ROOM, [BOT], True)  # noqa: FBT003
+        olm.outbound_group_sessions[ROOM].shared = True
+        self.room_key: Json = {
+            "type": "m.room.encrypted",
+            "sender": ALICE,
+            "content": shared["messages"][BOT]["DEVICE"],
+        }
+
+    def event(self, body: str, event_id: str, **left_out: Any) -> Json:
+        clear = {"type": "m.room.message", "content": {"msgtype": "m.text", "body": body}}
+        sealed = self.crypto.olm.group_encrypt(ROOM, clear)
+        content = {name: value for name, value in sealed.items() if name not in left_out}
+        return text("", event_id) | {"type": "m.room.encrypted", "content": content}
+
+    def reads(self, content: Json) -> Json:
+        sealed = text("", "$r", sender=BOT) | {"type": "m.room.encrypted", "content": content}
+        clear = self.crypto.decrypt(ROOM, sealed)
+        assert clear is not None
+        return clear
+
+
+@pytest.fixture
+async def alice(server: ScriptedHomeserver, homeserver: Homeserver, tmp_path: Path) -> Alice:
+    await homeserver.upkeep()
+    return Alice(tmp_path / "alice", server.asked("keys.upload")[0].body)
+
+
+async def test_an_encrypted_text_is_read(
+    server: ScriptedHomeserver, homeserver: Homeserver, alice: Alice
+) -> None:
+    keys = {"to_device": {"events": [alice.room_key]}}
+    await server.syncs(joined(alice.event("secret", "$1")) | keys)
+
+    async with Harbour(homeserver).at_work() as harbour:
+        await harbour.until(lambda: harbour.arrived)
+
+    assert harbour.bodies == ["secret"]
+
+
+async def test_a_text_without_the_fields_that_are_going_out_of_use_is_read(
+    server: ScriptedHomeserver, homeserver: Homeserver, alice: Alice
+) -> None:
+    keys = {"to_device": {"events": [alice.room_key]}}
+    event = alice.event("modern", "$1", sender_key=..., device_id=...)
+    await server.syncs(joined(event) | keys)
+
+    async with Harbour(homeserver).at_work() as harbour:
+        await harbour.until(lambda: harbour.arrived)
+
+    assert harbour.bodies == ["modern"]
+
+
+async def test_a_text_whose_key_comes_later_is_read_then(
+    server: ScriptedHomeserver, homeserver: Homeserver, alice: Alice
+) -> None:
+    await server.syncs(joined(alice.event("patience", "$1")))
+
+    async with Harbour(homeserver).at_work() as harbour:
+        await harbour.until(lambda: harbour.arrived)
+        unreadable = harbour.arrived[0]
+        await server.syncs({"next_batch": "s2", "to_device": {"events": [alice.room_key]}})
+        late = await harbour.intake.decrypt_later(unreadable)
+
+    assert late is not None
+    assert (unreadable.kind, late.kind, late.body) == (Kind.UNREADABLE, Kind.TEXT, "patience")
+
+
+async def test_poison_beside_a_key_does_not_cost_the_key(
+    server: ScriptedHomeserver, homeserver: Homeserver, alice: Alice
+) -> None:
+    poison = alice.room_key | {"content": alice.room_key["content"] | {"sender_key": "?"}}
+    own = next(iter(alice.room_key["content"]["ciphertext"]))
+    poison = poison | {
+        "content": poison["content"] | {"ciphertext": {own: {"type": 0, "body": "AA"}}}
+    }
+    keys = {"to_device": {"events": [poison, alice.room_key, poison]}}
+    await server.syncs(joined(alice.event("fine", "$1")) | keys)
+
+    with capture_logs() as logs:
+        async with Harbour(homeserver).at_work() as harbour:
+            await harbour.until(lambda: harbour.arrived)
+
+    assert harbour.bodies == ["fine"]
+    assert sum(e["event"] == "a to-device message is dropped" for e in logs) == 2
+
+
+async def test_keys_are_there_after_a_restart_and_events_can_be_read_again(
+    server: ScriptedHomeserver, tmp_path: Path
+) -> None:
+    async with Homeserver.connect(settings(server), tmp_path / "s") as homeserver:
+        await homeserver.upkeep()
+        alice = Alice(tmp_path / "alice", server.asked("keys.upload")[0].body)
+        event = alice.event("twice", "$1")
+        homeserver.receive({"to_device": {"events": [alice.room_key]}})
+        first = homeserver.decrypted(ROOM, event)
+        homeserver.receive({"to_device": {"events": [alice.room_key]}})
+        again = homeserver.decrypted(ROOM, event)
+
+    async with Homeserver.connect(settings(server), tmp_path / "s") as homeserver:
+        homeserver.receive({"to_device": {"events": [alice.room_key]}})
+        restarted = homeserver.decrypted(ROOM, event)
+
+    assert first["content"]["body"] == "twice"
+    assert first == again == restarted
+
+
+async def test_keys_that_could_not_be_stored_are_asked_for_again(
+    server: ScriptedHomeserver, homeserver: Homeserver, alice: Alice
+) -> None:
+    database = homeserver._crypto._store.database  # noqa: SLF001
+    database.execute_sql("PRAGMA query_only = ON")
+    keys = {"to_device": {"events": [alice.room_key]}}
+    await server.syncs(joined(alice.event("kept", "$1")) | keys)
+    await server.syncs(joined(alice.event("kept", "$1")) | keys)
+
+    with capture_logs() as logs:
+        async with Harbour(homeserver).at_work() as harbour:
+            await harbour.until(lambda: harbour.arrived)
+
+    assert harbour.bodies == ["kept"]
+    assert any("keys can't be stored" in entry["event"] for entry in logs)
+
+
+async def test_a_reply_is_readable_for_the_devices_in_the_room_only(
+    server: ScriptedHomeserver, homeserver: Homeserver, alice: Alice
+) -> None:
+    server.encrypted.add(ROOM)
+    server.members.append(ALICE)
+    devices = {"device_keys": {ALICE: {"ALICE": alice.own_keys["device_keys"]}}}
+    name, key = next(iter(alice.own_keys["one_time_keys"].items()))
+    claimed = {"one_time_keys": {ALICE: {"ALICE": {name: key}}}}
+    await server.script("keys.query", Answer(body=devices))
+    await server.script("keys.claim", Answer(502, b""), Answer(body=claimed))
+    reply = {"m.in_reply_to": {"event_id": "$q"}}
+    content = {"msgtype": "m.text", "body": "тайна", "m.relates_to": reply}
+    row = send("", "t1", payload={"type": "m.room.message", "content": content})
+
+    async with Harbour(homeserver).at_work(intake=False) as harbour:
+        harbour.delivery.submit([row, send("again", "t2")])
+        await harbour.delivery.flushed()
+
+    [shared] = server.asked("sendToDevice")
+    room_key = {"type": "m.room.encrypted", "sender": BOT}
+    room_key |= {"content": shared.body["messages"][ALICE]["ALICE"]}
+    alice.crypto.receive({"to_device": {"events": [room_key]}})
+    sealed = [content for _, _, content in server.contents]
+    assert alice.reads(sealed[0])["content"] == content
+    assert sealed[0]["m.relates_to"] == reply
+    assert sealed[0]["session_id"] == sealed[1]["session_id"]
+
+
+async def test_someone_who_leaves_does_not_get_the_next_key(
+    server: ScriptedHomeserver, homeserver: Homeserver, alice: Alice
+) -> None:
+    server.encrypted.add(ROOM)
+    server.members.append(ALICE)
+    devices = {"device_keys": {ALICE: {"ALICE": alice.own_keys["device_keys"]}}}
+    await server.script("keys.query", Answer(body=devices))
+    first = await homeserver.keys.encrypt(ROOM, "m.room.message", {"body": "1"})
+    server.members.remove(ALICE)
+    homeserver.keys.members_changed(ROOM)
+
+    second = await homeserver.keys.encrypt(ROOM, "m.room.message", {"body": "2"})
+    third = await homeserver.keys.encrypt(ROOM, "m.room.message", {"body": "3"})
+
+    assert first[1]["session_id"] != second[1]["session_id"] == third[1]["session_id"]
+    homeserver.keys.forget(ROOM)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"device_keys": None},
+        {"device_keys": {ALICE: {"X": {"user_id": ALICE}}}},
+        {"device_keys": {ALICE: {"X": None}}},
+        {"device_keys": {ALICE: {"X": {"user_id": ALICE, "device_id": "X", "keys": 5}}}},
+    ],
+)
+async def test_odd_device_keys_do_not_stop_a_reply(
+    server: ScriptedHomeserver, homeserver: Homeserver, odd: Json
+) -> None:
+    server.encrypted.add(ROOM)
+    server.members.append(ALICE)
+    await server.script("keys.query", Answer(body=odd))
+
+    async with Harbour(homeserver).at_work(intake=False) as harbour:
+        harbour.delivery.submit([send("x", "t1")])
+        await harbour.delivery.flushed()
+
+    assert not harbour.parked
+    assert [kind for _, kind, _ in server.contents] == ["m.room.encrypted"]
+
+
+async def test_what_cannot_be_encrypted_is_parked_and_never_sent_in_clear(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    server.encrypted.add(ROOM)
+    row = send("", "t1", payload={"type": "m.room.message", "content": {"n": float("nan")}})
+
+    async with Harbour(homeserver).at_work(intake=False) as harbour:
+        harbour.delivery.submit([row])
+        await harbour.delivery.flushed()
+
+    assert "was not sent" in harbour.parked[0][1]
+    assert not server.contents
+
+
+def test_a_store_that_is_no_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / "crypto_D.db").write_text("not a database, but long enough to look at" * 100)
+
+    with pytest.raises(StoreFailed, match=r"crypto_D\.db"):
+        Crypto(UserId(BOT), "D", tmp_path)
+
+
+def test_encrypted_rooms_are_remembered(tmp_path: Path) -> None:
+    first = Crypto(UserId(BOT), "D/1", tmp_path)
+    first.mark_encrypted([RoomId("!a")])
+    first.close()
+
+    assert Crypto(UserId(BOT), "D/1", tmp_path).is_encrypted(RoomId("!a"))
