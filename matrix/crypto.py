@@ -7,7 +7,8 @@ a kill leaves either all of it (and the next sync acknowledges it) or nothing (a
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -75,11 +76,24 @@ class Crypto:
         return room_id in self._encrypted_rooms
 
     def mark_encrypted(self, room_ids: Iterable[RoomId]) -> None:
-        """Remember, also after a restart, that these rooms are encrypted."""
+        """Remember, also after a restart, that these rooms are encrypted.
+
+        Raises:
+            StoreFailed: It could not be written.
+        """
         fresh = set(room_ids) - self._encrypted_rooms
         if fresh:
-            self._store.save_encrypted_rooms(fresh)
+            with self.writing():
+                self._store.save_encrypted_rooms(fresh)
             self._encrypted_rooms |= fresh
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Translate what the engine raises when its store can't be written."""
+        try:
+            yield
+        except OperationalError as error:
+            raise StoreFailed(self._path, str(error)) from error
 
     def decrypt(self, room_id: RoomId, raw: Json) -> Json | None:
         """The event with its clear type and content, or None as long as its key is missing.
@@ -130,7 +144,7 @@ class Crypto:
                 if isinstance(event, ToDeviceEvent):
                     self.olm.handle_to_device_event(event)
         except OperationalError:
-            raise
+            raise  # the store's fault, not the message's
         except Exception as error:  # noqa: BLE001  # anybody can send us anything: logged, dropped
             _log.warning(
                 "a to-device message is dropped",

@@ -88,7 +88,7 @@ class Refused(MatrixError):
     def __str__(self) -> str:
         return (
             f"the homeserver refuses: {self.status} {self.errcode} {self.message}; "
-            f"look at the bot's rights in the room"
+            f"look at the bot's rights in the room, and at the homeserver's log"
         )
 
 

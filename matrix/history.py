@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 
 from fsm.failpoints import reach
-from matrix.batch import Gap, after_invite
+from matrix.batch import Gap
 from matrix.errors import Refused
 from matrix.homeserver import Homeserver, Page
 from matrix.parse import is_own_invite
@@ -32,46 +32,48 @@ async def missing_events(homeserver: Homeserver, gap: Gap) -> AsyncIterator[Json
         _log.warning("a room's history can't be read", room_id=gap.room_id, problem=str(refused))
 
 
-async def _forward(homeserver: Homeserver, gap: Gap, start: str) -> AsyncIterator[Json]:
-    token: str | None = start
-    while token is not None:
+async def _forward(homeserver: Homeserver, gap: Gap, start: str | None) -> AsyncIterator[Json]:
+    """From a token, or from the room's beginning, to the gap's end."""
+    token = start
+    while True:
         page = await _page(homeserver, gap, "f", token, gap.end)
         for raw in page.events:
             yield raw
-        token = page.end if page.end not in (token, gap.end) else None
+        if page.end in (None, token, gap.end):
+            return
+        token = page.end
 
 
 async def _since_invite(homeserver: Homeserver, gap: Gap) -> AsyncIterator[Json]:
     """What was written after the bot's invite; after its join if there is no invite to be found."""
-    start = await _page_of_invite(homeserver, gap)
-    if start is None:
+    invited, start = await _before_invite(homeserver, gap)
+    if not invited:
         seen = gap.join is None
         for raw in gap.tail:
             seen = seen or raw.get("event_id") == gap.join
             if seen:
                 yield raw
         return
-    invited = False
+    reached = False
     async for raw in _forward(homeserver, gap, start):
-        if invited:
+        if reached:
             yield raw
-        invited = invited or is_own_invite(raw, homeserver.user_id)
+        reached = reached or is_own_invite(raw, homeserver.user_id)
     for raw in gap.tail:
         yield raw
 
 
-async def _page_of_invite(homeserver: Homeserver, gap: Gap) -> str | None:
-    """The token of a place in history shortly before the bot's latest invite."""
+async def _before_invite(homeserver: Homeserver, gap: Gap) -> tuple[bool, str | None]:
+    """Whether the bot's invite is in history, and a token shortly before it."""
     token = gap.end
     for _ in range(SEARCH_PAGES):
         page = await _page(homeserver, gap, "b", token, None)
-        older_first = tuple(reversed(page.events))
-        if page.end is None or page.end == token:
-            return None
-        if after_invite(older_first, homeserver.user_id) is not None:
-            return page.end
+        if any(is_own_invite(raw, homeserver.user_id) for raw in page.events):
+            return True, page.end
+        if page.end in (None, token):
+            break
         token = page.end
-    return None
+    return False, None
 
 
 async def _page(

@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 from attrs import frozen
 
 from fsm.ids import EventId, RoomId, SyncToken, TransactionId, UserId
-from matrix.crypto import Crypto
+from matrix.crypto import Crypto, is_encryption
 from matrix.errors import Refused, Unreachable
 from matrix.http import HomeserverHttp, endpoint
 from matrix.keys import KeyExchange
 from matrix.parse import events
+from matrix.retry import persist
 from matrix.session import HomeserverSettings, Login, Session
 
 T = TypeVar("T")
@@ -107,7 +108,7 @@ class Homeserver:
 
     async def persist(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Try until it works or can never work; see ``matrix.retry.persist``."""
-        return await self._http.persist(operation)
+        return await persist(operation)
 
     async def sync(self, since: SyncToken | None, wait_ms: int) -> Json:
         """One sync response, raw, its keys and encryption settings stored.
@@ -135,11 +136,6 @@ class Homeserver:
     def receive(self, sync: Json) -> None:
         """Store the keys that a sync response brings, before it is acknowledged by the next one."""
         self._crypto.receive(sync)
-
-    def encrypted(self, room_id: RoomId) -> None:
-        """Note that the room is encrypted."""
-        self._plain.discard(room_id)
-        self._crypto.mark_encrypted([room_id])
 
     def decrypted(self, room_id: RoomId, raw: Json) -> Json:
         """The event in clear if it can be decrypted, else as it is."""
@@ -181,13 +177,18 @@ class Homeserver:
     async def page(
         self, room_id: RoomId, *, direction: str, start: str | None, end: str | None = None
     ) -> Page:
-        """One page of the room's history, decrypted."""
+        """One page of the room's history, decrypted.
+
+        Encryption that is turned on in it is noted: the sync may have left that out.
+        """
         query = {"dir": direction, "limit": str(PAGE_EVENTS)}
         query |= {"from": start} if start else {}
         query |= {"to": end} if end else {}
         path = endpoint("rooms", room_id, "messages")
         answer = await self._http.request("GET", path, query=query)
         chunk = [self.decrypted(room_id, raw) for raw in events(answer.get("chunk"))]
+        if any(is_encryption(raw) for raw in chunk):
+            self._crypto.mark_encrypted([room_id])
         following = answer.get("end")
         return Page(chunk, following if isinstance(following, str) else None)
 
@@ -213,7 +214,7 @@ class Homeserver:
                 raise
             self._plain.add(room_id)
             return False
-        self.encrypted(room_id)
+        self._crypto.mark_encrypted([room_id])
         return True
 
 

@@ -4,18 +4,16 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import aiohttp
 import structlog
 
 from matrix.errors import MatrixError, RateLimited, Refused, TokenRevoked, Unreachable
-from matrix.retry import FOR_EVER, Patience, persist
 
 _log = structlog.get_logger(__name__)
 
-T = TypeVar("T")
 Json = dict[str, Any]
 
 TIMEOUT_SECONDS = 30.0
@@ -79,12 +77,6 @@ class HomeserverHttp:
         """A login request: without the token, and without renewing it."""
         return await self._once("POST", self.url + path, _encode(body), TIMEOUT_SECONDS, token="")
 
-    async def persist(
-        self, operation: Callable[[], Awaitable[T]], patience: Patience = FOR_EVER
-    ) -> T:
-        """Do ``operation``, which makes requests, until it works; see ``matrix.retry.persist``."""
-        return await persist(operation, patience)
-
     async def _renew_once(self, spent: str, renew: Callable[[], Awaitable[str]]) -> None:
         async with self._renewing:
             if self.token == spent:
@@ -143,7 +135,9 @@ class HomeserverHttp:
 
 def endpoint(*parts: str, version: str = "v3") -> str:
     """The path of a client-server endpoint, each part escaped whole."""
-    return f"/_matrix/client/{version}/" + "/".join(quote(part, safe="") for part in parts)
+    return f"/_matrix/client/{version}/" + "/".join(
+        quote(part, safe="", errors="replace") for part in parts
+    )
 
 
 def _encode(body: object) -> bytes:

@@ -12,8 +12,8 @@ from fsm.failpoints import reach
 from fsm.ids import EventId, RoomId, SyncToken
 from fsm.inbound import Inbound, Kind
 from matrix.batch import Batch, Event, Gap, RoomItem, slice_timeline
-from matrix.crypto import is_encryption, joined_rooms, room_events
-from matrix.errors import StoreFailed, Unreachable
+from matrix.crypto import joined_rooms, room_events
+from matrix.errors import StoreFailed
 from matrix.history import missing_events
 from matrix.homeserver import SYNC_WAIT_MS, Homeserver
 from matrix.parse import mapping, parse, parse_invite
@@ -71,8 +71,6 @@ class Intake:
     async def fill(self, gap: Gap) -> AsyncIterator[Inbound]:
         """The events that a gap hides, in order."""
         async for raw in missing_events(self._homeserver, gap):
-            if is_encryption(raw):
-                self._homeserver.encrypted(gap.room_id)
             inbound = self._parse(gap.room_id, raw)
             if inbound is not None:
                 yield inbound
@@ -110,7 +108,7 @@ class Intake:
             self._homeserver.receive(sync)
         except StoreFailed as failed:
             _log.error("keys can't be stored, the sync is read again", problem=str(failed))
-            raise Unreachable(str(failed.path), failed.problem) from failed
+            raise
         reach("sync.keys.stored")
         return sync
 
@@ -139,12 +137,9 @@ class Intake:
                 yield Event(inbound)
 
     def _note(self, room_id: RoomId, room: Json) -> None:
-        """What the room's part says about whom its keys are for."""
-        happened = room_events(room)
-        if any(is_encryption(event) for event in happened):
-            self._homeserver.encrypted(room_id)
+        """Whether other people are in the room than before, for whom its keys are."""
         limited = mapping(room.get("timeline")).get("limited") is True
-        if limited or any(event.get("type") == "m.room.member" for event in happened):
+        if limited or any(event.get("type") == "m.room.member" for event in room_events(room)):
             self._homeserver.keys.members_changed(room_id)
 
     def _parse(self, room_id: RoomId, raw: Json) -> Inbound | None:

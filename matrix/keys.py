@@ -7,7 +7,6 @@ from typing import Any
 from uuid import uuid4
 
 import structlog
-from nio.exceptions import EncryptionError
 from nio.responses import (
     ErrorResponse,
     KeysClaimResponse,
@@ -19,7 +18,7 @@ from nio.responses import (
 from fsm.failpoints import reach
 from fsm.ids import RoomId
 from matrix.crypto import Crypto
-from matrix.errors import MatrixError, NotEncryptable, Refused
+from matrix.errors import MatrixError, NotEncryptable, Refused, StoreFailed
 from matrix.http import HomeserverHttp, endpoint
 from matrix.parse import mapping
 
@@ -85,11 +84,14 @@ class KeyExchange:
             MatrixError: The homeserver did not help.
         """
         async with self._locks.setdefault(room_id, asyncio.Lock()):
-            await self._share(room_id)
             try:
-                return "m.room.encrypted", self._seal(room_id, kind, content)
-            except (ValueError, TypeError, EncryptionError) as error:
-                raise NotEncryptable(room_id, str(error)) from error
+                with self._crypto.writing():
+                    await self._share(room_id)
+                    return "m.room.encrypted", self._seal(room_id, kind, content)
+            except MatrixError:
+                raise
+            except Exception as error:  # the engine's have no root: parked with its text
+                raise NotEncryptable(room_id, str(error) or repr(error)) from error
 
     async def _attempt(self, part: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -149,7 +151,11 @@ class KeyExchange:
         olm.users_for_key_query.discard(user)
         olm.tracked_users.add(user)
         try:
-            olm.handle_response(KeysQueryResponse({user: devices}, {}))
+            with self._crypto.writing():
+                olm.handle_response(KeysQueryResponse({user: devices}, {}))
+        except StoreFailed:
+            olm.users_for_key_query.add(user)
+            raise
         except Exception as error:  # noqa: BLE001  # logged; this user's devices get no keys
             _log.warning("a user's device keys can't be used", user_id=user, problem=repr(error))
 

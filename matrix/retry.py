@@ -7,7 +7,7 @@ from typing import TypeVar
 import stamina
 from attrs import define, frozen
 
-from matrix.errors import RateLimited, Unreachable
+from matrix.errors import RateLimited, StoreFailed, Unreachable
 
 T = TypeVar("T")
 
@@ -57,7 +57,7 @@ class _Waits:
     _failures: int = 0
 
     def __call__(self, error: Exception) -> bool | float:
-        if not isinstance(error, Unreachable | RateLimited):
+        if not isinstance(error, Unreachable | RateLimited | StoreFailed):
             return False
         longest = min(
             self._patience.longest_seconds,

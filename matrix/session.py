@@ -15,7 +15,7 @@ from fsm.failpoints import reach
 from fsm.ids import UserId
 from matrix.errors import LoginRefused, Refused, SessionUnusable, TokenRevoked, Unreachable
 from matrix.http import HomeserverHttp, endpoint
-from matrix.retry import Patience
+from matrix.retry import Patience, persist
 
 _log = structlog.get_logger(__name__)
 
@@ -80,7 +80,7 @@ class Login:
             raise SessionUnusable(self._path, stored.user_id, self._settings.user_id)
         if stored is None or self._has_new_token(stored):
             patience = Patience(most_seconds=max_wait_seconds or 0.001)
-            session = await self._http.persist(self._first, patience)
+            session = await persist(self._first, patience)
         else:
             session = await self._resume(stored)
         self._http.token = session.access_token

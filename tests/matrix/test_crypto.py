@@ -25,7 +25,7 @@ class Alice:
         one_time = dict([next(iter(bot_keys["one_time_keys"].items()))])
         olm.handle_response(KeysClaimResponse({BOT: {"DEVICE": one_time}}, {}))
         olm.create_outbound_group_session(ROOM)
-        [(_, shared)] = olm.share_group_session_parallel(ROOM, [BOT], True)  # noqa: FBT003
+        [(_, shared)] = olm.share_group_session_parallel(ROOM, [BOT], True)
         olm.outbound_group_sessions[ROOM].shared = True
         self.room_key: Json = {
             "type": "m.room.encrypted",

@@ -312,6 +312,24 @@ async def test_an_invite_is_looked_for_in_history(
     assert asked == [("b", "p1"), ("b", "b1"), ("f", "b2"), ("f", "f1")]
 
 
+async def test_an_invite_at_the_very_beginning_of_history(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    invite = member("invite", "$i")
+    await server.script(
+        "rooms.messages",
+        Answer(body={"chunk": [text("1", "$1"), invite]}),
+        Answer(body={"chunk": [invite, text("1", "$1")]}),
+    )
+    await server.syncs(limited(member("join", "$j", before="invite"), text("2", "$2")))
+
+    async with Harbour(homeserver).at_work() as harbour:
+        await harbour.until(lambda: len(harbour.arrived) == 3)
+
+    assert harbour.bodies == ["1", "", "2"]
+    assert "from" not in server.asked("rooms.messages")[1].query
+
+
 @pytest.mark.parametrize(
     "history",
     [
