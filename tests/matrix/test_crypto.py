@@ -245,3 +245,61 @@ def test_encrypted_rooms_are_remembered(tmp_path: Path) -> None:
     first.close()
 
     assert Crypto(UserId(BOT), "D/1", tmp_path).is_encrypted(RoomId("!a"))
+
+
+async def test_a_broken_session_with_a_device_is_mended(
+    server: ScriptedHomeserver, homeserver: Homeserver, alice: Alice
+) -> None:
+    """The engine wants a key claimed, then a message sent; both are tried until they work."""
+    olm = homeserver.keys._crypto.olm  # noqa: SLF001
+    devices = {ALICE: {"ALICE": alice.own_keys["device_keys"]}}
+    olm.handle_response(KeysQueryResponse(devices, {}))
+    olm.wedged_devices.append(olm.device_store[ALICE]["ALICE"])
+    name, key = next(iter(alice.own_keys["one_time_keys"].items()))
+    claimed = Answer(body={"one_time_keys": {ALICE: {"ALICE": {name: key}, "GONE": {"x": 1}}}})
+    await server.script("keys.claim", Answer(502, b""), claimed)
+    await server.script("sendToDevice", Answer(502, b""))
+
+    for _ in range(4):
+        await homeserver.upkeep()
+
+    assert len(server.asked("keys.claim")) == 2
+    assert len({r.path for r in server.asked("sendToDevice")}) == 2
+    assert not olm.outgoing_to_device_messages
+
+
+@pytest.mark.parametrize("odd", [{"x": {}}, {"x": {"key": 5, "signatures": {}}}, {}])
+async def test_odd_one_time_keys_do_not_stop_a_reply(
+    server: ScriptedHomeserver, homeserver: Homeserver, alice: Alice, odd: Json
+) -> None:
+    server.encrypted.add(ROOM)
+    server.members.append(ALICE)
+    devices = {"device_keys": {ALICE: {"ALICE": alice.own_keys["device_keys"]}}}
+    await server.script("keys.query", Answer(body=devices))
+    await server.script("keys.claim", Answer(body={"one_time_keys": {ALICE: {"ALICE": odd}}}))
+
+    async with Harbour(homeserver).at_work(intake=False) as harbour:
+        harbour.delivery.submit([send("x", "t1")])
+        await harbour.delivery.flushed()
+
+    assert [kind for _, kind, _ in server.contents] == ["m.room.encrypted"]
+
+
+async def test_a_full_disk_delays_an_encrypted_reply_and_costs_nothing(
+    server: ScriptedHomeserver, homeserver: Homeserver, alice: Alice
+) -> None:
+    server.encrypted.add(ROOM)
+    server.members.append(ALICE)
+    devices = {"device_keys": {ALICE: {"ALICE": alice.own_keys["device_keys"]}}}
+    await server.script("keys.query", Answer(body=devices), Answer(body=devices))
+    database = homeserver._crypto._store.database  # noqa: SLF001
+    database.execute_sql("PRAGMA query_only = ON")
+
+    async with Harbour(homeserver).at_work(intake=False) as harbour:
+        harbour.delivery.submit([send("x", "t1")])
+        await harbour.until(lambda: server.asked("rooms.state"))
+        assert not server.contents
+        database.execute_sql("PRAGMA query_only = OFF")
+        await harbour.delivery.flushed()
+
+    assert [kind for _, kind, _ in server.contents] == ["m.room.encrypted"]
