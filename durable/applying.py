@@ -82,24 +82,31 @@ def write_value(db: sqlite3.Connection, key: str, text: str | None) -> None:
 
 
 def add_row(db: sqlite3.Connection, row: OutboxRow, now_ms: int) -> OutboxRow:
-    """The stored row: a repeat of the same turn finds the one it wrote before."""
+    """The stored row: a repeat of the same turn finds the one it wrote before.
+
+    One that was set aside is owed again: what refused it, a revoked invite, say, may be over.
+    """
     db.execute(
-        "INSERT OR IGNORE INTO outbox"
+        "INSERT INTO outbox"
         " (transaction_id, room_id, kind, payload, stream_of, created_at_ms)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
+        " VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (transaction_id) DO UPDATE SET parked_error = NULL",
         (row.transaction_id, row.room_id, row.kind, dump(row.payload), row.stream_of, now_ms),
     )
     stored = db.execute(
-        "SELECT position, transaction_id, room_id, kind, payload, stream_of"
-        " FROM outbox WHERE transaction_id = ?",
+        f"SELECT {ROW_COLUMNS} FROM outbox WHERE transaction_id = ?",  # noqa: S608  # a constant
         (row.transaction_id,),
     )
     return to_row(stored.fetchone())
 
 
-def to_row(columns: tuple[int, str, str, str, str, str | None]) -> OutboxRow:
+ROW_COLUMNS = "position, transaction_id, room_id, kind, payload, stream_of, created_at_ms"
+"""What ``to_row`` takes."""
+
+
+def to_row(columns: tuple[int, str, str, str, str, str | None, int]) -> OutboxRow:
     """The value of an outbox row's columns."""
-    position, transaction_id, room_id, kind, payload, stream_of = columns
+    position, transaction_id, room_id, kind, payload, stream_of, created_at_ms = columns
     return OutboxRow(
         position=position,
         transaction_id=TransactionId(transaction_id),
@@ -107,6 +114,7 @@ def to_row(columns: tuple[int, str, str, str, str, str | None]) -> OutboxRow:
         kind=kind,
         payload=load(payload),
         stream_of=None if stream_of is None else EventId(stream_of),
+        created_at_ms=created_at_ms,
     )
 
 

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Collection
 
-from durable.applying import to_row
+from durable.applying import ROW_COLUMNS, to_row
 from durable.codec import dump
 from durable.commits import Reopened, Stream
 from fsm.effects import OutboxRow
@@ -17,11 +17,13 @@ and may bring an old event back, which must not look new."""
 def handled_among(
     event_ids: Collection[EventId],
 ) -> Callable[[sqlite3.Connection], frozenset[EventId]]:
-    """Those of the events that are handled."""
+    """Those of the events that are handled, or will be again without coming again."""
 
     def ask(db: sqlite3.Connection) -> frozenset[EventId]:
         rows = db.execute(
-            "SELECT event_id FROM handled WHERE event_id IN (SELECT value FROM json_each(?))",
+            "WITH asked AS (SELECT value FROM json_each(?))"
+            " SELECT event_id FROM handled WHERE event_id IN asked"
+            " UNION SELECT event_id FROM reopened WHERE event_id IN asked",
             (dump(list(event_ids)),),
         ).fetchall()
         return frozenset(EventId(event_id) for (event_id,) in rows)
@@ -43,12 +45,15 @@ def delivered(row: OutboxRow, event_id: EventId | None) -> Callable[[sqlite3.Con
 
 
 def park_row(row: OutboxRow, error: str) -> Callable[[sqlite3.Connection], None]:
-    """Keep a hopeless row out of the queue, with its error."""
+    """Keep a hopeless row out of the queue, with its error. An answer that it began has not."""
 
     def write(db: sqlite3.Connection) -> None:
         db.execute(
             "UPDATE outbox SET parked_error = ? WHERE transaction_id = ?",
             (error, row.transaction_id),
+        )
+        db.execute(
+            "DELETE FROM stream WHERE event_id = ? AND head_event_id IS NULL", (row.stream_of,)
         )
 
     return write
@@ -57,8 +62,8 @@ def park_row(row: OutboxRow, error: str) -> Callable[[sqlite3.Connection], None]
 def owed(db: sqlite3.Connection) -> tuple[OutboxRow, ...]:
     """The rows to deliver, in order."""
     rows = db.execute(
-        "SELECT position, transaction_id, room_id, kind, payload, stream_of"
-        " FROM outbox WHERE parked_error IS NULL ORDER BY position"
+        f"SELECT {ROW_COLUMNS} FROM outbox"  # noqa: S608  # a constant
+        " WHERE parked_error IS NULL ORDER BY position"
     ).fetchall()
     return tuple(to_row(row) for row in rows)
 

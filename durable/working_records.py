@@ -7,10 +7,10 @@ from typing import Any, Self, TypeVar
 from cattrs import structure, unstructure
 
 from durable.codec import to_json
-from durable.records import FlowRecord, flow_key
+from durable.records import PLATFORM_CHAT_SEQ_KEY, FlowRecord, flow_key
 from durable.sequence import PlatformChatSequence
 from durable.store import Store
-from fsm import Flow, Snapshot, Tier
+from fsm import Flow, Snapshot, Tier, TurnError
 from fsm.ids import ConversationKey, PlatformChatId
 
 R = TypeVar("R")
@@ -63,7 +63,13 @@ class WorkingRecords:
         self.writes[key] = None if record is None else to_json(record)
 
     async def next_platform_chat_id(self) -> PlatformChatId:
-        """Issue a number; the sequence is this turn's until it has committed."""
+        """Issue a number; the sequence is this turn's until it has committed.
+
+        Raises:
+            TurnError: This turn has issued one already. It would wait for itself.
+        """
+        if PLATFORM_CHAT_SEQ_KEY in self.writes:
+            raise TurnError("this turn has a platform chat id already", "bind one room a turn")
         allocation = await self._held.enter_async_context(self._sequence.next())
         self.expected.update(allocation.expected)
         self.writes.update(allocation.writes)

@@ -86,6 +86,7 @@ class OutboxRow:
             ``join`` or ``leave`` (empty payload).
         payload: JSON object.
         position: The store's row number, 0 before the row is stored.
+        created_at_ms: When it was stored, Unix time in milliseconds, 0 before.
         stream_of: The inbound event whose growing answer this row begins, if it does.
     """
 
@@ -94,6 +95,7 @@ class OutboxRow:
     kind: str
     payload: dict[str, Any]
     position: int = 0
+    created_at_ms: int = 0
     stream_of: EventId | None = None
 
 

@@ -36,6 +36,10 @@ _log = structlog.get_logger(__name__)
 SWEEP_SECONDS = 30.0
 """How often expired conversations are let go of. They count as expired before that."""
 
+REMEMBERED_MS = 12 * 3600 * 1000
+"""Rows older than this are looked for in their room before they are sent again. Synapse forgets
+transaction ids after 24 hours; clocks may differ."""
+
 
 async def run(config: Config) -> None:
     """Run the bot until SIGTERM or SIGINT.
@@ -52,6 +56,7 @@ async def run(config: Config) -> None:
         stack.push_async_callback(store.close)
         bot = Bot(config, store)
         await bot.load()
+        await store.mark_started()
         homeserver = await stack.enter_async_context(
             Homeserver.connect(config.homeserver_settings(), config.storage.matrix_store)
         )
@@ -93,7 +98,7 @@ class Bot:
                         self._sweep(),
                     )
                 ]
-                self._delivery.submit(await self._store.owed())
+                await self._submit_owed()
                 await self._queue_reopened()
                 intake = parts.create_task(self._intake.run())
                 await stop.wait()
@@ -160,6 +165,12 @@ class Bot:
                 await self._rooms.put(item.inbound.room_id, Arrived(item.inbound, batch))
             else:
                 await self._rooms.put(item.room_id, Missing(item, batch))
+
+    async def _submit_owed(self) -> None:
+        now_ms = _now().timestamp() * 1000
+        for row in await self._store.owed():
+            is_old = now_ms - row.created_at_ms > REMEMBERED_MS
+            self._delivery.submit([row], look_first=is_old)
 
     async def _queue_reopened(self) -> None:
         for row in await self._store.reopened():

@@ -125,6 +125,26 @@ async def test_an_answer_that_begins_again_keeps_its_head(store: Store) -> None:
     assert await store.stream(ASKED) == Stream(ASKED, ROOM, EventId("$head"))
 
 
+async def test_an_answer_whose_first_message_is_set_aside_has_not_begun(store: Store) -> None:
+    begun = Commit(outbox=(row("head", stream_of=ASKED),), stream_begins=Stream(ASKED, ROOM))
+    [head] = await store.commit(begun)
+
+    await store.park_row(head, "403")
+
+    assert await store.stream(ASKED) is None
+
+
+async def test_a_row_that_was_set_aside_is_owed_again_when_its_turn_comes_again(
+    store: Store,
+) -> None:
+    [stored] = await store.commit(Commit(outbox=(row("join"),)))
+    await store.park_row(stored, "403")
+
+    await store.commit(Commit(outbox=(row("join"),)))
+
+    assert await store.owed() == (stored,)
+
+
 async def test_an_answer_that_ends_is_forgotten(store: Store) -> None:
     await store.commit(Commit(stream_begins=Stream(ASKED, ROOM)))
 
@@ -133,16 +153,18 @@ async def test_an_answer_that_ends_is_forgotten(store: Store) -> None:
     assert await store.stream(ASKED) is None
 
 
-async def test_a_reopened_event_is_to_be_handled_until_it_is(store: Store) -> None:
+async def test_a_reopened_event_waits_for_its_second_handling_and_need_not_come_again(
+    store: Store,
+) -> None:
     await store.commit(Commit(handled=Handled(ASKED, ROOM)))
     later = Reopened(EventId("$later"), ROOM, 1)
     await store.commit(Commit(reopens=(Reopened(ASKED, ROOM, 1), later)))
-    handled_meanwhile = await store.is_handled(ASKED)
+    comes_for_nothing = await store.is_handled(ASKED)
     waiting = await store.reopened()
 
     await store.commit(Commit(handled=Handled(ASKED, ROOM)))
 
-    assert not handled_meanwhile
+    assert comes_for_nothing
     assert waiting == (Reopened(ASKED, ROOM, 1), later)
     assert await store.reopened() == (later,)
     assert await store.is_handled(ASKED)
