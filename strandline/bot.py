@@ -38,7 +38,7 @@ SWEEP_SECONDS = 30.0
 
 REMEMBERED_MS = 12 * 3600 * 1000
 """Rows older than this are looked for in their room before they are sent again. Synapse forgets
-transaction ids after 24 hours; clocks may differ."""
+transaction ids after 24 hours, and at once those of another device; clocks may differ."""
 
 
 async def run(config: Config) -> None:
@@ -98,7 +98,7 @@ class Bot:
                         self._sweep(),
                     )
                 ]
-                await self._submit_owed()
+                await self._submit_owed(is_new_device=homeserver.logins > 0)
                 await self._queue_reopened()
                 intake = parts.create_task(self._intake.run())
                 await stop.wait()
@@ -166,11 +166,11 @@ class Bot:
             else:
                 await self._rooms.put(item.room_id, Missing(item, batch))
 
-    async def _submit_owed(self) -> None:
+    async def _submit_owed(self, *, is_new_device: bool) -> None:
         now_ms = _now().timestamp() * 1000
         for row in await self._store.owed():
             is_old = now_ms - row.created_at_ms > REMEMBERED_MS
-            self._delivery.submit([row], look_first=is_old)
+            self._delivery.submit([row], look_first=is_old or is_new_device)
 
     async def _queue_reopened(self) -> None:
         for row in await self._store.reopened():

@@ -37,7 +37,6 @@ async def test_a_retried_event_is_handled_again_under_a_new_ordinal(store: Store
 
     assert waiting_while_parked == ()
     assert await store.parked() == ()
-    assert not await store.is_handled(ASKED)
     assert await store.reopened() == (Reopened(ASKED, ROOM, 4),)
 
 
