@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format lint types contracts clean
+.PHONY: demo test soak backlog check format lint types contracts clean
 
 $(VENV)/.installed: pyproject.toml
 	@echo "Installing into $(VENV) (about a minute the first time) …"
@@ -20,6 +20,14 @@ test: $(VENV)/.installed check
 	$(BIN)/coverage run -m pytest
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+KILLS ?= 100
+SEED ?= 1
+soak: $(VENV)/.installed
+	@$(BIN)/python -m benchmarks.soak --kills $(KILLS) --seed $(SEED) $(SOAK)
+
+backlog: $(VENV)/.installed
+	$(BIN)/pytest tests/e2e/test_backlog.py -m slow -s --timeout 900
 
 check: lint types contracts
 

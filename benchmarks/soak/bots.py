@@ -1,0 +1,135 @@
+"""The bot under test, as a process that writes what it measures of itself to its log."""
+
+import json
+import os
+import sqlite3
+import time
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from attrs import define
+
+from benchmarks.soak.settings import Settings
+from strandline.testing import BotProcess
+from strandline.testing.bot import config_for
+from strandline.testing.homeserver import Credentials
+from strandline.testing.processes import start_module
+
+MODULES = {"strandline": ("strandline", ["run"]), "nio": ("benchmarks.plain_nio_bot", [])}
+
+
+@define
+class Life:
+    """One life of the process, in wall-clock milliseconds."""
+
+    started_ms: float
+    log_begins: int
+    ended_ms: float | None = None
+    ready_ms: float | None = None
+
+    @property
+    def recovery_ms(self) -> float | None:
+        return None if self.ready_ms is None else self.ready_ms - self.started_ms
+
+
+@define
+class Size:
+    """What the bot takes: memory, and database with its write-ahead log."""
+
+    when: str
+    rss_kb: int
+    database_kb: int
+
+    def __str__(self) -> str:
+        return f"{self.when}: RSS {self.rss_kb / 1024:.1f} MB, database {self.database_kb} kB"
+
+
+class SoakedBot(BotProcess):
+    """A bot that is started and killed over and over."""
+
+    def __init__(self, kind: str, directory: Path, config: dict[str, Any]) -> None:
+        super().__init__(directory, config)
+        self._module, self._arguments = MODULES[kind]
+        self.lives: list[Life] = []
+
+    async def start(self, *, wait: bool = True) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        path = self.directory / "config.yaml"
+        path.write_text(yaml.safe_dump(self.config, allow_unicode=True))
+        self._read = self.log_path.stat().st_size if self.log_path.exists() else 0
+        # a child that is to be killed measures no coverage, and starts quicker without
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
+        self.lives.append(Life(time.time() * 1000, self._read))
+        self._process = start_module(
+            self._module,
+            [*self._arguments, "--config", str(path)],
+            output=self.log_path,
+            directory=self.directory,
+            environment=environment,
+        )
+        if wait:
+            await self.ready()
+
+    async def kill(self) -> None:
+        await super().kill()
+        if self.lives and self.lives[-1].ended_ms is None:
+            self.lives[-1].ended_ms = time.time() * 1000
+            self.note_ready()
+
+    def note_ready(self) -> None:
+        """Look in the log when this life said that it was ready."""
+        for line in self.log_lines():
+            if line.get("event") == "ready":
+                at = datetime.fromisoformat(line["timestamp"])
+                self.lives[-1].ready_ms = at.timestamp() * 1000
+                return
+
+    def size(self, when: str) -> Size:
+        status = Path(f"/proc/{self.pid}/status")
+        lines = status.read_text().splitlines() if status.exists() else []
+        rss = next((int(line.split()[1]) for line in lines if line.startswith("VmRSS")), 0)
+        files = self.database.parent.glob(f"{self.database.name}*")
+        return Size(when, rss, sum(f.stat().st_size for f in files) // 1024)
+
+    def bound(self) -> dict[str, str]:
+        """Room → platform chat, as the database has it."""
+        if not self.database.exists():
+            return {}
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as db:
+            rows = db.execute("SELECT key, value FROM kv WHERE key LIKE 'matrix_room:%'").fetchall()
+        records = {key.removeprefix("matrix_room:"): json.loads(value) for key, value in rows}
+        return {
+            room: record["platform_chat_id"]
+            for room, record in records.items()
+            if record["platform_chat_id"] is not None
+        }
+
+    def log_around(self, at_ms: int, *, before_ms: int = 2000, after_ms: int = 15000) -> str:
+        """What the bot logged around an instant."""
+        found = []
+        for text in self.log_path.read_text(errors="replace").splitlines():
+            try:
+                line = json.loads(text)
+                logged = datetime.fromisoformat(line["timestamp"]).timestamp() * 1000
+            except (ValueError, KeyError, TypeError):
+                continue
+            if at_ms - before_ms < logged < at_ms + after_ms:
+                found.append(f"  {logged:.0f} {text[:400]}")
+        return "\n".join(found[:40])
+
+
+def make_bot(settings: Settings, url: str, credentials: Credentials, directory: Path) -> SoakedBot:
+    """The bot that the settings name, with an agent that answers at once and one that streams."""
+    quick: dict[str, Any] = {"id": "agent-1", "name": "Agent 1", "kind": "echo"}
+    streams = {"chunks": 4, "chunk_seconds": 0.15, "delay_seconds": 0.1}
+    agents = [quick, {**quick, "id": "agent-2", "name": "Agent 2", "options": streams}]
+    config = config_for(
+        url,
+        credentials,
+        agents=agents if settings.mixed else [quick],
+        limits={"edit_seconds": 0.2},
+    )
+    return SoakedBot(settings.bot, directory / "bot", config)

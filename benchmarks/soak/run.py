@@ -1,0 +1,242 @@
+"""One run: people talk, processes die, and in the end the homeserver says what became of it."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from random import Random
+from statistics import quantiles
+
+from attrs import define, field
+
+from benchmarks.soak.bots import Size, SoakedBot, make_bot
+from benchmarks.soak.settings import Settings
+from benchmarks.soak.talkers import Reader
+from benchmarks.soak.town import Town
+from benchmarks.soak.verdict import Room, Verdict, fold, judge
+from strandline.testing import Synapse
+
+PROGRESS_SECONDS = 10.0
+
+QUIET_SECONDS = 4.0
+"""So long nothing may change before the rooms count as settled: a double may come late."""
+
+Say = Callable[[str], None]
+
+
+@define
+class Report:
+    """What a run found."""
+
+    settings: Settings
+    verdict: Verdict
+    kills: int
+    synapse_kills: int
+    recoveries_ms: list[float]
+    first_answers_ms: list[float]
+    sizes: list[Size]
+    rooms: int
+    seconds: float
+    faults: str = field(repr=False)
+
+    @property
+    def line(self) -> str:
+        counts = " ".join(
+            f"{kind}={self.verdict.count(kind)}"
+            for kind in ("lost", "doubled", "out_of_order", "reused")
+        )
+        return (
+            f"messages={self.verdict.messages} kills={self.kills} {counts} "
+            f"recovery_ms_p50={_percentile(self.recoveries_ms, 50):.0f} "
+            f"recovery_ms_p95={_percentile(self.recoveries_ms, 95):.0f}"
+        )
+
+    @property
+    def details(self) -> str:
+        return (
+            f"bot={self.settings.bot} seed={self.settings.seed} rooms={self.rooms} "
+            f"synapse_kills={self.synapse_kills} seconds={self.seconds:.0f} "
+            f"lives_that_got_ready={len(self.recoveries_ms)}\n"
+            f"from process start to the first answer, where messages waited: "
+            f"n={len(self.first_answers_ms)} "
+            f"p50={_percentile(self.first_answers_ms, 50):.0f} ms "
+            f"p95={_percentile(self.first_answers_ms, 95):.0f} ms\n"
+            + "\n".join(str(size) for size in self.sizes)
+        )
+
+
+@define
+class Storm:
+    """What dies, and when."""
+
+    settings: Settings
+    bot: SoakedBot
+    synapse: Synapse
+    kills: int = 0
+    synapse_kills: int = 0
+
+    async def rage(self, over: asyncio.Event) -> None:
+        """Kill and start again until all kills are done or the time is over."""
+        draw = Random(f"{self.settings.seed} storm")
+        while not over.is_set():
+            if self.settings.kills is not None and self.kills >= self.settings.kills:
+                if self.settings.minutes is None:
+                    over.set()
+                await over.wait()
+                return
+            short = draw.random() < 0.4
+            life = self.settings.start_seconds if short else self.settings.life_seconds
+            await self._wait(draw.uniform(0, life), over)
+            await self.bot.kill()
+            self.kills += 1
+            every = self.settings.synapse_every
+            if every and draw.random() < 1 / every:
+                await self._kill_synapse(draw)
+            await self.bot.start(wait=False)
+
+    async def _kill_synapse(self, draw: Random) -> None:
+        """Kill the homeserver with the bot down, or with the bot just starting."""
+        self.synapse_kills += 1
+        if draw.random() < 0.7:
+            await self.bot.start(wait=False)
+            await asyncio.sleep(draw.uniform(0, self.settings.life_seconds))
+            await asyncio.to_thread(self._restart_synapse)
+            await asyncio.sleep(draw.uniform(0, self.settings.life_seconds))
+            await self.bot.kill()
+            self.kills += 1
+        else:
+            await asyncio.to_thread(self._restart_synapse)
+
+    def _restart_synapse(self) -> None:
+        self.synapse.kill()
+        self.synapse.start()
+
+    async def _wait(self, seconds: float, over: asyncio.Event) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await over.wait()
+        except TimeoutError:
+            pass
+
+
+async def soak(settings: Settings, directory: Path, say: Say = print) -> Report:
+    """Do one run in ``directory``, on a homeserver of its own."""
+    begun = time.monotonic()
+    with Synapse(limited=settings.limited) as synapse:
+        async with AsyncExitStack() as stack:
+            account = synapse.register("bot")
+            bot = make_bot(settings, synapse.url, account, directory)
+            stack.push_async_callback(bot.kill)
+            town = Town(settings, synapse, account.user_id, directory, stack)
+            # the first start of all answers no history, so it is awaited
+            await bot.start()
+            await town.settle()
+            await town.choose_agents()
+            storm = Storm(settings, bot, synapse)
+            sizes = await _talk(town, storm, say)
+            rooms = await _settled(town, say)
+            bot.note_ready()
+            sizes.append(bot.size("end"))
+            verdict = judge(rooms, bot.bound())
+            return Report(
+                settings=settings,
+                verdict=verdict,
+                kills=storm.kills,
+                synapse_kills=storm.synapse_kills,
+                recoveries_ms=[r for life in bot.lives if (r := life.recovery_ms) is not None],
+                first_answers_ms=_first_answers(rooms, bot),
+                sizes=sizes,
+                rooms=len(rooms),
+                seconds=time.monotonic() - begun,
+                faults=_explain(verdict, bot),
+            )
+
+
+async def _talk(town: Town, storm: Storm, say: Say) -> list[Size]:
+    over = asyncio.Event()
+    sizes = [storm.bot.size("start")]
+    async with asyncio.TaskGroup() as group:
+        group.create_task(town.talk(over))
+        group.create_task(storm.rage(over))
+        group.create_task(_watch(town, storm, sizes, over, say))
+    return [sizes[0], sizes[len(sizes) // 2]]
+
+
+async def _watch(
+    town: Town, storm: Storm, sizes: list[Size], over: asyncio.Event, say: Say
+) -> None:
+    begun = time.monotonic()
+    minutes = town.settings.minutes
+    while not over.is_set():
+        try:
+            async with asyncio.timeout(PROGRESS_SECONDS):
+                await over.wait()
+        except TimeoutError:
+            seconds = time.monotonic() - begun
+            if minutes is not None and seconds > minutes * 60:
+                over.set()
+            size = storm.bot.size("middle")
+            sizes.append(size)
+            say(
+                f"{seconds:6.0f} s  said {town.said}, rooms {len(town.places)}, "
+                f"kills {storm.kills}, of Synapse {storm.synapse_kills}; {size}"
+            )
+
+
+async def _settled(town: Town, say: Say) -> list[Room]:
+    """Every room, once nothing is missing and nothing more comes, or time is up."""
+    readers = town.readers()
+    until = time.monotonic() + town.settings.settle_seconds
+    before, since = -1, time.monotonic()
+    while True:
+        events = [await reader.read() for reader in readers]
+        rooms = [_room(reader, town, raw) for reader, raw in zip(readers, events, strict=True)]
+        missing = sum(len(room.unanswered) for room in rooms)
+        total = sum(map(len, events))
+        now = time.monotonic()
+        since = since if total == before else now
+        before = total
+        if now > until or (not missing and now - since > QUIET_SECONDS):
+            say(f"settled: {missing} unanswered, {total} events in {len(rooms)} rooms")
+            return [_room(reader, town, await reader.read_clear()) for reader in readers]
+        await asyncio.sleep(1)
+
+
+def _room(reader: Reader, town: Town, raw: list[dict[str, object]]) -> Room:
+    return fold(reader.room_id, town.bot, raw)
+
+
+def _first_answers(rooms: list[Room], bot: SoakedBot) -> list[float]:
+    """From each start of the bot to its first answer, where a message waited for it."""
+    pairs = [
+        (asked[a.answers].at_ms, a.at_ms)
+        for room in rooms
+        for asked in [{q.event_id: q for q in room.questions}]
+        for a in room.answers
+        if a.answers in asked
+    ]
+    found = []
+    for life in bot.lives:
+        end = life.ended_ms or float("inf")
+        if any(asked < life.started_ms < answered for asked, answered in pairs):
+            within = [at for _, at in pairs if life.started_ms < at < end]
+            if within:
+                found.append(min(within) - life.started_ms)
+    return found
+
+
+def _explain(verdict: Verdict, bot: SoakedBot, most: int = 10) -> str:
+    """The first faults, each with its room and the bot's log around it."""
+    return "\n\n".join(
+        f"{fault.kind}: {fault.message.event_id} {fault.message.body!r} ({fault.what})\n"
+        f"room {fault.room.room_id}:\n{fault.room.transcript(fault.message)}\n"
+        f"log of the bot:\n{bot.log_around(fault.message.at_ms)}"
+        for fault in verdict.faults[:most]
+    )
+
+
+def _percentile(values: list[float], percent: int) -> float:
+    if len(values) < 2:
+        return values[0] if values else 0.0
+    return quantiles(values, n=100, method="inclusive")[percent - 1]

@@ -1,0 +1,1 @@
+"""Random kills: the driver of ``benchmarks/soak`` on a real Synapse."""
