@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import structlog
 
 from durable import DataLock, Store
 from fsm import StrandlineError
@@ -17,6 +18,8 @@ from fsm.ids import EventId
 from strandline import bot, fatal
 from strandline.config import Config, load_config
 from strandline.log import configure_log
+
+_log = structlog.get_logger(__name__)
 
 _config_option = click.option(
     "--config",
@@ -104,27 +107,26 @@ def main() -> None:
         sys.exit(2)
     except click.Abort:
         sys.exit(130)
-    except StrandlineError as error:
-        click.echo(_line(error), err=True)
-        sys.exit(2)
-    except ExceptionGroup as group:
-        known = _first_known(group)
-        if known is None:
-            raise
-        click.echo(_line(known), err=True)
-        sys.exit(2)
+    except Exception as error:  # the last supervisor: its reader is the operator
+        known = _first_known(error)
+        if known is not None:
+            click.echo(f"strandline: {known}", err=True)
+            sys.exit(2)
+        _log.critical("stopped by a defect", exc_info=True)
+        click.echo(
+            f"strandline: internal error ({type(error).__name__}: {error}); nothing that was "
+            "acknowledged is lost; please report it with the log",
+            err=True,
+        )
+        sys.exit(1)
 
 
-def _line(error: StrandlineError) -> str:
-    return f"strandline: {error}"
-
-
-def _first_known(group: BaseExceptionGroup[Any]) -> StrandlineError | None:
-    for error in group.exceptions:
-        if isinstance(error, StrandlineError):
-            return error
-        if isinstance(error, BaseExceptionGroup):
-            return _first_known(error)
+def _first_known(error: BaseException) -> StrandlineError | None:
+    """The error that an operator can mend, in or among what ended the program."""
+    if isinstance(error, StrandlineError):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        return next(filter(None, map(_first_known, error.exceptions)), None)
     return None
 
 
