@@ -107,7 +107,7 @@ def main() -> None:
         sys.exit(2)
     except click.Abort:
         sys.exit(130)
-    except Exception as error:  # the last supervisor: its reader is the operator
+    except Exception as error:  # noqa: BLE001  # the last supervisor: its reader is the operator
         known = _first_known(error)
         if known is not None:
             click.echo(f"strandline: {known}", err=True)

@@ -48,7 +48,7 @@ def _problems(error: BaseException, path: KeyPath) -> list[Problem]:
             for key in sorted(error.extra_fields)
         ]
     if isinstance(error, KeyError):
-        return [((*path, str(error.args[0])), "is missing; add it (see config.example.yaml)")]
+        return [(path, "is missing; add it (see config.example.yaml)")]  # the path names the key
     if path and path[-1] in _SECRETS:
         return [(path, "text is expected here; put it in quotes")]
     return [(path, str(error))]
