@@ -1,6 +1,7 @@
 """``python -m benchmarks.soak``: see ``--help``."""
 
 import asyncio
+import logging
 import shutil
 import sys
 import tempfile
@@ -45,6 +46,8 @@ def main(  # noqa: PLR0913  # one for each option
     keep: bool,
 ) -> None:
     """Kill a bot at random instants while people talk to it; count what they got."""
+    # the encrypting people's client says so at each try while Synapse is away
+    logging.getLogger("nio").setLevel(logging.CRITICAL)
     settings = Settings(
         seed=seed,
         kills=100 if kills is None and minutes is None else kills,

@@ -87,6 +87,11 @@ class SoakedBot(BotProcess):
                 self.lives[-1].ready_ms = at.timestamp() * 1000
                 return
 
+    @property
+    def is_grown(self) -> bool:
+        """Whether this life is old enough to have its full size."""
+        return time.time() * 1000 - self.lives[-1].started_ms > 1500
+
     def size(self, when: str) -> Size:
         status = Path(f"/proc/{self.pid}/status")
         lines = status.read_text().splitlines() if status.exists() else []

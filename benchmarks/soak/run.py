@@ -177,7 +177,8 @@ async def _watch(
             if minutes is not None and seconds > minutes * 60:
                 over.set()
             size = storm.bot.size("middle")
-            sizes.append(size)
+            if storm.bot.is_grown:
+                sizes.append(size)
             say(
                 f"{seconds:6.0f} s  said {town.said}, rooms {len(town.places)}, "
                 f"kills {storm.kills}, of Synapse {storm.synapse_kills}; {size}"

@@ -64,12 +64,12 @@ class Town:
 
     async def choose_agents(self) -> None:
         """Everybody selects an agent and waits until it is acknowledged."""
-        for place in self.places[: self.settings.people]:
+        if not self.settings.mixed:
+            return
+        for number, place in enumerate(self.places[: self.settings.people]):
             talker = place.talkers[0]
-            if self.settings.mixed:
-                await talker.say(place.room_id, f"!agent {len(self.talkers) % 2 + 1}")
-                self.said += 1
-                await self._is_answered(talker, place.room_id)
+            await self._say(talker, place, f"!agent {number % 2 + 1}")
+            await self._is_answered(talker, place.room_id)
 
     async def talk(self, until: asyncio.Event) -> None:
         """Everybody talks until it is over."""
