@@ -87,20 +87,20 @@ async def enter(bot: Bot, alice: Person) -> RoomId:
     return room_id
 
 
-async def test_2000_messages_written_while_the_bot_was_away_arrive_once_and_in_order(
+async def test_a_gap_of_several_pages_arrives_once_and_in_order(
     bot: Bot, alice: Person
 ) -> None:
     room_id = await enter(bot, alice)
     before = bot.since
-    for start in range(0, 2000, 10):
+    for start in range(0, 350, 10):
         await asyncio.gather(*(alice.say(room_id, f"m{n}") for n in range(start, start + 10)))
     await alice.say(room_id, "the end")
 
     first = await bot.live("the end")
     again = await bot.live("the end", since=before)
 
-    written = [e.body for e in await alice.timeline(room_id)][-2001:]
-    assert len(set(written)) == 2001
+    written = [e.body for e in await alice.timeline(room_id)][-351:]
+    assert len(set(written)) == 351
     assert texts(first) == written
     assert texts(again) == written
 
