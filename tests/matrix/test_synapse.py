@@ -87,9 +87,7 @@ async def enter(bot: Bot, alice: Person) -> RoomId:
     return room_id
 
 
-async def test_a_gap_of_several_pages_arrives_once_and_in_order(
-    bot: Bot, alice: Person
-) -> None:
+async def test_a_gap_of_several_pages_arrives_once_and_in_order(bot: Bot, alice: Person) -> None:
     room_id = await enter(bot, alice)
     before = bot.since
     for start in range(0, 350, 10):
