@@ -5,7 +5,7 @@ same request id, and the message in the room that had begun to grow goes on grow
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 
 class Growing:
@@ -20,7 +20,7 @@ class Growing:
         self._pieces = pieces
         self._interval = interval_seconds
 
-    async def so_far(self) -> AsyncIterator[str]:
+    async def so_far(self) -> AsyncGenerator[str, None]:
         """The text so far, once an interval in which it grew, until the answer is complete.
 
         An answer that is complete within one interval of its first piece yields nothing. What

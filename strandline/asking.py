@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import aclosing
 from typing import Protocol
 
 import structlog
@@ -100,8 +101,11 @@ class Asking:
         growing = Growing(pieces, interval_seconds=self._pace.edit_seconds)
         try:
             reach("agent.ask.before")
-            async with asyncio.timeout(self._pace.answer_seconds):
-                async for text in growing.so_far():
+            async with (
+                asyncio.timeout(self._pace.answer_seconds),
+                aclosing(growing.so_far()) as texts,
+            ):
+                async for text in texts:
                     await self._show(question, text, attempt, begun=begun)
                     begun = True
         except AgentFailed as failure:
