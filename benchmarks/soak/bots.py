@@ -7,6 +7,7 @@ import time
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import yaml
@@ -86,6 +87,12 @@ class SoakedBot(BotProcess):
                 at = datetime.fromisoformat(line["timestamp"])
                 self.lives[-1].ready_ms = at.timestamp() * 1000
                 return
+
+    @property
+    def start_seconds(self) -> float:
+        """How long a start takes just now: the median of the latest that were not cut off."""
+        latest = [ms for life in self.lives if (ms := life.recovery_ms) is not None][-9:]
+        return median(latest) / 1000 if latest else 1.0
 
     @property
     def is_grown(self) -> bool:

@@ -85,9 +85,7 @@ class Storm:
                     over.set()
                 await over.wait()
                 return
-            short = draw.random() < 0.4
-            life = self.settings.start_seconds if short else self.settings.life_seconds
-            await self._wait(draw.uniform(0, life), over)
+            await self._wait(self._instant(draw), over)
             await self.bot.kill()
             self.kills += 1
             every = self.settings.synapse_every
@@ -95,12 +93,22 @@ class Storm:
                 await self._kill_synapse(draw)
             await self.bot.start(wait=False)
 
+    def _instant(self, draw: Random) -> float:
+        """How long the bot may live this time: often not even to the end of its start.
+
+        A start takes as long as the machine lets it, so the instants are drawn in terms of one.
+        """
+        start = self.bot.start_seconds
+        if draw.random() < 0.4:
+            return draw.uniform(0, 1.2 * start)
+        return start + draw.uniform(0, self.settings.life_seconds)
+
     async def _kill_synapse(self, draw: Random) -> None:
         """Kill the homeserver with the bot down, or with the bot just starting."""
         self.synapse_kills += 1
         if draw.random() < 0.7:
             await self.bot.start(wait=False)
-            await asyncio.sleep(draw.uniform(0, self.settings.life_seconds))
+            await asyncio.sleep(self._instant(draw))
             await asyncio.to_thread(self._restart_synapse)
             await asyncio.sleep(draw.uniform(0, self.settings.life_seconds))
             await self.bot.kill()
@@ -131,6 +139,7 @@ async def soak(settings: Settings, directory: Path, say: Say = print) -> Report:
             town = Town(settings, synapse, account.user_id, directory, stack)
             # the first start of all answers no history, so it is awaited
             await bot.start()
+            bot.note_ready()
             await town.settle()
             await town.choose_agents()
             storm = Storm(settings, bot, synapse)

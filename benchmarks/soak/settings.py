@@ -15,8 +15,7 @@ class Settings:
         rooms: How many rooms there are at the start.
         most_rooms: No new room beyond so many.
         rate: Messages a second, of all people together.
-        life_seconds: A bot that got through its start lives at most so long.
-        start_seconds: A bot that is killed in its start dies within so long.
+        life_seconds: A bot that got through its start lives at most so long after it.
         synapse_every: One SIGKILL of Synapse for about so many of the bot; 0 for none.
         limited: Leave Synapse's rate limits at their defaults.
         mixed: Commands, confirmations, streaming agents and encrypted rooms too. Without it:
@@ -32,8 +31,7 @@ class Settings:
     rooms: int = 10
     most_rooms: int = 60
     rate: float = 4.0
-    life_seconds: float = 3.0
-    start_seconds: float = 1.5
+    life_seconds: float = 2.0
     synapse_every: int = 40
     limited: bool = False
     mixed: bool = True

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.homeserver
 
 @pytest.mark.timeout(300)
 async def test_sixty_kills_lose_double_reorder_and_reuse_nothing(tmp_path: Path) -> None:
-    settings = Settings(seed=1, kills=60, people=4, rooms=6, rate=3, life_seconds=2.5)
+    settings = Settings(seed=1, kills=60, people=4, rooms=6, rate=3, life_seconds=1)
 
     report = await soak(settings, tmp_path)
 
