@@ -22,6 +22,9 @@ PROGRESS_SECONDS = 10.0
 QUIET_SECONDS = 4.0
 """So long nothing may change before the rooms count as settled: a double may come late."""
 
+GIVEN_UP_SECONDS = 60.0
+"""Where something is missing, this long: several times the longest pause between two tries."""
+
 Say = Callable[[str], None]
 
 
@@ -207,7 +210,8 @@ async def _settled(town: Town, say: Say) -> list[Room]:
         now = time.monotonic()
         since = since if total == before else now
         before = total
-        if now > until or (not missing and now - since > QUIET_SECONDS):
+        quiet = GIVEN_UP_SECONDS if missing else QUIET_SECONDS
+        if now > until or now - since > quiet:
             say(f"settled: {missing} unanswered, {total} events in {len(rooms)} rooms")
             return [_room(reader, town, await reader.read_clear()) for reader in readers]
         await asyncio.sleep(1)
