@@ -2,6 +2,7 @@
 
 from durable.commits import Commit, Handled, Parked, Reopened, Stored, Stream
 from durable.errors import AlreadyHandled, Conflict, StoreError, StoreUnavailable
+from durable.first_start import FirstStart
 from durable.loader import RestartReport, load
 from durable.lock import DataLock
 from durable.sequence import Allocation, PlatformChatSequence
@@ -14,6 +15,7 @@ __all__ = [
     "Commit",
     "Conflict",
     "DataLock",
+    "FirstStart",
     "Handled",
     "Parked",
     "PlatformChatSequence",

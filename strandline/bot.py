@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import structlog
 
-from durable import DataLock, Store, load, volume_warning
+from durable import DataLock, FirstStart, Store, load, volume_warning
 from durable.room_routing import RoomRouting
 from durable.user_routing import UserRouting
 from ephemeral.confirmation import Confirmation
@@ -52,6 +52,7 @@ async def run(config: Config) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
         stack.enter_context(DataLock(config.storage.database))
+        first_start = stack.enter_context(FirstStart(config.storage.database))
         store = await Store.open(config.storage.database, now=_now)
         stack.push_async_callback(store.close)
         bot = Bot(config, store)
@@ -60,6 +61,7 @@ async def run(config: Config) -> None:
         homeserver = await stack.enter_async_context(
             Homeserver.connect(config.homeserver_settings(), config.storage.matrix_store)
         )
+        first_start.succeeded()
         await bot.run(homeserver, stop)
 
 

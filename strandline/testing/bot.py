@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from strandline.testing.processes import last_lines, start_module
 
 READY_SECONDS = 60.0
 """How long a start may take on a busy machine."""
+
+STOP_SECONDS = 5.0
+"""How long a bot may take to stop before it is killed."""
 
 
 def config_for(
@@ -71,9 +75,7 @@ class BotProcess:
         Raises:
             KitError: It ended, or was not ready in time.
         """
-        self.directory.mkdir(parents=True, exist_ok=True)
-        config_path = self.directory / "config.yaml"
-        config_path.write_text(yaml.safe_dump(self.config, allow_unicode=True))
+        config_path = self.write_config()
         self._read = self.log_path.stat().st_size if self.log_path.exists() else 0
         self._process = start_module(
             "strandline",
@@ -84,6 +86,13 @@ class BotProcess:
         )
         if wait:
             await self.ready()
+
+    def write_config(self) -> Path:
+        """Write the present config to its file, and return the file."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        path = self.directory / "config.yaml"
+        path.write_text(yaml.safe_dump(self.config, allow_unicode=True))
+        return path
 
     async def ready(self) -> None:
         """Wait until this life of the bot has said that it is ready."""
@@ -102,6 +111,15 @@ class BotProcess:
         while (code := self.exit_code()) is None:
             await asyncio.sleep(0.01)
         return code
+
+    async def stop(self) -> None:
+        """SIGTERM, and SIGKILL if that takes long: for the end of a test."""
+        if self._process is not None and self.exit_code() is None:
+            self._process.terminate()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STOP_SECONDS):
+                    await self.ended()
+            await self.kill()
 
     async def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""

@@ -105,7 +105,7 @@ async def open_at(path: Path) -> None:
     """Open the database at the instant at which a file appears beside it."""
     signal_file = path.with_name(sys.argv[3])
     report("ready")
-    while not os.path.exists(signal_file):  # noqa: ASYNC240, PTH110  # spins on purpose
+    while not os.path.exists(signal_file):  # noqa: PTH110  # spins on purpose
         pass
     store = await open_store(path)
     report("opened")

@@ -18,7 +18,7 @@ from attrs import define, field, frozen
 Json = dict[str, Any]
 
 BOT = "@bot:test"
-PASSWORD = "correct horse"  # noqa: S105
+PASSWORD = "correct horse"
 
 
 @frozen
@@ -56,7 +56,7 @@ class ScriptedHomeserver:
     """One homeserver. ``script(name, …)`` queues answers for an endpoint, in order."""
 
     url: str = ""
-    token: str = "token-0"  # noqa: S105
+    token: str = "token-0"
     logins: int = 0
     requests: list[Request] = field(factory=list)
     sent: dict[tuple[str, str], str] = field(factory=dict)

@@ -44,7 +44,7 @@ class EncryptedPerson:
     @classmethod
     async def arrive(cls, url: str, user_id: UserId, password: str, store: Path) -> Self:
         """Log in and upload keys."""
-        store.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240
+        store.mkdir(parents=True, exist_ok=True)
         config = AsyncClientConfig(encryption_enabled=True, store_sync_tokens=False)
         client = AsyncClient(url, user_id, store_path=str(store), config=config)
         await client.login(password)

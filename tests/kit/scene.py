@@ -117,7 +117,7 @@ class Scene:
         config = config_for(self.synapse.url, credentials, agents=entries, **sections)
         bot = Bot(self.directory / credentials.user_id.strip("@").partition(":")[0], config)
         bot.user_id = credentials.user_id
-        self._stack.push_async_callback(bot.kill)
+        self._stack.push_async_callback(bot.stop)
         if start:
             await bot.start()
         return bot

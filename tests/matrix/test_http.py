@@ -143,11 +143,11 @@ async def test_a_revoked_token_is_renewed_once_for_all_requests(
     async def renew() -> str:
         renewals.append(1)
         await asyncio.sleep(0)
-        server.token = "fresh"  # noqa: S105
+        server.token = "fresh"
         return "fresh"
 
     http.renew = renew
-    server.token = "unknown to the client"  # noqa: S105
+    server.token = "unknown to the client"
 
     await asyncio.gather(*(http.request("GET", WHOAMI) for _ in range(10)))
 

@@ -1,0 +1,118 @@
+# ruff: noqa: E501  # a table reads best with a case on each line
+from pathlib import Path
+
+import pytest
+
+from strandline.config import Config, load_config
+from strandline.errors import ConfigError
+
+GOOD = """\
+homeserver:
+  url: https://matrix.example.org
+  user_id: "@bot:example.org"
+  password: hunter2
+agents:
+  - id: agent-1
+    kind: echo
+"""
+
+
+def load(tmp_path: Path, text: str, environment: dict[str, str] | None = None) -> Config:
+    path = tmp_path / "config.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_config(path, environment or {})
+
+
+def problems(tmp_path: Path, text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    return [line.removeprefix(f"{tmp_path}/") for line in str(caught.value).splitlines()]
+
+
+def test_a_small_config_has_safe_defaults(tmp_path: Path) -> None:
+    config = load(tmp_path, GOOD)
+
+    assert config.commands.prefix == "!"
+    assert config.is_allowed("@alice:example.org")  # type: ignore[arg-type]
+    assert not config.is_allowed("@alice:evil.org")  # type: ignore[arg-type]
+    assert config.storage.database == tmp_path / "data" / "lambda_matrix.db"
+    assert [entry.name for entry in config.registry_entries()] == ["agent-1"]
+
+
+@pytest.mark.parametrize(
+    ("found", "replaced", "expected"),
+    [
+        ("url: https://matrix.example.org", "url: matrix", "config.yaml:2: homeserver.url: 'matrix' is no URL; write"),
+        ('"@bot:example.org"', "bot", "config.yaml:3: homeserver.user_id: 'bot' is no Matrix id; write"),
+        ("password", "pasword", "config.yaml:4: homeserver.pasword: unknown key; did you mean 'password'?"),
+        ("  password: hunter2\n", "", "config.yaml:1: homeserver: password or access_token: neither is given; give"),
+        ("hunter2", "a\n  access_token: b", "config.yaml:1: homeserver: password or access_token: both are given; give"),
+        ('  user_id: "@bot:example.org"\n', "", "config.yaml:1: homeserver.user_id: is missing; add it"),
+        ("kind: echo", "kind: ecko", "config.yaml:7: agents[0].kind: 'ecko' is none of echo; did you mean 'echo'?"),
+        ("kind: echo", "kind: echo\n  - id: AGENT-1\n    kind: echo", "config.yaml:8: agents[1].id: there is an agent 'AGENT-1' already; give"),
+        ("kind: echo", "kind: echo\n    options: {chunk: 2}", "config.yaml:8: agents[0].options.chunk: unknown key; did you mean 'chunks'?"),
+        ("id: agent-1", "id: my agent", "config.yaml:6: agents[0].id: 'my agent' can't be typed in a command; use"),
+        ("id: agent-1", 'id: "7"', "config.yaml:6: agents[0].id: '7' reads as a number of the list; add"),
+        ("agents:\n  - id: agent-1\n    kind: echo\n", "agents: []\n", "config.yaml:5: agents: there is no agent; add"),
+        ("agents:\n  - id: agent-1\n    kind: echo\n", "", "config.yaml:1: agents: is missing; add it"),
+        ("agents:", "limits: {stop_seconds: 0}\nagents:", "config.yaml:5: limits.stop_seconds: must be more than 0"),
+        ("agents:", "limits: {queued_events: 0}\nagents:", "config.yaml:5: limits.queued_events: must be at least 1"),
+        ("agents:", "limits: {queued_events: 1.5}\nagents:", "config.yaml:5: limits.queued_events: a whole number is expected here, not 1.5"),
+        ("agents:", "commands: {prefix: b}\nagents:", "config.yaml:5: commands.prefix: 'b' can't begin a command; use"),
+        ("agents:", "log: {format: xml}\nagents:", "config.yaml:5: log.format: 'xml' is none of console, json"),
+        ("agents:", "access: {users: [alice]}\nagents:", "config.yaml:5: access.users[0]: 'alice' matches no Matrix id; write"),
+        ("agents:", "access: {users: alice}\nagents:", "config.yaml:5: access.users: a list is expected here, not 'alice'"),
+        ("agents:", "agents: []\nagents:", "config.yaml:6: agents: the key stands twice; keep"),
+        ("agents:", "x: [\nagents:", "config.yaml:7: is not valid YAML:"),
+        ("hunter2", "12345", "config.yaml:4: homeserver.password: text is expected here; put it in quotes"),
+        ("hunter2", "${NO_SUCH}", "config.yaml:4: the environment variable 'NO_SUCH' is not set; set it"),
+    ],
+)  # fmt: skip
+def test_a_problem_is_named_with_line_key_and_remedy(
+    tmp_path: Path, found: str, replaced: str, expected: str
+) -> None:
+    assert found in GOOD
+
+    lines = problems(tmp_path, GOOD.replace(found, replaced, 1))
+
+    assert any(line.startswith(expected) for line in lines), lines
+
+
+def test_all_problems_are_named_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    text = "homeserver: {url: 3, user_id: 4, password: '${A}'}\nagents: 5\nlog: {levle: info}\n"
+
+    lines = problems(tmp_path, text)
+
+    assert [line.split(": ")[0] for line in lines] == [f"config.yaml:{n}" for n in (1, 1, 1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "- 1", "just words", "\x00", "a: *nowhere", "a: !!python/x b"]
+)
+def test_what_is_no_config_is_refused_with_a_reason(tmp_path: Path, text: str) -> None:
+    assert all(line.startswith("config.yaml:1: ") for line in problems(tmp_path, text))
+
+
+def test_a_file_that_is_not_there_or_not_text_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"can't be read .No such file"):
+        load_config(tmp_path / "config.yaml", {})
+    (tmp_path / "config.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        load_config(tmp_path / "config.yaml", {})
+
+
+def test_environment_variables_are_filled_in_and_can_be_escaped(tmp_path: Path) -> None:
+    text = GOOD.replace("hunter2", '"${A}-$${A}-$5"')
+
+    assert load(tmp_path, text, {"A": "x"}).homeserver.password == "x-${A}-$5"
+
+
+def test_secrets_are_not_printed(tmp_path: Path) -> None:
+    config = load(tmp_path, GOOD)
+
+    assert "hunter2" not in repr(config)
+    assert "hunter2" not in repr(config.homeserver_settings())
+    for broken in ("password: [hunter2]", "access_token: {hunter2: 1}"):
+        assert "hunter2" not in "".join(
+            problems(tmp_path, GOOD.replace("password: hunter2", broken))
+        )
