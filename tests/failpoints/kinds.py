@@ -1,0 +1,313 @@
+"""The kinds of event that a kill may fall upon."""
+
+import asyncio
+import sqlite3
+from abc import ABC, abstractmethod
+from contextlib import closing
+from typing import Any, ClassVar
+
+from tests.failpoints.place import Place
+from tests.kit.scene import Bot, Scene
+
+YES = "is archived"
+NO_QUESTION = "No question of mine is waiting"
+
+
+def echo(text: str, agent: int = 1) -> str:
+    return rf"^\[agent-{agent} · chat \d+\] {text}$"
+
+
+def execute(bot: Bot, statement: str) -> None:
+    """Change the database as another program would, while the bot runs."""
+    with closing(sqlite3.connect(bot.database)) as db, db:
+        db.execute(statement)
+
+
+class Kind(ABC):
+    """One kind of event.
+
+    Attributes:
+        owns: The points whose cells of this kind CI runs; the others are run on request.
+        is_start: Whether the event is the start of the bot, which is then down before it.
+        has_bots_of_its_own: Whether each cell needs a new bot.
+    """
+
+    owns: ClassVar[tuple[str, ...]] = ()
+    is_start: ClassVar[bool] = False
+    has_bots_of_its_own: ClassVar[bool] = False
+    is_encrypted: ClassVar[bool] = False
+    bot: ClassVar[dict[str, Any]] = {}
+
+    async def new_bot(self, scene: Scene) -> Bot:
+        return await scene.bot(start=False, **self.bot)
+
+    async def place(self, scene: Scene, bot: Bot) -> Place:
+        person = await scene.person("alice", encrypted=self.is_encrypted)
+        return Place(scene, bot, person)
+
+    async def prepare(self, place: Place) -> None:
+        """All that precedes the event: here, a room in which the bot has greeted the person."""
+        await self.enter(place)
+        await place.greeted()
+
+    async def enter(self, place: Place) -> None:
+        place.room = await place.person.create_room(
+            invite=[place.bot.user_id], encrypted=self.is_encrypted
+        )
+
+    @abstractmethod
+    async def event(self, place: Place) -> None:
+        """What the bot is killed at."""
+
+    async def done(self, place: Place) -> None:
+        """Wait until the bot has done with the event all that people see."""
+        await place.answered()
+
+    async def go_on(self, place: Place) -> None:
+        """After the new start: one more message, and a look at the status."""
+        await place.ask("more", echo("more"))
+        await place.ask("!status", "This room: ")
+
+    async def verdict(self, place: Place) -> None:
+        await place.verdict()
+
+
+class Bound(Kind):
+    """One whose room is bound before the event."""
+
+    async def prepare(self, place: Place) -> None:
+        await super().prepare(place)
+        await place.ask("hello", echo("hello"))
+
+
+class Message(Bound):
+    owns = ("sync.*", "batch.*", "event.arrived", "checkpoint.*")
+
+    async def event(self, place: Place) -> None:
+        await place.say("question", echo("question"))
+
+
+class FirstMessage(Kind):
+    owns = ("turn.*", "commit.*", "agent.*", "answer.commit.*", "delivery.send.*")
+
+    async def event(self, place: Place) -> None:
+        await place.say("question", echo("question"))
+
+
+class Select(Kind):
+    owns = ("turn.commit.*", "commit.written")
+    bot: ClassVar[dict[str, Any]] = {"agents": 2}
+
+    async def event(self, place: Place) -> None:
+        await place.say("!agent 2", "You selected")
+
+    async def go_on(self, place: Place) -> None:
+        await place.ask("more", echo("more", 2))
+        await place.ask("!status", "This room: ")
+
+
+class Yes(Bound):
+    owns = ("turn.*", "delivery.done")
+
+    async def prepare(self, place: Place) -> None:
+        await super().prepare(place)
+        await place.ask("!archive", "Archive “")
+
+    async def event(self, place: Place) -> None:
+        await place.say("!yes", YES, other=(NO_QUESTION,))
+
+    async def go_on(self, place: Place) -> None:
+        await place.ask("more", echo("more"), other=("This chat is archived",))
+        await place.ask("!status", "This room: ")
+
+    async def verdict(self, place: Place) -> None:
+        await place.verdict()
+        user = place.person.user_id
+        [chat] = [
+            place.bot.kv(k)
+            for (k,) in place.bot.rows(f"SELECT key FROM kv WHERE key GLOB 'chat:{user}:*'")
+        ]  # noqa: E501, S608
+        said_so = any(YES in e.body for e in await place.events())
+        assert chat["archived"] is said_so
+
+
+class Streaming(Kind):
+    owns = ("answer.*", "agent.*", "outbox.delete.*")
+    bot: ClassVar[dict[str, Any]] = {
+        "options": {"chunks": 4, "chunk_seconds": 0.25},
+        "limits": {"edit_seconds": 0.1},
+    }
+
+    async def event(self, place: Place) -> None:
+        await place.say("a question of some length", echo("a question of some length"))
+
+
+class Invite(Kind):
+    owns = ("delivery.join.*", "turn.commit.*", "delivery.send.after")
+
+    async def prepare(self, place: Place) -> None:
+        """Nothing: the invite is the event."""
+
+    async def event(self, place: Place) -> None:
+        await self.enter(place)
+
+    async def done(self, place: Place) -> None:
+        await place.greeted()
+
+
+class Held(Kind):
+    """A message that waits for an agent, which is then chosen."""
+
+    owns = ("turn.commit.*", "answer.commit.*")
+    bot: ClassVar[dict[str, Any]] = {"agents": 2}
+
+    async def prepare(self, place: Place) -> None:
+        await super().prepare(place)
+        prompt = "Choose one"
+        await place.ask("hello?", prompt, other=(prompt, echo(r"hello\?")))
+
+    async def event(self, place: Place) -> None:
+        await place.say("!agent 1", "You selected")
+
+    async def go_on(self, place: Place) -> None:
+        await place.ask("more", echo("more"))
+        await place.ask("!status", "This room: ")
+
+
+class Encrypted(Bound):
+    owns = ("sync.*", "delivery.send.*")
+    is_encrypted = True
+
+    async def event(self, place: Place) -> None:
+        await place.say("question", echo("question"))
+
+
+class Start(Bound):
+    """A start that finds a message waiting."""
+
+    owns = ("sync.*", "commit.*")
+    is_start = True
+
+    async def event(self, place: Place) -> None:
+        await place.say("question", echo("question"))
+
+
+class FirstStart(Kind):
+    """The first start of a new bot, which finds an invite."""
+
+    owns = ("session.login.*", "migration.*", "keys.upload.*", "checkpoint.save.*")
+    is_start = True
+    has_bots_of_its_own = True
+
+    async def prepare(self, place: Place) -> None:
+        """Nothing: the bot has never run."""
+
+    async def event(self, place: Place) -> None:
+        await self.enter(place)
+
+    async def done(self, place: Place) -> None:
+        await place.greeted()
+
+
+class Gap(Bound):
+    """A start that finds more messages than a sync response holds."""
+
+    owns = ("gap.page.*",)
+    is_start = True
+    messages = 120
+
+    async def event(self, place: Place) -> None:
+        for number in range(self.messages):
+            await place.say(f"m{number}", echo(f"m{number}"))
+
+
+class Declined(Kind):
+    """An invite from somebody who is not allowed."""
+
+    owns = ("delivery.leave.*",)
+    bot: ClassVar[dict[str, Any]] = {"access": {"users": ["@alice*:*"]}}
+
+    async def event(self, place: Place) -> None:
+        self.bob = await place.scene.person("bob")
+        self.room = await self.bob.create_room(invite=[place.bot.user_id])
+
+    async def done(self, place: Place) -> None:
+        async with asyncio.timeout(40):
+            while await self.bob.membership(self.room, place.bot.user_id) != "leave":
+                await asyncio.sleep(0.05)
+
+    async def verdict(self, place: Place) -> None:
+        await place.verdict()
+        assert await self.bob.timeline(self.room) == []
+
+
+class Kicked(Bound):
+    """An answer for a room that the bot was thrown out of meanwhile: its row is set aside."""
+
+    owns = ("outbox.park.*", "delivery.parked")
+    bot: ClassVar[dict[str, Any]] = {"options": {"delay_seconds": 0.5}}
+
+    async def event(self, place: Place) -> None:
+        await place.say("question")
+        await place.person.kick(place.room, place.bot.user_id)
+
+    async def done(self, place: Place) -> None:
+        async with asyncio.timeout(40):
+            while not self.parked(place):
+                await asyncio.sleep(0.05)
+
+    async def go_on(self, place: Place) -> None:
+        place.greetings += 1
+        await place.person.invite(place.room, place.bot.user_id)
+        await place.person.sees(place.room, "This room is bound to", after=place.said[-1].event_id)
+        await super().go_on(place)
+
+    async def verdict(self, place: Place) -> None:
+        await place.verdict()
+        assert self.parked(place) == [(1,)]
+
+    def parked(self, place: Place) -> list[tuple[Any, ...]]:
+        statement = "SELECT 1 FROM outbox WHERE room_id = ? AND parked_error IS NOT NULL"
+        return place.bot.rows(statement, place.room)
+
+
+class Poison(Kind):
+    """A message whose turn fails every time: its event is set aside."""
+
+    owns = ("park.*", "event.park.*")
+
+    async def event(self, place: Place) -> None:
+        execute(
+            place.bot,
+            "CREATE TRIGGER poison BEFORE INSERT ON kv"
+            f" WHEN NEW.key = 'matrix_room:{place.room}' BEGIN"
+            " SELECT raise(ABORT, 'poison'); END",
+        )
+        await place.say("question", "Something went wrong on my side")
+
+    async def go_on(self, place: Place) -> None:
+        execute(place.bot, "DROP TRIGGER poison")
+        await super().go_on(place)
+
+    async def verdict(self, place: Place) -> None:
+        await place.verdict()
+        parked = place.bot.rows("SELECT event_id FROM parked WHERE room_id = ?", place.room)
+        assert parked == [(place.said[0].event_id,)]
+
+
+KINDS: dict[str, Kind] = {
+    "message": Message(),
+    "first message": FirstMessage(),
+    "select": Select(),
+    "yes": Yes(),
+    "streaming": Streaming(),
+    "invite": Invite(),
+    "held": Held(),
+    "encrypted": Encrypted(),
+    "start": Start(),
+    "first start": FirstStart(),
+    "gap": Gap(),
+    "declined": Declined(),
+    "kicked": Kicked(),
+    "poison": Poison(),
+}

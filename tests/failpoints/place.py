@@ -1,0 +1,110 @@
+"""Where one cell of the table happens: a person, a room of their own, and what was said there."""
+
+import asyncio
+import json
+import re
+
+from attrs import define, field
+
+from fsm.ids import EventId, RoomId
+from strandline.testing import Person
+from strandline.testing.person import TimelineEvent
+from tests.kit.scene import Bot, Scene
+
+GREETING = "Hello!"
+
+
+@define(eq=False)
+class Said:
+    """Something that was said, and the answers to it that are right, one set of them in order."""
+
+    event_id: EventId
+    body: str
+    answers: tuple[str, ...]
+    other: tuple[str, ...] | None = None
+
+    def accepts(self, bodies: list[str]) -> bool:
+        return any(
+            len(bodies) == len(wanted) and all(map(_matches, wanted, bodies))
+            for wanted in (self.answers, self.other)
+            if wanted is not None
+        )
+
+
+@define(eq=False)
+class Place:
+    """One person's room with the bot.
+
+    Args:
+        greetings: How many messages of the bot's are to answer no message: one for each invite.
+    """
+
+    scene: Scene
+    bot: Bot
+    person: Person
+    room: RoomId = RoomId("")
+    greetings: int = 1
+    said: list[Said] = field(factory=list)
+
+    async def say(self, text: str, *answers: str, other: tuple[str, ...] | None = None) -> Said:
+        """Say it; ``answers`` are what is to come, ``other`` what may come instead."""
+        said = Said(await self.person.say(self.room, text), text, answers, other)
+        self.said.append(said)
+        return said
+
+    async def ask(self, text: str, *answers: str, other: tuple[str, ...] | None = None) -> None:
+        await self.answered(await self.say(text, *answers, other=other))
+
+    async def answered(self, *said: Said) -> None:
+        """Wait until these have all their answers, whatever comes besides."""
+        async with asyncio.timeout(40):
+            while True:
+                events = await self.events()
+                if all(self._has(s, events) for s in said or self.said):
+                    return
+                await asyncio.sleep(0.05)
+
+    async def greeted(self) -> None:
+        await self.person.sees(self.room, GREETING)
+
+    async def events(self) -> list[TimelineEvent]:
+        return await self.person.timeline(self.room)
+
+    def _has(self, said: Said, events: list[TimelineEvent]) -> bool:
+        return said.accepts([e.body for e in events if e.in_reply_to == said.event_id])
+
+    async def verdict(self) -> None:
+        """Each question in order with its answers, each once, and nothing else."""
+        events = await self.events()
+        told = "\n".join(f"{e.sender[:8]} {e.body}" for e in events)
+        mine = [e.event_id for e in events if e.sender == self.person.user_id]
+        assert mine == [s.event_id for s in self.said], told
+        replies = [e for e in events if e.sender == self.bot.user_id and e.in_reply_to]
+        for said in self.said:
+            bodies = [e.body for e in replies if e.in_reply_to == said.event_id]
+            assert said.accepts(bodies), f"{said.body!r} got {bodies}:\n{told}"
+        firsts = list(dict.fromkeys(e.in_reply_to for e in replies))
+        assert firsts == [s.event_id for s in self.said if s.event_id in firsts], told
+        greetings = [e for e in events if e.sender == self.bot.user_id and not e.in_reply_to]
+        assert len(greetings) == self.greetings, told
+        self._routes(events)
+
+    def _routes(self, events: list[TimelineEvent]) -> None:
+        rooms = {
+            key.removeprefix("matrix_room:"): json.loads(value)
+            for key, value in self.bot.rows("SELECT key, value FROM kv WHERE key GLOB 'matrix_r*'")
+        }
+        issued = [record["platform_chat_id"] for record in rooms.values()]
+        assert len(issued) == len(set(issued)), issued
+        marks = (re.match(r"\[(\S+) · chat (\d+)\]", e.body) for e in events)
+        answered_as = {m.groups() for m in marks if m}
+        if answered_as:
+            record = rooms[self.room]
+            assert answered_as == {(record["agent_id"], record["platform_chat_id"])}
+        assert self.bot.rows("SELECT * FROM outbox WHERE parked_error IS NULL") == []
+        assert self.bot.rows("SELECT * FROM stream") == []
+        assert self.bot.rows("SELECT * FROM reopened") == []
+
+
+def _matches(pattern: str, body: str) -> bool:
+    return re.search(pattern, body, re.DOTALL) is not None
