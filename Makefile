@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Most tests wait for a homeserver more than they compute: three workers keep two cores busy.
 WORKERS ?= 3
 
-.PHONY: demo test soak backlog check format lint types contracts clean
+.PHONY: demo test soak backlog failpoints check format lint types contracts clean
 
 $(VENV)/.installed: pyproject.toml
 	@echo "Installing into $(VENV) (about a minute the first time) …"
@@ -30,6 +30,10 @@ soak: $(VENV)/.installed
 
 backlog: $(VENV)/.installed
 	$(BIN)/pytest tests/e2e/test_backlog.py -m slow -s
+
+# Every named point by every kind of event; `make test` kills at each point once or twice.
+failpoints: $(VENV)/.installed
+	STRANDLINE_FAILPOINTS=all $(BIN)/pytest tests/failpoints -n $(WORKERS) --dist worksteal
 
 check: lint types contracts
 

@@ -29,7 +29,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         known = set(points.names())
         unreached = known - {point for kind in reached.values() for point in kind}
         terminalreporter.write_line(
-            f"failpoints: {len(known)} points × {len(reached)} kinds, {rows['cells']} cells,"
+            f"failpoints: {len(known)} points by {len(reached)} kinds, {rows['cells']} cells,"
             f" {rows['cells'] - rows['failed'] - rows['not reached']} killed and whole,"
             f" {rows['not reached']} not reached, {rows['failed']} failed,"
             f" {rows['seconds']} s of work; points that no kind reached:"

@@ -12,6 +12,7 @@ from strandline.testing.person import TimelineEvent
 from tests.kit.scene import Bot, Scene
 
 GREETING = "Hello!"
+NOWHERE = RoomId("")
 
 
 @define(eq=False)
@@ -42,7 +43,7 @@ class Place:
     scene: Scene
     bot: Bot
     person: Person
-    room: RoomId = RoomId("")
+    room: RoomId = NOWHERE
     greetings: int = 1
     said: list[Said] = field(factory=list)
 
@@ -57,12 +58,16 @@ class Place:
 
     async def answered(self, *said: Said) -> None:
         """Wait until these have all their answers, whatever comes besides."""
-        async with asyncio.timeout(40):
-            while True:
-                events = await self.events()
-                if all(self._has(s, events) for s in said or self.said):
-                    return
-                await asyncio.sleep(0.05)
+        wanted = said or tuple(self.said)
+        until = asyncio.get_running_loop().time() + 40 + len(wanted) / 4
+        while True:
+            events = await self.events()
+            missing = [s.body for s in wanted if not self._has(s, events)]
+            if not missing:
+                return
+            told = f"not rightly answered: {missing}\n{transcript(events)}"
+            assert asyncio.get_running_loop().time() < until, told
+            await asyncio.sleep(0.05 if len(wanted) < 10 else 0.5)
 
     async def greeted(self) -> None:
         await self.person.sees(self.room, GREETING)
@@ -76,7 +81,7 @@ class Place:
     async def verdict(self) -> None:
         """Each question in order with its answers, each once, and nothing else."""
         events = await self.events()
-        told = "\n".join(f"{e.sender[:8]} {e.body}" for e in events)
+        told = transcript(events)
         mine = [e.event_id for e in events if e.sender == self.person.user_id]
         assert mine == [s.event_id for s in self.said], told
         replies = [e for e in events if e.sender == self.bot.user_id and e.in_reply_to]
@@ -104,6 +109,10 @@ class Place:
         assert self.bot.rows("SELECT * FROM outbox WHERE parked_error IS NULL") == []
         assert self.bot.rows("SELECT * FROM stream") == []
         assert self.bot.rows("SELECT * FROM reopened") == []
+
+
+def transcript(events: list[TimelineEvent]) -> str:
+    return "\n".join(f"{e.sender[:8]} {e.body}" for e in events)
 
 
 def _matches(pattern: str, body: str) -> bool:

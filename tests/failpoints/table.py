@@ -89,9 +89,13 @@ class Table:
             await self._kind.event(place)
         died = await self._death(trap, place)
         trap.disarm()
+        await asyncio.sleep(0.05)  # it may have been about to die
+        died = died or trap.bot.exit_code() is not None
         if died:
             await trap.bot.start()
-        await self._kind.done(place)
+            await self._kind.done_again(place)
+        else:
+            await self._kind.done(place)
         await self._after(place)
         return died
 

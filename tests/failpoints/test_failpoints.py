@@ -29,7 +29,7 @@ def test_every_failpoint_belongs_to_a_kind_of_event() -> None:
 
 
 @pytest.mark.homeserver
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600 if IS_FULL else 300)
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("name", KINDS)
 async def test_a_kill_at_any_point_of(
