@@ -45,7 +45,10 @@ def main(  # noqa: PLR0913  # one for each option
     compare: bool,
     keep: bool,
 ) -> None:
-    """Kill a bot at random instants while people talk to it; count what they got."""
+    """Kill a bot at random instants while people talk to it; count what they got.
+
+    SIGTERM ends the talking early; what was said is counted all the same.
+    """
     # the encrypting people's client says so at each try while Synapse is away
     logging.getLogger("nio").setLevel(logging.CRITICAL)
     settings = Settings(

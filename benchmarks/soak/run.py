@@ -1,9 +1,10 @@
 """One run: people talk, processes die, and in the end the homeserver says what became of it."""
 
 import asyncio
+import signal
 import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from random import Random
 from statistics import quantiles
@@ -167,6 +168,8 @@ async def soak(settings: Settings, directory: Path, say: Say = print) -> Report:
 
 async def _talk(town: Town, storm: Storm, say: Say) -> list[Size]:
     over = asyncio.Event()
+    with suppress(ValueError, RuntimeError):  # in a test's thread there are no signals to take
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
     sizes = [storm.bot.size("start")]
     async with asyncio.TaskGroup() as group:
         group.create_task(town.talk(over))
