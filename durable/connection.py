@@ -22,6 +22,7 @@ _PAUSES_SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 HEADER_BYTES = 100
 MAGIC = b"SQLite format 3\x00"
+JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
 _ADOPTABLE = frozenset({"kv"})
 """Tables that a database of no known origin may have: a surface's state, made by hand."""
 
@@ -47,8 +48,9 @@ def open_database(path: Path, connect: Connect = sqlite3.connect) -> Connections
         StoreUnavailable: The disk does not take it.
     """
     path = path.absolute()
-    _check_header(path)
-    _check_contents(path)
+    if not _is_half_made(path):
+        _check_header(path)
+        _check_contents(path)
     _create(path)
     with translated():
         writer = _connect(path, connect)
@@ -61,6 +63,23 @@ def open_database(path: Path, connect: Connect = sqlite3.connect) -> Connections
             raise
         reader.execute("PRAGMA query_only = ON")  # a write on the reader's thread is a mistake
         return Connections(writer, reader)
+
+
+def _is_half_made(path: Path) -> bool:
+    """Whether the power went while the file was being made; then SQLite itself empties it.
+
+    Until it has, any part of the file may be missing, and a connection that can't write fails.
+    A file with more than its first page is another, put beside a journal that is not its own.
+    """
+    try:
+        with path.with_name(f"{path.name}-journal").open("rb") as file:
+            header = file.read(28)
+        size = path.stat().st_size
+    except OSError:
+        return False
+    # of before the transaction that the journal takes back
+    had_pages, page_size = int.from_bytes(header[16:20]), int.from_bytes(header[24:28])
+    return header.startswith(JOURNAL_MAGIC) and had_pages == 0 and size <= page_size
 
 
 def _check_header(path: Path) -> None:
