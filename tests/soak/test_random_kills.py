@@ -15,7 +15,7 @@ async def test_sixty_kills_lose_double_reorder_and_reuse_nothing(tmp_path: Path)
 
     report = await soak(settings, tmp_path)
 
-    print(report.details, report.line, sep="\n")  # noqa: T201  # the figures
+    print(report.details, report.line, sep="\n")  # the figures
     assert report.kills >= 60
     assert report.verdict.messages > 100
     assert report.verdict.faults == (), report.faults
