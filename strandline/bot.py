@@ -7,6 +7,8 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from itertools import count
+from pathlib import Path
+from typing import Protocol
 from uuid import uuid4
 
 import structlog
@@ -41,6 +43,13 @@ REMEMBERED_MS = 12 * 3600 * 1000
 transaction ids after 24 hours, and at once those of another device; clocks may differ."""
 
 
+class OpenStore(Protocol):
+    """``Store.open``, or what stands in for it."""
+
+    async def __call__(self, path: Path, *, now: Callable[[], datetime]) -> Store:
+        """Open the database at ``path``."""
+
+
 async def run(config: Config) -> None:
     """Run the bot until SIGTERM or SIGINT.
 
@@ -50,10 +59,24 @@ async def run(config: Config) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await serve(config, stop)
+
+
+async def serve(config: Config, stop: asyncio.Event, *, open_store: OpenStore = Store.open) -> None:
+    """Run the bot until ``stop`` is set.
+
+    Args:
+        config: What the operator decided.
+        stop: Set it to have the bot finish what it has in hand and return.
+        open_store: Opens the store; tests of failing disks have one that fails.
+
+    Raises:
+        StrandlineError: It can't start, or can't go on.
+    """
     async with AsyncExitStack() as stack:
         stack.enter_context(DataLock(config.storage.database))
         first_start = stack.enter_context(FirstStart(config.storage.database))
-        store = await Store.open(config.storage.database, now=_now)
+        store = await open_store(config.storage.database, now=_now)
         stack.push_async_callback(store.close)
         bot = Bot(config, store)
         await bot.load()

@@ -50,6 +50,11 @@ class Person:
             headers={"Authorization": f"Bearer {credentials.access_token}"}
         )
 
+    @property
+    def localpart(self) -> str:
+        """The name in the user id."""
+        return self.user_id.removeprefix("@").partition(":")[0]
+
     async def __aenter__(self) -> Self:
         return self
 
