@@ -10,6 +10,7 @@ from pathlib import Path
 from attrs import frozen
 
 from durable.errors import FolderNotWritable, NewerSchema, NotOurDatabase, StoreUnavailable
+from durable.folder import make_folder
 from durable.migrations import CURRENT, migrate
 from durable.sqlite_errors import translated
 
@@ -124,7 +125,7 @@ def _check_contents(path: Path) -> None:
 
 def _create(path: Path) -> None:
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(path.parent)
         if not os.access(path.parent, os.W_OK | os.X_OK):
             raise FolderNotWritable(path.parent, "permission denied")
         # made before SQLite makes it, so that at no instant others may read it

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from durable.errors import DataFolderInUse, FolderNotWritable
+from durable.folder import make_folder
 
 
 class DataLock:
@@ -73,7 +74,7 @@ class DataLock:
 
     def _open(self) -> int:
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self._folder)
             # O_CLOEXEC: a child of the bot must not hold the folder after it
             return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
