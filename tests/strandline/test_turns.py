@@ -41,6 +41,7 @@ class Stage:
         registry = Registry(AgentEntry(id=AgentId(a), name=a, kind="echo") for a in agents)
         self.store = store
         self.seconds = 0.0
+        self.now = STARTED
         self.conversations = Conversations()
         flows: list[Flow] = [
             Fragile(),
@@ -54,7 +55,7 @@ class Stage:
             [*flows, Service(registry, commands=commands, started_at=STARTED)],
             store=store,
             conversations=self.conversations,
-            clock=Clock(now=lambda: STARTED, monotonic=lambda: self.seconds),
+            clock=Clock(now=lambda: self.now, monotonic=lambda: self.seconds),
             prefix="!",
         )
         self._number = 0
@@ -184,6 +185,20 @@ async def test_an_ephemeral_state_is_left_when_its_time_is_up(store: Store) -> N
 
     assert "No question of mine is waiting" in texts(late)[0]
     assert len(stage.conversations) == 0
+
+
+async def test_a_wall_clock_that_is_set_back_keeps_no_question_open(store: Store) -> None:
+    stage = Stage(store, "a1")
+    await stage.take("hello")
+    await stage.take("!archive")
+
+    stage.now -= timedelta(hours=1)
+    stage.seconds = 301
+    late = await stage.take("!yes")
+    await stage.take("hello", room="!b")
+
+    assert "No question of mine is waiting" in texts(late)[0]
+    assert (await stage.room("!b")).platform_chat_id == "2"
 
 
 async def test_one_yes_archives_and_a_second_finds_no_question(store: Store) -> None:

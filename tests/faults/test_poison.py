@@ -1,0 +1,148 @@
+"""A message whose handling always fails is set aside, and nothing else suffers."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from durable import Store
+from ephemeral.connections import Connections
+from fsm import Inbound, Kind, Registry
+from fsm.effects import OutboxRow
+from fsm.ids import EventId, RoomId, SyncToken, TransactionId
+from matrix import Gap
+from strandline.asking import Asking, Pace
+from strandline.checkpoint import Checkpoint
+from strandline.handling import TRIES, Again, Arrived, Handling
+from tests.strandline.test_turns import ALICE, STARTED, Stage
+
+ROOM = RoomId("!a")
+
+
+class Quay:
+    """Takes what leaves, and gives back an event by its id."""
+
+    def __init__(self) -> None:
+        self.sent: list[OutboxRow] = []
+        self.events: dict[EventId, Inbound] = {}
+
+    def submit(self, rows: tuple[OutboxRow, ...]) -> None:
+        self.sent += rows
+
+    async def send_now(
+        self, room_id: RoomId, content: dict[str, object], transaction_id: TransactionId
+    ) -> bool:
+        raise NotImplementedError
+
+    def fill(self, gap: Gap) -> AsyncIterator[Inbound]:
+        raise NotImplementedError
+
+    async def event(self, room_id: RoomId, event_id: EventId) -> Inbound | None:
+        del room_id
+        return self.events.get(event_id)
+
+    async def decrypt_later(self, inbound: Inbound) -> Inbound | None:
+        return inbound
+
+    @property
+    def said(self) -> list[str]:
+        return [row.payload["content"]["body"] for row in self.sent]
+
+
+class Room:
+    """A room whose messages are handled by the real engine over a real store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.quay = Quay()
+        stage = Stage(store, "a1")
+        pace = Pace(edit_seconds=1, answer_seconds=5, new_transaction_id=lambda: TransactionId("t"))
+        self.checkpoint = Checkpoint(self._save)
+        self.handling = Handling(
+            store=store,
+            turns=stage.turns,
+            asking=Asking(
+                store=store,
+                connections=Connections(Registry([])),
+                delivery=self.quay,
+                pace=pace,
+            ),
+            shore=self.quay,
+            checkpoint=self.checkpoint,
+            submit=self.quay.submit,
+            is_allowed=lambda user: user == ALICE,
+        )
+
+    async def _save(self, token: SyncToken, passed: list[EventId]) -> None:
+        await self.store.advance(token, passed=passed)
+
+    async def hears(self, event_id: str, body: str) -> None:
+        inbound = Inbound(
+            event_id=EventId(event_id), room_id=ROOM, sender=ALICE, kind=Kind.TEXT, body=body
+        )
+        self.quay.events[inbound.event_id] = inbound
+        batch = self.checkpoint.begin(SyncToken(f"s{event_id}"), 1)
+        await self.handling.handle(Arrived(inbound, batch))
+
+
+@pytest.fixture
+async def room(tmp_path: Path) -> AsyncIterator[Room]:
+    store = await Store.open(tmp_path / "lambda_matrix.db", now=lambda: STARTED)
+    yield Room(store)
+    await store.close()
+
+
+async def test_it_is_parked_its_sender_told_once_and_the_room_goes_on(room: Room) -> None:
+    await room.hears("$poison", "!break")
+    await room.hears("$next", "!help")
+    await room.checkpoint.flush()
+
+    [parked] = await room.store.parked()
+    assert (parked.event_id, parked.attempts) == ("$poison", TRIES)
+    assert "RuntimeError" in parked.error
+    assert room.quay.said[0].startswith("Something went wrong on my side")
+    assert "Commands:" in room.quay.said[1]
+    assert len(room.quay.sent) == 2
+    assert await room.store.checkpoint() == "s$next"
+    assert await room.store.owed() == tuple(room.quay.sent)
+
+
+async def test_a_retried_message_is_handled_again_under_other_transaction_ids(room: Room) -> None:
+    await room.hears("$poison", "!break")
+    await room.store.retry_parked(EventId("$poison"))
+    [again] = await room.store.reopened()
+
+    await room.handling.handle(Again(again.room_id, again.event_id, again.ordinal))
+
+    assert len(await room.store.parked()) == 1
+    assert await room.store.reopened() == ()
+    ids = [row.transaction_id for row in room.quay.sent]
+    assert len(set(ids)) == len(ids) == 2
+
+
+async def test_a_dropped_message_stays_handled(room: Room) -> None:
+    await room.hears("$poison", "!break")
+    await room.store.drop_parked(EventId("$poison"))
+
+    await room.hears("$poison", "!break")
+
+    assert len(room.quay.sent) == 1
+    assert await room.store.parked() == ()
+
+
+async def test_a_message_to_be_handled_again_that_is_gone_is_let_go(room: Room) -> None:
+    await room.hears("$poison", "!break")
+    await room.store.retry_parked(EventId("$poison"))
+    room.quay.events.clear()
+    [again] = await room.store.reopened()
+
+    await room.handling.handle(Again(again.room_id, again.event_id, again.ordinal))
+
+    assert await room.store.reopened() == ()
+
+
+async def test_an_agent_that_is_not_there_is_named_and_the_message_is_handled(room: Room) -> None:
+    await room.hears("$x", "hello")
+
+    assert "Agent `a1` could not answer" in room.quay.said[0]
+    assert await room.store.is_handled(EventId("$x"))
