@@ -24,6 +24,10 @@ class Said:
     answers: tuple[str, ...]
     other: tuple[str, ...] | None = None
 
+    def is_to_get(self, *answers: str) -> None:
+        """It is known by now which answers are right."""
+        self.answers, self.other = answers, None
+
     def accepts(self, bodies: list[str]) -> bool:
         return any(
             len(bodies) == len(wanted) and all(map(_matches, wanted, bodies))
@@ -74,6 +78,11 @@ class Place:
 
     async def events(self) -> list[TimelineEvent]:
         return await self.person.timeline(self.room)
+
+    def has_committed(self, said: Said) -> bool:
+        """Whether the turn of what was said is on the bot's disk."""
+        statement = "SELECT 1 FROM handled WHERE event_id = ?"
+        return bool(self.bot.rows(statement, said.event_id))
 
     def _has(self, said: Said, events: list[TimelineEvent]) -> bool:
         return said.accepts([e.body for e in events if e.in_reply_to == said.event_id])

@@ -15,6 +15,9 @@ from tests.failpoints.place import Place
 from tests.failpoints.trap import Trap
 from tests.kit.scene import Scene
 
+ENOUGH = 3
+"""So many failures say what is wrong; a further one would wait for its answers in vain as well."""
+
 
 @define
 class Outcome:
@@ -53,6 +56,8 @@ class Table:
                 outcome.failures[cell] = f"{type(error).__name__}: {error}"
                 outcome.killed += 1
                 self._trap = None
+                if len(outcome.failures) == ENOUGH:
+                    break
             else:
                 outcome.killed += died
                 outcome.not_reached += [] if died else [cell]
