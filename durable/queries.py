@@ -9,8 +9,8 @@ from durable.commits import Reopened, Stream
 from fsm.effects import OutboxRow
 from fsm.ids import EventId, RoomId, SyncToken
 
-HANDLED_KEPT = 10_000
-"""Handled ids kept below the checkpoint (about 1 MB): ``/messages`` pages in topological order
+HANDLED_KEPT = 2_000
+"""Handled ids kept below the checkpoint (about 0.2 MB): ``/messages`` pages in topological order
 and may bring an old event back, which must not look new."""
 
 

@@ -1,15 +1,10 @@
 """Child processes that die with their parent, whatever it dies of."""
 
-import ctypes
-import runpy
-import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-PR_SET_PDEATHSIG = 1
 
 
 def start_module(
@@ -23,7 +18,7 @@ def start_module(
     """Start ``python -m module`` so that it is killed when this process ends."""
     with output.open("ab") as sink:
         return subprocess.Popen(  # noqa: S603  # the arguments are ours
-            [sys.executable, "-m", __name__, module, *arguments],
+            [sys.executable, "-m", "strandline.testing.child", module, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
@@ -44,15 +39,3 @@ def last_lines(path: Path, count: int = 30) -> str:
     """The end of a text file that may not exist."""
     lines = path.read_text(errors="replace").splitlines() if path.exists() else []
     return "\n".join(lines[-count:])
-
-
-def main() -> None:
-    """Run the module named by the first argument, with the rest as its own."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    del sys.argv[0]
-    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-
-
-if __name__ == "__main__":
-    main()
