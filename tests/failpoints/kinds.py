@@ -11,6 +11,8 @@ from tests.kit.scene import Bot, Scene
 
 YES = "is archived"
 NO_QUESTION = "No question of mine is waiting"
+WHICH_AGENT = "Choose one"
+SELECTED = "You selected"
 
 
 def echo(text: str, agent: int = 1) -> str:
@@ -63,6 +65,9 @@ class Kind(ABC):
         """Wait until the bot has done with the event all that people see."""
         await place.answered()
 
+    def died(self, place: Place) -> None:  # noqa: B027  # most forget nothing
+        """What the bot's death at the event means for the answers: what it forgot is on no disk."""
+
     async def done_again(self, place: Place) -> None:
         """The same, after the bot has died at the event and was started again."""
         await self.done(place)
@@ -103,7 +108,7 @@ class Select(Kind):
     bot: ClassVar[dict[str, Any]] = {"agents": 2}
 
     async def event(self, place: Place) -> None:
-        await place.say("!agent 2", "You selected")
+        await place.say("!agent 2", SELECTED)
 
     async def go_on(self, place: Place) -> None:
         await place.ask("more", echo("more", 2))
@@ -118,7 +123,11 @@ class Yes(Bound):
         await place.ask("!archive", "Archive “")
 
     async def event(self, place: Place) -> None:
-        await place.say("!yes", YES, other=(NO_QUESTION,))
+        await place.say("!yes", YES)
+
+    def died(self, place: Place) -> None:
+        yes = place.said[-1]
+        yes.is_to_get(YES if place.has_committed(yes) else NO_QUESTION)
 
     async def go_on(self, place: Place) -> None:
         await place.ask("more", echo("more"), other=("This chat is archived",))
@@ -157,22 +166,43 @@ class Invite(Kind):
 
 
 class Held(Kind):
-    """A message that waits for an agent, which is then chosen."""
+    """A message that is to wait for an agent."""
+
+    owns = ("turn.*", "commit.*")
+    bot: ClassVar[dict[str, Any]] = {"agents": 2}
+
+    async def event(self, place: Place) -> None:
+        self.is_forgotten = False
+        await place.say("hello?", WHICH_AGENT)
+
+    def died(self, place: Place) -> None:
+        self.is_forgotten = place.has_committed(place.said[0])
+
+    async def go_on(self, place: Place) -> None:
+        if not self.is_forgotten:
+            place.said[0].is_to_get(WHICH_AGENT, echo(r"hello\?"))
+        await place.ask("!agent 1", SELECTED)
+        await super().go_on(place)
+        await place.answered()
+
+
+class PassedOn(Kind):
+    """The choice of an agent, for which a message waits."""
 
     owns = ("turn.commit.after", "answer.commit.*")
     bot: ClassVar[dict[str, Any]] = {"agents": 2}
 
     async def prepare(self, place: Place) -> None:
         await super().prepare(place)
-        prompt = "Choose one"
-        await place.ask("hello?", prompt, other=(prompt, echo(r"hello\?")))
+        await place.ask("hello?", WHICH_AGENT)
 
     async def event(self, place: Place) -> None:
-        await place.say("!agent 1", "You selected")
+        place.said[0].is_to_get(WHICH_AGENT, echo(r"hello\?"))
+        await place.say("!agent 1", SELECTED)
 
-    async def go_on(self, place: Place) -> None:
-        await place.ask("more", echo("more"))
-        await place.ask("!status", "This room: ")
+    def died(self, place: Place) -> None:
+        if not place.has_committed(place.said[-1]):
+            place.said[0].is_to_get(WHICH_AGENT)
 
 
 class Encrypted(Bound):
@@ -211,15 +241,19 @@ class FirstStart(Kind):
 
 
 class Gap(Bound):
-    """A start that finds more messages than a sync response holds."""
+    """A start that finds more events in a room than a sync response holds."""
 
     owns = ("gap.page.*",)
     is_start = True
-    messages = 120
 
     async def event(self, place: Place) -> None:
-        for number in range(self.messages):
+        for number in range(6):
             await place.say(f"m{number}", echo(f"m{number}"))
+            if number in (1, 3):
+                await asyncio.gather(*(self._nothing(place) for _ in range(60)))
+
+    async def _nothing(self, place: Place) -> None:
+        await place.person.send(place.room, "org.example.nothing", {})
 
 
 class Declined(Kind):
@@ -310,6 +344,7 @@ KINDS: dict[str, Kind] = {
     "streaming": Streaming(),
     "invite": Invite(),
     "held": Held(),
+    "passed on": PassedOn(),
     "encrypted": Encrypted(),
     "start": Start(),
     "first start": FirstStart(),

@@ -97,6 +97,7 @@ class Table:
         await asyncio.sleep(0.05)  # it may have been about to die
         died = died or trap.bot.exit_code() is not None
         if died:
+            self._kind.died(place)
             await trap.bot.start()
             await self._kind.done_again(place)
         else:
