@@ -35,6 +35,9 @@ backlog: $(VENV)/.installed
 failpoints: $(VENV)/.installed
 	STRANDLINE_FAILPOINTS=all $(BIN)/pytest tests/failpoints -n $(WORKERS) --dist worksteal
 
+faults: $(VENV)/.installed
+	STRANDLINE_FAULTS=all $(BIN)/pytest tests/faults/test_every_fault.py -n $(WORKERS) --dist worksteal -s
+
 check: lint types contracts
 
 lint: $(VENV)/.installed

@@ -71,7 +71,7 @@ async def begin(alice: Person, house: House) -> RoomId:
 
 async def all_answered(alice: Person, room: RoomId, *, life: asyncio.Task[None]) -> bool:
     """Wait until everything that Alice said is answered; False if the bot's life ends first."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while True:
             events = await alice.timeline(room)
             asked = {e.event_id for e in events if e.sender == alice.user_id}
