@@ -80,11 +80,11 @@ async def serve(config: Config, stop: asyncio.Event, *, open_store: OpenStore = 
         stack.push_async_callback(store.close)
         bot = Bot(config, store)
         await bot.load()
-        await store.mark_started()
         homeserver = await stack.enter_async_context(
             Homeserver.connect(config.homeserver_settings(), config.storage.matrix_store)
         )
         first_start.succeeded()
+        await store.mark_started()  # a start that fails above changes nothing
         await bot.run(homeserver, stop)
 
 

@@ -100,6 +100,7 @@ def parked_drop(config_path: Path, event_id: str) -> None:
 
 def main() -> None:
     """Run the command line; the process ends with its exit code."""
+    configure_log(as_json=False, level="info")  # until the config has been read
     try:
         cli.main(standalone_mode=False)
     except click.ClickException as error:
@@ -131,6 +132,10 @@ def _first_known(error: BaseException) -> StrandlineError | None:
 
 
 def _with_store(config: Config, work: Callable[[Store], Any]) -> Any:
+    if not config.storage.database.exists():
+        message = f"there is no {config.storage.database}; check --config and storage.data_dir"
+        raise click.ClickException(message)
+
     async def work_with_store() -> Any:
         with DataLock(config.storage.database):
             store = await Store.open(config.storage.database, now=lambda: datetime.now(UTC))
@@ -145,4 +150,4 @@ def _with_store(config: Config, work: Callable[[Store], Any]) -> Any:
 def _change(config_path: Path, work: Callable[[Store], Any], event_id: str) -> None:
     if not _with_store(load_config(config_path), work):
         message = f"no parked message {event_id!r}; `strandline parked list` has them"
-        raise click.UsageError(message)
+        raise click.ClickException(message)

@@ -16,8 +16,11 @@ from fsm import AgentEntry
 from fsm.ids import AgentId, UserId
 from matrix import HomeserverSettings
 from strandline.config_file import ConfigFile, KeyPath, dotted, read_config_file
-from strandline.config_shape import Problem, nearest, shaped
+from strandline.config_shape import QUOTED, Problem, nearest, shaped
 from strandline.errors import ConfigError
+
+MOST_SECONDS = 1_000_000_000
+"""About 31 years. Clocks and calendars can't take much more."""
 
 
 @frozen(kw_only=True)
@@ -169,10 +172,21 @@ def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> Conf
 
 
 def _lines(file: ConfigFile, problems: list[Problem]) -> tuple[str, ...]:
-    found = [*file.problems, *((file.line_of(path), _at(path, p)) for path, p in problems)]
+    found = [
+        *file.problems,
+        *((file.line_of(path), _at(path, _unfilled(file, path, p))) for path, p in problems),
+    ]
     return tuple(
         f"{file.name}{f':{line}' if line else ''}: {problem}" for line, problem in sorted(found)
     )
+
+
+def _unfilled(file: ConfigFile, path: KeyPath, problem: str) -> str:
+    """The problem with ``${NAME}`` in place of what the environment has for it."""
+    filled, text = file.filled.get(path, ("", ""))
+    for quoted in (repr(filled), repr(filled)[:QUOTED]):
+        problem = problem.replace(quoted, repr(text)) if filled else problem
+    return problem
 
 
 def _at(path: KeyPath, problem: str) -> str:
@@ -188,8 +202,9 @@ def _meaning(config: Config) -> Iterator[Problem]:
         problem = f"{prefix!r} can't begin a command; use punctuation, such as !"
         yield ("commands", "prefix"), problem
     for name in ("confirmation", "held", "answer", "edit", "stop"):
-        if not getattr(config.limits, f"{name}_seconds") > 0:
-            yield ("limits", f"{name}_seconds"), "must be more than 0 seconds"
+        if not 0 < getattr(config.limits, f"{name}_seconds") <= MOST_SECONDS:
+            problem = f"must be more than 0 and at most {MOST_SECONDS} seconds"
+            yield ("limits", f"{name}_seconds"), problem
     if config.limits.queued_events < 1:
         yield ("limits", "queued_events"), "must be at least 1"
     yield from _one_of(("log", "format"), config.log.format, ("console", "json"))
@@ -201,8 +216,7 @@ def _meaning(config: Config) -> Iterator[Problem]:
 
 
 def _homeserver(section: HomeserverSection) -> Iterator[Problem]:
-    url = urlsplit(section.url)
-    if url.scheme not in ("http", "https") or not url.hostname:
+    if not _is_url(section.url):
         yield ("homeserver", "url"), f"{section.url!r} is no URL; write https://matrix.example.org"
     if not re.fullmatch(r"@[^:\s]+:\S+", section.user_id):
         problem = f"{section.user_id!r} is no Matrix id; write @NAME:SERVER"
@@ -210,6 +224,14 @@ def _homeserver(section: HomeserverSection) -> Iterator[Problem]:
     if bool(section.password) == bool(section.access_token):
         both = "both are given" if section.password else "neither is given"
         yield ("homeserver",), f"password or access_token: {both}; give one of the two"
+
+
+def _is_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:  # a port above 65535, or half an IPv6 address
+        return False
 
 
 def _agents(agents: tuple[AgentSection, ...]) -> Iterator[Problem]:

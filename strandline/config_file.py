@@ -20,12 +20,15 @@ class ConfigFile:
     Attributes:
         value: Plain dicts, lists and scalars, ``${NAME}`` replaced.
         lines: For each path into ``value``, its line, counted from 1.
+        filled: Each text into which a variable was put, as it stands in the file. Such a value may
+            be a secret: an error quotes the text.
         problems: What is wrong with the YAML itself, each with its line.
     """
 
     name: str
     value: Any = None
     lines: dict[KeyPath, int] = field(factory=dict)
+    filled: dict[KeyPath, tuple[str, str]] = field(factory=dict)
     problems: list[tuple[int, str]] = field(factory=list)
 
     def line_of(self, path: KeyPath) -> int:
@@ -40,19 +43,24 @@ def read_config_file(path: Path, environment: Mapping[str, str]) -> ConfigFile:
     file = ConfigFile(str(path))
     try:
         node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        file.value = _Reader(file, environment).read(node, ()) if node is not None else None
     except OSError as error:
         reason = error.strerror or type(error).__name__
         file.problems.append((0, f"can't be read ({reason}); name the file with --config"))
     except UnicodeDecodeError:
         file.problems.append((1, "is not UTF-8 text; save it as UTF-8"))
+    except RecursionError:
+        file.problems.append((1, "is nested too deeply, or in itself; write each value out"))
+    except yaml.composer.ComposerError as error:  # its text has the name, perhaps a password
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        problem = "* and & refer to other values here; put a text that begins with one in quotes"
+        file.problems.append((line, f"is not valid YAML: {problem}"))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
         file.problems.append((line, f"is not valid YAML: {error.problem or error.context}"))
     except yaml.YAMLError as error:
         file.problems.append((1, f"is not valid YAML: {' '.join(str(error).split())}"))
-    else:
-        file.value = _Reader(file, environment).read(node, ()) if node is not None else None
     return file
 
 
@@ -70,7 +78,7 @@ class _Reader:
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self.read(item, (*path, number)) for number, item in enumerate(node.value)]
-        return self._scalar(node)
+        return self._scalar(node, path)
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
         values: dict[str, Any] = {}
@@ -84,28 +92,32 @@ class _Reader:
             values[key] = self.read(value_node, (*path, key))
         return values
 
-    def _scalar(self, node: yaml.Node) -> Any:
-        line = node.start_mark.line + 1
+    def _scalar(self, node: yaml.Node, path: KeyPath) -> Any:
         try:
             value = self._scalars.construct_object(node, deep=True)
-        except (yaml.YAMLError, ValueError) as error:
-            problem = f"this value can't be read ({' '.join(str(error).split())}); put it in quotes"
-            self._file.problems.append((line, problem))
-            return None
-        return self._filled_in(value, line) if isinstance(value, str) else value
+        except (yaml.YAMLError, ValueError):  # their texts have the value, perhaps a password
+            self._problem(node, path, "this value can't be read as YAML; put it in quotes")
+            return node.value
+        return self._filled_in(value, node, path) if isinstance(value, str) else value
 
-    def _filled_in(self, text: str, line: int) -> str:
+    def _filled_in(self, text: str, node: yaml.Node, path: KeyPath) -> str:
         def fill(found: re.Match[str]) -> str:
             name = found[1]
             if name is None:
                 return "${"
             if name not in self._environment:
-                self._file.problems.append(
-                    (line, f"the environment variable {name!r} is not set; set it, or write $${{")
-                )
+                problem = f"the environment variable {name!r} is not set; set it, or write $${{"
+                self._problem(node, path, problem)
             return self._environment.get(name, found[0])
 
-        return _VARIABLE.sub(fill, text)
+        filled = _VARIABLE.sub(fill, text)
+        if filled != text:
+            self._file.filled[path] = (filled, text)
+        return filled
+
+    def _problem(self, node: yaml.Node, path: KeyPath, problem: str) -> None:
+        text = f"{dotted(path)}: {problem}" if path else problem
+        self._file.problems.append((node.start_mark.line + 1, text))
 
 
 def dotted(path: KeyPath) -> str:

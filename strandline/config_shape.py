@@ -18,6 +18,9 @@ Problem = tuple[KeyPath, str]
 _SECRETS = ("password", "access_token")
 """Keys whose values are not to be quoted in an error."""
 
+QUOTED = 60
+"""So many characters of a value that does not fit stand in the error."""
+
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -43,10 +46,7 @@ def _problems(error: BaseException, path: KeyPath) -> list[Problem]:
         return found + [p for e in bare for p in _problems(e, path)]
     if isinstance(error, ForbiddenExtraKeysError):
         known = [a.name for a in fields(error.cl)]
-        return [
-            ((*path, key), f"unknown key{nearest(key, known) or _choice(known)}")
-            for key in sorted(error.extra_fields)
-        ]
+        return [_unknown(key, known, path) for key in sorted(error.extra_fields)]
     if isinstance(error, KeyError):
         return [(path, "is missing; add it (see config.example.yaml)")]  # the path names the key
     if path and path[-1] in _SECRETS:
@@ -57,6 +57,13 @@ def _problems(error: BaseException, path: KeyPath) -> list[Problem]:
 def _step(note: Any) -> str | int:
     step: str | int = note.name if hasattr(note, "name") else note.index
     return step
+
+
+def _unknown(key: str, known: list[str], path: KeyPath) -> Problem:
+    name, colon, _value = key.partition(":")
+    if colon:  # {password:secret} is a key with no value
+        return (*path, name), "unknown key; put a space after the colon"
+    return (*path, key), f"unknown key{nearest(key, known) or _choice(known)}"
 
 
 def _choice(known: list[str]) -> str:
@@ -74,9 +81,14 @@ def _exactly(kind: type[Any]) -> Callable[[Any, Any], Any]:
 
 
 def _misfit(value: object, wanted: str) -> str:
-    found = "nothing" if value is None else f"{value!r}"[:60]
     quotes = "; put it in quotes" if wanted == "text" and isinstance(value, int | float) else ""
-    return f"{wanted} is expected here, not {found}{quotes}"
+    return f"{wanted} is expected here, not {_found(value)}{quotes}"
+
+
+def _found(value: object) -> str:
+    """What stands there; of what has parts only its kind, since a secret may be among them."""
+    kinds = {type(None): "nothing", dict: "a mapping of keys", list: "a list"}
+    return kinds.get(type(value)) or f"{value!r}"[:QUOTED]
 
 
 def _class(cls: type[Any]) -> Callable[[Any, Any], Any]:
@@ -84,9 +96,11 @@ def _class(cls: type[Any]) -> Callable[[Any, Any], Any]:
 
     def from_mapping(value: Any, target: Any) -> Any:
         if not isinstance(value, dict):
-            raise TypeError(_misfit(value, "a mapping of keys"))
-        required = {a.name for a in fields(cls) if a.default is not None}
-        given = {k: v for k, v in value.items() if v is not None or k in required}
+            found = _found(value) if isinstance(value, list | None) else "a single value"
+            message = f"a mapping of keys is expected here, not {found}"
+            raise TypeError(message)
+        may_be_empty = {a.name for a in fields(cls) if a.default is None}
+        given = {k: v for k, v in value.items() if v is not None or k not in may_be_empty}
         return structure(given, target)
 
     return from_mapping

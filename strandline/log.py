@@ -45,4 +45,10 @@ def _rendering(*, as_json: bool) -> list[Any]:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(default=str),
         ]
-    return [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+    return [
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stdout.isatty(),
+            # the default shows local variables where rich is installed, passwords among them
+            exception_formatter=structlog.dev.plain_traceback,
+        )
+    ]

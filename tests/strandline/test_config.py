@@ -1,4 +1,5 @@
 # ruff: noqa: E501  # a table reads best with a case on each line
+import re
 from pathlib import Path
 
 import pytest
@@ -44,9 +45,20 @@ def test_a_small_config_has_safe_defaults(tmp_path: Path) -> None:
     [
         ("url: https://matrix.example.org", "url: matrix", "config.yaml:2: homeserver.url: 'matrix' is no URL; write"),
         ('"@bot:example.org"', "bot", "config.yaml:3: homeserver.user_id: 'bot' is no Matrix id; write"),
+        ("agents:", "log: {colour: }\nagents:", "config.yaml:5: log.colour: unknown key; known here: format, level"),
         ("password", "pasword", "config.yaml:4: homeserver.pasword: unknown key; did you mean 'password'?"),
         ("  password: hunter2\n", "", "config.yaml:1: homeserver: password or access_token: neither is given; give"),
         ("hunter2", "a\n  access_token: b", "config.yaml:1: homeserver: password or access_token: both are given; give"),
+        ("https://matrix.example.org", "https://h:99999", "config.yaml:2: homeserver.url: 'https://h:99999' is no URL; write"),
+        ("https://matrix.example.org", '"http://[::1"', "config.yaml:2: homeserver.url: 'http://[::1' is no URL; write"),
+        ("agents:", "limits: {held_seconds: .inf}\nagents:", "config.yaml:5: limits.held_seconds: must be more than 0 and at most 1000000000"),
+        ("agents:", "limits: {held_seconds: .nan}\nagents:", "config.yaml:5: limits.held_seconds: must be more than 0"),
+        ("agents:", "limits: {stop_seconds: 2001-13-01}\nagents:", "config.yaml:5: limits.stop_seconds: this value can't be read as YAML; put"),
+        ("agents:", "log:\n- level: info\nagents:", "config.yaml:5: log: a mapping of keys is expected here, not a list"),
+        ("agents:", "log: loud\nagents:", "config.yaml:5: log: a mapping of keys is expected here, not a single value"),
+        ("agents:", "log: {level:info}\nagents:", "config.yaml:5: log.level: unknown key; put a space after the colon"),
+        ("hunter2", "!hunter2", "config.yaml:4: homeserver.password: this value can't be read as YAML; put it in quotes"),
+        ("hunter2", "*hunter2", "config.yaml:4: is not valid YAML: * and & refer to other values here; put"),
         ('  user_id: "@bot:example.org"\n', "", "config.yaml:1: homeserver.user_id: is missing; add it"),
         ("kind: echo", "kind: ecko", "config.yaml:7: agents[0].kind: 'ecko' is none of echo; did you mean 'echo'?"),
         ("kind: echo", "kind: echo\n  - id: AGENT-1\n    kind: echo", "config.yaml:8: agents[1].id: there is an agent 'AGENT-1' already; give"),
@@ -65,7 +77,7 @@ def test_a_small_config_has_safe_defaults(tmp_path: Path) -> None:
         ("agents:", "agents: []\nagents:", "config.yaml:6: agents: the key stands twice; keep"),
         ("agents:", "x: [\nagents:", "config.yaml:7: is not valid YAML:"),
         ("hunter2", "12345", "config.yaml:4: homeserver.password: text is expected here; put it in quotes"),
-        ("hunter2", "${NO_SUCH}", "config.yaml:4: the environment variable 'NO_SUCH' is not set; set it"),
+        ("hunter2", "${NO_SUCH}", "config.yaml:4: homeserver.password: the environment variable 'NO_SUCH' is not set; set it"),
     ],
 )  # fmt: skip
 def test_a_problem_is_named_with_line_key_and_remedy(
@@ -87,7 +99,9 @@ def test_all_problems_are_named_at_once_in_the_order_of_the_file(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "- 1", "just words", "\x00", "a: *nowhere", "a: !!python/x b"]
+    "text",
+    ["", "- 1", "just words", "\x00", "a: *nowhere", "a: !!python/x b", "a: &a [*a]", "[" * 2000],
+    ids=["empty", "list", "text", "zero", "alias", "tag", "endless", "deep"],
 )
 def test_what_is_no_config_is_refused_with_a_reason(tmp_path: Path, text: str) -> None:
     assert all(line.startswith("config.yaml:1: ") for line in problems(tmp_path, text))
@@ -107,12 +121,63 @@ def test_environment_variables_are_filled_in_and_can_be_escaped(tmp_path: Path) 
     assert load(tmp_path, text, {"A": "x"}).homeserver.password == "x-${A}-$5"
 
 
-def test_secrets_are_not_printed(tmp_path: Path) -> None:
-    config = load(tmp_path, GOOD)
+def test_relative_paths_are_relative_to_the_config_and_others_stay(tmp_path: Path) -> None:
+    beside = load(tmp_path, f"{GOOD}storage: {{data_dir: ../state}}")
+    elsewhere = load(tmp_path, f"{GOOD}storage: {{data_dir: /srv/bot}}")
 
-    assert "hunter2" not in repr(config)
-    assert "hunter2" not in repr(config.homeserver_settings())
-    for broken in ("password: [hunter2]", "access_token: {hunter2: 1}"):
-        assert "hunter2" not in "".join(
-            problems(tmp_path, GOOD.replace("password: hunter2", broken))
-        )
+    assert beside.storage.data_dir == tmp_path / ".." / "state"
+    assert elsewhere.storage.matrix_store == Path("/srv/bot/matrix_store")
+
+
+def test_secrets_are_not_in_the_repr(tmp_path: Path) -> None:
+    with_password = load(tmp_path, GOOD)
+    with_token = load(tmp_path, GOOD.replace("password", "access_token"))
+
+    for config in (with_password, with_token):
+        assert "hunter2" not in repr(config)
+        assert "hunter2" not in repr(config.homeserver_settings())
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "password: [hunter2]",
+        "access_token: {hunter2: 1}",
+        "password: !hunter2",
+        "password: !!int hunter2",
+        "password: *hunter2",
+        "password: &hunter2",
+        "password: 'hunter2",
+        "pasword: hunter2",
+    ],
+)
+def test_a_secret_that_cannot_be_read_is_not_quoted(tmp_path: Path, broken: str) -> None:
+    lines = problems(tmp_path, GOOD.replace("password: hunter2", broken))
+
+    assert "hunter2" not in "".join(lines)
+
+
+@pytest.mark.parametrize("section", ["[{password: hunter2}]", "{password:hunter2}", "hunter2"])
+def test_a_section_of_the_wrong_shape_is_not_quoted(tmp_path: Path, section: str) -> None:
+    agents = GOOD[GOOD.index("agents:") :]
+
+    lines = problems(tmp_path, f"homeserver: {section}\n{agents}")
+
+    assert "hunter2" not in "".join(lines)
+
+
+def test_what_the_environment_has_is_not_quoted(tmp_path: Path) -> None:
+    text = GOOD.replace("https://matrix.example.org", '"${A}"').replace(
+        "kind: echo", 'kind: "a${A}"'
+    )
+    (tmp_path / "config.yaml").write_text(text)
+    (tmp_path / "shape.yaml").write_text(f"{GOOD}access: {{users: '${{A}}'}}")
+
+    for name, expected in [
+        ("config.yaml", "homeserver.url: '${A}' is no URL"),
+        ("config.yaml", "agents[0].kind: 'a${A}' is none of echo"),
+        ("shape.yaml", "access.users: a list is expected here, not '${A}'"),
+    ]:
+        with pytest.raises(ConfigError, match=re.escape(expected)) as caught:
+            load_config(tmp_path / name, {"A": "hunter2" * 20})
+        assert "hunter2" not in str(caught.value)
