@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from abc import ABC, abstractmethod
 from contextlib import closing, suppress
+from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
 from tests.failpoints.place import Place
@@ -29,16 +30,21 @@ class Kind(ABC):
     """One kind of event.
 
     Attributes:
-        owns: The points whose cells of this kind CI runs; the others are run on request.
+        owns: The points that it is to be killed at, in CI too; it is known to reach them.
+        least: At so many points CI kills it, if it reaches so many.
         is_start: Whether the event is the start of the bot, which is then down before it.
         has_bots_of_its_own: Whether each cell needs a new bot.
     """
 
     owns: ClassVar[tuple[str, ...]] = ()
+    least: ClassVar[int] = 8
     is_start: ClassVar[bool] = False
     has_bots_of_its_own: ClassVar[bool] = False
     is_encrypted: ClassVar[bool] = False
     bot: ClassVar[dict[str, Any]] = {}
+
+    def has(self, point: str) -> bool:
+        return any(fnmatchcase(point, pattern) for pattern in self.owns)
 
     async def new_bot(self, scene: Scene) -> Bot:
         return await scene.bot(start=False, **self.bot)
@@ -217,6 +223,7 @@ class Start(Bound):
     """A start that finds a message waiting."""
 
     owns = ("sync.received", "turn.commit.after")
+    least = 0
     is_start = True
 
     async def event(self, place: Place) -> None:
@@ -244,6 +251,7 @@ class Gap(Bound):
     """A start that finds more events in a room than a sync response holds."""
 
     owns = ("gap.page.*",)
+    least = 0
     is_start = True
 
     async def event(self, place: Place) -> None:
@@ -260,6 +268,7 @@ class Declined(Kind):
     """An invite from somebody who is not allowed."""
 
     owns = ("delivery.leave.*",)
+    least = 0
     bot: ClassVar[dict[str, Any]] = {"access": {"users": ["@alice*:*"]}}
 
     async def event(self, place: Place) -> None:
@@ -280,6 +289,7 @@ class Kicked(Bound):
     """An answer for a room that the bot was thrown out of meanwhile: its row is set aside."""
 
     owns = ("outbox.park.*", "delivery.parked")
+    least = 0
     bot: ClassVar[dict[str, Any]] = {"options": {"delay_seconds": 0.5}}
 
     async def event(self, place: Place) -> None:
@@ -316,6 +326,7 @@ class Poison(Kind):
     """A message whose turn fails every time: its event is set aside."""
 
     owns = ("park.*", "event.park.*")
+    least = 0
 
     async def event(self, place: Place) -> None:
         execute(
