@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from attrs import evolve, field, frozen
+from attrs import evolve, field, fields, frozen
 
 from ephemeral.connections import OPTIONS
 from fsm import AgentEntry
@@ -210,13 +210,16 @@ def _meaning(config: Config) -> Iterator[Problem]:
     yield from _one_of(("log", "format"), config.log.format, ("console", "json"))
     yield from _one_of(("log", "level"), config.log.level, ("debug", "info", "warning", "error"))
     for number, pattern in enumerate(config.access.users):
-        if not pattern.startswith(("@", "*")):
+        if not pattern.startswith(("@", "*")) or not set(pattern) & set(":*"):
             problem = f"{pattern!r} matches no Matrix id; write @NAME:SERVER, with * for any text"
             yield ("access", "users", number), problem
 
 
 def _homeserver(section: HomeserverSection) -> Iterator[Problem]:
-    if not _is_url(section.url):
+    if "@" in section.url.partition("//")[2].partition("/")[0]:
+        problem = "a name or password in a URL would be logged; give them as keys of their own"
+        yield ("homeserver", "url"), problem
+    elif not _is_url(section.url):
         yield ("homeserver", "url"), f"{section.url!r} is no URL; write https://matrix.example.org"
     if not re.fullmatch(r"@[^:\s]+:\S+", section.user_id):
         problem = f"{section.user_id!r} is no Matrix id; write @NAME:SERVER"
@@ -229,7 +232,8 @@ def _homeserver(section: HomeserverSection) -> Iterator[Problem]:
 def _is_url(text: str) -> bool:
     try:
         url = urlsplit(text)
-        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+        is_plain = not url.query and not url.fragment and not re.search(r"\s", text)
+        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0 and is_plain
     except ValueError:  # a port above 65535, or half an IPv6 address
         return False
 
@@ -250,8 +254,17 @@ def _agents(agents: tuple[AgentSection, ...]) -> Iterator[Problem]:
         yield from _one_of((*path, "kind"), agent.kind, tuple(OPTIONS))
         problems: list[Problem] = []
         if agent.kind in OPTIONS:
-            shaped(agent.options, OPTIONS[agent.kind], problems, (*path, "options"))
+            options = shaped(agent.options, OPTIONS[agent.kind], problems, (*path, "options"))
+            problems += _numbers(options, (*path, "options")) if options is not None else ()
         yield from problems
+
+
+def _numbers(options: Any, path: KeyPath) -> Iterator[Problem]:
+    """No kind of agent has a use for less than nothing, or for ever."""
+    for attribute in fields(type(options)):
+        value = getattr(options, attribute.name)
+        if isinstance(value, int | float) and not 0 <= value <= MOST_SECONDS:
+            yield (*path, attribute.name), f"must be at least 0 and at most {MOST_SECONDS}"
 
 
 def _one_of(path: KeyPath, value: str, known: tuple[str, ...]) -> Iterator[Problem]:

@@ -10,6 +10,14 @@ from attrs import define, field
 
 KeyPath = tuple[str | int, ...]
 
+_MOST_VALUES = 10_000
+"""What no config needs. Aliases that stand for nine others, nine times over, do."""
+
+_QUOTED = re.compile(r" '![^']*'")
+"""A tag in YAML's own errors: what stood there may have been meant as a password."""
+
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+
 _VARIABLE = re.compile(r"\$\$\{|\$\{([^}]*)\}")
 
 
@@ -49,19 +57,29 @@ def read_config_file(path: Path, environment: Mapping[str, str]) -> ConfigFile:
         file.problems.append((0, f"can't be read ({reason}); name the file with --config"))
     except UnicodeDecodeError:
         file.problems.append((1, "is not UTF-8 text; save it as UTF-8"))
-    except RecursionError:
+    except (RecursionError, _Endless):
         file.problems.append((1, "is nested too deeply, or in itself; write each value out"))
-    except yaml.composer.ComposerError as error:  # its text has the name, perhaps a password
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        problem = "* and & refer to other values here; put a text that begins with one in quotes"
-        file.problems.append((line, f"is not valid YAML: {problem}"))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        file.problems.append((line, f"is not valid YAML: {error.problem or error.context}"))
+        file.problems.append((line, f"is not valid YAML: {_said(error)}"))
     except yaml.YAMLError as error:
         file.problems.append((1, f"is not valid YAML: {' '.join(str(error).split())}"))
     return file
+
+
+def _said(error: yaml.MarkedYAMLError) -> str:
+    """YAML's own words, without what may be a password, and what to do."""
+    words = error.problem or error.context or ""
+    if words == "but found another document":
+        return "there is a second document after ---; keep one"
+    if isinstance(error, yaml.composer.ComposerError):
+        return "* and & refer to other values here; put a text that begins with one in quotes"
+    return f"{_QUOTED.sub('', words)}; mend the indentation or the quotes here"
+
+
+class _Endless(Exception):
+    """More values than a config can mean."""
 
 
 class _Reader:
@@ -71,8 +89,12 @@ class _Reader:
         self._file = file
         self._environment = environment
         self._scalars = yaml.SafeLoader("")
+        self._values = 0
 
     def read(self, node: yaml.Node, path: KeyPath) -> Any:
+        self._values += 1
+        if self._values > _MOST_VALUES:
+            raise _Endless
         self._file.lines.setdefault(path, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
@@ -84,6 +106,9 @@ class _Reader:
         values: dict[str, Any] = {}
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._problem(key_node, path, "a key must be one word; write KEY: VALUE")
+                continue
             key = str(key_node.value)
             if key in values:
                 problem = f"{dotted((*path, key))}: the key stands twice; keep one of the two"
@@ -111,6 +136,9 @@ class _Reader:
             return self._environment.get(name, found[0])
 
         filled = _VARIABLE.sub(fill, text)
+        if _NO_TEXT.search(filled):
+            self._problem(node, path, "this holds a character that is no text; take it out")
+            filled = _NO_TEXT.sub("?", filled)
         if filled != text:
             self._file.filled[path] = (filled, text)
         return filled

@@ -75,7 +75,11 @@ def _exactly(kind: type[Any]) -> Callable[[Any, Any], Any]:
         accepted = (int, float) if kind is float else (kind,)
         if isinstance(value, bool) is not (kind is bool) or not isinstance(value, accepted):
             raise TypeError(_misfit(value, _WORDS[kind]))
-        return kind(value)
+        try:
+            return kind(value)
+        except OverflowError as error:
+            problem = "is larger than any number here can be; write a smaller one"
+            raise ValueError(problem) from error
 
     return structure
 
@@ -95,15 +99,23 @@ def _class(cls: type[Any]) -> Callable[[Any, Any], Any]:
     structure = make_dict_structure_fn(cls, _converter, _cattrs_forbid_extra_keys=True)
 
     def from_mapping(value: Any, target: Any) -> Any:
-        if not isinstance(value, dict):
-            found = _found(value) if isinstance(value, list | None) else "a single value"
-            message = f"a mapping of keys is expected here, not {found}"
-            raise TypeError(message)
         may_be_empty = {a.name for a in fields(cls) if a.default is None}
-        given = {k: v for k, v in value.items() if v is not None or k not in may_be_empty}
+        given = {
+            k: v
+            for k, v in _mapping(value, target).items()
+            if v is not None or k not in may_be_empty
+        }
         return structure(given, target)
 
     return from_mapping
+
+
+def _mapping(value: Any, _cls: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        found = _found(value) if isinstance(value, list | None) else "a single value"
+        message = f"a mapping of keys is expected here, not {found}"
+        raise TypeError(message)
+    return value
 
 
 def _tuple(cls: Any) -> Callable[[Any, Any], Any]:
@@ -122,6 +134,7 @@ _converter = cattrs.Converter(detailed_validation=True)
 for _kind in _WORDS:
     _converter.register_structure_hook(_kind, _exactly(_kind))
 _converter.register_structure_hook(Path, lambda value, _: Path(_exactly(str)(value, str)))
+_converter.register_structure_hook_func(lambda cls: cls == dict[str, Any], _mapping)
 _converter.register_structure_hook_factory(has, _class)
 _converter.register_structure_hook_factory(
     lambda cls: getattr(cls, "__origin__", None) is tuple, _tuple

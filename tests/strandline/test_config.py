@@ -1,8 +1,12 @@
 # ruff: noqa: E501  # a table reads best with a case on each line
 import re
+from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from strandline.config import Config, load_config
 from strandline.errors import ConfigError
@@ -16,6 +20,9 @@ agents:
   - id: agent-1
     kind: echo
 """
+
+NINE_TIMES = [f"{c}: &{c} [{', '.join([f'*{before}'] * 9)}]" for before, c in pairwise("abcdefghi")]
+NINES = f"{{a: &a [x], {', '.join(NINE_TIMES)}}}"
 
 
 def load(tmp_path: Path, text: str, environment: dict[str, str] | None = None) -> Config:
@@ -57,6 +64,17 @@ def test_a_small_config_has_safe_defaults(tmp_path: Path) -> None:
         ("agents:", "log:\n- level: info\nagents:", "config.yaml:5: log: a mapping of keys is expected here, not a list"),
         ("agents:", "log: loud\nagents:", "config.yaml:5: log: a mapping of keys is expected here, not a single value"),
         ("agents:", "log: {level:info}\nagents:", "config.yaml:5: log.level: unknown key; put a space after the colon"),
+        ("https://matrix.example.org", "https://a b", "config.yaml:2: homeserver.url: 'https://a b' is no URL; write"),
+        ("https://matrix.example.org", "https://h?x=1", "config.yaml:2: homeserver.url: 'https://h?x=1' is no URL; write"),
+        ("https://matrix.example.org", "https://u:p@h", "config.yaml:2: homeserver.url: a name or password in a URL would be logged; give"),
+        ("agents:", "access: {users: ['@alice']}\nagents:", "config.yaml:5: access.users[0]: '@alice' matches no Matrix id; write"),
+        ("agents:", 'storage: {data_dir: "a\\0"}\nagents:', "config.yaml:5: storage.data_dir: this holds a character that is no text; take it out"),
+        ("agents:", "? [a]\n: 1\nagents:", "config.yaml:5: a key must be one word; write KEY: VALUE"),
+        ("agents:", "---\nagents:", "config.yaml:5: is not valid YAML: there is a second document after ---; keep one"),
+        ("agents:", f"limits: {{edit_seconds: 1{'0' * 400}}}\nagents:", "config.yaml:5: limits.edit_seconds: is larger than any number here can be; write"),
+        ("kind: echo", "kind: echo\n    options:", "config.yaml:8: agents[0].options: a mapping of keys is expected here, not nothing"),
+        ("kind: echo", "kind: echo\n    options: {chunk_seconds: -1}", "config.yaml:8: agents[0].options.chunk_seconds: must be at least 0"),
+        ("kind: echo", "kind: echo\n    options: {delay_seconds: .nan}", "config.yaml:8: agents[0].options.delay_seconds: must be at least 0"),
         ("hunter2", "!hunter2", "config.yaml:4: homeserver.password: this value can't be read as YAML; put it in quotes"),
         ("hunter2", "*hunter2", "config.yaml:4: is not valid YAML: * and & refer to other values here; put"),
         ('  user_id: "@bot:example.org"\n', "", "config.yaml:1: homeserver.user_id: is missing; add it"),
@@ -100,11 +118,35 @@ def test_all_problems_are_named_at_once_in_the_order_of_the_file(tmp_path: Path)
 
 @pytest.mark.parametrize(
     "text",
-    ["", "- 1", "just words", "\x00", "a: *nowhere", "a: !!python/x b", "a: &a [*a]", "[" * 2000],
-    ids=["empty", "list", "text", "zero", "alias", "tag", "endless", "deep"],
+    [
+        "",
+        "- 1",
+        "just words",
+        "\x00",
+        "a: *nowhere",
+        "a: !!python/x b",
+        "a: &a [*a]",
+        "[" * 2000,
+        NINES,
+    ],
+    ids=["empty", "list", "text", "zero", "alias", "tag", "endless", "deep", "nine to the ninth"],
 )
 def test_what_is_no_config_is_refused_with_a_reason(tmp_path: Path, text: str) -> None:
     assert all(line.startswith("config.yaml:1: ") for line in problems(tmp_path, text))
+
+
+@given(
+    st.lists(
+        st.sampled_from([*"abc[]{}:,-#&*!|>'\"?%@`~<=\n 01.", *GOOD.splitlines(keepends=True)])
+    ),
+    st.integers(0, len(GOOD)),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_no_text_raises_anything_but_a_config_error(
+    tmp_path: Path, pieces: list[str], at: int
+) -> None:
+    with suppress(ConfigError):
+        load(tmp_path, GOOD[:at] + "".join(pieces) + GOOD[at:])
 
 
 def test_a_file_that_is_not_there_or_not_text_is_named(tmp_path: Path) -> None:
@@ -148,6 +190,9 @@ def test_secrets_are_not_in_the_repr(tmp_path: Path) -> None:
         "password: *hunter2",
         "password: &hunter2",
         "password: 'hunter2",
+        "password: !hunter2!x y",
+        "? {password: hunter2}\n  : 1",
+        "url: https://bot:hunter2@matrix.example.org",
         "pasword: hunter2",
     ],
 )
