@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -117,11 +119,62 @@ async def test_a_second_process_is_refused_and_names_the_first(scene: Scene) -> 
     await alice.asks(room, "hello", r"^\[agent-1 · chat 1\] hello$")
 
 
-async def test_a_config_with_problems(scene: Scene) -> None:
+async def test_a_second_process_leaves_the_firsts_files_alone(scene: Scene) -> None:
+    bot = await scene.bot()
+    os.kill(bot.pid or 0, signal.SIGSTOP)
+    before = on_disk(bot.directory)
+
+    code, _ = await strandline("run", "--config", "config.yaml", directory=bot.directory)
+
+    assert code == 2
+    assert on_disk(bot.directory) == before
+    os.kill(bot.pid or 0, signal.SIGCONT)
+
+
+async def test_a_homeserver_that_is_away_when_the_session_is_lost(scene: Scene) -> None:
+    bot = await scene.bot()
+    await bot.terminate()
+    shutil.rmtree(bot.database.parent / "matrix_store")
+    (bot.database.parent / "matrix_store").mkdir(mode=0o700)
+    bot.config["homeserver"]["url"] = f"http://127.0.0.1:{free_port()}"
+
+    await refused(bot, says="can't be reached")
+
+
+async def test_an_agent_that_stands_twice(scene: Scene) -> None:
     bot = await scene.bot(start=False)
     bot.config["agents"].append(bot.config["agents"][0])
 
     await refused(bot, says="agents[1].id: there is an agent 'agent-1' already")
+
+
+async def test_an_unknown_key(scene: Scene) -> None:
+    bot = await scene.bot(start=False, limit={})
+
+    await refused(bot, says="limit: unknown key; did you mean 'limits'?")
+
+
+async def test_a_config_that_is_no_yaml(scene: Scene) -> None:
+    bot = await scene.bot(start=False)
+    bot.write_config().write_text("homeserver: [\n")
+    before = on_disk(bot.directory)
+
+    code, line = await strandline("run", directory=bot.directory)
+
+    assert (code, line.count("\n")) == (2, 0)
+    assert line.startswith("strandline: config.yaml:2: is not valid YAML: ")
+    assert on_disk(bot.directory) == before
+
+
+async def test_a_config_that_is_not_there(tmp_path: Path) -> None:
+    code, line = await strandline("run", "--config", "none.yaml", directory=tmp_path)
+
+    assert code == 2
+    assert line == (
+        "strandline: none.yaml: can't be read (No such file or directory); "
+        "name the file with --config"
+    )
+    assert on_disk(tmp_path) == {}
 
 
 async def test_commands_on_parked_messages_and_the_config(scene: Scene) -> None:
@@ -156,4 +209,9 @@ async def test_nothing_secret_is_logged_even_at_debug(scene: Scene) -> None:
         session |= json.loads(path.read_text())
     assert session["access_token"] not in log
     assert bot.config["homeserver"]["password"] not in log
-    assert [line["event"] for line in bot.log_lines()][-1] == "stopped"
+    assert alice.credentials.password not in log
+    assert alice.credentials.access_token not in log
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert lines == bot.log_lines()
+    assert all({"event", "level", "timestamp"} <= line.keys() for line in lines)
+    assert lines[-1]["event"] == "stopped"
