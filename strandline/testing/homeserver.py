@@ -62,7 +62,11 @@ class Synapse:
         self._write_files(limited=limited, overrides=overrides or {})
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self._remove()
+            raise
         return self
 
     def __exit__(
@@ -71,8 +75,7 @@ class Synapse:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.kill()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        self._remove()
 
     @property
     def log_path(self) -> Path:
@@ -143,6 +146,10 @@ class Synapse:
             access_token=answer["access_token"],
             device_id=answer["device_id"],
         )
+
+    def _remove(self) -> None:
+        self.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     def _answers(self) -> bool:
         try:

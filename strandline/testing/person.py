@@ -1,6 +1,7 @@
 """People who talk to the bot, through the real client-server API and nothing else."""
 
 import asyncio
+import json
 import re
 from collections.abc import Callable, Iterable
 from itertools import count
@@ -122,10 +123,32 @@ class Person:
     async def membership(self, room_id: RoomId, user_id: UserId) -> str | None:
         """``join``, ``invite``, ``leave`` …; None if the room never knew them."""
         try:
-            path = _room(room_id, "state", "m.room.member", user_id)
-            return str((await self.request("GET", path))["membership"])
+            return str((await self.state(room_id, "m.room.member", user_id))["membership"])
         except KitError:
             return None
+
+    async def invites(self) -> list[RoomId]:
+        """The rooms to which this person is invited and has not answered."""
+        # Synapse gives the same request the same answer for two minutes: let none be the same
+        fresh = {"not_types": [f"person.{id(self)}.{next(self._numbers)}"]}
+        filter_ = quote(json.dumps({"presence": fresh, "room": {"timeline": {"limit": 1}}}))
+        answer = await self.request("GET", f"/sync?filter={filter_}")
+        return [RoomId(room_id) for room_id in answer.get("rooms", {}).get("invite", {})]
+
+    async def members(self, room_id: RoomId) -> set[UserId]:
+        """Who is in the room."""
+        answer = await self.request("GET", _room(room_id, "joined_members"))
+        return {UserId(user_id) for user_id in answer["joined"]}
+
+    async def state(self, room_id: RoomId, event_type: str, key: str = "") -> dict[str, Any]:
+        """The content of one piece of the room's state.
+
+        Raises:
+            KitError: The room has none.
+        """
+        path = _room(room_id, "state", event_type, key)
+        content: dict[str, Any] = await self.request("GET", path)
+        return content
 
     async def raw_timeline(self, room_id: RoomId) -> list[dict[str, Any]]:
         """Every event of the room, oldest first, read back from the homeserver."""

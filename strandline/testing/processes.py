@@ -1,10 +1,18 @@
 """Child processes that die with their parent, whatever it dies of."""
 
+import random
 import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+
+from strandline.testing.errors import KitError
+
+PORTS = range(15_000, 32_000)
+"""Below those that a system gives to outgoing connections: one of them could take a server's port
+while that is down between two starts."""
 
 
 def start_module(
@@ -15,7 +23,10 @@ def start_module(
     directory: Path,
     environment: Mapping[str, str],
 ) -> subprocess.Popen[bytes]:
-    """Start ``python -m module`` so that it is killed when this process ends."""
+    """Start ``python -m module`` so that it is killed when this process ends.
+
+    To Linux the parent is the calling thread: call it on one that lasts as long as the child may.
+    """
     with output.open("ab") as sink:
         return subprocess.Popen(  # noqa: S603  # the arguments are ours
             [sys.executable, "-m", "strandline.testing.child", module, *arguments],
@@ -29,10 +40,11 @@ def start_module(
 
 def free_port() -> int:
     """A TCP port of 127.0.0.1 that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    for port in random.SystemRandom().sample(PORTS, len(PORTS)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise KitError("no port of 127.0.0.1 is free")
 
 
 def last_lines(path: Path, count: int = 30) -> str:

@@ -1,0 +1,1 @@
+"""The testing kit itself, on a real Synapse."""
