@@ -1,8 +1,13 @@
 """``python -m strandline.demo``: a chat in a terminal, a scripted tour without one."""
 
 import asyncio
+import os
+import signal
 import sys
 import time
+from contextlib import suppress
+
+import aiohttp
 
 from fsm import StrandlineError
 from strandline.demo.stage import set_up
@@ -14,11 +19,13 @@ _began = time.perf_counter()
 
 def tell(line: str) -> None:
     """One line of progress, with the seconds since the start."""
-    print(f"[{time.perf_counter() - _began:5.1f} s] {line}", flush=True)  # noqa: T201
+    with suppress(OSError):  # the reader of a pipe or the terminal is gone; cleaning up goes on
+        print(f"[{time.perf_counter() - _began:5.1f} s] {line}", flush=True)  # noqa: T201
 
 
 async def demo() -> int:
     """Play the demo; the exit code."""
+    _end_as_by_ctrl_c()
     async with set_up(tell) as stage:
         if sys.stdin.isatty():
             await chat(stage, tell)
@@ -26,9 +33,8 @@ async def demo() -> int:
         tour = Tour(stage, tell)
         try:
             await tour.play()
-        except NotAsExpected as problem:
+        except NotAsExpected:
             await tour.show_transcript()
-            tell(f"not as expected: {problem}")
             return 1
         await tour.show_transcript()
         tell("the tour is as expected")
@@ -38,12 +44,47 @@ async def demo() -> int:
 def main() -> None:
     """Run, and leave nothing behind."""
     try:
-        sys.exit(asyncio.run(demo()))
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except StrandlineError as error:
-        print(f"strandline: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(1)
+        code = asyncio.run(demo())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        code = 130
+    except Exception as error:
+        known = _first_known(error)
+        if known is None:
+            raise
+        with suppress(OSError):
+            print(f"strandline: {_one_line(known)}", file=sys.stderr)  # noqa: T201
+        code = 1
+    try:
+        sys.stdout.flush()
+    except OSError:  # nobody reads; nor should the interpreter try again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
 
 
-main()
+def _end_as_by_ctrl_c() -> None:
+    """Clean up, too, when the terminal's window is closed or the process is asked to end."""
+    task = asyncio.current_task()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if task is not None and signal.getsignal(number) is signal.SIG_DFL:
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+
+
+def _first_known(error: BaseException) -> BaseException | None:
+    """The error that needs no traceback, in or among what ended the demo."""
+    if isinstance(error, StrandlineError | OSError | aiohttp.ClientError):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        return next(filter(None, map(_first_known, error.exceptions)), None)
+    return None
+
+
+def _one_line(error: BaseException) -> str:
+    """The error; of a process that failed also its last words."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    return f"{lines[0]} {lines[-1]}" if lines[1:] else lines[0]
+
+
+if __name__ == "__main__":
+    main()

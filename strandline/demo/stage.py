@@ -5,15 +5,17 @@ import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
 
 from fsm.ids import RoomId, UserId
-from strandline.testing import BotProcess, Person, Synapse
+from strandline.testing import BotProcess, Credentials, Person, Synapse
 from strandline.testing.bot import config_for
+
+Tell = Callable[[str], None]
 
 AGENTS: list[dict[str, Any]] = [
     {"id": "agent-1", "name": "Agent One", "kind": "echo", "description": "answers at once"},
@@ -37,7 +39,7 @@ class Stage:
     person: Person
     room_id: RoomId
 
-    async def kill_bot(self, tell: Callable[[str], None]) -> None:
+    async def kill_bot(self, tell: Tell) -> None:
         """SIGKILL, and a new life, timed."""
         tell(f"SIGKILL to the bot (process {self.bot.pid}) …")
         await self.bot.kill()
@@ -48,36 +50,44 @@ class Stage:
 
 
 @asynccontextmanager
-async def set_up(tell: Callable[[str], None]) -> AsyncIterator[Stage]:
-    """Start all of it; say what takes a while."""
-    tell("starting a throwaway Synapse …")
-    synapse = await asyncio.to_thread(Synapse)
-    directory = Path(tempfile.mkdtemp(prefix="strandline-demo-"))
-    bot: BotProcess | None = None
-    try:
-        await asyncio.to_thread(synapse.start)
+async def set_up(tell: Tell) -> AsyncIterator[Stage]:
+    """Start all of it; say what takes a while. However it ends, all of it is removed."""
+    async with AsyncExitStack() as stack:
+        stack.callback(tell, "everything is stopped and removed")
+        tell("starting a throwaway Synapse …")
+        synapse = await _synapse(stack)
         tell(f"Synapse listens on {synapse.url}; registering a bot and a person …")
         account = synapse.register("strandline")
-        config = config_for(
-            synapse.url, account, agents=AGENTS, limits={"edit_seconds": 0.5, "stop_seconds": 2}
-        )
-        bot = BotProcess(directory, config)
+        bot = _bot(stack, synapse, account)
         tell("starting the bot …")
         await bot.start()
-        tell(f"the bot runs as process {bot.pid}; its data and log are in {directory}")
-        async with Person(synapse.url, synapse.register("you")) as person:
-            room_id = await person.create_room(invite=[account.user_id], name="Strandline demo")
-            yield Stage(
-                synapse=synapse,
-                bot=bot,
-                bot_id=account.user_id,
-                person=person,
-                room_id=room_id,
-            )
-    finally:
-        if bot is not None:
-            await bot.kill()
+        tell(f"the bot runs as process {bot.pid}; its data and log are in {bot.directory}")
+        person = await stack.enter_async_context(Person(synapse.url, synapse.register("you")))
+        room_id = await person.create_room(invite=[account.user_id], name="Strandline demo")
+        yield Stage(
+            synapse=synapse, bot=bot, bot_id=account.user_id, person=person, room_id=room_id
+        )
+
+
+async def _synapse(stack: AsyncExitStack) -> Synapse:
+    synapse = Synapse()
+    stack.callback(shutil.rmtree, synapse.directory, ignore_errors=True)
+    stack.callback(synapse.kill)
+    starting = asyncio.ensure_future(asyncio.to_thread(synapse.start))
+    try:
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:  # Ctrl-C: the thread may be about to start the process
         synapse.kill()
-        shutil.rmtree(synapse.directory, ignore_errors=True)
-        shutil.rmtree(directory, ignore_errors=True)
-        tell("everything is stopped and removed")
+        with suppress(Exception):  # killed while it starts: whatever it says of that, we know
+            await starting
+        raise
+    return synapse
+
+
+def _bot(stack: AsyncExitStack, synapse: Synapse, account: Credentials) -> BotProcess:
+    directory = Path(tempfile.mkdtemp(prefix="strandline-demo-"))
+    stack.callback(shutil.rmtree, directory, ignore_errors=True)
+    limits = {"edit_seconds": 0.5, "stop_seconds": 2}
+    bot = BotProcess(directory, config_for(synapse.url, account, agents=AGENTS, limits=limits))
+    stack.push_async_callback(bot.kill)
+    return bot

@@ -1,14 +1,16 @@
 """The terminal chat: what you type goes out as a person's message, through the real API."""
 
 import asyncio
+import codecs
+import os
 import sys
-from collections.abc import Callable
 
-from strandline.demo.stage import Stage
+from strandline.demo.stage import Stage, Tell
 
-Tell = Callable[[str], None]
-
-HELP = "type to talk; /kill ends the bot by SIGKILL and starts it again; /quit removes everything"
+HELP = (
+    "type to talk (`!help` asks the bot what it can do); /kill ends the bot by SIGKILL and starts "
+    "it again; /help says this; /quit removes everything"
+)
 
 
 async def chat(stage: Stage, tell: Tell) -> None:
@@ -21,7 +23,7 @@ async def chat(stage: Stage, tell: Tell) -> None:
 
 
 async def _talk(stage: Stage, tell: Tell) -> None:
-    lines = await _lines()
+    lines = _lines()
     while (line := await lines.get()) is not None:
         match line.strip():
             case "":
@@ -36,18 +38,27 @@ async def _talk(stage: Stage, tell: Tell) -> None:
                 await stage.person.say(stage.room_id, text)
 
 
-async def _lines() -> asyncio.Queue[str | None]:
+def _lines() -> asyncio.Queue[str | None]:
     """Standard input, line by line; None at its end."""
     lines: asyncio.Queue[str | None] = asyncio.Queue()
-    loop = asyncio.get_running_loop()
+    loop, terminal = asyncio.get_running_loop(), sys.stdin.fileno()
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    begun = ""
 
-    def read() -> None:
-        line = sys.stdin.readline()
-        lines.put_nowait(line or None)
-        if not line:
-            loop.remove_reader(sys.stdin.fileno())
+    def read() -> None:  # not by readline, which would wait for the rest of a line
+        nonlocal begun
+        try:
+            typed = os.read(terminal, 65536)
+        except OSError:  # the terminal's window was closed
+            typed = b""
+        *whole, begun = (begun + decoder.decode(typed)).split("\n")
+        for line in whole:
+            lines.put_nowait(line)
+        if not typed:
+            loop.remove_reader(terminal)
+            lines.put_nowait(None)
 
-    loop.add_reader(sys.stdin.fileno(), read)
+    loop.add_reader(terminal, read)
     return lines
 
 
