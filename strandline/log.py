@@ -34,6 +34,7 @@ def configure_log(*, as_json: bool, level: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    logging.raiseExceptions = False  # or each line that a full disk refuses is a traceback instead
     logging.captureWarnings(capture=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
