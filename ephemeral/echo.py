@@ -14,7 +14,7 @@ class EchoOptions:
     """How the echo answers.
 
     Args:
-        chunks: In how many pieces.
+        chunks: In how many pieces; with 0, in one.
         chunk_seconds: How long it waits before each further piece.
         delay_seconds: How long it waits before the first.
     """
@@ -38,7 +38,7 @@ class EchoAgent:
         """The same text back, in as many pieces as the options say."""
         await asyncio.sleep(self._options.delay_seconds)
         answer = f"[{self._id} · chat {question.platform_chat_id}] {question.text}"
-        size = -(-len(answer) // self._options.chunks)
+        size = -(-len(answer) // max(1, self._options.chunks))
         for start in range(0, len(answer), size):
             if start:
                 await asyncio.sleep(self._options.chunk_seconds)

@@ -37,6 +37,10 @@ async def test_the_echo_answers_in_pieces_that_join_to_the_same_text(chunks: int
     assert 1 < len(pieces) <= chunks
 
 
+async def test_the_echo_in_no_pieces_is_one_piece() -> None:
+    assert len(await pieces_of(EchoAgent(an_echo(EchoOptions(chunks=0))))) == 1
+
+
 async def test_connections_open_an_agent_once_and_say_when_it_is_not_in_the_config() -> None:
     connections = Connections(Registry([an_echo()]))
 
