@@ -30,6 +30,8 @@ class DataLock:
         self._folder = database.absolute().parent
         self._path = database.with_name(f"{database.name}.lock")
         self._file: int | None = None
+        self.made_folder = False
+        """Whether there was no folder before."""
 
     def __enter__(self) -> Self:
         self.acquire()
@@ -74,6 +76,7 @@ class DataLock:
 
     def _open(self) -> int:
         try:
+            self.made_folder = not self._folder.exists()
             make_folder(self._folder)
             # O_CLOEXEC: a child of the bot must not hold the folder after it
             return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -74,8 +74,8 @@ async def serve(config: Config, stop: asyncio.Event, *, open_store: OpenStore = 
         StrandlineError: It can't start, or can't go on.
     """
     async with AsyncExitStack() as stack:
-        stack.enter_context(DataLock(config.storage.database))
-        first_start = stack.enter_context(FirstStart(config.storage.database))
+        lock = stack.enter_context(DataLock(config.storage.database))
+        first_start = stack.enter_context(FirstStart(config.storage.database, lock))
         store = await open_store(config.storage.database, now=_now)
         stack.push_async_callback(store.close)
         bot = Bot(config, store)

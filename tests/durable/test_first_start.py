@@ -6,7 +6,7 @@ from durable import DataLock, FirstStart
 
 
 def _start(database: Path, *, succeeds: bool) -> None:
-    with DataLock(database), FirstStart(database) as start:
+    with DataLock(database) as lock, FirstStart(database, lock) as start:
         database.touch()
         if succeeds:
             start.succeeded()
@@ -34,3 +34,12 @@ def test_a_later_start_that_fails_removes_nothing(tmp_path: Path) -> None:
         _start(tmp_path / "data" / "lambda_matrix.db", succeeds=False)
 
     assert (tmp_path / "data" / "matrix_store").exists()
+
+
+def test_a_folder_that_was_there_stays_there(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+
+    with pytest.raises(ConnectionError):
+        _start(tmp_path / "data" / "lambda_matrix.db", succeeds=False)
+
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["lambda_matrix.db.lock"]
