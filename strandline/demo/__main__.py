@@ -65,7 +65,7 @@ def _end_as_by_ctrl_c() -> None:
     """Clean up, too, when the terminal's window is closed or the process is asked to end."""
     task = asyncio.current_task()
     for number in (signal.SIGTERM, signal.SIGHUP):
-        if task is not None and signal.getsignal(number) is signal.SIG_DFL:
+        if task is not None and signal.getsignal(number) is not signal.SIG_IGN:
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 

@@ -92,13 +92,24 @@ async def test_without_synapse_the_demo_says_what_to_install(tmp_path: Path) -> 
     assert left_behind(tmp_path) == []
 
 
+def _hear_signals() -> None:
+    """As a terminal's shell starts a program, whatever the tests themselves were started with."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Terminal:
     """The demo on a pseudo-terminal."""
 
     def __init__(self, directory: Path) -> None:
         self._screen, line = pty.openpty()
         self.process = subprocess.Popen(  # noqa: S603
-            DEMO, stdin=line, stdout=line, stderr=line, env={**os.environ, "TMPDIR": str(directory)}
+            DEMO,
+            stdin=line,
+            stdout=line,
+            stderr=line,
+            env={**os.environ, "TMPDIR": str(directory)},
+            preexec_fn=_hear_signals,  # noqa: PLW1509  # nothing but system calls
         )
         os.close(line)
         os.set_blocking(self._screen, False)
