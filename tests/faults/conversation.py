@@ -28,7 +28,9 @@ TALK: dict[RoomId, tuple[UserId, tuple[str, ...]]] = {
 class MemoryBot:
     """One bot's data and homeserver; it lives as often as a test wants."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, kind: type[Bot] = Bot) -> None:
+        self.directory = directory
+        self._kind = kind
         self._config = config_in(directory)
         self.database = self._config.storage.database
         self.homeserver = MemoryHomeserver(is_owed=owed_in(self.database))
@@ -49,7 +51,7 @@ class MemoryBot:
         now = lambda: datetime.now(UTC)  # noqa: E731
         store = await Store.open(self.database, now=now, connect=connect)
         try:
-            bot = Bot(self._config, store)
+            bot = self._kind(self._config, store)
             await bot.load()
             await store.mark_started()
             await bot.run(as_homeserver(self.homeserver), stop)
