@@ -150,6 +150,20 @@ def stopped_at(at_ms: int) -> Callable[[sqlite3.Connection], None]:
     return lambda db: set_meta(db, "stopped_at_ms", str(at_ms))
 
 
+def keys_under(prefix: str) -> Callable[[sqlite3.Connection], list[str]]:
+    """The keys that begin with ``prefix``."""
+
+    def ask(db: sqlite3.Connection) -> list[str]:
+        # no key holds a character above U+10FFFF
+        rows = db.execute(
+            "SELECT key FROM kv WHERE key >= ? AND key < ? ORDER BY key",
+            (prefix, prefix + "\U0010ffff"),
+        )
+        return [key for (key,) in rows]
+
+    return ask
+
+
 def meta(db: sqlite3.Connection, name: str) -> str | None:
     """A value of the bot's own, or None."""
     row = db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()

@@ -9,6 +9,18 @@ from fsm.ids import AgentId, ChatId, ConversationKey, PlatformChatId, RoomId, Us
 PLATFORM_CHAT_SEQ_KEY = "platform_chat_seq"
 """Where the last issued platform chat number is kept."""
 
+SPACE = "space"
+"""The ``room_type`` of a user's Space."""
+
+CHAT = "chat"
+"""The ``room_type`` of a room in which a chat happens."""
+
+ARCHIVED = "archived_chat"
+"""The ``room_type`` of a room whose chat is archived. It keeps its binding, to be loaded again."""
+
+GONE = "gone_chat"
+"""The ``room_type`` of a room that the bot is no longer in. It keeps its binding likewise."""
+
 USER_PREFIX = "matrix_user:"
 ROOM_PREFIX = "matrix_room:"
 CHAT_PREFIX = "chat:"

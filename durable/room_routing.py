@@ -4,7 +4,15 @@ from collections.abc import Callable
 
 from attrs import evolve
 
-from durable.records import ChatRecord, RoomRecord, UserRecord, chat_key, room_key, user_key
+from durable.records import (
+    ARCHIVED,
+    ChatRecord,
+    RoomRecord,
+    UserRecord,
+    chat_key,
+    room_key,
+    user_key,
+)
 from durable.user_routing import agent_list
 from fsm import (
     STAY,
@@ -22,9 +30,6 @@ from fsm import (
 )
 from fsm.ids import ChatId, UserId
 from fsm.questions import Question
-
-ARCHIVED = "archived_chat"
-"""The ``room_type`` of a room whose chat is archived. It keeps its binding, to be loaded again."""
 
 
 class RoomRouting(Flow):

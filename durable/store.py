@@ -96,6 +96,12 @@ class Store:
             await self._write(queries.quarantine(key, text, str(error), self._now_ms()))
         return await self.read(cls, key)
 
+    async def read_all(self, cls: type[R], prefix: str) -> dict[str, Stored[R]]:
+        """The records whose keys begin with ``prefix``. Corrupt ones are set aside, left out."""
+        keys = await self._query(queries.keys_under(prefix))
+        found = {key: await self.read(cls, key) for key in keys}
+        return {key: stored for key, stored in found.items() if stored.value is not None}
+
     async def commit(self, commit: Commit) -> tuple[OutboxRow, ...]:
         """Write all that a turn changes; its outbox rows as they are stored.
 

@@ -57,6 +57,18 @@ class WorkingRecords:
         record = self._present.get(key)
         return record if isinstance(record, cls) else None
 
+    async def all(self, cls: type[R], prefix: str) -> dict[str, R]:
+        """The records whose keys begin with ``prefix``, by the rest of their keys."""
+        for key, stored in (await self._store.read_all(cls, prefix)).items():
+            if key not in self._present:
+                self.expected[key] = stored.text
+                self._present[key] = stored.value
+        return {
+            key.removeprefix(prefix): record
+            for key, record in self._present.items()
+            if key.startswith(prefix) and isinstance(record, cls)
+        }
+
     def save(self, key: str, record: object) -> None:
         """Have ``record`` written by the commit; None deletes."""
         self._present[key] = record

@@ -1,10 +1,25 @@
 """The language of flows: states with tiers, events, turns, effects. Pure; knows no user of it."""
 
 from fsm.agents import AgentEntry, Registry
+from fsm.attachments import Attachment
 from fsm.errors import FlowError, NoSuchTransition, StrandlineError, TurnError
-from fsm.events import ANY, STAY, Command, Event, Occurrence, Signal, Text, on
+from fsm.events import (
+    ANY,
+    STAY,
+    Answer,
+    Command,
+    Event,
+    Expiry,
+    Occurrence,
+    Reaction,
+    Text,
+    on,
+)
 from fsm.flow import Flow, Move, Snapshot
 from fsm.inbound import Inbound, Kind
+from fsm.language import Tongue
+from fsm.questions import Mark, Question
+from fsm.signals import Signal
 from fsm.states import Scope, State, Tier, durable, ephemeral, minutes, seconds
 from fsm.turn import RecordsInMemory, Turn
 
@@ -12,15 +27,21 @@ __all__ = [
     "ANY",
     "STAY",
     "AgentEntry",
+    "Answer",
+    "Attachment",
     "Command",
     "Event",
+    "Expiry",
     "Flow",
     "FlowError",
     "Inbound",
     "Kind",
+    "Mark",
     "Move",
     "NoSuchTransition",
     "Occurrence",
+    "Question",
+    "Reaction",
     "RecordsInMemory",
     "Registry",
     "Scope",
@@ -30,6 +51,7 @@ __all__ = [
     "StrandlineError",
     "Text",
     "Tier",
+    "Tongue",
     "Turn",
     "TurnError",
     "durable",

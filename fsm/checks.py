@@ -129,8 +129,12 @@ def _check_answers(flow: str, states: Mapping[str, State], events: Mapping[str, 
 
 def _causes(event: Event) -> Iterator[str]:
     yield from (f"the command {name!r}" for name in event.command)
+    yield from (f"the reaction {key}" for key in event.reaction)
+    yield from (f"the answer {text!r}" for text in event.answer)
     if event.text:
         yield "text"
+    if event.expiry:
+        yield "the end of its time"
     if event.kind:
         yield f"an event of kind {event.kind.value!r}"
 

@@ -1,13 +1,16 @@
 """What a turn wants done outside: data until the turn has committed, then rows of the outbox."""
 
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
-from fsm.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId
+from fsm.attachments import Attachment
+from fsm.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId, UserId
 from fsm.inbound import Inbound
+from fsm.questions import Mark
 
 
 @frozen(kw_only=True)
@@ -18,11 +21,83 @@ class Reply:
         room_id: Where.
         text: Markdown. It is rendered to sanitised HTML on its way out.
         in_reply_to: The event that it answers, or None for a message of its own.
+        thread: The root of the thread in which it is said.
+        mention: Who is to be told of it (``m.mentions``).
+        mark: What it says of itself, if it is a question.
     """
 
     room_id: RoomId
     text: str
     in_reply_to: EventId | None = None
+    thread: EventId | None = None
+    mention: UserId | None = None
+    mark: Mark | None = None
+
+
+@frozen(kw_only=True)
+class Edit:
+    """Give a message of the bot's another text. One that can't be found stays as it is.
+
+    Args:
+        room_id: Where it stands.
+        text: Markdown, the new text.
+        event_id: The message, where its id is known.
+        sent_as: Else the transaction id under which it was sent.
+    """
+
+    room_id: RoomId
+    text: str
+    event_id: EventId | None = None
+    sent_as: TransactionId | None = None
+
+
+@frozen(kw_only=True)
+class React:
+    """Put an emoji on an event."""
+
+    room_id: RoomId
+    event_id: EventId
+    key: str
+
+
+@frozen(kw_only=True)
+class SetState:
+    """Set a piece of a room's state."""
+
+    room_id: RoomId
+    type: str
+    content: Mapping[str, Any]
+    state_key: str = ""
+
+
+@frozen(kw_only=True)
+class Invite:
+    """Invite somebody. Inviting who is there already changes nothing."""
+
+    room_id: RoomId
+    user_id: UserId
+
+
+@frozen(kw_only=True)
+class NewRoom:
+    """Have a room made, just one however often it is tried; a turn of kind MADE follows.
+
+    Args:
+        user_id: Whose it is to be.
+        asked_in: The room in which it was asked for: a refusal is told there.
+        purpose: What it is for, in the asking flow's own words. One user has one room for each
+            purpose: a second wish finds the first one's room.
+        name: What people call it.
+        space_id: The Space in which it is to lie; None for a Space of its own.
+        is_space: It is a Space.
+    """
+
+    user_id: UserId
+    asked_in: RoomId
+    purpose: str
+    name: str
+    space_id: RoomId | None = None
+    is_space: bool = False
 
 
 @frozen(kw_only=True)
@@ -47,8 +122,10 @@ class AskAgent:
         room_id: Where the answer goes.
         agent_id: Whom to ask.
         platform_chat_id: The chat, in the platform's own terms.
-        request_id: The inbound event's id: the idempotency key that the agent is given.
+        request_id: The inbound event's id, which names the answer.
         text: The question, as the person wrote it.
+        attachments: Files that go with it.
+        inbound: The event, for the thread and the sender of its answer.
     """
 
     room_id: RoomId
@@ -56,6 +133,8 @@ class AskAgent:
     platform_chat_id: PlatformChatId
     request_id: EventId
     text: str
+    attachments: tuple[Attachment, ...] = ()
+    inbound: Inbound | None = field(default=None, eq=False, repr=False)
 
 
 @frozen(kw_only=True)
@@ -72,7 +151,9 @@ class Reopen:
     attempt: int
 
 
-Effect = Reply | JoinRoom | LeaveRoom | AskAgent | Reopen
+Effect = (
+    Reply | Edit | React | SetState | Invite | NewRoom | JoinRoom | LeaveRoom | AskAgent | Reopen
+)
 
 
 @frozen(kw_only=True)
@@ -82,8 +163,11 @@ class OutboxRow:
     Args:
         transaction_id: Its identity, however often it is tried; unique in the outbox.
         room_id: The room whose order it keeps: rows of one room leave in ``position`` order.
-        kind: ``send`` (payload ``{"type": event type, "content": event content}``),
-            ``join`` or ``leave`` (empty payload).
+        kind: ``send`` (payload ``{"type": event type, "content": event content}``), ``edit``
+            (``{"content": …, "sent_as": transaction id}``: the event that it replaces is looked
+            up), ``state`` (``{"type", "state_key", "content"}``), ``invite`` (``{"user_id"}``),
+            ``create`` (a ``NewRoom``; ``room_id`` then is a name for its place in the order,
+            no room), ``join`` or ``leave`` (empty payload).
         payload: JSON object.
         position: The store's row number, 0 before the row is stored.
         created_at_ms: When it was stored, Unix time in milliseconds, 0 before.
@@ -97,6 +181,23 @@ class OutboxRow:
     position: int = 0
     created_at_ms: int = 0
     stream_of: EventId | None = None
+
+
+ATTEMPT_ORDINALS = 1000
+"""Each attempt at an event numbers what it sends from here, so that attempts can't collide."""
+
+
+def effect_id(event_id: EventId, attempt: int, index: int, part: int = 0) -> TransactionId:
+    """The transaction id of one effect of a turn.
+
+    Args:
+        event_id: The inbound event.
+        attempt: How often it was handled before.
+        index: The effect's place among all effects of the turn, from 0.
+        part: A long text is sent in several parts, from 0.
+    """
+    ordinal = attempt * ATTEMPT_ORDINALS + index
+    return transaction_id(event_id, f"{ordinal}.{part}" if part else ordinal)
 
 
 def transaction_id(event_id: EventId, ordinal: int | str) -> TransactionId:

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 from attrs import define, field, frozen
 
 from fsm.inbound import Kind
+from fsm.questions import Mark
+from fsm.signals import Signal
 from fsm.states import State
 
 
@@ -18,6 +20,9 @@ class Target(Enum):
 
 STAY = Target.STAY
 """The event is answered without leaving the state."""
+
+_EMOJI_STYLE = "\ufe0f"
+"""The variation selector that some clients put after an emoji."""
 
 ANY = "*"
 """Every command that no other flow answers."""
@@ -46,15 +51,27 @@ class Occurrence:
 
 
 @frozen
-class Signal:
-    """Another flow, or the program itself, triggers an event by its name."""
+class Reaction:
+    """A person put an emoji on a question of the bot's to them."""
 
-    flow: str
-    event: str
-    payload: object = None
+    key: str
+    mark: Mark
 
 
-Stimulus = Command | Text | Occurrence | Signal
+@frozen
+class Answer:
+    """A person replied, with a text that is no command, to a question of the bot's to them."""
+
+    body: str
+    mark: Mark
+
+
+@frozen
+class Expiry:
+    """The time of the state in which the conversation stands is up."""
+
+
+Stimulus = Command | Text | Occurrence | Reaction | Answer | Expiry | Signal
 
 Guard = Callable[[Any, Any], bool]
 """A method of the flow that takes the turn and answers whether the event applies. Reads only."""
@@ -80,6 +97,10 @@ class Event:
         command: The name or names of commands that cause it, without the prefix; ``ANY`` for
             whatever no other flow answers.
         text: A message that is no command causes it.
+        reaction: The emoji that cause it, put on a question of this flow's to the same person.
+        answer: The texts, in any case, that cause it as replies to such a question; ``ANY`` for
+            every text.
+        expiry: It is caused by the end of its source's time.
         kind: An inbound event of this kind, which is not a message, causes it.
         signal: A name, besides its own, under which another flow's handler triggers it: what
             several events with guards have in common.
@@ -92,6 +113,9 @@ class Event:
     target: State | Target
     command: tuple[str, ...] = field(default=(), kw_only=True, converter=_names)
     text: bool = field(default=False, kw_only=True)
+    reaction: tuple[str, ...] = field(default=(), kw_only=True, converter=_names)
+    answer: tuple[str, ...] = field(default=(), kw_only=True, converter=_names)
+    expiry: bool = field(default=False, kw_only=True)
     kind: Kind | None = field(default=None, kw_only=True)
     signal: str | None = field(default=None, kw_only=True)
     guard: Guard | None = field(default=None, kw_only=True)
@@ -104,13 +128,20 @@ class Event:
         """Whether this stimulus causes the event, state and guard aside."""
         match stimulus:
             case Command(name=name):
-                return name in self.command or ANY in self.command
+                answers = name in self.command or ANY in self.command
             case Text():
-                return self.text
+                answers = self.text
             case Occurrence(kind=kind):
-                return self.kind is kind
+                answers = self.kind is kind
+            case Reaction(key=key):
+                answers = key.removesuffix(_EMOJI_STYLE) in self.reaction
+            case Answer(body=body):
+                answers = ANY in self.answer or body.strip().casefold() in self.answer
+            case Expiry():
+                answers = self.expiry
             case Signal(event=event):
-                return event in (self.name, self.signal)
+                answers = event in (self.name, self.signal)
+        return answers
 
     def target_from(self, source: State) -> State:
         """The state that the event leads to from ``source``."""

@@ -9,9 +9,10 @@ from attrs import frozen
 
 from fsm.checks import RESET, check_flow
 from fsm.errors import FlowError, NoSuchTransition
-from fsm.events import Event, Handler, HandlerMark, Signal, Stimulus
+from fsm.events import Event, Handler, HandlerMark, Stimulus
 from fsm.ids import ConversationKey, RoomId, UserId
 from fsm.machine import Table
+from fsm.signals import Signal
 from fsm.states import Scope, State, Tier
 from fsm.turn import Turn
 

@@ -4,20 +4,47 @@ from enum import Enum
 
 from attrs import field, frozen
 
+from fsm.attachments import Attachment
 from fsm.ids import EventId, RoomId, UserId
+from fsm.questions import Mark
 
 
 class Kind(Enum):
     """What an inbound event is, as far as a flow cares."""
 
     TEXT = "text"
-    """Something that a person wrote: ``m.text`` or ``m.emote``."""
+    """Something that a person wrote: ``m.text`` or ``m.emote``, or the caption of a file."""
+
+    FILE = "file"
+    """A file, image, audio or video without a caption."""
+
+    REACTION = "reaction"
+    """An emoji put on the event ``about``; it is the ``body``."""
+
+    REDACTED = "redacted"
+    """The event ``about`` was taken back."""
 
     INVITED = "invited"
     """The bot was invited to the room; ``sender`` is who invited it."""
 
     JOINED = "joined"
     """The bot's own join of the room; ``sender`` is the bot."""
+
+    LEFT = "left"
+    """The bot is no longer in the room: it left, or was kicked by ``sender``."""
+
+    UPGRADED = "upgraded"
+    """The room was replaced by the room whose id is the ``body`` (``m.room.tombstone``)."""
+
+    MADE = "made"
+    """A room that a turn asked for is there: ``room_id``. ``sender`` is whose it is to be, and
+    ``body`` what it was asked for (``NewRoom.purpose``)."""
+
+    NOT_MADE = "not made"
+    """The homeserver refuses to make a room; ``room_id`` is where it was asked for."""
+
+    EXPIRED = "expired"
+    """The time of a state that ends by itself is up."""
 
     UNREADABLE = "unreadable"
     """An encrypted event whose key has not arrived."""
@@ -35,6 +62,16 @@ class Inbound:
         body: The text as the sender wrote it, without a reply's quoted fallback; empty where
             the kind has none.
         sent_at_ms: The origin homeserver's clock, Unix time in milliseconds. A claim, not a fact.
+        about: The event that it replies to, reacts to or takes back.
+        thread: The root of the thread in which it stands (``m.thread``).
+        mentions_bot: It names the bot (``m.mentions``, or its id or name in the text), or replies
+            to it.
+        is_group: More than two people are in the room, or invited to it.
+        question: What the event ``about`` says of itself, if it is a question of the bot's to this
+            sender.
+        attachments: The file that it is, or that its text is the caption of; and, where an earlier
+            life of the process took files for this text, those.
+        version: The edit whose text ``body`` is, if it was edited before it was answered.
         raw: The event as the homeserver gave it, for what needs more (decrypting later).
     """
 
@@ -44,4 +81,11 @@ class Inbound:
     kind: Kind
     body: str = ""
     sent_at_ms: int = 0
+    about: EventId | None = None
+    thread: EventId | None = None
+    mentions_bot: bool = False
+    is_group: bool = False
+    question: Mark | None = None
+    attachments: tuple[Attachment, ...] = ()
+    version: EventId | None = None
     raw: dict[str, object] = field(factory=dict, eq=False, repr=False)

@@ -1,8 +1,9 @@
-"""A question that one flow has another ask, and what follows a yes."""
+"""Questions: what one flow has another ask, and how a question says what it is."""
 
 from attrs import frozen
 
-from fsm.events import Signal
+from fsm.ids import EventId, UserId
+from fsm.signals import Signal
 
 
 @frozen
@@ -16,3 +17,20 @@ class Question:
 
     text: str
     then: Signal
+
+
+@frozen(kw_only=True)
+class Mark:
+    """What a question's event carries, so that an answer to it is known after any restart.
+
+    Args:
+        flow: The flow that asks.
+        id: The inbound event that made it ask: no two questions of a flow have the same.
+        life: The life of the process in which it was asked.
+        asker: Whose answer counts.
+    """
+
+    flow: str
+    id: EventId
+    life: str
+    asker: UserId

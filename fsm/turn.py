@@ -4,16 +4,34 @@ Nothing that a handler asks of its turn has happened when the call returns. The 
 all of it in one transaction, or, if a handler raises, none of it.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from attrs import define, evolve, field
 
-from fsm.effects import AskAgent, Effect, JoinRoom, LeaveRoom, Reopen, Reply
+from fsm.attachments import Attachment
+from fsm.effects import (
+    AskAgent,
+    Edit,
+    Effect,
+    Invite,
+    JoinRoom,
+    LeaveRoom,
+    NewRoom,
+    React,
+    Reopen,
+    Reply,
+    SetState,
+    effect_id,
+)
 from fsm.errors import TurnError
-from fsm.events import Command, Signal, Stimulus, Text
-from fsm.ids import AgentId, PlatformChatId, RoomId
+from fsm.events import Answer, Command, Reaction, Stimulus, Text
+from fsm.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId, UserId
 from fsm.inbound import Inbound
+from fsm.language import Tongue
+from fsm.questions import Mark
+from fsm.signals import Signal
 
 R = TypeVar("R")
 
@@ -28,7 +46,10 @@ class Records(Protocol):
         """The same for a record that was read before; never waits."""
 
     def save(self, key: str, record: object) -> None:
-        """Have ``record`` written by the commit."""
+        """Have ``record`` written by the commit; None deletes."""
+
+    async def all(self, cls: type[R], prefix: str) -> dict[str, R]:
+        """The records whose keys begin with ``prefix``, by the rest of their keys."""
 
     async def next_platform_chat_id(self) -> PlatformChatId:
         """Issue a number in the commit's own transaction."""
@@ -51,8 +72,19 @@ class RecordsInMemory:
         return record if isinstance(record, cls) else None
 
     def save(self, key: str, record: object) -> None:
-        """Put ``record`` under ``key``."""
-        self.records[key] = record
+        """Put ``record`` under ``key``; None deletes."""
+        if record is None:
+            self.records.pop(key, None)
+        else:
+            self.records[key] = record
+
+    async def all(self, cls: type[R], prefix: str) -> dict[str, R]:
+        """The records whose keys begin with ``prefix``, by the rest of their keys."""
+        return {
+            key.removeprefix(prefix): record
+            for key, record in self.records.items()
+            if key.startswith(prefix) and isinstance(record, cls)
+        }
 
     async def next_platform_chat_id(self) -> PlatformChatId:
         """The next number."""
@@ -68,8 +100,12 @@ class Turn:
         inbound: The event that this turn handles.
         now: The wall clock at the turn's start, aware UTC.
         stimulus: What this step answers: the event itself, or another flow's signal.
+        data: What the state that answers carries: a record, a memory or None. For guards;
+            handlers are given it.
         records: The durable records.
         prefix: What commands begin with, for sentences that name one.
+        tongue: Says sentences in the sender's language.
+        life: The name of this life of the process, for questions.
         attempt: 0 the first time that the event is handled, 1 after it was reopened once, …
         effects: What is wanted so far, in order.
         signals: Events of other flows that this turn triggers next, in order.
@@ -78,8 +114,11 @@ class Turn:
     inbound: Inbound
     now: datetime
     stimulus: Stimulus
+    data: object = None
     records: Records = field(factory=RecordsInMemory)
     prefix: str = "!"
+    tongue: Tongue = field(factory=Tongue)
+    life: str = ""
     attempt: int = 0
     effects: list[Effect] = field(factory=list)
     signals: list[Signal] = field(factory=list)
@@ -90,12 +129,17 @@ class Turn:
         return self.inbound.room_id
 
     @property
+    def sender(self) -> UserId:
+        """Who is behind the inbound event."""
+        return self.inbound.sender
+
+    @property
     def argument(self) -> str:
-        """What follows the command's name, stripped; a text's whole body."""
+        """What follows the command's name, stripped; the whole body of a text or an answer."""
         match self.stimulus:
             case Command(argument=argument):
                 return argument
-            case Text(body=body):
+            case Text(body=body) | Answer(body=body):
                 return body
             case _:
                 return ""
@@ -105,23 +149,71 @@ class Turn:
         """What the signal that is being answered brought along."""
         return self.stimulus.payload if isinstance(self.stimulus, Signal) else None
 
-    def answering(self, stimulus: Stimulus) -> "Turn":
-        """The same turn, for a step that answers ``stimulus``."""
-        return evolve(self, stimulus=stimulus)
+    @property
+    def mark(self) -> Mark | None:
+        """What the question that is being answered says of itself."""
+        return self.stimulus.mark if isinstance(self.stimulus, Answer | Reaction) else None
 
-    def reply(self, text: str) -> None:
-        """Answer the inbound event in its room. ``text`` is Markdown."""
-        self._exclude(AskAgent, "an agent is asked in this turn, and its answer is the reply")
+    def answering(self, stimulus: Stimulus, data: object = None) -> "Turn":
+        """The same turn, for a step that answers ``stimulus`` where a state carries ``data``."""
+        return evolve(self, stimulus=stimulus, data=data)
+
+    def t(self, message: str, **values: object) -> str:
+        """The sentence in the sender's language, its ``{named}`` gaps filled."""
+        return self.tongue.t(message, **values)
+
+    def n(self, singular: str, plural: str, count: int, **values: object) -> str:
+        """The same for a sentence that depends on a number, which fills its gap ``{count}``."""
+        return self.tongue.n(singular, plural, count, **values)
+
+    def reply(self, text: str) -> TransactionId:
+        """Answer the inbound event in its room. ``text`` is Markdown.
+
+        Returns:
+            Under which id it will be sent: with it, ``edit`` finds the message later.
+        """
+        return self._say(text, in_reply_to=self._answered(), mention=self.sender)
+
+    def ask_back(self, text: str, *, flow: str) -> TransactionId:
+        """Reply with a question of ``flow``'s, to be answered by the sender.
+
+        An emoji on it, or a reply to it, reaches that flow, also after a restart.
+        """
+        mark = Mark(flow=flow, id=self.inbound.event_id, life=self.life, asker=self.sender)
+        return self._say(text, in_reply_to=self._answered(), mention=self.sender, mark=mark)
+
+    def say(self, text: str, *, room_id: RoomId | None = None) -> TransactionId:
+        """Say something that answers no message, in the inbound event's room or another."""
+        return self._say(text, room_id=room_id)
+
+    def edit(
+        self, text: str, *, event_id: EventId | None = None, sent_as: TransactionId | None = None
+    ) -> None:
+        """Give a message of the bot's in this room another text.
+
+        Args:
+            text: Markdown.
+            event_id: The message, or
+            sent_as: the id that ``reply``, ``ask_back`` or ``say`` returned for it.
+        """
         self.effects.append(
-            Reply(room_id=self.room_id, text=text, in_reply_to=self.inbound.event_id)
+            Edit(room_id=self.room_id, text=text, event_id=event_id, sent_as=sent_as)
         )
 
-    def say(self, text: str) -> None:
-        """Say something in the inbound event's room that answers no message. Markdown."""
-        self._exclude(AskAgent, "an agent is asked in this turn, and its answer is the reply")
-        self.effects.append(Reply(room_id=self.room_id, text=text))
+    def react(self, key: str, *, event_id: EventId | None = None) -> None:
+        """Put the emoji ``key`` on the inbound event, or on another of this room."""
+        self.effects.append(
+            React(room_id=self.room_id, event_id=event_id or self.inbound.event_id, key=key)
+        )
 
-    def ask(self, agent_id: AgentId, platform_chat_id: PlatformChatId, text: str) -> None:
+    def ask(
+        self,
+        agent_id: AgentId,
+        platform_chat_id: PlatformChatId,
+        text: str,
+        *,
+        attachments: tuple[Attachment, ...] = (),
+    ) -> None:
         """Ask an agent; its answer becomes the reply to the inbound event.
 
         Raises:
@@ -137,16 +229,45 @@ class Turn:
                 platform_chat_id=platform_chat_id,
                 request_id=self.inbound.event_id,
                 text=text,
+                attachments=attachments,
+                inbound=self.inbound,
             )
         )
 
-    def join(self) -> None:
-        """Accept the invite to the inbound event's room."""
-        self.effects.append(JoinRoom(room_id=self.room_id))
+    def join(self, room_id: RoomId | None = None) -> None:
+        """Join the inbound event's room, or another."""
+        self.effects.append(JoinRoom(room_id=room_id or self.room_id))
 
-    def leave(self) -> None:
-        """Leave the inbound event's room, or decline the invite to it."""
-        self.effects.append(LeaveRoom(room_id=self.room_id))
+    def leave(self, room_id: RoomId | None = None) -> None:
+        """Leave the inbound event's room or another, or decline the invite to it."""
+        self.effects.append(LeaveRoom(room_id=room_id or self.room_id))
+
+    def make_room(
+        self, purpose: str, *, name: str, space_id: RoomId | None = None, is_space: bool = False
+    ) -> None:
+        """Have a room made for the sender; see ``NewRoom``."""
+        self.effects.append(
+            NewRoom(
+                user_id=self.sender,
+                asked_in=self.room_id,
+                purpose=purpose,
+                name=name,
+                space_id=space_id,
+                is_space=is_space,
+            )
+        )
+
+    def invite(self, room_id: RoomId, user_id: UserId | None = None) -> None:
+        """Invite the sender, or somebody else, to a room."""
+        self.effects.append(Invite(room_id=room_id, user_id=user_id or self.sender))
+
+    def set_state(
+        self, room_id: RoomId, event_type: str, content: Mapping[str, Any], *, state_key: str = ""
+    ) -> None:
+        """Set a piece of a room's state."""
+        self.effects.append(
+            SetState(room_id=room_id, type=event_type, content=content, state_key=state_key)
+        )
 
     def reopen(self, inbound: Inbound, attempt: int) -> None:
         """Have ``inbound``, which was answered with a question, handled once more."""
@@ -155,6 +276,33 @@ class Turn:
     def trigger(self, flow: str, event: str, payload: object = None) -> None:
         """Trigger another flow's event, in this turn, after this step."""
         self.signals.append(Signal(flow, event, payload))
+
+    def _answered(self) -> EventId | None:
+        """The event to which a reply refers: none for what is no event of the room."""
+        is_event = self.inbound.event_id.startswith("$")
+        return self.inbound.event_id if is_event else None
+
+    def _say(
+        self,
+        text: str,
+        *,
+        room_id: RoomId | None = None,
+        in_reply_to: EventId | None = None,
+        mention: UserId | None = None,
+        mark: Mark | None = None,
+    ) -> TransactionId:
+        self._exclude(AskAgent, "an agent is asked in this turn, and its answer is the reply")
+        self.effects.append(
+            Reply(
+                room_id=room_id or self.room_id,
+                text=text,
+                in_reply_to=in_reply_to,
+                thread=self.inbound.thread if room_id in (None, self.room_id) else None,
+                mention=mention,
+                mark=mark,
+            )
+        )
+        return effect_id(self.inbound.event_id, self.attempt, len(self.effects) - 1)
 
     def _exclude(self, kind: type[Effect], problem: str) -> None:
         if any(isinstance(effect, kind) for effect in self.effects):

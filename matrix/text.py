@@ -6,12 +6,17 @@ import re
 from typing import Any
 
 import nh3
+from attrs import asdict
 from markdown_it import MarkdownIt
 
-from fsm.ids import EventId, TransactionId
+from fsm.ids import EventId, TransactionId, UserId
+from fsm.questions import Mark
 
 TURN_KEY = "org.strandline.turn"
 """The key of an event's content that carries its transaction id."""
+
+QUESTION_KEY = "org.strandline.question"
+"""The key of an event's content that says which question it is."""
 
 BODY_LIMIT = 18_000
 """The most bytes, as JSON in UTF-8, of a message's text.
@@ -48,11 +53,14 @@ _ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "code": {"class"}}
 _SCHEMES = {"http", "https", "mailto"}
 
 
-def message_content(
+def message_content(  # noqa: PLR0913  # what a message may carry
     text: str,
     *,
     transaction_id: TransactionId,
     in_reply_to: EventId | None = None,
+    thread: EventId | None = None,
+    mention: UserId | None = None,
+    mark: Mark | None = None,
     notice: bool = False,
 ) -> Json:
     """The content of an ``m.room.message`` that says ``text``.
@@ -61,12 +69,39 @@ def message_content(
         text: Markdown, not longer than what ``split`` gives.
         transaction_id: Under which it is sent.
         in_reply_to: The event that it answers.
+        thread: The root of the thread in which it is said.
+        mention: Who is to be told of it.
+        mark: What it says of itself, if it is a question.
         notice: Other bots are not to answer it.
     """
     content = _text_content(text, "m.notice" if notice else "m.text")
+    if mention is not None:
+        content["m.mentions"] = {"user_ids": [mention]}
+    relation: Json = {}
+    if thread is not None:
+        relation = {"rel_type": "m.thread", "event_id": thread, "is_falling_back": False}
     if in_reply_to is not None:
-        content["m.relates_to"] = {"m.in_reply_to": {"event_id": in_reply_to}}
+        relation["m.in_reply_to"] = {"event_id": in_reply_to}
+    if relation:
+        content["m.relates_to"] = relation
+    if mark is not None:
+        content[QUESTION_KEY] = asdict(mark)
     return content | {TURN_KEY: transaction_id}
+
+
+def reaction_content(key: str, *, about: EventId, transaction_id: TransactionId) -> Json:
+    """The content of an ``m.reaction`` that puts ``key`` on the event ``about``."""
+    relation = {"rel_type": "m.annotation", "event_id": about, "key": key}
+    return {"m.relates_to": relation, TURN_KEY: transaction_id}
+
+
+def read_mark(content: Json) -> Mark | None:
+    """What a message of the bot's says of itself, if it is a question."""
+    found = content.get(QUESTION_KEY)
+    names = ("flow", "id", "life", "asker")
+    if not isinstance(found, dict) or not all(isinstance(found.get(n), str) for n in names):
+        return None
+    return Mark(**{name: found[name] for name in names})
 
 
 def edit_content(

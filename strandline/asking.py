@@ -16,8 +16,7 @@ from fsm.effects import AskAgent, OutboxRow, Reply
 from fsm.failpoints import reach
 from fsm.ids import EventId, RoomId, TransactionId
 from matrix.text import edit_content, split
-from strandline.replies import answer_rows, head_row, reply_rows
-from strandline.turns import ATTEMPT_ORDINALS
+from strandline.replies import answer_rows, head_row
 
 _log = structlog.get_logger(__name__)
 
@@ -122,7 +121,7 @@ class Asking:
     async def _show(self, question: AskAgent, text: str, attempt: int, *, begun: bool) -> None:
         reply = _reply(question, text)
         if not begun:
-            row = head_row(reply, question.request_id, attempt * ATTEMPT_ORDINALS)
+            row = head_row(reply, question.request_id, attempt)
             reach("answer.head.before")
             stored = await self._store.commit(
                 Commit(outbox=(row,), stream_begins=Stream(question.request_id, reply.room_id))
@@ -142,12 +141,7 @@ class Asking:
         self, question: AskAgent, text: str, attempt: int, head: EventId | None
     ) -> None:
         reply, event_id = _reply(question, text), question.request_id
-        ordinal = attempt * ATTEMPT_ORDINALS
-        rows = (
-            reply_rows(reply, event_id, ordinal)
-            if head is None
-            else answer_rows(reply, event_id, ordinal, head=head)
-        )
+        rows = answer_rows(reply, event_id, attempt, head=head)
         reach("answer.commit.before")
         stored = await self._store.commit(
             Commit(
@@ -161,7 +155,14 @@ class Asking:
 
 
 def _reply(question: AskAgent, text: str) -> Reply:
-    return Reply(room_id=question.room_id, text=text, in_reply_to=question.request_id)
+    inbound = question.inbound
+    return Reply(
+        room_id=question.room_id,
+        text=text,
+        in_reply_to=question.request_id,
+        thread=inbound.thread if inbound else None,
+        mention=inbound.sender if inbound else None,
+    )
 
 
 def _with_failure(text: str, failure: AgentFailed) -> str:

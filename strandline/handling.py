@@ -10,14 +10,14 @@ from attrs import frozen
 from durable import Commit, Store
 from durable.errors import StoreUnavailable
 from fsm import Inbound, Kind
-from fsm.effects import OutboxRow, Reply
+from fsm.effects import ATTEMPT_ORDINALS, OutboxRow, Reply
 from fsm.failpoints import reach
 from fsm.ids import EventId, RoomId, UserId
 from matrix import Gap
 from strandline.asking import Asking
 from strandline.checkpoint import Batch, Checkpoint
 from strandline.replies import reply_rows
-from strandline.turns import ATTEMPT_ORDINALS, Turns
+from strandline.turns import Turns
 
 _log = structlog.get_logger(__name__)
 
@@ -155,8 +155,8 @@ class Handling:
             text="Something went wrong on my side with this message. It is kept for the operator.",
             in_reply_to=inbound.event_id,
         )
-        ordinal = attempt * ATTEMPT_ORDINALS + ATTEMPT_ORDINALS - 1
-        rows = tuple(reply_rows(told, inbound.event_id, ordinal))
+        last = ATTEMPT_ORDINALS - 1
+        rows = tuple(reply_rows(told, inbound.event_id, attempt=attempt, index=last))
         problem = f"{type(error).__name__}: {error}"
         reach("park.before")
         stored = await insist(

@@ -4,7 +4,7 @@ The engine decides nothing about conversations. It finds the flow that answers, 
 and commits what its handlers asked for; only then does anything leave the process.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 
@@ -15,24 +15,12 @@ from durable.errors import AlreadyHandled
 from durable.working_records import WorkingRecords
 from ephemeral.conversations import Conversations
 from fsm import Command, Flow, Inbound, Kind, Occurrence, Snapshot, Text, Turn
-from fsm.effects import (
-    AskAgent,
-    Effect,
-    JoinRoom,
-    LeaveRoom,
-    OutboxRow,
-    Reopen,
-    Reply,
-    transaction_id,
-)
+from fsm.effects import AskAgent, OutboxRow, Reopen
 from fsm.events import Stimulus
 from fsm.failpoints import reach
 from fsm.ids import ConversationKey
 from strandline.locks import KeyLocks
-from strandline.replies import reply_rows
-
-ATTEMPT_ORDINALS = 1000
-"""Each attempt at an event numbers what it sends from here, so that attempts can't collide."""
+from strandline.replies import outbox_rows
 
 
 @frozen(kw_only=True)
@@ -141,7 +129,7 @@ class Turns:
         reach("turn.decide.after")
 
     async def _try(self, work: _Work, flow: Flow, snapshot: Snapshot, stimulus: Stimulus) -> bool:
-        turn = work.turn.answering(stimulus)
+        turn = work.turn.answering(stimulus, snapshot.data)
         move = flow.choose(snapshot, stimulus, turn)
         if move is None:
             return False
@@ -195,21 +183,3 @@ def stimulus_of(inbound: Inbound, prefix: str) -> Stimulus:
         return Text(inbound.body)
     name, *argument = after.split(maxsplit=1)
     return Command(name.casefold(), argument[0] if argument else "")
-
-
-def outbox_rows(
-    inbound: Inbound, effects: Iterable[Effect], *, attempt: int = 0
-) -> tuple[OutboxRow, ...]:
-    """The outbox rows that these effects become, each under its own transaction id."""
-    rows: list[OutboxRow] = []
-    for effect in effects:
-        ordinal = attempt * ATTEMPT_ORDINALS + len(rows)
-        if isinstance(effect, Reply):
-            rows += reply_rows(effect, inbound.event_id, ordinal)
-        elif isinstance(effect, JoinRoom | LeaveRoom):
-            kind = "join" if isinstance(effect, JoinRoom) else "leave"
-            txn = transaction_id(inbound.event_id, f"{kind}.{ordinal}")
-            rows.append(
-                OutboxRow(transaction_id=txn, room_id=effect.room_id, kind=kind, payload={})
-            )
-    return tuple(rows)

@@ -1,7 +1,14 @@
 import pytest
 
-from durable.records import ChatRecord, RoomRecord, UserRecord, chat_key, room_key, user_key
-from durable.room_routing import ARCHIVED
+from durable.records import (
+    ARCHIVED,
+    ChatRecord,
+    RoomRecord,
+    UserRecord,
+    chat_key,
+    room_key,
+    user_key,
+)
 from fsm import Command, Kind, Occurrence, Signal, Snapshot, Text
 from fsm.effects import AskAgent, JoinRoom, LeaveRoom
 from fsm.ids import AgentId, ChatId, EventId, PlatformChatId

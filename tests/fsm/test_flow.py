@@ -92,7 +92,12 @@ async def test_a_command_moves_the_conversation_and_its_handler_makes_the_record
 
     assert snapshot == Snapshot("ordered", Order(3))
     assert turn.effects == [
-        Reply(room_id=RoomId("!r"), text="size 3", in_reply_to=EventId("$1")),
+        Reply(
+            room_id=RoomId("!r"),
+            text="size 3",
+            in_reply_to=EventId("$1"),
+            mention=UserId("@a:x"),
+        ),
     ]
 
 

@@ -1,0 +1,54 @@
+"""What the bot says, in the language of whoever it says it to.
+
+Sentences stand in the code in English, as gettext has it, with ``{named}`` gaps.
+"""
+
+from typing import Protocol
+
+
+class Catalogue(Protocol):
+    """Sentences of one language, as the standard library's ``gettext`` has them."""
+
+    def gettext(self, message: str) -> str:
+        """The sentence in this language."""
+
+    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
+        """The sentence in the form that ``n`` asks for."""
+
+
+class English:
+    """The sentences as they stand in the code."""
+
+    def gettext(self, message: str) -> str:
+        """The sentence itself."""
+        return message
+
+    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
+        """The first form for one, the second for any other number."""
+        return msgid1 if n == 1 else msgid2
+
+
+class Tongue:
+    """Says sentences in one language.
+
+    Args:
+        code: The language, ``en`` or ``ru``.
+        catalogue: Its sentences.
+    """
+
+    def __init__(self, code: str = "en", catalogue: Catalogue | None = None) -> None:
+        self.code = code
+        self._catalogue = catalogue or English()
+
+    def t(self, message: str, **values: object) -> str:
+        """The sentence in this language, its gaps filled."""
+        return self._catalogue.gettext(message).format(**values)
+
+    def n(self, singular: str, plural: str, count: int, **values: object) -> str:
+        """The same for a sentence that depends on a number, which fills its gap ``{count}``."""
+        return self._catalogue.ngettext(singular, plural, count).format(count=count, **values)
+
+
+def sentence(message: str) -> str:
+    """Mark a sentence for the catalogue that is said later, through ``Tongue.t``."""
+    return message
