@@ -124,8 +124,8 @@ class AskAgent:
         platform_chat_id: The chat, in the platform's own terms.
         request_id: The inbound event's id, which names the answer.
         text: The question, as the person wrote it.
-        attachments: Files that go with it.
         inbound: The event, for the thread and the sender of its answer.
+        attachments: Files that go with it.
     """
 
     room_id: RoomId
@@ -133,8 +133,8 @@ class AskAgent:
     platform_chat_id: PlatformChatId
     request_id: EventId
     text: str
+    inbound: Inbound = field(eq=False, repr=False)
     attachments: tuple[Attachment, ...] = ()
-    inbound: Inbound | None = field(default=None, eq=False, repr=False)
 
 
 @frozen(kw_only=True)

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Protocol
 
 import structlog
-from attrs import frozen
+from attrs import evolve, frozen
 
 from durable import Commit, Handled, Store, Stream
 from ephemeral.agents import AgentFailed, AgentQuestion
@@ -15,7 +15,9 @@ from ephemeral.growing import Growing
 from fsm.effects import AskAgent, OutboxRow, Reply
 from fsm.failpoints import reach
 from fsm.ids import EventId, RoomId, TransactionId
+from matrix import Amendment
 from matrix.text import edit_content, split
+from strandline.amending import Amending, InHand, Stop
 from strandline.replies import answer_rows, head_row
 
 _log = structlog.get_logger(__name__)
@@ -54,12 +56,21 @@ class Asking:
     """Carries questions to agents, and their answers into rooms."""
 
     def __init__(
-        self, *, store: Store, connections: Connections, delivery: Sender, pace: Pace
+        self,
+        *,
+        store: Store,
+        connections: Connections,
+        delivery: Sender,
+        pace: Pace,
+        amending: Amending,
+        typing: Callable[[RoomId], AbstractAsyncContextManager[None]],
     ) -> None:
         self._store = store
         self._connections = connections
         self._delivery = delivery
         self._pace = pace
+        self._amending = amending
+        self._typing = typing
         self._heads: dict[EventId, asyncio.Future[EventId | None]] = {}
 
     def head_settled(self, row: OutboxRow, event_id: EventId | None) -> None:
@@ -71,14 +82,39 @@ class Asking:
     async def answer(self, question: AskAgent, attempt: int) -> None:
         """Ask, show the answer as it grows, and commit its final form with the event."""
         event_id = question.request_id
+        held = self._amending.take(question.inbound)
         self._heads[event_id] = asyncio.get_running_loop().create_future()
         try:
             begun = await self._resume(event_id)
-            text, begun = await self._listen(question, attempt, begun=begun)
+            text, begun = await self._listen(question, attempt, held, begun=begun)
+            while isinstance(edit := held.interruption, Amendment) and edit.text is not None:
+                held.go_on(evolve(held.inbound, body=edit.text, version=edit.event_id))
+                question = evolve(question, text=edit.text, inbound=held.inbound)
+                text, begun = await self._listen(question, attempt, held, begun=begun)
             head = await self._heads[event_id] if begun else None
-            await self._commit(question, text, attempt, head)
+            await self._commit(question, _ended(text, held, head), attempt, head)
         finally:
             del self._heads[event_id]
+            self._amending.release(held)
+
+    async def abandon(self, taken_back: EventId) -> bool:
+        """End an answer of an earlier life, whose question has been taken back since.
+
+        Returns:
+            Whether there was one.
+        """
+        stream = await self._store.stream(taken_back)
+        if stream is None or taken_back in self._heads:
+            return False
+        self._heads[taken_back] = asyncio.get_running_loop().create_future()
+        try:
+            await self._resume(taken_back)
+            head = await self._heads[taken_back]
+            reply = Reply(room_id=stream.room_id, text=_TAKEN_BACK, in_reply_to=taken_back)
+            await self._finish(reply, taken_back, 0, head, is_shown=head is not None)
+        finally:
+            del self._heads[taken_back]
+        return True
 
     async def _resume(self, event_id: EventId) -> bool:
         """Whether an earlier life has begun to show the answer."""
@@ -90,17 +126,20 @@ class Asking:
             head.set_result(stream.head_event_id)
         return True
 
-    async def _listen(self, question: AskAgent, attempt: int, *, begun: bool) -> tuple[str, bool]:
+    async def _listen(
+        self, question: AskAgent, attempt: int, held: InHand, *, begun: bool
+    ) -> tuple[str, bool]:
         asked = AgentQuestion(
-            request_id=question.request_id,
+            request_id=question.inbound.version or question.request_id,
             platform_chat_id=question.platform_chat_id,
             text=question.text,
         )
         pieces = self._connections.ask(question.agent_id, asked)
-        growing = Growing(pieces, interval_seconds=self._pace.edit_seconds)
+        growing = Growing(pieces, interval_seconds=self._pace.edit_seconds, until=held.came)
         try:
             reach("agent.ask.before")
             async with (
+                self._typing(question.room_id),
                 asyncio.timeout(self._pace.answer_seconds),
                 aclosing(growing.so_far()) as texts,
             ):
@@ -116,7 +155,9 @@ class Asking:
             return _with_failure(growing.text, late), begun
         finally:
             reach("agent.ask.after")
-        return growing.text or "_The agent gave an empty answer._", begun
+        if not growing.text and held.interruption is None:
+            return "_The agent gave an empty answer._", begun
+        return growing.text, begun
 
     async def _show(self, question: AskAgent, text: str, attempt: int, *, begun: bool) -> None:
         reply = _reply(question, text)
@@ -140,13 +181,24 @@ class Asking:
     async def _commit(
         self, question: AskAgent, text: str, attempt: int, head: EventId | None
     ) -> None:
-        reply, event_id = _reply(question, text), question.request_id
-        rows = answer_rows(reply, event_id, attempt, head=head)
+        reply = _reply(question, text)
+        await self._finish(reply, question.request_id, attempt, head, is_shown=bool(text))
+
+    async def _finish(
+        self,
+        reply: Reply,
+        event_id: EventId,
+        attempt: int,
+        head: EventId | None,
+        *,
+        is_shown: bool,
+    ) -> None:
+        rows = answer_rows(reply, event_id, attempt, head=head) if is_shown else []
         reach("answer.commit.before")
         stored = await self._store.commit(
             Commit(
                 outbox=tuple(rows),
-                handled=Handled(event_id, question.room_id),
+                handled=Handled(event_id, reply.room_id),
                 stream_ends=event_id,
             )
         )
@@ -154,14 +206,27 @@ class Asking:
         self._delivery.submit(stored)
 
 
+_TAKEN_BACK = "_The question was taken back._"
+
+
+def _ended(text: str, held: InHand, head: EventId | None) -> str:
+    """What stays of an answer; nothing, if its question was taken back before any of it showed."""
+    match held.interruption:
+        case Stop():
+            return f"{text}\n\n_Stopped._" if text else "_Stopped._"
+        case Amendment():
+            return _TAKEN_BACK if head is not None else ""
+        case None:
+            return text
+
+
 def _reply(question: AskAgent, text: str) -> Reply:
-    inbound = question.inbound
     return Reply(
         room_id=question.room_id,
         text=text,
         in_reply_to=question.request_id,
-        thread=inbound.thread if inbound else None,
-        mention=inbound.sender if inbound else None,
+        thread=question.inbound.thread,
+        mention=question.inbound.sender,
     )
 
 
