@@ -16,9 +16,8 @@ from fsm.effects import AskAgent, OutboxRow, Reply
 from fsm.failpoints import reach
 from fsm.ids import EventId, RoomId, TransactionId
 from matrix import Amendment
-from matrix.text import edit_content, split
 from strandline.amending import Amending, InHand, Stop
-from strandline.replies import answer_rows, head_row
+from strandline.replies import Replies
 
 _log = structlog.get_logger(__name__)
 
@@ -55,7 +54,7 @@ class Pace:
 class Asking:
     """Carries questions to agents, and their answers into rooms."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the parts that meet here
         self,
         *,
         store: Store,
@@ -63,6 +62,7 @@ class Asking:
         delivery: Sender,
         pace: Pace,
         amending: Amending,
+        replies: Replies,
         typing: Callable[[RoomId], AbstractAsyncContextManager[None]],
     ) -> None:
         self._store = store
@@ -70,6 +70,7 @@ class Asking:
         self._delivery = delivery
         self._pace = pace
         self._amending = amending
+        self._replies = replies
         self._typing = typing
         self._heads: dict[EventId, asyncio.Future[EventId | None]] = {}
 
@@ -162,7 +163,7 @@ class Asking:
     async def _show(self, question: AskAgent, text: str, attempt: int, *, begun: bool) -> None:
         reply = _reply(question, text)
         if not begun:
-            row = head_row(reply, question.request_id, attempt)
+            row = self._replies.head(reply, question.request_id, attempt)
             reach("answer.head.before")
             stored = await self._store.commit(
                 Commit(outbox=(row,), stream_begins=Stream(question.request_id, reply.room_id))
@@ -173,7 +174,7 @@ class Asking:
         head = self._heads[question.request_id]
         if head.done() and (event_id := head.result()) is not None:
             txn = self._pace.new_transaction_id()
-            content = edit_content(split(text)[0], edits=event_id, transaction_id=txn)
+            content = self._replies.edit(text, edits=event_id, txn=txn)
             reach("answer.edit.before")
             await self._delivery.send_now(reply.room_id, content, txn)
             reach("answer.edit.after")
@@ -193,7 +194,7 @@ class Asking:
         *,
         is_shown: bool,
     ) -> None:
-        rows = answer_rows(reply, event_id, attempt, head=head) if is_shown else []
+        rows = self._replies.answer(reply, event_id, attempt, head=head) if is_shown else []
         reach("answer.commit.before")
         stored = await self._store.commit(
             Commit(

@@ -31,6 +31,7 @@ from strandline.asking import Asking, Pace
 from strandline.checkpoint import Checkpoint
 from strandline.config import Config
 from strandline.handling import Again, Arrived, Handling, Item, Missing, Policy, insist
+from strandline.replies import Replies
 from strandline.rooms import RoomQueues
 from strandline.service import Service
 from strandline.turns import Clock, Turns, said_in
@@ -108,6 +109,7 @@ class Bot:
         self._connections = Connections(self._registry)
         self._amending = Amending()
         self._life = uuid4().hex
+        self._replies = Replies(notice=config.replies.message_type == "m.notice")
         self._flows = self._make_flows()
 
     async def load(self) -> None:
@@ -172,6 +174,7 @@ class Bot:
             connections=self._connections,
             delivery=self._delivery,
             amending=self._amending,
+            replies=self._replies,
             typing=self._courtesy.typing,
             pace=Pace(
                 edit_seconds=limits.edit_seconds,
@@ -185,6 +188,7 @@ class Bot:
             conversations=self._conversations,
             clock=Clock(now=_now, monotonic=time.monotonic),
             prefix=config.commands.prefix,
+            replies=self._replies,
             life=self._life,
         )
         self._checkpoint = Checkpoint(
@@ -206,6 +210,7 @@ class Bot:
             checkpoint=self._checkpoint,
             submit=self._delivery.submit,
             seen=self._courtesy.read,
+            replies=self._replies,
             policy=Policy(
                 is_allowed=config.is_allowed,
                 tells_groups=config.rooms.respond_to != "everyone",

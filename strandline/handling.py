@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 
 from durable import Asked, Commit, Handled, Store
 from durable.errors import AlreadyHandled, StoreUnavailable
+from durable.records import RoomRecord, room_key
 from ephemeral.conversations import Lapsed
 from fsm import Attachment, Inbound, Kind, Mark
 from fsm.effects import ATTEMPT_ORDINALS, AskAgent, OutboxRow, Reply
@@ -19,7 +20,7 @@ from matrix import Gap
 from strandline.amending import Amending
 from strandline.asking import Asking
 from strandline.checkpoint import Batch, Checkpoint
-from strandline.replies import reply_rows
+from strandline.replies import Replies
 from strandline.turns import Turns
 
 _log = structlog.get_logger(__name__)
@@ -33,6 +34,7 @@ LONGEST_ANSWER = 40
 """A reply with more characters is no answer to a question of the bot's."""
 
 _OF_PEOPLE = {Kind.TEXT, Kind.FILE, Kind.REACTION, Kind.UNREADABLE}
+_OF_ROOMS = {Kind.JOINED, Kind.LEFT, Kind.UPGRADED}
 _ANSWERS = {Kind.TEXT, Kind.REACTION}
 
 STORE_PAUSE_SECONDS = 1.0
@@ -113,6 +115,7 @@ class Handling:
         checkpoint: Checkpoint,
         submit: Callable[[tuple[OutboxRow, ...]], None],
         seen: Callable[[RoomId, EventId], None],
+        replies: Replies,
         policy: Policy,
         asked: Mapping[EventId, Asked],
     ) -> None:
@@ -124,6 +127,7 @@ class Handling:
         self._checkpoint = checkpoint
         self._submit = submit
         self._seen = seen
+        self._replies = replies
         self._policy = policy
         self._asked = dict(asked)
         self._files: dict[EventId, tuple[Attachment, ...]] = {}
@@ -194,6 +198,10 @@ class Handling:
         """The event with what only the homeserver knows of it."""
         if inbound.kind in (Kind.TEXT, Kind.FILE) and self._policy.tells_groups:
             inbound = evolve(inbound, is_group=await self._shore.is_group(inbound.room_id))
+        if inbound.kind in _OF_ROOMS:
+            stored = await self._store.read(RoomRecord, room_key(inbound.room_id))
+            owner = stored.value.matrix_user_id if stored.value else None
+            inbound = evolve(inbound, sender=owner or inbound.sender)
         may_answer = inbound.kind is Kind.REACTION or len(inbound.body) <= LONGEST_ANSWER
         if inbound.about is not None and inbound.kind in _ANSWERS and may_answer:
             mark = await self._shore.question_mark(inbound.room_id, inbound.about)
@@ -240,10 +248,14 @@ class Handling:
             self._keep_files(outcome.question)
             await self._asking.answer(outcome.question, attempt)
         if inbound.kind is Kind.REDACTED and inbound.about is not None:
-            if inbound.about in self._asked or await self._store.stream(inbound.about):
-                await self._give_up(inbound.about, inbound.room_id)
+            await self._end_answer(inbound.about, inbound.room_id)
         for reopened in outcome.reopened:
             await self._attempts(reopened.inbound, reopened.attempt)
+
+    async def _end_answer(self, taken_back: EventId, room_id: RoomId) -> None:
+        """A message was taken back, to which an earlier life may have begun to give an answer."""
+        if taken_back in self._asked or await self._store.stream(taken_back) is not None:
+            await self._give_up(taken_back, room_id)
 
     async def _give_up(self, event_id: EventId, room_id: RoomId) -> None:
         """A message was taken back before it was answered: it gets no answer any more."""
@@ -273,7 +285,7 @@ class Handling:
             in_reply_to=inbound.event_id,
         )
         last = ATTEMPT_ORDINALS - 1
-        rows = tuple(reply_rows(told, inbound.event_id, attempt=attempt, index=last))
+        rows = tuple(self._replies.reply(told, inbound.event_id, attempt=attempt, index=last))
         problem = _spoken(error)
         reach("park.before")
         stored = await insist(

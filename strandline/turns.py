@@ -32,8 +32,7 @@ from fsm.events import Stimulus
 from fsm.failpoints import reach
 from fsm.ids import ConversationKey, EventId, TransactionId
 from strandline.locks import KeyLocks
-from strandline.replies import outbox_rows
-
+from strandline.replies import Replies
 
 _NO_EVENTS = {Kind.INVITED, Kind.MADE, Kind.NOT_MADE, Kind.EXPIRED}
 """Kinds that come by no event: an invite stays until it is answered, the others are the bot's."""
@@ -92,6 +91,7 @@ class Turns:
         conversations: Conversations,
         clock: Clock,
         prefix: str,
+        replies: Replies | None = None,
         life: str = "",
     ) -> None:
         self._flows = {flow.name: flow for flow in flows}
@@ -100,6 +100,7 @@ class Turns:
         self._sequence = PlatformChatSequence(store)
         self._clock = clock
         self._prefix = prefix
+        self._replies = replies or Replies()
         self._life = life
         self._locks = KeyLocks()
 
@@ -234,7 +235,7 @@ class Turns:
         commit = Commit(
             expected=work.records.expected,
             writes=work.records.writes,
-            outbox=outbox_rows(turn.inbound, effects, attempt=turn.attempt),
+            outbox=self._replies.rows(turn.inbound, effects, attempt=turn.attempt),
             handled=(
                 Handled(turn.inbound.event_id, turn.room_id)
                 if is_event and question is None
