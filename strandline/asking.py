@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractContextManager, aclosing
 from typing import Protocol
 
 import structlog
@@ -63,7 +63,7 @@ class Asking:
         pace: Pace,
         amending: Amending,
         replies: Replies,
-        typing: Callable[[RoomId], AbstractAsyncContextManager[None]],
+        typing: Callable[[RoomId], AbstractContextManager[None]],
     ) -> None:
         self._store = store
         self._connections = connections
@@ -87,11 +87,12 @@ class Asking:
         self._heads[event_id] = asyncio.get_running_loop().create_future()
         try:
             begun = await self._resume(event_id)
-            text, begun = await self._listen(question, attempt, held, begun=begun)
-            while isinstance(edit := held.interruption, Amendment) and edit.text is not None:
-                held.go_on(evolve(held.inbound, body=edit.text, version=edit.event_id))
-                question = evolve(question, text=edit.text, inbound=held.inbound)
+            with self._typing(question.room_id):
                 text, begun = await self._listen(question, attempt, held, begun=begun)
+                while isinstance(edit := held.interruption, Amendment) and edit.text is not None:
+                    held.go_on(evolve(held.inbound, body=edit.text, version=edit.event_id))
+                    question = evolve(question, text=edit.text, inbound=held.inbound)
+                    text, begun = await self._listen(question, attempt, held, begun=begun)
             head = await self._heads[event_id] if begun else None
             await self._commit(question, _ended(text, held, head), attempt, head)
         finally:
@@ -140,7 +141,6 @@ class Asking:
         try:
             reach("agent.ask.before")
             async with (
-                self._typing(question.room_id),
                 asyncio.timeout(self._pace.answer_seconds),
                 aclosing(growing.so_far()) as texts,
             ):
