@@ -38,6 +38,7 @@ class Conversations:
 
     def __init__(self) -> None:
         self._standing: dict[tuple[str, ConversationKey], _Standing] = {}
+        self._overdue: list[Lapsed] = []
 
     def __len__(self) -> int:
         return len(self._standing)
@@ -50,16 +51,23 @@ class Conversations:
     def put(
         self, flow: Flow, key: ConversationKey, snapshot: Snapshot, inbound: Inbound, now: float
     ) -> None:
-        """Remember where the conversation stands, if that is for this folder to remember."""
+        """Remember where the conversation stands, if that is for this folder to remember.
+
+        One that stays as it was gets no new time.
+        """
+        if self.find(flow, key, now) == snapshot:
+            return
+        before = self._standing.pop((flow.name, key), None)
+        if before is not None and before.until <= now:
+            self._overdue.append(before.lapsed)
         state = flow.states[snapshot.state]
         lifetime = flow.lifetime(state)
         if state.tier is Tier.EPHEMERAL and lifetime is not None:
             lapsed = Lapsed(flow.name, snapshot, inbound)
             self._standing[flow.name, key] = _Standing(lapsed, now + lifetime.total_seconds())
-        else:
-            self._standing.pop((flow.name, key), None)
 
     def sweep(self, now: float) -> list[Lapsed]:
         """Let go of what has expired, and return it."""
+        overdue, self._overdue = self._overdue, []
         expired = [key for key, standing in self._standing.items() if standing.until <= now]
-        return [self._standing.pop(key).lapsed for key in expired]
+        return overdue + [self._standing.pop(key).lapsed for key in expired]

@@ -135,6 +135,7 @@ class Asking:
             request_id=question.inbound.version or question.request_id,
             platform_chat_id=question.platform_chat_id,
             text=question.text,
+            attachments=question.attachments,
         )
         pieces = self._connections.ask(question.agent_id, asked)
         growing = Growing(pieces, interval_seconds=self._pace.edit_seconds, until=held.came)

@@ -156,7 +156,12 @@ class Bot:
             RoomRouting(self._registry, is_allowed=self._config.is_allowed),
         ]
         commands = [name for flow in flows for name in flow.commands()]
-        service = Service(self._registry, commands=commands, started_at=self._started_at)
+        service = Service(
+            self._registry,
+            commands=commands,
+            cancellable=[flow.name for flow in flows if "cancel" in flow.events],
+            started_at=self._started_at,
+        )
         return [*flows, service]
 
     async def _assemble(self, homeserver: Homeserver) -> None:

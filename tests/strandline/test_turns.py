@@ -51,8 +51,14 @@ class Stage:
             RoomRouting(registry, is_allowed=lambda _: True),
         ]
         commands = [c for flow in flows for c in flow.commands()]
+        service = Service(
+            registry,
+            commands=commands,
+            cancellable=["confirmation", "held"],
+            started_at=STARTED,
+        )
         self.turns = Turns(
-            [*flows, Service(registry, commands=commands, started_at=STARTED)],
+            [*flows, service],
             store=store,
             conversations=self.conversations,
             clock=Clock(now=lambda: self.now, monotonic=lambda: self.seconds),
@@ -184,7 +190,7 @@ async def test_an_ephemeral_state_is_left_when_its_time_is_up(store: Store) -> N
     late = await stage.take("!yes")
 
     assert "No question of mine is waiting" in texts(late)[0]
-    assert len(stage.conversations) == 0
+    assert len(stage.conversations.sweep(301)) == 1
 
 
 async def test_a_wall_clock_that_is_set_back_keeps_no_question_open(store: Store) -> None:
@@ -210,6 +216,18 @@ async def test_one_yes_archives_and_a_second_finds_no_question(store: Store) -> 
 
     assert "is archived" in texts(first)[0]
     assert "No question of mine" in texts(second)[0]
+    assert len(stage.conversations) == 0
+
+
+async def test_cancel_reaches_whatever_is_pending(store: Store) -> None:
+    stage = Stage(store, "a1", "a2")
+    await stage.take("hello?")
+    assert len(stage.conversations) == 1
+
+    first, second = await stage.take("!cancel"), await stage.take("!cancel")
+
+    assert texts(first) == ["All right, I won't pass your message on."]
+    assert texts(second) == ["Nothing is pending here, so there is nothing to cancel."]
     assert len(stage.conversations) == 0
 
 
