@@ -23,7 +23,7 @@ from pathlib import Path
 from attrs import frozen
 
 from fsm.errors import StrandlineError
-from fsm.ids import EventId
+from fsm.ids import EventId, TransactionId
 
 
 class StoreError(StrandlineError):
@@ -163,9 +163,9 @@ class Conflict(StoreError):
 
 @frozen(slots=False)
 class AlreadyHandled(StoreError):
-    """The event was handled before; nothing was written."""
+    """The event was handled, or the outbox row settled, before; nothing was written."""
 
-    event_id: EventId
+    what: EventId | TransactionId
 
     def __str__(self) -> str:
-        return f"event {self.event_id} was handled before and nothing was written; skip it"
+        return f"{self.what} was dealt with before and nothing was written; skip it"

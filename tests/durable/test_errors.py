@@ -33,7 +33,7 @@ EXAMPLES = [
     (DataFolderInUse(FOLDER, None, None), "another process;", "stop it first"),
     (CorruptValue("RoomRecord", "not JSON"), "no RoomRecord: not JSON", "correct it"),
     (Conflict("a"), "a changed", "run the turn again"),
-    (AlreadyHandled(ASKED), "$asked was handled", "skip it"),
+    (AlreadyHandled(ASKED), "$asked was dealt with", "skip it"),
 ]
 
 

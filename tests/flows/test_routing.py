@@ -123,6 +123,7 @@ async def test_the_first_message_binds_the_room_and_asks_its_agent() -> None:
             platform_chat_id=PlatformChatId("1"),
             request_id=EventId("$1"),
             text="hello",
+            inbound=turn.inbound,
         )
     ]
 

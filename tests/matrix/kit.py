@@ -1,7 +1,8 @@
 """Scenes for the tests of the shore: events, sync responses, and a bot's loops at work."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,7 +11,17 @@ from attrs import define, field
 from fsm.effects import OutboxRow
 from fsm.ids import EventId, RoomId, SyncToken, TransactionId, UserId
 from fsm.inbound import Inbound
-from matrix import Batch, Delivery, Gap, Homeserver, HomeserverSettings, Intake
+from matrix import (
+    Amendment,
+    Batch,
+    Delivery,
+    Gap,
+    Homeserver,
+    HomeserverSettings,
+    Intake,
+    RoomMaker,
+    RoomStyle,
+)
 from tests.fakes.homeserver import BOT, PASSWORD, ScriptedHomeserver
 
 Json = dict[str, Any]
@@ -80,6 +91,9 @@ class Harbour:
     batches: list[Batch] = field(factory=list)
     delivered: list[tuple[OutboxRow, EventId | None]] = field(factory=list)
     parked: list[tuple[OutboxRow, str]] = field(factory=list)
+    made: list[tuple[OutboxRow, RoomId | None, str]] = field(factory=list)
+    amendments: list[Amendment] = field(factory=list)
+    style: RoomStyle = field(factory=RoomStyle)
     ready: int = 0
     taken: int = 0
     key_wait_seconds: float = 5.0
@@ -91,10 +105,21 @@ class Harbour:
             self.homeserver,
             since=self.since,
             take=self._take,
+            amend=self.amendments.append,
             ready=self._count_ready,
             key_wait_seconds=self.key_wait_seconds,
         )
-        self.delivery = Delivery(self.homeserver, delivered=self._delivered, park=self._park)
+        self.delivery = self.new_delivery()
+
+    def new_delivery(self, monotonic: Callable[[], float] = time.monotonic) -> Delivery:
+        return Delivery(
+            self.homeserver,
+            maker=RoomMaker(self.homeserver, self.style, secret="s"),  # noqa: S106  # of no use to anybody
+            delivered=self._delivered,
+            made=self._made,
+            park=self._park,
+            monotonic=monotonic,
+        )
 
     @asynccontextmanager
     async def at_work(self, *, intake: bool = True) -> AsyncIterator["Harbour"]:
@@ -114,6 +139,9 @@ class Harbour:
         async with asyncio.timeout(60):
             while not condition():
                 await asyncio.sleep(0.005)
+
+    async def _made(self, row: OutboxRow, room_id: RoomId | None, problem: str) -> None:
+        self.made.append((row, room_id, problem))
 
     async def _take(self, batch: Batch) -> None:
         self.batches.append(batch)

@@ -6,7 +6,7 @@ import pytest
 
 from fsm.effects import OutboxRow
 from fsm.ids import RoomId, TransactionId
-from matrix import Delivery, Homeserver
+from matrix import Homeserver
 from matrix.text import message_content
 from tests.fakes.homeserver import BOT, Answer, ScriptedHomeserver
 from tests.matrix.kit import ROOM, Harbour, send, settings, text
@@ -228,12 +228,7 @@ async def test_a_passing_edit_is_tried_once_and_keeps_quiet_when_asked_to(
 ) -> None:
     now = [0.0]
     harbour = Harbour(homeserver)
-    harbour.delivery = Delivery(
-        homeserver,
-        delivered=harbour._delivered,  # noqa: SLF001
-        park=harbour._park,  # noqa: SLF001
-        monotonic=lambda: now[0],
-    )
+    harbour.delivery = harbour.new_delivery(lambda: now[0])
     await server.script("rooms.send", Answer(502, b""), Answer(429, {"retry_after_ms": 5000}))
     outcomes = []
     for number, clock in enumerate([0.0, 0.0, 1.0, 6.0]):

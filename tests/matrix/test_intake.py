@@ -388,16 +388,17 @@ async def test_a_change_of_the_bots_name_is_no_join(
     assert harbour.bodies == ["1", "2"]
 
 
-async def test_rooms_that_were_left_are_ignored(
+async def test_a_room_that_was_left_is_told_and_nothing_of_what_was_said_there(
     server: ScriptedHomeserver, homeserver: Homeserver
 ) -> None:
     left = {"rooms": {"leave": {ROOM: {"timeline": {"events": [text("gone")]}}}}}
     await server.syncs(left, joined(text("here")) | {"next_batch": "s2"})
 
     async with Harbour(homeserver).at_work() as harbour:
-        await harbour.until(lambda: harbour.arrived)
+        await harbour.until(lambda: len(harbour.arrived) == 2)
 
-    assert harbour.bodies == ["here"]
+    assert [inbound.kind for inbound in harbour.arrived] == [Kind.LEFT, Kind.TEXT]
+    assert harbour.bodies == ["", "here"]
 
 
 @pytest.mark.parametrize("where", ["state", "timeline", "gap"])

@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsm.ids import UserId
+from fsm.attachments import Attachment
+from fsm.ids import EventId, UserId
 from fsm.inbound import Inbound, Kind
-from matrix.parse import MAX_BODY_CHARS, parse, parse_invite
+from matrix.amendments import Amendment, parse_amendment
+from matrix.parse import MAX_BODY_CHARS, parse, parse_invite, parse_leave
 from tests.fakes.homeserver import BOT
 from tests.matrix.kit import ALICE, ROOM, Json, member, text
 
@@ -17,11 +19,13 @@ REPLY: Json = {"m.relates_to": {"m.in_reply_to": {"event_id": "$q"}}}
 NAMES = (
     *("type", "event_id", "sender", "content", "msgtype", "body", "m.relates_to", "rel_type"),
     *("m.in_reply_to", "state_key", "unsigned", "prev_content", "membership", "events"),
-    *("invite_state", "origin_server_ts"),
+    *("invite_state", "origin_server_ts", "redacts", "replacement_room", "m.new_content", "file"),
+    *("url", "filename", "info", "size", "mimetype", "m.mentions", "user_ids", "key", "timeline"),
 )
 KEYS = st.sampled_from(NAMES)
 STRINGS = (
     *("m.room.message", "m.room.member", "m.room.encrypted", "m.text", "m.replace", "join"),
+    *("m.reaction", "m.room.redaction", "m.room.tombstone", "m.file", "m.thread", "m.annotation"),
     *("invite", BOT, ALICE, "> <@a:b> x\n\ny", "\ud800", "\x00"),
 )
 WORDS = st.sampled_from(STRINGS)
@@ -35,12 +39,28 @@ def read(raw: Any) -> Inbound | None:
     return parse(raw, room_id=ROOM, bot=UserId(BOT))
 
 
+def file(*, msgtype: str = "m.file", url: str | None = "mxc://test/1", **content: Any) -> Json:
+    info = {"mimetype": "application/pdf", "size": 12}
+    return said({"msgtype": msgtype, "url": url, "info": info} | content)
+
+
+def said(content: Json) -> Json:
+    return text("") | {"content": content}
+
+
+def reaction(key: Any, *, rel_type: str = "m.annotation", event_id: Any = "$q") -> Json:
+    relation = {"rel_type": rel_type, "event_id": event_id, "key": key}
+    return text("") | {"type": "m.reaction", "content": {"m.relates_to": relation}}
+
+
 @given(ANY_JSON)
 def test_no_json_makes_parsing_raise(raw: Any) -> None:
     parsed = read(raw)
     invite = parse_invite(ROOM, raw, bot=UserId(BOT))
+    leave = parse_leave(ROOM, raw, bot=UserId(BOT))
+    parse_amendment(raw, ROOM)
 
-    for inbound in (parsed, invite):
+    for inbound in (parsed, invite, leave):
         if inbound is not None:
             (inbound.event_id + inbound.sender + inbound.body).encode()
 
@@ -75,7 +95,14 @@ def test_an_emote_is_text_too() -> None:
         text("x") | {"sender": 5},
         text("x") | {"event_id": None},
         text("x") | {"state_key": ""},
-        {"type": "m.room.redaction", "event_id": "$r", "sender": ALICE, "redacts": "$e"},
+        {"type": "m.room.redaction", "event_id": "$r", "sender": ALICE},
+        {"type": "m.room.redaction", "event_id": "$r", "sender": ALICE, "redacts": 5},
+        file(body="a.pdf") | {"sender": BOT},
+        reaction("✅") | {"sender": BOT},
+        reaction("✅", rel_type="m.replace"),
+        reaction(5),
+        reaction("✅", event_id=None),
+        {"type": "m.room.tombstone", "event_id": "$t", "sender": ALICE, "state_key": ""},
         {"type": "m.room.encrypted", "event_id": "$r", "sender": ALICE, "content": {}},
         member("join", "$m", user=ALICE),
         member("join", "$m", before="join"),
@@ -84,6 +111,153 @@ def test_an_emote_is_text_too() -> None:
 )
 def test_what_wants_no_answer_gets_none(raw: Any) -> None:
     assert read(raw) is None
+
+
+@pytest.mark.parametrize("msgtype", ["m.file", "m.image", "m.audio", "m.video"])
+def test_a_file_without_words_is_a_file(msgtype: str) -> None:
+    inbound = read(file(msgtype=msgtype, body="a.pdf"))
+
+    assert inbound is not None
+    assert (inbound.kind, inbound.body) == (Kind.FILE, "")
+    assert inbound.attachments == (
+        Attachment(
+            event_id=EventId("$e"),
+            name="a.pdf",
+            kind=msgtype.removeprefix("m."),
+            mimetype="application/pdf",
+            size_bytes=12,
+            url="mxc://test/1",
+        ),
+    )
+
+
+def test_a_file_with_a_caption_is_a_text_with_a_file() -> None:
+    captioned = read(file(body="what is this?", filename="a.pdf"))
+    named_twice = read(file(body="a.pdf", filename="a.pdf"))
+
+    assert captioned is not None
+    assert (captioned.kind, captioned.body) == (Kind.TEXT, "what is this?")
+    assert [a.name for a in captioned.attachments] == ["a.pdf"]
+    assert named_twice is not None
+    assert named_twice.kind is Kind.FILE
+
+
+def test_an_encrypted_file_keeps_what_opens_it() -> None:
+    key = {"url": "mxc://test/2", "key": {"k": "abc"}, "iv": "x"}
+
+    inbound = read(file(body="a.pdf", url=None, file=key))
+
+    assert inbound is not None
+    [attachment] = inbound.attachments
+    assert (attachment.url, attachment.encryption) == ("mxc://test/2", key)
+
+
+def test_a_reaction_says_what_it_was_put_on() -> None:
+    inbound = read(reaction("✅"))
+
+    assert inbound is not None
+    assert (inbound.kind, inbound.body, inbound.about) == (Kind.REACTION, "✅", "$q")
+
+
+@pytest.mark.parametrize("where", ["content", "top"])
+def test_a_redaction_says_what_it_takes_back_in_every_room_version(where: str) -> None:
+    raw = {"type": "m.room.redaction", "event_id": "$r", "sender": ALICE}
+    raw |= {"content": {"redacts": "$q"}} if where == "content" else {"redacts": "$q"}
+
+    inbound = read(raw)
+
+    assert inbound is not None
+    assert (inbound.kind, inbound.about) == (Kind.REDACTED, "$q")
+    assert parse_amendment(raw, ROOM) == Amendment(
+        target=EventId("$q"),
+        room_id=ROOM,
+        sender=UserId(ALICE),
+        event_id=EventId("$r"),
+        text=None,
+    )
+
+
+def test_an_edit_amends_and_is_nothing_to_answer() -> None:
+    relation = {"rel_type": "m.replace", "event_id": "$q"}
+    new = {"msgtype": "m.text", "body": "new"}
+    raw = text("* new", **{"m.relates_to": relation, "m.new_content": new})
+
+    amendment = parse_amendment(raw, ROOM)
+
+    assert read(raw) is None
+    assert amendment is not None
+    assert (amendment.target, amendment.event_id, amendment.text) == ("$q", "$e", "new")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        None,
+        text("words"),
+        text("x") | {"event_id": 5},
+        text("* x", **{"m.relates_to": {"rel_type": "m.replace", "event_id": "$q"}}),
+        text("* x", **{"m.relates_to": {"rel_type": "m.replace"}, "m.new_content": {}}),
+        {"type": "m.room.redaction", "event_id": "$r", "sender": ALICE},
+    ],
+)
+def test_what_changes_no_message_is_no_amendment(raw: Any) -> None:
+    assert parse_amendment(raw, ROOM) is None
+
+
+def test_a_tombstone_names_the_new_room() -> None:
+    raw = {
+        "type": "m.room.tombstone",
+        "event_id": "$t",
+        "sender": ALICE,
+        "state_key": "",
+        "content": {"replacement_room": "!new"},
+    }
+
+    inbound = read(raw)
+
+    assert inbound is not None
+    assert (inbound.kind, inbound.body) == (Kind.UPGRADED, "!new")
+
+
+def test_a_thread_is_kept_and_its_fallback_is_no_reply() -> None:
+    thread = {"rel_type": "m.thread", "event_id": "$root", "m.in_reply_to": {"event_id": "$last"}}
+
+    fallback = read(text("x", **{"m.relates_to": thread | {"is_falling_back": True}}))
+    reply = read(text("x", **{"m.relates_to": thread}))
+
+    assert fallback is not None
+    assert (fallback.thread, fallback.about) == ("$root", None)
+    assert reply is not None
+    assert (reply.thread, reply.about) == ("$root", "$last")
+
+
+@pytest.mark.parametrize(
+    ("content", "mentioned"),
+    [
+        ({"m.mentions": {"user_ids": [BOT]}}, True),
+        ({"m.mentions": {"user_ids": [ALICE]}, "body": f"not you, {BOT}"}, False),
+        ({"m.mentions": {}}, False),
+        ({"m.mentions": {"user_ids": 5}}, False),
+        ({"body": f"hey {BOT}!"}, True),
+        ({"body": "Bot, are you there"}, True),
+        ({"body": "a robot"}, False),
+    ],
+)
+def test_who_is_mentioned(content: dict[str, Any], mentioned: bool) -> None:  # noqa: FBT001
+    inbound = read(said({"msgtype": "m.text", "body": "hello"} | content))
+
+    assert inbound is not None
+    assert inbound.mentions_bot is mentioned
+
+
+def test_a_departure_has_the_id_of_its_event_or_one_of_its_own() -> None:
+    left = member("leave", "$l", before="join") | {"sender": ALICE}
+
+    told = parse_leave(ROOM, {"timeline": {"events": [left]}}, bot=UserId(BOT))
+    untold = parse_leave(ROOM, None, bot=UserId(BOT))
+
+    assert (told.kind, told.event_id, told.sender) == (Kind.LEFT, "$l", ALICE)
+    assert untold.event_id == f"left:{ROOM}"
 
 
 def test_a_replys_quote_is_left_out() -> None:

@@ -183,9 +183,7 @@ async def test_a_question_that_is_taken_back_before_anything_shows_gets_no_answe
 async def test_an_answer_of_an_earlier_life_is_ended_when_its_question_was_taken_back(
     store: Store,
 ) -> None:
-    await store.commit(Commit(stream_begins=Stream(INBOUND.event_id, ROOM, HEAD)))
     conversation = Conversation(store)
-    await conversation.has_begun()
     conversation.agent.go_on.set()
     await conversation.ends()
     other = evolve(INBOUND, event_id=EventId("$other"))
