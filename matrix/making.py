@@ -55,7 +55,7 @@ class RoomMaker:
         Raises:
             MatrixError: There is none; the class says whether there may be later.
         """
-        alias = self._alias(wish)
+        alias = self.alias(wish)
         body = self._body(wish) | {"room_alias_name": alias.partition(":")[0].removeprefix("#")}
         try:
             return await self._create(body)
@@ -80,12 +80,17 @@ class RoomMaker:
 
     async def _is_whole(self, room_id: RoomId) -> bool:
         """Whether the bot is in the room, and its name is set, which comes last."""
+        rooms, bot = self._homeserver.rooms, self._homeserver.user_id
         try:
-            return await self._homeserver.rooms.state(room_id, "m.room.name") is not None
+            member = await rooms.state(room_id, "m.room.member", bot)
+            is_named = await rooms.state(room_id, "m.room.name") is not None
         except Refused:
             return False
+        # who has left may still read what was so then
+        return is_named and member is not None and member.get("membership") == "join"
 
-    def _alias(self, wish: NewRoom) -> str:
+    def alias(self, wish: NewRoom) -> str:
+        """The alias that the room for this wish has, and no other."""
         bot = self._homeserver.user_id
         text = f"{self._secret}\0{bot}\0{wish.user_id}\0{wish.purpose}"
         digest = sha256(text.encode()).hexdigest()[:24]
