@@ -125,6 +125,7 @@ class AskAgent:
         request_id: The inbound event's id, which names the answer.
         text: The question, as the person wrote it.
         attachments: Files that go with it.
+        language: The language of the person, for what the bot itself says of the answer.
         inbound: The event, for the thread and the sender of its answer.
     """
 
@@ -134,6 +135,7 @@ class AskAgent:
     request_id: EventId
     text: str
     attachments: tuple[Attachment, ...] = ()
+    language: str = "en"
     inbound: Inbound | None = field(default=None, eq=False, repr=False)
 
 

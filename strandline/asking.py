@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
+from datetime import timedelta
 from typing import Protocol
 
 import structlog
@@ -16,6 +17,7 @@ from fsm.effects import AskAgent, OutboxRow, Reply
 from fsm.failpoints import reach
 from fsm.ids import EventId, RoomId, TransactionId
 from matrix.text import edit_content, split
+from strandline.languages import tongue
 from strandline.replies import answer_rows, head_row
 
 _log = structlog.get_logger(__name__)
@@ -108,15 +110,12 @@ class Asking:
                     await self._show(question, text, attempt, begun=begun)
                     begun = True
         except AgentFailed as failure:
-            return _with_failure(growing.text, failure), begun
+            return _with_failure(question, growing.text, failure), begun
         except TimeoutError:
-            late = AgentFailed(
-                question.agent_id, f"no full answer within {self._pace.answer_seconds:g} s"
-            )
-            return _with_failure(growing.text, late), begun
+            return _too_late(question, growing.text, self._pace.answer_seconds), begun
         finally:
             reach("agent.ask.after")
-        return growing.text or "_The agent gave an empty answer._", begun
+        return growing.text or tongue(question.language).t("_The agent gave an empty answer. Please ask in other words._"), begun
 
     async def _show(self, question: AskAgent, text: str, attempt: int, *, begun: bool) -> None:
         reply = _reply(question, text)
@@ -165,7 +164,22 @@ def _reply(question: AskAgent, text: str) -> Reply:
     )
 
 
-def _with_failure(text: str, failure: AgentFailed) -> str:
+def _with_failure(question: AskAgent, text: str, failure: AgentFailed) -> str:
     _log.warning("agent failed", agent=failure.agent_id, problem=failure.problem)
-    told = f"Agent `{failure.agent_id}` could not answer ({failure.problem}). Please send it again."
+    told = tongue(question.language).t(
+        "Agent `{agent}` could not answer ({problem}). Please send your message again.",
+        agent=failure.agent_id,
+        problem=failure.problem,
+    )
+    return f"{text}\n\n{told}" if text else told
+
+
+def _too_late(question: AskAgent, text: str, seconds: float) -> str:
+    _log.warning("agent too late", agent=question.agent_id, answer_seconds=seconds)
+    language = tongue(question.language)
+    told = language.t(
+        "Agent `{agent}` gave no full answer within {duration}. Please send your message again.",
+        agent=question.agent_id,
+        duration=language.duration(timedelta(seconds=seconds)),
+    )
     return f"{text}\n\n{told}" if text else told

@@ -14,21 +14,24 @@ from uuid import uuid4
 import structlog
 
 from durable import DataLock, FirstStart, Store, load, volume_warning
+from durable.language import Language, language_code, language_key
+from durable.records import FlowRecord
 from durable.room_routing import RoomRouting
 from durable.user_routing import UserRouting
 from ephemeral.confirmation import Confirmation
 from ephemeral.connections import Connections
 from ephemeral.conversations import Conversations
 from ephemeral.held import Held
-from fsm import Flow, Registry, Tier
+from fsm import Flow, Registry, Tier, Tongue
 from fsm.effects import OutboxRow
-from fsm.ids import EventId, TransactionId
+from fsm.ids import EventId, TransactionId, UserId
 from matrix import Batch as SyncBatch
 from matrix import Delivery, Event, Homeserver, Intake
 from strandline.asking import Asking, Pace
 from strandline.checkpoint import Checkpoint
 from strandline.config import Config
 from strandline.handling import Again, Arrived, Handling, Item, Missing, insist
+from strandline.languages import LANGUAGES, tongue
 from strandline.rooms import RoomQueues
 from strandline.service import Service
 from strandline.turns import Clock, Turns
@@ -139,6 +142,7 @@ class Bot:
         flows: list[Flow] = [
             Confirmation(lifetime=limits.confirmation, started_at=self._started_at),
             Held(lifetime=limits.held),
+            Language(LANGUAGES, tongue=tongue),
             UserRouting(self._registry),
             RoomRouting(self._registry, is_allowed=self._config.is_allowed),
         ]
@@ -165,6 +169,7 @@ class Bot:
             conversations=self._conversations,
             clock=Clock(now=_now, monotonic=time.monotonic),
             prefix=self._config.commands.prefix,
+            language=self._config.replies.language,
         )
         self._checkpoint = Checkpoint(
             lambda token, passed: insist(lambda: self._store.advance(token, passed=passed))
@@ -180,8 +185,13 @@ class Bot:
             checkpoint=self._checkpoint,
             submit=self._delivery.submit,
             is_allowed=self._config.is_allowed,
+            tongue_of=self._tongue_of,
         )
         self._rooms: RoomQueues[Item] = RoomQueues(handling.handle, most=limits.queued_events)
+
+    async def _tongue_of(self, user_id: UserId) -> Tongue:
+        kept = await self._store.read(FlowRecord, language_key(user_id))
+        return tongue(language_code(kept.value), default=self._config.replies.language)
 
     async def _take(self, arrived: SyncBatch) -> None:
         batch = self._checkpoint.begin(arrived.next, len(arrived.items))

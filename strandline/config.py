@@ -18,6 +18,7 @@ from matrix import HomeserverSettings
 from strandline.config_file import ConfigFile, KeyPath, dotted, read_config_file
 from strandline.config_shape import QUOTED, Problem, nearest, shaped
 from strandline.errors import ConfigError
+from strandline.languages import ENGLISH, LANGUAGES
 
 MOST_SECONDS = 1_000_000_000
 """About 31 years. Clocks and calendars can't take much more."""
@@ -63,6 +64,14 @@ class CommandsSection:
     """How commands look."""
 
     prefix: str = "!"
+
+
+@frozen(kw_only=True)
+class RepliesSection:
+    """How the bot speaks."""
+
+    language: str = ENGLISH
+    message_type: str = "m.text"
 
 
 @frozen(kw_only=True)
@@ -115,6 +124,7 @@ class Config:
     storage: StorageSection = field(factory=StorageSection)
     access: AccessSection = field(factory=AccessSection)
     commands: CommandsSection = field(factory=CommandsSection)
+    replies: RepliesSection = field(factory=RepliesSection)
     limits: LimitsSection = field(factory=LimitsSection)
     log: LogSection = field(factory=LogSection)
 
@@ -207,6 +217,9 @@ def _meaning(config: Config) -> Iterator[Problem]:
             yield ("limits", f"{name}_seconds"), problem
     if config.limits.queued_events < 1:
         yield ("limits", "queued_events"), "must be at least 1"
+    yield from _one_of(("replies", "language"), config.replies.language, tuple(LANGUAGES))
+    types = ("m.text", "m.notice")
+    yield from _one_of(("replies", "message_type"), config.replies.message_type, types)
     yield from _one_of(("log", "format"), config.log.format, ("console", "json"))
     yield from _one_of(("log", "level"), config.log.level, ("debug", "info", "warning", "error"))
     for number, pattern in enumerate(config.access.users):

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from durable import Commit, Store
 from durable.errors import StoreUnavailable
-from fsm import Inbound, Kind
+from fsm import Inbound, Kind, Tongue
 from fsm.effects import ATTEMPT_ORDINALS, OutboxRow, Reply
 from fsm.failpoints import reach
 from fsm.ids import EventId, RoomId, UserId
@@ -84,6 +84,7 @@ class Handling:
         checkpoint: Checkpoint,
         submit: Callable[[tuple[OutboxRow, ...]], None],
         is_allowed: Callable[[UserId], bool],
+        tongue_of: Callable[[UserId], Awaitable[Tongue]],
     ) -> None:
         self._store = store
         self._turns = turns
@@ -92,6 +93,7 @@ class Handling:
         self._checkpoint = checkpoint
         self._submit = submit
         self._is_allowed = is_allowed
+        self._tongue_of = tongue_of
 
     async def handle(self, item: Item) -> None:
         """Handle one item to its end."""
@@ -150,9 +152,13 @@ class Handling:
             await self._attempts(reopened.inbound, reopened.attempt)
 
     async def _park(self, inbound: Inbound, attempt: int, error: Exception) -> None:
+        tongue = await insist(lambda: self._tongue_of(inbound.sender))
         told = Reply(
             room_id=inbound.room_id,
-            text="Something went wrong on my side with this message. It is kept for the operator.",
+            text=tongue.t(
+                "Something went wrong on my side with this message. It is kept for the operator; "
+                "please go on without it."
+            ),
             in_reply_to=inbound.event_id,
         )
         last = ATTEMPT_ORDINALS - 1

@@ -12,13 +12,16 @@ from attrs import field, frozen
 
 from durable import Commit, Conflict, Handled, PlatformChatSequence, Reopened, Store
 from durable.errors import AlreadyHandled
+from durable.language import language_code, language_key
+from durable.records import FlowRecord, RoomRecord, room_key
 from durable.working_records import WorkingRecords
 from ephemeral.conversations import Conversations
-from fsm import Command, Flow, Inbound, Kind, Occurrence, Snapshot, Text, Turn
+from fsm import Command, Flow, Inbound, Kind, Occurrence, Snapshot, Text, Tongue, Turn
 from fsm.effects import AskAgent, OutboxRow, Reopen
 from fsm.events import Stimulus
 from fsm.failpoints import reach
 from fsm.ids import ConversationKey
+from strandline.languages import ENGLISH, tongue
 from strandline.locks import KeyLocks
 from strandline.replies import outbox_rows
 
@@ -65,6 +68,7 @@ class Turns:
 
     Args:
         flows: In the order in which they are offered an event; the first that answers has it.
+        language: Which language the bot speaks to who has chosen none.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class Turns:
         conversations: Conversations,
         clock: Clock,
         prefix: str,
+        language: str = ENGLISH,
     ) -> None:
         self._flows = {flow.name: flow for flow in flows}
         self._store = store
@@ -82,6 +87,7 @@ class Turns:
         self._sequence = PlatformChatSequence(store)
         self._clock = clock
         self._prefix = prefix
+        self._language = language
         self._locks = KeyLocks()
 
     async def take(self, inbound: Inbound, attempt: int = 0) -> Outcome:
@@ -119,6 +125,7 @@ class Turns:
     async def _decide(self, work: _Work) -> None:
         reach("turn.decide.before")
         snapshots = {flow.name: await self._standing(work, flow) for flow in self._flows.values()}
+        work.turn.tongue = await self._tongue(work)
         for flow in self._flows.values():
             if await self._try(work, flow, snapshots[flow.name], work.turn.stimulus):
                 break
@@ -147,6 +154,14 @@ class Turns:
         durable = await work.records.standing(flow, key)
         live = self._conversations.find(flow, key, self._clock.monotonic())
         return live or durable
+
+    async def _tongue(self, work: _Work) -> Tongue:
+        listener = work.turn.sender
+        if work.turn.inbound.kind is Kind.JOINED:  # the bot's own: it greets the room's owner
+            room = work.records.find(RoomRecord, room_key(work.turn.room_id))
+            listener = (room and room.matrix_user_id) or listener
+        kept = await work.records.read(FlowRecord, language_key(listener))
+        return tongue(language_code(kept), default=self._language)
 
     async def _commit(self, work: _Work) -> Outcome:
         turn, effects = work.turn, work.turn.effects
