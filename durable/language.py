@@ -45,7 +45,7 @@ class Language(Flow):
         self, names: Mapping[str, tuple[str, ...]], *, tongue: Callable[[str], Tongue]
     ) -> None:
         self._names = names
-        self._tongue = tongue
+        self._tongues = {code: tongue(code) for code in names}
 
     @on(choice)
     def change(self, turn: Turn, _before: Chosen | None) -> Chosen:
@@ -53,7 +53,7 @@ class Language(Flow):
         code = self._find(turn.argument)
         assert code is not None  # noqa: S101  # the guard found it
         # Translators: name your own language
-        turn.reply(self._tongue(code).t("All right, I speak English with you now."))
+        turn.reply(self._tongues[code].t("All right, I speak English with you now."))
         return Chosen(code)
 
     @on(misname)

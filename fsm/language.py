@@ -42,16 +42,16 @@ class Tongue:
 
     def __init__(self, code: str = "en", catalogue: Catalogue | None = None) -> None:
         self.code = code
-        self._catalogue = catalogue or English()
+        self.catalogue = catalogue or English()
 
     def t(self, message: str, **values: object) -> str:
         """The sentence in this language, its gaps filled."""
         # gettext keeps the catalogue's own header under the empty sentence
-        return self._catalogue.gettext(message).format(**values) if message else ""
+        return self.catalogue.gettext(message).format(**values) if message else ""
 
     def n(self, singular: str, plural: str, count: int, **values: object) -> str:
         """The same for a sentence that depends on a number, which fills its gap ``{count}``."""
-        return self._catalogue.ngettext(singular, plural, count).format(count=count, **values)
+        return self.catalogue.ngettext(singular, plural, count).format(count=count, **values)
 
     def duration(self, length: timedelta) -> str:
         """``5 minutes``: in the largest unit that says it exactly, seconds rounded up."""

@@ -115,7 +115,9 @@ class Asking:
             return _too_late(question, growing.text, self._pace.answer_seconds), begun
         finally:
             reach("agent.ask.after")
-        return growing.text or tongue(question.language).t("_The agent gave an empty answer. Please ask in other words._"), begun
+        return growing.text or tongue(question.language).t(
+            "_The agent gave an empty answer. Please ask in other words._"
+        ), begun
 
     async def _show(self, question: AskAgent, text: str, attempt: int, *, begun: bool) -> None:
         reply = _reply(question, text)

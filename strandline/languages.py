@@ -1,11 +1,11 @@
 """The languages that the bot speaks: their names, and their sentences from ``locale/``.
 
 English stands in the code and needs no catalogue. ``make locale`` collects its sentences and
-compiles what ``locale/*/LC_MESSAGES/strandline.po`` has for them. All catalogues are read when
-this module is imported: a bot that starts has them, and no conversation waits for a disk.
+compiles what ``locale/*/LC_MESSAGES/strandline.po`` has for them.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from gettext import GNUTranslations
 from pathlib import Path
 
@@ -25,19 +25,17 @@ LANGUAGES: Mapping[str, tuple[str, ...]] = {
 
 def tongue(code: str | None, *, default: str = ENGLISH) -> Tongue:
     """What says sentences in the language ``code``; in the default one if the bot can't."""
-    return _TONGUES.get(code or default) or _TONGUES[default]
+    return _loaded(code if code in LANGUAGES else default)
 
 
-def catalogue_path(code: str) -> Path:
-    """The compiled sentences of a language."""
-    return LOCALE / code / "LC_MESSAGES" / "strandline.mo"
-
-
-def _load(code: str) -> Tongue:
+@cache
+def _loaded(code: str) -> Tongue:
     if code == ENGLISH:
         return Tongue(code)
     with catalogue_path(code).open("rb") as file:
         return Tongue(code, GNUTranslations(file))
 
 
-_TONGUES = {code: _load(code) for code in LANGUAGES}
+def catalogue_path(code: str) -> Path:
+    """The compiled sentences of a language."""
+    return LOCALE / code / "LC_MESSAGES" / "strandline.mo"

@@ -8,6 +8,7 @@ from durable.records import ARCHIVED, GONE, RoomRecord, UserRecord, room_key, us
 from fsm import ANY, STAY, Command, Event, Flow, Kind, Registry, Scope, State, Turn, on
 from fsm.ids import AgentId
 from fsm.language import sentence
+from strandline.languages import LANGUAGES
 
 HELP = (
     ("help", "", sentence("this list")),
@@ -30,7 +31,7 @@ HELP = (
     ("cancel", "", sentence("drop what is pending")),
     ("stop", "", sentence("stop the answer that is being written")),
     ("repair", "", sentence("make again what is missing in your space")),
-    ("language", "en | ru", sentence("the language in which I speak with you")),
+    ("language", " | ".join(LANGUAGES), sentence("the language in which I speak with you")),
     ("forget-me", "", sentence("delete what I hold on you, after a question")),
 )
 """Each command with its arguments and its meaning; said of those that some flow answers."""
@@ -119,9 +120,7 @@ class Service(Flow):
 
     def _room(self, turn: Turn, room: RoomRecord | None) -> str:
         if room is None or room.agent_id is None or room.platform_chat_id is None:
-            return turn.t(
-                "This room: not bound yet; your next message binds it to your agent."
-            )
+            return turn.t("This room: not bound yet; your next message binds it to your agent.")
         bound = {"agent": self._agent(turn, room.agent_id), "number": room.platform_chat_id}
         if room.room_type in (ARCHIVED, GONE):
             return turn.t(

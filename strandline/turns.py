@@ -71,7 +71,7 @@ class Turns:
         language: Which language the bot speaks to who has chosen none.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the parts that meet here
         self,
         flows: Sequence[Flow],
         *,

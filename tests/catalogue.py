@@ -35,6 +35,7 @@ def collected() -> Catalog:
         header_comment="# What the bot says.",
         project="strandline",
         version="1",
+        msgid_bugs_address="",
         charset="utf-8",
         fuzzy=False,
         creation_date=SINCE,
@@ -76,6 +77,7 @@ def main() -> None:
         catalog.creation_date = catalog.revision_date = SINCE
         catalog.project, catalog.version = template.project, template.version
         catalog.header_comment = template.header_comment
+        catalog.msgid_bugs_address = catalog.last_translator = catalog.language_team = ""
         _write(catalogue_path(code).with_suffix(".po"), catalog)
         with catalogue_path(code).open("wb") as file:
             write_mo(file, catalog)

@@ -89,8 +89,10 @@ async def live_on(bot: MemoryBot) -> None:
 
 
 PARKED = [
-    "Something went wrong on my side with this message. It is kept for the operator; "
-    "please go on without it."
+    (
+        "Something went wrong on my side with this message. It is kept for the operator; "
+        "please go on without it."
+    )
 ]
 
 
