@@ -227,12 +227,16 @@ def _ids(catalog: Catalog) -> set[object]:
 
 def _texts(message: Message) -> tuple[str, ...]:
     """The sentence, once for each form that a translation may have."""
-    one, *many = message.id if isinstance(message.id, tuple) else (message.id,)
+    one, *many = _tuple(message.id)
     return (one, *(many * 10))
 
 
 def _strings(message: Message) -> tuple[str, ...]:
-    return message.string if isinstance(message.string, tuple) else (message.string or "",)
+    return _tuple(message.string)
+
+
+def _tuple(texts: object) -> tuple[str, ...]:
+    return tuple(texts) if isinstance(texts, tuple | list) else (str(texts or ""),)
 
 
 def _gaps(text: str) -> set[str | None]:
