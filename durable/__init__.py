@@ -1,6 +1,6 @@
 """Everything that survives kill -9."""
 
-from durable.commits import Commit, Handled, Parked, Reopened, Stored, Stream
+from durable.commits import Asked, Commit, Handled, Parked, Reopened, Stored, Stream
 from durable.errors import AlreadyHandled, Conflict, StoreError, StoreUnavailable
 from durable.first_start import FirstStart
 from durable.loader import RestartReport, load
@@ -12,6 +12,7 @@ from durable.volume import volume_warning
 __all__ = [
     "Allocation",
     "AlreadyHandled",
+    "Asked",
     "Commit",
     "Conflict",
     "DataLock",

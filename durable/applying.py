@@ -14,11 +14,13 @@ def apply(db: sqlite3.Connection, commit: Commit, now_ms: int) -> tuple[OutboxRo
     """Write all of it, or raise and leave the savepoint to be undone.
 
     Raises:
-        AlreadyHandled: The event was handled before.
+        AlreadyHandled: The event was handled, or the row settled, before.
         Conflict: A key is not as the turn read it.
     """
     if commit.handled is not None:
         _handle(db, commit.handled)
+    if commit.settles is not None:
+        _settle(db, commit.settles)
     for key, text in commit.expected.items():
         _compare(db, key, text)
     for key, text in commit.writes.items():
@@ -32,7 +34,13 @@ def apply(db: sqlite3.Connection, commit: Commit, now_ms: int) -> tuple[OutboxRo
     return rows
 
 
+def _settle(db: sqlite3.Connection, transaction_id: TransactionId) -> None:
+    if not db.execute("DELETE FROM outbox WHERE transaction_id = ?", (transaction_id,)).rowcount:
+        raise AlreadyHandled(transaction_id)
+
+
 def _handle(db: sqlite3.Connection, handled: Handled) -> None:
+    db.execute("DELETE FROM asked WHERE event_id = ?", (handled.event_id,))
     closed = db.execute("DELETE FROM reopened WHERE event_id = ?", (handled.event_id,)).rowcount
     # a reopened event's own place in the timeline is below the checkpoint by its first handling
     if not mark_handled(db, handled.event_id, handled.room_id, is_below=bool(closed)):
@@ -119,6 +127,12 @@ def to_row(columns: tuple[int, str, str, str, str, str | None, int]) -> OutboxRo
 
 
 def _grow(db: sqlite3.Connection, commit: Commit) -> None:
+    for asked in commit.asks:
+        db.execute(
+            "INSERT INTO asked (event_id, room_id, files) VALUES (?, ?, ?)"
+            " ON CONFLICT (event_id) DO UPDATE SET files = excluded.files",
+            (asked.event_id, asked.room_id, dump(list(asked.files))),
+        )
     begun = commit.stream_begins
     if begun is not None:
         db.execute(

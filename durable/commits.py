@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 from attrs import field, frozen
 
 from fsm.effects import OutboxRow
-from fsm.ids import EventId, RoomId
+from fsm.ids import EventId, RoomId, TransactionId
 
 R = TypeVar("R")
 
@@ -63,6 +63,21 @@ class Reopened:
 
 
 @frozen(kw_only=True)
+class Asked:
+    """A question that is to be put to an agent together with files of other events.
+
+    Args:
+        event_id: The event with the question.
+        room_id: Where it was asked.
+        files: The events that brought the files, in order.
+    """
+
+    event_id: EventId
+    room_id: RoomId
+    files: tuple[EventId, ...]
+
+
+@frozen(kw_only=True)
 class Parked:
     """An event whose handling failed every time, set aside so that its room goes on."""
 
@@ -82,6 +97,8 @@ class Commit:
         writes: Each key that it changes, with its new text; None deletes.
         outbox: What it owes the homeserver. A row whose transaction id is there stays as it is.
         handled: The event that is then handled. It is no longer reopened.
+        settles: The outbox row whose outcome this turn has dealt with: it is deleted.
+        asks: Questions with files that came in other events.
         stream_begins: An answer whose first message is among ``outbox``.
         stream_ends: The event whose answer is now complete.
         reopens: Events that are to be handled again.
@@ -92,6 +109,8 @@ class Commit:
     writes: Mapping[str, str | None] = field(factory=dict)
     outbox: tuple[OutboxRow, ...] = ()
     handled: Handled | None = None
+    settles: TransactionId | None = None
+    asks: tuple[Asked, ...] = ()
     stream_begins: Stream | None = None
     stream_ends: EventId | None = None
     reopens: tuple[Reopened, ...] = ()

@@ -4,8 +4,8 @@ import sqlite3
 from collections.abc import Callable, Collection
 
 from durable.applying import ROW_COLUMNS, to_row
-from durable.codec import dump
-from durable.commits import Reopened, Stream
+from durable.codec import dump, load
+from durable.commits import Asked, Reopened, Stream
 from fsm.effects import OutboxRow
 from fsm.ids import EventId, RoomId, SyncToken
 
@@ -78,6 +78,15 @@ def stream(event_id: EventId) -> Callable[[sqlite3.Connection], Stream | None]:
         return None if row is None else Stream(*row)
 
     return ask
+
+
+def asked(db: sqlite3.Connection) -> dict[EventId, Asked]:
+    """The questions with files whose answers are not complete."""
+    rows = db.execute("SELECT event_id, room_id, files FROM asked").fetchall()
+    return {
+        event_id: Asked(event_id=event_id, room_id=room_id, files=tuple(load(files)))
+        for event_id, room_id, files in rows
+    }
 
 
 def reopened(db: sqlite3.Connection) -> tuple[Reopened, ...]:
@@ -177,6 +186,16 @@ def set_meta(db: sqlite3.Connection, name: str, value: str) -> None:
         " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         (name, value),
     )
+
+
+def secret(fresh: str) -> Callable[[sqlite3.Connection], str]:
+    """The database's own secret; ``fresh`` if it had none."""
+
+    def write(db: sqlite3.Connection) -> str:
+        db.execute("INSERT OR IGNORE INTO meta (name, value) VALUES ('secret', ?)", (fresh,))
+        return meta(db, "secret") or fresh
+
+    return write
 
 
 def highest_issued(db: sqlite3.Connection) -> int:

@@ -7,12 +7,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from logging import getLogger
 from pathlib import Path
+from secrets import token_hex
 from typing import Self, TypeVar
 
 from durable import parking, queries
 from durable.applying import apply, read_value
 from durable.codec import from_json
-from durable.commits import Commit, Parked, Reopened, Stored, Stream
+from durable.commits import Asked, Commit, Parked, Reopened, Stored, Stream
 from durable.connection import Connect, Connections, open_database
 from durable.errors import CorruptValue, StoreClosed
 from durable.queries import HANDLED_KEPT
@@ -149,6 +150,14 @@ class Store:
     async def reopened(self) -> tuple[Reopened, ...]:
         """The events that are to be handled again, the oldest first."""
         return await self._query(queries.reopened)
+
+    async def asked(self) -> dict[EventId, Asked]:
+        """The questions with files whose answers are not complete."""
+        return await self._query(queries.asked)
+
+    async def secret(self) -> str:
+        """A random text, the same for the life of the database, that nobody else knows."""
+        return await self._write(queries.secret(token_hex(16)))
 
     async def checkpoint(self) -> SyncToken | None:
         """The newest sync token below which everything is handled."""

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from attrs import frozen
 
+from fsm.attachments import Attachment
 from fsm.errors import StrandlineError
 from fsm.ids import AgentId, EventId, PlatformChatId
 
@@ -29,11 +30,13 @@ class AgentQuestion:
             process; an agent that keeps keys gives the same answer and does the work once.
         platform_chat_id: Which of the platform's chats it belongs to.
         text: As the person wrote it.
+        attachments: Files that go with it; none has been downloaded.
     """
 
     request_id: EventId
     platform_chat_id: PlatformChatId
     text: str
+    attachments: tuple[Attachment, ...] = ()
 
 
 class AgentApi(Protocol):

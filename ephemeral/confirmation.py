@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 
 from attrs import frozen
 
+from ephemeral.asked import NO, YES, Asked, is_of_another_life
+from ephemeral.words import moment, within
 from fsm import STAY, Event, Flow, Scope, Signal, State, Turn, ephemeral, minutes, on
 from fsm.questions import Question
 
@@ -18,9 +20,11 @@ class Pending:
 
     Args:
         then: The event that a yes triggers.
+        asked: The question.
     """
 
     then: Signal
+    asked: Asked
 
 
 class Confirmation(Flow):
@@ -31,10 +35,17 @@ class Confirmation(Flow):
     idle = State(initial=True)
     awaiting = State(ephemeral, memory=Pending, expires=minutes(5))
 
+    def is_pending(self, turn: Turn) -> bool:
+        """It is this question that is answered, not an older one."""
+        return isinstance(turn.data, Pending) and turn.data.asked.is_meant_by(turn)
+
     ask = Event((idle, awaiting), awaiting)
-    yes = Event(awaiting, idle, command="yes")
-    no = Event(awaiting, idle, command=("no", "cancel"))
-    answer_nothing = Event(idle, STAY, command=("yes", "no"))
+    yes = Event(awaiting, idle, command="yes", reaction="✅", answer=YES, guard=is_pending)
+    no = Event(awaiting, idle, command="no", reaction="❌", answer=NO, guard=is_pending)
+    answer_late = Event((idle, awaiting), STAY, reaction=("✅", "❌"), answer=YES + NO)
+    lapse = Event(awaiting, idle, expiry=True)
+    cancel = Event(awaiting, idle)
+    cancel_nothing = Event(idle, STAY, signal="cancel")
 
     def __init__(self, *, lifetime: timedelta, started_at: datetime) -> None:
         self._lifetime = lifetime
@@ -49,34 +60,63 @@ class Confirmation(Flow):
         """Ask, and remember what a yes means."""
         question = turn.payload
         assert isinstance(question, Question)  # noqa: S101  # what the asking flow sends
-        note = "This replaces the question that was open.\n\n" if replaced else ""
-        answer = f"`{turn.prefix}yes` or `{turn.prefix}no`, within {_spoken(self._lifetime)}."
-        turn.reply(f"{note}{question.text} {answer}")
-        return Pending(then=question.then)
+        text = turn.t(
+            "{question} Answer with `{prefix}yes` or `{prefix}no`, or put ✅ or ❌ on this "
+            "message, {within}.",
+            question=question.text,
+            prefix=turn.prefix,
+            within=within(turn.tongue, self._lifetime),
+        )
+        if replaced is not None:
+            text = turn.t("This replaces the question that was open.\n\n{question}", question=text)
+        sent_as = turn.ask_back(text, flow=self.name)
+        if replaced is not None:
+            closed = turn.t(
+                "{question}\n\nThis question was replaced by a newer one; nothing was changed.",
+                question=replaced.asked.text,
+            )
+            turn.edit(closed, sent_as=replaced.asked.sent_as)
+        asked = Asked(id=turn.inbound.event_id, sent_as=sent_as, text=question.text)
+        return Pending(question.then, asked)
 
     @on(yes)
     def carry_out(self, turn: Turn, pending: Pending) -> None:
         """Do what was asked about."""
         turn.trigger(pending.then.flow, pending.then.event, pending.then.payload)
 
-    @on(no)
+    @on(no, cancel)
     def leave_it(self, turn: Turn, _pending: Pending) -> None:
         """Do nothing."""
-        turn.reply("All right, nothing has been changed.")
+        turn.reply(turn.t("All right, nothing has been changed."))
 
-    @on(answer_nothing)
-    def explain(self, turn: Turn, _data: None) -> None:
-        """An answer with no question: say what may have become of it."""
+    @on(answer_late)
+    def explain(self, turn: Turn, _pending: Pending | None) -> None:
+        """An answer to a question that is not open: say what became of it, and close it."""
+        if not is_of_another_life(turn):
+            turn.reply(
+                turn.t(
+                    "This question is no longer open: it was answered or replaced, or its time "
+                    "was up. Give the command again if you still want it."
+                )
+            )
+            return
+        restarted = moment(self._started_at)
         turn.reply(
-            "No question of mine is waiting for an answer from you here. Questions lapse after "
-            f"{_spoken(self._lifetime)} and when I restart, which I last did at "
-            f"{self._started_at:%Y-%m-%d %H:%M:%S} UTC. Nothing was changed; "
-            "give the command again if you still want it."
+            turn.t(
+                "I restarted at {moment} and forgot this question. "
+                "Give the command again if you still want it.",
+                moment=restarted,
+            )
         )
+        closed = turn.t("This question has lapsed: I restarted at {moment}.", moment=restarted)
+        turn.edit(closed, event_id=turn.inbound.about)
 
-
-def _spoken(duration: timedelta) -> str:
-    seconds = round(duration.total_seconds())
-    if seconds % 60:
-        return f"{seconds} second{'' if seconds == 1 else 's'}"
-    return f"{seconds // 60} minute{'' if seconds == 60 else 's'}"  # noqa: PLR2004
+    @on(lapse)
+    def close(self, turn: Turn, pending: Pending) -> None:
+        """Say on the question itself that its time is up."""
+        closed = turn.t(
+            "{question}\n\nThis question has lapsed and nothing was changed. "
+            "Give the command again if you still want it.",
+            question=pending.asked.text,
+        )
+        turn.edit(closed, sent_as=pending.asked.sent_as)

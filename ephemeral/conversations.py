@@ -8,13 +8,28 @@ set back keeps no question open.
 
 from attrs import frozen
 
-from fsm import Flow, Snapshot, Tier
+from fsm import Flow, Inbound, Snapshot, Tier
 from fsm.ids import ConversationKey
 
 
 @frozen
-class _Standing:
+class Lapsed:
+    """A conversation whose time is up.
+
+    Args:
+        flow: The flow's name.
+        snapshot: Where it stood.
+        inbound: What brought it there.
+    """
+
+    flow: str
     snapshot: Snapshot
+    inbound: Inbound
+
+
+@frozen
+class _Standing:
+    lapsed: Lapsed
     until: float
 
 
@@ -23,6 +38,7 @@ class Conversations:
 
     def __init__(self) -> None:
         self._standing: dict[tuple[str, ConversationKey], _Standing] = {}
+        self._overdue: list[Lapsed] = []
 
     def __len__(self) -> int:
         return len(self._standing)
@@ -30,20 +46,28 @@ class Conversations:
     def find(self, flow: Flow, key: ConversationKey, now: float) -> Snapshot | None:
         """The conversation, if it stands in an ephemeral state that has not expired."""
         standing = self._standing.get((flow.name, key))
-        return standing.snapshot if standing and now < standing.until else None
+        return standing.lapsed.snapshot if standing and now < standing.until else None
 
-    def put(self, flow: Flow, key: ConversationKey, snapshot: Snapshot, now: float) -> None:
-        """Remember where the conversation stands, if that is for this folder to remember."""
+    def put(
+        self, flow: Flow, key: ConversationKey, snapshot: Snapshot, inbound: Inbound, now: float
+    ) -> None:
+        """Remember where the conversation stands, if that is for this folder to remember.
+
+        One that stays as it was gets no new time.
+        """
+        if self.find(flow, key, now) == snapshot:
+            return
+        before = self._standing.pop((flow.name, key), None)
+        if before is not None and before.until <= now:
+            self._overdue.append(before.lapsed)
         state = flow.states[snapshot.state]
         lifetime = flow.lifetime(state)
         if state.tier is Tier.EPHEMERAL and lifetime is not None:
-            self._standing[flow.name, key] = _Standing(snapshot, now + lifetime.total_seconds())
-        else:
-            self._standing.pop((flow.name, key), None)
+            lapsed = Lapsed(flow.name, snapshot, inbound)
+            self._standing[flow.name, key] = _Standing(lapsed, now + lifetime.total_seconds())
 
-    def sweep(self, now: float) -> int:
-        """Let go of what has expired; returns how many that were."""
+    def sweep(self, now: float) -> list[Lapsed]:
+        """Let go of what has expired, and return it."""
+        overdue, self._overdue = self._overdue, []
         expired = [key for key, standing in self._standing.items() if standing.until <= now]
-        for key in expired:
-            del self._standing[key]
-        return len(expired)
+        return overdue + [self._standing.pop(key).lapsed for key in expired]

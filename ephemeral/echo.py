@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator
 from attrs import frozen
 
 from ephemeral.agents import AgentQuestion
-from fsm import AgentEntry
+from ephemeral.words import size
+from fsm import AgentEntry, Tongue
+from fsm.attachments import Attachment
 
 
 @frozen(kw_only=True)
@@ -25,7 +27,7 @@ class EchoOptions:
 
 
 class EchoAgent:
-    """Answers with its own id, the ``platform_chat_id`` and the text."""
+    """Answers with its own id, the ``platform_chat_id``, the text and what came with it."""
 
     def __init__(self, entry: AgentEntry) -> None:
         self._id = entry.id
@@ -38,6 +40,8 @@ class EchoAgent:
         """The same text back, in as many pieces as the options say."""
         await asyncio.sleep(self._options.delay_seconds)
         answer = f"[{self._id} · chat {question.platform_chat_id}] {question.text}"
+        if question.attachments:
+            answer += f"\n\n{_listed(question.attachments)}"
         size = -(-len(answer) // max(1, self._options.chunks))
         for start in range(0, len(answer), size):
             if start:
@@ -46,3 +50,10 @@ class EchoAgent:
 
     async def close(self) -> None:
         """Nothing to disconnect from."""
+
+
+def _listed(files: tuple[Attachment, ...]) -> str:
+    """``(2 files: a.png image/png 12 kB; b.pdf application/pdf 1.2 MB)``: as an agent says it."""
+    count = f"{len(files)} file{'' if len(files) == 1 else 's'}"
+    each = (f"{file.name} {file.mimetype} {size(Tongue(), file.size_bytes)}" for file in files)
+    return f"({count}: {'; '.join(each)})"

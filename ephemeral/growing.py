@@ -6,6 +6,7 @@ same request id, and the message in the room that had begun to grow goes on grow
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
 
 
 class Growing:
@@ -15,16 +16,23 @@ class Growing:
         text: All that has arrived.
     """
 
-    def __init__(self, pieces: AsyncIterator[str], *, interval_seconds: float) -> None:
+    def __init__(
+        self,
+        pieces: AsyncIterator[str],
+        *,
+        interval_seconds: float,
+        until: asyncio.Future[Any] | None = None,
+    ) -> None:
         self.text = ""
         self._pieces = pieces
         self._interval = interval_seconds
+        self._until = {until} if until is not None else set()
 
     async def so_far(self) -> AsyncGenerator[str, None]:
         """The text so far, once an interval in which it grew, until the answer is complete.
 
         An answer that is complete within one interval of its first piece yields nothing. What
-        the agent raises comes out of here.
+        the agent raises comes out of here. Once ``until`` is done, nothing more is read.
         """
         due: float | None = None
         loop = asyncio.get_running_loop()
@@ -32,7 +40,11 @@ class Growing:
         try:
             while True:
                 wait = None if due is None else max(0.0, due - loop.time())
-                await asyncio.wait({piece}, timeout=wait)
+                await asyncio.wait(
+                    {piece} | self._until, timeout=wait, return_when=asyncio.FIRST_COMPLETED
+                )
+                if any(until.done() for until in self._until):
+                    return
                 if not piece.done():
                     due = None
                     yield self.text

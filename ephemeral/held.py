@@ -8,7 +8,8 @@ from datetime import timedelta
 
 from attrs import evolve, frozen
 
-from fsm import STAY, Event, Flow, Inbound, Scope, State, Turn, ephemeral, minutes, on
+from fsm import STAY, Event, Flow, Inbound, Kind, Scope, State, Turn, ephemeral, minutes, on
+from fsm.attachments import Said
 
 MOST = 20
 """So many messages wait for one user in one room; with more, the oldest is dropped."""
@@ -20,6 +21,11 @@ class Waiting:
 
     messages: tuple[tuple[Inbound, int], ...] = ()
 
+    def without_taken_back(self, turn: Turn) -> "Waiting":
+        """The same without the message that the turn takes back."""
+        about = turn.inbound.about
+        return Waiting(tuple(m for m in self.messages if m[0].event_id != about))
+
 
 class Held(Flow):
     """Keep what was written before there was an agent to read it."""
@@ -29,10 +35,24 @@ class Held(Flow):
     idle = State(initial=True)
     holding = State(ephemeral, memory=Waiting, expires=minutes(10))
 
+    def takes_back_one(self, turn: Turn) -> bool:
+        """A held message was redacted."""
+        held = turn.data
+        return isinstance(held, Waiting) and held.without_taken_back(turn) != held
+
+    def takes_back_the_last(self, turn: Turn) -> bool:
+        """It was the only one."""
+        held = turn.data
+        return self.takes_back_one(turn) and isinstance(held, Waiting) and len(held.messages) == 1
+
     hold = Event((idle, holding), holding)
     release = Event(holding, idle)
     release_nothing = Event(idle, STAY, signal="release")
-    drop = Event(holding, idle, command="cancel")
+    take_back_last = Event(holding, idle, kind=Kind.REDACTED, guard=takes_back_the_last)
+    take_back = Event(holding, STAY, kind=Kind.REDACTED, guard=takes_back_one)
+    lapse = Event(holding, idle, expiry=True)
+    cancel = Event(holding, idle)
+    cancel_nothing = Event(idle, STAY, signal="cancel")
 
     def __init__(self, *, lifetime: timedelta) -> None:
         self._lifetime = lifetime
@@ -43,9 +63,13 @@ class Held(Flow):
 
     @on(hold)
     def keep(self, turn: Turn, waiting: Waiting | None) -> Waiting:
-        """Add the message of this turn."""
+        """Add the message of this turn, with the files that were to go with it."""
+        said = turn.payload
+        inbound = turn.inbound
+        if isinstance(said, Said):
+            inbound = evolve(inbound, attachments=said.attachments)
         waiting = waiting or Waiting()
-        return evolve(waiting, messages=(*waiting.messages, (turn.inbound, turn.attempt))[-MOST:])
+        return Waiting((*waiting.messages, (inbound, turn.attempt))[-MOST:])
 
     @on(release)
     def pass_on(self, turn: Turn, waiting: Waiting) -> None:
@@ -53,7 +77,32 @@ class Held(Flow):
         for inbound, attempt in waiting.messages:
             turn.reopen(inbound, attempt + 1)
 
-    @on(drop)
-    def forget(self, turn: Turn, _waiting: Waiting) -> None:
+    @on(take_back)
+    def let_go(self, turn: Turn, waiting: Waiting) -> Waiting:
+        """What its sender took back is not passed on."""
+        return waiting.without_taken_back(turn)
+
+    @on(lapse)
+    def give_up(self, turn: Turn, waiting: Waiting) -> None:
+        """Say that nothing will be passed on."""
+        turn.say(
+            turn.n(
+                "No agent was chosen in time, so I no longer keep {count} message that waited for "
+                "one. Choose with `{prefix}agents` and send it again.",
+                "No agent was chosen in time, so I no longer keep {count} messages that waited "
+                "for one. Choose with `{prefix}agents` and send them again.",
+                len(waiting.messages),
+                prefix=turn.prefix,
+            )
+        )
+
+    @on(cancel)
+    def forget(self, turn: Turn, waiting: Waiting) -> None:
         """Drop what waits."""
-        turn.reply("All right, I won't pass your message on.")
+        turn.reply(
+            turn.n(
+                "All right, I won't pass your message on.",
+                "All right, I won't pass your {count} messages on.",
+                len(waiting.messages),
+            )
+        )

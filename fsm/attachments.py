@@ -29,3 +29,11 @@ class Attachment:
     size_bytes: int = 0
     url: str = ""
     encryption: dict[str, Any] | None = field(default=None, eq=False, repr=False)
+
+
+@frozen
+class Said:
+    """A text and the files that go with it."""
+
+    text: str
+    attachments: tuple[Attachment, ...]

@@ -124,9 +124,9 @@ class AskAgent:
         platform_chat_id: The chat, in the platform's own terms.
         request_id: The inbound event's id, which names the answer.
         text: The question, as the person wrote it.
-        attachments: Files that go with it.
         language: The language of the person, for what the bot itself says of the answer.
         inbound: The event, for the thread and the sender of its answer.
+        attachments: Files that go with it.
     """
 
     room_id: RoomId
@@ -134,9 +134,9 @@ class AskAgent:
     platform_chat_id: PlatformChatId
     request_id: EventId
     text: str
+    inbound: Inbound = field(eq=False, repr=False)
     attachments: tuple[Attachment, ...] = ()
     language: str = "en"
-    inbound: Inbound | None = field(default=None, eq=False, repr=False)
 
 
 @frozen(kw_only=True)

@@ -28,13 +28,14 @@ class Kind(Enum):
     """The bot was invited to the room; ``sender`` is who invited it."""
 
     JOINED = "joined"
-    """The bot's own join of the room; ``sender`` is the bot."""
+    """The bot's own join of the room. ``sender`` is whose room it is; the bot, if nobody's."""
 
     LEFT = "left"
-    """The bot is no longer in the room: it left, or was kicked by ``sender``."""
+    """The bot is no longer in the room: it left, or was kicked. ``sender`` is whose room it is."""
 
     UPGRADED = "upgraded"
-    """The room was replaced by the room whose id is the ``body`` (``m.room.tombstone``)."""
+    """The room was replaced by the room whose id is the ``body`` (``m.room.tombstone``).
+    ``sender`` is whose room it is."""
 
     MADE = "made"
     """A room that a turn asked for is there: ``room_id``. ``sender`` is whose it is to be, and

@@ -28,7 +28,7 @@ from fsm.effects import (
 from fsm.errors import TurnError
 from fsm.events import Answer, Command, Reaction, Stimulus, Text
 from fsm.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId, UserId
-from fsm.inbound import Inbound
+from fsm.inbound import Inbound, Kind
 from fsm.language import Tongue
 from fsm.questions import Mark
 from fsm.signals import Signal
@@ -279,9 +279,13 @@ class Turn:
         self.signals.append(Signal(flow, event, payload))
 
     def _answered(self) -> EventId | None:
-        """The event to which a reply refers: none for what is no event of the room."""
-        is_event = self.inbound.event_id.startswith("$")
-        return self.inbound.event_id if is_event else None
+        """The event to which a reply refers: none for what is no event of the room.
+
+        A reaction is answered at what it was put on: clients show no reply to a reaction.
+        """
+        if self.inbound.kind is Kind.REACTION:
+            return self.inbound.about
+        return self.inbound.event_id if self.inbound.event_id.startswith("$") else None
 
     def _say(
         self,

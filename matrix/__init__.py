@@ -1,6 +1,8 @@
 """The shore: all that speaks to a homeserver."""
 
+from matrix.amendments import Amendment
 from matrix.batch import Batch, Event, Gap, RoomItem
+from matrix.courtesy import Courtesy
 from matrix.delivery import Delivery
 from matrix.errors import (
     LoginRefused,
@@ -15,10 +17,13 @@ from matrix.errors import (
 )
 from matrix.homeserver import Homeserver
 from matrix.intake import Intake
+from matrix.making import RoomMaker, RoomStyle
 from matrix.session import HomeserverSettings
 
 __all__ = [
+    "Amendment",
     "Batch",
+    "Courtesy",
     "Delivery",
     "Event",
     "Gap",
@@ -31,6 +36,8 @@ __all__ = [
     "RateLimited",
     "Refused",
     "RoomItem",
+    "RoomMaker",
+    "RoomStyle",
     "SessionUnusable",
     "StoreFailed",
     "TokenRevoked",

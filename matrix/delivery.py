@@ -8,17 +8,22 @@ from typing import Any
 
 import structlog
 
-from fsm.effects import OutboxRow
+from fsm.effects import NewRoom, OutboxRow
 from fsm.failpoints import reach
 from fsm.ids import EventId, RoomId, TransactionId
+from matrix.effects import Effects
 from matrix.errors import MatrixError, RateLimited, is_permanent
 from matrix.homeserver import Homeserver
-from matrix.sent import find_sent
+from matrix.making import RoomMaker
 
 _log = structlog.get_logger(__name__)
 
 Delivered = Callable[[OutboxRow, EventId | None], Awaitable[None]]
+Made = Callable[[OutboxRow, RoomId | None, str], Awaitable[None]]
 Park = Callable[[OutboxRow, str], Awaitable[None]]
+
+ROOMS_AT_A_TIME = 8
+"""So many rooms are being made at a time: a homeserver has other things to do."""
 
 
 class Delivery:
@@ -26,20 +31,29 @@ class Delivery:
 
     Args:
         homeserver: Where they go.
+        maker: Makes the rooms that are asked for.
         delivered: Is told of each row that is done, with the event that it became, if any.
+        made: Is told of each room that was asked for: its id, or None and why there is none. It
+            deals with the row.
         park: Is told of each row that can never succeed, and why. The room goes on.
         monotonic: A clock, to keep quiet for as long as the homeserver asks.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # two collaborators, three callbacks and a clock
         self,
         homeserver: Homeserver,
         *,
+        maker: RoomMaker,
         delivered: Delivered,
+        made: Made,
         park: Park,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._homeserver = homeserver
+        self._effects = Effects(homeserver)
+        self._maker = maker
+        self._making = asyncio.Semaphore(ROOMS_AT_A_TIME)
+        self._made = made
         self._delivered = delivered
         self._park = park
         self._monotonic = monotonic
@@ -136,6 +150,9 @@ class Delivery:
 
     async def _settle(self, row: OutboxRow) -> EventId | None:
         """Deliver the row, or park it; the event that it became."""
+        if row.kind == "create":
+            await self._make(row)
+            return None
         try:
             event_id = await self._deliver(row)
         except MatrixError as error:
@@ -145,6 +162,7 @@ class Delivery:
         except (KeyError, TypeError, ValueError) as error:
             problem = f"{type(error).__name__}: {error}"
         else:
+            self._effects.note(row, event_id)
             await self._delivered(row, event_id)
             reach("delivery.done")
             return event_id
@@ -154,35 +172,28 @@ class Delivery:
         return None
 
     async def _deliver(self, row: OutboxRow) -> EventId | None:
-        match row.kind:
-            case "send":
-                return await self._send(row)
-            case "join":
-                reach("delivery.join.before")
-                await self._homeserver.persist(lambda: self._homeserver.join(row.room_id))
-                reach("delivery.join.after")
-            case "leave":
-                reach("delivery.leave.before")
-                await self._homeserver.persist(lambda: self._homeserver.leave(row.room_id))
-                reach("delivery.leave.after")
-            case unknown:
-                problem = f"no such kind of effect: {unknown!r}"
-                raise ValueError(problem)
-        return None
-
-    async def _send(self, row: OutboxRow) -> EventId:
-        kind, content = row.payload["type"], row.payload["content"]
+        if row.kind not in self._effects.kinds:
+            problem = f"no such kind of effect: {row.kind!r}"
+            raise ValueError(problem)
         logins = self._homeserver.logins
 
-        async def attempt() -> EventId:
+        async def attempt() -> EventId | None:
             # A login in between may have cost the homeserver its memory of the earlier tries.
             doubtful = row.transaction_id in self._look_first or self._homeserver.logins != logins
-            found = await find_sent(self._homeserver, row) if doubtful else None
-            if found is not None:
-                return found
-            return await self._homeserver.send(row.room_id, kind, content, row.transaction_id)
+            return await self._effects.attempt(row, look_first=doubtful)
 
-        reach("delivery.send.before")
-        event_id = await self._homeserver.persist(attempt)
-        reach("delivery.send.after")
-        return event_id
+        return await self._homeserver.persist(attempt)
+
+    async def _make(self, row: OutboxRow) -> None:
+        """Have the room made; whoever asked for it then deals with the row."""
+        room_id, problem = None, ""
+        try:
+            async with self._making:
+                wish = NewRoom(**row.payload)
+                room_id = await self._homeserver.persist(lambda: self._maker.make(wish))
+        except MatrixError as error:
+            if not is_permanent(error):
+                raise
+            problem = str(error)
+        await self._made(row, room_id, problem)
+        reach("delivery.made")

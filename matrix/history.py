@@ -1,11 +1,13 @@
 """Filling gaps: the events that a sync response leaves out, read page by page and in order."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import structlog
+from attrs import frozen
 
 from fsm.failpoints import reach
+from matrix.amendments import Amendment, parse_amendment
 from matrix.batch import Gap
 from matrix.errors import Refused
 from matrix.homeserver import Homeserver, Page
@@ -19,34 +21,63 @@ SEARCH_PAGES = 50
 """So many pages of 100 events back the bot's invite is looked for."""
 
 
-async def missing_events(homeserver: Homeserver, gap: Gap) -> AsyncIterator[Json]:
-    """The events of the gap, oldest first, decrypted. Holds one page at a time."""
+@frozen
+class _Reading:
+    """One gap that is being read."""
+
+    homeserver: Homeserver
+    gap: Gap
+    amend: Callable[[Amendment], None]
+
+    async def page(self, direction: str, start: str | None, end: str | None) -> Page:
+        reach("gap.page.before")
+        page = await self.homeserver.persist(
+            lambda: self.homeserver.page(
+                self.gap.room_id, direction=direction, start=start, end=end
+            )
+        )
+        reach("gap.page.after")
+        for raw in page.events:
+            if (amendment := parse_amendment(raw, self.gap.room_id)) is not None:
+                self.amend(amendment)
+        return page
+
+
+async def missing_events(
+    homeserver: Homeserver, gap: Gap, amend: Callable[[Amendment], None] = lambda _: None
+) -> AsyncIterator[Json]:
+    """The events of the gap, oldest first, decrypted. Holds one page at a time.
+
+    Edits and redactions are told to ``amend`` before the events of their page.
+    """
+    reading = _Reading(homeserver, gap, amend)
     try:
         if gap.start is not None:
-            async for raw in _forward(homeserver, gap, gap.start):
+            async for raw in _forward(reading, gap.start):
                 yield raw
         else:
-            async for raw in _since_invite(homeserver, gap):
+            async for raw in _since_invite(reading):
                 yield raw
     except Refused as refused:
         _log.warning("a room's history can't be read", room_id=gap.room_id, problem=str(refused))
 
 
-async def _forward(homeserver: Homeserver, gap: Gap, start: str | None) -> AsyncIterator[Json]:
+async def _forward(reading: _Reading, start: str | None) -> AsyncIterator[Json]:
     """From a token, or from the room's beginning, to the gap's end."""
     token = start
     while True:
-        page = await _page(homeserver, gap, "f", token, gap.end)
+        page = await reading.page("f", token, reading.gap.end)
         for raw in page.events:
             yield raw
-        if page.end in (None, token, gap.end):
+        if page.end in (None, token, reading.gap.end):
             return
         token = page.end
 
 
-async def _since_invite(homeserver: Homeserver, gap: Gap) -> AsyncIterator[Json]:
+async def _since_invite(reading: _Reading) -> AsyncIterator[Json]:
     """What was written after the bot's invite; after its join if there is no invite to be found."""
-    invited, start = await _before_invite(homeserver, gap)
+    gap, bot = reading.gap, reading.homeserver.user_id
+    invited, start = await _before_invite(reading)
     if not invited:
         seen = gap.join is None
         for raw in gap.tail:
@@ -55,33 +86,22 @@ async def _since_invite(homeserver: Homeserver, gap: Gap) -> AsyncIterator[Json]
                 yield raw
         return
     reached = False
-    async for raw in _forward(homeserver, gap, start):
+    async for raw in _forward(reading, start):
         if reached:
             yield raw
-        reached = reached or is_own_invite(raw, homeserver.user_id)
+        reached = reached or is_own_invite(raw, bot)
     for raw in gap.tail:
         yield raw
 
 
-async def _before_invite(homeserver: Homeserver, gap: Gap) -> tuple[bool, str | None]:
+async def _before_invite(reading: _Reading) -> tuple[bool, str | None]:
     """Whether the bot's invite is in history, and a token shortly before it."""
-    token = gap.end
+    token, bot = reading.gap.end, reading.homeserver.user_id
     for _ in range(SEARCH_PAGES):
-        page = await _page(homeserver, gap, "b", token, None)
-        if any(is_own_invite(raw, homeserver.user_id) for raw in page.events):
+        page = await reading.page("b", token, None)
+        if any(is_own_invite(raw, bot) for raw in page.events):
             return True, page.end
         if page.end in (None, token):
             break
         token = page.end
     return False, None
-
-
-async def _page(
-    homeserver: Homeserver, gap: Gap, direction: str, start: str | None, end: str | None
-) -> Page:
-    reach("gap.page.before")
-    page = await homeserver.persist(
-        lambda: homeserver.page(gap.room_id, direction=direction, start=start, end=end)
-    )
-    reach("gap.page.after")
-    return page

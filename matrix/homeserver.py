@@ -15,6 +15,7 @@ from matrix.http import HomeserverHttp, endpoint
 from matrix.keys import KeyExchange
 from matrix.parse import events
 from matrix.retry import persist
+from matrix.rooms import Rooms
 from matrix.session import HomeserverSettings, Login, Session
 
 T = TypeVar("T")
@@ -67,8 +68,10 @@ class Homeserver:
         self._login = login
         self._crypto = crypto
         self._plain: set[RoomId] = set()
+        self._people: dict[RoomId, int] = {}
         self._logins_seen = 0
         self.user_id: UserId = session.user_id
+        self.rooms = Rooms(http, session.user_id)
         self.keys = KeyExchange(http, crypto)
 
     @classmethod
@@ -142,6 +145,25 @@ class Homeserver:
         if raw.get("type") != "m.room.encrypted":
             return raw
         return self._crypto.decrypt(room_id, raw) or raw
+
+    def members_changed(self, room_id: RoomId) -> None:
+        """Other people are in the room than before, or may be."""
+        self._people.pop(room_id, None)
+        self.keys.members_changed(room_id)
+
+    def forget(self, room_id: RoomId) -> None:
+        """The bot is no longer in the room."""
+        self._people.pop(room_id, None)
+        self.keys.forget(room_id)
+
+    async def is_group(self, room_id: RoomId) -> bool:
+        """Whether more than two people are in the room, or invited; asked when that may change."""
+        if room_id not in self._people:
+            try:
+                self._people[room_id] = await self.rooms.people(room_id)
+            except Refused:
+                return False
+        return self._people[room_id] > 2  # noqa: PLR2004  # a person and the bot
 
     async def new_keys(self) -> None:
         """Wait for a sync response that brings to-device messages."""

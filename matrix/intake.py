@@ -11,12 +11,15 @@ import structlog
 from fsm.failpoints import reach
 from fsm.ids import EventId, RoomId, SyncToken
 from fsm.inbound import Inbound, Kind
+from fsm.questions import Mark
+from matrix.amendments import Amendment, parse_amendment
 from matrix.batch import Batch, Event, Gap, RoomItem, slice_timeline
 from matrix.crypto import joined_rooms, room_events
 from matrix.errors import StoreFailed
 from matrix.history import missing_events
 from matrix.homeserver import SYNC_WAIT_MS, Homeserver
-from matrix.parse import mapping, parse, parse_invite
+from matrix.parse import mapping, parse, parse_invite, parse_leave
+from matrix.text import read_mark
 
 _log = structlog.get_logger(__name__)
 
@@ -30,6 +33,7 @@ class Intake:
         homeserver: Where it happens.
         since: The token from which on nothing has been handled; None for the first sync ever,
             which answers no history.
+        amend: Is told of each edit and redaction, before the batch in which it came.
         take: Is given each batch, in order. The next is asked for when it has returned.
         ready: Is called once, after the first sync.
         key_wait_seconds: How long an encrypted event waits for its key.
@@ -42,6 +46,7 @@ class Intake:
         *,
         since: SyncToken | None,
         take: Callable[[Batch], Awaitable[None]],
+        amend: Callable[[Amendment], None] = lambda _: None,
         ready: Callable[[], None] = lambda: None,
         key_wait_seconds: float = 10.0,
         nonce: Callable[[], int] = lambda: random.randrange(1, 1000),  # noqa: S311
@@ -49,6 +54,7 @@ class Intake:
         self._homeserver = homeserver
         self._since = since
         self._take = take
+        self._amend = amend
         self._ready = ready
         self._key_wait_seconds = key_wait_seconds
         self._nonce = nonce
@@ -70,7 +76,7 @@ class Intake:
 
     async def fill(self, gap: Gap) -> AsyncIterator[Inbound]:
         """The events that a gap hides, in order."""
-        async for raw in missing_events(self._homeserver, gap):
+        async for raw in missing_events(self._homeserver, gap, self._amend):
             inbound = self._parse(gap.room_id, raw)
             if inbound is not None:
                 yield inbound
@@ -80,6 +86,17 @@ class Intake:
         raw = await self._homeserver.persist(lambda: self._homeserver.event(room_id, event_id))
         inbound = None if raw is None else self._parse(room_id, raw)
         return None if inbound is None or inbound.kind is Kind.UNREADABLE else inbound
+
+    async def is_group(self, room_id: RoomId) -> bool:
+        """Whether more than two people are in the room, or invited to it."""
+        return await self._homeserver.persist(lambda: self._homeserver.is_group(room_id))
+
+    async def question_mark(self, room_id: RoomId, event_id: EventId) -> Mark | None:
+        """What a message of the bot's says of itself, if it is a question."""
+        raw = await self._homeserver.persist(lambda: self._homeserver.event(room_id, event_id))
+        if raw is None or raw.get("sender") != self._homeserver.user_id:
+            return None
+        return read_mark(mapping(raw.get("content")))
 
     async def decrypt_later(self, inbound: Inbound) -> Inbound | None:
         """The event once its key has come; itself if the key stays away; None if it is no text."""
@@ -118,8 +135,7 @@ class Intake:
             self._note(room_id, room)
             if self._since is not None:
                 items += self._room_items(room_id, room, self._since)
-        for left in mapping(mapping(sync.get("rooms")).get("leave")):
-            self._homeserver.keys.forget(RoomId(left))
+        items += self._departures(sync)
         return Batch(self._since, SyncToken(sync["next_batch"]), tuple(items))
 
     def _invites(self, sync: Json) -> Iterator[RoomItem]:
@@ -127,20 +143,30 @@ class Intake:
         for room_id, invite in invites.items():
             yield Event(parse_invite(RoomId(room_id), invite, bot=self._homeserver.user_id))
 
+    def _departures(self, sync: Json) -> Iterator[RoomItem]:
+        for left, room in mapping(mapping(sync.get("rooms")).get("leave")).items():
+            room_id = RoomId(left)
+            self._homeserver.forget(room_id)
+            if self._since is not None:
+                yield Event(parse_leave(room_id, room, bot=self._homeserver.user_id))
+
     def _room_items(self, room_id: RoomId, room: Json, since: SyncToken) -> Iterator[RoomItem]:
         part = slice_timeline(room_id, room, since=since, bot=self._homeserver.user_id)
         if part.gap is not None:
             yield part.gap
-        for raw in part.events:
-            inbound = self._parse(room_id, self._homeserver.decrypted(room_id, raw))
-            if inbound is not None:
+        readable = [self._homeserver.decrypted(room_id, raw) for raw in part.events]
+        for raw in readable:
+            if (amendment := parse_amendment(raw, room_id)) is not None:
+                self._amend(amendment)
+        for raw in readable:
+            if (inbound := self._parse(room_id, raw)) is not None:
                 yield Event(inbound)
 
     def _note(self, room_id: RoomId, room: Json) -> None:
         """Whether other people are in the room than before, for whom its keys are."""
         limited = mapping(room.get("timeline")).get("limited") is True
         if limited or any(event.get("type") == "m.room.member" for event in room_events(room)):
-            self._homeserver.keys.members_changed(room_id)
+            self._homeserver.members_changed(room_id)
 
     def _parse(self, room_id: RoomId, raw: Json) -> Inbound | None:
         return parse(raw, room_id=room_id, bot=self._homeserver.user_id)

@@ -1,7 +1,11 @@
 """From an event's JSON to what a flow may answer. Pure and total: no JSON makes it raise."""
 
+import re
 from typing import Any
 
+from attrs import evolve
+
+from fsm.attachments import Attachment
 from fsm.ids import EventId, RoomId, UserId
 from fsm.inbound import Inbound, Kind
 from matrix.text import TURN_KEY
@@ -9,7 +13,11 @@ from matrix.text import TURN_KEY
 MAX_BODY_CHARS = 65_536
 """Longer bodies are cut here. A homeserver that keeps to the specification sends none."""
 
+MAX_NAME_CHARS = 255
+"""Longer file names are cut here."""
+
 _TEXT_TYPES = ("m.text", "m.emote")
+_FILE_TYPES = {"m.file": "file", "m.image": "image", "m.audio": "audio", "m.video": "video"}
 
 
 def parse(raw: object, *, room_id: RoomId, bot: UserId) -> Inbound | None:
@@ -25,18 +33,15 @@ def parse(raw: object, *, room_id: RoomId, bot: UserId) -> Inbound | None:
     event_id, sender = raw.get("event_id"), raw.get("sender")
     if not isinstance(event_id, str) or not isinstance(sender, str) or not event_id:
         return None
-    kind, body = _kind_and_body(raw, sender, bot)
-    if kind is None:
-        return None
-    return Inbound(
+    bare = Inbound(
         event_id=EventId(clean(event_id)),
         room_id=room_id,
         sender=UserId(clean(sender)),
-        kind=kind,
-        body=body,
+        kind=Kind.TEXT,
         sent_at_ms=_integer(raw.get("origin_server_ts")),
         raw=raw,
     )
+    return _of_state(bare, raw, bot) if "state_key" in raw else _of_people(bare, raw, bot)
 
 
 def parse_invite(room_id: RoomId, invite: object, *, bot: UserId) -> Inbound:
@@ -56,6 +61,43 @@ def parse_invite(room_id: RoomId, invite: object, *, bot: UserId) -> Inbound:
         sent_at_ms=_integer(event.get("origin_server_ts")),
         raw=event,
     )
+
+
+def parse_leave(room_id: RoomId, left: object, *, bot: UserId) -> Inbound:
+    """The end of the bot's being in ``room_id``, from the room's part of a sync response."""
+    room = mapping(left)
+    found = [
+        event
+        for part in ("state", "timeline")
+        for event in events(mapping(room.get(part)).get("events"))
+        if event.get("type") == "m.room.member" and event.get("state_key") == bot
+    ]
+    event = found[-1] if found else {}
+    event_id = event.get("event_id")
+    sender = event.get("sender")
+    return Inbound(
+        event_id=EventId(clean(event_id if isinstance(event_id, str) else f"left:{room_id}")),
+        room_id=room_id,
+        sender=UserId(clean(sender) if isinstance(sender, str) else ""),
+        kind=Kind.LEFT,
+        sent_at_ms=_integer(event.get("origin_server_ts")),
+        raw=event,
+    )
+
+
+def about_of_redaction(raw: dict[str, Any]) -> EventId | None:
+    """The event that a redaction takes back: in its content from room version 11 on."""
+    target = mapping(raw.get("content")).get("redacts") or raw.get("redacts")
+    return EventId(clean(target)) if isinstance(target, str) and target else None
+
+
+def text_of(content: dict[str, Any]) -> str | None:
+    """What a message's content says in words, a file's caption among it; None for nothing."""
+    body = content.get("body")
+    is_text = content.get("msgtype") in _TEXT_TYPES
+    if not isinstance(body, str) or not (is_text or _has_caption(content)):
+        return None
+    return clean(body[:MAX_BODY_CHARS])
 
 
 def is_own_join(raw: object, bot: UserId) -> bool:
@@ -85,29 +127,100 @@ def events(value: object) -> list[dict[str, Any]]:
     return [e for e in value if isinstance(e, dict)] if isinstance(value, list) else []
 
 
-def _kind_and_body(raw: dict[str, Any], sender: str, bot: UserId) -> tuple[Kind | None, str]:
+def _of_state(bare: Inbound, raw: dict[str, Any], bot: UserId) -> Inbound | None:
     if is_own_join(raw, bot):
-        return Kind.JOINED, ""
+        return evolve(bare, kind=Kind.JOINED)
+    replacement = mapping(raw.get("content")).get("replacement_room")
+    if raw.get("type") == "m.room.tombstone" and isinstance(replacement, str) and replacement:
+        return evolve(bare, kind=Kind.UPGRADED, body=clean(replacement))
+    return None
+
+
+def _of_people(bare: Inbound, raw: dict[str, Any], bot: UserId) -> Inbound | None:
     content = mapping(raw.get("content"))
-    relation = mapping(content.get("m.relates_to"))
-    is_bots = sender == bot or TURN_KEY in content  # two such bots in a room would never stop
-    if is_bots or relation.get("rel_type") == "m.replace" or "state_key" in raw:
-        return None, ""
+    if bare.sender == bot or TURN_KEY in content:  # two such bots in a room would never stop
+        return None
     match raw.get("type"):
         case "m.room.encrypted" if content:
-            return Kind.UNREADABLE, ""
+            return evolve(bare, kind=Kind.UNREADABLE)
         case "m.room.message":
-            body = _body(content, relation)
-            return (None, "") if body is None else (Kind.TEXT, body)
-    return None, ""
+            return _message(bare, content, bot)
+        case "m.reaction":
+            return _reaction(bare, mapping(content.get("m.relates_to")))
+        case "m.room.redaction":
+            about = about_of_redaction(raw)
+            return None if about is None else evolve(bare, kind=Kind.REDACTED, about=about)
+    return None
 
 
-def _body(content: dict[str, Any], relation: dict[str, Any]) -> str | None:
-    body = content.get("body")
-    if content.get("msgtype") not in _TEXT_TYPES or not isinstance(body, str):
+def _message(bare: Inbound, content: dict[str, Any], bot: UserId) -> Inbound | None:
+    relation = mapping(content.get("m.relates_to"))
+    if relation.get("rel_type") == "m.replace":
         return None
-    text = clean(body[:MAX_BODY_CHARS])
-    return _without_fallback(text) if "m.in_reply_to" in relation else text
+    text, file = text_of(content), _attachment(bare.event_id, content)
+    if text is None and file is None:
+        return None
+    thread = relation.get("event_id") if relation.get("rel_type") == "m.thread" else None
+    is_reply = thread is None or relation.get("is_falling_back") is not True
+    about = mapping(relation.get("m.in_reply_to")).get("event_id") if is_reply else None
+    body = _without_fallback(text) if text is not None and "m.in_reply_to" in relation else text
+    return evolve(
+        bare,
+        kind=Kind.FILE if text is None else Kind.TEXT,
+        body=body or "",
+        about=EventId(clean(about)) if isinstance(about, str) else None,
+        thread=EventId(clean(thread)) if isinstance(thread, str) else None,
+        mentions_bot=_mentions(content, bot),
+        attachments=() if file is None else (file,),
+    )
+
+
+def _reaction(bare: Inbound, relation: dict[str, Any]) -> Inbound | None:
+    about, key = relation.get("event_id"), relation.get("key")
+    if relation.get("rel_type") != "m.annotation":
+        return None
+    if not isinstance(about, str) or not isinstance(key, str):
+        return None
+    return evolve(bare, kind=Kind.REACTION, body=clean(key[:64]), about=EventId(clean(about)))
+
+
+def _has_caption(content: dict[str, Any]) -> bool:
+    """A file whose body is not its name (client-server API, "Media captions")."""
+    name = content.get("filename")
+    has_name = isinstance(name, str) and name != content.get("body")
+    return content.get("msgtype") in _FILE_TYPES and has_name
+
+
+def _attachment(event_id: EventId, content: dict[str, Any]) -> Attachment | None:
+    kind = _FILE_TYPES.get(str(content.get("msgtype")))
+    encryption = mapping(content.get("file"))
+    url = encryption.get("url") or content.get("url")
+    if kind is None or not isinstance(url, str):
+        return None
+    name, info = content.get("filename", content.get("body")), mapping(content.get("info"))
+    mimetype = info.get("mimetype")
+    return Attachment(
+        event_id=event_id,
+        name=clean(name[:MAX_NAME_CHARS]) if isinstance(name, str) else kind,
+        kind=kind,
+        mimetype=clean(mimetype) if isinstance(mimetype, str) else "application/octet-stream",
+        size_bytes=max(0, _integer(info.get("size"))),
+        url=clean(url),
+        encryption=encryption or None,
+    )
+
+
+def _mentions(content: dict[str, Any], bot: UserId) -> bool:
+    mentions = content.get("m.mentions")
+    if isinstance(mentions, dict):
+        named = mentions.get("user_ids")
+        return isinstance(named, list) and bot in named
+    # a client that is older than m.mentions
+    body, localpart = content.get("body"), bot.removeprefix("@").partition(":")[0]
+    words = rf"(?<!\w)({re.escape(bot)}|{re.escape(localpart)})(?!\w)"
+    return (
+        isinstance(body, str) and re.search(words, body[:MAX_BODY_CHARS], re.IGNORECASE) is not None
+    )
 
 
 def _without_fallback(body: str) -> str:

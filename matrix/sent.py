@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from fsm.effects import OutboxRow
 from fsm.ids import EventId, RoomId, TransactionId, UserId
 from matrix.errors import Refused
 from matrix.homeserver import Homeserver
@@ -13,8 +12,10 @@ LOOK_PAGES = 5
 """So many pages of 100 events are looked through, from the newest on."""
 
 
-async def find_sent(homeserver: Homeserver, row: OutboxRow) -> EventId | None:
-    """The event that this row has become in an earlier life, if it is in the room already.
+async def find_sent(
+    homeserver: Homeserver, room_id: RoomId, transaction_id: TransactionId
+) -> EventId | None:
+    """The event that was sent under this id in an earlier life, if it is in the room already.
 
     Homeservers forget transaction ids (Synapse after 24 hours, or with the device). Every event
     of ours therefore carries its own under a key of its content.
@@ -22,11 +23,11 @@ async def find_sent(homeserver: Homeserver, row: OutboxRow) -> EventId | None:
     token: str | None = None
     for _ in range(LOOK_PAGES):
         try:
-            page = await homeserver.page(RoomId(row.room_id), direction="b", start=token)
+            page = await homeserver.page(room_id, direction="b", start=token)
         except Refused:
             return None
         for raw in page.events:
-            if is_ours(raw, row.transaction_id, homeserver.user_id):
+            if is_ours(raw, transaction_id, homeserver.user_id):
                 return EventId(raw["event_id"])
         if page.end is None or page.end == token:
             return None

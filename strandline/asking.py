@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing
 from datetime import timedelta
 from typing import Protocol
 
 import structlog
-from attrs import frozen
+from attrs import evolve, frozen
 
 from durable import Commit, Handled, Store, Stream
 from ephemeral.agents import AgentFailed, AgentQuestion
@@ -16,9 +16,11 @@ from ephemeral.growing import Growing
 from fsm.effects import AskAgent, OutboxRow, Reply
 from fsm.failpoints import reach
 from fsm.ids import EventId, RoomId, TransactionId
-from matrix.text import edit_content, split
+from fsm.language import Tongue, sentence
+from matrix import Amendment
+from strandline.amending import Amending, InHand, Stop
 from strandline.languages import tongue
-from strandline.replies import answer_rows, head_row
+from strandline.replies import Replies
 
 _log = structlog.get_logger(__name__)
 
@@ -55,13 +57,24 @@ class Pace:
 class Asking:
     """Carries questions to agents, and their answers into rooms."""
 
-    def __init__(
-        self, *, store: Store, connections: Connections, delivery: Sender, pace: Pace
+    def __init__(  # noqa: PLR0913  # the parts that meet here
+        self,
+        *,
+        store: Store,
+        connections: Connections,
+        delivery: Sender,
+        pace: Pace,
+        amending: Amending,
+        replies: Replies,
+        typing: Callable[[RoomId], AbstractContextManager[None]],
     ) -> None:
         self._store = store
         self._connections = connections
         self._delivery = delivery
         self._pace = pace
+        self._amending = amending
+        self._replies = replies
+        self._typing = typing
         self._heads: dict[EventId, asyncio.Future[EventId | None]] = {}
 
     def head_settled(self, row: OutboxRow, event_id: EventId | None) -> None:
@@ -73,14 +86,45 @@ class Asking:
     async def answer(self, question: AskAgent, attempt: int) -> None:
         """Ask, show the answer as it grows, and commit its final form with the event."""
         event_id = question.request_id
+        held = self._amending.take(question.inbound)
         self._heads[event_id] = asyncio.get_running_loop().create_future()
         try:
             begun = await self._resume(event_id)
-            text, begun = await self._listen(question, attempt, begun=begun)
+            with self._typing(question.room_id):
+                text, begun = await self._listen(question, attempt, held, begun=begun)
+                while isinstance(edit := held.interruption, Amendment) and edit.text is not None:
+                    held.go_on(evolve(held.inbound, body=edit.text, version=edit.event_id))
+                    question = evolve(question, text=edit.text, inbound=held.inbound)
+                    text, begun = await self._listen(question, attempt, held, begun=begun)
             head = await self._heads[event_id] if begun else None
-            await self._commit(question, text, attempt, head)
+            await self._commit(question, _ended(question, text, held, head), attempt, head)
         finally:
             del self._heads[event_id]
+            self._amending.release(held)
+
+    async def abandon(self, taken_back: EventId, tongue: Tongue) -> bool:
+        """End an answer of an earlier life, whose question has been taken back since.
+
+        Args:
+            taken_back: The question.
+            tongue: Says so, where a part of the answer has been shown.
+
+        Returns:
+            Whether there was one.
+        """
+        stream = await self._store.stream(taken_back)
+        if stream is None or taken_back in self._heads:
+            return False
+        self._heads[taken_back] = asyncio.get_running_loop().create_future()
+        try:
+            await self._resume(taken_back)
+            head = await self._heads[taken_back]
+            told = tongue.t(_TAKEN_BACK)
+            reply = Reply(room_id=stream.room_id, text=told, in_reply_to=taken_back)
+            await self._finish(reply, taken_back, 0, head, is_shown=head is not None)
+        finally:
+            del self._heads[taken_back]
+        return True
 
     async def _resume(self, event_id: EventId) -> bool:
         """Whether an earlier life has begun to show the answer."""
@@ -92,14 +136,17 @@ class Asking:
             head.set_result(stream.head_event_id)
         return True
 
-    async def _listen(self, question: AskAgent, attempt: int, *, begun: bool) -> tuple[str, bool]:
+    async def _listen(
+        self, question: AskAgent, attempt: int, held: InHand, *, begun: bool
+    ) -> tuple[str, bool]:
         asked = AgentQuestion(
-            request_id=question.request_id,
+            request_id=question.inbound.version or question.request_id,
             platform_chat_id=question.platform_chat_id,
             text=question.text,
+            attachments=question.attachments,
         )
         pieces = self._connections.ask(question.agent_id, asked)
-        growing = Growing(pieces, interval_seconds=self._pace.edit_seconds)
+        growing = Growing(pieces, interval_seconds=self._pace.edit_seconds, until=held.came)
         try:
             reach("agent.ask.before")
             async with (
@@ -115,14 +162,16 @@ class Asking:
             return _too_late(question, growing.text, self._pace.answer_seconds), begun
         finally:
             reach("agent.ask.after")
-        return growing.text or tongue(question.language).t(
-            "_The agent gave an empty answer. Please ask in other words._"
-        ), begun
+        if not growing.text and held.interruption is None:
+            return tongue(question.language).t(
+                "_The agent gave an empty answer. Please ask in other words._"
+            ), begun
+        return growing.text, begun
 
     async def _show(self, question: AskAgent, text: str, attempt: int, *, begun: bool) -> None:
         reply = _reply(question, text)
         if not begun:
-            row = head_row(reply, question.request_id, attempt)
+            row = self._replies.head(reply, question.request_id, attempt)
             reach("answer.head.before")
             stored = await self._store.commit(
                 Commit(outbox=(row,), stream_begins=Stream(question.request_id, reply.room_id))
@@ -133,7 +182,7 @@ class Asking:
         head = self._heads[question.request_id]
         if head.done() and (event_id := head.result()) is not None:
             txn = self._pace.new_transaction_id()
-            content = edit_content(split(text)[0], edits=event_id, transaction_id=txn)
+            content = self._replies.edit(text, edits=event_id, txn=txn)
             reach("answer.edit.before")
             await self._delivery.send_now(reply.room_id, content, txn)
             reach("answer.edit.after")
@@ -141,13 +190,24 @@ class Asking:
     async def _commit(
         self, question: AskAgent, text: str, attempt: int, head: EventId | None
     ) -> None:
-        reply, event_id = _reply(question, text), question.request_id
-        rows = answer_rows(reply, event_id, attempt, head=head)
+        reply = _reply(question, text)
+        await self._finish(reply, question.request_id, attempt, head, is_shown=bool(text))
+
+    async def _finish(
+        self,
+        reply: Reply,
+        event_id: EventId,
+        attempt: int,
+        head: EventId | None,
+        *,
+        is_shown: bool,
+    ) -> None:
+        rows = self._replies.answer(reply, event_id, attempt, head=head) if is_shown else []
         reach("answer.commit.before")
         stored = await self._store.commit(
             Commit(
                 outbox=tuple(rows),
-                handled=Handled(event_id, question.room_id),
+                handled=Handled(event_id, reply.room_id),
                 stream_ends=event_id,
             )
         )
@@ -155,14 +215,28 @@ class Asking:
         self._delivery.submit(stored)
 
 
+_TAKEN_BACK = sentence("_The question was taken back._")
+
+
+def _ended(question: AskAgent, text: str, held: InHand, head: EventId | None) -> str:
+    """What stays of an answer; nothing, if its question was taken back before any of it showed."""
+    match held.interruption:
+        case Stop():
+            stopped = tongue(question.language).t("_Stopped._")
+            return f"{text}\n\n{stopped}" if text else stopped
+        case Amendment():
+            return tongue(question.language).t(_TAKEN_BACK) if head is not None else ""
+        case None:
+            return text
+
+
 def _reply(question: AskAgent, text: str) -> Reply:
-    inbound = question.inbound
     return Reply(
         room_id=question.room_id,
         text=text,
         in_reply_to=question.request_id,
-        thread=inbound.thread if inbound else None,
-        mention=inbound.sender if inbound else None,
+        thread=question.inbound.thread,
+        mention=question.inbound.sender,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 from uuid import uuid4
 
 import structlog
+from attrs import evolve
 
 from durable import DataLock, FirstStart, Store, load, volume_warning
 from durable.language import Language, language_code, language_key
@@ -22,24 +23,32 @@ from ephemeral.confirmation import Confirmation
 from ephemeral.connections import Connections
 from ephemeral.conversations import Conversations
 from ephemeral.held import Held
-from fsm import Flow, Registry, Tier, Tongue
+from fsm import Command, Flow, Inbound, Kind, Registry, Tier, Tongue
 from fsm.effects import OutboxRow
-from fsm.ids import EventId, TransactionId, UserId
+from fsm.ids import EventId, RoomId, TransactionId, UserId
 from matrix import Batch as SyncBatch
-from matrix import Delivery, Event, Homeserver, Intake
+from matrix import Courtesy, Delivery, Event, Homeserver, Intake, RoomMaker
+from strandline.amending import Amending
 from strandline.asking import Asking, Pace
 from strandline.checkpoint import Checkpoint
 from strandline.config import Config
-from strandline.handling import Again, Arrived, Handling, Item, Missing, insist
+from strandline.handling import Again, Arrived, Handling, Item, Missing, Policy, insist
 from strandline.languages import LANGUAGES, tongue
+from strandline.replies import Replies
 from strandline.rooms import RoomQueues
 from strandline.service import Service
-from strandline.turns import Clock, Turns
+from strandline.turns import Clock, Turns, said_in
 
 _log = structlog.get_logger(__name__)
 
-SWEEP_SECONDS = 30.0
-"""How often expired conversations are let go of. They count as expired before that."""
+SWEEP_SECONDS = 1.0
+"""How often it is looked whether a conversation's time is up. It counts as up before that."""
+
+STOP = "stop"
+"""The command that ends an answer which is being given. It is heard out of turn."""
+
+STOP_SIGN = "\N{OCTAGONAL SIGN}"
+"""The reaction that does the same."""
 
 REMEMBERED_MS = 12 * 3600 * 1000
 """Rows older than this are looked for in their room before they are sent again. Synapse forgets
@@ -101,6 +110,9 @@ class Bot:
         self._started_at = _now()
         self._conversations = Conversations()
         self._connections = Connections(self._registry)
+        self._amending = Amending()
+        self._life = uuid4().hex
+        self._replies = Replies(notice=config.replies.message_type == "m.notice")
         self._flows = self._make_flows()
 
     async def load(self) -> None:
@@ -114,7 +126,7 @@ class Bot:
 
     async def run(self, homeserver: Homeserver, stop: asyncio.Event) -> None:
         """Answer until ``stop`` is set, then finish what is in hand."""
-        self._assemble(homeserver)
+        await self._assemble(homeserver)
         try:
             async with asyncio.TaskGroup() as parts:
                 running = [
@@ -126,6 +138,7 @@ class Bot:
                         self._sweep(),
                     )
                 ]
+                running.append(parts.create_task(self._courtesy.run()))
                 await self._submit_owed(is_new_device=homeserver.logins > 0)
                 await self._queue_reopened()
                 intake = parts.create_task(self._intake.run())
@@ -147,16 +160,31 @@ class Bot:
             RoomRouting(self._registry, is_allowed=self._config.is_allowed),
         ]
         commands = [name for flow in flows for name in flow.commands()]
-        service = Service(self._registry, commands=commands, started_at=self._started_at)
+        service = Service(
+            self._registry,
+            commands=commands,
+            cancellable=[flow.name for flow in flows if "cancel" in flow.events],
+            started_at=self._started_at,
+        )
         return [*flows, service]
 
-    def _assemble(self, homeserver: Homeserver) -> None:
-        limits = self._config.limits
-        self._delivery = Delivery(homeserver, delivered=self._delivered, park=self._parked)
+    async def _assemble(self, homeserver: Homeserver) -> None:
+        config, limits = self._config, self._config.limits
+        self._courtesy = Courtesy(homeserver)
+        self._delivery = Delivery(
+            homeserver,
+            maker=RoomMaker(homeserver, config.rooms.style(), secret=await self._store.secret()),
+            delivered=self._delivered,
+            made=self._made,
+            park=self._parked,
+        )
         self._asking = Asking(
             store=self._store,
             connections=self._connections,
             delivery=self._delivery,
+            amending=self._amending,
+            replies=self._replies,
+            typing=self._courtesy.typing,
             pace=Pace(
                 edit_seconds=limits.edit_seconds,
                 answer_seconds=limits.answer_seconds,
@@ -168,26 +196,39 @@ class Bot:
             store=self._store,
             conversations=self._conversations,
             clock=Clock(now=_now, monotonic=time.monotonic),
-            prefix=self._config.commands.prefix,
-            language=self._config.replies.language,
+            prefix=config.commands.prefix,
+            language=config.replies.language,
+            replies=self._replies,
+            life=self._life,
         )
         self._checkpoint = Checkpoint(
             lambda token, passed: insist(lambda: self._store.advance(token, passed=passed))
         )
         self._intake = Intake(
-            homeserver, since=self._report.checkpoint, take=self._take, ready=self._ready
+            homeserver,
+            since=self._report.checkpoint,
+            take=self._take,
+            amend=self._amending.note,
+            ready=self._ready,
         )
-        handling = Handling(
+        self._handling = Handling(
             store=self._store,
             turns=turns,
             asking=self._asking,
+            amending=self._amending,
             shore=self._intake,
             checkpoint=self._checkpoint,
             submit=self._delivery.submit,
-            is_allowed=self._config.is_allowed,
+            seen=self._courtesy.read,
+            replies=self._replies,
             tongue_of=self._tongue_of,
+            policy=Policy(
+                is_allowed=config.is_allowed,
+                tells_groups=config.rooms.respond_to != "everyone",
+            ),
+            asked=await self._store.asked(),
         )
-        self._rooms: RoomQueues[Item] = RoomQueues(handling.handle, most=limits.queued_events)
+        self._rooms: RoomQueues[Item] = RoomQueues(self._handling.handle, most=limits.queued_events)
 
     async def _tongue_of(self, user_id: UserId) -> Tongue:
         kept = await self._store.read(FlowRecord, language_key(user_id))
@@ -197,9 +238,21 @@ class Bot:
         batch = self._checkpoint.begin(arrived.next, len(arrived.items))
         for item in arrived.items:
             if isinstance(item, Event):
-                await self._rooms.put(item.inbound.room_id, Arrived(item.inbound, batch))
+                inbound = self._heard(item.inbound)
+                await self._rooms.put(inbound.room_id, Arrived(inbound, batch))
             else:
                 await self._rooms.put(item.room_id, Missing(item, batch))
+
+    def _heard(self, inbound: Inbound) -> Inbound:
+        """The event; if it says stop, the answer in hand has been told and is what it is about."""
+        if inbound.kind is Kind.REACTION and inbound.body.startswith(STOP_SIGN):
+            self._amending.stop(inbound.room_id, inbound.sender)
+        elif inbound.kind is Kind.TEXT:
+            said = said_in(inbound.body, self._config.commands.prefix)
+            if isinstance(said, Command) and said.name == STOP:
+                stopped = self._amending.stop(inbound.room_id, inbound.sender)
+                return evolve(inbound, about=stopped)
+        return inbound
 
     async def _submit_owed(self, *, is_new_device: bool) -> None:
         now_ms = _now().timestamp() * 1000
@@ -219,10 +272,14 @@ class Bot:
         await insist(lambda: self._store.park_row(row, error))
         self._asking.head_settled(row, None)
 
+    async def _made(self, row: OutboxRow, room_id: RoomId | None, problem: str) -> None:
+        await self._handling.made(row, room_id, problem)
+
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            self._conversations.sweep(time.monotonic())
+            for lapsed in self._conversations.sweep(time.monotonic()):
+                await self._rooms.put(lapsed.inbound.room_id, lapsed)
 
     async def _finish(self) -> None:
         _log.info("stopping", within_seconds=self._config.limits.stop_seconds)

@@ -14,11 +14,14 @@ from attrs import evolve, field, fields, frozen
 from ephemeral.connections import OPTIONS
 from fsm import AgentEntry
 from fsm.ids import AgentId, UserId
-from matrix import HomeserverSettings
+from matrix import HomeserverSettings, RoomStyle
 from strandline.config_file import ConfigFile, KeyPath, dotted, read_config_file
 from strandline.config_shape import QUOTED, Problem, nearest, shaped
 from strandline.errors import ConfigError
 from strandline.languages import ENGLISH, LANGUAGES
+
+RESPOND_TO = ("owner", "mention", "everyone")
+"""To whom the bot responds in rooms of more than two."""
 
 MOST_SECONDS = 1_000_000_000
 """About 31 years. Clocks and calendars can't take much more."""
@@ -108,6 +111,40 @@ class LimitsSection:
 
 
 @frozen(kw_only=True)
+class RoomsSection:
+    """The rooms that the bot makes, and when it speaks in them."""
+
+    onboarding: str = "space"
+    encrypted: bool = False
+    history_visibility: str = "shared"
+    space_avatar: str | None = None
+    respond_to: str = "owner"
+
+    def style(self) -> RoomStyle:
+        """What ``matrix/`` needs to know."""
+        return RoomStyle(
+            encrypted=self.encrypted,
+            history_visibility=self.history_visibility,
+            space_avatar=self.space_avatar,
+        )
+
+
+@frozen(kw_only=True)
+class FilesSection:
+    """Files that wait for the message which explains them."""
+
+    most: int = 10
+    most_bytes_each: int = 20_000_000
+    most_bytes: int = 50_000_000
+    wait_seconds: float = 900.0
+
+    @property
+    def wait(self) -> timedelta:
+        """How long they wait."""
+        return timedelta(seconds=self.wait_seconds)
+
+
+@frozen(kw_only=True)
 class LogSection:
     """What is logged, and how."""
 
@@ -125,6 +162,8 @@ class Config:
     access: AccessSection = field(factory=AccessSection)
     commands: CommandsSection = field(factory=CommandsSection)
     replies: RepliesSection = field(factory=RepliesSection)
+    rooms: RoomsSection = field(factory=RoomsSection)
+    files: FilesSection = field(factory=FilesSection)
     limits: LimitsSection = field(factory=LimitsSection)
     log: LogSection = field(factory=LogSection)
 
@@ -212,9 +251,12 @@ def _meaning(config: Config) -> Iterator[Problem]:
         problem = f"{prefix!r} can't begin a command; use punctuation, such as !"
         yield ("commands", "prefix"), problem
     for name in ("confirmation", "held", "answer", "edit", "stop"):
-        if not 0 < getattr(config.limits, f"{name}_seconds") <= MOST_SECONDS:
-            problem = f"must be more than 0 and at most {MOST_SECONDS} seconds"
-            yield ("limits", f"{name}_seconds"), problem
+        yield from _span(("limits", f"{name}_seconds"), getattr(config.limits, f"{name}_seconds"))
+    yield from _rooms(config.rooms)
+    yield from _span(("files", "wait_seconds"), config.files.wait_seconds)
+    for name in ("most", "most_bytes_each", "most_bytes"):
+        if getattr(config.files, name) < 1:
+            yield ("files", name), "must be at least 1"
     if config.limits.queued_events < 1:
         yield ("limits", "queued_events"), "must be at least 1"
     yield from _one_of(("replies", "language"), config.replies.language, tuple(LANGUAGES))
@@ -226,6 +268,21 @@ def _meaning(config: Config) -> Iterator[Problem]:
         if not pattern.startswith(("@", "*")) or not set(pattern) & set(":*"):
             problem = f"{pattern!r} matches no Matrix id; write @NAME:SERVER, with * for any text"
             yield ("access", "users", number), problem
+
+
+def _rooms(section: RoomsSection) -> Iterator[Problem]:
+    yield from _one_of(("rooms", "onboarding"), section.onboarding, ("space", "none"))
+    yield from _one_of(("rooms", "respond_to"), section.respond_to, RESPOND_TO)
+    known = ("invited", "joined", "shared", "world_readable")
+    yield from _one_of(("rooms", "history_visibility"), section.history_visibility, known)
+    if section.space_avatar is not None and not section.space_avatar.startswith("mxc://"):
+        problem = f"{section.space_avatar!r} is no mxc:// URI; upload the picture and copy its URI"
+        yield ("rooms", "space_avatar"), problem
+
+
+def _span(path: KeyPath, seconds: float) -> Iterator[Problem]:
+    if not 0 < seconds <= MOST_SECONDS:
+        yield path, f"must be more than 0 and at most {MOST_SECONDS} seconds"
 
 
 def _homeserver(section: HomeserverSection) -> Iterator[Problem]:

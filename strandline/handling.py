@@ -1,22 +1,26 @@
 """Handling: what becomes of each thing that arrives, whatever goes wrong on the way."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Protocol, TypeVar
 
 import structlog
-from attrs import frozen
+from attrs import evolve, frozen
 
-from durable import Commit, Store
-from durable.errors import StoreUnavailable
-from fsm import Inbound, Kind, Tongue
-from fsm.effects import ATTEMPT_ORDINALS, OutboxRow, Reply
+from durable import Asked, Commit, Handled, Store
+from durable.errors import AlreadyHandled, StoreUnavailable
+from durable.records import RoomRecord, room_key
+from ephemeral.conversations import Lapsed
+from fsm import Attachment, Inbound, Kind, Mark, Tongue
+from fsm.effects import ATTEMPT_ORDINALS, AskAgent, OutboxRow, Reply
 from fsm.failpoints import reach
 from fsm.ids import EventId, RoomId, UserId
 from matrix import Gap
+from strandline.amending import Amending
 from strandline.asking import Asking
 from strandline.checkpoint import Batch, Checkpoint
-from strandline.replies import reply_rows
+from strandline.replies import Replies
 from strandline.turns import Turns
 
 _log = structlog.get_logger(__name__)
@@ -25,6 +29,13 @@ T = TypeVar("T")
 
 TRIES = 5
 """So often a turn that raises is tried, with growing pauses, before its event is parked."""
+
+LONGEST_ANSWER = 40
+"""A reply with more characters is no answer to a question of the bot's."""
+
+_OF_PEOPLE = {Kind.TEXT, Kind.FILE, Kind.REACTION, Kind.UNREADABLE}
+_OF_ROOMS = {Kind.JOINED, Kind.LEFT, Kind.UPGRADED}
+_ANSWERS = {Kind.TEXT, Kind.REACTION}
 
 STORE_PAUSE_SECONDS = 1.0
 """How long to wait before a store that can't be written is tried again."""
@@ -55,7 +66,7 @@ class Again:
     attempt: int
 
 
-Item = Arrived | Missing | Again
+Item = Arrived | Missing | Again | Lapsed
 
 
 class Shore(Protocol):
@@ -70,6 +81,25 @@ class Shore(Protocol):
     async def decrypt_later(self, inbound: Inbound) -> Inbound | None:
         """The event once its key has come; itself if the key stays away; None if it is no text."""
 
+    async def is_group(self, room_id: RoomId) -> bool:
+        """Whether more than two people are in the room, or invited to it."""
+
+    async def question_mark(self, room_id: RoomId, event_id: EventId) -> Mark | None:
+        """What a message of the bot's says of itself, if it is a question."""
+
+
+@frozen(kw_only=True)
+class Policy:
+    """Whom the bot listens to.
+
+    Args:
+        is_allowed: Who may talk to it at all.
+        tells_groups: It matters whether a room has more than two people in it.
+    """
+
+    is_allowed: Callable[[UserId], bool]
+    tells_groups: bool = False
+
 
 class Handling:
     """Handles one item at a time for each room, and never raises for what is in the item."""
@@ -80,20 +110,29 @@ class Handling:
         store: Store,
         turns: Turns,
         asking: Asking,
+        amending: Amending,
         shore: Shore,
         checkpoint: Checkpoint,
         submit: Callable[[tuple[OutboxRow, ...]], None],
-        is_allowed: Callable[[UserId], bool],
+        seen: Callable[[RoomId, EventId], None],
+        replies: Replies,
         tongue_of: Callable[[UserId], Awaitable[Tongue]],
+        policy: Policy,
+        asked: Mapping[EventId, Asked],
     ) -> None:
         self._store = store
         self._turns = turns
         self._asking = asking
+        self._amending = amending
         self._shore = shore
         self._checkpoint = checkpoint
         self._submit = submit
-        self._is_allowed = is_allowed
+        self._seen = seen
+        self._replies = replies
         self._tongue_of = tongue_of
+        self._policy = policy
+        self._asked = dict(asked)
+        self._files: dict[EventId, tuple[Attachment, ...]] = {}
 
     async def handle(self, item: Item) -> None:
         """Handle one item to its end."""
@@ -107,6 +146,28 @@ class Handling:
                 self._checkpoint.done(batch)
             case Again():
                 await self._again(item)
+            case Lapsed():
+                await self._lapse(item)
+
+    async def made(self, row: OutboxRow, room_id: RoomId | None, problem: str) -> None:
+        """A room that was asked for is there, or will never be: the asker's turn follows."""
+        wish = row.payload
+        inbound = Inbound(
+            event_id=EventId(row.transaction_id),
+            room_id=room_id or RoomId(wish["asked_in"]),
+            sender=UserId(wish["user_id"]),
+            kind=Kind.NOT_MADE if room_id is None else Kind.MADE,
+            body=wish["purpose"],
+            raw={"problem": problem, "asked_in": wish["asked_in"], "name": wish["name"]},
+        )
+
+        async def take() -> None:
+            outcome = await self._turns.take(inbound, settles=row.transaction_id)
+            self._submit(outcome.rows)
+
+        error = await self._tries(inbound.event_id, take)
+        if error is not None:
+            await insist(lambda: self._store.park_row(row, _spoken(error)))
 
     async def _again(self, item: Again) -> None:
         inbound = await self._shore.event(item.room_id, item.event_id)
@@ -115,41 +176,115 @@ class Handling:
         else:
             await self._attempts(inbound, item.attempt)
 
+    async def _lapse(self, item: Lapsed) -> None:
+        async def take() -> None:
+            outcome = await self._turns.expire(item)
+            self._submit(outcome.rows)
+
+        await self._tries(item.inbound.event_id, take)
+
     async def _event(self, inbound: Inbound, batch: Batch) -> None:
         reach("event.arrived")
         batch.passed.append(inbound.event_id)
         if await insist(lambda: self._store.is_handled(inbound.event_id)):
             return
-        if inbound.kind in (Kind.TEXT, Kind.UNREADABLE) and not self._is_allowed(inbound.sender):
+        if inbound.kind in _OF_PEOPLE and not self._policy.is_allowed(inbound.sender):
             return
-        readable = inbound
+        readable: Inbound | None = inbound
         if inbound.kind is Kind.UNREADABLE:
-            late = await self._shore.decrypt_later(inbound)
-            if late is None:
-                return
-            readable = late
-        await self._attempts(readable, 0)
+            readable = await self._shore.decrypt_later(inbound)
+        if readable is not None:
+            await self._attempts(await self._completed(readable), 0)
+
+    async def _completed(self, inbound: Inbound) -> Inbound:
+        """The event with what only the homeserver knows of it."""
+        if inbound.kind in (Kind.TEXT, Kind.FILE) and self._policy.tells_groups:
+            inbound = evolve(inbound, is_group=await self._shore.is_group(inbound.room_id))
+        if inbound.kind in _OF_ROOMS:
+            stored = await self._store.read(RoomRecord, room_key(inbound.room_id))
+            owner = stored.value.matrix_user_id if stored.value else None
+            inbound = evolve(inbound, sender=owner or inbound.sender)
+        may_answer = inbound.kind is Kind.REACTION or len(inbound.body) <= LONGEST_ANSWER
+        if inbound.about is not None and inbound.kind in _ANSWERS and may_answer:
+            mark = await self._shore.question_mark(inbound.room_id, inbound.about)
+            if mark is not None and mark.asker == inbound.sender:
+                inbound = evolve(inbound, question=mark)
+        return inbound
 
     async def _attempts(self, inbound: Inbound, attempt: int) -> None:
+        await self._restore_files(inbound.event_id)
+        error = await self._tries(inbound.event_id, lambda: self._take(inbound, attempt))
+        if error is not None:
+            await self._park(inbound, attempt, error)
+        self._files.pop(inbound.event_id, None)
+        if inbound.kind in (Kind.TEXT, Kind.FILE):
+            self._seen(inbound.room_id, inbound.event_id)
+
+    async def _tries(
+        self, event_id: EventId, take: Callable[[], Awaitable[None]]
+    ) -> Exception | None:
+        """Try it some times; the error, if it fails every time."""
         for tries in range(1, TRIES + 1):
             try:
-                await insist(lambda: self._take(inbound, attempt))
+                await insist(take)
             except Exception as error:  # noqa: BLE001  # parked with its error, which `parked list` shows
-                _log.exception("turn failed", event_id=inbound.event_id, tries=tries)
+                _log.exception("turn failed", event_id=event_id, tries=tries)
                 if tries == TRIES:
-                    await self._park(inbound, attempt, error)
-                else:
-                    await asyncio.sleep(0.1 * 2**tries)
+                    return error
+                await asyncio.sleep(0.1 * 2**tries)
             else:
-                return
+                break
+        return None
 
     async def _take(self, inbound: Inbound, attempt: int) -> None:
-        outcome = await self._turns.take(inbound, attempt)
+        amended = self._amending.amended(inbound)
+        if amended is None:
+            await self._give_up(inbound.event_id, inbound)
+            return
+        files = self._files.get(inbound.event_id, ())
+        new = (file for file in files if file not in amended.attachments)
+        amended = evolve(amended, attachments=(*amended.attachments, *new))
+        outcome = await self._turns.take(amended, attempt)
         self._submit(outcome.rows)
         if outcome.question is not None:
+            self._keep_files(outcome.question)
             await self._asking.answer(outcome.question, attempt)
+        if inbound.kind is Kind.REDACTED and inbound.about is not None:
+            await self._end_answer(inbound.about, inbound)
         for reopened in outcome.reopened:
             await self._attempts(reopened.inbound, reopened.attempt)
+
+    async def _end_answer(self, taken_back: EventId, redaction: Inbound) -> None:
+        """A message was taken back, to which an earlier life may have begun to give an answer."""
+        if taken_back in self._asked or await self._store.stream(taken_back) is not None:
+            await self._give_up(taken_back, redaction)
+
+    async def _give_up(self, event_id: EventId, inbound: Inbound) -> None:
+        """A message was taken back before it was answered: it gets no answer any more.
+
+        Args:
+            event_id: The message.
+            inbound: What is being handled: the message, or its redaction.
+        """
+        self._asked.pop(event_id, None)
+        tongue = await self._tongue_of(inbound.sender)
+        if not await self._asking.abandon(event_id, tongue):
+            with suppress(AlreadyHandled):
+                await self._store.commit(Commit(handled=Handled(event_id, inbound.room_id)))
+
+    def _keep_files(self, question: AskAgent) -> None:
+        """Should the answer fail, the question is put again: with its files."""
+        self._files[question.request_id] = tuple(
+            a for a in question.attachments if a.event_id != question.request_id
+        )
+
+    async def _restore_files(self, event_id: EventId) -> None:
+        """The files that went with the question in an earlier life."""
+        asked = self._asked.pop(event_id, None)
+        if asked is None:
+            return
+        found = [await self._shore.event(asked.room_id, file) for file in asked.files]
+        self._files[event_id] = tuple(a for i in found if i is not None for a in i.attachments)
 
     async def _park(self, inbound: Inbound, attempt: int, error: Exception) -> None:
         tongue = await insist(lambda: self._tongue_of(inbound.sender))
@@ -162,8 +297,8 @@ class Handling:
             in_reply_to=inbound.event_id,
         )
         last = ATTEMPT_ORDINALS - 1
-        rows = tuple(reply_rows(told, inbound.event_id, attempt=attempt, index=last))
-        problem = f"{type(error).__name__}: {error}"
+        rows = tuple(self._replies.reply(told, inbound.event_id, attempt=attempt, index=last))
+        problem = _spoken(error)
         reach("park.before")
         stored = await insist(
             lambda: self._store.park_event(
@@ -172,6 +307,10 @@ class Handling:
         )
         reach("park.after")
         self._submit(stored)
+
+
+def _spoken(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 async def insist(operation: Callable[[], Awaitable[T]]) -> T:

@@ -1,9 +1,9 @@
 """Effects as rows of the outbox: rendered, split to Matrix's event size, each with its identity."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from attrs import asdict
+from attrs import asdict, frozen
 
 from fsm.effects import (
     ATTEMPT_ORDINALS,
@@ -25,102 +25,111 @@ from fsm.inbound import Inbound
 from matrix.text import edit_content, message_content, reaction_content, split
 
 
-def outbox_rows(
-    inbound: Inbound, effects: Iterable[Effect], *, attempt: int = 0
-) -> tuple[OutboxRow, ...]:
-    """The outbox rows that these effects become, each under its own transaction id."""
-    rows: list[OutboxRow] = []
-    for index, effect in enumerate(effects):
-        txn = effect_id(inbound.event_id, attempt, index)
-        match effect:
-            case Reply():
-                rows += reply_rows(effect, inbound.event_id, attempt=attempt, index=index)
-            case Edit():
-                rows.append(_edit(effect, txn))
-            case React(room_id=room_id, event_id=event_id, key=key):
-                content = reaction_content(key, about=event_id, transaction_id=txn)
-                rows.append(_send(room_id, txn, content, event_type="m.reaction"))
-            case SetState(room_id=room_id):
-                state = {
-                    "type": effect.type,
-                    "state_key": effect.state_key,
-                    "content": dict(effect.content),
-                }
-                rows.append(_row(room_id, txn, "state", state))
-            case Invite(room_id=room_id, user_id=user_id):
-                rows.append(_row(room_id, txn, "invite", {"user_id": user_id}))
-            case NewRoom():
-                rows.append(_create(effect, txn))
-            case JoinRoom(room_id=room_id):
-                rows.append(_row(room_id, txn, "join", {}))
-            case LeaveRoom(room_id=room_id):
-                rows.append(_row(room_id, txn, "leave", {}))
-    return tuple(rows)
-
-
-def reply_rows(
-    reply: Reply, event_id: EventId, *, attempt: int = 0, index: int = 0
-) -> list[OutboxRow]:
-    """One row for each part of the reply to ``event_id``."""
-    ids = (effect_id(event_id, attempt, index, part) for part in range(ATTEMPT_ORDINALS))
-    return [_part(reply, part, txn) for part, txn in zip(split(reply.text), ids, strict=False)]
-
-
-def answer_rows(
-    reply: Reply, event_id: EventId, attempt: int, *, head: EventId | None
-) -> list[OutboxRow]:
-    """An agent's whole answer.
+@frozen
+class Replies:
+    """How what is said becomes rows.
 
     Args:
-        reply: What it says.
-        event_id: The event that it answers.
-        attempt: How often that was handled before.
-        head: The first message of the answer, if it is in the room already: it is edited.
+        notice: Everything is said as ``m.notice``, which other bots are not to answer, instead of
+            ``m.text``.
     """
-    parts = split(reply.text)
-    ids = [
-        transaction_id(event_id, f"{attempt * ATTEMPT_ORDINALS}.answer.{part}")
-        for part in range(len(parts))
-    ]
-    rows = [_part(reply, part, txn) for part, txn in zip(parts, ids, strict=True)]
-    if head is not None:
-        edit = edit_content(parts[0], edits=head, transaction_id=ids[0])
-        rows[0] = _send(reply.room_id, ids[0], edit)
-    return rows
+
+    notice: bool = False
+
+    def rows(
+        self, inbound: Inbound, effects: Iterable[Effect], *, attempt: int = 0
+    ) -> tuple[OutboxRow, ...]:
+        """The outbox rows that these effects become, each under its own transaction id."""
+        rows: list[OutboxRow] = []
+        for index, effect in enumerate(effects):
+            txn = effect_id(inbound.event_id, attempt, index)
+            match effect:
+                case Reply():
+                    rows += self.reply(effect, inbound.event_id, attempt=attempt, index=index)
+                case Edit():
+                    rows.append(self._edit(effect, txn))
+                case _:
+                    rows += _plain(effect, txn)
+        return tuple(rows)
+
+    def reply(
+        self, reply: Reply, event_id: EventId, *, attempt: int = 0, index: int = 0
+    ) -> list[OutboxRow]:
+        """One row for each part of the reply to ``event_id``."""
+        return [
+            self._part(reply, part, effect_id(event_id, attempt, index, number))
+            for number, part in enumerate(split(reply.text))
+        ]
+
+    def answer(
+        self, reply: Reply, event_id: EventId, attempt: int, *, head: EventId | None
+    ) -> list[OutboxRow]:
+        """An agent's whole answer.
+
+        Args:
+            reply: What it says.
+            event_id: The event that it answers.
+            attempt: How often that was handled before.
+            head: The first message of the answer, if it is in the room already: it is edited.
+        """
+        first = f"{attempt * ATTEMPT_ORDINALS}.answer"
+        rows = [
+            self._part(reply, part, transaction_id(event_id, f"{first}.{number}"))
+            for number, part in enumerate(split(reply.text))
+        ]
+        if head is not None:
+            txn = rows[0].transaction_id
+            rows[0] = _send(reply.room_id, txn, self.edit(reply.text, edits=head, txn=txn))
+        return rows
+
+    def head(self, reply: Reply, event_id: EventId, attempt: int) -> OutboxRow:
+        """The first message of an answer that is still growing."""
+        txn = transaction_id(event_id, f"{attempt * ATTEMPT_ORDINALS}.head")
+        return self._part(reply, split(reply.text)[0], txn, stream_of=event_id)
+
+    def edit(self, text: str, *, edits: EventId, txn: TransactionId) -> dict[str, Any]:
+        """The content that gives the message ``edits`` another text."""
+        return edit_content(split(text)[0], edits=edits, transaction_id=txn, notice=self.notice)
+
+    def _part(
+        self, reply: Reply, text: str, txn: TransactionId, *, stream_of: EventId | None = None
+    ) -> OutboxRow:
+        content = message_content(
+            text,
+            transaction_id=txn,
+            in_reply_to=reply.in_reply_to,
+            thread=reply.thread,
+            mention=reply.mention,
+            mark=reply.mark,
+            notice=self.notice,
+        )
+        return _send(reply.room_id, txn, content, stream_of=stream_of)
+
+    def _edit(self, edit: Edit, txn: TransactionId) -> OutboxRow:
+        content = self.edit(edit.text, edits=edit.event_id or EventId(""), txn=txn)
+        if edit.event_id is not None:
+            return _send(edit.room_id, txn, content)
+        return _row(edit.room_id, txn, "edit", {"sent_as": edit.sent_as, "content": content})
 
 
-def head_row(reply: Reply, event_id: EventId, attempt: int) -> OutboxRow:
-    """The first message of an answer that is still growing."""
-    txn = transaction_id(event_id, f"{attempt * ATTEMPT_ORDINALS}.head")
-    return _part(reply, split(reply.text)[0], txn, stream_of=event_id)
-
-
-def _part(
-    reply: Reply, text: str, txn: TransactionId, *, stream_of: EventId | None = None
-) -> OutboxRow:
-    content = message_content(
-        text,
-        transaction_id=txn,
-        in_reply_to=reply.in_reply_to,
-        thread=reply.thread,
-        mention=reply.mention,
-        mark=reply.mark,
-    )
-    return _send(reply.room_id, txn, content, stream_of=stream_of)
-
-
-def _edit(edit: Edit, txn: TransactionId) -> OutboxRow:
-    text = split(edit.text)[0]
-    if edit.event_id is not None:
-        content = edit_content(text, edits=edit.event_id, transaction_id=txn)
-        return _send(edit.room_id, txn, content)
-    content = edit_content(text, edits=EventId(""), transaction_id=txn)
-    return _row(edit.room_id, txn, "edit", {"sent_as": edit.sent_as, "content": content})
-
-
-def _create(wish: NewRoom, txn: TransactionId) -> OutboxRow:
-    # one user's rooms are made in the order in which they were asked for
-    return _row(RoomId(f"rooms of {wish.user_id}"), txn, "create", asdict(wish))
+def _plain(effect: Effect, txn: TransactionId) -> Iterator[OutboxRow]:
+    """The row of an effect that says nothing; none for what leaves no row."""
+    match effect:
+        case React(room_id=room_id, event_id=event_id, key=key):
+            content = reaction_content(key, about=event_id, transaction_id=txn)
+            yield _send(room_id, txn, content, event_type="m.reaction")
+        case SetState(room_id=room_id, type=kind, state_key=key, content=content):
+            state = {"type": kind, "state_key": key, "content": dict(content)}
+            yield _row(room_id, txn, "state", state)
+        case Invite(room_id=room_id, user_id=user_id):
+            yield _row(room_id, txn, "invite", {"user_id": user_id})
+        case NewRoom():
+            # one user's rooms are made in the order in which they were asked for
+            yield _row(RoomId(f"rooms of {effect.user_id}"), txn, "create", asdict(effect))
+        case JoinRoom(room_id=room_id):
+            yield _row(room_id, txn, "join", {})
+        case LeaveRoom(room_id=room_id):
+            yield _row(room_id, txn, "leave", {})
 
 
 def _send(

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 
 from durable.records import ARCHIVED, GONE, RoomRecord, UserRecord, room_key, user_key
 from fsm import ANY, STAY, Command, Event, Flow, Kind, Registry, Scope, State, Turn, on
+from fsm.effects import Reply
 from fsm.ids import AgentId
 from fsm.language import sentence
 from strandline.languages import LANGUAGES
@@ -38,7 +39,18 @@ HELP = (
 
 
 class Service(Flow):
-    """What the bot says of itself. It has nothing to remember."""
+    """What the bot says of itself. It has nothing to remember.
+
+    ``!cancel`` is its command, so that one word drops all that is pending, whichever flows it is
+    pending in: each flow that has something to drop has an event ``cancel``, which says what was
+    dropped, and answers the same signal in silence at idle.
+
+    Args:
+        registry: The agents.
+        commands: What the other flows answer to, for hints at what was meant.
+        cancellable: The flows that have an event ``cancel``.
+        started_at: When this life of the process began.
+    """
 
     scope = Scope.MEMBER
 
@@ -46,14 +58,28 @@ class Service(Flow):
 
     show_help = Event(idle, STAY, command="help")
     show_status = Event(idle, STAY, command="status")
-    cancel_nothing = Event(idle, STAY, command="cancel")
+
+    def has_said(self, turn: Turn) -> bool:
+        """A flow of this turn has said what it dropped."""
+        return any(isinstance(effect, Reply) for effect in turn.effects)
+
+    cancel_all = Event(idle, STAY, command="cancel")
+    cancelled = Event(idle, STAY, signal="conclude", guard=has_said)
+    cancelled_nothing = Event(idle, STAY, signal="conclude")
+    answer_nothing = Event(idle, STAY, command=("yes", "no"))
     misunderstand = Event(idle, STAY, command=ANY)
     fail_to_read = Event(idle, STAY, kind=Kind.UNREADABLE)
 
     def __init__(
-        self, registry: Registry, *, commands: Iterable[str], started_at: datetime
+        self,
+        registry: Registry,
+        *,
+        commands: Iterable[str],
+        cancellable: Iterable[str],
+        started_at: datetime,
     ) -> None:
         self._registry = registry
+        self._cancellable = tuple(cancellable)
         self._commands = sorted({*commands, *self.commands()} - {ANY})
         self._started_at = started_at
 
@@ -84,10 +110,29 @@ class Service(Flow):
         lines = (self._room(turn, room), self._user(turn, user), restarted)
         turn.reply("\n".join(f"- {line}" for line in lines))
 
-    @on(cancel_nothing)
+    @on(cancel_all)
+    def drop_what_is_pending(self, turn: Turn, _data: None) -> None:
+        """Have each flow drop what it has, then see whether any had something."""
+        for flow in self._cancellable:
+            turn.trigger(flow, "cancel")
+        turn.trigger(self.name, "conclude")
+
+    @on(cancelled_nothing)
     def nothing_pending(self, turn: Turn, _data: None) -> None:
         """Nothing was pending."""
         turn.reply(turn.t("Nothing is pending here, so there is nothing to cancel."))
+
+    @on(answer_nothing)
+    def no_question(self, turn: Turn, _data: None) -> None:
+        """An answer with no question: say what may have become of it."""
+        turn.reply(
+            turn.t(
+                "No question of mine is waiting for an answer from you here. Questions lapse "
+                "after a while and when I restart, which I last did at {moment}. Nothing was "
+                "changed; give the command again if you still want it.",
+                moment=turn.tongue.moment(self._started_at),
+            )
+        )
 
     @on(misunderstand)
     def hint(self, turn: Turn, _data: None) -> None:

@@ -4,26 +4,42 @@ The engine decides nothing about conversations. It finds the flow that answers, 
 and commits what its handlers asked for; only then does anything leave the process.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 
 from attrs import field, frozen
 
-from durable import Commit, Conflict, Handled, PlatformChatSequence, Reopened, Store
+from durable import Asked, Commit, Conflict, Handled, PlatformChatSequence, Reopened, Store
 from durable.errors import AlreadyHandled
 from durable.language import language_code, language_key
-from durable.records import FlowRecord, RoomRecord, room_key
+from durable.records import FlowRecord
 from durable.working_records import WorkingRecords
-from ephemeral.conversations import Conversations
-from fsm import Command, Flow, Inbound, Kind, Occurrence, Snapshot, Text, Tongue, Turn
+from ephemeral.conversations import Conversations, Lapsed
+from fsm import (
+    Answer,
+    Command,
+    Expiry,
+    Flow,
+    Inbound,
+    Kind,
+    Occurrence,
+    Reaction,
+    Snapshot,
+    Text,
+    Tongue,
+    Turn,
+)
 from fsm.effects import AskAgent, OutboxRow, Reopen
 from fsm.events import Stimulus
 from fsm.failpoints import reach
-from fsm.ids import ConversationKey
+from fsm.ids import ConversationKey, EventId, TransactionId, UserId
 from strandline.languages import ENGLISH, tongue
 from strandline.locks import KeyLocks
-from strandline.replies import outbox_rows
+from strandline.replies import Replies
+
+_NO_EVENTS = {Kind.INVITED, Kind.MADE, Kind.NOT_MADE, Kind.EXPIRED}
+"""Kinds that come by no event: an invite stays until it is answered, the others are the bot's."""
 
 
 @frozen(kw_only=True)
@@ -69,9 +85,10 @@ class Turns:
     Args:
         flows: In the order in which they are offered an event; the first that answers has it.
         language: Which language the bot speaks to who has chosen none.
+        life: The name of this life of the process.
     """
 
-    def __init__(  # noqa: PLR0913  # the parts that meet here
+    def __init__(  # noqa: PLR0913  # two collaborators and five values
         self,
         flows: Sequence[Flow],
         *,
@@ -80,6 +97,8 @@ class Turns:
         clock: Clock,
         prefix: str,
         language: str = ENGLISH,
+        replies: Replies | None = None,
+        life: str = "",
     ) -> None:
         self._flows = {flow.name: flow for flow in flows}
         self._store = store
@@ -88,15 +107,63 @@ class Turns:
         self._clock = clock
         self._prefix = prefix
         self._language = language
+        self._replies = replies or Replies()
+        self._life = life
         self._locks = KeyLocks()
 
-    async def take(self, inbound: Inbound, attempt: int = 0) -> Outcome:
+    async def take(
+        self, inbound: Inbound, attempt: int = 0, *, settles: TransactionId | None = None
+    ) -> Outcome:
         """Handle ``inbound`` and commit. An event that was handled before changes nothing.
+
+        Args:
+            inbound: The event.
+            attempt: How often it has been handled before.
+            settles: The outbox row whose outcome the event is.
 
         Raises:
             Exception: Whatever a handler raised; nothing has happened then.
         """
-        stimulus = stimulus_of(inbound, self._prefix)
+
+        async def decide(work: _Work) -> None:
+            await self._decide(work, stimuli_of(inbound, self._prefix))
+
+        return await self._turn(inbound, decide, attempt=attempt, settles=settles)
+
+    async def expire(self, lapsed: Lapsed) -> Outcome:
+        """Say what a conversation has to say when its ephemeral state has come to its end."""
+        flow, origin = self._flows[lapsed.flow], lapsed.inbound
+        key = flow.key(origin.room_id, origin.sender)
+
+        async def decide(work: _Work) -> None:
+            await work.records.standing(flow, key)
+            turn = work.turn.answering(Expiry(), lapsed.snapshot.data)
+            move = flow.choose(lapsed.snapshot, Expiry(), turn)
+            if move is None:
+                return
+            after = await flow.step(lapsed.snapshot, move, turn)
+            if self._conversations.find(flow, key, self._clock.monotonic()) is None:
+                work.records.stand(flow, key, after)
+                work.stood[flow.name, key] = after
+            await self._follow(work)
+
+        inbound = Inbound(
+            event_id=EventId(f"expired:{lapsed.flow}:{origin.event_id}"),
+            room_id=origin.room_id,
+            sender=origin.sender,
+            kind=Kind.EXPIRED,
+            thread=origin.thread,
+        )
+        return await self._turn(inbound, decide)
+
+    async def _turn(
+        self,
+        inbound: Inbound,
+        decide: Callable[[_Work], Awaitable[None]],
+        *,
+        attempt: int = 0,
+        settles: TransactionId | None = None,
+    ) -> Outcome:
         while True:
             async with AsyncExitStack() as stack:
                 await stack.enter_async_context(
@@ -108,32 +175,45 @@ class Turns:
                 turn = Turn(
                     inbound=inbound,
                     now=self._clock.now(),
-                    stimulus=stimulus,
+                    stimulus=Occurrence(inbound.kind),
                     records=records,
                     prefix=self._prefix,
+                    tongue=await self._tongue(records, inbound.sender),
+                    life=self._life,
                     attempt=attempt,
                 )
                 work = _Work(turn, records)
-                await self._decide(work)
+                reach("turn.decide.before")
+                await decide(work)
+                reach("turn.decide.after")
                 try:
-                    return await self._commit(work)
+                    return await self._commit(work, settles)
                 except Conflict:
                     continue  # somebody else wrote what this turn had read: decide anew
                 except AlreadyHandled:
                     return Outcome()
 
-    async def _decide(self, work: _Work) -> None:
-        reach("turn.decide.before")
+    async def _decide(self, work: _Work, stimuli: Sequence[Stimulus]) -> None:
         snapshots = {flow.name: await self._standing(work, flow) for flow in self._flows.values()}
-        work.turn.tongue = await self._tongue(work)
-        for flow in self._flows.values():
-            if await self._try(work, flow, snapshots[flow.name], work.turn.stimulus):
-                break
+        for stimulus in stimuli:
+            for flow in self._asked(stimulus):
+                if await self._try(work, flow, snapshots[flow.name], stimulus):
+                    await self._follow(work)
+                    return
+
+    def _asked(self, stimulus: Stimulus) -> Iterable[Flow]:
+        """The flows to which the stimulus is offered: an answer only to the one that asked."""
+        if isinstance(stimulus, Reaction | Answer):
+            asker = self._flows.get(stimulus.mark.flow)
+            return () if asker is None else (asker,)
+        return self._flows.values()
+
+    async def _follow(self, work: _Work) -> None:
+        """Trigger what the handlers have triggered, until nothing is left."""
         while work.turn.signals:
             signal = work.turn.signals.pop(0)
             flow = self._flows[signal.flow]
             await self._try(work, flow, await self._standing(work, flow), signal)
-        reach("turn.decide.after")
 
     async def _try(self, work: _Work, flow: Flow, snapshot: Snapshot, stimulus: Stimulus) -> bool:
         turn = work.turn.answering(stimulus, snapshot.data)
@@ -155,24 +235,26 @@ class Turns:
         live = self._conversations.find(flow, key, self._clock.monotonic())
         return live or durable
 
-    async def _tongue(self, work: _Work) -> Tongue:
-        listener = work.turn.sender
-        if work.turn.inbound.kind is Kind.JOINED:  # the bot's own: it greets the room's owner
-            room = work.records.find(RoomRecord, room_key(work.turn.room_id))
-            listener = (room and room.matrix_user_id) or listener
-        kept = await work.records.read(FlowRecord, language_key(listener))
+    async def _tongue(self, records: WorkingRecords, listener: UserId) -> Tongue:
+        kept = await records.read(FlowRecord, language_key(listener))
         return tongue(language_code(kept), default=self._language)
 
-    async def _commit(self, work: _Work) -> Outcome:
+    async def _commit(self, work: _Work, settles: TransactionId | None) -> Outcome:
         turn, effects = work.turn, work.turn.effects
         question = next((e for e in effects if isinstance(e, AskAgent)), None)
         reopened = tuple(e for e in effects if isinstance(e, Reopen))
-        settles = question is None and turn.inbound.kind is not Kind.INVITED
+        is_event = turn.inbound.kind not in _NO_EVENTS
         commit = Commit(
             expected=work.records.expected,
             writes=work.records.writes,
-            outbox=outbox_rows(turn.inbound, effects, attempt=turn.attempt),
-            handled=Handled(turn.inbound.event_id, turn.room_id) if settles else None,
+            outbox=self._replies.rows(turn.inbound, effects, attempt=turn.attempt),
+            handled=(
+                Handled(turn.inbound.event_id, turn.room_id)
+                if is_event and question is None
+                else None
+            ),
+            settles=settles,
+            asks=_files_of_others(question, reopened),
             reopens=tuple(
                 Reopened(r.inbound.event_id, r.inbound.room_id, r.attempt) for r in reopened
             ),
@@ -185,16 +267,38 @@ class Turns:
 
     def _settle(self, work: _Work) -> None:
         for (name, key), snapshot in work.stood.items():
-            self._conversations.put(self._flows[name], key, snapshot, self._clock.monotonic())
+            flow, now = self._flows[name], self._clock.monotonic()
+            self._conversations.put(flow, key, snapshot, work.turn.inbound, now)
 
 
-def stimulus_of(inbound: Inbound, prefix: str) -> Stimulus:
-    """What an inbound event asks of the flows: a command, a text, or an occurrence."""
+def stimuli_of(inbound: Inbound, prefix: str) -> tuple[Stimulus, ...]:
+    """What an inbound event asks of the flows: the first reading that one of them answers."""
+    mark = inbound.question
+    if inbound.kind is Kind.REACTION:
+        return (Reaction(inbound.body, mark),) if mark is not None else ()
     if inbound.kind is not Kind.TEXT:
-        return Occurrence(inbound.kind)
-    body = inbound.body.strip()
-    after = body.removeprefix(prefix)
-    if after == body or not after[:1].isalpha():
-        return Text(inbound.body)
+        return (Occurrence(inbound.kind),)
+    said = said_in(inbound.body, prefix)
+    return (said,) if mark is None else (Answer(inbound.body, mark), said)
+
+
+def said_in(body: str, prefix: str) -> Command | Text:
+    """The command that a text is, or the text itself."""
+    stripped = body.strip()
+    after = stripped.removeprefix(prefix)
+    if after == stripped or not after[:1].isalpha():
+        return Text(body)
     name, *argument = after.split(maxsplit=1)
     return Command(name.casefold(), argument[0] if argument else "")
+
+
+def _files_of_others(question: AskAgent | None, reopened: Iterable[Reopen]) -> tuple[Asked, ...]:
+    """The questions that go with files of other events: those are known to memory only."""
+    asking = [(r.inbound.event_id, r.inbound.room_id, r.inbound.attachments) for r in reopened]
+    if question is not None:
+        asking.append((question.request_id, question.room_id, question.attachments))
+    return tuple(
+        Asked(event_id=event_id, room_id=room_id, files=files)
+        for event_id, room_id, attachments in asking
+        if (files := tuple(a.event_id for a in attachments if a.event_id != event_id))
+    )

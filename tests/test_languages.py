@@ -28,8 +28,6 @@ RUN = "run `make locale`"
 UNCONVERTED = (
     "durable/room_routing.py",
     "durable/user_routing.py",
-    "ephemeral/confirmation.py",
-    "ephemeral/held.py",
 )
 """Files whose sentences are still to be said through the catalogue."""
 
@@ -68,7 +66,8 @@ def test_a_translation_has_the_gaps_of_its_sentence(code: str) -> None:
     wrong = [
         (text, string)
         for message in sentences(translations(code))
-        for text, string in zip(_texts(message), _strings(message), strict=False)
+        for text in _tuple(message.id)[-1:]  # a form for 1 may also be for 21: all have the number
+        for string in _strings(message)
         if _gaps(text) != _gaps(string)
     ]
 
@@ -97,7 +96,7 @@ def test_what_is_compiled_is_what_the_translators_wrote(code: str) -> None:
                 assert (catalogue.gettext(text),) == _strings(message), RUN
 
 
-def test_both_forms_of_a_plural_have_its_number() -> None:
+def test_the_second_form_of_a_plural_has_its_number() -> None:
     plurals = [m.id for m in sentences(collected()) if isinstance(m.id, tuple)]
 
     assert [ids for ids in plurals if "count" not in _gaps(ids[1])] == []
@@ -223,12 +222,6 @@ def test_an_empty_text_stays_empty(code: str) -> None:
 
 def _ids(catalog: Catalog) -> set[object]:
     return {message.id for message in sentences(catalog)}
-
-
-def _texts(message: Message) -> tuple[str, ...]:
-    """The sentence, once for each form that a translation may have."""
-    one, *many = _tuple(message.id)
-    return (one, *(many * 10))
 
 
 def _strings(message: Message) -> tuple[str, ...]:

@@ -115,6 +115,56 @@ class Person:
         }
         return await self.send(room_id, "m.room.message", content)
 
+    async def reply(self, room_id: RoomId, event_id: EventId, text: str) -> EventId:
+        """Reply to a message with a text."""
+        relation = {"m.in_reply_to": {"event_id": event_id}}
+        content = {"msgtype": "m.text", "body": text, "m.relates_to": relation}
+        return await self.send(room_id, "m.room.message", content)
+
+    async def say_in_thread(self, room_id: RoomId, root: EventId, text: str) -> EventId:
+        """Say something in the thread below a message."""
+        relation = {"rel_type": "m.thread", "event_id": root}
+        content = {"msgtype": "m.text", "body": text, "m.relates_to": relation}
+        return await self.send(room_id, "m.room.message", content)
+
+    async def react(self, room_id: RoomId, event_id: EventId, key: str) -> EventId:
+        """Put an emoji on an event."""
+        relation = {"rel_type": "m.annotation", "event_id": event_id, "key": key}
+        return await self.send(room_id, "m.reaction", {"m.relates_to": relation})
+
+    async def reactions(self, room_id: RoomId, event_id: EventId) -> list[tuple[UserId, str]]:
+        """Who put which emoji on an event, oldest first."""
+        found = []
+        for event in await self.raw_timeline(room_id):
+            relation = event.get("content", {}).get("m.relates_to", {})
+            is_reaction = event.get("type") == "m.reaction"
+            if is_reaction and relation.get("event_id") == event_id:
+                found.append((UserId(event["sender"]), str(relation["key"])))
+        return found
+
+    async def send_file(  # noqa: PLR0913  # what a file may carry
+        self,
+        room_id: RoomId,
+        name: str,
+        data: bytes,
+        *,
+        mimetype: str = "text/plain",
+        msgtype: str = "m.file",
+        caption: str | None = None,
+    ) -> EventId:
+        """Upload a file and send it, with a text of its own if there is a caption."""
+        url = f"{self._url}/_matrix/media/v3/upload?filename={quote(name, safe='')}"
+        async with self._http.post(url, data=data, headers={"Content-Type": mimetype}) as answer:
+            uri = (await answer.json())["content_uri"]
+        content = {
+            "msgtype": msgtype,
+            "body": caption or name,
+            "filename": name,
+            "url": uri,
+            "info": {"mimetype": mimetype, "size": len(data)},
+        }
+        return await self.send(room_id, "m.room.message", content)
+
     async def redact(self, room_id: RoomId, event_id: EventId) -> None:
         """Take an event back."""
         path = _room(room_id, "redact", event_id, f"person.{id(self)}.{next(self._numbers)}")
@@ -129,11 +179,22 @@ class Person:
 
     async def invites(self) -> list[RoomId]:
         """The rooms to which this person is invited and has not answered."""
+        return [RoomId(room_id) for room_id in await self._invited()]
+
+    async def _invited(self) -> dict[str, Any]:
         # Synapse gives the same request the same answer for two minutes: let none be the same
         fresh = {"not_types": [f"person.{id(self)}.{next(self._numbers)}"]}
         filter_ = quote(json.dumps({"presence": fresh, "room": {"timeline": {"limit": 1}}}))
         answer = await self.request("GET", f"/sync?filter={filter_}")
-        return [RoomId(room_id) for room_id in answer.get("rooms", {}).get("invite", {})]
+        invited: dict[str, Any] = answer.get("rooms", {}).get("invite", {})
+        return invited
+
+    async def is_invited_to_space(self, room_id: RoomId) -> bool:
+        """Whether the room to which this person is invited is a Space, as the invite has it."""
+        answer = await self._invited()
+        events = answer.get(room_id, {}).get("invite_state", {}).get("events", [])
+        kinds = [e["content"].get("type") for e in events if e["type"] == "m.room.create"]
+        return kinds == ["m.space"]
 
     async def members(self, room_id: RoomId) -> set[UserId]:
         """Who is in the room."""

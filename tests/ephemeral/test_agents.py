@@ -3,13 +3,14 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import pytest
+from attrs import evolve
 
 from ephemeral import connections as module
 from ephemeral.agents import AgentFailed, AgentQuestion
 from ephemeral.connections import Connections
 from ephemeral.echo import EchoAgent, EchoOptions
 from ephemeral.growing import Growing
-from fsm import AgentEntry, Registry
+from fsm import AgentEntry, Attachment, Registry
 from fsm.ids import AgentId, EventId, PlatformChatId
 
 QUESTION = AgentQuestion(
@@ -27,6 +28,21 @@ async def pieces_of(agent: EchoAgent) -> list[str]:
 
 async def test_the_echo_answers_with_its_id_the_platform_chat_and_the_text() -> None:
     assert await pieces_of(EchoAgent(an_echo())) == ["[agent-1 · chat 42] hello"]
+
+
+async def test_the_echo_says_which_files_came_with_the_text() -> None:
+    a = Attachment(event_id=EventId("$a"), name="a.png", mimetype="image/png", size_bytes=12_000)
+    b = Attachment(
+        event_id=EventId("$b"), name="b.pdf", mimetype="application/pdf", size_bytes=1_200_000
+    )
+    agent = EchoAgent(an_echo())
+
+    one = [piece async for piece in agent.ask(evolve(QUESTION, attachments=(a,)))]
+    two = [piece async for piece in agent.ask(evolve(QUESTION, attachments=(a, b)))]
+
+    answer = "[agent-1 · chat 42] hello"
+    assert one == [f"{answer}\n\n(1 file: a.png image/png 12 kB)"]
+    assert two == [f"{answer}\n\n(2 files: a.png image/png 12 kB; b.pdf application/pdf 1.2 MB)"]
 
 
 @pytest.mark.parametrize("chunks", [2, 3, 7, 100])

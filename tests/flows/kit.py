@@ -3,18 +3,24 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from attrs import evolve
+
 from durable.records import RoomRecord, UserRecord, room_key, user_key
 from durable.room_routing import RoomRouting
 from durable.user_routing import UserRouting
 from ephemeral.confirmation import Confirmation
 from ephemeral.held import Held
+from ephemeral.load_selection import LoadSelection
+from ephemeral.staging import StageLimits, Staging
 from fsm import AgentEntry, Flow, Inbound, Kind, RecordsInMemory, Registry, Signal, Snapshot, Turn
-from fsm.effects import Reply
+from fsm.effects import Edit, Reply, effect_id
 from fsm.events import Stimulus
-from fsm.ids import AgentId, EventId, RoomId, UserId
+from fsm.ids import AgentId, EventId, RoomId, TransactionId, UserId
+from fsm.questions import Mark
 
 ROOM, ALICE, BOB = RoomId("!room"), UserId("@alice:x"), UserId("@bob:x")
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+LIFE = "this-life"
 
 
 def registry(*ids: str) -> Registry:
@@ -30,20 +36,51 @@ class Talk:
         self.room = RoomRouting(agents, is_allowed=lambda user: user != BOB)
         self.confirmation = Confirmation(lifetime=timedelta(minutes=5), started_at=NOW)
         self.held = Held(lifetime=timedelta(minutes=10))
+        self.selection = LoadSelection(lifetime=timedelta(minutes=5), started_at=NOW)
+        self.staging = Staging(
+            StageLimits(
+                most_files=3,
+                most_bytes_each=2_000_000,
+                most_bytes_in_all=3_000_000,
+                lifetime=timedelta(minutes=30),
+            ),
+            started_at=NOW,
+            is_addressed=lambda turn: turn.sender != BOB,
+        )
         self._numbers = 0
 
-    def turn(self, stimulus: Stimulus, sender: UserId = ALICE) -> Turn:
+    def turn(self, stimulus: Stimulus, sender: UserId = ALICE, **inbound: Any) -> Turn:
         self._numbers += 1
-        inbound = Inbound(
+        arrived = Inbound(
             event_id=EventId(f"${self._numbers}"), room_id=ROOM, sender=sender, kind=Kind.TEXT
         )
-        return Turn(inbound=inbound, now=NOW, stimulus=stimulus, records=self.records)
+        return Turn(
+            inbound=evolve(arrived, **inbound),
+            now=NOW,
+            stimulus=stimulus,
+            records=self.records,
+            life=LIFE,
+        )
+
+    def answers(
+        self, flow: Flow, stimulus: Stimulus, *, at: Snapshot | None = None, **inbound: Any
+    ) -> bool:
+        """Whether the flow takes it there, or leaves it to the next."""
+        before = at or flow.at_rest
+        turn = self.turn(stimulus, **inbound).answering(stimulus, before.data)
+        return flow.choose(before, stimulus, turn) is not None
 
     async def step(
-        self, flow: Flow, stimulus: Stimulus, *, at: Snapshot | None = None, sender: UserId = ALICE
+        self,
+        flow: Flow,
+        stimulus: Stimulus,
+        *,
+        at: Snapshot | None = None,
+        sender: UserId = ALICE,
+        **inbound: Any,
     ) -> tuple[Snapshot, Turn]:
-        turn = self.turn(stimulus, sender)
         before = at or self.standing(flow, sender)
+        turn = self.turn(stimulus, sender, **inbound).answering(stimulus, before.data)
         move = flow.choose(before, stimulus, turn)
         assert move is not None, f"{flow.name} does not answer {stimulus} in {before.state}"
         after = await flow.step(before, move, turn)
@@ -76,4 +113,29 @@ def signals(turn: Turn) -> list[tuple[str, str]]:
     return [(s.flow, s.event) for s in turn.signals]
 
 
-__all__ = ["ALICE", "BOB", "NOW", "ROOM", "Signal", "Talk", "registry", "said", "signals"]
+def edits(turn: Turn) -> list[Edit]:
+    return [e for e in turn.effects if isinstance(e, Edit)]
+
+
+def question_of(turn: Turn) -> tuple[Mark, TransactionId]:
+    """The mark of the question that the turn asks, and under which id it is sent."""
+    [(index, mark)] = [
+        (i, e.mark) for i, e in enumerate(turn.effects) if isinstance(e, Reply) and e.mark
+    ]
+    return mark, effect_id(turn.inbound.event_id, turn.attempt, index)
+
+
+__all__ = [
+    "ALICE",
+    "BOB",
+    "LIFE",
+    "NOW",
+    "ROOM",
+    "Signal",
+    "Talk",
+    "edits",
+    "question_of",
+    "registry",
+    "said",
+    "signals",
+]

@@ -1,5 +1,6 @@
 """A scene: people and bots on one homeserver, all gone when the test ends."""
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import Iterable
@@ -7,6 +8,8 @@ from contextlib import AsyncExitStack, closing
 from itertools import count
 from pathlib import Path
 from typing import Any, Self
+
+from attrs import frozen
 
 from fsm.ids import EventId, RoomId, UserId
 from strandline.testing import BotProcess, Person, Synapse
@@ -70,6 +73,21 @@ class EncryptedTalker(Person):
         )
 
 
+@frozen
+class Home:
+    """What a person has with the bot.
+
+    Args:
+        lobby: The room in which they met.
+        space: Their Space.
+        chat: The first chat in it.
+    """
+
+    lobby: RoomId
+    space: RoomId
+    chat: RoomId
+
+
 def agent(agent_id: str, options: dict[str, Any] | None = None) -> dict[str, Any]:
     name = agent_id.replace("-", " ").capitalize()
     return {"id": agent_id, "name": name, "kind": "echo", "options": options or {}}
@@ -114,6 +132,8 @@ class Scene:
         """A bot with so many echo agents, ready."""
         credentials = self.synapse.register(f"bot{next(_numbers)}")
         entries = [agent(f"agent-{n}", options) for n in range(1, agents + 1)]
+        # most tests need one room, and not the Space around it
+        sections.setdefault("rooms", {"onboarding": "none"})
         config = config_for(self.synapse.url, credentials, agents=entries, **sections)
         bot = Bot(self.directory / credentials.user_id.strip("@").partition(":")[0], config)
         bot.user_id = credentials.user_id
@@ -128,6 +148,28 @@ class Scene:
         room = await person.create_room(invite=[bot.user_id], encrypted=encrypted)
         await person.sees(room, greeting)
         return room
+
+    async def welcome(self, person: Person, bot: Bot) -> Home:
+        """The person's Space and first chat, both entered, after they have invited the bot."""
+        lobby = await person.create_room(invite=[bot.user_id])
+        await person.sees(lobby, "Hello!")
+        space = await self._enter(person, is_space=True)
+        chat = await self._enter(person, is_space=False)
+        return Home(lobby, space, chat)
+
+    async def _enter(self, person: Person, *, is_space: bool) -> RoomId:
+        """Accept the next invite to a Space, or to a room that is none."""
+        async with asyncio.timeout(30):
+            while True:
+                for room in await person.invites():
+                    if await person.is_invited_to_space(room) is is_space:
+                        await person.join(room)
+                        return room
+                await asyncio.sleep(0.05)
+
+    async def enter_chat(self, person: Person) -> RoomId:
+        """Accept the next invite to a chat room."""
+        return await self._enter(person, is_space=False)
 
     async def answers_each_once(self, person: Person, room: RoomId, texts: list[str]) -> None:
         """Assert that each text has one answer, in the order of the questions."""

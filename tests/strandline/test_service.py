@@ -27,7 +27,7 @@ async def told(
     user: UserRecord | None = None,
     language: str = "en",
 ) -> str:
-    service = Service(REGISTRY, commands=commands, started_at=STARTED)
+    service = Service(REGISTRY, commands=commands, cancellable=(), started_at=STARTED)
     turn = Turn(
         inbound=Inbound(event_id=EventId("$1"), room_id=ROOM, sender=ALICE, kind=Kind.TEXT),
         now=STARTED,
@@ -51,6 +51,8 @@ async def test_help_lists_the_commands_that_something_answers_and_no_other() -> 
         "- `!rename NAME`: give this chat another name",
         "- `!agent NUMBER or ID`: select an agent for your new rooms",
         "- `!status`: which agent this room talks to, and when I last restarted",
+        "- `!yes`: agree to what I asked",
+        "- `!no`: decline what I asked",
         "- `!cancel`: drop what is pending",
     ]
 

@@ -36,17 +36,6 @@ class Fragile(Flow):
         raise RuntimeError
 
 
-class Greeter(Flow):
-    """Says, in a room that the bot has joined, in which language it speaks there."""
-
-    idle = State(initial=True)
-    greet = Event(idle, STAY, kind=Kind.JOINED)
-
-    @on(greet)
-    def name_language(self, turn: Turn, _data: None) -> None:
-        turn.say(turn.tongue.code)
-
-
 class Stage:
     """Turns over a real store, with a clock of its own."""
 
@@ -58,7 +47,6 @@ class Stage:
         self.conversations = Conversations()
         flows: list[Flow] = [
             Fragile(),
-            Greeter(),
             Language(LANGUAGES, tongue=tongue),
             Confirmation(lifetime=timedelta(minutes=5), started_at=STARTED),
             Held(lifetime=timedelta(minutes=5)),
@@ -66,8 +54,14 @@ class Stage:
             RoomRouting(registry, is_allowed=lambda _: True),
         ]
         commands = [c for flow in flows for c in flow.commands()]
+        service = Service(
+            registry,
+            commands=commands,
+            cancellable=["confirmation", "held"],
+            started_at=STARTED,
+        )
         self.turns = Turns(
-            [*flows, Service(registry, commands=commands, started_at=STARTED)],
+            [*flows, service],
             store=store,
             conversations=self.conversations,
             clock=Clock(now=lambda: self.now, monotonic=lambda: self.seconds),
@@ -200,7 +194,7 @@ async def test_an_ephemeral_state_is_left_when_its_time_is_up(store: Store) -> N
     late = await stage.take("!yes")
 
     assert "No question of mine is waiting" in texts(late)[0]
-    assert len(stage.conversations) == 0
+    assert len(stage.conversations.sweep(301)) == 1
 
 
 async def test_a_wall_clock_that_is_set_back_keeps_no_question_open(store: Store) -> None:
@@ -226,6 +220,18 @@ async def test_one_yes_archives_and_a_second_finds_no_question(store: Store) -> 
 
     assert "is archived" in texts(first)[0]
     assert "No question of mine" in texts(second)[0]
+    assert len(stage.conversations) == 0
+
+
+async def test_cancel_reaches_whatever_is_pending(store: Store) -> None:
+    stage = Stage(store, "a1", "a2")
+    await stage.take("hello?")
+    assert len(stage.conversations) == 1
+
+    first, second = await stage.take("!cancel"), await stage.take("!cancel")
+
+    assert texts(first) == ["All right, I won't pass your message on."]
+    assert texts(second) == ["Nothing is pending here, so there is nothing to cancel."]
     assert len(stage.conversations) == 0
 
 
@@ -314,17 +320,6 @@ async def test_who_has_chosen_no_language_is_spoken_to_in_that_of_the_config(
 
     assert texts(before) == ["Здесь ничего не ждёт, поэтому и отменять нечего."]
     assert texts(after) == ["Nothing is pending here, so there is nothing to cancel."]
-
-
-async def test_a_room_that_was_joined_is_greeted_in_its_owners_language(store: Store) -> None:
-    stage = Stage(store, "a1")
-    await stage.take("!language ru")
-    await stage.take("", room="!b", kind=Kind.INVITED)
-
-    greeted = await stage.take("", room="!b", kind=Kind.JOINED, sender=UserId("@bot:x"))
-    nobodys = await stage.take("", room="!c", kind=Kind.JOINED, sender=UserId("@bot:x"))
-
-    assert (texts(greeted), texts(nobodys)) == (["ru"], ["en"])
 
 
 async def test_an_agent_is_asked_with_the_language_of_who_asks(store: Store) -> None:

@@ -1,0 +1,191 @@
+"""The choice of an archived chat from a numbered list.
+
+Lost at a restart: the list that waits for a number. That is fine: nothing was loaded yet, a late
+answer to it gets a sentence that says so, and one command shows the list again.
+"""
+
+from datetime import datetime, timedelta
+
+from attrs import frozen
+
+from ephemeral.asked import NO, Asked, is_of_another_life
+from ephemeral.words import moment, within
+from fsm import STAY, Event, Flow, Reaction, Scope, State, Turn, ephemeral, minutes, on
+from fsm.chats import Choice, Choices
+from fsm.events import ANY
+
+DIGITS = 6
+"""A number with more of them is something that somebody says to the agent."""
+
+
+@frozen
+class Choosing:
+    """A list that waits for a number.
+
+    Args:
+        items: What can be chosen; the first has the number 1.
+        asked: The list as it stands in the room.
+    """
+
+    items: tuple[Choice, ...]
+    asked: Asked
+
+
+class LoadSelection(Flow):
+    """Have a person choose the chat to bring back."""
+
+    scope = Scope.MEMBER
+
+    idle = State(initial=True)
+    choosing = State(ephemeral, memory=Choosing, expires=minutes(5))
+
+    def is_pending(self, turn: Turn) -> bool:
+        """It is this list that is answered, not an older one."""
+        return isinstance(turn.data, Choosing) and turn.data.asked.is_meant_by(turn)
+
+    def names_a_choice(self, turn: Turn) -> bool:
+        """The answer is one of the list's numbers."""
+        return self.is_pending(turn) and _chosen(turn) is not None
+
+    def names_a_number(self, turn: Turn) -> bool:
+        """The answer is a number."""
+        return self.is_pending(turn) and _number(turn) is not None
+
+    def answers_a_list(self, turn: Turn) -> bool:
+        """The answer is one that a list takes. Any other is something to say to the agent."""
+        return _number(turn) is not None or turn.argument.strip().casefold() in NO
+
+    offer = Event((idle, choosing), choosing)
+    choice = Event(
+        choosing,
+        idle,
+        command="load",
+        text=True,
+        reaction="✅",
+        answer=ANY,
+        guard=names_a_choice,
+    )
+    miss = Event(
+        choosing,
+        STAY,
+        command="load",
+        text=True,
+        reaction="✅",
+        answer=ANY,
+        guard=names_a_number,
+    )
+    no = Event(choosing, idle, command="no", reaction="❌", answer=NO, guard=is_pending)
+    answer_late = Event(
+        (idle, choosing), STAY, reaction=("✅", "❌"), answer=ANY, guard=answers_a_list
+    )
+    lapse = Event(choosing, idle, expiry=True)
+    cancel = Event(choosing, idle)
+    cancel_nothing = Event(idle, STAY, signal="cancel")
+
+    def __init__(self, *, lifetime: timedelta, started_at: datetime) -> None:
+        self._lifetime = lifetime
+        self._started_at = started_at
+
+    def lifetime(self, _state: State) -> timedelta:
+        """As long as the config says."""
+        return self._lifetime
+
+    @on(offer)
+    def put_list(self, turn: Turn, replaced: Choosing | None) -> Choosing:
+        """Show the list, numbered."""
+        choices = turn.payload
+        assert isinstance(choices, Choices)  # noqa: S101  # what the asking flow sends
+        shown = "\n".join(_line(n, item) for n, item in enumerate(choices.items, start=1))
+        text = turn.t(
+            "Which chat shall I bring back?\n\n{list}\n\nAnswer with its number {within}, or put "
+            "❌ on this message to leave everything as it is.",
+            list=shown,
+            within=within(turn.tongue, self._lifetime),
+        )
+        if replaced is not None:
+            text = turn.t("This replaces the list that was open.\n\n{list}", list=text)
+        sent_as = turn.ask_back(text, flow=self.name)
+        if replaced is not None:
+            closed = turn.t(
+                "{list}\n\nThis list was replaced by a newer one.", list=replaced.asked.text
+            )
+            turn.edit(closed, sent_as=replaced.asked.sent_as)
+        asked = Asked(id=turn.inbound.event_id, sent_as=sent_as, text=shown)
+        return Choosing(choices.items, asked)
+
+    @on(choice)
+    def load(self, turn: Turn, _choosing: Choosing) -> None:
+        """Have the chosen chat brought back."""
+        chosen = _chosen(turn)
+        assert chosen is not None  # noqa: S101  # the guard found it
+        turn.trigger("chats", "load", chosen.chat_id)
+
+    @on(miss)
+    def name_range(self, turn: Turn, choosing: Choosing) -> None:
+        """Say which numbers there are."""
+        turn.reply(
+            turn.n(
+                "There is {count} chat on the list: answer with `1`, or with `{prefix}no`.",
+                "There are {count} chats on the list: answer with a number from 1 to {count}, "
+                "or with `{prefix}no`.",
+                len(choosing.items),
+                prefix=turn.prefix,
+            )
+        )
+
+    @on(no, cancel)
+    def leave_it(self, turn: Turn, _choosing: Choosing) -> None:
+        """Load nothing."""
+        turn.reply(turn.t("All right, no chat is brought back."))
+
+    @on(answer_late)
+    def explain(self, turn: Turn, _choosing: Choosing | None) -> None:
+        """An answer to a list that is not open: say what became of it, and close it."""
+        if not is_of_another_life(turn):
+            turn.reply(
+                turn.t(
+                    "This list is no longer open: it was answered or replaced, or its time was "
+                    "up. `{prefix}load` shows it again.",
+                    prefix=turn.prefix,
+                )
+            )
+            return
+        restarted = moment(self._started_at)
+        turn.reply(
+            turn.t(
+                "I restarted at {moment} and forgot this list. `{prefix}load` shows it again.",
+                moment=restarted,
+                prefix=turn.prefix,
+            )
+        )
+        closed = turn.t("This list has lapsed: I restarted at {moment}.", moment=restarted)
+        turn.edit(closed, event_id=turn.inbound.about)
+
+    @on(lapse)
+    def close(self, turn: Turn, choosing: Choosing) -> None:
+        """Say on the list itself that its time is up."""
+        closed = turn.t(
+            "{list}\n\nThis list has lapsed. `{prefix}load` shows it again.",
+            list=choosing.asked.text,
+            prefix=turn.prefix,
+        )
+        turn.edit(closed, sent_as=choosing.asked.sent_as)
+
+
+def _line(number: int, item: Choice) -> str:
+    return f"{number}. **{item.name}**" + (f": {item.detail}" if item.detail else "")
+
+
+def _number(turn: Turn) -> int | None:
+    """The number that is the whole answer. A ✅ means the only chat there is, or none."""
+    if isinstance(turn.stimulus, Reaction):
+        return 1 if isinstance(turn.data, Choosing) and len(turn.data.items) == 1 else 0
+    written = turn.argument.strip()
+    is_number = written.isascii() and written.isdigit() and len(written) <= DIGITS
+    return int(written) if is_number and not turn.inbound.attachments else None
+
+
+def _chosen(turn: Turn) -> Choice | None:
+    assert isinstance(turn.data, Choosing)  # noqa: S101  # what choosing carries
+    number = _number(turn)
+    return turn.data.items[number - 1] if number and number <= len(turn.data.items) else None

@@ -1,0 +1,280 @@
+"""Files that wait for the message that explains them.
+
+Lost at a restart: which files wait. That is fine: they are still in the room, none was passed
+on, and ``!files`` says when the bot restarted, so that they can be sent again.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from attrs import frozen
+
+from ephemeral.words import moment, size
+from fsm import (
+    STAY,
+    Attachment,
+    Event,
+    Flow,
+    Kind,
+    Scope,
+    State,
+    Tongue,
+    Turn,
+    ephemeral,
+    minutes,
+    on,
+)
+from fsm.attachments import Said
+
+ACKNOWLEDGED = "📎"
+"""The emoji that says that a file is staged."""
+
+
+@frozen(kw_only=True)
+class StageLimits:
+    """What may wait for one user in one room.
+
+    Args:
+        most_files: How many files.
+        most_bytes_each: How large one file is at most.
+        most_bytes_in_all: How large all of them are at most.
+        lifetime: How long they wait after the last one came.
+    """
+
+    most_files: int
+    most_bytes_each: int
+    most_bytes_in_all: int
+    lifetime: timedelta
+
+
+@frozen
+class Staged:
+    """The files that wait, in the order in which they came."""
+
+    files: tuple[Attachment, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """How large they are together."""
+        return sum(file.size_bytes for file in self.files)
+
+
+class Staging(Flow):
+    """Keep files until their sender says what is to be done with them.
+
+    Args:
+        limits: How many, how large, how long.
+        started_at: When this life of the process began.
+        is_addressed: Whether an event is meant for the bot: in a room of many, not every file is.
+    """
+
+    scope = Scope.MEMBER
+
+    idle = State(initial=True)
+    staged = State(ephemeral, memory=Staged, expires=minutes(30))
+
+    def is_for_the_bot(self, turn: Turn) -> bool:
+        """The bot responds to this event."""
+        return self._is_addressed(turn)
+
+    def brings_a_file(self, turn: Turn) -> bool:
+        """A file is meant for the bot."""
+        return bool(turn.inbound.attachments) and self._is_addressed(turn)
+
+    def is_beyond_a_limit(self, turn: Turn) -> bool:
+        """There is no room for it."""
+        return self.brings_a_file(turn) and self._refusal(turn) is not None
+
+    def names_none(self, turn: Turn) -> bool:
+        """``!files`` with nothing behind it."""
+        return not turn.argument
+
+    def says_clear(self, turn: Turn) -> bool:
+        """``!files clear``, or ``!files drop 1`` where there is one."""
+        return turn.argument.casefold() == "clear" or (
+            self.names_a_file(turn) and len(_staged(turn).files) == 1
+        )
+
+    def names_a_file(self, turn: Turn) -> bool:
+        """``!files drop N``."""
+        return _dropped(turn) is not None
+
+    def takes_back_one(self, turn: Turn) -> bool:
+        """A staged file was redacted."""
+        return turn.inbound.about in [file.event_id for file in _staged(turn).files]
+
+    def takes_back_the_last(self, turn: Turn) -> bool:
+        """It was the only one."""
+        return self.takes_back_one(turn) and len(_staged(turn).files) == 1
+
+    refuse = Event((idle, staged), STAY, kind=Kind.FILE, guard=is_beyond_a_limit)
+    stage = Event((idle, staged), staged, kind=Kind.FILE, guard=brings_a_file)
+    take_along = Event(staged, idle, text=True, guard=is_for_the_bot)
+    list_files = Event(staged, STAY, command="files", guard=names_none)
+    clear = Event(staged, idle, command="files", guard=says_clear)
+    drop = Event(staged, STAY, command="files", guard=names_a_file)
+    misuse = Event(staged, STAY, command="files")
+    list_nothing = Event(idle, STAY, command="files")
+    take_back_last = Event(staged, idle, kind=Kind.REDACTED, guard=takes_back_the_last)
+    take_back = Event(staged, STAY, kind=Kind.REDACTED, guard=takes_back_one)
+    lapse = Event(staged, idle, expiry=True)
+    cancel = Event(staged, idle)
+    cancel_nothing = Event(idle, STAY, signal="cancel")
+
+    def __init__(
+        self, limits: StageLimits, *, started_at: datetime, is_addressed: Callable[[Turn], bool]
+    ) -> None:
+        self._limits = limits
+        self._started_at = started_at
+        self._is_addressed = is_addressed
+
+    def lifetime(self, _state: State) -> timedelta:
+        """As long as the config says."""
+        return self._limits.lifetime
+
+    @on(refuse)
+    def name_limit(self, turn: Turn, staged: Staged | None) -> None:
+        """Say which limit it is, and what waits already."""
+        refusal = self._refusal(turn)
+        assert refusal is not None  # noqa: S101  # the guard found it
+        turn.reply(f"{refusal}\n\n{_listed(turn, staged)}" if staged else refusal)
+
+    @on(stage)
+    def keep(self, turn: Turn, staged: Staged | None) -> Staged:
+        """Keep the file; an emoji on it says so."""
+        turn.react(ACKNOWLEDGED)
+        return Staged((*(staged.files if staged else ()), *turn.inbound.attachments))
+
+    @on(take_along)
+    def say(self, turn: Turn, staged: Staged) -> None:
+        """Pass the text on, with the files that waited for it and those that it came with."""
+        own = (file for file in turn.inbound.attachments if file not in staged.files)
+        turn.trigger("room", "say", Said(turn.argument, (*staged.files, *own)))
+
+    @on(list_files)
+    def show(self, turn: Turn, staged: Staged) -> None:
+        """List what waits, and say what can be done with it."""
+        turn.reply(f"{_listed(turn, staged)}\n\n{_how(turn)}")
+
+    @on(clear, cancel)
+    def drop_all(self, turn: Turn, staged: Staged) -> None:
+        """Keep none of them."""
+        turn.reply(
+            turn.n(
+                "All right, your file is no longer waiting, and I pass it to nobody.",
+                "All right, your {count} files are no longer waiting, and I pass them to nobody.",
+                len(staged.files),
+            )
+        )
+
+    @on(drop)
+    def drop_one(self, turn: Turn, staged: Staged) -> Staged:
+        """Keep the others."""
+        dropped = _dropped(turn)
+        left = Staged(tuple(file for file in staged.files if file is not dropped))
+        turn.reply(_listed(turn, left))
+        return left
+
+    @on(misuse)
+    def explain(self, turn: Turn, staged: Staged) -> None:
+        """Say how the command is written."""
+        turn.reply(f"{_how(turn)}\n\n{_listed(turn, staged)}")
+
+    @on(list_nothing)
+    def say_nothing_waits(self, turn: Turn, _data: None) -> None:
+        """Say so, and what may have become of it."""
+        turn.reply(
+            turn.t(
+                "No file of yours is waiting here. What waits is forgotten when I restart, which "
+                "I last did at {moment}. Send the file again if you still want it passed on.",
+                moment=moment(self._started_at),
+            )
+        )
+
+    @on(take_back)
+    def let_go(self, turn: Turn, staged: Staged) -> Staged:
+        """What its sender took back does not wait any more."""
+        about = turn.inbound.about
+        return Staged(tuple(file for file in staged.files if file.event_id != about))
+
+    @on(lapse)
+    def give_up(self, turn: Turn, staged: Staged) -> None:
+        """Say that no message came for them."""
+        turn.say(
+            turn.n(
+                "No message came for your file, so I dropped it. You can send it again.",
+                "No message came for your {count} files, so I dropped them. "
+                "You can send them again.",
+                len(staged.files),
+            )
+        )
+
+    def _refusal(self, turn: Turn) -> str | None:
+        """Why there is no room for the file of this turn."""
+        limits, staged, tongue = self._limits, _staged(turn), turn.tongue
+        new = Staged(turn.inbound.attachments)
+        name = ", ".join(_name(file) for file in new.files)
+        if any(file.size_bytes > limits.most_bytes_each for file in new.files):
+            return turn.t(
+                "“{name}” is too large: it has {size}, and I take files of up to {most}. "
+                "Please send a smaller one.",
+                name=name,
+                size=size(tongue, new.size_bytes),
+                most=size(tongue, limits.most_bytes_each),
+            )
+        if len(staged.files) + len(new.files) > limits.most_files:
+            return turn.n(
+                "I didn't take “{name}”: only {count} file can wait. "
+                "Write the message that it is for, or drop it.",
+                "I didn't take “{name}”: only {count} files can wait. "
+                "Write the message that they are for, or drop one.",
+                limits.most_files,
+                name=name,
+            )
+        if staged.size_bytes + new.size_bytes > limits.most_bytes_in_all:
+            return turn.t(
+                "I didn't take “{name}”: it has {size}, and all files that wait may have {most} "
+                "together. Write the message that they are for, or drop one.",
+                name=name,
+                size=size(tongue, new.size_bytes),
+                most=size(tongue, limits.most_bytes_in_all),
+            )
+        return None
+
+
+def _staged(turn: Turn) -> Staged:
+    return turn.data if isinstance(turn.data, Staged) else Staged(())
+
+
+def _dropped(turn: Turn) -> Attachment | None:
+    """The file that ``!files drop N`` names."""
+    words = turn.argument.casefold().split()
+    files = enumerate(_staged(turn).files, start=1)
+    return next((file for n, file in files if words == ["drop", str(n)]), None)
+
+
+def _listed(turn: Turn, staged: Staged) -> str:
+    lines = [f"{n}. {_line(turn.tongue, file)}" for n, file in enumerate(staged.files, start=1)]
+    return turn.n(
+        "{count} file waits for your next message ({size}):\n\n{list}",
+        "{count} files wait for your next message ({size} in all):\n\n{list}",
+        len(staged.files),
+        size=size(turn.tongue, staged.size_bytes),
+        list="\n".join(lines),
+    )
+
+
+def _line(tongue: Tongue, file: Attachment) -> str:
+    return f"{_name(file)} ({file.mimetype}, {size(tongue, file.size_bytes)})"
+
+
+def _name(file: Attachment) -> str:
+    return " ".join(file.name.split())[:100]
+
+
+def _how(turn: Turn) -> str:
+    return turn.t(
+        "`{prefix}files` lists what waits, `{prefix}files drop NUMBER` drops one file, "
+        "`{prefix}files clear` drops all.",
+        prefix=turn.prefix,
+    )

@@ -1,0 +1,106 @@
+"""Effects as requests: what each kind of row of the outbox asks of the homeserver."""
+
+from collections import OrderedDict
+
+from fsm.effects import OutboxRow
+from fsm.failpoints import reach
+from fsm.ids import EventId, TransactionId, UserId
+from matrix.homeserver import Homeserver
+from matrix.sent import find_sent
+
+REMEMBERED = 1_000
+"""So many messages are remembered by the transaction ids under which they were sent, to be edited.
+Older ones are looked for in their room."""
+
+
+class Effects:
+    """Carries out single rows. Each may be tried again until it has worked."""
+
+    def __init__(self, homeserver: Homeserver) -> None:
+        self._homeserver = homeserver
+        self._sent: OrderedDict[TransactionId, EventId] = OrderedDict()
+        self._requests = {
+            "edit": self._edit,
+            "state": self._state,
+            "invite": self._invite,
+            "join": self._join,
+            "leave": self._leave,
+        }
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of row that can be carried out."""
+        return frozenset({"send", *self._requests})
+
+    async def attempt(self, row: OutboxRow, *, look_first: bool) -> EventId | None:
+        """Carry it out; the event that it became, if any.
+
+        Args:
+            row: The row.
+            look_first: The homeserver may have forgotten an earlier try: look in the room first.
+
+        Raises:
+            MatrixError: It did not work; the class says whether it may yet.
+        """
+        if row.kind == "send":
+            return await self._send(row, look_first=look_first)
+        return await self._requests[row.kind](row)
+
+    def note(self, row: OutboxRow, event_id: EventId | None) -> None:
+        """Remember what a row has become."""
+        if row.kind == "send" and event_id is not None:
+            self._sent[row.transaction_id] = event_id
+            while len(self._sent) > REMEMBERED:
+                self._sent.popitem(last=False)
+
+    async def _send(self, row: OutboxRow, *, look_first: bool) -> EventId:
+        if look_first:
+            found = await find_sent(self._homeserver, row.room_id, row.transaction_id)
+            if found is not None:
+                return found
+        kind, content = row.payload["type"], row.payload["content"]
+        reach("delivery.send.before")
+        event_id = await self._homeserver.send(row.room_id, kind, content, row.transaction_id)
+        reach("delivery.send.after")
+        return event_id
+
+    async def _edit(self, row: OutboxRow) -> EventId | None:
+        """Edit the message that was sent under another row's id. If it is gone, so is the edit."""
+        sent_as = TransactionId(row.payload["sent_as"])
+        edited = self._sent.get(sent_as)
+        if edited is None:
+            edited = await find_sent(self._homeserver, row.room_id, sent_as)
+        if edited is None:
+            return None
+        relation = {"rel_type": "m.replace", "event_id": edited}
+        content = row.payload["content"] | {"m.relates_to": relation}
+        reach("delivery.edit.before")
+        event_id = await self._homeserver.send(
+            row.room_id, "m.room.message", content, row.transaction_id
+        )
+        reach("delivery.edit.after")
+        return event_id
+
+    async def _state(self, row: OutboxRow) -> EventId:
+        payload = row.payload
+        reach("delivery.state.before")
+        event_id = await self._homeserver.rooms.set_state(
+            row.room_id, payload["type"], payload["state_key"], payload["content"]
+        )
+        reach("delivery.state.after")
+        return event_id
+
+    async def _invite(self, row: OutboxRow) -> None:
+        reach("delivery.invite.before")
+        await self._homeserver.rooms.invite(row.room_id, UserId(row.payload["user_id"]))
+        reach("delivery.invite.after")
+
+    async def _join(self, row: OutboxRow) -> None:
+        reach("delivery.join.before")
+        await self._homeserver.join(row.room_id)
+        reach("delivery.join.after")
+
+    async def _leave(self, row: OutboxRow) -> None:
+        reach("delivery.leave.before")
+        await self._homeserver.leave(row.room_id)
+        reach("delivery.leave.after")

@@ -1,0 +1,112 @@
+"""What people do to a message before it is answered: edit it, take it back, or say stop.
+
+All of it reaches the program out of turn, since the message that it is about may be the one that
+its room waits for. None of it is kept: after a crash it comes again with the events themselves.
+"""
+
+import asyncio
+from collections import OrderedDict
+
+from attrs import evolve, frozen
+
+from fsm import Inbound
+from fsm.ids import EventId, RoomId, UserId
+from matrix import Amendment
+
+REMEMBERED = 1_000
+"""So many amendments are kept for messages that have not been handled. Older ones were made to
+messages that were answered long ago."""
+
+
+@frozen
+class Stop:
+    """The asker wants no more of the answer."""
+
+
+Interruption = Amendment | Stop
+
+
+class InHand:
+    """A message whose answer an agent is giving.
+
+    Attributes:
+        inbound: The message as it is now.
+        came: Is done once something has come in between.
+    """
+
+    def __init__(self, inbound: Inbound) -> None:
+        self.inbound = inbound
+        self.came: asyncio.Future[Interruption] = asyncio.get_running_loop().create_future()
+
+    def interrupt(self, interruption: Interruption) -> None:
+        """Have the answer end, or begin anew."""
+        if not self.came.done():
+            self.came.set_result(interruption)
+
+    @property
+    def interruption(self) -> Interruption | None:
+        """What has come in between, if something has."""
+        return self.came.result() if self.came.done() else None
+
+    def go_on(self, inbound: Inbound) -> None:
+        """The answer begins anew, for ``inbound``."""
+        self.inbound = inbound
+        self.came = asyncio.get_running_loop().create_future()
+
+
+class Amending:
+    """Knows what was done to messages, and tells whoever has them in hand."""
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[EventId, Amendment] = OrderedDict()
+        self._in_hand: dict[EventId, InHand] = {}
+
+    def note(self, amendment: Amendment) -> None:
+        """An edit or a redaction has arrived."""
+        held = self._in_hand.get(amendment.target)
+        if held is not None and _may(amendment, held.inbound):
+            held.interrupt(amendment)
+        before = self._made.pop(amendment.target, None)
+        # what was taken back stays so
+        self._made[amendment.target] = (
+            before if before is not None and before.text is None else amendment
+        )
+        while len(self._made) > REMEMBERED:
+            self._made.popitem(last=False)
+
+    def amended(self, inbound: Inbound) -> Inbound | None:
+        """The message as it is now; None if it was taken back."""
+        amendment = self._made.get(inbound.event_id)
+        if amendment is None or not _may(amendment, inbound):
+            return inbound
+        if amendment.text is None:
+            return None
+        return evolve(inbound, body=amendment.text, version=amendment.event_id)
+
+    def take(self, inbound: Inbound) -> InHand:
+        """The message is being answered, until ``release``."""
+        held = InHand(inbound)
+        made = self._made.get(inbound.event_id)
+        if made is not None and made.event_id != inbound.version and _may(made, inbound):
+            held.interrupt(made)  # it came while the turn was being decided
+        self._in_hand[inbound.event_id] = held
+        return held
+
+    def release(self, held: InHand) -> None:
+        """The message is answered."""
+        self._in_hand.pop(held.inbound.event_id, None)
+
+    def stop(self, room_id: RoomId, sender: UserId) -> EventId | None:
+        """Stop the answer that ``sender`` waits for in the room; which message it was to."""
+        for event_id, held in self._in_hand.items():
+            if held.inbound.room_id == room_id and held.inbound.sender == sender:
+                held.interrupt(Stop())
+                return event_id
+        return None
+
+
+def _may(amendment: Amendment, inbound: Inbound) -> bool:
+    """Everybody edits their own messages; who may redact another's, the homeserver decides."""
+    if amendment.room_id != inbound.room_id:
+        return False
+    return amendment.text is None or amendment.sender == inbound.sender

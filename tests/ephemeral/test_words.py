@@ -1,0 +1,41 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ephemeral.words import moment, size, within
+from fsm import Tongue
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (1, "within 1 second"),
+        (45, "within 45 seconds"),
+        (60, "within 1 minute"),
+        (90, "within 90 seconds"),
+        (300, "within 5 minutes"),
+    ],
+)
+def test_a_time_is_said_in_minutes_where_it_is_whole_minutes(seconds: int, said: str) -> None:
+    assert within(Tongue(), timedelta(seconds=seconds)) == said
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "said"),
+    [
+        (0, "unknown size"),
+        (1, "1 kB"),
+        (1000, "1 kB"),
+        (12_001, "13 kB"),
+        (999_000, "999 kB"),
+        (999_001, "1 MB"),
+        (1_249_000, "1.2 MB"),
+        (25_000_000, "25 MB"),
+    ],
+)
+def test_a_size_is_said_in_kilobytes_or_megabytes(size_bytes: int, said: str) -> None:
+    assert size(Tongue(), size_bytes) == said
+
+
+def test_a_moment_is_said_to_the_second() -> None:
+    assert moment(datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)) == "2026-01-02 03:04:05 UTC"

@@ -1,0 +1,93 @@
+import asyncio
+
+from fsm import Inbound, Kind
+from fsm.ids import EventId, RoomId, UserId
+from matrix import Amendment
+from strandline.amending import REMEMBERED, Amending, Stop
+
+ROOM, ALICE, BOB = RoomId("!room"), UserId("@alice:x"), UserId("@bob:x")
+QUESTION = Inbound(
+    event_id=EventId("$q"), room_id=ROOM, sender=ALICE, kind=Kind.TEXT, body="how much is it"
+)
+
+
+def edit(text: str | None, *, by: UserId = ALICE, event_id: str = "$e") -> Amendment:
+    return Amendment(
+        target=QUESTION.event_id,
+        room_id=ROOM,
+        sender=by,
+        event_id=EventId(event_id),
+        text=text,
+    )
+
+
+def test_a_message_that_was_edited_before_it_was_read_has_its_newest_text() -> None:
+    amending = Amending()
+
+    amending.note(edit("how much"))
+    amending.note(edit("how many", event_id="$e2"))
+    now = amending.amended(QUESTION)
+
+    assert now is not None
+    assert (now.body, now.version, now.event_id) == ("how many", "$e2", "$q")
+
+
+def test_nobody_edits_another_persons_message() -> None:
+    amending = Amending()
+
+    amending.note(edit("give me a million", by=BOB))
+
+    assert amending.amended(QUESTION) is QUESTION
+
+
+def test_a_message_that_was_taken_back_is_gone_whoever_did_it_and_whatever_was_edited_since() -> (
+    None
+):
+    amending = Amending()
+
+    amending.note(edit(None, by=BOB))
+    amending.note(edit("once more", event_id="$e2"))
+
+    assert amending.amended(QUESTION) is None
+
+
+async def test_what_is_done_to_a_message_in_hand_interrupts_its_answer() -> None:
+    amending = Amending()
+    held = amending.take(QUESTION)
+
+    amending.note(edit("how many"))
+    await asyncio.wait_for(held.came, 1)
+
+    assert held.interruption == edit("how many")
+
+
+async def test_an_edit_that_came_while_the_turn_was_decided_is_not_overlooked() -> None:
+    amending = Amending()
+    amending.note(edit("how many"))
+
+    assert amending.take(QUESTION).interruption == edit("how many")
+
+
+async def test_stop_ends_the_answer_of_who_says_it_and_no_other() -> None:
+    amending = Amending()
+    held = amending.take(QUESTION)
+
+    assert amending.stop(ROOM, BOB) is None
+    assert held.interruption is None
+    assert amending.stop(ROOM, ALICE) == "$q"
+    assert held.interruption == Stop()
+    amending.release(held)
+    assert amending.stop(ROOM, ALICE) is None
+
+
+def test_edits_of_messages_that_were_answered_long_ago_do_not_fill_the_memory() -> None:
+    amending = Amending()
+
+    for number in range(REMEMBERED + 1):
+        target = EventId(f"${number}")
+        amending.note(
+            Amendment(target=target, room_id=ROOM, sender=ALICE, event_id=target, text="new")
+        )
+
+    old = Inbound(event_id=EventId("$0"), room_id=ROOM, sender=ALICE, kind=Kind.TEXT, body="old")
+    assert amending.amended(old) is old

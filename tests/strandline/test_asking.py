@@ -1,0 +1,199 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from durable import Commit, Store, Stream
+from ephemeral.agents import AgentQuestion
+from ephemeral.connections import Connections
+from fsm import AgentEntry, Inbound, Kind, Registry, Tongue
+from fsm.effects import AskAgent, OutboxRow
+from fsm.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId, UserId
+from matrix import Amendment
+from strandline.amending import Amending
+from strandline.asking import Asking, Pace
+from strandline.replies import Replies
+
+ROOM, ALICE, HEAD = RoomId("!room"), UserId("@alice:x"), EventId("$head")
+INBOUND = Inbound(
+    event_id=EventId("$q"), room_id=ROOM, sender=ALICE, kind=Kind.TEXT, body="tell me"
+)
+QUESTION = AskAgent(
+    room_id=ROOM,
+    agent_id=AgentId("a1"),
+    platform_chat_id=PlatformChatId("1"),
+    request_id=INBOUND.event_id,
+    text="tell me",
+    inbound=INBOUND,
+)
+
+
+class Slow:
+    """An agent that says a word, and then nothing until it is let go on."""
+
+    def __init__(self) -> None:
+        self.asked: list[AgentQuestion] = []
+        self.go_on = asyncio.Event()
+
+    async def open(self) -> None:
+        """Nothing to connect to."""
+
+    async def ask(self, question: AgentQuestion) -> AsyncIterator[str]:
+        self.asked.append(question)
+        yield f"about {question.text}"
+        await self.go_on.wait()
+        yield " all"
+
+    async def close(self) -> None:
+        """Nothing to disconnect from."""
+
+
+class Sent:
+    """Takes what is to be delivered, and names each first message ``HEAD``."""
+
+    def __init__(self) -> None:
+        self.rows: list[OutboxRow] = []
+        self.asking: Asking | None = None
+
+    def submit(self, rows: tuple[OutboxRow, ...]) -> None:
+        self.rows += rows
+        for row in rows:
+            if row.stream_of and self.asking:
+                self.asking.head_settled(row, HEAD)
+
+    async def send_now(
+        self, room_id: RoomId, content: dict[str, object], transaction_id: TransactionId
+    ) -> bool:
+        del room_id, content, transaction_id
+        return True
+
+    @property
+    def bodies(self) -> list[str]:
+        contents: list[dict[str, Any]] = [row.payload["content"] for row in self.rows]
+        return [c.get("m.new_content", c)["body"] for c in contents]
+
+
+class Conversation:
+    """One question, being answered."""
+
+    def __init__(self, store: Store) -> None:
+        self.agent, self.sent, self.amending = Slow(), Sent(), Amending()
+        registry = Registry([AgentEntry(id=AgentId("a1"), name="A1", kind="slow")])
+        self.asking = self.sent.asking = Asking(
+            store=store,
+            connections=Connections(registry, kinds={"slow": lambda _: self.agent}),
+            delivery=self.sent,
+            pace=Pace(
+                edit_seconds=0.01,
+                answer_seconds=5,
+                new_transaction_id=lambda: TransactionId("t"),
+            ),
+            amending=self.amending,
+            replies=Replies(),
+            typing=lambda _: nullcontext(),
+        )
+        self._task = asyncio.ensure_future(self.asking.answer(QUESTION, 0))
+
+    async def has_begun(self, times: int = 1) -> None:
+        async with asyncio.timeout(5):
+            while not self.sent.rows or len(self.agent.asked) < times:
+                await asyncio.sleep(0.005)
+
+    async def ends(self) -> None:
+        await asyncio.wait_for(self._task, 5)
+
+    def amend(self, text: str | None) -> None:
+        self.amending.note(
+            Amendment(
+                target=INBOUND.event_id,
+                room_id=ROOM,
+                sender=ALICE,
+                event_id=EventId("$edit"),
+                text=text,
+            )
+        )
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    opened = await Store.open(
+        tmp_path / "lambda_matrix.db", now=lambda: datetime(2026, 1, 1, tzinfo=UTC)
+    )
+    yield opened
+    await opened.close()
+
+
+async def test_stop_keeps_what_the_agent_has_said_so_far(store: Store) -> None:
+    conversation = Conversation(store)
+    await conversation.has_begun()
+
+    conversation.amending.stop(ROOM, ALICE)
+    await conversation.ends()
+
+    assert conversation.sent.bodies == ["about tell me", "about tell me\n\n_Stopped._"]
+    assert await store.is_handled(INBOUND.event_id)
+    assert await store.stream(INBOUND.event_id) is None
+
+
+async def test_an_edited_question_is_asked_anew_and_its_answer_replaces_the_old(
+    store: Store,
+) -> None:
+    conversation = Conversation(store)
+    await conversation.has_begun()
+
+    conversation.amend("tell her")
+    await conversation.has_begun(times=2)
+    conversation.agent.go_on.set()
+    await conversation.ends()
+
+    asked = [(q.text, q.request_id) for q in conversation.agent.asked]
+    assert asked == [("tell me", "$q"), ("tell her", "$edit")]
+    assert conversation.sent.bodies == ["about tell me", "about tell her all"]
+    assert conversation.sent.rows[1].payload["content"]["m.relates_to"]["event_id"] == HEAD
+
+
+async def test_a_question_that_is_taken_back_ends_its_answer(store: Store) -> None:
+    conversation = Conversation(store)
+    await conversation.has_begun()
+
+    conversation.amend(None)
+    await conversation.ends()
+
+    assert conversation.sent.bodies == ["about tell me", "_The question was taken back._"]
+    assert await store.is_handled(INBOUND.event_id)
+
+
+async def test_a_question_that_is_taken_back_before_anything_shows_gets_no_answer(
+    store: Store,
+) -> None:
+    conversation = Conversation(store)
+    conversation.amend(None)
+
+    await conversation.ends()
+
+    assert conversation.sent.rows == []
+    assert await store.is_handled(INBOUND.event_id)
+
+
+async def test_an_answer_of_an_earlier_life_is_ended_when_its_question_was_taken_back(
+    store: Store,
+) -> None:
+    await store.commit(Commit(stream_begins=Stream(INBOUND.event_id, ROOM, HEAD)))
+    conversation = Conversation(store)
+    await conversation.has_begun()
+    conversation.agent.go_on.set()
+    await conversation.ends()
+    other = evolve(INBOUND, event_id=EventId("$other"))
+    await store.commit(Commit(stream_begins=Stream(other.event_id, ROOM, EventId("$h2"))))
+
+    assert await conversation.asking.abandon(other.event_id, Tongue())
+    assert not await conversation.asking.abandon(other.event_id, Tongue())
+
+    assert conversation.sent.bodies[-1] == "_The question was taken back._"
+    assert await store.is_handled(other.event_id)
+    assert await store.stream(other.event_id) is None
