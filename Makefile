@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Most tests wait for a homeserver more than they compute: three workers keep two cores busy.
 WORKERS ?= 3
 
-.PHONY: demo test soak backlog failpoints check format lint types contracts clean
+.PHONY: demo test soak backlog failpoints faults locale check format lint types contracts clean
 
 $(VENV)/.installed: pyproject.toml
 	@echo "Installing into $(VENV) (about a minute the first time) …"
@@ -37,6 +37,10 @@ failpoints: $(VENV)/.installed
 
 faults: $(VENV)/.installed
 	STRANDLINE_FAULTS=all $(BIN)/pytest tests/faults/test_every_fault.py -n $(WORKERS) --dist worksteal -s
+
+# Collects the sentences that the bot says, and compiles their translations; names what is missing.
+locale: $(VENV)/.installed
+	@$(BIN)/python -m tests.catalogue
 
 check: lint types contracts
 

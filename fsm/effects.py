@@ -124,6 +124,7 @@ class AskAgent:
         platform_chat_id: The chat, in the platform's own terms.
         request_id: The inbound event's id, which names the answer.
         text: The question, as the person wrote it.
+        language: The language of the person, for what the bot itself says of the answer.
         inbound: The event, for the thread and the sender of its answer.
         attachments: Files that go with it.
     """
@@ -135,6 +136,7 @@ class AskAgent:
     text: str
     inbound: Inbound = field(eq=False, repr=False)
     attachments: tuple[Attachment, ...] = ()
+    language: str = "en"
 
 
 @frozen(kw_only=True)

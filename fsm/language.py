@@ -3,7 +3,11 @@
 Sentences stand in the code in English, as gettext has it, with ``{named}`` gaps.
 """
 
+from datetime import datetime, timedelta
+from math import ceil
 from typing import Protocol
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 class Catalogue(Protocol):
@@ -38,15 +42,38 @@ class Tongue:
 
     def __init__(self, code: str = "en", catalogue: Catalogue | None = None) -> None:
         self.code = code
-        self._catalogue = catalogue or English()
+        self.catalogue = catalogue or English()
 
     def t(self, message: str, **values: object) -> str:
         """The sentence in this language, its gaps filled."""
-        return self._catalogue.gettext(message).format(**values)
+        # gettext keeps the catalogue's own header under the empty sentence
+        return self.catalogue.gettext(message).format(**values) if message else ""
 
     def n(self, singular: str, plural: str, count: int, **values: object) -> str:
         """The same for a sentence that depends on a number, which fills its gap ``{count}``."""
-        return self._catalogue.ngettext(singular, plural, count).format(count=count, **values)
+        return self.catalogue.ngettext(singular, plural, count).format(count=count, **values)
+
+    def duration(self, length: timedelta) -> str:
+        """``5 minutes``: in the largest unit that says it exactly, seconds rounded up."""
+        seconds = ceil(length.total_seconds())
+        if not seconds or seconds % _MINUTE:
+            # Translators: durations stand after such words as "within" and "after"
+            return self.n("{count} second", "{count} seconds", seconds)
+        if seconds % _HOUR:
+            return self.n("{count} minute", "{count} minutes", seconds // _MINUTE)
+        if seconds % _DAY:
+            return self.n("{count} hour", "{count} hours", seconds // _HOUR)
+        return self.n("{count} day", "{count} days", seconds // _DAY)
+
+    def moment(self, at: datetime) -> str:
+        """``2026-01-02 03:04:05 UTC``: an aware UTC time, as this language writes it."""
+        return self.t(
+            "{year}-{month}-{day} {time} UTC",
+            year=f"{at:%Y}",
+            month=f"{at:%m}",
+            day=f"{at:%d}",
+            time=f"{at:%H:%M:%S}",
+        )
 
 
 def sentence(message: str) -> str:

@@ -230,6 +230,7 @@ class Turn:
                 request_id=self.inbound.event_id,
                 text=text,
                 attachments=attachments,
+                language=self.tongue.code,
                 inbound=self.inbound,
             )
         )

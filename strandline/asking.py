@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager, aclosing
+from datetime import timedelta
 from typing import Protocol
 
 import structlog
@@ -15,8 +16,10 @@ from ephemeral.growing import Growing
 from fsm.effects import AskAgent, OutboxRow, Reply
 from fsm.failpoints import reach
 from fsm.ids import EventId, RoomId, TransactionId
+from fsm.language import Tongue, sentence
 from matrix import Amendment
 from strandline.amending import Amending, InHand, Stop
+from strandline.languages import tongue
 from strandline.replies import Replies
 
 _log = structlog.get_logger(__name__)
@@ -94,13 +97,17 @@ class Asking:
                     question = evolve(question, text=edit.text, inbound=held.inbound)
                     text, begun = await self._listen(question, attempt, held, begun=begun)
             head = await self._heads[event_id] if begun else None
-            await self._commit(question, _ended(text, held, head), attempt, head)
+            await self._commit(question, _ended(question, text, held, head), attempt, head)
         finally:
             del self._heads[event_id]
             self._amending.release(held)
 
-    async def abandon(self, taken_back: EventId) -> bool:
+    async def abandon(self, taken_back: EventId, tongue: Tongue) -> bool:
         """End an answer of an earlier life, whose question has been taken back since.
+
+        Args:
+            taken_back: The question.
+            tongue: Says so, where a part of the answer has been shown.
 
         Returns:
             Whether there was one.
@@ -112,7 +119,8 @@ class Asking:
         try:
             await self._resume(taken_back)
             head = await self._heads[taken_back]
-            reply = Reply(room_id=stream.room_id, text=_TAKEN_BACK, in_reply_to=taken_back)
+            told = tongue.t(_TAKEN_BACK)
+            reply = Reply(room_id=stream.room_id, text=told, in_reply_to=taken_back)
             await self._finish(reply, taken_back, 0, head, is_shown=head is not None)
         finally:
             del self._heads[taken_back]
@@ -149,16 +157,15 @@ class Asking:
                     await self._show(question, text, attempt, begun=begun)
                     begun = True
         except AgentFailed as failure:
-            return _with_failure(growing.text, failure), begun
+            return _with_failure(question, growing.text, failure), begun
         except TimeoutError:
-            late = AgentFailed(
-                question.agent_id, f"no full answer within {self._pace.answer_seconds:g} s"
-            )
-            return _with_failure(growing.text, late), begun
+            return _too_late(question, growing.text, self._pace.answer_seconds), begun
         finally:
             reach("agent.ask.after")
         if not growing.text and held.interruption is None:
-            return "_The agent gave an empty answer._", begun
+            return tongue(question.language).t(
+                "_The agent gave an empty answer. Please ask in other words._"
+            ), begun
         return growing.text, begun
 
     async def _show(self, question: AskAgent, text: str, attempt: int, *, begun: bool) -> None:
@@ -208,16 +215,17 @@ class Asking:
         self._delivery.submit(stored)
 
 
-_TAKEN_BACK = "_The question was taken back._"
+_TAKEN_BACK = sentence("_The question was taken back._")
 
 
-def _ended(text: str, held: InHand, head: EventId | None) -> str:
+def _ended(question: AskAgent, text: str, held: InHand, head: EventId | None) -> str:
     """What stays of an answer; nothing, if its question was taken back before any of it showed."""
     match held.interruption:
         case Stop():
-            return f"{text}\n\n_Stopped._" if text else "_Stopped._"
+            stopped = tongue(question.language).t("_Stopped._")
+            return f"{text}\n\n{stopped}" if text else stopped
         case Amendment():
-            return _TAKEN_BACK if head is not None else ""
+            return tongue(question.language).t(_TAKEN_BACK) if head is not None else ""
         case None:
             return text
 
@@ -232,7 +240,22 @@ def _reply(question: AskAgent, text: str) -> Reply:
     )
 
 
-def _with_failure(text: str, failure: AgentFailed) -> str:
+def _with_failure(question: AskAgent, text: str, failure: AgentFailed) -> str:
     _log.warning("agent failed", agent=failure.agent_id, problem=failure.problem)
-    told = f"Agent `{failure.agent_id}` could not answer ({failure.problem}). Please send it again."
+    told = tongue(question.language).t(
+        "Agent `{agent}` could not answer ({problem}). Please send your message again.",
+        agent=failure.agent_id,
+        problem=failure.problem,
+    )
+    return f"{text}\n\n{told}" if text else told
+
+
+def _too_late(question: AskAgent, text: str, seconds: float) -> str:
+    _log.warning("agent too late", agent=question.agent_id, answer_seconds=seconds)
+    language = tongue(question.language)
+    told = language.t(
+        "Agent `{agent}` gave no full answer within {duration}. Please send your message again.",
+        agent=question.agent_id,
+        duration=language.duration(timedelta(seconds=seconds)),
+    )
     return f"{text}\n\n{told}" if text else told

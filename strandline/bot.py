@@ -15,15 +15,17 @@ import structlog
 from attrs import evolve
 
 from durable import DataLock, FirstStart, Store, load, volume_warning
+from durable.language import Language, language_code, language_key
+from durable.records import FlowRecord
 from durable.room_routing import RoomRouting
 from durable.user_routing import UserRouting
 from ephemeral.confirmation import Confirmation
 from ephemeral.connections import Connections
 from ephemeral.conversations import Conversations
 from ephemeral.held import Held
-from fsm import Command, Flow, Inbound, Kind, Registry, Tier
+from fsm import Command, Flow, Inbound, Kind, Registry, Tier, Tongue
 from fsm.effects import OutboxRow
-from fsm.ids import EventId, RoomId, TransactionId
+from fsm.ids import EventId, RoomId, TransactionId, UserId
 from matrix import Batch as SyncBatch
 from matrix import Courtesy, Delivery, Event, Homeserver, Intake, RoomMaker
 from strandline.amending import Amending
@@ -31,6 +33,7 @@ from strandline.asking import Asking, Pace
 from strandline.checkpoint import Checkpoint
 from strandline.config import Config
 from strandline.handling import Again, Arrived, Handling, Item, Missing, Policy, insist
+from strandline.languages import LANGUAGES, tongue
 from strandline.replies import Replies
 from strandline.rooms import RoomQueues
 from strandline.service import Service
@@ -152,6 +155,7 @@ class Bot:
         flows: list[Flow] = [
             Confirmation(lifetime=limits.confirmation, started_at=self._started_at),
             Held(lifetime=limits.held),
+            Language(LANGUAGES, tongue=tongue),
             UserRouting(self._registry),
             RoomRouting(self._registry, is_allowed=self._config.is_allowed),
         ]
@@ -193,6 +197,7 @@ class Bot:
             conversations=self._conversations,
             clock=Clock(now=_now, monotonic=time.monotonic),
             prefix=config.commands.prefix,
+            language=config.replies.language,
             replies=self._replies,
             life=self._life,
         )
@@ -216,6 +221,7 @@ class Bot:
             submit=self._delivery.submit,
             seen=self._courtesy.read,
             replies=self._replies,
+            tongue_of=self._tongue_of,
             policy=Policy(
                 is_allowed=config.is_allowed,
                 tells_groups=config.rooms.respond_to != "everyone",
@@ -223,6 +229,10 @@ class Bot:
             asked=await self._store.asked(),
         )
         self._rooms: RoomQueues[Item] = RoomQueues(self._handling.handle, most=limits.queued_events)
+
+    async def _tongue_of(self, user_id: UserId) -> Tongue:
+        kept = await self._store.read(FlowRecord, language_key(user_id))
+        return tongue(language_code(kept.value), default=self._config.replies.language)
 
     async def _take(self, arrived: SyncBatch) -> None:
         batch = self._checkpoint.begin(arrived.next, len(arrived.items))

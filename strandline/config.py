@@ -18,6 +18,7 @@ from matrix import HomeserverSettings, RoomStyle
 from strandline.config_file import ConfigFile, KeyPath, dotted, read_config_file
 from strandline.config_shape import QUOTED, Problem, nearest, shaped
 from strandline.errors import ConfigError
+from strandline.languages import ENGLISH, LANGUAGES
 
 RESPOND_TO = ("owner", "mention", "everyone")
 """To whom the bot responds in rooms of more than two."""
@@ -66,6 +67,14 @@ class CommandsSection:
     """How commands look."""
 
     prefix: str = "!"
+
+
+@frozen(kw_only=True)
+class RepliesSection:
+    """How the bot speaks."""
+
+    language: str = ENGLISH
+    message_type: str = "m.text"
 
 
 @frozen(kw_only=True)
@@ -152,6 +161,7 @@ class Config:
     storage: StorageSection = field(factory=StorageSection)
     access: AccessSection = field(factory=AccessSection)
     commands: CommandsSection = field(factory=CommandsSection)
+    replies: RepliesSection = field(factory=RepliesSection)
     rooms: RoomsSection = field(factory=RoomsSection)
     files: FilesSection = field(factory=FilesSection)
     limits: LimitsSection = field(factory=LimitsSection)
@@ -249,6 +259,9 @@ def _meaning(config: Config) -> Iterator[Problem]:
             yield ("files", name), "must be at least 1"
     if config.limits.queued_events < 1:
         yield ("limits", "queued_events"), "must be at least 1"
+    yield from _one_of(("replies", "language"), config.replies.language, tuple(LANGUAGES))
+    types = ("m.text", "m.notice")
+    yield from _one_of(("replies", "message_type"), config.replies.message_type, types)
     yield from _one_of(("log", "format"), config.log.format, ("console", "json"))
     yield from _one_of(("log", "level"), config.log.level, ("debug", "info", "warning", "error"))
     for number, pattern in enumerate(config.access.users):

@@ -12,7 +12,7 @@ from durable import Asked, Commit, Handled, Store
 from durable.errors import AlreadyHandled, StoreUnavailable
 from durable.records import RoomRecord, room_key
 from ephemeral.conversations import Lapsed
-from fsm import Attachment, Inbound, Kind, Mark
+from fsm import Attachment, Inbound, Kind, Mark, Tongue
 from fsm.effects import ATTEMPT_ORDINALS, AskAgent, OutboxRow, Reply
 from fsm.failpoints import reach
 from fsm.ids import EventId, RoomId, UserId
@@ -116,6 +116,7 @@ class Handling:
         submit: Callable[[tuple[OutboxRow, ...]], None],
         seen: Callable[[RoomId, EventId], None],
         replies: Replies,
+        tongue_of: Callable[[UserId], Awaitable[Tongue]],
         policy: Policy,
         asked: Mapping[EventId, Asked],
     ) -> None:
@@ -128,6 +129,7 @@ class Handling:
         self._submit = submit
         self._seen = seen
         self._replies = replies
+        self._tongue_of = tongue_of
         self._policy = policy
         self._asked = dict(asked)
         self._files: dict[EventId, tuple[Attachment, ...]] = {}
@@ -237,7 +239,7 @@ class Handling:
     async def _take(self, inbound: Inbound, attempt: int) -> None:
         amended = self._amending.amended(inbound)
         if amended is None:
-            await self._give_up(inbound.event_id, inbound.room_id)
+            await self._give_up(inbound.event_id, inbound)
             return
         files = self._files.get(inbound.event_id, ())
         new = (file for file in files if file not in amended.attachments)
@@ -248,21 +250,27 @@ class Handling:
             self._keep_files(outcome.question)
             await self._asking.answer(outcome.question, attempt)
         if inbound.kind is Kind.REDACTED and inbound.about is not None:
-            await self._end_answer(inbound.about, inbound.room_id)
+            await self._end_answer(inbound.about, inbound)
         for reopened in outcome.reopened:
             await self._attempts(reopened.inbound, reopened.attempt)
 
-    async def _end_answer(self, taken_back: EventId, room_id: RoomId) -> None:
+    async def _end_answer(self, taken_back: EventId, redaction: Inbound) -> None:
         """A message was taken back, to which an earlier life may have begun to give an answer."""
         if taken_back in self._asked or await self._store.stream(taken_back) is not None:
-            await self._give_up(taken_back, room_id)
+            await self._give_up(taken_back, redaction)
 
-    async def _give_up(self, event_id: EventId, room_id: RoomId) -> None:
-        """A message was taken back before it was answered: it gets no answer any more."""
+    async def _give_up(self, event_id: EventId, inbound: Inbound) -> None:
+        """A message was taken back before it was answered: it gets no answer any more.
+
+        Args:
+            event_id: The message.
+            inbound: What is being handled: the message, or its redaction.
+        """
         self._asked.pop(event_id, None)
-        if not await self._asking.abandon(event_id):
+        tongue = await self._tongue_of(inbound.sender)
+        if not await self._asking.abandon(event_id, tongue):
             with suppress(AlreadyHandled):
-                await self._store.commit(Commit(handled=Handled(event_id, room_id)))
+                await self._store.commit(Commit(handled=Handled(event_id, inbound.room_id)))
 
     def _keep_files(self, question: AskAgent) -> None:
         """Should the answer fail, the question is put again: with its files."""
@@ -279,9 +287,13 @@ class Handling:
         self._files[event_id] = tuple(a for i in found if i is not None for a in i.attachments)
 
     async def _park(self, inbound: Inbound, attempt: int, error: Exception) -> None:
+        tongue = await insist(lambda: self._tongue_of(inbound.sender))
         told = Reply(
             room_id=inbound.room_id,
-            text="Something went wrong on my side with this message. It is kept for the operator.",
+            text=tongue.t(
+                "Something went wrong on my side with this message. It is kept for the operator; "
+                "please go on without it."
+            ),
             in_reply_to=inbound.event_id,
         )
         last = ATTEMPT_ORDINALS - 1

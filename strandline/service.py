@@ -4,21 +4,38 @@ from collections.abc import Iterable
 from datetime import datetime
 from difflib import get_close_matches
 
-from durable.records import RoomRecord, UserRecord, room_key, user_key
-from ephemeral.words import moment
+from durable.records import ARCHIVED, GONE, RoomRecord, UserRecord, room_key, user_key
 from fsm import ANY, STAY, Command, Event, Flow, Kind, Registry, Scope, State, Turn, on
 from fsm.effects import Reply
 from fsm.ids import AgentId
+from fsm.language import sentence
+from strandline.languages import LANGUAGES
 
 HELP = (
-    ("help", "this list"),
-    ("agents", "the agents you can choose from"),
-    ("agent NUMBER or ID", "select an agent for your new rooms"),
-    ("status", "which agent this room talks to, and when I last restarted"),
-    ("archive", "close this room's chat, after a question"),
-    ("yes` or `{prefix}no", "answer that question"),
-    ("cancel", "drop what is pending"),
+    ("help", "", sentence("this list")),
+    ("new", sentence("[NAME]"), sentence("a new chat room with your agent")),
+    ("chats", "", sentence("your chats")),
+    ("rename", sentence("NAME"), sentence("give this chat another name")),
+    ("archive", "", sentence("close this chat, after a question")),
+    ("load", sentence("[NUMBER]"), sentence("bring an archived chat back")),
+    ("agents", "", sentence("the agents you can choose from")),
+    ("agent", sentence("NUMBER or ID"), sentence("select an agent for your new rooms")),
+    (
+        "rebind",
+        sentence("AGENT"),
+        sentence("begin a new chat with another agent in this room, after a question"),
+    ),
+    ("files", sentence("[clear | drop NUMBER]"), sentence("the files that wait for your text")),
+    ("status", "", sentence("which agent this room talks to, and when I last restarted")),
+    ("yes", "", sentence("agree to what I asked")),
+    ("no", "", sentence("decline what I asked")),
+    ("cancel", "", sentence("drop what is pending")),
+    ("stop", "", sentence("stop the answer that is being written")),
+    ("repair", "", sentence("make again what is missing in your space")),
+    ("language", " | ".join(LANGUAGES), sentence("the language in which I speak with you")),
+    ("forget-me", "", sentence("delete what I hold on you, after a question")),
 )
+"""Each command with its arguments and its meaning; said of those that some flow answers."""
 
 
 class Service(Flow):
@@ -69,10 +86,17 @@ class Service(Flow):
     @on(show_help)
     def help(self, turn: Turn, _data: None) -> None:
         """List the commands."""
-        prefix = turn.prefix
-        lines = [f"- `{prefix}{c.format(prefix=prefix)}`: {meaning}" for c, meaning in HELP]
+        lines = [
+            f"- `{turn.prefix}{' '.join(filter(None, (name, turn.t(arguments))))}`: "
+            f"{turn.t(meaning)}"
+            for name, arguments, meaning in HELP
+            if name in self._commands
+        ]
         turn.reply(
-            "Write something, and this room's agent answers. Commands:\n\n" + "\n".join(lines)
+            turn.t(
+                "Write something, and this room's agent answers. Commands:\n\n{commands}",
+                commands="\n".join(lines),
+            )
         )
 
     @on(show_status)
@@ -80,11 +104,11 @@ class Service(Flow):
         """Say where messages of this user in this room go."""
         user = turn.records.find(UserRecord, user_key(turn.inbound.sender))
         room = turn.records.find(RoomRecord, room_key(turn.room_id))
-        turn.reply(
-            f"- This room: {self._room(room)}\n"
-            f"- You: {self._user(user, turn.prefix)}\n"
-            f"- I last restarted at {self._started_at:%Y-%m-%d %H:%M:%S} UTC."
+        restarted = turn.t(
+            "I last restarted at {moment}.", moment=turn.tongue.moment(self._started_at)
         )
+        lines = (self._room(turn, room), self._user(turn, user), restarted)
+        turn.reply("\n".join(f"- {line}" for line in lines))
 
     @on(cancel_all)
     def drop_what_is_pending(self, turn: Turn, _data: None) -> None:
@@ -106,7 +130,7 @@ class Service(Flow):
                 "No question of mine is waiting for an answer from you here. Questions lapse "
                 "after a while and when I restart, which I last did at {moment}. Nothing was "
                 "changed; give the command again if you still want it.",
-                moment=moment(self._started_at),
+                moment=turn.tongue.moment(self._started_at),
             )
         )
 
@@ -115,28 +139,52 @@ class Service(Flow):
         """Name the nearest command."""
         name = turn.stimulus.name if isinstance(turn.stimulus, Command) else ""
         near = get_close_matches(name, self._commands, n=1)
-        hint = f"Did you mean `{turn.prefix}{near[0]}`? " if near else ""
-        turn.reply(
-            f"I don't know `{turn.prefix}{name[:40].replace('`', '')}`. {hint}"
-            f"`{turn.prefix}help` lists my commands."
-        )
+        given = f"`{turn.prefix}{name[:40].replace('`', '')}`"
+        listing = f"`{turn.prefix}help`"
+        if near:
+            told = turn.t(
+                "I don't know {command}. Did you mean {near}? {help} lists my commands.",
+                command=given,
+                near=f"`{turn.prefix}{near[0]}`",
+                help=listing,
+            )
+        else:
+            told = turn.t(
+                "I don't know {command}. {help} lists my commands.", command=given, help=listing
+            )
+        turn.reply(told)
 
     @on(fail_to_read)
     def ask_to_resend(self, turn: Turn, _data: None) -> None:
         """The key for an encrypted message did not come."""
-        turn.reply("I couldn't decrypt this message: its key didn't reach me. Please resend it.")
+        turn.reply(
+            turn.t(
+                "I couldn't decrypt this message: its key didn't reach me. Please send it again."
+            )
+        )
 
-    def _room(self, room: RoomRecord | None) -> str:
+    def _room(self, turn: Turn, room: RoomRecord | None) -> str:
         if room is None or room.agent_id is None or room.platform_chat_id is None:
-            return "not bound yet; your next message binds it to your agent"
-        bound = f"{self._agent(room.agent_id)}, platform chat {room.platform_chat_id}"
-        return f"archived; it was bound to {bound}" if room.room_type != "chat" else bound
+            return turn.t("This room: not bound yet; your next message binds it to your agent.")
+        bound = {"agent": self._agent(turn, room.agent_id), "number": room.platform_chat_id}
+        if room.room_type in (ARCHIVED, GONE):
+            return turn.t(
+                "This room: archived; it was bound to {agent}, platform chat {number}.",
+                **bound,
+            )
+        return turn.t("This room: {agent}, platform chat {number}.", **bound)
 
-    def _user(self, user: UserRecord | None, prefix: str) -> str:
+    def _user(self, turn: Turn, user: UserRecord | None) -> str:
         if user is None or user.selected_agent_id is None:
-            return f"no agent selected; `{prefix}agents` lists them"
-        return f"{self._agent(user.selected_agent_id)} is selected"
+            return turn.t(
+                "You: no agent selected; {agents} lists them.",
+                agents=f"`{turn.prefix}agents`",
+            )
+        agent = self._agent(turn, user.selected_agent_id)
+        return turn.t("You: {agent} is selected.", agent=agent)
 
-    def _agent(self, agent_id: AgentId) -> str:
+    def _agent(self, turn: Turn, agent_id: AgentId) -> str:
         agent = self._registry.get(agent_id)
-        return f"**{agent.name}** (`{agent_id}`)" if agent else f"`{agent_id}` (not available)"
+        if agent is None:
+            return turn.t("`{agent}` (not available)", agent=agent_id)
+        return f"**{agent.name}** (`{agent_id}`)"

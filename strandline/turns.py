@@ -12,6 +12,8 @@ from attrs import field, frozen
 
 from durable import Asked, Commit, Conflict, Handled, PlatformChatSequence, Reopened, Store
 from durable.errors import AlreadyHandled
+from durable.language import language_code, language_key
+from durable.records import FlowRecord
 from durable.working_records import WorkingRecords
 from ephemeral.conversations import Conversations, Lapsed
 from fsm import (
@@ -25,12 +27,14 @@ from fsm import (
     Reaction,
     Snapshot,
     Text,
+    Tongue,
     Turn,
 )
 from fsm.effects import AskAgent, OutboxRow, Reopen
 from fsm.events import Stimulus
 from fsm.failpoints import reach
-from fsm.ids import ConversationKey, EventId, TransactionId
+from fsm.ids import ConversationKey, EventId, TransactionId, UserId
+from strandline.languages import ENGLISH, tongue
 from strandline.locks import KeyLocks
 from strandline.replies import Replies
 
@@ -80,10 +84,11 @@ class Turns:
 
     Args:
         flows: In the order in which they are offered an event; the first that answers has it.
+        language: Which language the bot speaks to who has chosen none.
         life: The name of this life of the process.
     """
 
-    def __init__(  # noqa: PLR0913  # two collaborators and four values
+    def __init__(  # noqa: PLR0913  # two collaborators and five values
         self,
         flows: Sequence[Flow],
         *,
@@ -91,6 +96,7 @@ class Turns:
         conversations: Conversations,
         clock: Clock,
         prefix: str,
+        language: str = ENGLISH,
         replies: Replies | None = None,
         life: str = "",
     ) -> None:
@@ -100,6 +106,7 @@ class Turns:
         self._sequence = PlatformChatSequence(store)
         self._clock = clock
         self._prefix = prefix
+        self._language = language
         self._replies = replies or Replies()
         self._life = life
         self._locks = KeyLocks()
@@ -171,6 +178,7 @@ class Turns:
                     stimulus=Occurrence(inbound.kind),
                     records=records,
                     prefix=self._prefix,
+                    tongue=await self._tongue(records, inbound.sender),
                     life=self._life,
                     attempt=attempt,
                 )
@@ -226,6 +234,10 @@ class Turns:
         durable = await work.records.standing(flow, key)
         live = self._conversations.find(flow, key, self._clock.monotonic())
         return live or durable
+
+    async def _tongue(self, records: WorkingRecords, listener: UserId) -> Tongue:
+        kept = await records.read(FlowRecord, language_key(listener))
+        return tongue(language_code(kept), default=self._language)
 
     async def _commit(self, work: _Work, settles: TransactionId | None) -> Outcome:
         turn, effects = work.turn, work.turn.effects

@@ -49,5 +49,5 @@ def test_the_example_explains_every_key_and_no_other() -> None:
 def test_the_examples_values_are_the_defaults() -> None:
     example = load_config(EXAMPLE, {"STRANDLINE_PASSWORD": "secret"})
 
-    for section in ("commands", "limits", "log"):
+    for section in ("commands", "replies", "limits", "log"):
         assert getattr(example, section) == type(getattr(example, section))()

@@ -146,4 +146,4 @@ async def test_an_agent_that_takes_too_long_is_named_and_other_rooms_do_not_wait
     question = await alice.say(slow, "hello?")
     await bob.asks(fast, "quick", r"^\[agent-2 · chat \d\] quick$")
 
-    await alice.sees(slow, r"Agent `agent-1` could not answer \(no full answer", after=question)
+    await alice.sees(slow, r"Agent `agent-1` gave no full answer within", after=question)

@@ -88,7 +88,12 @@ async def live_on(bot: MemoryBot) -> None:
             await asyncio.sleep(0.01)
 
 
-PARKED = ["Something went wrong on my side with this message. It is kept for the operator."]
+PARKED = [
+    (
+        "Something went wrong on my side with this message. It is kept for the operator; "
+        "please go on without it."
+    )
+]
 
 
 async def test_a_retried_message_is_answered_at_the_next_start_and_never_again(

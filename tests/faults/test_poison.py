@@ -7,14 +7,15 @@ import pytest
 
 from durable import Store
 from ephemeral.connections import Connections
-from fsm import Inbound, Kind, Registry
+from fsm import Inbound, Kind, Registry, Tongue
 from fsm.effects import OutboxRow
-from fsm.ids import EventId, RoomId, SyncToken, TransactionId
+from fsm.ids import EventId, RoomId, SyncToken, TransactionId, UserId
 from matrix import Gap
 from strandline.asking import Asking, Pace
 from strandline.checkpoint import Checkpoint
 from strandline.handling import TRIES, Again, Arrived, Handling
-from tests.strandline.test_turns import ALICE, STARTED, Stage
+from strandline.languages import tongue
+from tests.strandline.test_turns import ALICE, BOB, STARTED, Stage
 
 ROOM = RoomId("!a")
 
@@ -70,15 +71,19 @@ class Room:
             shore=self.quay,
             checkpoint=self.checkpoint,
             submit=self.quay.submit,
-            is_allowed=lambda user: user == ALICE,
+            is_allowed=lambda user: user in (ALICE, BOB),
+            tongue_of=self._tongue_of,
         )
 
     async def _save(self, token: SyncToken, passed: list[EventId]) -> None:
         await self.store.advance(token, passed=passed)
 
-    async def hears(self, event_id: str, body: str) -> None:
+    async def _tongue_of(self, user_id: UserId) -> Tongue:
+        return tongue("ru" if user_id == BOB else "en")
+
+    async def hears(self, event_id: str, body: str, *, sender: UserId = ALICE) -> None:
         inbound = Inbound(
-            event_id=EventId(event_id), room_id=ROOM, sender=ALICE, kind=Kind.TEXT, body=body
+            event_id=EventId(event_id), room_id=ROOM, sender=sender, kind=Kind.TEXT, body=body
         )
         self.quay.events[inbound.event_id] = inbound
         batch = self.checkpoint.begin(SyncToken(f"s{event_id}"), 1)
@@ -105,6 +110,12 @@ async def test_it_is_parked_its_sender_told_once_and_the_room_goes_on(room: Room
     assert len(room.quay.sent) == 2
     assert await room.store.checkpoint() == "s$next"
     assert await room.store.owed() == tuple(room.quay.sent)
+
+
+async def test_its_sender_is_told_in_the_language_chosen(room: Room) -> None:
+    await room.hears("$poison", "!break", sender=BOB)
+
+    assert room.quay.said[0].startswith("У меня что-то пошло не так")
 
 
 async def test_a_retried_message_is_handled_again_under_other_transaction_ids(room: Room) -> None:

@@ -11,7 +11,7 @@ from attrs import evolve
 from durable import Commit, Store, Stream
 from ephemeral.agents import AgentQuestion
 from ephemeral.connections import Connections
-from fsm import AgentEntry, Inbound, Kind, Registry
+from fsm import AgentEntry, Inbound, Kind, Registry, Tongue
 from fsm.effects import AskAgent, OutboxRow
 from fsm.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId, UserId
 from matrix import Amendment
@@ -189,8 +189,8 @@ async def test_an_answer_of_an_earlier_life_is_ended_when_its_question_was_taken
     other = evolve(INBOUND, event_id=EventId("$other"))
     await store.commit(Commit(stream_begins=Stream(other.event_id, ROOM, EventId("$h2"))))
 
-    assert await conversation.asking.abandon(other.event_id)
-    assert not await conversation.asking.abandon(other.event_id)
+    assert await conversation.asking.abandon(other.event_id, Tongue())
+    assert not await conversation.asking.abandon(other.event_id, Tongue())
 
     assert conversation.sent.bodies[-1] == "_The question was taken back._"
     assert await store.is_handled(other.event_id)

@@ -89,6 +89,8 @@ def test_a_small_config_has_safe_defaults(tmp_path: Path) -> None:
         ("agents:", "limits: {queued_events: 0}\nagents:", "config.yaml:5: limits.queued_events: must be at least 1"),
         ("agents:", "limits: {queued_events: 1.5}\nagents:", "config.yaml:5: limits.queued_events: a whole number is expected here, not 1.5"),
         ("agents:", "commands: {prefix: b}\nagents:", "config.yaml:5: commands.prefix: 'b' can't begin a command; use"),
+        ("agents:", "replies: {language: rus}\nagents:", "config.yaml:5: replies.language: 'rus' is none of en, ru; did you mean 'ru'?"),
+        ("agents:", "replies: {message_type: m.emote}\nagents:", "config.yaml:5: replies.message_type: 'm.emote' is none of m.text, m.notice"),
         ("agents:", "log: {format: xml}\nagents:", "config.yaml:5: log.format: 'xml' is none of console, json"),
         ("agents:", "access: {users: [alice]}\nagents:", "config.yaml:5: access.users[0]: 'alice' matches no Matrix id; write"),
         ("agents:", "access: {users: alice}\nagents:", "config.yaml:5: access.users: a list is expected here, not 'alice'"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from durable import Store
+from durable.language import Language
 from durable.records import RoomRecord, UserRecord, room_key, user_key
 from durable.room_routing import RoomRouting
 from durable.user_routing import UserRouting
@@ -15,6 +16,7 @@ from ephemeral.held import Held
 from fsm import ANY, STAY, AgentEntry, Event, Flow, Inbound, Kind, Registry, State, Turn, on
 from fsm.effects import transaction_id
 from fsm.ids import AgentId, EventId, RoomId, UserId
+from strandline.languages import LANGUAGES, tongue
 from strandline.service import Service
 from strandline.turns import Clock, Outcome, Turns
 
@@ -37,7 +39,7 @@ class Fragile(Flow):
 class Stage:
     """Turns over a real store, with a clock of its own."""
 
-    def __init__(self, store: Store, *agents: str) -> None:
+    def __init__(self, store: Store, *agents: str, language: str = "en") -> None:
         registry = Registry(AgentEntry(id=AgentId(a), name=a, kind="echo") for a in agents)
         self.store = store
         self.seconds = 0.0
@@ -45,6 +47,7 @@ class Stage:
         self.conversations = Conversations()
         flows: list[Flow] = [
             Fragile(),
+            Language(LANGUAGES, tongue=tongue),
             Confirmation(lifetime=timedelta(minutes=5), started_at=STARTED),
             Held(lifetime=timedelta(minutes=5)),
             UserRouting(registry),
@@ -63,6 +66,7 @@ class Stage:
             conversations=self.conversations,
             clock=Clock(now=lambda: self.now, monotonic=lambda: self.seconds),
             prefix="!",
+            language=language,
         )
         self._number = 0
 
@@ -281,3 +285,48 @@ async def test_a_thousand_turns_leave_no_lock_and_no_conversation_behind(store: 
     assert len(await store.owed()) == 1000
     assert len(stage.conversations) == 0
     assert ANY not in Confirmation.commands()
+
+
+async def test_the_bot_speaks_the_language_that_its_user_has_chosen_in_every_room(
+    store: Store,
+) -> None:
+    stage = Stage(store, "a1")
+    await stage.take("!language русский")
+
+    here, there = await stage.take("!help"), await stage.take("!cancel", room="!b")
+    others = await stage.take("!help", sender=BOB)
+
+    assert "Команды:" in texts(here)[0]
+    assert texts(there) == ["Здесь ничего не ждёт, поэтому и отменять нечего."]
+    assert "Commands:" in texts(others)[0]
+
+
+async def test_the_language_that_was_chosen_comes_back_after_a_restart(store: Store) -> None:
+    await Stage(store, "a1").take("!language ru", event_id="$x")
+
+    told = await Stage(store, "a1").take("!cancel", event_id="$y")
+
+    assert texts(told) == ["Здесь ничего не ждёт, поэтому и отменять нечего."]
+
+
+async def test_who_has_chosen_no_language_is_spoken_to_in_that_of_the_config(
+    store: Store,
+) -> None:
+    stage = Stage(store, "a1", language="ru")
+
+    before = await stage.take("!cancel")
+    await stage.take("!language en")
+    after = await stage.take("!cancel")
+
+    assert texts(before) == ["Здесь ничего не ждёт, поэтому и отменять нечего."]
+    assert texts(after) == ["Nothing is pending here, so there is nothing to cancel."]
+
+
+async def test_an_agent_is_asked_with_the_language_of_who_asks(store: Store) -> None:
+    stage = Stage(store, "a1")
+    await stage.take("!language ru")
+
+    asked = await stage.take("привет")
+
+    assert asked.question is not None
+    assert asked.question.language == "ru"

@@ -1,0 +1,95 @@
+"""Which language a user has chosen: comes back after every restart."""
+
+from collections.abc import Callable, Mapping
+
+from attrs import frozen
+
+from durable.records import FlowRecord, flow_key
+from fsm import STAY, Event, Flow, Scope, State, Tongue, Turn, durable, on
+from fsm.ids import ConversationKey, UserId
+
+
+@frozen
+class Chosen:
+    """A user's choice.
+
+    Args:
+        code: The language, ``en`` or ``ru``.
+    """
+
+    code: str
+
+
+class Language(Flow):
+    """In which language the bot speaks to a user.
+
+    Args:
+        names: The code of each language, with its names, the first in itself.
+        tongue: What says sentences in the language of a code.
+    """
+
+    scope = Scope.USER
+
+    idle = State(initial=True)
+    chosen = State(durable, record=Chosen)
+
+    def names_a_language(self, turn: Turn) -> bool:
+        """The command's argument is a language's code or name."""
+        return self._find(turn.argument) is not None
+
+    choice = Event((idle, chosen), chosen, command="language", guard=names_a_language)
+    misname = Event((idle, chosen), STAY, command="language")
+    forget = Event((idle, chosen), idle)
+
+    def __init__(
+        self, names: Mapping[str, tuple[str, ...]], *, tongue: Callable[[str], Tongue]
+    ) -> None:
+        self._names = names
+        self._tongues = {code: tongue(code) for code in names}
+
+    @on(choice)
+    def change(self, turn: Turn, _before: Chosen | None) -> Chosen:
+        """Change over, and say so in the language chosen."""
+        code = self._find(turn.argument)
+        assert code is not None  # noqa: S101  # the guard found it
+        # Translators: name your own language
+        turn.reply(self._tongues[code].t("All right, I speak English with you now."))
+        return Chosen(code)
+
+    @on(misname)
+    def list_languages(self, turn: Turn, _chosen: Chosen | None) -> None:
+        """Say what can be chosen; an argument that names nothing is quoted back."""
+        choices = "\n".join(
+            f"- `{turn.prefix}language {code}`: {names[0]}" for code, names in self._names.items()
+        )
+        if turn.argument:
+            told = turn.t(
+                "I don't speak “{language}”. Choose one of these:\n\n{choices}",
+                language=turn.argument[:60],
+                choices=choices,
+            )
+        else:
+            # Translators: name your own language
+            told = turn.t(
+                "I speak English with you. You can choose one of these:\n\n{choices}",
+                choices=choices,
+            )
+        turn.reply(told)
+
+    def _find(self, name: str) -> str | None:
+        wanted = name.strip().casefold()
+        for code, names in self._names.items():
+            if wanted in (code.casefold(), *(n.casefold() for n in names)):
+                return code
+        return None
+
+
+def language_key(user_id: UserId) -> str:
+    """Where a user's choice is kept."""
+    return flow_key(Language.name, ConversationKey(user_id))
+
+
+def language_code(kept: FlowRecord | None) -> str | None:
+    """The code that is kept under ``language_key``, if any."""
+    code = kept.record.get("code") if kept else None
+    return code if isinstance(code, str) else None

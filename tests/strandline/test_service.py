@@ -1,0 +1,117 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from durable.records import ARCHIVED, RoomRecord, UserRecord, room_key, user_key
+from fsm import AgentEntry, Command, Inbound, Kind, RecordsInMemory, Registry, Turn
+from fsm.effects import Reply
+from fsm.ids import AgentId, EventId, PlatformChatId, RoomId, UserId
+from strandline.languages import tongue
+from strandline.service import HELP, Service
+
+ROOM, ALICE = RoomId("!room"), UserId("@alice:x")
+STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+REGISTRY = Registry([AgentEntry(id=AgentId("a1"), name="First", kind="echo")])
+BOUND = RoomRecord(agent_id=AgentId("a1"), platform_chat_id=PlatformChatId("7"))
+LOST = RoomRecord(agent_id=AgentId("gone"), platform_chat_id=PlatformChatId("7"))
+CLOSED = RoomRecord(
+    room_type=ARCHIVED, agent_id=AgentId("a1"), platform_chat_id=PlatformChatId("7")
+)
+
+
+async def told(
+    command: str,
+    *,
+    commands: tuple[str, ...] = (),
+    room: RoomRecord | None = None,
+    user: UserRecord | None = None,
+    language: str = "en",
+) -> str:
+    service = Service(REGISTRY, commands=commands, cancellable=(), started_at=STARTED)
+    turn = Turn(
+        inbound=Inbound(event_id=EventId("$1"), room_id=ROOM, sender=ALICE, kind=Kind.TEXT),
+        now=STARTED,
+        stimulus=Command(command),
+        records=RecordsInMemory({room_key(ROOM): room, user_key(ALICE): user}),
+        tongue=tongue(language),
+    )
+    move = service.choose(service.at_rest, turn.stimulus, turn)
+    assert move is not None
+    await service.step(service.at_rest, move, turn)
+    [reply] = turn.effects
+    assert isinstance(reply, Reply)
+    return reply.text
+
+
+async def test_help_lists_the_commands_that_something_answers_and_no_other() -> None:
+    text = await told("help", commands=("rename", "agent"))
+
+    assert text.splitlines()[2:] == [
+        "- `!help`: this list",
+        "- `!rename NAME`: give this chat another name",
+        "- `!agent NUMBER or ID`: select an agent for your new rooms",
+        "- `!status`: which agent this room talks to, and when I last restarted",
+        "- `!yes`: agree to what I asked",
+        "- `!no`: decline what I asked",
+        "- `!cancel`: drop what is pending",
+    ]
+
+
+async def test_help_names_the_same_commands_in_every_language() -> None:
+    commands = tuple(name for name, _, _ in HELP)
+
+    text = await told("help", commands=commands, language="ru")
+
+    assert "- `!rename НАЗВАНИЕ`: переименовать этот чат" in text
+    assert "- `!language en | ru`: язык, на котором я говорю с вами" in text
+    assert [line.split("`")[1].split()[0] for line in text.splitlines()[2:]] == [
+        f"!{name}" for name in commands
+    ]
+
+
+@pytest.mark.parametrize(
+    ("room", "expected"),
+    [
+        (None, "- This room: not bound yet; your next message binds it to your agent."),
+        (RoomRecord(), "- This room: not bound yet; your next message binds it to your agent."),
+        (BOUND, "- This room: **First** (`a1`), platform chat 7."),
+        (LOST, "- This room: `gone` (not available), platform chat 7."),
+        (CLOSED, "- This room: archived; it was bound to **First** (`a1`), platform chat 7."),
+    ],
+)
+async def test_status_says_where_the_rooms_messages_go(
+    room: RoomRecord | None, expected: str
+) -> None:
+    text = await told("status", room=room)
+
+    assert text.splitlines()[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        (None, "- You: no agent selected; `!agents` lists them."),
+        (UserRecord(), "- You: no agent selected; `!agents` lists them."),
+        (UserRecord(selected_agent_id=AgentId("a1")), "- You: **First** (`a1`) is selected."),
+    ],
+)
+async def test_status_says_whom_the_user_has_selected_and_when_the_bot_restarted(
+    user: UserRecord | None, expected: str
+) -> None:
+    text = await told("status", user=user)
+
+    assert text.splitlines()[1:] == [expected, "- I last restarted at 2026-01-02 03:04:05 UTC."]
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("hlep", "I don't know `!hlep`. Did you mean `!help`? `!help` lists my commands."),
+        ("xyzzy", "I don't know `!xyzzy`. `!help` lists my commands."),
+        ("`x`", "I don't know `!x`. `!help` lists my commands."),
+    ],
+)
+async def test_a_command_that_nothing_answers_gets_the_nearest_one_that_something_does(
+    command: str, expected: str
+) -> None:
+    assert await told(command) == expected
