@@ -180,7 +180,8 @@ def test_a_redaction_says_what_it_takes_back_in_every_room_version(where: str) -
 def test_an_edit_amends_and_is_nothing_to_answer() -> None:
     relation = {"rel_type": "m.replace", "event_id": "$q"}
     new = {"msgtype": "m.text", "body": "new"}
-    raw = text("* new", **{"m.relates_to": relation, "m.new_content": new})
+    content: Json = {"msgtype": "m.text", "m.relates_to": relation, "m.new_content": new}
+    raw = said(content)
 
     amendment = parse_amendment(raw, ROOM)
 
@@ -195,8 +196,8 @@ def test_an_edit_amends_and_is_nothing_to_answer() -> None:
         None,
         text("words"),
         text("x") | {"event_id": 5},
-        text("* x", **{"m.relates_to": {"rel_type": "m.replace", "event_id": "$q"}}),
-        text("* x", **{"m.relates_to": {"rel_type": "m.replace"}, "m.new_content": {}}),
+        said({"m.relates_to": {"rel_type": "m.replace", "event_id": "$q"}}),
+        said({"m.relates_to": {"rel_type": "m.replace"}, "m.new_content": {}}),
         {"type": "m.room.redaction", "event_id": "$r", "sender": ALICE},
     ],
 )
@@ -220,10 +221,15 @@ def test_a_tombstone_names_the_new_room() -> None:
 
 
 def test_a_thread_is_kept_and_its_fallback_is_no_reply() -> None:
-    thread = {"rel_type": "m.thread", "event_id": "$root", "m.in_reply_to": {"event_id": "$last"}}
+    content: Json = {"msgtype": "m.text", "body": "x"}
+    thread: Json = {
+        "rel_type": "m.thread",
+        "event_id": "$root",
+        "m.in_reply_to": {"event_id": "$last"},
+    }
 
-    fallback = read(text("x", **{"m.relates_to": thread | {"is_falling_back": True}}))
-    reply = read(text("x", **{"m.relates_to": thread}))
+    fallback = read(said(content | {"m.relates_to": thread | {"is_falling_back": True}}))
+    reply = read(said(content | {"m.relates_to": thread}))
 
     assert fallback is not None
     assert (fallback.thread, fallback.about) == ("$root", None)
