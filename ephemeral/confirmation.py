@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from attrs import frozen
 
 from ephemeral.asked import NO, YES, Asked, is_of_another_life
-from ephemeral.words import moment, within
+from ephemeral.words import within
 from fsm import STAY, Event, Flow, Scope, Signal, State, Turn, ephemeral, minutes, on
 from fsm.questions import Question
 
@@ -100,7 +100,7 @@ class Confirmation(Flow):
                 )
             )
             return
-        restarted = moment(self._started_at)
+        restarted = turn.tongue.moment(self._started_at)
         turn.reply(
             turn.t(
                 "I restarted at {moment} and forgot this question. "

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from attrs import frozen
 
 from ephemeral.asked import NO, Asked, is_of_another_life
-from ephemeral.words import moment, within
+from ephemeral.words import within
 from fsm import STAY, Event, Flow, Reaction, Scope, State, Turn, ephemeral, minutes, on
 from fsm.chats import Choice, Choices
 from fsm.events import ANY
@@ -150,7 +150,7 @@ class LoadSelection(Flow):
                 )
             )
             return
-        restarted = moment(self._started_at)
+        restarted = turn.tongue.moment(self._started_at)
         turn.reply(
             turn.t(
                 "I restarted at {moment} and forgot this list. `{prefix}load` shows it again.",

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from attrs import frozen
 
-from ephemeral.words import moment, size
+from ephemeral.words import size
 from fsm import (
     STAY,
     Attachment,
@@ -187,7 +187,7 @@ class Staging(Flow):
             turn.t(
                 "No file of yours is waiting here. What waits is forgotten when I restart, which "
                 "I last did at {moment}. Send the file again if you still want it passed on.",
-                moment=moment(self._started_at),
+                moment=turn.tongue.moment(self._started_at),
             )
         )
 

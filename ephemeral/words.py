@@ -1,6 +1,6 @@
 """How times and sizes are said. Keeps nothing, so nothing is lost at a restart."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from fsm import Tongue
 
@@ -14,11 +14,6 @@ def within(tongue: Tongue, duration: timedelta) -> str:
     if seconds % 60:
         return tongue.n("within {count} second", "within {count} seconds", seconds)
     return tongue.n("within {count} minute", "within {count} minutes", seconds // 60)
-
-
-def moment(at: datetime) -> str:
-    """``2026-01-02 03:04:05 UTC``."""
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def size(tongue: Tongue, size_bytes: int) -> str:

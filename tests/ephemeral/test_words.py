@@ -1,8 +1,8 @@
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
-from ephemeral.words import moment, size, within
+from ephemeral.words import size, within
 from fsm import Tongue
 
 
@@ -35,7 +35,3 @@ def test_a_time_is_said_in_minutes_where_it_is_whole_minutes(seconds: int, said:
 )
 def test_a_size_is_said_in_kilobytes_or_megabytes(size_bytes: int, said: str) -> None:
     assert size(Tongue(), size_bytes) == said
-
-
-def test_a_moment_is_said_to_the_second() -> None:
-    assert moment(datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)) == "2026-01-02 03:04:05 UTC"

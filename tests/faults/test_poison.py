@@ -1,20 +1,23 @@
 """A message whose handling always fails is set aside, and nothing else suffers."""
 
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from durable import Store
 from ephemeral.connections import Connections
-from fsm import Inbound, Kind, Registry, Tongue
+from fsm import Inbound, Kind, Mark, Registry, Tongue
 from fsm.effects import OutboxRow
 from fsm.ids import EventId, RoomId, SyncToken, TransactionId, UserId
 from matrix import Gap
+from strandline.amending import Amending
 from strandline.asking import Asking, Pace
 from strandline.checkpoint import Checkpoint
-from strandline.handling import TRIES, Again, Arrived, Handling
+from strandline.handling import TRIES, Again, Arrived, Handling, Policy
 from strandline.languages import tongue
+from strandline.replies import Replies
 from tests.strandline.test_turns import ALICE, BOB, STARTED, Stage
 
 ROOM = RoomId("!a")
@@ -45,6 +48,12 @@ class Quay:
     async def decrypt_later(self, inbound: Inbound) -> Inbound | None:
         return inbound
 
+    async def is_group(self, room_id: RoomId) -> bool:
+        raise NotImplementedError
+
+    async def question_mark(self, room_id: RoomId, event_id: EventId) -> Mark | None:
+        raise NotImplementedError
+
     @property
     def said(self) -> list[str]:
         return [row.payload["content"]["body"] for row in self.sent]
@@ -58,6 +67,7 @@ class Room:
         self.quay = Quay()
         stage = Stage(store, "a1")
         pace = Pace(edit_seconds=1, answer_seconds=5, new_transaction_id=lambda: TransactionId("t"))
+        amending = Amending()
         self.checkpoint = Checkpoint(self._save)
         self.handling = Handling(
             store=store,
@@ -67,12 +77,19 @@ class Room:
                 connections=Connections(Registry([])),
                 delivery=self.quay,
                 pace=pace,
+                amending=amending,
+                replies=Replies(),
+                typing=lambda _: nullcontext(),
             ),
+            amending=amending,
             shore=self.quay,
             checkpoint=self.checkpoint,
             submit=self.quay.submit,
-            is_allowed=lambda user: user in (ALICE, BOB),
+            seen=lambda *_: None,
+            replies=Replies(),
             tongue_of=self._tongue_of,
+            policy=Policy(is_allowed=lambda user: user in (ALICE, BOB)),
+            asked={},
         )
 
     async def _save(self, token: SyncToken, passed: list[EventId]) -> None:

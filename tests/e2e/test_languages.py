@@ -1,0 +1,26 @@
+"""The bot speaks each person's language, also after a SIGKILL."""
+
+import pytest
+
+from tests.kit.scene import Scene
+
+pytestmark = pytest.mark.homeserver
+
+
+async def test_the_language_that_somebody_chose_survives_and_is_theirs_alone(scene: Scene) -> None:
+    bot = await scene.bot(agents=1)
+    alice, bob = await scene.person("alice"), await scene.person("bob")
+    room = await scene.meet(alice, bot)
+    bobs_room = await scene.meet(bob, bot)
+
+    await alice.asks(
+        room, "!language", r"I speak English with you.*\n.*\n.*`!language ru`: русский"
+    )
+    await alice.asks(room, "!language klingon", "I don't speak “klingon”")
+    await alice.asks(room, "!language русский", "Хорошо, теперь я говорю с вами по-русски")
+    await bot.kill_and_restart()
+
+    await alice.asks(room, "!status", "Мой последний перезапуск: ")
+    await bob.asks(bobs_room, "!status", "I last restarted at ")
+    await alice.asks(room, "!language en", "All right, I speak English with you now")
+    assert bot.kv(f"flow:language:{alice.user_id}")["record"] == {"code": "en"}
