@@ -93,9 +93,13 @@ class Store:
         try:
             return Stored(from_json(cls, text), text)
         except CorruptValue as error:
-            _log.warning("%s: %s", key, error)
-            await self._write(queries.quarantine(key, text, str(error), self._now_ms()))
+            await self.set_aside(key, text, str(error))
         return await self.read(cls, key)
+
+    async def set_aside(self, key: str, text: str, error: str) -> None:
+        """Move a value that can't be used to the quarantine, if it is still there."""
+        _log.warning("%s: %s", key, error)
+        await self._write(queries.quarantine(key, text, error, self._now_ms()))
 
     async def read_all(self, cls: type[R], prefix: str) -> dict[str, Stored[R]]:
         """The records whose keys begin with ``prefix``. Corrupt ones are set aside, left out."""

@@ -4,7 +4,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from cattrs import structure, unstructure
+from cattrs import BaseValidationError, structure, unstructure
 
 from durable.codec import to_json
 from durable.records import PLATFORM_CHAT_SEQ_KEY, FlowRecord, flow_key
@@ -95,7 +95,13 @@ class WorkingRecords:
         if not flow.is_durable:
             return flow.at_rest
         kept = await self.read(FlowRecord, flow_key(flow.name, key))
-        return flow.at_rest if kept is None else _snapshot(flow, kept)
+        if kept is None:
+            return flow.at_rest
+        try:
+            return _snapshot(flow, kept)
+        except (KeyError, TypeError, ValueError, BaseValidationError) as error:
+            await self._set_aside(flow_key(flow.name, key), f"{type(error).__name__}: {error}")
+            return flow.at_rest
 
     def stand(self, flow: Flow, key: ConversationKey, snapshot: Snapshot) -> None:
         """Have the store keep the conversation where it now stands, if its tier is durable."""
@@ -108,6 +114,11 @@ class WorkingRecords:
             self._keep(flow_key(flow.name, key), None)
         else:
             self._keep(flow_key(flow.name, key), _flow_record(snapshot))
+
+    async def _set_aside(self, key: str, error: str) -> None:
+        """What the present flow does not know is kept for people, and begun anew."""
+        await self._store.set_aside(key, self.expected[key] or "", error)
+        self.expected[key] = self._present[key] = None
 
     def _keep(self, key: str, record: object) -> None:
         if self._present.get(key) != record:

@@ -161,7 +161,7 @@ def test_a_reaction_says_what_it_was_put_on() -> None:
 
 @pytest.mark.parametrize("where", ["content", "top"])
 def test_a_redaction_says_what_it_takes_back_in_every_room_version(where: str) -> None:
-    raw = {"type": "m.room.redaction", "event_id": "$r", "sender": ALICE}
+    raw: Json = {"type": "m.room.redaction", "event_id": "$r", "sender": ALICE}
     raw |= {"content": {"redacts": "$q"}} if where == "content" else {"redacts": "$q"}
 
     inbound = read(raw)
@@ -178,8 +178,8 @@ def test_a_redaction_says_what_it_takes_back_in_every_room_version(where: str) -
 
 
 def test_an_edit_amends_and_is_nothing_to_answer() -> None:
-    relation = {"rel_type": "m.replace", "event_id": "$q"}
-    new = {"msgtype": "m.text", "body": "new"}
+    relation: Json = {"rel_type": "m.replace", "event_id": "$q"}
+    new: Json = {"msgtype": "m.text", "body": "new"}
     content: Json = {"msgtype": "m.text", "m.relates_to": relation, "m.new_content": new}
     raw = said(content)
 

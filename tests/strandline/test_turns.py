@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from durable import Store
+from durable import Commit, Store
 from durable.language import Language
-from durable.records import RoomRecord, UserRecord, room_key, user_key
+from durable.records import FlowRecord, RoomRecord, UserRecord, flow_key, room_key, user_key
 from durable.room_routing import RoomRouting
 from durable.user_routing import UserRouting
 from ephemeral.confirmation import Confirmation
@@ -15,7 +15,7 @@ from ephemeral.conversations import Conversations
 from ephemeral.held import Held
 from fsm import ANY, STAY, AgentEntry, Event, Flow, Inbound, Kind, Registry, State, Turn, on
 from fsm.effects import transaction_id
-from fsm.ids import AgentId, EventId, RoomId, UserId
+from fsm.ids import AgentId, ConversationKey, EventId, RoomId, UserId
 from strandline.languages import LANGUAGES, tongue
 from strandline.service import Service
 from strandline.turns import Clock, Outcome, Turns
@@ -330,3 +330,27 @@ async def test_an_agent_is_asked_with_the_language_of_who_asks(store: Store) -> 
 
     assert asked.question is not None
     assert asked.question.language == "ru"
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        '{"state": "dreaming", "version": 1, "record": {}}',
+        '{"state": "chosen", "version": 1, "record": {"colour": "red"}}',
+        '{"state": "chosen", "version": 1, "record": []}',
+    ],
+)
+async def test_a_state_that_the_present_flow_does_not_know_is_set_aside_and_stops_nobody(
+    store: Store, kept: str
+) -> None:
+    key = flow_key("language", ConversationKey(ALICE))
+    await store.commit(Commit(writes={key: kept}))
+    stage = Stage(store, "a1")
+
+    first, second = await stage.take("!help"), await stage.take("!help")
+
+    assert texts(first) == texts(second)
+    assert "Commands" in texts(first)[0]
+    aside = await store.query(lambda db: db.execute("SELECT key, value FROM quarantine").fetchall())
+    assert aside == [(key, kept)]
+    assert (await store.read(FlowRecord, key)).value is None
