@@ -2,7 +2,8 @@
 
 Its session is restored from a file, its sync token is kept by nio (``store_sync_tokens=True``,
 which needs the crypto store), events come through callbacks, answers leave through ``room_send``.
-The number of a room's chat is committed to SQLite before it is used.
+The number of a room's chat is committed to SQLite before it is used. What an answer takes is the
+``delay_seconds`` of the first agent in the config.
 """
 
 import argparse
@@ -28,8 +29,9 @@ from nio import (
 class PlainBot:
     """Echoes every text."""
 
-    def __init__(self, client: AsyncClient, database: Path) -> None:
+    def __init__(self, client: AsyncClient, database: Path, *, delay_seconds: float) -> None:
         self._client = client
+        self._delay_seconds = delay_seconds
         self._db = sqlite3.connect(database)
         self._db.execute("CREATE TABLE IF NOT EXISTS kv (key TEXT PRIMARY KEY, value TEXT)")
         self._db.commit()
@@ -48,6 +50,7 @@ class PlainBot:
     async def _heard(self, room: MatrixRoom, event: RoomMessageText) -> None:
         if event.sender == self._client.user_id:
             return
+        await asyncio.sleep(self._delay_seconds)
         content = {
             "msgtype": "m.text",
             "body": f"[agent-1 · chat {self._chat(room.room_id)}] {event.body}",
@@ -79,12 +82,13 @@ async def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--config", type=Path, required=True)
     path = parser.parse_args().config
-    homeserver = yaml.safe_load(path.read_text())["homeserver"]
+    config = yaml.safe_load(path.read_text())
+    delay = config["agents"][0].get("options", {}).get("delay_seconds", 0.0)
     data = path.parent / "data"
     data.mkdir(exist_ok=True)
-    client = await _client(homeserver, data)
+    client = await _client(config["homeserver"], data)
     try:
-        await PlainBot(client, data / "lambda_matrix.db").run()
+        await PlainBot(client, data / "lambda_matrix.db", delay_seconds=delay).run()
     finally:
         await client.close()
 

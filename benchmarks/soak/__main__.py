@@ -26,6 +26,7 @@ say = partial(click.echo, err=False)
 @click.option("--people", default=_DEFAULT.people, show_default=True)
 @click.option("--rooms", default=_DEFAULT.rooms, show_default=True)
 @click.option("--rate", default=_DEFAULT.rate, show_default=True, help="Messages a second.")
+@click.option("--work", default=0.0, show_default=True, help="Seconds an answer takes.")
 @click.option("--no-synapse-kills", is_flag=True, help="Kill the bot only.")
 @click.option("--default-rate-limits", is_flag=True, help="As users have them; lower the rate.")
 @click.option("--bot", type=click.Choice(["strandline", "nio"]), default="strandline")
@@ -39,6 +40,7 @@ def main(  # noqa: PLR0913  # one for each option
     people: int,
     rooms: int,
     rate: float,
+    work: float,
     no_synapse_kills: bool,
     default_rate_limits: bool,
     bot: str,
@@ -58,6 +60,7 @@ def main(  # noqa: PLR0913  # one for each option
         people=people,
         rooms=rooms,
         rate=rate,
+        work_seconds=work,
         synapse_every=0 if no_synapse_kills else _DEFAULT.synapse_every,
         limited=default_rate_limits,
         mixed=not compare and bot == "strandline",

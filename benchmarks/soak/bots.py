@@ -135,7 +135,12 @@ class SoakedBot(BotProcess):
 
 def make_bot(settings: Settings, url: str, credentials: Credentials, directory: Path) -> SoakedBot:
     """The bot that the settings name, with an agent that answers at once and one that streams."""
-    quick: dict[str, Any] = {"id": "agent-1", "name": "Agent 1", "kind": "echo"}
+    quick: dict[str, Any] = {
+        "id": "agent-1",
+        "name": "Agent 1",
+        "kind": "echo",
+        "options": {"delay_seconds": settings.work_seconds},
+    }
     streams = {"chunks": 4, "chunk_seconds": 0.15, "delay_seconds": 0.1}
     agents = [quick, {**quick, "id": "agent-2", "name": "Agent 2", "options": streams}]
     config = config_for(

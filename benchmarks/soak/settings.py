@@ -20,6 +20,7 @@ class Settings:
         limited: Leave Synapse's rate limits at their defaults.
         mixed: Commands, confirmations, streaming agents and encrypted rooms too. Without it:
             texts in plain rooms, which any bot can answer.
+        work_seconds: How long the agent behind a plain text takes before it answers.
         bot: ``strandline`` or ``nio``.
         settle_seconds: How long answers may take after the last kill.
     """
@@ -35,5 +36,6 @@ class Settings:
     synapse_every: int = 40
     limited: bool = False
     mixed: bool = True
+    work_seconds: float = 0.0
     bot: str = "strandline"
     settle_seconds: float = 180.0
