@@ -66,6 +66,7 @@ class Service(Flow):
     cancel_all = Event(idle, STAY, command="cancel")
     cancelled = Event(idle, STAY, signal="conclude", guard=has_said)
     cancelled_nothing = Event(idle, STAY, signal="conclude")
+    stop = Event(idle, STAY, command="stop")
     answer_nothing = Event(idle, STAY, command=("yes", "no"))
     misunderstand = Event(idle, STAY, command=ANY)
     fail_to_read = Event(idle, STAY, kind=Kind.UNREADABLE)
@@ -121,6 +122,14 @@ class Service(Flow):
     def nothing_pending(self, turn: Turn, _data: None) -> None:
         """Nothing was pending."""
         turn.reply(turn.t("Nothing is pending here, so there is nothing to cancel."))
+
+    @on(stop)
+    def acknowledge_stop(self, turn: Turn, _data: None) -> None:
+        """The answer in hand was told already, out of turn: ``about`` names its question."""
+        if turn.inbound.about is not None:
+            turn.reply(turn.t("All right, I stopped. What was said so far stays."))
+        else:
+            turn.reply(turn.t("I am answering nothing of yours here, so there is nothing to stop."))
 
     @on(answer_nothing)
     def no_question(self, turn: Turn, _data: None) -> None:
