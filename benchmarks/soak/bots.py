@@ -148,5 +148,6 @@ def make_bot(settings: Settings, url: str, credentials: Credentials, directory: 
         credentials,
         agents=agents if settings.mixed else [quick],
         limits={"edit_seconds": 0.2},
+        rooms={"onboarding": "none"},
     )
     return SoakedBot(settings.bot, directory / "bot", config)

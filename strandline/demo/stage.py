@@ -87,7 +87,13 @@ async def _synapse(stack: AsyncExitStack) -> Synapse:
 def _bot(stack: AsyncExitStack, synapse: Synapse, account: Credentials) -> BotProcess:
     directory = Path(tempfile.mkdtemp(prefix="strandline-demo-"))
     stack.callback(shutil.rmtree, directory, ignore_errors=True)
-    limits = {"edit_seconds": 0.5, "stop_seconds": 2}
-    bot = BotProcess(directory, config_for(synapse.url, account, agents=AGENTS, limits=limits))
+    config = config_for(
+        synapse.url,
+        account,
+        agents=AGENTS,
+        limits={"edit_seconds": 0.5, "stop_seconds": 2},
+        rooms={"onboarding": "none"},  # one room is enough to see a restart
+    )
+    bot = BotProcess(directory, config)
     stack.push_async_callback(bot.kill)
     return bot

@@ -32,6 +32,7 @@ class House:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         entries = [agent("agent-1"), agent("agent-2")]
+        sections.setdefault("rooms", {"onboarding": "none"})
         self._raw: dict[str, Any] = config_for(url, credentials, agents=entries, **sections)
 
     @property

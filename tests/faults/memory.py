@@ -17,7 +17,7 @@ from attrs import define, field
 
 from fsm.ids import EventId, RoomId, SyncToken, TransactionId, UserId
 from matrix import Homeserver
-from matrix.errors import RateLimited, Unreachable
+from matrix.errors import RateLimited, Refused, Unreachable
 from matrix.homeserver import Page
 from matrix.retry import Patience, persist
 from strandline.config import Config, load_config
@@ -44,6 +44,58 @@ class NoKeys:
         """Nobody needs a key."""
 
 
+class MemoryRooms:
+    """Rooms that the bot makes, by their aliases, and their state."""
+
+    def __init__(self, homeserver: "MemoryHomeserver") -> None:
+        self._homeserver = homeserver
+        self.aliases: dict[str, RoomId] = {}
+        self.made: list[RoomId] = []
+        self.states: dict[tuple[RoomId, str, str], Json] = {}
+        self.invited: set[tuple[RoomId, UserId]] = set()
+
+    async def create(self, body: Json) -> RoomId:
+        def make() -> RoomId:
+            alias = f"#{body['room_alias_name']}:memory"
+            if alias in self.aliases:
+                raise Refused(400, "M_ROOM_IN_USE", "taken")
+            room_id = self.aliases[alias] = RoomId(f"!made{len(self.made)}")
+            self.made.append(room_id)
+            self.states[room_id, "m.room.name", ""] = {"name": body["name"]}
+            self.states[room_id, "m.room.member", BOT] = {"membership": "join"}
+            return room_id
+
+        return await self._homeserver.request(make)
+
+    async def find_alias(self, alias: str) -> RoomId | None:
+        return await self._homeserver.request(lambda: self.aliases.get(alias))
+
+    async def delete_alias(self, alias: str) -> None:
+        await self._homeserver.request(lambda: self.aliases.pop(alias, None))
+
+    async def state(self, room_id: RoomId, event_type: str, state_key: str = "") -> Json | None:
+        found = self.states.get((room_id, event_type, state_key))
+        return await self._homeserver.request(lambda: found)
+
+    async def set_state(
+        self, room_id: RoomId, event_type: str, state_key: str, content: Json
+    ) -> EventId:
+        def put() -> EventId:
+            self.states[room_id, event_type, state_key] = content
+            return EventId("$state")
+
+        return await self._homeserver.request(put)
+
+    async def invite(self, room_id: RoomId, user_id: UserId) -> None:
+        await self._homeserver.request(lambda: self.invited.add((room_id, user_id)))
+
+    async def read(self, room_id: RoomId, event_id: EventId) -> None:
+        """Nobody looks at it."""
+
+    async def typing(self, room_id: RoomId, *, is_typing: bool) -> None:
+        """Nobody looks at it."""
+
+
 @define(eq=False)
 class MemoryHomeserver:
     """Rooms, and the transaction ids that it was given.
@@ -63,8 +115,22 @@ class MemoryHomeserver:
     user_id: UserId = BOT
     logins: int = 0
     keys: NoKeys = field(factory=NoKeys)
+    rooms: MemoryRooms = field(init=False)
     _sent: dict[tuple[RoomId, TransactionId], tuple[EventId, Json]] = field(factory=dict)
     _news: asyncio.Event = field(factory=asyncio.Event)
+
+    def __attrs_post_init__(self) -> None:
+        self.rooms = MemoryRooms(self)
+
+    def members_changed(self, room_id: RoomId) -> None:
+        """Nobody needs a key."""
+
+    def forget(self, room_id: RoomId) -> None:
+        """Nothing was kept."""
+
+    async def is_group(self, room_id: RoomId) -> bool:
+        del room_id
+        return False
 
     def timeline(self, room_id: RoomId) -> list[TimelineEvent]:
         return fold(raw for room, raw in self.log if room == room_id)
@@ -101,7 +167,7 @@ class MemoryHomeserver:
             self._news.clear()
             await self._news.wait()
         end = begin if since is None else min(len(self.log), begin + EVENTS_A_SYNC)
-        return await self._request(lambda: self._answer(begin, end))
+        return await self.request(lambda: self._answer(begin, end))
 
     def receive(self, sync: Json) -> None:
         """There are no keys in it."""
@@ -116,24 +182,24 @@ class MemoryHomeserver:
     async def send(
         self, room_id: RoomId, kind: str, content: Json, transaction_id: TransactionId
     ) -> EventId:
-        return await self._request(lambda: self._take(room_id, kind, content, transaction_id))
+        return await self.request(lambda: self._take(room_id, kind, content, transaction_id))
 
     async def join(self, room_id: RoomId) -> None:
         def accept() -> None:
             if not self._is_joined(room_id, len(self.log)):
                 self.move(room_id, BOT, "join", "invite")
 
-        await self._request(accept)
+        await self.request(accept)
 
     async def page(self, room_id: RoomId, **_where: Any) -> Page:
         found = [raw for room, raw in self.log if room == room_id]
-        return await self._request(lambda: Page(found[::-1], None))
+        return await self.request(lambda: Page(found[::-1], None))
 
     async def event(self, room_id: RoomId, event_id: EventId) -> Json | None:
         found = (r for room, r in self.log if room == room_id and r["event_id"] == event_id)
-        return await self._request(lambda: next(found, None))
+        return await self.request(lambda: next(found, None))
 
-    async def _request(self, effect: Callable[[], T]) -> T:
+    async def request(self, effect: Callable[[], T]) -> T:
         self.requests += 1
         fault = self.fault(self.requests)
         self.struck += fault is not None
@@ -195,6 +261,7 @@ def config_in(directory: Path) -> Config:
             {"id": f"agent-{n}", "name": f"Agent {n}", "kind": "echo", "options": options}
             for n in (1, 2)
         ],
+        "rooms": {"onboarding": "none"},
         "limits": {"edit_seconds": 0.005},
     }
     directory.mkdir(parents=True, exist_ok=True)
