@@ -36,7 +36,7 @@ failpoints: $(VENV)/.installed
 	STRANDLINE_FAILPOINTS=all $(BIN)/pytest tests/failpoints -n $(WORKERS) --dist worksteal
 
 faults: $(VENV)/.installed
-	STRANDLINE_FAULTS=all $(BIN)/pytest tests/faults/test_every_fault.py -n $(WORKERS) --dist worksteal -s
+	STRANDLINE_FAULTS=all $(BIN)/pytest tests/faults/test_every_fault.py -n $(WORKERS) --dist worksteal
 
 # Collects the sentences that the bot says, and compiles their translations; names what is missing.
 locale: $(VENV)/.installed

@@ -7,6 +7,7 @@ answered once, in order, by one route.
 import asyncio
 import itertools
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from tests.faults.proxy import FAULTS, Proxy
 from tests.kit.scene import Scene
 
 SIDE_BY_SIDE = 8
+
+Record = Callable[[str, object], None]
 
 EVERY = os.environ.get("STRANDLINE_FAULTS") == "all"
 """``make faults`` strikes at every statement and request; CI at some, spread over the run."""
@@ -46,7 +49,7 @@ async def _disk_run(synapse: Synapse, alice: Person, directory: Path, disk: NthF
     else [("SQLITE_FULL", 17), ("SQLITE_IOERR", 41), ("SQLITE_BUSY", 43)],
 )
 async def test_a_disk_that_fails_at_any_statement_costs_no_answer(
-    scene: Scene, synapse: Synapse, name: str, step: int
+    scene: Scene, synapse: Synapse, record_property: Record, name: str, step: int
 ) -> None:
     alice = await scene.person("alice")
     struck = 0
@@ -67,7 +70,8 @@ async def test_a_disk_that_fails_at_any_statement_costs_no_answer(
         struck += hit
         if hit < len(runs):
             break
-    print(f"{name}: {struck} runs struck, the last at statement {struck * step}")
+    told = f"{name}: {struck} statements struck, one a run, the last number {struck * step}"
+    record_property("struck", told)
     assert struck > 5
 
 
@@ -91,7 +95,7 @@ async def _network_run(
 
 @pytest.mark.parametrize("fault", FAULTS if EVERY else ("reset", "truncated", "reset after"))
 async def test_a_request_that_fails_at_any_time_costs_no_answer(
-    scene: Scene, synapse: Synapse, fault: str
+    scene: Scene, synapse: Synapse, record_property: Record, fault: str
 ) -> None:
     alice = await scene.person("alice")
     struck = 0
@@ -114,5 +118,5 @@ async def test_a_request_that_fails_at_any_time_costs_no_answer(
         struck += hit
         if hit < len(runs) or (first > SIDE_BY_SIDE and not EVERY):
             break
-    print(f"{fault}: {struck} requests struck")
+    record_property("struck", f"{fault}: {struck} requests struck, one a run")
     assert struck > 10
