@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Most tests wait for a homeserver more than they compute: three workers keep two cores busy.
 WORKERS ?= 3
 
-.PHONY: demo test soak backlog failpoints faults locale check format lint types contracts clean
+.PHONY: demo test soak backlog failpoints faults locale diagrams check format lint types contracts clean
 
 $(VENV)/.installed: pyproject.toml
 	@echo "Installing into $(VENV) (about a minute the first time) …"
@@ -41,6 +41,10 @@ faults: $(VENV)/.installed
 # Collects the sentences that the bot says, and compiles their translations; names what is missing.
 locale: $(VENV)/.installed
 	@$(BIN)/python -m tests.catalogue
+
+# Draws the flows for the docs.
+diagrams: $(VENV)/.installed
+	@$(BIN)/python -m tests.flow_docs
 
 check: lint types contracts
 

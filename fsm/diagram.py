@@ -99,3 +99,30 @@ def _label(event: Event) -> str:
     if event.expiry:
         causes.append("time is up")
     return f"{event.name}: {' '.join(causes)}" if causes else event.name
+
+
+def markdown(flow: type[Flow]) -> str:
+    """The flow as a section of a Markdown page: its picture, and what a restart does to each state.
+
+    Its heading is of the second level.
+    """
+    lines = [f"## {flow.__name__}", "", (flow.__doc__ or "").strip().partition("\n")[0], ""]
+    lines += ["```mermaid", mermaid(flow).rstrip(), "```", ""]
+    lines += ["| state | tier | a restart |", "|---|---|---|"]
+    lines += [
+        f"| `{state.name}` | {state.tier.value if state.tier else 'idle'} | {_fate(flow, state)} |"
+        for state in flow.states.values()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _fate(flow: type[Flow], state: State) -> str:
+    """What a restart does to a conversation that stands in ``state``."""
+    if state.initial:
+        return "changes nothing"
+    if state.tier is Tier.DURABLE:
+        carried = f", with its `{state.record.__name__}`" if state.record else ""
+        return f"brings it back{carried}"
+    targets = " or ".join(f"`{target.name}`" for target in fallbacks(flow, state))
+    carried = f"; its `{state.memory.__name__}` is forgotten" if state.memory else ""
+    return f"leaves it at {targets}{carried}"
