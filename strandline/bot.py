@@ -15,6 +15,8 @@ import structlog
 from attrs import evolve
 
 from durable import DataLock, FirstStart, Store, load, volume_warning
+from durable.addressing import is_addressed
+from durable.chats import Chats
 from durable.language import Language, language_code, language_key
 from durable.records import FlowRecord
 from durable.room_routing import RoomRouting
@@ -23,6 +25,8 @@ from ephemeral.confirmation import Confirmation
 from ephemeral.connections import Connections
 from ephemeral.conversations import Conversations
 from ephemeral.held import Held
+from ephemeral.load_selection import LoadSelection
+from ephemeral.staging import Staging
 from fsm import Command, Flow, Inbound, Kind, Registry, Tier, Tongue
 from fsm.effects import OutboxRow
 from fsm.ids import EventId, RoomId, TransactionId, UserId
@@ -53,6 +57,20 @@ STOP_SIGN = "\N{OCTAGONAL SIGN}"
 REMEMBERED_MS = 12 * 3600 * 1000
 """Rows older than this are looked for in their room before they are sent again. Synapse forgets
 transaction ids after 24 hours, and at once those of another device; clocks may differ."""
+
+
+FLOWS: tuple[type[Flow], ...] = (
+    Confirmation,
+    LoadSelection,
+    Staging,
+    Held,
+    Language,
+    UserRouting,
+    Chats,
+    RoomRouting,
+    Service,
+)
+"""The bot's flows, in the order in which they are offered an event."""
 
 
 class OpenStore(Protocol):
@@ -151,13 +169,28 @@ class Bot:
             await self._connections.close()
 
     def _make_flows(self) -> list[Flow]:
-        limits = self._config.limits
+        """All flows, in the order of ``FLOWS``."""
+        config, started_at = self._config, self._started_at
+        confirmation, respond_to = config.limits.confirmation, config.rooms.respond_to
+        with_space = config.rooms.onboarding == "space"
         flows: list[Flow] = [
-            Confirmation(lifetime=limits.confirmation, started_at=self._started_at),
-            Held(lifetime=limits.held),
+            Confirmation(lifetime=confirmation, started_at=started_at),
+            LoadSelection(lifetime=confirmation, started_at=started_at),
+            Staging(
+                config.files.limits(),
+                started_at=started_at,
+                is_addressed=lambda turn: is_addressed(turn, respond_to),
+            ),
+            Held(lifetime=config.limits.held),
             Language(LANGUAGES, tongue=tongue),
             UserRouting(self._registry),
-            RoomRouting(self._registry, is_allowed=self._config.is_allowed),
+            Chats(self._registry, with_space=with_space),
+            RoomRouting(
+                self._registry,
+                is_allowed=config.is_allowed,
+                respond_to=respond_to,
+                onboarding=with_space,
+            ),
         ]
         commands = [name for flow in flows for name in flow.commands()]
         service = Service(

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from attrs import evolve, field, fields, frozen
 
 from ephemeral.connections import OPTIONS
+from ephemeral.staging import StageLimits
 from fsm import AgentEntry
 from fsm.ids import AgentId, UserId
 from matrix import HomeserverSettings, RoomStyle
@@ -138,10 +139,14 @@ class FilesSection:
     most_bytes: int = 50_000_000
     wait_seconds: float = 900.0
 
-    @property
-    def wait(self) -> timedelta:
-        """How long they wait."""
-        return timedelta(seconds=self.wait_seconds)
+    def limits(self) -> StageLimits:
+        """What the flow needs to know."""
+        return StageLimits(
+            most_files=self.most,
+            most_bytes_each=self.most_bytes_each,
+            most_bytes_in_all=self.most_bytes,
+            lifetime=timedelta(seconds=self.wait_seconds),
+        )
 
 
 @frozen(kw_only=True)

@@ -10,12 +10,12 @@ PAGE = Path(__file__).parent.parent / "docs" / "flows.md"
 
 HEAD = """# Flows
 
-Each conversation that the bot can have, drawn from its class. `make diagrams` writes this page, and a
-test fails when it is out of date.
+Each conversation that the bot can have, drawn from its class. `make diagrams` writes this page,
+and a test fails when it is out of date.
 
 A state with a double border is **durable**: a restart brings it back. One with a dashed border is
-**ephemeral**: a restart forgets it, and the dotted arrow says where it leaves the conversation. Idle
-is round. Events that change no state are left out.
+**ephemeral**: a restart forgets it, and the dotted arrow says where it leaves the conversation.
+Idle is round. Events that change no state are left out.
 
 The flows are offered each event in this order; the first whose present state answers it has it.
 """

@@ -1,6 +1,7 @@
 """The kinds of event that a kill may fall upon."""
 
 import asyncio
+import json
 import sqlite3
 from abc import ABC, abstractmethod
 from contextlib import closing, suppress
@@ -211,6 +212,100 @@ class PassedOn(Kind):
             place.said[0].is_to_get(WHICH_AGENT)
 
 
+class Onboarding(Kind):
+    """An invite that is followed by a Space and a first chat in it."""
+
+    owns: ClassVar[tuple[str, ...]] = (
+        "room.create.*",
+        "delivery.made",
+        "delivery.invite.*",
+        "delivery.state.*",
+    )
+    bot: ClassVar[dict[str, Any]] = {"rooms": {"onboarding": "space"}}
+    rooms: ClassVar[int] = 2
+    ready = "“Chat 1” is ready"
+
+    async def prepare(self, place: Place) -> None:
+        """Nothing: the invite is the event."""
+
+    async def event(self, place: Place) -> None:
+        place.greetings = 2
+        await self.enter(place)
+
+    async def done(self, place: Place) -> None:
+        await place.greeted()
+        await place.person.sees(place.room, self.ready)
+        async with asyncio.timeout(40):
+            while len(await place.person.invites()) < self.rooms:
+                await asyncio.sleep(0.05)
+
+    async def verdict(self, place: Place) -> None:
+        await place.verdict()
+        await self._one_room_of_each(place)
+
+    async def _one_room_of_each(self, place: Place) -> None:
+        """One Space, one room of each number, all of them linked, and the chats alive."""
+        person, bot = place.person, place.bot
+        user = bot.kv(f"matrix_user:{person.user_id}")
+        rows = bot.rows("SELECT value FROM kv WHERE key GLOB ?", f"chat:{person.user_id}:*")
+        chats = {record["chat_id"]: record for record in map(json.loads, (v for (v,) in rows))}
+        numbers = range(1, user["next_chat_index"])
+        assert sorted(chats) == [f"C{n}" for n in numbers]
+        invited = set(await person.invites())
+        made = {c["room_id"] for c in chats.values()} - {place.room} | {user["space_id"]}
+        assert invited == made, (invited, made)
+        for room in sorted(invited, key=lambda room: room != user["space_id"]):
+            await person.join(room)
+        for record in chats.values():
+            child = await person.state(user["space_id"], "m.space.child", record["room_id"])
+            assert child["via"]
+        for room in made - {user["space_id"]}:
+            await person.asks(room, "hi", echo("hi"))
+            said = [e.body for e in await person.timeline(room) if e.sender == bot.user_id]
+            assert len(said) == 2, said  # the welcome and the answer
+
+
+class NewChat(Onboarding):
+    """A further chat of one who has a Space."""
+
+    owns = ("turn.commit.*", "room.create.after", "delivery.made")
+    rooms = 3
+    ready = "“Tides” is ready"
+
+    async def prepare(self, place: Place) -> None:
+        place.greetings = 3
+        await self.enter(place)
+        await place.greeted()
+        await place.person.sees(place.room, Onboarding.ready)
+
+    async def event(self, place: Place) -> None:
+        await place.say("!new Tides")  # answered by a reaction, and in time by the room
+
+
+class StagedFile(Bound):
+    """A text for which a file waits."""
+
+    owns = ("turn.commit.*", "agent.*")
+    with_file = r"question \(1 file: a\.txt text/plain 1 kB\)"
+
+    async def prepare(self, place: Place) -> None:
+        await super().prepare(place)
+        file = await place.person.send_file(place.room, "a.txt", b"sand")
+        async with asyncio.timeout(40):
+            while not await place.person.reactions(place.room, file):
+                await asyncio.sleep(0.05)
+
+    async def event(self, place: Place) -> None:
+        await place.say("question", echo(self.with_file))
+
+    def died(self, place: Place) -> None:
+        """Files wait in memory, until their question is on its way."""
+        question = place.said[-1]
+        statement = "SELECT 1 FROM asked WHERE event_id = ?"
+        is_kept = place.bot.rows(statement, question.event_id) or place.has_committed(question)
+        question.is_to_get(echo(self.with_file) if is_kept else echo("question"))
+
+
 class Encrypted(Bound):
     owns = ("sync.keys.stored", "delivery.send.*")
     is_encrypted = True
@@ -356,6 +451,9 @@ KINDS: dict[str, Kind] = {
     "invite": Invite(),
     "held": Held(),
     "passed on": PassedOn(),
+    "onboarding": Onboarding(),
+    "new chat": NewChat(),
+    "staged file": StagedFile(),
     "encrypted": Encrypted(),
     "start": Start(),
     "first start": FirstStart(),

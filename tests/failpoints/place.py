@@ -108,7 +108,7 @@ class Place:
             key.removeprefix("matrix_room:"): json.loads(value)
             for key, value in self.bot.rows("SELECT key, value FROM kv WHERE key GLOB 'matrix_r*'")
         }
-        issued = [record["platform_chat_id"] for record in rooms.values()]
+        issued = [r["platform_chat_id"] for r in rooms.values() if r["platform_chat_id"]]
         assert len(issued) == len(set(issued)), issued
         marks = (re.match(r"\[(\S+) · chat (\d+)\]", e.body) for e in events)
         answered_as = {m.groups() for m in marks if m}
