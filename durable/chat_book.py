@@ -19,6 +19,9 @@ from durable.records import (
 from fsm import Turn
 from fsm.ids import ChatId, RoomId, UserId
 
+MAX_NUMBER_DIGITS = 9
+"""A chat id with more of them was never given by us."""
+
 LONGEST_NAME = 100
 """A longer name of a chat is cut."""
 
@@ -151,7 +154,8 @@ def localpart(user_id: UserId) -> str:
 
 def _number(chat: ChatRecord) -> int:
     digits = chat.chat_id.removeprefix("C")
-    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else 0
+    is_number = digits.isascii() and digits.isdigit() and len(digits) <= MAX_NUMBER_DIGITS
+    return int(digits) if is_number else 0
 
 
 def _server(room_id: RoomId, user_id: UserId) -> str:

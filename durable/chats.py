@@ -65,7 +65,7 @@ class Chats(Flow):
     new = Event(anywhere, STAY, command="new")
     show = Event(anywhere, STAY, command="chats")
     mend = Event(anywhere, STAY, command="repair")
-    choose = Event(anywhere, STAY, command="load")
+    pick = Event(anywhere, STAY, command="load")
     load = Event(anywhere, STAY)
     ask_forget = Event(anywhere, STAY, command="forget-me")
     forget = Event(anywhere, idle)
@@ -160,7 +160,7 @@ class Chats(Flow):
         if wishes:
             turn.trigger(self.name, "make", wishes)
 
-    @on(choose)
+    @on(pick)
     async def find_archived(self, turn: Turn, _plan: Plan | None) -> None:
         """Have an archived chat chosen, unless the command has named one."""
         await offer_chats(turn, self._registry)

@@ -48,9 +48,7 @@ class Records(Protocol):
     def save(self, key: str, record: object) -> None:
         """Have ``record`` written by the commit; None deletes."""
 
-    async def all(
-        self, cls: type[R], prefix: str, *, owner: UserId | None = None
-    ) -> dict[str, R]:
+    async def all(self, cls: type[R], prefix: str, *, owner: UserId | None = None) -> dict[str, R]:
         """The records whose keys begin with ``prefix``, by the rest of their keys.
 
         Given an ``owner``, only those with this ``matrix_user_id``: rooms are kept by it.
@@ -83,9 +81,7 @@ class RecordsInMemory:
         else:
             self.records[key] = record
 
-    async def all(
-        self, cls: type[R], prefix: str, *, owner: UserId | None = None
-    ) -> dict[str, R]:
+    async def all(self, cls: type[R], prefix: str, *, owner: UserId | None = None) -> dict[str, R]:
         """The records whose keys begin with ``prefix``, by the rest of their keys."""
         return {
             key.removeprefix(prefix): record
