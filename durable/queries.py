@@ -7,7 +7,10 @@ from durable.applying import ROW_COLUMNS, to_row
 from durable.codec import dump, load
 from durable.commits import Asked, Reopened, Stream
 from fsm.effects import OutboxRow
-from fsm.ids import EventId, RoomId, SyncToken
+from fsm.ids import EventId, RoomId, SyncToken, UserId
+
+ROOMS_OF_OWNER = "SELECT key FROM owned_room WHERE owner = ? ORDER BY key"
+"""One step into its index; a test holds it to that."""
 
 HANDLED_KEPT = 2_000
 """Handled ids kept below the checkpoint (about 0.2 MB): ``/messages`` pages in topological order
@@ -169,6 +172,15 @@ def keys_under(prefix: str) -> Callable[[sqlite3.Connection], list[str]]:
             (prefix, prefix + "\U0010ffff"),
         )
         return [key for (key,) in rows]
+
+    return ask
+
+
+def rooms_of(owner: UserId) -> Callable[[sqlite3.Connection], list[str]]:
+    """The keys of the rooms that are this user's."""
+
+    def ask(db: sqlite3.Connection) -> list[str]:
+        return [key for (key,) in db.execute(ROOMS_OF_OWNER, (owner,))]
 
     return ask
 

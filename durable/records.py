@@ -24,6 +24,7 @@ GONE = "gone_chat"
 USER_PREFIX = "matrix_user:"
 ROOM_PREFIX = "matrix_room:"
 CHAT_PREFIX = "chat:"
+USED_PREFIX = "room_used:"
 
 
 @frozen(kw_only=True)
@@ -90,6 +91,19 @@ class ChatRecord:
 
 
 @frozen(kw_only=True)
+class UsedRecord:
+    """When an agent was last asked in a room.
+
+    Args:
+        at: ISO 8601, UTC.
+        extra: Fields of the stored value that this version does not know.
+    """
+
+    at: str
+    extra: dict[str, Any] = field(factory=dict)
+
+
+@frozen(kw_only=True)
 class FlowRecord:
     """Where one conversation of a further flow stands.
 
@@ -126,6 +140,11 @@ def room_key(room_id: RoomId) -> str:
 def chat_key(user_id: UserId, chat_id: ChatId) -> str:
     """Where a chat's record is kept."""
     return f"{CHAT_PREFIX}{user_id}:{chat_id}"
+
+
+def used_key(room_id: RoomId) -> str:
+    """Where it is kept when an agent was last asked in a room."""
+    return f"{USED_PREFIX}{room_id}"
 
 
 def flow_key(name: str, conversation_key: ConversationKey) -> str:

@@ -4,16 +4,12 @@ from collections.abc import Callable
 
 from attrs import evolve
 
-from durable.records import (
-    ARCHIVED,
-    ChatRecord,
-    RoomRecord,
-    UserRecord,
-    chat_key,
-    room_key,
-    user_key,
-)
-from durable.user_routing import agent_list
+from durable.addressing import OWNER, is_addressed, is_owners
+from durable.chat_book import note_use, numbered
+from durable.moving import lose_space, may_move, move_room, revive
+from durable.records import ARCHIVED, GONE, SPACE, RoomRecord, UserRecord, room_key, user_key
+from durable.room_changes import ask_to_archive, ask_to_rebind, bind_anew, change_name, close
+from durable.room_words import choice_meaning, greeting, no_agent, no_chat, owners_only
 from fsm import (
     STAY,
     AgentEntry,
@@ -22,18 +18,25 @@ from fsm import (
     Kind,
     Registry,
     Scope,
-    Signal,
     State,
     Turn,
     durable,
     on,
 )
-from fsm.ids import ChatId, UserId
-from fsm.questions import Question
+from fsm.attachments import Said
+from fsm.ids import RoomId, UserId
 
 
 class RoomRouting(Flow):
-    """The room's half of the route: room → (agent, ``platform_chat_id``)."""
+    """The room's half of the route: room → (agent, ``platform_chat_id``).
+
+    Args:
+        registry: The agents.
+        is_allowed: Who may invite the bot.
+        respond_to: In rooms of more than two, whose texts are for the bot: the ``owner``'s, those
+            that ``mention`` it, or ``everyone``'s.
+        onboarding: Who has no Space yet is given one.
+    """
 
     scope = Scope.ROOM
     name = "room"
@@ -43,10 +46,32 @@ class RoomRouting(Flow):
     unbound = State(durable, record=RoomRecord)
     bound = State(durable, record=RoomRecord)
     archived = State(durable, record=RoomRecord)
+    gone = State(durable, record=RoomRecord)
+    space = State(durable, record=RoomRecord)
+
+    opened = (unbound, bound)
+    present = (unbound, bound, archived)
+    known = (unbound, bound, archived, gone, space)
+    anywhere = (idle, unbound, bound, archived, gone, space)
 
     def is_welcome(self, turn: Turn) -> bool:
         """The config lets this user talk to the bot."""
-        return self._is_allowed(turn.inbound.sender)
+        return self._is_allowed(turn.sender)
+
+    def is_welcome_back(self, turn: Turn) -> bool:
+        """The same, in a room that had an agent to answer in it."""
+        return self.is_welcome(turn) and self.had_agent(turn)
+
+    def had_agent(self, turn: Turn) -> bool:
+        """The room has an agent, though it is gone."""
+        return _has_route(turn.data, self._registry)
+
+    def followed_invite(self, turn: Turn) -> bool:
+        """The bot came into the room by an invite, and did not make it."""
+        if not _has_chat(turn.data) or not turn.inbound.raw:
+            return True
+        unsigned = turn.inbound.raw.get("unsigned")
+        return isinstance(unsigned, dict) and bool(unsigned.get("prev_content"))
 
     def has_agent(self, turn: Turn) -> bool:
         """It is clear which agent a new binding would be to."""
@@ -54,51 +79,107 @@ class RoomRouting(Flow):
         lost_its_agent = room is not None and room.agent_id is not None
         return not lost_its_agent and self._agent_for(turn) is not None
 
-    def is_owner(self, turn: Turn) -> bool:
-        """The room is this user's."""
-        room = turn.records.find(RoomRecord, room_key(turn.room_id))
-        return room is None or room.matrix_user_id in (None, turn.inbound.sender)
+    def is_overheard(self, turn: Turn) -> bool:
+        """In a room of many, this text is not for the bot."""
+        return not is_addressed(turn, self._respond_to)
+
+    def has_chat(self, turn: Turn) -> bool:
+        """There is a chat in the room."""
+        return _has_chat(turn.data)
+
+    def may_change(self, turn: Turn) -> bool:
+        """There is a chat in the room, and it is the sender's."""
+        return _has_chat(turn.data) and is_owners(turn)
+
+    def is_anothers(self, turn: Turn) -> bool:
+        """There is a chat in the room, and it is not the sender's."""
+        return _has_chat(turn.data) and not is_owners(turn)
+
+    def brings_space(self, turn: Turn) -> bool:
+        """The room was made to be a Space."""
+        return isinstance(turn.payload, RoomRecord) and turn.payload.room_type == SPACE
+
+    def brings_agent(self, turn: Turn) -> bool:
+        """A chat gets this room, with an agent to answer in it."""
+        return _has_route(turn.payload, self._registry)
 
     invited = Event(idle, unbound, kind=Kind.INVITED, guard=is_welcome)
-    invited_again = Event((unbound, bound, archived), STAY, kind=Kind.INVITED, guard=is_welcome)
-    declined = Event((idle, unbound, bound, archived), STAY, kind=Kind.INVITED)
-    joined = Event((idle, unbound, bound, archived), STAY, kind=Kind.JOINED)
+    revived = Event(gone, bound, kind=Kind.INVITED, guard=is_welcome_back)
+    revived_unbound = Event(gone, unbound, kind=Kind.INVITED, guard=is_welcome)
+    invited_again = Event((*present, space), STAY, kind=Kind.INVITED, guard=is_welcome)
+    declined = Event(anywhere, STAY, kind=Kind.INVITED)
+    joined = Event(present, STAY, kind=Kind.JOINED, guard=followed_invite)
+    returned = Event(gone, bound, kind=Kind.JOINED, guard=had_agent)
+    returned_unbound = Event(gone, unbound, kind=Kind.JOINED)
+    lost = Event(present, gone, kind=Kind.LEFT, guard=has_chat)
+    left = Event((*present, space), idle, kind=Kind.LEFT)
+    upgraded = Event((*present, space), STAY, kind=Kind.UPGRADED)
+    move = Event((*present, space), idle)
+    settle_space = Event(anywhere, space, signal="settle", guard=brings_space)
+    settle_bound = Event(anywhere, bound, signal="settle", guard=brings_agent)
+    settle = Event(anywhere, unbound)
+    overhear = Event(anywhere, STAY, text=True, signal="say", guard=is_overheard)
     say = Event(bound, STAY, text=True)
-    bind = Event((idle, unbound), bound, text=True, guard=has_agent)
-    say_without_agent = Event((idle, unbound), STAY, text=True)
-    say_archived = Event(archived, STAY, text=True)
-    agent_chosen = Event((idle, unbound, bound, archived), STAY)
-    ask_archive = Event(bound, STAY, command="archive", guard=is_owner)
-    refuse_archive = Event(bound, STAY, command="archive")
-    no_chat_to_archive = Event((idle, unbound, archived), STAY, command="archive")
-    archive = Event(bound, archived)
-    archive_too_late = Event((idle, unbound, archived), STAY, signal="archive")
-    forget = Event((unbound, bound, archived), idle)
+    bind = Event((idle, unbound), bound, text=True, signal="say", guard=has_agent)
+    say_without_agent = Event((idle, unbound), STAY, text=True, signal="say")
+    say_archived = Event(archived, STAY, text=True, signal="say")
+    say_nothing = Event((gone, space), STAY, text=True, signal="say")
+    agent_chosen = Event(anywhere, STAY)
+    rename = Event(present, STAY, command="rename", guard=may_change)
+    ask_rebind = Event(opened, STAY, command="rebind", guard=may_change)
+    rebind = Event(opened, bound, guard=has_chat)
+    ask_archive = Event(opened, STAY, command="archive", guard=may_change)
+    archive = Event(opened, archived, guard=has_chat)
+    refuse = Event(present, STAY, command=("archive", "rebind", "rename"), guard=is_anothers)
+    explain = Event(anywhere, STAY, command=("archive", "rebind", "rename"))
+    archive_too_late = Event(anywhere, STAY, signal="archive")
+    rebind_too_late = Event(anywhere, STAY, signal="rebind")
+    forget = Event(known, idle)
 
-    def __init__(self, registry: Registry, *, is_allowed: Callable[[UserId], bool]) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        is_allowed: Callable[[UserId], bool],
+        respond_to: str = OWNER,
+        onboarding: bool = False,
+    ) -> None:
         self._registry = registry
         self._is_allowed = is_allowed
+        self._respond_to = respond_to
+        self._onboarding = onboarding
 
     def state_of(self, record: RoomRecord) -> State:
         """Bound, if it has a platform chat and the config still has the agent."""
-        if record.room_type == ARCHIVED:
-            return self.archived
-        has_route = record.agent_id in self._registry and record.platform_chat_id is not None
-        return self.bound if has_route else self.unbound
+        closed = {ARCHIVED: self.archived, GONE: self.gone, SPACE: self.space}
+        open_state = self.bound if _has_route(record, self._registry) else self.unbound
+        return closed.get(record.room_type, open_state)
 
     @on(invited)
     def accept(self, turn: Turn, _data: None) -> RoomRecord:
         """Join; the room is the inviter's."""
         turn.join()
         turn.trigger("user", "meet")
-        return RoomRecord(matrix_user_id=turn.inbound.sender)
+        return RoomRecord(matrix_user_id=turn.sender)
 
     @on(invited_again)
     def rejoin(self, turn: Turn, room: RoomRecord) -> RoomRecord:
         """Join; what the room was bound to, it still is."""
         turn.join()
         turn.trigger("user", "meet")
-        return evolve(room, matrix_user_id=room.matrix_user_id or turn.inbound.sender)
+        return evolve(room, matrix_user_id=room.matrix_user_id or turn.sender)
+
+    @on(revived, revived_unbound)
+    async def rejoin_lost(self, turn: Turn, room: RoomRecord) -> RoomRecord:
+        """Join a room that was lost: its chat goes on."""
+        turn.join()
+        turn.trigger("user", "meet")
+        return await revive(turn, room)
+
+    @on(returned, returned_unbound)
+    async def take_up(self, turn: Turn, room: RoomRecord) -> RoomRecord:
+        """Somebody has brought the bot back without an invite."""
+        return await revive(turn, room)
 
     @on(declined)
     def decline(self, turn: Turn, _room: RoomRecord | None) -> None:
@@ -106,23 +187,57 @@ class RoomRouting(Flow):
         turn.leave()
 
     @on(joined)
-    async def greet(self, turn: Turn, room: RoomRecord | None) -> None:
+    async def greet(self, turn: Turn, room: RoomRecord) -> None:
         """Say who is here and what to do next."""
-        user = await self._owner(turn, room)
-        agent = self._known(user) or self._registry.only
-        hello = f"Hello! I connect this room to an agent. `{turn.prefix}help` says what I can do."
-        if room is not None and self.state_of(room) is self.bound and room.agent_id:
-            turn.say(f"{hello}\n\n{self._binding(room)}")
-        elif agent is not None:
-            turn.say(f"{hello}\n\n**{agent.name}** (`{agent.id}`) is selected. Just write.")
+        owner = room.matrix_user_id
+        user = await turn.records.read(UserRecord, user_key(owner)) if owner else None
+        is_bound = _has_route(room, self._registry)
+        turn.say(greeting(turn, self._registry, room, owner=user, is_bound=is_bound))
+        if self._onboarding and owner == turn.sender:
+            has_space = user is not None and user.space_id is not None
+            turn.trigger("chats", "welcome" if has_space else "onboard")
+
+    @on(lost)
+    def mark_gone(self, _turn: Turn, room: RoomRecord) -> RoomRecord:
+        """Keep what the chat is bound to, for another room or another invite."""
+        return evolve(room, room_type=GONE)
+
+    @on(left)
+    async def forget_room(self, turn: Turn, room: RoomRecord) -> None:
+        """Nothing has begun in this room; or it was a Space, which its user then no longer has."""
+        await lose_space(turn, room)
+
+    @on(upgraded)
+    async def follow(self, turn: Turn, room: RoomRecord) -> None:
+        """Go where the room has gone, unless that is the room of something else."""
+        to = RoomId(turn.inbound.body)
+        if await may_move(turn, room, to):
+            turn.trigger(self.name, "move", to)
         else:
-            turn.say(f"{hello}\n\n{agent_list(self._registry, user, turn.prefix)}")
+            turn.say(
+                turn.t(
+                    "I can't follow to the room that replaces this one: another chat is in it. "
+                    "Invite me to a new room, or write `{prefix}new`.",
+                    prefix=turn.prefix,
+                )
+            )
+
+    @on(move)
+    async def move_on(self, turn: Turn, room: RoomRecord) -> None:
+        """Everything that this room was, its replacement is."""
+        assert isinstance(turn.payload, str)  # noqa: S101  # this flow sends it
+        await move_room(turn, room, RoomId(turn.payload))
+
+    @on(settle_space, settle_bound, settle)
+    def take_place(self, turn: Turn, _room: RoomRecord | None) -> RoomRecord:
+        """The room is what it was made for."""
+        assert isinstance(turn.payload, RoomRecord)  # noqa: S101  # what chats send
+        return turn.payload
 
     @on(say)
     def pass_on(self, turn: Turn, room: RoomRecord) -> None:
         """Ask the room's agent."""
-        assert room.agent_id and room.platform_chat_id  # noqa: S101, PT018  # what bound means
-        turn.ask(room.agent_id, room.platform_chat_id, turn.argument)
+        self._ask(turn, room)
 
     @on(bind)
     async def bind_and_pass_on(self, turn: Turn, room: RoomRecord | None) -> RoomRecord:
@@ -132,120 +247,95 @@ class RoomRouting(Flow):
         turn.trigger("user", "meet")
         platform_chat_id = await turn.records.next_platform_chat_id()
         room = evolve(
-            await self._numbered(turn, room or RoomRecord()),
+            await numbered(turn, room or RoomRecord()),
             agent_id=agent.id,
             platform_chat_id=platform_chat_id,
         )
-        turn.ask(agent.id, platform_chat_id, turn.argument)
+        self._ask(turn, room)
         return room
 
     @on(say_without_agent)
     async def ask_for_agent(self, turn: Turn, room: RoomRecord | None) -> None:
         """Keep the message in memory and ask whom it is for."""
-        user = turn.records.find(UserRecord, user_key(turn.inbound.sender))
+        user = turn.records.find(UserRecord, user_key(turn.sender))
         lost = room.agent_id if room else None
         lost = lost or (user.selected_agent_id if user else None)
-        reason = f"The agent `{lost}` is no longer available." if lost else "No agent is selected."
-        turn.reply(
-            f"{reason} Choose one, and I pass your message on.\n\n"
-            f"{agent_list(self._registry, user, turn.prefix)}"
-        )
-        turn.trigger("held", "hold")
+        turn.reply(no_agent(turn, self._registry, user, lost))
+        turn.trigger("held", "hold", _said(turn))
 
-    @on(say_archived, no_chat_to_archive, archive_too_late)
+    @on(say_archived, explain, archive_too_late, rebind_too_late)
     def explain_no_chat(self, turn: Turn, room: RoomRecord | None) -> None:
         """Say why nothing happens here."""
-        if room is not None and self.state_of(room) is self.archived:
-            turn.reply("This chat is archived. Invite me to another room to begin a new one.")
-        else:
-            turn.reply("There is no chat in this room yet. Write something to begin one.")
+        is_archived = room is not None and room.room_type == ARCHIVED
+        turn.reply(no_chat(turn, is_archived=is_archived))
 
     @on(agent_chosen)
     def acknowledge_choice(self, turn: Turn, room: RoomRecord | None) -> RoomRecord | None:
         """Say what the user's choice means here. A bound room stays bound."""
         agent = turn.payload
         assert isinstance(agent, AgentEntry)  # noqa: S101  # user routing sends one
-        state = self.state_of(room) if room else self.idle
         turn.trigger("held", "release")
-        if state is self.unbound and room is not None:
-            turn.reply(f"You selected **{agent.name}** (`{agent.id}`). Write, and it answers here.")
-            return evolve(room, agent_id=None, platform_chat_id=None)
-        turn.reply(f"You selected **{agent.name}** (`{agent.id}`). {self._meaning(agent, room)}")
-        return None
+        state = self.state_of(room) if room else self.idle
+        turn.reply(choice_meaning(turn, self._registry, agent, room, state=state.name))
+        if room is None or state is not self.unbound:
+            return None
+        return evolve(room, agent_id=None, platform_chat_id=None)
+
+    @on(rename)
+    async def take_name(self, turn: Turn, room: RoomRecord) -> RoomRecord:
+        """Give the chat another name, in the room and on record."""
+        return await change_name(turn, room)
+
+    @on(ask_rebind)
+    def confirm_rebind(self, turn: Turn, room: RoomRecord) -> None:
+        """Ask first: the agent of now won't be asked again in this chat."""
+        ask_to_rebind(turn, room, self._registry)
+
+    @on(rebind)
+    async def carry_out_rebind(self, turn: Turn, room: RoomRecord) -> RoomRecord:
+        """Have another agent answer here, under a new platform chat."""
+        return await bind_anew(turn, room)
 
     @on(ask_archive)
     def confirm_archive(self, turn: Turn, room: RoomRecord) -> None:
         """Ask first: an archived chat answers no more."""
-        name = room.display_name or room.chat_id or "this chat"
-        question = f"Archive “{name}”? This room then gets no more answers."
-        turn.trigger("confirmation", "ask", Question(question, then=Signal("room", "archive")))
-
-    @on(refuse_archive)
-    def name_owner(self, turn: Turn, room: RoomRecord) -> None:
-        """Nobody archives another user's chat."""
-        turn.reply(f"Only {room.matrix_user_id} can archive this chat.")
+        ask_to_archive(turn, room)
 
     @on(archive)
     async def carry_out_archive(self, turn: Turn, room: RoomRecord) -> RoomRecord:
         """Mark the chat archived and close the room."""
-        room = await self._numbered(turn, room)
-        assert room.matrix_user_id and room.chat_id  # noqa: S101, PT018  # numbering gave both
-        key = chat_key(room.matrix_user_id, room.chat_id)
-        chat = await turn.records.read(ChatRecord, key) or _chat(turn, room)
-        turn.records.save(key, evolve(chat, archived=True))
-        turn.reply(f"“{room.display_name}” is archived. Invite me to another room for a new chat.")
-        return evolve(room, room_type=ARCHIVED)
+        return await close(turn, room)
+
+    @on(refuse)
+    def name_owner(self, turn: Turn, room: RoomRecord) -> None:
+        """Nobody changes another user's chat."""
+        turn.reply(owners_only(turn, room))
 
     def _agent_for(self, turn: Turn) -> AgentEntry | None:
-        user = turn.records.find(UserRecord, user_key(turn.inbound.sender))
-        return self._known(user) or self._registry.only
+        user = turn.records.find(UserRecord, user_key(turn.sender))
+        known = self._registry.get(user.selected_agent_id) if user else None
+        return known or self._registry.only
 
-    def _known(self, user: UserRecord | None) -> AgentEntry | None:
-        return self._registry.get(user.selected_agent_id) if user else None
-
-    async def _owner(self, turn: Turn, room: RoomRecord | None) -> UserRecord | None:
-        owner = room.matrix_user_id if room else None
-        return await turn.records.read(UserRecord, user_key(owner)) if owner else None
-
-    async def _numbered(self, turn: Turn, room: RoomRecord) -> RoomRecord:
-        """The room with an owner and a chat number, its chat on record."""
-        owner = room.matrix_user_id or turn.inbound.sender
-        if room.chat_id is not None:
-            return evolve(room, matrix_user_id=owner, display_name=_name(room))
-        user = await turn.records.read(UserRecord, user_key(owner)) or UserRecord()
-        chat_id = ChatId(f"C{user.next_chat_index}")
-        name = room.display_name or f"Chat {user.next_chat_index}"
-        turn.records.save(user_key(owner), evolve(user, next_chat_index=user.next_chat_index + 1))
-        room = evolve(room, matrix_user_id=owner, chat_id=chat_id, display_name=name)
-        turn.records.save(chat_key(owner, chat_id), _chat(turn, room))
-        return room
-
-    def _binding(self, room: RoomRecord) -> str:
-        agent = self._registry.get(room.agent_id)
-        name = f"**{agent.name}** (`{agent.id}`)" if agent else f"`{room.agent_id}`"
-        return f"This room is bound to {name}, platform chat {room.platform_chat_id}."
-
-    def _meaning(self, agent: AgentEntry, room: RoomRecord | None) -> str:
-        match self.state_of(room) if room else self.idle:
-            case self.archived:
-                return "The chat in this room is archived, so it changes nothing here."
-            case self.bound if room is not None and room.agent_id != agent.id:
-                return f"{self._binding(room)} It stays so; your next new room goes to your choice."
-            case self.bound:
-                return "This room is bound to it already."
-            case _:
-                return "Write, and it answers here."
+    def _ask(self, turn: Turn, room: RoomRecord) -> None:
+        assert room.agent_id and room.platform_chat_id  # noqa: S101, PT018  # what bound means
+        said = _said(turn)
+        note_use(turn)
+        turn.ask(room.agent_id, room.platform_chat_id, said.text, attachments=said.attachments)
 
 
-def _name(room: RoomRecord) -> str:
-    return room.display_name or f"Chat {(room.chat_id or '').removeprefix('C')}"
+def _said(turn: Turn) -> Said:
+    """The text and the files that go with it, whether files waited for it or not."""
+    said = turn.payload
+    return said if isinstance(said, Said) else Said(turn.argument, turn.inbound.attachments)
 
 
-def _chat(turn: Turn, room: RoomRecord) -> ChatRecord:
-    assert room.chat_id  # noqa: S101  # numbered before
-    return ChatRecord(
-        chat_id=room.chat_id,
-        name=_name(room),
-        room_id=turn.room_id,
-        created_at=turn.now.isoformat(timespec="seconds"),
+def _has_route(room: object, registry: Registry) -> bool:
+    return (
+        isinstance(room, RoomRecord)
+        and room.agent_id in registry
+        and room.platform_chat_id is not None
     )
+
+
+def _has_chat(room: object) -> bool:
+    return isinstance(room, RoomRecord) and (room.chat_id or room.platform_chat_id) is not None

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from logging import getLogger
@@ -21,7 +21,7 @@ from durable.sqlite_errors import translated
 from durable.writer import Writer
 from fsm.effects import OutboxRow
 from fsm.failpoints import reach
-from fsm.ids import EventId, RoomId, SyncToken
+from fsm.ids import EventId, RoomId, SyncToken, UserId
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -103,9 +103,11 @@ class Store:
 
     async def read_all(self, cls: type[R], prefix: str) -> dict[str, Stored[R]]:
         """The records whose keys begin with ``prefix``. Corrupt ones are set aside, left out."""
-        keys = await self._query(queries.keys_under(prefix))
-        found = {key: await self.read(cls, key) for key in keys}
-        return {key: stored for key, stored in found.items() if stored.value is not None}
+        return await self._read_each(cls, await self._query(queries.keys_under(prefix)))
+
+    async def read_rooms(self, cls: type[R], owner: UserId) -> dict[str, Stored[R]]:
+        """The records of one user's rooms, by their keys; corrupt ones as in ``read_all``."""
+        return await self._read_each(cls, await self._query(queries.rooms_of(owner)))
 
     async def commit(self, commit: Commit) -> tuple[OutboxRow, ...]:
         """Write all that a turn changes; its outbox rows as they are stored.
@@ -218,6 +220,10 @@ class Store:
     async def query(self, question: Callable[[sqlite3.Connection], T]) -> T:
         """Ask the reading connection; for the parts of ``durable/`` that have questions."""
         return await self._query(question)
+
+    async def _read_each(self, cls: type[R], keys: Iterable[str]) -> dict[str, Stored[R]]:
+        found = {key: await self.read(cls, key) for key in keys}
+        return {key: stored for key, stored in found.items() if stored.value is not None}
 
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         return await self._writer.run(work)

@@ -62,23 +62,36 @@ class UserRouting(Flow):
     @on(misname)
     def explain_choice(self, turn: Turn, user: UserRecord | None) -> None:
         """Say how to choose; an argument that names nothing is quoted back."""
-        problem = f"There is no agent “{turn.argument[:60]}”.\n\n" if turn.argument else ""
-        turn.reply(problem + agent_list(self._registry, user, turn.prefix))
+        agents = agent_list(turn, self._registry, user)
+        if turn.argument:
+            agents = no_such_agent(turn, agents)
+        turn.reply(agents)
 
     @on(list_agents)
     def show_agents(self, turn: Turn, user: UserRecord | None) -> None:
         """List the registry, with the user's selection marked."""
-        turn.reply(agent_list(self._registry, user, turn.prefix))
+        turn.reply(agent_list(turn, self._registry, user))
 
 
-def agent_list(registry: Registry, user: UserRecord | None, prefix: str) -> str:
+def agent_list(turn: Turn, registry: Registry, user: UserRecord | None) -> str:
     """The registry as a numbered Markdown list that says how to choose."""
     selected = user.selected_agent_id if user else None
     lines = [
-        f"{number}. {_line(agent)}{' ← selected' if agent.id == selected else ''}"
+        turn.t("{number}. {agent} ← selected", number=number, agent=_line(agent))
+        if agent.id == selected
+        else f"{number}. {_line(agent)}"
         for number, agent in enumerate(registry, start=1)
     ]
-    return "Agents:\n\n" + "\n".join(lines) + f"\n\nChoose one with `{prefix}agent NUMBER`."
+    return turn.t(
+        "Agents:\n\n{list}\n\nChoose one with `{prefix}agent NUMBER`.",
+        list="\n".join(lines),
+        prefix=turn.prefix,
+    )
+
+
+def no_such_agent(turn: Turn, agents: str) -> str:
+    """What the command's argument does not name, and what there is instead."""
+    return turn.t("There is no agent “{name}”.\n\n{agents}", name=turn.argument[:60], agents=agents)
 
 
 def _line(agent: AgentEntry) -> str:

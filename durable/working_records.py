@@ -11,7 +11,7 @@ from durable.records import PLATFORM_CHAT_SEQ_KEY, FlowRecord, flow_key
 from durable.sequence import PlatformChatSequence
 from durable.store import Store
 from fsm import Flow, Snapshot, Tier, TurnError
-from fsm.ids import ConversationKey, PlatformChatId
+from fsm.ids import ConversationKey, PlatformChatId, UserId
 
 R = TypeVar("R")
 
@@ -57,16 +57,25 @@ class WorkingRecords:
         record = self._present.get(key)
         return record if isinstance(record, cls) else None
 
-    async def all(self, cls: type[R], prefix: str) -> dict[str, R]:
-        """The records whose keys begin with ``prefix``, by the rest of their keys."""
-        for key, stored in (await self._store.read_all(cls, prefix)).items():
+    async def all(self, cls: type[R], prefix: str, *, owner: UserId | None = None) -> dict[str, R]:
+        """The records whose keys begin with ``prefix``, by the rest of their keys.
+
+        Given an ``owner``, only those with this ``matrix_user_id``: rooms are kept by it.
+        """
+        stored = (
+            await self._store.read_all(cls, prefix)
+            if owner is None
+            else await self._store.read_rooms(cls, owner)
+        )
+        for key, found in stored.items():
             if key not in self._present:
-                self.expected[key] = stored.text
-                self._present[key] = stored.value
+                self.expected[key] = found.text
+                self._present[key] = found.value
         return {
             key.removeprefix(prefix): record
             for key, record in self._present.items()
             if key.startswith(prefix) and isinstance(record, cls)
+            if owner is None or getattr(record, "matrix_user_id", None) == owner
         }
 
     def save(self, key: str, record: object) -> None:

@@ -48,8 +48,11 @@ class Records(Protocol):
     def save(self, key: str, record: object) -> None:
         """Have ``record`` written by the commit; None deletes."""
 
-    async def all(self, cls: type[R], prefix: str) -> dict[str, R]:
-        """The records whose keys begin with ``prefix``, by the rest of their keys."""
+    async def all(self, cls: type[R], prefix: str, *, owner: UserId | None = None) -> dict[str, R]:
+        """The records whose keys begin with ``prefix``, by the rest of their keys.
+
+        Given an ``owner``, only those with this ``matrix_user_id``: rooms are kept by it.
+        """
 
     async def next_platform_chat_id(self) -> PlatformChatId:
         """Issue a number in the commit's own transaction."""
@@ -78,12 +81,13 @@ class RecordsInMemory:
         else:
             self.records[key] = record
 
-    async def all(self, cls: type[R], prefix: str) -> dict[str, R]:
+    async def all(self, cls: type[R], prefix: str, *, owner: UserId | None = None) -> dict[str, R]:
         """The records whose keys begin with ``prefix``, by the rest of their keys."""
         return {
             key.removeprefix(prefix): record
             for key, record in self.records.items()
             if key.startswith(prefix) and isinstance(record, cls)
+            if owner is None or getattr(record, "matrix_user_id", None) == owner
         }
 
     async def next_platform_chat_id(self) -> PlatformChatId:

@@ -1,0 +1,163 @@
+"""A user's chats on record: their numbers, their rooms, their places in the Space."""
+
+from urllib.parse import quote
+
+from attrs import evolve
+
+from durable.records import (
+    CHAT,
+    ROOM_PREFIX,
+    ChatRecord,
+    RoomRecord,
+    UsedRecord,
+    UserRecord,
+    chat_key,
+    room_key,
+    used_key,
+    user_key,
+)
+from fsm import Turn
+from fsm.ids import ChatId, RoomId, UserId
+
+MAX_NUMBER_DIGITS = 9
+"""A chat id with more of them was never given by us."""
+
+LONGEST_NAME = 100
+"""A longer name of a chat is cut."""
+
+
+async def user_of(turn: Turn, user_id: UserId) -> UserRecord:
+    """The user's record, a new one if there is none."""
+    return await turn.records.read(UserRecord, user_key(user_id)) or UserRecord()
+
+
+async def chats_of(turn: Turn, user_id: UserId) -> list[ChatRecord]:
+    """The user's chats, by their numbers."""
+    found = await turn.records.all(ChatRecord, chat_key(user_id, ChatId("")))
+    # the chats of @a:x:8008 begin like those of @a:x
+    own = [chat for rest, chat in found.items() if ":" not in rest]
+    return sorted(own, key=lambda chat: (_number(chat), chat.chat_id))
+
+
+async def next_number(turn: Turn, user_id: UserId) -> int:
+    """The number of the user's next chat, which no other gets then."""
+    user = await user_of(turn, user_id)
+    taken = [_number(chat) for chat in await chats_of(turn, user_id)]
+    number = max(user.next_chat_index, 1 + max(taken, default=0))
+    turn.records.save(user_key(user_id), evolve(user, next_chat_index=number + 1))
+    return number
+
+
+async def numbered(turn: Turn, room: RoomRecord) -> RoomRecord:
+    """This turn's room with an owner and a chat of its own, on record and in the owner's Space."""
+    owner = room.matrix_user_id or turn.sender
+    if room.chat_id is not None:
+        return evolve(room, matrix_user_id=owner, display_name=name_of(turn, room))
+    number = await next_number(turn, owner)
+    space_id = (await user_of(turn, owner)).space_id
+    room = evolve(
+        room,
+        matrix_user_id=owner,
+        chat_id=ChatId(f"C{number}"),
+        display_name=room.display_name or turn.t("Chat {number}", number=number),
+        space_id=space_id,
+    )
+    enter(turn, room, turn.room_id)
+    link(turn, space_id, turn.room_id, owner)
+    return room
+
+
+def enter(turn: Turn, room: RoomRecord, room_id: RoomId) -> None:
+    """Put the chat that a room is for on record."""
+    assert room.chat_id and room.matrix_user_id  # noqa: S101, PT018  # numbered before
+    chat = ChatRecord(
+        chat_id=room.chat_id,
+        name=name_of(turn, room),
+        room_id=room_id,
+        created_at=turn.now.isoformat(timespec="seconds"),
+    )
+    turn.records.save(chat_key(room.matrix_user_id, room.chat_id), chat)
+
+
+async def chat_in(turn: Turn, room: RoomRecord) -> ChatRecord | None:
+    """The chat that a room is for, if there is one."""
+    if room.chat_id is None or room.matrix_user_id is None:
+        return None
+    return await turn.records.read(ChatRecord, chat_key(room.matrix_user_id, room.chat_id))
+
+
+async def move_use(turn: Turn, before: RoomId, to: RoomId) -> None:
+    """When an agent was last asked goes with the chat."""
+    used = await turn.records.read(UsedRecord, used_key(before))
+    if used is not None and before != to:
+        turn.records.save(used_key(to), used)
+        turn.records.save(used_key(before), None)
+
+
+async def live_room(turn: Turn, room: RoomRecord, *, besides: RoomId) -> RoomId | None:
+    """Another room that is alive and has the same platform chat: there must never be two."""
+    if room.platform_chat_id is None or room.matrix_user_id is None:
+        return None
+    rooms = await turn.records.all(RoomRecord, ROOM_PREFIX, owner=room.matrix_user_id)
+    for room_id, other in rooms.items():
+        same = (other.room_type, other.platform_chat_id) == (CHAT, room.platform_chat_id)
+        if same and room_id != besides:
+            return RoomId(room_id)
+    return None
+
+
+def note_use(turn: Turn) -> None:
+    """This turn asks this room's agent."""
+    turn.records.save(used_key(turn.room_id), UsedRecord(at=turn.now.isoformat(timespec="seconds")))
+
+
+def drop_room(turn: Turn, room_id: RoomId) -> None:
+    """Forget a room."""
+    turn.records.save(room_key(room_id), None)
+    turn.records.save(used_key(room_id), None)
+
+
+def link(turn: Turn, space_id: RoomId | None, room_id: RoomId, user_id: UserId) -> None:
+    """Have the user's Space show the room."""
+    if space_id is not None:
+        content = {"via": [_server(room_id, user_id)], "suggested": True}
+        turn.set_state(space_id, "m.space.child", content, state_key=room_id)
+
+
+def unlink(turn: Turn, space_id: RoomId | None, room_id: RoomId) -> None:
+    """Have the Space show it no more."""
+    if space_id is not None:
+        turn.set_state(space_id, "m.space.child", {}, state_key=room_id)
+
+
+def address(room_id: RoomId, user_id: UserId) -> str:
+    """The room as a link that Matrix clients open."""
+    server = quote(_server(room_id, user_id), safe=":")
+    return f"https://matrix.to/#/{quote(room_id, safe='!:')}?via={server}"
+
+
+def name_of(turn: Turn, room: RoomRecord) -> str:
+    """What people call the room's chat."""
+    number = (room.chat_id or "").removeprefix("C")
+    return room.display_name or turn.t("Chat {number}", number=number)
+
+
+def name_in(text: str) -> str:
+    """The name that somebody wrote: on one line, not too long."""
+    return " ".join(text.split())[:LONGEST_NAME].strip()
+
+
+def localpart(user_id: UserId) -> str:
+    """``alice`` of ``@alice:example.org``."""
+    return user_id.removeprefix("@").partition(":")[0]
+
+
+def _number(chat: ChatRecord) -> int:
+    digits = chat.chat_id.removeprefix("C")
+    is_number = digits.isascii() and digits.isdigit() and len(digits) <= MAX_NUMBER_DIGITS
+    return int(digits) if is_number else 0
+
+
+def _server(room_id: RoomId, user_id: UserId) -> str:
+    """A server that is in the room: from room version 12 on its id has none."""
+    return room_id.partition(":")[2] or user_id.partition(":")[2]

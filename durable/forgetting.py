@@ -1,0 +1,42 @@
+"""Forgetting a user: everything that the bot holds on them."""
+
+from durable.chat_book import chats_of, drop_room
+from durable.language import language_key
+from durable.records import GONE, ROOM_PREFIX, RoomRecord, chat_key, room_key, user_key
+from fsm import Turn
+from fsm.ids import RoomId
+
+
+def say_what_stays(turn: Turn) -> None:
+    """Say what forgetting can't reach, while the bot is still there to say it."""
+    turn.reply(
+        turn.t(
+            "I have forgotten all that I held on you, and leave your rooms. What I can't delete: "
+            "the messages, which stay with the homeserver, and what the agents remember by "
+            "themselves. Ask those who run them. You can invite me again at any time."
+        )
+    )
+
+
+async def forget_all(turn: Turn) -> None:
+    """Delete the sender's records, and leave the sender's rooms, this one last.
+
+    The conversation of the flow that asks is the engine's to delete.
+    """
+    user_id, here = turn.sender, turn.room_id
+    rooms = await turn.records.all(RoomRecord, ROOM_PREFIX, owner=user_id)
+    for chat in await chats_of(turn, user_id):
+        room = await turn.records.read(RoomRecord, room_key(chat.room_id))
+        if room is not None and room.matrix_user_id is None:
+            rooms[chat.room_id] = room
+        turn.records.save(chat_key(user_id, chat.chat_id), None)
+    for room_id in rooms:
+        drop_room(turn, RoomId(room_id))
+    turn.records.save(user_key(user_id), None)
+    turn.records.save(language_key(user_id), None)
+    for room_id, room in rooms.items():
+        if room_id != here and room.room_type != GONE:
+            turn.leave(RoomId(room_id))
+    present = await turn.records.read(RoomRecord, room_key(here))
+    if present is None:  # it was the sender's, or nobody's
+        turn.leave()

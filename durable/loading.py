@@ -1,0 +1,146 @@
+"""Archived chats, brought back: in their own room, in this one, or in one that is made for them."""
+
+from attrs import evolve
+
+from durable.chat_book import (
+    address,
+    chats_of,
+    drop_room,
+    link,
+    live_room,
+    move_use,
+    unlink,
+    user_of,
+)
+from durable.listing import detail
+from durable.plan import Wish, chat_purpose
+from durable.records import CHAT, GONE, ChatRecord, RoomRecord, chat_key, room_key
+from fsm import Registry, Turn
+from fsm.chats import Choice, Choices
+from fsm.ids import ChatId, RoomId
+
+
+async def offer_chats(turn: Turn, registry: Registry) -> None:
+    """Have the sender choose among the archived chats, or bring back the one that is named."""
+    archived = [chat for chat in await chats_of(turn, turn.sender) if chat.archived]
+    if turn.argument:
+        _load_named(turn, archived)
+    elif not archived:
+        turn.reply(
+            turn.t(
+                "You have no archived chats. `{prefix}chats` lists the others.", prefix=turn.prefix
+            )
+        )
+    else:
+        items = [Choice(c.chat_id, c.name, await detail(turn, c, registry)) for c in archived]
+        turn.trigger("loadselection", "offer", Choices(tuple(items)))
+
+
+async def load_chat(turn: Turn) -> Wish | None:
+    """Bring the chat of the payload back; what is to be made for it, if something is."""
+    chat_id = turn.payload
+    assert isinstance(chat_id, str)  # noqa: S101  # what the selection sends
+    chat = await turn.records.read(ChatRecord, chat_key(turn.sender, ChatId(chat_id)))
+    if chat is None:
+        turn.reply(
+            turn.t(
+                "This chat is no longer there. `{prefix}chats` lists those that are.",
+                prefix=turn.prefix,
+            )
+        )
+        return None
+    room = await turn.records.read(RoomRecord, room_key(chat.room_id))
+    alive = await _alive(turn, chat, room)
+    if alive is not None:
+        turn.reply(
+            turn.t(
+                "“{name}” is not archived: [open it]({link}).",
+                name=chat.name,
+                link=address(alive, turn.sender),
+            )
+        )
+        return None
+    if room is not None and room.room_type != GONE:
+        await _reopen(turn, chat, room)
+        return None
+    if await _take_this_room(turn, chat, room):
+        return None
+    return Wish(purpose=chat_purpose(chat.chat_id), name=chat.name, asked_in=turn.room_id)
+
+
+def _load_named(turn: Turn, archived: list[ChatRecord]) -> None:
+    """By its place in the list that is offered, or by its chat id."""
+    wanted = turn.argument.strip().casefold()
+    named = [
+        chat
+        for number, chat in enumerate(archived, start=1)
+        if wanted in (str(number), chat.chat_id.casefold())
+    ]
+    if named:
+        turn.trigger("chats", "load", named[0].chat_id)
+    else:
+        turn.reply(
+            turn.t(
+                "You have no archived chat “{named}”. `{prefix}load` lists those that you have.",
+                named=turn.argument[:60],
+                prefix=turn.prefix,
+            )
+        )
+
+
+async def _alive(turn: Turn, chat: ChatRecord, room: RoomRecord | None) -> RoomId | None:
+    """Where the chat goes on already: in its own room, or against all order in another."""
+    if room is None:
+        return None
+    if room.room_type == CHAT and not chat.archived:
+        return chat.room_id
+    return await live_room(turn, room, besides=chat.room_id)
+
+
+async def _reopen(turn: Turn, chat: ChatRecord, room: RoomRecord) -> None:
+    """The room is still there: it answers again."""
+    space_id = (await user_of(turn, turn.sender)).space_id
+    turn.records.save(
+        room_key(chat.room_id), evolve(room, room_type=CHAT, space_id=space_id or room.space_id)
+    )
+    turn.records.save(chat_key(turn.sender, chat.chat_id), evolve(chat, archived=False))
+    link(turn, space_id, chat.room_id, turn.sender)
+    turn.invite(chat.room_id)
+    turn.reply(
+        turn.t(
+            "“{name}” is back: accept its invite if you have left it, or [open it]({link}).",
+            name=chat.name,
+            link=address(chat.room_id, turn.sender),
+        )
+    )
+
+
+async def _take_this_room(turn: Turn, chat: ChatRecord, before: RoomRecord | None) -> bool:
+    """Have the chat go on here, if this is a room of the sender's in which none has begun."""
+    here = await turn.records.read(RoomRecord, room_key(turn.room_id))
+    is_free = here is not None and (here.room_type, here.chat_id, here.platform_chat_id) == (
+        CHAT,
+        None,
+        None,
+    )
+    if here is None or not is_free or here.matrix_user_id != turn.sender:
+        return False
+    space_id = (await user_of(turn, turn.sender)).space_id
+    room = evolve(
+        before or here,
+        room_type=CHAT,
+        chat_id=chat.chat_id,
+        display_name=chat.name,
+        matrix_user_id=turn.sender,
+        space_id=space_id,
+    )
+    await move_use(turn, chat.room_id, turn.room_id)
+    drop_room(turn, chat.room_id)
+    unlink(turn, space_id, chat.room_id)
+    turn.records.save(
+        chat_key(turn.sender, chat.chat_id), evolve(chat, room_id=turn.room_id, archived=False)
+    )
+    link(turn, space_id, turn.room_id, turn.sender)
+    turn.reply(turn.t("“{name}” goes on here, since its own room is gone.", name=chat.name))
+    turn.trigger("room", "settle", room)
+    return True

@@ -1,0 +1,181 @@
+"""Rooms that were asked for, once they are there: each gets its place, its people and its words."""
+
+from attrs import evolve
+
+from durable.chat_book import (
+    address,
+    chats_of,
+    drop_room,
+    enter,
+    link,
+    live_room,
+    localpart,
+    move_use,
+    name_of,
+    unlink,
+    user_of,
+)
+from durable.plan import SPACE_PURPOSE, Plan, Wish
+from durable.records import (
+    CHAT,
+    SPACE,
+    ChatRecord,
+    RoomRecord,
+    UserRecord,
+    chat_key,
+    room_key,
+    user_key,
+)
+from durable.user_routing import agent_list
+from fsm import Registry, Turn
+from fsm.ids import ChatId, RoomId
+
+
+def space_wish(turn: Turn) -> Wish:
+    """The sender's Space, asked for in this room."""
+    name = turn.t("{name}'s space", name=localpart(turn.sender))
+    return Wish(purpose=SPACE_PURPOSE, name=name, asked_in=turn.room_id)
+
+
+def ask_for(turn: Turn, wish: Wish, space_id: RoomId | None) -> None:
+    """Have the room made."""
+    turn.make_room(
+        wish.purpose, name=wish.name, space_id=space_id, is_space=wish.purpose == SPACE_PURPOSE
+    )
+
+
+async def settle(turn: Turn, plan: Plan | None, registry: Registry) -> None:
+    """This turn's room was made: do what it was made for."""
+    wish = plan.find(turn.inbound.body) if plan else None
+    if wish is None:
+        await _decline_unasked(turn)
+    elif wish.chat_id is None:
+        await _settle_space(turn, wish)
+        if plan and not plan.chats:  # else they hear of the chat
+            _tell_of_space(turn, wish)
+    else:
+        await _settle_chat(turn, wish, wish.chat_id, registry)
+
+
+async def link_chats(turn: Turn, space_id: RoomId | None) -> list[ChatRecord]:
+    """Have the Space, if there is one, show all the sender's chats that have a room; which."""
+    shown = []
+    for chat in await chats_of(turn, turn.sender):
+        room = await turn.records.read(RoomRecord, room_key(chat.room_id))
+        if room is None or room.room_type != CHAT:
+            continue
+        link(turn, space_id, chat.room_id, turn.sender)
+        if space_id is not None and room.space_id != space_id:
+            turn.records.save(room_key(chat.room_id), evolve(room, space_id=space_id))
+        shown.append(chat)
+    return shown
+
+
+async def _decline_unasked(turn: Turn) -> None:
+    """A room that nobody waits for any more is left; one that has its place, is where it was."""
+    if await turn.records.read(RoomRecord, room_key(turn.room_id)) is None:
+        turn.leave()
+
+
+async def _settle_space(turn: Turn, wish: Wish) -> None:
+    user = await user_of(turn, turn.sender)
+    turn.records.save(user_key(turn.sender), evolve(user, space_id=turn.room_id))
+    space = RoomRecord(room_type=SPACE, matrix_user_id=turn.sender, display_name=wish.name)
+    turn.trigger("room", "settle", space)
+    turn.invite(turn.room_id)
+    await link_chats(turn, turn.room_id)
+
+
+def _tell_of_space(turn: Turn, wish: Wish) -> None:
+    told = turn.t(
+        "Your Space “{name}” is ready: accept its invite, or [open it]({link}).",
+        name=wish.name,
+        link=address(turn.room_id, turn.sender),
+    )
+    turn.say(told, room_id=wish.asked_in)
+
+
+async def _settle_chat(turn: Turn, wish: Wish, chat_id: ChatId, registry: Registry) -> None:
+    """Give the chat its room: its first one, or another in the place of one that is gone."""
+    user = await user_of(turn, turn.sender)
+    chat = await turn.records.read(ChatRecord, chat_key(turn.sender, chat_id))
+    before = await turn.records.read(RoomRecord, room_key(chat.room_id)) if chat else None
+    alive = await _elsewhere(turn, chat, before)
+    if alive is not None:
+        turn.leave()
+        _tell_where(turn, wish, alive)
+        return
+    room = evolve(
+        before or RoomRecord(chat_id=chat_id, matrix_user_id=turn.sender),
+        room_type=CHAT,
+        display_name=wish.name,
+        space_id=user.space_id,
+    )
+    room = await _routed(turn, room, user, registry)
+    turn.trigger("room", "settle", room)
+    if chat is None:
+        enter(turn, room, turn.room_id)
+    else:
+        await _replace_room(turn, chat, user.space_id)
+    link(turn, user.space_id, turn.room_id, turn.sender)
+    turn.invite(turn.room_id)
+    turn.say(_welcome(turn, room, user, registry))
+    _tell_where(turn, wish, turn.room_id)
+
+
+async def _elsewhere(
+    turn: Turn, chat: ChatRecord | None, before: RoomRecord | None
+) -> RoomId | None:
+    """Where the chat is alive, if it came back while this room was being made."""
+    if chat is None or before is None or chat.room_id == turn.room_id:
+        return None
+    if before.room_type == CHAT:
+        return chat.room_id
+    return await live_room(turn, before, besides=turn.room_id)
+
+
+async def _replace_room(turn: Turn, chat: ChatRecord, space_id: RoomId | None) -> None:
+    """The chat's earlier room is forgotten: an invite to it must not bring a second one to life."""
+    turn.records.save(
+        chat_key(turn.sender, chat.chat_id), evolve(chat, room_id=turn.room_id, archived=False)
+    )
+    if chat.room_id != turn.room_id:
+        await move_use(turn, chat.room_id, turn.room_id)
+        drop_room(turn, chat.room_id)
+        unlink(turn, space_id, chat.room_id)
+
+
+async def _routed(turn: Turn, room: RoomRecord, user: UserRecord, registry: Registry) -> RoomRecord:
+    """The room bound to its user's agent at once, if it is not bound and the agent is clear."""
+    if room.agent_id is not None and room.platform_chat_id is not None:
+        return room
+    agent = registry.get(user.selected_agent_id) or registry.only
+    if agent is None:
+        return room
+    number = await turn.records.next_platform_chat_id()
+    return evolve(room, agent_id=agent.id, platform_chat_id=number)
+
+
+def _welcome(turn: Turn, room: RoomRecord, user: UserRecord, registry: Registry) -> str:
+    agent = registry.get(room.agent_id)
+    if agent is None:
+        return turn.t(
+            "Welcome to “{name}”. Choose who is to answer here.\n\n{agents}",
+            name=name_of(turn, room),
+            agents=agent_list(turn, registry, user),
+        )
+    return turn.t(
+        "Welcome to “{name}”. **{agent}** (`{id}`) answers here: just write.",
+        name=name_of(turn, room),
+        agent=agent.name,
+        id=agent.id,
+    )
+
+
+def _tell_where(turn: Turn, wish: Wish, room_id: RoomId) -> None:
+    told = turn.t(
+        "“{name}” is ready: accept its invite, or [open it]({link}).",
+        name=wish.name,
+        link=address(room_id, turn.sender),
+    )
+    turn.say(told, room_id=wish.asked_in)

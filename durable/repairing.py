@@ -1,0 +1,59 @@
+"""Mending what a user's Space and chats have lost, without touching what is there."""
+
+from attrs import evolve
+
+from durable.chat_book import chats_of, user_of
+from durable.onboarding import link_chats, space_wish
+from durable.plan import SPACE_PURPOSE, Plan, Wish, chat_purpose
+from durable.records import GONE, ChatRecord, RoomRecord, room_key
+from fsm import Turn
+
+
+async def repair(turn: Turn, plan: Plan, *, with_space: bool) -> tuple[Wish, ...]:
+    """Link and invite to what is there, and say so; what is to be made again."""
+    wishes = {wish.purpose: evolve(wish, refused=False) for wish in plan.chats}
+    for chat in await _homeless(turn):
+        purpose = chat_purpose(chat.chat_id)
+        wishes.setdefault(purpose, Wish(purpose=purpose, name=chat.name, asked_in=turn.room_id))
+    if with_space and (await user_of(turn, turn.sender)).space_id is None:
+        wishes = {SPACE_PURPOSE: space_wish(turn)} | wishes
+    _tell(turn, [wish.name for wish in wishes.values()])
+    await welcome_back(turn)
+    return tuple(wishes.values())
+
+
+async def welcome_back(turn: Turn) -> None:
+    """Link the sender's chats, and invite to all: who is in a room already stays there."""
+    space_id = (await user_of(turn, turn.sender)).space_id
+    if space_id is not None:
+        turn.invite(space_id)
+    for chat in await link_chats(turn, space_id):
+        turn.invite(chat.room_id)
+
+
+async def _homeless(turn: Turn) -> list[ChatRecord]:
+    """The sender's chats that are not archived and have no room."""
+    found = []
+    for chat in await chats_of(turn, turn.sender):
+        room = await turn.records.read(RoomRecord, room_key(chat.room_id))
+        if not chat.archived and (room is None or room.room_type == GONE):
+            found.append(chat)
+    return found
+
+
+def _tell(turn: Turn, missing: list[str]) -> None:
+    if missing:
+        turn.reply(
+            turn.t(
+                "I make again what is missing: {list}. I have invited you to everything else; "
+                "what you are in already stays as it is.",
+                list=", ".join(missing),
+            )
+        )
+        return
+    turn.reply(
+        turn.t(
+            "Nothing is missing. I have invited you to your Space and your chats again; what you "
+            "are in already stays as it is."
+        )
+    )

@@ -1,0 +1,98 @@
+"""What a chat's owner does to it: another name, another agent, the archive."""
+
+from attrs import evolve
+
+from durable.chat_book import chat_in, enter, name_in, name_of, numbered, unlink
+from durable.records import ARCHIVED, RoomRecord, UserRecord, chat_key, user_key
+from durable.user_routing import agent_list, no_such_agent
+from fsm import AgentEntry, Registry, Signal, Turn
+from fsm.questions import Question
+
+
+async def change_name(turn: Turn, room: RoomRecord) -> RoomRecord:
+    """Give the chat the name that the command has, in the room and on record."""
+    name = name_in(turn.argument)
+    if not name:
+        turn.reply(turn.t("Write the new name with it: `{prefix}rename NAME`.", prefix=turn.prefix))
+        return room
+    chat = await chat_in(turn, room)
+    if chat is not None:
+        turn.records.save(chat_key(turn.sender, chat.chat_id), evolve(chat, name=name))
+    turn.set_state(turn.room_id, "m.room.name", {"name": name})
+    turn.reply(turn.t("This chat is now called “{name}”.", name=name))
+    return evolve(room, display_name=name)
+
+
+def ask_to_rebind(turn: Turn, room: RoomRecord, registry: Registry) -> None:
+    """Ask whether the agent that the command names is to answer from now on."""
+    agent = registry.find(turn.argument)
+    if agent is None:
+        turn.reply(_rebind_usage(turn, registry))
+        return
+    question = turn.t(
+        "Have **{agent}** (`{id}`) answer in “{name}”? It begins anew there, and does not know "
+        "what was said before.",
+        agent=agent.name,
+        id=agent.id,
+        name=name_of(turn, room),
+    )
+    then = Signal("room", "rebind", agent)
+    turn.trigger("confirmation", "ask", Question(question, then=then))
+
+
+async def bind_anew(turn: Turn, room: RoomRecord) -> RoomRecord:
+    """Bind the room to the agent of the payload, under a new platform chat."""
+    agent = turn.payload
+    assert isinstance(agent, AgentEntry)  # noqa: S101  # what the question carried
+    number = await turn.records.next_platform_chat_id()
+    turn.reply(
+        turn.t(
+            "**{agent}** (`{id}`) answers here from now on, platform chat {number}.",
+            agent=agent.name,
+            id=agent.id,
+            number=number,
+        )
+    )
+    turn.trigger("held", "release")
+    room = await numbered(turn, room)
+    return evolve(room, agent_id=agent.id, platform_chat_id=number)
+
+
+def ask_to_archive(turn: Turn, room: RoomRecord) -> None:
+    """Ask whether the chat is to answer no more."""
+    question = turn.t(
+        "Archive “{name}”? This room then gets no more answers.", name=name_of(turn, room)
+    )
+    then = Signal("room", "archive")
+    turn.trigger("confirmation", "ask", Question(question, then=then))
+
+
+async def close(turn: Turn, room: RoomRecord) -> RoomRecord:
+    """Archive the chat."""
+    room = await numbered(turn, room)
+    chat = await chat_in(turn, room)
+    if chat is None:
+        enter(turn, room, turn.room_id)
+        chat = await chat_in(turn, room)
+    assert chat and room.matrix_user_id  # noqa: S101, PT018  # entered and numbered
+    key = chat_key(room.matrix_user_id, chat.chat_id)
+    turn.records.save(key, evolve(chat, archived=True))
+    unlink(turn, room.space_id, turn.room_id)
+    turn.reply(
+        turn.t(
+            "“{name}” is archived. `{prefix}load` brings it back, `{prefix}new` begins another.",
+            name=room.display_name,
+            prefix=turn.prefix,
+        )
+    )
+    return evolve(room, room_type=ARCHIVED)
+
+
+def _rebind_usage(turn: Turn, registry: Registry) -> str:
+    user = turn.records.find(UserRecord, user_key(turn.sender))
+    agents = turn.t(
+        "{agents}\n\nHave another one answer in this chat with `{prefix}rebind NUMBER`.",
+        agents=agent_list(turn, registry, user),
+        prefix=turn.prefix,
+    )
+    return no_such_agent(turn, agents) if turn.argument else agents
