@@ -12,7 +12,7 @@ from attrs import frozen
 
 from fsm.effects import NewRoom
 from fsm.failpoints import reach
-from fsm.ids import RoomId
+from fsm.ids import RoomId, UserId
 from matrix.errors import Refused
 from matrix.homeserver import Homeserver
 
@@ -55,7 +55,7 @@ class RoomMaker:
         Raises:
             MatrixError: There is none; the class says whether there may be later.
         """
-        alias = self.alias(wish)
+        alias = alias_of(wish, self._homeserver.user_id, self._secret)
         body = self._body(wish) | {"room_alias_name": alias.partition(":")[0].removeprefix("#")}
         try:
             return await self._create(body)
@@ -89,13 +89,6 @@ class RoomMaker:
         # who has left may still read what was so then
         return is_named and member is not None and member.get("membership") == "join"
 
-    def alias(self, wish: NewRoom) -> str:
-        """The alias that the room for this wish has, and no other."""
-        bot = self._homeserver.user_id
-        text = f"{self._secret}\0{bot}\0{wish.user_id}\0{wish.purpose}"
-        digest = sha256(text.encode()).hexdigest()[:24]
-        return f"#strandline_{digest}:{bot.partition(':')[2]}"
-
     def _body(self, wish: NewRoom) -> Json:
         state = [
             _state("m.room.history_visibility", history_visibility=self._style.history_visibility)
@@ -119,6 +112,13 @@ class RoomMaker:
             "initial_state": state,
             # no invites: those that are over a rate limit make Synapse refuse the room for good
         } | ({"creation_content": {"type": "m.space"}} if wish.is_space else {})
+
+
+def alias_of(wish: NewRoom, bot: UserId, secret: str) -> str:
+    """The alias that the room for this wish has, and no other."""
+    text = f"{secret}\0{bot}\0{wish.user_id}\0{wish.purpose}"
+    digest = sha256(text.encode()).hexdigest()[:24]
+    return f"#strandline_{digest}:{bot.partition(':')[2]}"
 
 
 def _state(event_type: str, **content: object) -> Json:

@@ -8,7 +8,11 @@ from contextlib import closing, suppress
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
-from tests.failpoints.place import Place
+from attrs import asdict
+
+from fsm.effects import NewRoom
+from matrix.making import alias_of
+from tests.failpoints.place import Place, Said
 from tests.kit.scene import Bot, Scene
 
 YES = "is archived"
@@ -21,10 +25,10 @@ def echo(text: str, agent: int = 1) -> str:
     return rf"^\[agent-{agent} · chat \d+\] {text}$"
 
 
-def execute(bot: Bot, statement: str) -> None:
+def execute(bot: Bot, statement: str, *values: object) -> None:
     """Change the database as another program would, while the bot runs."""
     with closing(sqlite3.connect(bot.database)) as db, db:
-        db.execute(statement)
+        db.execute(statement, values)
 
 
 class Kind(ABC):
@@ -282,15 +286,67 @@ class NewChat(Onboarding):
         await place.say("!new Tides")  # answered by a reaction, and in time by the room
 
 
+class HalfMade(Kind):
+    """A start that is to make a room of which the homeserver has made only half."""
+
+    owns = ("room.found", "room.freed", "delivery.leave.after")
+    least = 0
+    is_start = True
+
+    async def event(self, place: Place) -> None:
+        wish = NewRoom(
+            user_id=place.person.user_id,
+            asked_in=place.room,
+            purpose="chat:C9",
+            name="Nobody's",
+        )
+        [(secret,)] = place.bot.rows("SELECT value FROM meta WHERE name = 'secret'")
+        alias = alias_of(wish, place.bot.user_id, secret)
+        localpart = alias.partition(":")[0].removeprefix("#")
+        self.rooms = await place.scene.joined_by(place.bot)
+        self.rooms.add(await place.scene.half_make(place.bot, localpart))
+        execute(
+            place.bot,
+            "INSERT INTO outbox (transaction_id, room_id, kind, payload, created_at_ms)"
+            " VALUES ('wish', 'rooms of somebody', 'create', ?, 1)",
+            json.dumps(asdict(wish)),
+        )
+
+    async def done(self, place: Place) -> None:
+        async with asyncio.timeout(40):
+            while place.bot.rows("SELECT 1 FROM outbox"):
+                await asyncio.sleep(0.05)
+
+    async def verdict(self, place: Place) -> None:
+        """Nobody waits for the room any more, so the bot has left it."""
+        await place.verdict()
+        assert await place.scene.joined_by(place.bot) == self.rooms
+
+
+class Replaced(Bound):
+    """A second question, for which the first is edited."""
+
+    owns = ("delivery.edit.*",)
+    least = 0
+
+    async def prepare(self, place: Place) -> None:
+        await super().prepare(place)
+        await place.ask("!archive", "Archive “")
+
+    async def event(self, place: Place) -> None:
+        await place.say("!archive", "Archive “")
+
+
 class StagedFile(Bound):
     """A text for which a file waits."""
 
     owns = ("turn.commit.*", "agent.*")
-    with_file = r"question \(1 file: a\.txt text/plain 1 kB\)"
+    with_file = r"question\n\n\(1 file: a\.txt text/plain 1 kB\)"
 
     async def prepare(self, place: Place) -> None:
         await super().prepare(place)
         file = await place.person.send_file(place.room, "a.txt", b"sand")
+        place.said.append(Said(file, "a.txt", ()))
         async with asyncio.timeout(40):
             while not await place.person.reactions(place.room, file):
                 await asyncio.sleep(0.05)
@@ -453,6 +509,8 @@ KINDS: dict[str, Kind] = {
     "passed on": PassedOn(),
     "onboarding": Onboarding(),
     "new chat": NewChat(),
+    "half made": HalfMade(),
+    "replaced": Replaced(),
     "staged file": StagedFile(),
     "encrypted": Encrypted(),
     "start": Start(),

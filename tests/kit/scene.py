@@ -14,6 +14,7 @@ from attrs import frozen
 from fsm.ids import EventId, RoomId, UserId
 from strandline.testing import BotProcess, Person, Synapse
 from strandline.testing.bot import config_for
+from strandline.testing.homeserver import Credentials
 from strandline.testing.person import Expected, TimelineEvent, fold
 from tests.kit.encrypted import EncryptedPerson
 
@@ -170,6 +171,27 @@ class Scene:
     async def enter_chat(self, person: Person) -> RoomId:
         """Accept the next invite to a chat room."""
         return await self._enter(person, is_space=False)
+
+    async def half_make(self, bot: Bot, alias: str) -> RoomId:
+        """A room with an alias and no name, as a homeserver leaves it that dies meanwhile."""
+        async with self._as_bot(bot) as account:
+            made = await account.request("POST", "/createRoom", {"room_alias_name": alias})
+            return RoomId(made["room_id"])
+
+    async def joined_by(self, bot: Bot) -> set[RoomId]:
+        """The rooms in which the bot is."""
+        async with self._as_bot(bot) as account:
+            return set((await account.request("GET", "/joined_rooms"))["joined_rooms"])
+
+    def _as_bot(self, bot: Bot) -> Person:
+        session = json.loads((bot.database.parent / "matrix_store" / "session.json").read_text())
+        credentials = Credentials(
+            user_id=bot.user_id,
+            password="",
+            access_token=session["access_token"],
+            device_id=session["device_id"],
+        )
+        return Person(self.synapse.url, credentials)
 
     async def answers_each_once(self, person: Person, room: RoomId, texts: list[str]) -> None:
         """Assert that each text has one answer, in the order of the questions."""

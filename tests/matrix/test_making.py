@@ -10,6 +10,7 @@ from attrs import asdict, evolve
 from fsm.effects import NewRoom
 from fsm.ids import RoomId, TransactionId
 from matrix import Homeserver, HomeserverSettings, Refused, RoomMaker, RoomStyle
+from matrix.making import alias_of
 from matrix.text import message_content
 from strandline.testing import Person, Synapse
 from tests.matrix.kit import Harbour, send
@@ -139,12 +140,11 @@ async def test_a_room_that_the_bot_has_left_is_made_anew_for_the_same_wish(
 async def test_a_room_that_was_left_half_made_is_made_anew(
     homeserver: Homeserver, alice: Person
 ) -> None:
-    making = maker(homeserver)
-    alias = making.alias(chat_of(alice))
+    alias = alias_of(chat_of(alice), homeserver.user_id, SECRET)
     localpart = alias.partition(":")[0].removeprefix("#")
     half = await homeserver.rooms.create({"room_alias_name": localpart})
 
-    whole = await making.make(chat_of(alice))
+    whole = await maker(homeserver).make(chat_of(alice))
 
     assert whole != half
     assert await homeserver.rooms.find_alias(alias) == whole
