@@ -1,5 +1,6 @@
 """A conversation with flows that are alone in the world: no store, no homeserver."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,11 +17,13 @@ from ephemeral.load_selection import LoadSelection
 from ephemeral.staging import StageLimits, Staging
 from fsm import (
     AgentEntry,
+    Answer,
     Command,
     Flow,
     Inbound,
     Kind,
     Occurrence,
+    Reaction,
     RecordsInMemory,
     Registry,
     Signal,
@@ -164,7 +167,7 @@ class Town(Talk):
     ) -> Turn:
         """One turn, with all that its handlers trigger; the first flow that answers has it."""
         turn = self.turn(stimulus, sender, room_id=room_id, **inbound)
-        for flow in self.flows.values():
+        for flow in self._asked(stimulus):
             if await self._try(flow, stimulus, turn):
                 break
         while turn.signals:
@@ -213,6 +216,11 @@ class Town(Talk):
             wishes += rooms_asked(turns[-1])
         return turns
 
+    async def made_all_as(self, turn: Turn, room_id: RoomId) -> list[Turn]:
+        """The same where the homeserver makes one room, under another id than before."""
+        [wish] = rooms_asked(turn)
+        return [await self.made(wish, room_id)]
+
     async def onboarded(self, user: UserId = ALICE, room_id: RoomId = ROOM) -> list[Turn]:
         """The user has invited the bot; what it was made to make is there."""
         await self.happens(Kind.INVITED, room_id=room_id, sender=user)
@@ -231,6 +239,12 @@ class Town(Talk):
         chat = self.records.find(ChatRecord, chat_key(user, ChatId(chat_id)))
         assert chat is not None
         return chat
+
+    def _asked(self, stimulus: Stimulus) -> Iterable[Flow]:
+        match stimulus:
+            case Signal(flow=name) | Reaction(mark=Mark(flow=name)) | Answer(mark=Mark(flow=name)):
+                return (self.flows[name],)
+        return self.flows.values()
 
     async def _try(self, flow: Flow, stimulus: Stimulus, turn: Turn) -> bool:
         key = flow.key(turn.room_id, turn.sender)
