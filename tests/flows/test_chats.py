@@ -59,9 +59,7 @@ async def free_room(town: Town, room_id: RoomId = FREE) -> None:
 
 def live_rooms(town: Town) -> list[PlatformChatId]:
     rooms = [r for r in town.records.records.values() if isinstance(r, RoomRecord)]
-    return sorted(
-        r.platform_chat_id for r in rooms if r.room_type == CHAT and r.platform_chat_id
-    )
+    return sorted(r.platform_chat_id for r in rooms if r.room_type == CHAT and r.platform_chat_id)
 
 
 async def test_chats_are_listed_with_agent_last_use_and_link(town: Town) -> None:
