@@ -7,6 +7,7 @@ from typing import Any
 from attrs import evolve
 from cattrs import structure, unstructure
 
+from durable.chat_book import localpart
 from durable.chats import Chats
 from durable.records import ChatRecord, RoomRecord, UserRecord, chat_key, room_key, user_key
 from durable.room_routing import RoomRouting
@@ -190,7 +191,7 @@ class Town(Talk):
         return await self.take(
             Occurrence(Kind.MADE),
             kind=Kind.MADE,
-            room_id=RoomId(room_id or f"!{wish.purpose.replace(':', '-')}:x"),
+            room_id=RoomId(room_id or _room_id(wish)),
             sender=wish.user_id,
             body=wish.purpose,
             event_id=EventId(f"strandline.{wish.purpose}"),
@@ -267,6 +268,11 @@ class Town(Talk):
             return self.stands.get((flow.name, key), flow.at_rest)
         record: Any = self.records.records.get(f"{flow.kept_as}:{key}")
         return flow.at_rest if record is None else Snapshot(flow.state_of(record).name, record)
+
+
+def _room_id(wish: NewRoom) -> str:
+    whose = "" if wish.user_id == ALICE else f"-{localpart(wish.user_id)}"
+    return f"!{wish.purpose.replace(':', '-')}{whose}:x"
 
 
 def rooms_asked(turn: Turn) -> list[NewRoom]:

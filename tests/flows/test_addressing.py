@@ -4,6 +4,7 @@ import pytest
 
 from durable.addressing import is_addressed
 from durable.records import ARCHIVED, RoomRecord, UsedRecord, room_key, used_key
+from ephemeral.held import Waiting
 from fsm import Attachment, Signal, Turn
 from fsm.attachments import Said
 from fsm.effects import AskAgent, Reply
@@ -120,7 +121,8 @@ async def test_files_are_held_with_their_text_until_an_agent_is_chosen() -> None
 
     waiting = town.stands["held", f"{ROOM}|{ALICE}"].data
     assert "No agent is selected. Choose one" in said(turn)
-    [(held, _)] = getattr(waiting, "messages", ())
+    assert isinstance(waiting, Waiting)
+    [(held, _)] = waiting.messages
     assert (held.body, held.attachments) == ("look", (FILE,))
 
 
