@@ -7,6 +7,7 @@ import pytest
 from durable import Commit, PlatformChatSequence, Store, Stream, load
 from durable.codec import to_json
 from durable.loader import INDEXED
+from durable.queries import ROOMS_OF_OWNER
 from durable.records import RoomRecord, UserRecord, room_key, user_key
 from fsm import AgentEntry, Registry
 from fsm.ids import AgentId, EventId, PlatformChatId, RoomId, SyncToken, UserId
@@ -142,6 +143,7 @@ async def test_a_restart_takes_steps_into_indexes_and_reads_no_record(store: Sto
     statements = [
         *INDEXED,
         "SELECT max(platform_chat_number) FROM room WHERE platform_chat_number > 0",
+        ROOMS_OF_OWNER,
     ]
 
     plans = [plan for statement in statements for plan in await plan_of(store, statement)]

@@ -1,30 +1,55 @@
 """A conversation with flows that are alone in the world: no store, no homeserver."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from attrs import evolve
+from cattrs import structure, unstructure
 
-from durable.records import RoomRecord, UserRecord, room_key, user_key
+from durable.chat_book import localpart
+from durable.chats import Chats
+from durable.records import ChatRecord, RoomRecord, UserRecord, chat_key, room_key, user_key
 from durable.room_routing import RoomRouting
 from durable.user_routing import UserRouting
 from ephemeral.confirmation import Confirmation
 from ephemeral.held import Held
 from ephemeral.load_selection import LoadSelection
 from ephemeral.staging import StageLimits, Staging
-from fsm import AgentEntry, Flow, Inbound, Kind, RecordsInMemory, Registry, Signal, Snapshot, Turn
-from fsm.effects import Edit, Reply, effect_id
+from fsm import (
+    AgentEntry,
+    Answer,
+    Command,
+    Flow,
+    Inbound,
+    Kind,
+    Occurrence,
+    Reaction,
+    RecordsInMemory,
+    Registry,
+    Signal,
+    Snapshot,
+    Text,
+    Turn,
+)
+from fsm.effects import Edit, NewRoom, Reply, effect_id
 from fsm.events import Stimulus
-from fsm.ids import AgentId, EventId, RoomId, TransactionId, UserId
+from fsm.ids import AgentId, ChatId, EventId, RoomId, TransactionId, UserId
 from fsm.questions import Mark
 
 ROOM, ALICE, BOB = RoomId("!room"), UserId("@alice:x"), UserId("@bob:x")
+MALLORY = UserId("@mallory:x")
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LIFE = "this-life"
 
 
 def registry(*ids: str) -> Registry:
     return Registry(AgentEntry(id=AgentId(i), name=i.title(), kind="echo") for i in ids)
+
+
+SPACE = RoomId("!space:x")
+RAW_INVITED = {"unsigned": {"prev_content": {"membership": "invite"}}}
+"""What the homeserver says with a join that follows an invite."""
 
 
 class Talk:
@@ -105,6 +130,155 @@ class Talk:
         return record
 
 
+class Town(Talk):
+    """Takes whole turns, as the engine does, in any room; rooms are made by hand."""
+
+    def __init__(
+        self,
+        agents: Registry,
+        *,
+        records: dict[str, object] | None = None,
+        respond_to: str = "owner",
+        with_space: bool = True,
+    ) -> None:
+        super().__init__(agents, records=records)
+        self.room = RoomRouting(
+            agents,
+            is_allowed=lambda user: user != MALLORY,
+            respond_to=respond_to,
+            onboarding=with_space,
+        )
+        self.chats = Chats(agents, with_space=with_space)
+        self.flows: dict[str, Flow] = {
+            flow.name: flow
+            for flow in (
+                *(self.confirmation, self.selection, self.staging, self.held),
+                *(self.user, self.chats, self.room),
+            )
+        }
+        self.stands: dict[tuple[str, str], Snapshot] = {}
+
+    async def take(
+        self,
+        stimulus: Stimulus,
+        *,
+        room_id: RoomId = ROOM,
+        sender: UserId = ALICE,
+        **inbound: Any,
+    ) -> Turn:
+        """One turn, with all that its handlers trigger; the first flow that answers has it."""
+        turn = self.turn(stimulus, sender, room_id=room_id, **inbound)
+        for flow in self._asked(stimulus):
+            if await self._try(flow, stimulus, turn):
+                break
+        while turn.signals:
+            signal = turn.signals.pop(0)
+            assert await self._try(self.flows[signal.flow], signal, turn)
+        return turn
+
+    async def text(self, body: str, **inbound: Any) -> Turn:
+        return await self.take(Text(body), body=body, **inbound)
+
+    async def command(self, line: str, **inbound: Any) -> Turn:
+        name, _, argument = line.partition(" ")
+        return await self.take(Command(name, argument), body=f"!{line}", **inbound)
+
+    async def happens(self, kind: Kind, **inbound: Any) -> Turn:
+        return await self.take(Occurrence(kind), kind=kind, **inbound)
+
+    async def made(self, wish: NewRoom, room_id: str | None = None) -> Turn:
+        """The homeserver has made the room."""
+        return await self.take(
+            Occurrence(Kind.MADE),
+            kind=Kind.MADE,
+            room_id=RoomId(room_id or _room_id(wish)),
+            sender=wish.user_id,
+            body=wish.purpose,
+            event_id=EventId(f"strandline.{wish.purpose}"),
+            raw={"problem": "", "asked_in": wish.asked_in, "name": wish.name},
+        )
+
+    async def refused(self, wish: NewRoom, problem: str = "not today") -> Turn:
+        return await self.take(
+            Occurrence(Kind.NOT_MADE),
+            kind=Kind.NOT_MADE,
+            room_id=wish.asked_in,
+            sender=wish.user_id,
+            body=wish.purpose,
+            event_id=EventId(f"strandline.{wish.purpose}"),
+            raw={"problem": problem, "asked_in": wish.asked_in, "name": wish.name},
+        )
+
+    async def made_all(self, turn: Turn) -> list[Turn]:
+        """The homeserver makes all rooms that the turn asks for, and those that follow."""
+        turns, wishes = [], rooms_asked(turn)
+        while wishes:
+            turns.append(await self.made(wishes.pop(0)))
+            wishes += rooms_asked(turns[-1])
+        return turns
+
+    async def made_all_as(self, turn: Turn, room_id: RoomId) -> list[Turn]:
+        """The same where the homeserver makes one room, under another id than before."""
+        [wish] = rooms_asked(turn)
+        return [await self.made(wish, room_id)]
+
+    async def onboarded(self, user: UserId = ALICE, room_id: RoomId = ROOM) -> list[Turn]:
+        """The user has invited the bot; what it was made to make is there."""
+        await self.happens(Kind.INVITED, room_id=room_id, sender=user)
+        greeting = await self.happens(
+            Kind.JOINED, room_id=room_id, sender=user, raw=dict(RAW_INVITED)
+        )
+        return [greeting, *await self.made_all(greeting)]
+
+    def plan(self, user: UserId = ALICE) -> Snapshot:
+        return self.stands.get((self.chats.name, user), self.chats.at_rest)
+
+    def room_at(self, room_id: RoomId) -> RoomRecord | None:
+        return self.records.find(RoomRecord, room_key(room_id))
+
+    def chat(self, chat_id: str, user: UserId = ALICE) -> ChatRecord:
+        chat = self.records.find(ChatRecord, chat_key(user, ChatId(chat_id)))
+        assert chat is not None
+        return chat
+
+    def _asked(self, stimulus: Stimulus) -> Iterable[Flow]:
+        match stimulus:
+            case Signal(flow=name) | Reaction(mark=Mark(flow=name)) | Answer(mark=Mark(flow=name)):
+                return (self.flows[name],)
+        return self.flows.values()
+
+    async def _try(self, flow: Flow, stimulus: Stimulus, turn: Turn) -> bool:
+        key = flow.key(turn.room_id, turn.sender)
+        before = self._stands(flow, key)
+        step = turn.answering(stimulus, before.data)
+        move = flow.choose(before, stimulus, step)
+        if move is None:
+            return False
+        after = await flow.step(before, move, step)
+        if flow.kept_as is not None:
+            self.records.save(f"{flow.kept_as}:{key}", after.data)
+        else:
+            self.stands[flow.name, key] = after
+        if flow.is_durable and after.data is not None and flow.kept_as is None:
+            assert structure(unstructure(after.data), type(after.data)) == after.data
+        return True
+
+    def _stands(self, flow: Flow, key: str) -> Snapshot:
+        if flow.kept_as is None:
+            return self.stands.get((flow.name, key), flow.at_rest)
+        record: Any = self.records.records.get(f"{flow.kept_as}:{key}")
+        return flow.at_rest if record is None else Snapshot(flow.state_of(record).name, record)
+
+
+def _room_id(wish: NewRoom) -> str:
+    whose = "" if wish.user_id == ALICE else f"-{localpart(wish.user_id)}"
+    return f"!{wish.purpose.replace(':', '-')}{whose}:x"
+
+
+def rooms_asked(turn: Turn) -> list[NewRoom]:
+    return [e for e in turn.effects if isinstance(e, NewRoom)]
+
+
 def said(turn: Turn) -> str:
     return "\n".join(e.text for e in turn.effects if isinstance(e, Reply))
 
@@ -129,13 +303,18 @@ __all__ = [
     "ALICE",
     "BOB",
     "LIFE",
+    "MALLORY",
     "NOW",
+    "RAW_INVITED",
     "ROOM",
+    "SPACE",
     "Signal",
     "Talk",
+    "Town",
     "edits",
     "question_of",
     "registry",
+    "rooms_asked",
     "said",
     "signals",
 ]

@@ -67,6 +67,7 @@ async def test_with_several_agents_the_choice_is_open_and_the_greeting_asks() ->
     talk = Talk(registry("agent-1", "agent-2"))
 
     after, _ = await talk.step(talk.user, Signal("user", "meet"))
+    await talk.step(talk.room, Occurrence(Kind.INVITED))
     _, greeting = await talk.step(talk.room, Occurrence(Kind.JOINED))
 
     assert after == Snapshot("undecided", UserRecord())

@@ -54,6 +54,7 @@ async def test_help_lists_the_commands_that_something_answers_and_no_other() -> 
         "- `!yes`: agree to what I asked",
         "- `!no`: decline what I asked",
         "- `!cancel`: drop what is pending",
+        "- `!stop`: stop the answer that is being written",
     ]
 
 

@@ -1,0 +1,198 @@
+"""Chats over the engine and a real store, whose memory is lost between any two turns."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from durable import Store
+from durable.chats import Chats
+from durable.plan import Plan, Wish
+from durable.records import ChatRecord, RoomRecord, UserRecord, chat_key, room_key, user_key
+from durable.room_routing import RoomRouting
+from durable.user_routing import UserRouting
+from ephemeral.confirmation import Confirmation
+from ephemeral.conversations import Conversations
+from ephemeral.held import Held
+from ephemeral.load_selection import LoadSelection
+from fsm import AgentEntry, Flow, Inbound, Kind, Registry
+from fsm.effects import OutboxRow
+from fsm.ids import AgentId, ChatId, EventId, RoomId, TransactionId, UserId
+from strandline.turns import Clock, Outcome, Turns
+
+ALICE, BOB = UserId("@alice:x"), UserId("@bob:x")
+NOON = datetime(2026, 1, 1, tzinfo=UTC)
+REGISTRY = Registry([AgentEntry(id=AgentId("a1"), name="A1", kind="echo")])
+RAW: dict[str, object] = {"unsigned": {"prev_content": {"membership": "invite"}}}
+
+
+class House:
+    """Turns on one store; each life has a memory of its own."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.turns = self.life()
+        self._number = 0
+
+    def life(self) -> Turns:
+        flows: list[Flow] = [
+            Confirmation(lifetime=timedelta(minutes=5), started_at=NOON),
+            LoadSelection(lifetime=timedelta(minutes=5), started_at=NOON),
+            Held(lifetime=timedelta(minutes=5)),
+            UserRouting(REGISTRY),
+            Chats(REGISTRY),
+            RoomRouting(REGISTRY, is_allowed=lambda _: True, onboarding=True),
+        ]
+        return Turns(
+            flows,
+            store=self.store,
+            conversations=Conversations(),
+            clock=Clock(now=lambda: NOON, monotonic=lambda: 0.0),
+            prefix="!",
+        )
+
+    async def take(self, body: str = "", **inbound: Any) -> Outcome:
+        self._number += 1
+        given: dict[str, Any] = {"sender": ALICE, "room_id": "!lobby", "kind": Kind.TEXT} | inbound
+        event_id = EventId(f"${self._number}")
+        return await self.turns.take(Inbound(event_id=event_id, body=body, **given))
+
+    async def made(self, row: OutboxRow) -> list[OutboxRow]:
+        """The room is made, the turn taken in a life of its own; what rooms that asks for."""
+        self.turns = self.life()
+        wish = row.payload
+        owner = UserId(wish["user_id"])
+        inbound = Inbound(
+            event_id=EventId(row.transaction_id),
+            room_id=RoomId(f"!{wish['purpose']}{owner}".replace(":", "-")),
+            sender=owner,
+            kind=Kind.MADE,
+            body=wish["purpose"],
+        )
+        outcome = await self.turns.take(inbound, settles=TransactionId(row.transaction_id))
+        return creations(outcome)
+
+    async def onboard(self, user: UserId, lobby: str = "!lobby") -> None:
+        await self.take(kind=Kind.INVITED, sender=user, room_id=lobby)
+        greeting = await self.take(kind=Kind.JOINED, sender=user, room_id=lobby, raw=dict(RAW))
+        await self.make_all(greeting)
+
+    async def make_all(self, outcome: Outcome) -> None:
+        rows = creations(outcome)
+        while rows:
+            rows += await self.made(rows.pop(0))
+
+
+def creations(outcome: Outcome) -> list[OutboxRow]:
+    return [row for row in outcome.rows if row.kind == "create"]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "lambda_matrix.db"
+
+
+@pytest.fixture
+async def house(path: Path) -> AsyncIterator[House]:
+    store = await Store.open(path, now=lambda: NOON)
+    yield House(store)
+    await store.close()
+
+
+def stored(path: Path) -> dict[str, str]:
+    with sqlite3.connect(path) as db:
+        return dict(db.execute("SELECT key, value FROM kv"))
+
+
+async def test_onboarding_goes_on_in_another_life_after_every_turn(
+    house: House, path: Path
+) -> None:
+    await house.take(kind=Kind.INVITED)
+    greeting = await house.take(kind=Kind.JOINED, raw=dict(RAW))
+    [space] = creations(greeting)
+    between = stored(path)
+
+    [chat] = await house.made(space)
+    assert await house.made(chat) == []
+
+    assert '"state":"making_space"' in between["flow:chats:@alice:x"]
+    assert "flow:chats:@alice:x" not in stored(path)
+    user = (await house.store.read(UserRecord, user_key(ALICE))).value
+    assert user == UserRecord(
+        space_id=RoomId("!space@alice-x"), next_chat_index=2, selected_agent_id=AgentId("a1")
+    )
+    first = (await house.store.read(ChatRecord, chat_key(ALICE, ChatId("C1")))).value
+    assert first is not None
+    room = (await house.store.read(RoomRecord, room_key(first.room_id))).value
+    assert room is not None
+    assert (room.platform_chat_id, room.space_id) == ("1", "!space@alice-x")
+
+
+async def test_many_onboard_at_once_and_each_gets_what_is_theirs(house: House) -> None:
+    users = [UserId(f"@u{n}:x") for n in range(20)]
+    shared = house.turns
+    house.life = lambda: shared  # type: ignore[method-assign]
+
+    await asyncio.gather(*(house.onboard(user, f"!lobby{n}") for n, user in enumerate(users)))
+
+    numbers = set()
+    for user in users:
+        record = (await house.store.read(UserRecord, user_key(user))).value
+        chat = (await house.store.read(ChatRecord, chat_key(user, ChatId("C1")))).value
+        assert record is not None
+        assert chat is not None
+        assert record.next_chat_index == 2
+        room = (await house.store.read(RoomRecord, room_key(chat.room_id))).value
+        assert room is not None
+        numbers.add(room.platform_chat_id)
+    assert numbers == {str(n) for n in range(1, 21)}
+
+
+async def test_a_made_room_that_is_reported_after_a_crash_is_taken_once(house: House) -> None:
+    await house.onboard(ALICE)
+    [row] = creations(await house.take("!new"))
+
+    await house.made(row)
+    before = await house.store.read(UserRecord, user_key(ALICE))
+    again = await house.made(row)
+
+    assert again == []
+    assert await house.store.read(UserRecord, user_key(ALICE)) == before
+
+
+async def test_forgetting_reaches_every_room_of_the_user_and_no_other(
+    house: House, path: Path
+) -> None:
+    await house.onboard(ALICE)
+    await house.onboard(BOB, "!bobs")
+    await house.take(kind=Kind.INVITED, room_id="!unused")
+    bobs = {key: value for key, value in stored(path).items() if "@bob" in key + value}
+
+    await house.take("!forget-me")
+    done = await house.take("!yes")
+
+    left = [row.room_id for row in done.rows if row.kind == "leave"]
+    assert sorted(left[:-1]) == ["!chat-C1@alice-x", "!space@alice-x", "!unused"]
+    assert left[-1] == "!lobby"
+    after = stored(path)
+    assert [key for key in after if "@alice" in key + after[key]] == []
+    assert {key: after[key] for key in bobs} == bobs
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_a_plan_is_merged_by_purpose_and_keeps_its_order(*, refused: bool) -> None:
+    one = Wish(purpose="chat:C1", name="1", asked_in=RoomId("!a"), refused=refused)
+    two = Wish(purpose="chat:C2", name="2", asked_in=RoomId("!a"))
+    again = Wish(purpose="chat:C1", name="1", asked_in=RoomId("!b"))
+
+    plan = Plan((one, two)).having((again,))
+
+    assert plan == Plan((again, two))
+    assert plan.refusing("chat:C1").find("chat:C1") == Wish(
+        purpose="chat:C1", name="1", asked_in=RoomId("!b"), refused=True
+    )
+    assert plan.without("chat:C1") == Plan((two,))
