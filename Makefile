@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Most tests wait for a homeserver more than they compute: three workers keep two cores busy.
 WORKERS ?= 3
 
-.PHONY: demo test soak backlog failpoints faults locale diagrams check format lint types contracts clean
+.PHONY: demo test soak backlog failpoints faults locale diagrams walkthrough check format lint types contracts clean
 
 $(VENV)/.installed: pyproject.toml
 	@echo "Installing into $(VENV) (about a minute the first time) …"
@@ -45,6 +45,10 @@ locale: $(VENV)/.installed
 # Draws the flows for the docs.
 diagrams: $(VENV)/.installed
 	@$(BIN)/python -m tests.flow_docs
+
+# Plays a walk through the bot for the docs, and writes it down.
+walkthrough: $(VENV)/.installed
+	@$(BIN)/python -m tests.walk
 
 check: lint types contracts
 

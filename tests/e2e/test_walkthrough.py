@@ -1,0 +1,10 @@
+import pytest
+
+from tests.kit.scene import Scene
+from tests.walk import PAGE, play
+
+pytestmark = pytest.mark.homeserver
+
+
+async def test_the_walk_in_the_docs_is_what_happens(scene: Scene) -> None:
+    assert await play(scene) == PAGE.read_text("utf-8"), "make walkthrough writes it anew"
