@@ -63,7 +63,7 @@ async def numbered(turn: Turn, room: RoomRecord) -> RoomRecord:
         space_id=space_id,
     )
     enter(turn, room, turn.room_id)
-    link(turn, space_id, turn.room_id, owner)
+    link(turn, space_id, turn.room_id)
     return room
 
 
@@ -117,10 +117,10 @@ def drop_room(turn: Turn, room_id: RoomId) -> None:
     turn.records.save(used_key(room_id), None)
 
 
-def link(turn: Turn, space_id: RoomId | None, room_id: RoomId, user_id: UserId) -> None:
+def link(turn: Turn, space_id: RoomId | None, room_id: RoomId) -> None:
     """Have the user's Space show the room."""
     if space_id is not None:
-        content = {"via": [_server(room_id, user_id)], "suggested": True}
+        content = {"via": [_server(turn, room_id)], "suggested": True}
         turn.set_state(space_id, "m.space.child", content, state_key=room_id)
 
 
@@ -130,9 +130,9 @@ def unlink(turn: Turn, space_id: RoomId | None, room_id: RoomId) -> None:
         turn.set_state(space_id, "m.space.child", {}, state_key=room_id)
 
 
-def address(room_id: RoomId, user_id: UserId) -> str:
+def address(turn: Turn, room_id: RoomId) -> str:
     """The room as a link that Matrix clients open."""
-    server = quote(_server(room_id, user_id), safe=":")
+    server = quote(_server(turn, room_id), safe=":")
     return f"https://matrix.to/#/{quote(room_id, safe='!:')}?via={server}"
 
 
@@ -158,6 +158,6 @@ def _number(chat: ChatRecord) -> int:
     return int(digits) if is_number else 0
 
 
-def _server(room_id: RoomId, user_id: UserId) -> str:
-    """A server that is in the room: from room version 12 on its id has none."""
-    return room_id.partition(":")[2] or user_id.partition(":")[2]
+def _server(turn: Turn, room_id: RoomId) -> str:
+    """A server that is in the room: the bot's, where its id has none (from room version 12 on)."""
+    return room_id.partition(":")[2] or turn.server

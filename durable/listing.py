@@ -53,7 +53,7 @@ async def _line(turn: Turn, chat: ChatRecord, registry: Registry) -> str:
     return turn.t(
         "**{name}** ([open it]({link})): {agent}, {used}",
         name=chat.name,
-        link=address(chat.room_id, turn.sender),
+        link=address(turn, chat.room_id),
         agent=_agent(turn, room, registry),
         used=await _last_use(turn, chat),
     )

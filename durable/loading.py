@@ -56,7 +56,7 @@ async def load_chat(turn: Turn) -> Wish | None:
             turn.t(
                 "“{name}” is not archived: [open it]({link}).",
                 name=chat.name,
-                link=address(alive, turn.sender),
+                link=address(turn, alive),
             )
         )
         return None
@@ -104,13 +104,13 @@ async def _reopen(turn: Turn, chat: ChatRecord, room: RoomRecord) -> None:
         room_key(chat.room_id), evolve(room, room_type=CHAT, space_id=space_id or room.space_id)
     )
     turn.records.save(chat_key(turn.sender, chat.chat_id), evolve(chat, archived=False))
-    link(turn, space_id, chat.room_id, turn.sender)
+    link(turn, space_id, chat.room_id)
     turn.invite(chat.room_id)
     turn.reply(
         turn.t(
             "“{name}” is back: accept its invite if you have left it, or [open it]({link}).",
             name=chat.name,
-            link=address(chat.room_id, turn.sender),
+            link=address(turn, chat.room_id),
         )
     )
 
@@ -140,7 +140,7 @@ async def _take_this_room(turn: Turn, chat: ChatRecord, before: RoomRecord | Non
     turn.records.save(
         chat_key(turn.sender, chat.chat_id), evolve(chat, room_id=turn.room_id, archived=False)
     )
-    link(turn, space_id, turn.room_id, turn.sender)
+    link(turn, space_id, turn.room_id)
     turn.reply(turn.t("“{name}” goes on here, since its own room is gone.", name=chat.name))
     turn.trigger("room", "settle", room)
     return True

@@ -28,7 +28,7 @@ async def revive(turn: Turn, room: RoomRecord) -> RoomRecord:
     if chat is not None and room.matrix_user_id is not None:
         owner = room.matrix_user_id
         turn.records.save(chat_key(owner, chat.chat_id), evolve(chat, archived=False))
-        link(turn, (await user_of(turn, owner)).space_id, turn.room_id, owner)
+        link(turn, (await user_of(turn, owner)).space_id, turn.room_id)
     return evolve(room, room_type=CHAT)
 
 
@@ -55,7 +55,7 @@ async def move_room(turn: Turn, room: RoomRecord, to: RoomId) -> None:
         turn.records.save(chat_key(owner, chat.chat_id), evolve(chat, room_id=to))
         unlink(turn, room.space_id, turn.room_id)
         if room.room_type == CHAT:
-            link(turn, room.space_id, to, owner)
+            link(turn, room.space_id, to)
     turn.say(
         turn.t("This room replaces the old one: whoever answered there answers here."), room_id=to
     )

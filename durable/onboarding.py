@@ -64,7 +64,7 @@ async def link_chats(turn: Turn, space_id: RoomId | None) -> list[ChatRecord]:
         room = await turn.records.read(RoomRecord, room_key(chat.room_id))
         if room is None or room.room_type != CHAT:
             continue
-        link(turn, space_id, chat.room_id, turn.sender)
+        link(turn, space_id, chat.room_id)
         if space_id is not None and room.space_id != space_id:
             turn.records.save(room_key(chat.room_id), evolve(room, space_id=space_id))
         shown.append(chat)
@@ -90,7 +90,7 @@ def _tell_of_space(turn: Turn, wish: Wish) -> None:
     told = turn.t(
         "Your Space “{name}” is ready: accept its invite, or [open it]({link}).",
         name=wish.name,
-        link=address(turn.room_id, turn.sender),
+        link=address(turn, turn.room_id),
     )
     turn.say(told, room_id=wish.asked_in)
 
@@ -117,7 +117,7 @@ async def _settle_chat(turn: Turn, wish: Wish, chat_id: ChatId, registry: Regist
         enter(turn, room, turn.room_id)
     else:
         await _replace_room(turn, chat, user.space_id)
-    link(turn, user.space_id, turn.room_id, turn.sender)
+    link(turn, user.space_id, turn.room_id)
     turn.invite(turn.room_id)
     turn.say(_welcome(turn, room, user, registry))
     _tell_where(turn, wish, turn.room_id)
@@ -176,6 +176,6 @@ def _tell_where(turn: Turn, wish: Wish, room_id: RoomId) -> None:
     told = turn.t(
         "“{name}” is ready: accept its invite, or [open it]({link}).",
         name=wish.name,
-        link=address(room_id, turn.sender),
+        link=address(turn, room_id),
     )
     turn.say(told, room_id=wish.asked_in)

@@ -109,6 +109,7 @@ class Turn:
         records: The durable records.
         prefix: What commands begin with, for sentences that name one.
         tongue: Says sentences in the sender's language.
+        server: The name of the bot's homeserver, for links to rooms.
         life: The name of this life of the process, for questions.
         attempt: 0 the first time that the event is handled, 1 after it was reopened once, …
         effects: What is wanted so far, in order.
@@ -122,6 +123,7 @@ class Turn:
     records: Records = field(factory=RecordsInMemory)
     prefix: str = "!"
     tongue: Tongue = field(factory=Tongue)
+    server: str = ""
     life: str = ""
     attempt: int = 0
     effects: list[Effect] = field(factory=list)

@@ -233,6 +233,7 @@ class Bot:
             language=config.replies.language,
             replies=self._replies,
             life=self._life,
+            server=config.homeserver.user_id.partition(":")[2],
         )
         self._checkpoint = Checkpoint(
             lambda token, passed: insist(lambda: self._store.advance(token, passed=passed))

@@ -86,6 +86,7 @@ class Turns:
         flows: In the order in which they are offered an event; the first that answers has it.
         language: Which language the bot speaks to who has chosen none.
         life: The name of this life of the process.
+        server: The name of the bot's homeserver.
     """
 
     def __init__(  # noqa: PLR0913  # two collaborators and five values
@@ -99,6 +100,7 @@ class Turns:
         language: str = ENGLISH,
         replies: Replies | None = None,
         life: str = "",
+        server: str = "",
     ) -> None:
         self._flows = {flow.name: flow for flow in flows}
         self._store = store
@@ -109,6 +111,7 @@ class Turns:
         self._language = language
         self._replies = replies or Replies()
         self._life = life
+        self._server = server
         self._locks = KeyLocks()
 
     async def take(
@@ -179,6 +182,7 @@ class Turns:
                     records=records,
                     prefix=self._prefix,
                     tongue=await self._tongue(records, inbound.sender),
+                    server=self._server,
                     life=self._life,
                     attempt=attempt,
                 )

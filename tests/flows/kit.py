@@ -80,6 +80,7 @@ class Talk:
             event_id=EventId(f"${self._numbers}"), room_id=ROOM, sender=sender, kind=Kind.TEXT
         )
         return Turn(
+            server="x",
             inbound=evolve(arrived, **inbound),
             now=NOW,
             stimulus=stimulus,

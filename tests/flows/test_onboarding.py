@@ -376,7 +376,7 @@ async def test_somebody_who_comes_back_is_invited_to_all_that_they_have(town: To
     assert rooms_asked(back) == []
 
 
-async def test_a_server_is_taken_from_the_user_where_a_room_id_has_none(town: Town) -> None:
+async def test_the_bots_server_is_named_where_a_room_id_has_none(town: Town) -> None:
     [space] = await invited(town)
 
     [asked] = rooms_asked(await town.made(space, "!v12"))
