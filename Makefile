@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Most tests wait for a homeserver more than they compute: three workers keep two cores busy.
 WORKERS ?= 3
 
-.PHONY: demo test soak backlog failpoints faults locale diagrams walkthrough check format lint types contracts clean
+.PHONY: demo test soak onboarding backlog failpoints faults locale diagrams walkthrough check format lint types contracts clean
 
 $(VENV)/.installed: pyproject.toml
 	@echo "Installing into $(VENV) (about a minute the first time) …"
@@ -27,6 +27,10 @@ KILLS ?= 100
 SEED ?= 1
 soak: $(VENV)/.installed
 	@$(BIN)/python -m benchmarks.soak --kills $(KILLS) --seed $(SEED) $(SOAK)
+
+PEOPLE ?= 500
+onboarding: $(VENV)/.installed
+	@$(BIN)/python -m benchmarks.onboarding --people $(PEOPLE) $(ONBOARDING)
 
 backlog: $(VENV)/.installed
 	$(BIN)/pytest tests/e2e/test_backlog.py -m slow -s

@@ -1,6 +1,7 @@
 """Two people talk to a bot in memory, each in a room, and all that must hold after it."""
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing, suppress
@@ -11,6 +12,7 @@ from durable import Store
 from fsm import StrandlineError
 from fsm.ids import RoomId, UserId
 from strandline.bot import Bot
+from strandline.config import Config
 from tests.faults.memory import ALICE, BOB, MemoryHomeserver, as_homeserver, config_in, owed_in
 
 Connect = Callable[..., sqlite3.Connection]
@@ -31,9 +33,12 @@ class MemoryBot:
     def __init__(self, directory: Path, kind: type[Bot] = Bot) -> None:
         self.directory = directory
         self._kind = kind
-        self._config = config_in(directory)
+        self._config = self._configure()
         self.database = self._config.storage.database
         self.homeserver = MemoryHomeserver(is_owed=owed_in(self.database))
+
+    def _configure(self) -> Config:
+        return config_in(self.directory)
 
     @asynccontextmanager
     async def living(self, connect: Connect = sqlite3.connect) -> AsyncIterator[asyncio.Task[None]]:
@@ -96,12 +101,16 @@ class MemoryBot:
         return [e.body for e in events if e.in_reply_to in asked]
 
     async def assert_as_if_nothing_had_happened(self) -> None:
-        """What DESIGN section 6 lists, seen from the rooms and from the file."""
+        """What the docs promise, seen from the rooms and from the file."""
         numbers = [self._assert_room(room_id) for room_id in TALK]
         assert len(set(numbers)) == len(numbers), "a platform_chat_id serves two rooms"
-        assert self.homeserver.wrong == []
         # the question is forgotten with its answer: a second one finds none
         assert "No question of mine" in self.answers_to(FIRST, "!yes")[-1]
+        await self._assert_in_order(numbers)
+
+    async def _assert_in_order(self, numbers: list[int]) -> None:
+        """The file is whole, owes nothing, and says so however often it is loaded."""
+        assert self.homeserver.wrong == []
         with closing(sqlite3.connect(self.database)) as db:
             assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             for table in ("outbox", "stream", "reopened", "parked", "quarantine"):
@@ -138,6 +147,44 @@ class MemoryBot:
             store = await Store.open(self.database, now=lambda: datetime.now(UTC))
             await Bot(self._config, store).load()
             await store.close()
+
+
+class MemoryNewcomer(MemoryBot):
+    """A bot that is invited by somebody who has no Space yet."""
+
+    def _configure(self) -> Config:
+        return config_in(self.directory, agents=1, onboarding="space")
+
+    async def begin(self) -> None:
+        """The invite is all that happens."""
+        self.homeserver.move(FIRST, ALICE, "invite", "leave")
+
+    def _unanswered(self) -> list[str]:
+        told = [e.body for e in self.homeserver.timeline(FIRST)]
+        missing = [text for text in ("Hello!", "is ready") if not any(text in t for t in told)]
+        missing += ["invites"] * (len(self.homeserver.rooms.invited) < 2)
+        if not missing and self.database.exists():
+            with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as db:
+                missing += [kind for (kind,) in db.execute("SELECT kind FROM outbox")]
+        return missing
+
+    async def assert_as_if_nothing_had_happened(self) -> None:
+        """One Space, one chat in it, each told of once."""
+        rooms = self.homeserver.rooms
+        space, chat = rooms.made
+        assert len(self.homeserver.timeline(FIRST)) == 2
+        assert [e.body for e in self.homeserver.timeline(chat)] == [
+            "Welcome to “Chat 1”. **Agent 1** (`agent-1`) answers here: just write."
+        ]
+        assert rooms.invited == {(space, ALICE), (chat, ALICE)}
+        assert (space, "m.space.child", chat) in rooms.states
+        with closing(sqlite3.connect(self.database)) as db:
+            kept = dict(db.execute("SELECT key, value FROM kv").fetchall())
+        assert json.loads(kept[f"matrix_user:{ALICE}"])["space_id"] == space
+        assert json.loads(kept[f"matrix_user:{ALICE}"])["next_chat_index"] == 2
+        assert json.loads(kept[f"chat:{ALICE}:C1"])["room_id"] == chat
+        assert f"flow:chats:{ALICE}" not in kept
+        await self._assert_in_order([1])
 
 
 def _is_whole(answer: str | None, asked: str) -> bool:

@@ -251,17 +251,17 @@ def as_homeserver(memory: MemoryHomeserver) -> Homeserver:
     return cast("Homeserver", memory)
 
 
-def config_in(directory: Path) -> Config:
-    """A bot with two agents, whose answers grow."""
+def config_in(directory: Path, *, agents: int = 2, onboarding: str = "none") -> Config:
+    """A bot with agents whose answers grow."""
     options = {"chunks": 3, "chunk_seconds": 0.01}
     raw = {
         "homeserver": {"url": "http://memory", "user_id": BOT, "password": "none"},
         "storage": {"data_dir": "data"},
         "agents": [
             {"id": f"agent-{n}", "name": f"Agent {n}", "kind": "echo", "options": options}
-            for n in (1, 2)
+            for n in range(1, agents + 1)
         ],
-        "rooms": {"onboarding": "none"},
+        "rooms": {"onboarding": onboarding},
         "limits": {"edit_seconds": 0.005},
     }
     directory.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ import pytest
 import structlog.testing
 
 from tests.durable.faults import NthFails
-from tests.faults.conversation import MemoryBot
+from tests.faults.conversation import MemoryBot, MemoryNewcomer
 
 DISK = ["SQLITE_FULL", "SQLITE_IOERR", "SQLITE_BUSY"]
 
@@ -70,15 +70,19 @@ async def _one(
         raise
 
 
+BOTS = [MemoryBot, MemoryNewcomer]
+
+
+@pytest.mark.parametrize("kind", BOTS)
 @pytest.mark.parametrize("names", [[name] for name in DISK] if EVERY else [DISK], ids=" ".join)
-async def test_a_disk_that_fails_at_any_statement_costs_no_answer(
-    folder: Path, names: list[str]
+async def test_a_disk_that_fails_at_any_statement_costs_no_answer_and_no_room(
+    folder: Path, names: list[str], kind: type[MemoryBot]
 ) -> None:
     began = time.monotonic()
 
     async def strike(nth: int) -> tuple[bool, bool]:
         disk = NthFails(nth, names[nth % len(names)])
-        ended = await run_to_the_end(MemoryBot(folder / str(nth)), disk)
+        ended = await run_to_the_end(kind(folder / str(nth)), disk)
         return disk.left <= 0, ended
 
     with structlog.testing.capture_logs() as log:
@@ -89,12 +93,15 @@ async def test_a_disk_that_fails_at_any_statement_costs_no_answer(
     assert [line for line in log if line["event"] == "turn failed"] == []
 
 
+@pytest.mark.parametrize("kind", BOTS)
 @pytest.mark.parametrize("fault", ["reset", "reset after", "429"])
-async def test_a_request_that_fails_at_any_time_costs_no_answer(folder: Path, fault: str) -> None:
+async def test_a_request_that_fails_at_any_time_costs_no_answer_and_no_room(
+    folder: Path, fault: str, kind: type[MemoryBot]
+) -> None:
     began = time.monotonic()
 
     async def strike(nth: int) -> tuple[bool, bool]:
-        bot = MemoryBot(folder / str(nth))
+        bot = kind(folder / str(nth))
         bot.homeserver.fault = lambda number: fault if number == nth else None
         ended = await run_to_the_end(bot, NthFails(0, "SQLITE_FULL"))
         return bot.homeserver.struck > 0, ended
@@ -103,7 +110,7 @@ async def test_a_request_that_fails_at_any_time_costs_no_answer(folder: Path, fa
         struck, ended = await strike_in_turn(strike)
 
     report(fault, struck, ended, began)
-    assert struck > 20
+    assert struck > 10
     assert ended == 0
     assert [line for line in log if line["event"] == "turn failed"] == []
 
