@@ -21,7 +21,7 @@ class Target(Enum):
 STAY = Target.STAY
 """The event is answered without leaving the state."""
 
-_EMOJI_STYLE = "\ufe0f"
+EMOJI_STYLE = "\ufe0f"
 """The variation selector that some clients put after an emoji."""
 
 ANY = "*"
@@ -134,7 +134,7 @@ class Event:
             case Occurrence(kind=kind):
                 answers = self.kind is kind
             case Reaction(key=key):
-                answers = key.removesuffix(_EMOJI_STYLE) in self.reaction
+                answers = key.removesuffix(EMOJI_STYLE) in self.reaction
             case Answer(body=body):
                 answers = ANY in self.answer or body.strip().casefold() in self.answer
             case Expiry():

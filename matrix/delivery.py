@@ -150,10 +150,10 @@ class Delivery:
 
     async def _settle(self, row: OutboxRow) -> EventId | None:
         """Deliver the row, or park it; the event that it became."""
-        if row.kind == "create":
-            await self._make(row)
-            return None
         try:
+            if row.kind == "create":
+                await self._make(row)
+                return None
             event_id = await self._deliver(row)
         except MatrixError as error:
             if not is_permanent(error):
@@ -187,9 +187,9 @@ class Delivery:
     async def _make(self, row: OutboxRow) -> None:
         """Have the room made; whoever asked for it then deals with the row."""
         room_id, problem = None, ""
+        wish = NewRoom(**row.payload)
         try:
             async with self._making:
-                wish = NewRoom(**row.payload)
                 room_id = await self._homeserver.persist(lambda: self._maker.make(wish))
         except MatrixError as error:
             if not is_permanent(error):

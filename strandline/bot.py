@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from itertools import count
@@ -15,18 +15,10 @@ import structlog
 from attrs import evolve
 
 from durable import DataLock, FirstStart, Store, load, volume_warning
-from durable.addressing import is_addressed
-from durable.chats import Chats
-from durable.language import Language, language_code, language_key
+from durable.language import language_code, language_key
 from durable.records import FlowRecord
-from durable.room_routing import RoomRouting
-from durable.user_routing import UserRouting
-from ephemeral.confirmation import Confirmation
 from ephemeral.connections import Connections
 from ephemeral.conversations import Conversations
-from ephemeral.held import Held
-from ephemeral.load_selection import LoadSelection
-from ephemeral.staging import Staging
 from fsm import Command, Flow, Inbound, Kind, Registry, Tier, Tongue
 from fsm.effects import OutboxRow
 from fsm.ids import EventId, RoomId, TransactionId, UserId
@@ -36,11 +28,12 @@ from strandline.amending import Amending
 from strandline.asking import Asking, Pace
 from strandline.checkpoint import Checkpoint
 from strandline.config import Config
-from strandline.handling import Again, Arrived, Handling, Item, Missing, Policy, insist
-from strandline.languages import LANGUAGES, tongue
+from strandline.flows import make_flows
+from strandline.handling import Handling, insist
+from strandline.items import Again, Arrived, Item, Missing, Policy
+from strandline.languages import tongue
 from strandline.replies import Replies
 from strandline.rooms import RoomQueues
-from strandline.service import Service
 from strandline.turns import Clock, Turns, said_in
 
 _log = structlog.get_logger(__name__)
@@ -57,20 +50,6 @@ STOP_SIGN = "\N{OCTAGONAL SIGN}"
 REMEMBERED_MS = 12 * 3600 * 1000
 """Rows older than this are looked for in their room before they are sent again. Synapse forgets
 transaction ids after 24 hours, and at once those of another device; clocks may differ."""
-
-
-FLOWS: tuple[type[Flow], ...] = (
-    Confirmation,
-    LoadSelection,
-    Staging,
-    Held,
-    Language,
-    UserRouting,
-    Chats,
-    RoomRouting,
-    Service,
-)
-"""The bot's flows, in the order in which they are offered an event."""
 
 
 class OpenStore(Protocol):
@@ -119,9 +98,15 @@ async def serve(config: Config, stop: asyncio.Event, *, open_store: OpenStore = 
 
 
 class Bot:
-    """One bot on one store."""
+    """One bot on one store.
 
-    def __init__(self, config: Config, store: Store) -> None:
+    Args:
+        config: What the operator decided.
+        store: Where its state is kept.
+        further: Flows that are offered each event before the bot's own.
+    """
+
+    def __init__(self, config: Config, store: Store, *, further: Sequence[Flow] = ()) -> None:
         self._config = config
         self._store = store
         self._registry = Registry(config.registry_entries())
@@ -131,7 +116,7 @@ class Bot:
         self._amending = Amending()
         self._life = uuid4().hex
         self._replies = Replies(notice=config.replies.message_type == "m.notice")
-        self._flows = self._make_flows()
+        self._flows = [*further, *make_flows(config, self._registry, self._started_at)]
 
     async def load(self) -> None:
         """Bring durable state back, and say what came back and what did not."""
@@ -167,39 +152,6 @@ class Bot:
                     task.cancel()
         finally:
             await self._connections.close()
-
-    def _make_flows(self) -> list[Flow]:
-        """All flows, in the order of ``FLOWS``."""
-        config, started_at = self._config, self._started_at
-        confirmation, respond_to = config.limits.confirmation, config.rooms.respond_to
-        with_space = config.rooms.onboarding == "space"
-        flows: list[Flow] = [
-            Confirmation(lifetime=confirmation, started_at=started_at),
-            LoadSelection(lifetime=confirmation, started_at=started_at),
-            Staging(
-                config.files.limits(),
-                started_at=started_at,
-                is_addressed=lambda turn: is_addressed(turn, respond_to),
-            ),
-            Held(lifetime=config.limits.held),
-            Language(LANGUAGES, tongue=tongue),
-            UserRouting(self._registry),
-            Chats(self._registry, with_space=with_space),
-            RoomRouting(
-                self._registry,
-                is_allowed=config.is_allowed,
-                respond_to=respond_to,
-                onboarding=with_space,
-            ),
-        ]
-        commands = [name for flow in flows for name in flow.commands()]
-        service = Service(
-            self._registry,
-            commands=commands,
-            cancellable=[flow.name for flow in flows if "cancel" in flow.events],
-            started_at=self._started_at,
-        )
-        return [*flows, service]
 
     async def _assemble(self, homeserver: Homeserver) -> None:
         config, limits = self._config, self._config.limits
@@ -258,6 +210,12 @@ class Bot:
             tongue_of=self._tongue_of,
             policy=Policy(
                 is_allowed=config.is_allowed,
+                reactions=frozenset(
+                    key
+                    for flow in self._flows
+                    for event in flow.events.values()
+                    for key in event.reaction
+                ),
                 tells_groups=config.rooms.respond_to != "everyone",
             ),
             asked=await self._store.asked(),

@@ -1,25 +1,26 @@
 """Handling: what becomes of each thing that arrives, whatever goes wrong on the way."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import structlog
-from attrs import evolve, frozen
+from attrs import evolve
 
 from durable import Asked, Commit, Handled, Store
 from durable.errors import AlreadyHandled, StoreUnavailable
 from durable.records import RoomRecord, room_key
 from ephemeral.conversations import Lapsed
-from fsm import Attachment, Inbound, Kind, Mark, Tongue
+from fsm import Attachment, Inbound, Kind, Tongue
 from fsm.effects import ATTEMPT_ORDINALS, AskAgent, OutboxRow, Reply
+from fsm.events import EMOJI_STYLE
 from fsm.failpoints import reach
 from fsm.ids import EventId, RoomId, UserId
-from matrix import Gap
 from strandline.amending import Amending
 from strandline.asking import Asking
 from strandline.checkpoint import Batch, Checkpoint
+from strandline.items import Again, Arrived, Item, Missing, Policy, Shore
 from strandline.replies import Replies
 from strandline.turns import Turns
 
@@ -35,70 +36,9 @@ LONGEST_ANSWER = 40
 
 _OF_PEOPLE = {Kind.TEXT, Kind.FILE, Kind.REACTION, Kind.UNREADABLE}
 _OF_ROOMS = {Kind.JOINED, Kind.LEFT, Kind.UPGRADED}
-_ANSWERS = {Kind.TEXT, Kind.REACTION}
 
 STORE_PAUSE_SECONDS = 1.0
 """How long to wait before a store that can't be written is tried again."""
-
-
-@frozen
-class Arrived:
-    """An event of a sync response."""
-
-    inbound: Inbound
-    batch: Batch
-
-
-@frozen
-class Missing:
-    """A hole in a room's timeline, to be filled before anything later in the room."""
-
-    gap: Gap
-    batch: Batch
-
-
-@frozen
-class Again:
-    """An event to be handled once more, known by its id since the process has died in between."""
-
-    room_id: RoomId
-    event_id: EventId
-    attempt: int
-
-
-Item = Arrived | Missing | Again | Lapsed
-
-
-class Shore(Protocol):
-    """What handling needs of the homeserver."""
-
-    def fill(self, gap: Gap) -> AsyncIterator[Inbound]:
-        """The events that a gap hides, in order."""
-
-    async def event(self, room_id: RoomId, event_id: EventId) -> Inbound | None:
-        """One event by its id; None if it is gone."""
-
-    async def decrypt_later(self, inbound: Inbound) -> Inbound | None:
-        """The event once its key has come; itself if the key stays away; None if it is no text."""
-
-    async def is_group(self, room_id: RoomId) -> bool:
-        """Whether more than two people are in the room, or invited to it."""
-
-    async def question_mark(self, room_id: RoomId, event_id: EventId) -> Mark | None:
-        """What a message of the bot's says of itself, if it is a question."""
-
-
-@frozen(kw_only=True)
-class Policy:
-    """Whom the bot listens to.
-
-    Args:
-        is_allowed: Who may talk to it at all.
-        tells_groups: It matters whether a room has more than two people in it.
-    """
-
-    is_allowed: Callable[[UserId], bool]
-    tells_groups: bool = False
 
 
 class Handling:
@@ -193,23 +133,32 @@ class Handling:
         readable: Inbound | None = inbound
         if inbound.kind is Kind.UNREADABLE:
             readable = await self._shore.decrypt_later(inbound)
-        if readable is not None:
-            await self._attempts(await self._completed(readable), 0)
+        if readable is None:
+            return
+        completed = await self._completed(readable)
+        if completed.kind is not Kind.REACTION or completed.question is not None:
+            await self._attempts(completed, 0)
 
     async def _completed(self, inbound: Inbound) -> Inbound:
         """The event with what only the homeserver knows of it."""
         if inbound.kind in (Kind.TEXT, Kind.FILE) and self._policy.tells_groups:
             inbound = evolve(inbound, is_group=await self._shore.is_group(inbound.room_id))
         if inbound.kind in _OF_ROOMS:
-            stored = await self._store.read(RoomRecord, room_key(inbound.room_id))
+            key = room_key(inbound.room_id)
+            stored = await insist(lambda: self._store.read(RoomRecord, key))
             owner = stored.value.matrix_user_id if stored.value else None
             inbound = evolve(inbound, sender=owner or inbound.sender)
-        may_answer = inbound.kind is Kind.REACTION or len(inbound.body) <= LONGEST_ANSWER
-        if inbound.about is not None and inbound.kind in _ANSWERS and may_answer:
+        if inbound.about is not None and self._may_answer(inbound):
             mark = await self._shore.question_mark(inbound.room_id, inbound.about)
             if mark is not None and mark.asker == inbound.sender:
                 inbound = evolve(inbound, question=mark)
         return inbound
+
+    def _may_answer(self, inbound: Inbound) -> bool:
+        """Whether it is worth a look at what the event is about."""
+        if inbound.kind is Kind.REACTION:
+            return inbound.body.removesuffix(EMOJI_STYLE) in self._policy.reactions
+        return inbound.kind is Kind.TEXT and len(inbound.body) <= LONGEST_ANSWER
 
     async def _attempts(self, inbound: Inbound, attempt: int) -> None:
         await self._restore_files(inbound.event_id)

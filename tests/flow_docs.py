@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fsm import Flow
 from fsm.diagram import markdown
-from strandline.bot import FLOWS
+from strandline.flows import FLOWS
 
 PAGE = Path(__file__).parent.parent / "docs" / "flows.md"
 

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from durable import Store
 from fsm import STAY, Event, Flow, State, Turn, on
 from fsm.ids import EventId, RoomId
 from strandline.bot import Bot
+from strandline.config import Config
 from tests.faults.conversation import MemoryBot
 from tests.faults.memory import ALICE, BOB
 
@@ -35,8 +37,8 @@ class Fragile(Flow):
 class FragileBot(Bot):
     """The bot with one flow more."""
 
-    def _make_flows(self) -> list[Flow]:
-        return [Fragile(), *super()._make_flows()]
+    def __init__(self, config: Config, store: Store) -> None:
+        super().__init__(config, store, further=[Fragile()])
 
 
 @pytest.fixture

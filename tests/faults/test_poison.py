@@ -15,7 +15,8 @@ from matrix import Gap
 from strandline.amending import Amending
 from strandline.asking import Asking, Pace
 from strandline.checkpoint import Checkpoint
-from strandline.handling import TRIES, Again, Arrived, Handling, Policy
+from strandline.handling import TRIES, Handling
+from strandline.items import Again, Arrived, Policy
 from strandline.languages import tongue
 from strandline.replies import Replies
 from tests.strandline.test_turns import ALICE, BOB, STARTED, Stage
