@@ -211,6 +211,18 @@ class Person:
         content: dict[str, Any] = await self.request("GET", path)
         return content
 
+    async def set_state(
+        self, room_id: RoomId, event_type: str, content: dict[str, Any], key: str = ""
+    ) -> None:
+        """Set a piece of the room's state."""
+        await self.request("PUT", _room(room_id, "state", event_type, key), content)
+
+    async def upgrade(self, room_id: RoomId, version: str = "12") -> RoomId:
+        """Replace a room by a new one, and enter that."""
+        body = {"new_version": version}
+        answer = await self.request("POST", _room(room_id, "upgrade"), body)
+        return RoomId(answer["replacement_room"])
+
     async def raw_timeline(self, room_id: RoomId) -> list[dict[str, Any]]:
         """Every event of the room, oldest first, read back from the homeserver."""
         events: list[dict[str, Any]] = []

@@ -150,10 +150,10 @@ class Scene:
         await person.sees(room, greeting)
         return room
 
-    async def welcome(self, person: Person, bot: Bot) -> Home:
+    async def welcome(self, person: Person, bot: Bot, *, greeting: Expected = "Hello!") -> Home:
         """The person's Space and first chat, both entered, after they have invited the bot."""
         lobby = await person.create_room(invite=[bot.user_id])
-        await person.sees(lobby, "Hello!")
+        await person.sees(lobby, greeting)
         space = await self._enter(person, is_space=True)
         chat = await self._enter(person, is_space=False)
         return Home(lobby, space, chat)
@@ -168,6 +168,10 @@ class Scene:
                         return room
                 await asyncio.sleep(0.05)
 
+    async def enter_space(self, person: Person) -> RoomId:
+        """Accept the next invite to a Space."""
+        return await self._enter(person, is_space=True)
+
     async def enter_chat(self, person: Person) -> RoomId:
         """Accept the next invite to a chat room."""
         return await self._enter(person, is_space=False)
@@ -177,6 +181,17 @@ class Scene:
         async with self._as_bot(bot) as account:
             made = await account.request("POST", "/createRoom", {"room_alias_name": alias})
             return RoomId(made["room_id"])
+
+    async def leave_as(self, bot: Bot, room: RoomId) -> None:
+        """Have the bot's account leave a room of its own, as if it were thrown out."""
+        async with self._as_bot(bot) as account:
+            await account.leave(room)
+
+    async def is_left_by(self, bot: Bot, room: RoomId) -> None:
+        """Wait until the bot is no longer in the room."""
+        async with asyncio.timeout(30):
+            while room in await self.joined_by(bot):
+                await asyncio.sleep(0.05)
 
     async def joined_by(self, bot: Bot) -> set[RoomId]:
         """The rooms in which the bot is."""
