@@ -1,0 +1,195 @@
+"""Chats of one user: begun, listed, renamed, archived, brought back, bound anew."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from fsm.ids import RoomId
+from strandline.testing import Person
+from tests.kit.scene import Bot, Home, Scene
+
+pytestmark = pytest.mark.homeserver
+
+SPACES = {"onboarding": "space"}
+
+
+async def at_home(scene: Scene, **sections: Any) -> tuple[Bot, Person, Home]:
+    """Somebody with a Space, in whose first chat an agent has answered as chat 1."""
+    bot = await scene.bot(rooms=SPACES, **sections)
+    alice = await scene.person("alice")
+    home = await scene.welcome(alice, bot)
+    await alice.asks(home.chat, "hello", r"chat 1\] hello")
+    return bot, alice, home
+
+
+async def archive(alice: Person, room: RoomId) -> None:
+    await alice.asks(room, "!archive", "Archive “")
+    await alice.asks(room, "!yes", "is archived")
+
+
+async def edited(person: Person, room: RoomId, text: str) -> None:
+    async with asyncio.timeout(30):
+        while not any(e.edits and text in e.body for e in await person.timeline(room)):
+            await asyncio.sleep(0.05)
+
+
+async def test_chats_are_listed_with_agent_last_use_and_link_also_after_a_restart(
+    scene: Scene,
+) -> None:
+    bot, alice, home = await at_home(scene)
+    await alice.say(home.chat, "!new Tides")
+    tides = await scene.enter_chat(alice)
+
+    listed = await alice.asks(home.chat, "!chats", "Your chats")
+    await bot.kill_and_restart()
+    again = await alice.asks(tides, "!chats", "Your chats")
+
+    first, second = listed.body.splitlines()[2:]
+    assert first.startswith("1. **Chat 1** ([open it](https://matrix.to/#/!")
+    assert "Agent 1, last used 20" in first
+    assert second.startswith("2. **Tides** ([open it]")
+    assert second.endswith("Agent 1, not used yet")
+    assert again.body == listed.body
+
+
+async def test_a_chat_is_renamed_in_the_room_and_on_record(scene: Scene) -> None:
+    bot, alice, home = await at_home(scene)
+    await alice.asks(home.chat, "!rename", "Write the new name with it")
+
+    await alice.asks(home.chat, "!rename  Low   water ", "is now called “Low water”")
+
+    assert await alice.state(home.chat, "m.room.name") == {"name": "Low water"}
+    assert bot.kv(f"chat:{alice.user_id}:C1")["name"] == "Low water"
+    await alice.asks(home.lobby, "!chats", r"\*\*Low water\*\*")
+
+
+@pytest.mark.parametrize("how", ["number", "command", "reply", "only one"])
+async def test_an_archived_chat_is_brought_back_to_its_room_and_its_platform_chat(
+    scene: Scene, how: str
+) -> None:
+    bot, alice, home = await at_home(scene)
+    await archive(alice, home.chat)
+    child = await alice.state(home.space, "m.space.child", home.chat)
+    await alice.asks(home.chat, "anybody?", "This chat is archived")
+
+    offered = await alice.asks(home.lobby, "!load", "Which chat shall I bring back")
+    match how:
+        case "number":
+            await alice.say(home.lobby, "1")
+        case "command":
+            await alice.say(home.lobby, "!load 1")
+        case "reply":
+            await alice.reply(home.lobby, offered.event_id, "1")
+        case _:
+            await alice.react(home.lobby, offered.event_id, "✅")
+
+    await alice.sees(home.lobby, "“Chat 1” is back", after=offered.event_id)
+    await alice.asks(home.chat, "and now?", r"^\[agent-1 · chat 1\] and now\?$")
+    assert child == {}
+    assert (await alice.state(home.space, "m.space.child", home.chat))["via"]
+    assert not bot.kv(f"chat:{alice.user_id}:C1")["archived"]
+
+
+async def test_a_list_takes_its_numbers_and_leaves_every_other_text_to_the_agent(
+    scene: Scene,
+) -> None:
+    _, alice, home = await at_home(scene)
+    await archive(alice, home.chat)
+    await alice.asks(home.lobby, "!load 7", "You have no archived chat “7”")
+    await alice.asks(home.lobby, "!load", "Which chat")
+
+    await alice.asks(home.lobby, "7", "There is 1 chat on the list")
+    await alice.asks(home.lobby, "what was in it?", r"chat 2\] what was in it")
+    await alice.asks(home.lobby, "!no", "no chat is brought back")
+
+    await alice.asks(home.lobby, "1", r"chat 2\] 1$")
+    await alice.asks(home.chat, "anybody?", "This chat is archived")
+
+
+async def test_a_list_that_a_restart_forgot_says_so_and_can_be_had_again(scene: Scene) -> None:
+    bot, alice, home = await at_home(scene)
+    await archive(alice, home.chat)
+    offered = await alice.asks(home.lobby, "!load", "Which chat")
+    await bot.kill_and_restart()
+
+    await alice.reply(home.lobby, offered.event_id, "1")
+    await alice.sees(home.lobby, "forgot this list", after=offered.event_id)
+    await edited(alice, home.lobby, "This list has lapsed")
+    await alice.asks(home.lobby, "1", r"chat 2\] 1$")
+
+    await alice.asks(home.lobby, "!load", "Which chat")
+    await alice.asks(home.lobby, "1", "is back")
+
+
+async def test_a_list_that_nobody_answers_says_that_it_lapsed(scene: Scene) -> None:
+    _, alice, home = await at_home(scene, limits={"confirmation_seconds": 1.5})
+    await archive(alice, home.chat)
+
+    await alice.asks(home.lobby, "!load", "Which chat")
+
+    await edited(alice, home.lobby, "This list has lapsed")
+
+
+async def test_an_archived_chat_whose_room_is_gone_goes_on_in_a_new_room(scene: Scene) -> None:
+    bot, alice, home = await at_home(scene)
+    await alice.asks(home.lobby, "I talk here too", r"chat 2\] I talk here too")
+    await archive(alice, home.chat)
+    await scene.leave_as(bot, home.chat)
+    async with asyncio.timeout(30):
+        while bot.kv(f"matrix_room:{home.chat}")["room_type"] != "gone_chat":
+            await asyncio.sleep(0.05)
+
+    await alice.say(home.lobby, "!load C1")
+
+    room = await scene.enter_chat(alice)
+    await alice.asks(room, "hello again", r"^\[agent-1 · chat 1\] hello again$")
+    await alice.asks(home.lobby, "and here?", r"chat 2\] and here")
+    rooms = bot.rows("SELECT value FROM kv WHERE key GLOB 'matrix_room:*'")
+    assert sum('"platform_chat_id":"1"' in value for (value,) in rooms) == 1
+
+
+async def test_an_archived_chat_whose_room_is_gone_goes_on_in_a_room_that_has_none(
+    scene: Scene,
+) -> None:
+    bot, alice, home = await at_home(scene)
+    await archive(alice, home.chat)
+    await scene.leave_as(bot, home.chat)
+    async with asyncio.timeout(30):
+        while bot.kv(f"matrix_room:{home.chat}")["room_type"] != "gone_chat":
+            await asyncio.sleep(0.05)
+
+    await alice.asks(home.lobby, "!load 1", "“Chat 1” goes on here")
+
+    await alice.asks(home.lobby, "hello again", r"^\[agent-1 · chat 1\] hello again$")
+
+
+async def test_another_agent_begins_anew_under_a_new_platform_chat(scene: Scene) -> None:
+    bot = await scene.bot(agents=2, rooms=SPACES)
+    alice = await scene.person("alice")
+    home = await scene.welcome(alice, bot)
+    await alice.asks(home.chat, "!agent 1", "You selected")
+    await alice.asks(home.chat, "hello", r"^\[agent-1 · chat 1\] hello")
+    await alice.asks(home.chat, "!rebind nobody", "There is no agent “nobody”")
+    await alice.asks(home.chat, "!rebind 2", "It begins anew")
+    await alice.asks(home.chat, "!no", "nothing has been changed")
+    await alice.asks(home.chat, "still?", r"^\[agent-1 · chat 1\] still")
+
+    await alice.asks(home.chat, "!rebind 2", "It begins anew")
+    await alice.asks(home.chat, "!yes", "answers here from now on, platform chat 2")
+
+    await alice.asks(home.chat, "and now?", r"^\[agent-2 · chat 2\] and now\?$")
+
+
+async def test_nobody_changes_another_persons_chat(scene: Scene) -> None:
+    bot, alice, home = await at_home(scene)
+    bob = await scene.person("bob")
+    await alice.asks(home.lobby, "mine", r"chat 2\] mine")
+    await alice.invite(home.lobby, bob.user_id)
+    await bob.join(home.lobby)
+
+    await bob.asks(home.lobby, "!rename Bob's", f"Only {alice.user_id} can rename")
+    await bob.asks(home.lobby, "!archive", f"Only {alice.user_id} can archive")
+    await bob.asks(home.lobby, "!rebind 1", f"Only {alice.user_id} can choose")
+
+    assert bot.kv(f"matrix_room:{home.lobby}")["room_type"] == "chat"
