@@ -148,6 +148,6 @@ def make_bot(settings: Settings, url: str, credentials: Credentials, directory: 
         credentials,
         agents=agents if settings.mixed else [quick],
         limits={"edit_seconds": 0.2},
-        rooms={"onboarding": "none"},
+        rooms={"onboarding": settings.onboarding, "respond_to": "everyone"},
     )
     return SoakedBot(settings.bot, directory / "bot", config)

@@ -21,6 +21,7 @@ class Settings:
         mixed: Commands, confirmations, streaming agents and encrypted rooms too. Without it:
             texts in plain rooms, which any bot can answer.
         work_seconds: How long the agent behind a plain text takes before it answers.
+        onboarding: What the bot makes for who invites it: ``space`` or ``none``.
         bot: ``strandline`` or ``nio``.
         settle_seconds: How long answers may take after the last kill.
     """
@@ -37,5 +38,6 @@ class Settings:
     limited: bool = False
     mixed: bool = True
     work_seconds: float = 0.0
+    onboarding: str = "space"
     bot: str = "strandline"
     settle_seconds: float = 180.0

@@ -80,7 +80,7 @@ async def test_an_archive_is_asked_first_and_can_be_declined_or_cancelled(scene:
 
 
 async def test_a_question_is_for_the_one_who_was_asked(scene: Scene) -> None:
-    bot = await scene.bot()
+    bot = await scene.bot(rooms={"onboarding": "none", "respond_to": "everyone"})
     alice, bob = await scene.person("alice"), await scene.person("bob")
     room = await scene.meet(alice, bot)
     await alice.invite(room, bob.user_id)
