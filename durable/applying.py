@@ -30,7 +30,7 @@ def apply(db: sqlite3.Connection, commit: Commit, now_ms: int) -> tuple[OutboxRo
     for again in commit.reopens:
         reopen(db, again)
     if commit.closes is not None:
-        db.execute("DELETE FROM reopened WHERE event_id = ?", (commit.closes,))
+        close(db, commit.closes)
     return rows
 
 
@@ -41,10 +41,17 @@ def _settle(db: sqlite3.Connection, transaction_id: TransactionId) -> None:
 
 def _handle(db: sqlite3.Connection, handled: Handled) -> None:
     db.execute("DELETE FROM asked WHERE event_id = ?", (handled.event_id,))
-    closed = db.execute("DELETE FROM reopened WHERE event_id = ?", (handled.event_id,)).rowcount
-    # a reopened event's own place in the timeline is below the checkpoint by its first handling
-    if not mark_handled(db, handled.event_id, handled.room_id, is_below=bool(closed)):
+    if not mark_handled(
+        db, handled.event_id, handled.room_id, is_below=close(db, handled.event_id)
+    ):
         raise AlreadyHandled(handled.event_id)
+
+
+def close(db: sqlite3.Connection, event_id: EventId) -> bool:
+    """Have the event not handled again; whether its first handling was below the checkpoint."""
+    row = db.execute("SELECT is_below FROM reopened WHERE event_id = ?", (event_id,)).fetchone()
+    db.execute("DELETE FROM reopened WHERE event_id = ?", (event_id,))
+    return row is not None and bool(row[0])
 
 
 def mark_handled(
@@ -145,9 +152,10 @@ def _grow(db: sqlite3.Connection, commit: Commit) -> None:
 
 def reopen(db: sqlite3.Connection, again: Reopened) -> None:
     """Have the event handled again."""
-    db.execute("DELETE FROM handled WHERE event_id = ?", (again.event_id,))
     db.execute(
-        "INSERT INTO reopened (event_id, room_id, ordinal) VALUES (?, ?, ?)"
+        "INSERT INTO reopened (event_id, room_id, ordinal, is_below) VALUES (?, ?, ?,"
+        " coalesce((SELECT is_below FROM handled WHERE event_id = ?), 0))"
         " ON CONFLICT (event_id) DO UPDATE SET ordinal = excluded.ordinal",
-        (again.event_id, again.room_id, again.ordinal),
+        (again.event_id, again.room_id, again.ordinal, again.event_id),
     )
+    db.execute("DELETE FROM handled WHERE event_id = ?", (again.event_id,))

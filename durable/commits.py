@@ -79,7 +79,16 @@ class Asked:
 
 @frozen(kw_only=True)
 class Parked:
-    """An event whose handling failed every time, set aside so that its room goes on."""
+    """What is set aside so that its room goes on.
+
+    Args:
+        event_id: An event whose handling failed every time; or the transaction id of a request that
+            the homeserver refuses.
+        room_id: The room.
+        error: What went wrong.
+        attempts: How often it was tried.
+        parked_at_ms: When it was set aside, or stored; Unix time in milliseconds.
+    """
 
     event_id: EventId
     room_id: RoomId

@@ -5,10 +5,13 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from durable.applying import add_row, mark_handled, reopen
+from durable.applying import add_row, close, mark_handled, reopen
 from durable.commits import Parked, Reopened
 from fsm.effects import OutboxRow
 from fsm.ids import EventId, RoomId
+
+INVITE = "invite:"
+"""What the ids of invites begin with, which stand for no event."""
 
 
 @frozen(kw_only=True)
@@ -31,15 +34,18 @@ class Parking:
             " attempts = excluded.attempts, parked_at_ms = excluded.parked_at_ms",
             (self.event_id, self.room_id, self.error, self.attempts, self.event_id, now_ms),
         )
-        db.execute("DELETE FROM reopened WHERE event_id = ?", (self.event_id,))
-        mark_handled(db, self.event_id, self.room_id)
+        mark_handled(db, self.event_id, self.room_id, is_below=close(db, self.event_id))
         return tuple(add_row(db, row, now_ms) for row in self.outbox)
 
 
 def parked(db: sqlite3.Connection) -> tuple[Parked, ...]:
-    """What is set aside, the oldest first."""
+    """What is set aside, events and then requests, the oldest first of each."""
     rows = db.execute(
         "SELECT event_id, room_id, error, attempts, parked_at_ms FROM parked ORDER BY position"
+    ).fetchall()
+    rows += db.execute(
+        "SELECT transaction_id, room_id, kind || ': ' || parked_error, 1, created_at_ms"
+        " FROM outbox WHERE parked_error IS NOT NULL ORDER BY position"
     ).fetchall()
     return tuple(
         Parked(event_id=event, room_id=room, error=error, attempts=attempts, parked_at_ms=at)
@@ -53,7 +59,11 @@ def retry(db: sqlite3.Connection, event_id: EventId) -> bool:
         "SELECT room_id, ordinal FROM parked WHERE event_id = ?", (event_id,)
     ).fetchone()
     if row is None:
-        return False
+        return _retry_request(db, event_id)
+    if event_id.startswith(INVITE):  # the homeserver knows no event of this id: the next one counts
+        db.execute("DELETE FROM handled WHERE event_id = ?", (event_id,))
+        db.execute("DELETE FROM parked WHERE event_id = ?", (event_id,))
+        return True
     reopen(db, Reopened(event_id, RoomId(row[0]), row[1] + 1))
     db.execute("DELETE FROM parked WHERE event_id = ?", (event_id,))
     return True
@@ -62,6 +72,23 @@ def retry(db: sqlite3.Connection, event_id: EventId) -> bool:
 def drop(db: sqlite3.Connection, event_id: EventId) -> bool:
     """Forget it, handled as it is; whether it was set aside."""
     if not db.execute("DELETE FROM parked WHERE event_id = ?", (event_id,)).rowcount:
-        return False
+        return _drop_request(db, event_id)
     db.execute("DELETE FROM stream WHERE event_id = ?", (event_id,))
     return True
+
+
+def _retry_request(db: sqlite3.Connection, transaction_id: str) -> bool:
+    changed = db.execute(
+        "UPDATE outbox SET parked_error = NULL"
+        " WHERE transaction_id = ? AND parked_error IS NOT NULL",
+        (transaction_id,),
+    )
+    return changed.rowcount > 0
+
+
+def _drop_request(db: sqlite3.Connection, transaction_id: str) -> bool:
+    deleted = db.execute(
+        "DELETE FROM outbox WHERE transaction_id = ? AND parked_error IS NOT NULL",
+        (transaction_id,),
+    )
+    return deleted.rowcount > 0

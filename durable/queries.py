@@ -119,10 +119,12 @@ def advance(
                 (keep,),
             )
             return
-        db.execute(
-            "UPDATE handled SET is_below = 1 WHERE event_id IN (SELECT value FROM json_each(?))",
-            (dump(list(passed)),),
-        )
+        for table in ("handled", "reopened"):
+            db.execute(
+                f"UPDATE {table} SET is_below = 1"  # noqa: S608  # one of the two
+                " WHERE event_id IN (SELECT value FROM json_each(?))",
+                (dump(list(passed)),),
+            )
         db.execute(
             "DELETE FROM handled WHERE is_below"
             " AND position <= (SELECT max(position) FROM handled) - ?",

@@ -41,8 +41,8 @@ class Connections:
         Raises:
             AgentFailed: Whatever kept the agent from answering to the end.
         """
-        connection = await self._connection(agent_id)
         try:
+            connection = await self._connection(agent_id)
             async for piece in connection.ask(question):
                 yield piece
         except AgentFailed:

@@ -1,6 +1,6 @@
 """Named instants at which a test may kill the process.
 
-``reach("commit.before")`` does nothing until a test installs a hook. The names are string
+``reach("commit.begin")`` does nothing until a test installs a hook. The names are string
 literals, so that a test can read the list of them from the code.
 """
 

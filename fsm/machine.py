@@ -57,10 +57,6 @@ class Table:
         cursor = _Cursor(state, flow, turn)
         return cursor.state if self._machine.events[event].trigger(cursor) else None
 
-    def triggers(self, state: str) -> frozenset[str]:
-        """The names of the events that ``state`` answers, guards aside."""
-        return frozenset(self._machine.get_triggers(state))
-
     def _add(self, event: Event) -> None:
         guard = event.guard
         conditions = (

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -22,6 +23,13 @@ Delivered = Callable[[OutboxRow, EventId | None], Awaitable[None]]
 Made = Callable[[OutboxRow, RoomId | None, str], Awaitable[None]]
 Park = Callable[[OutboxRow, str], Awaitable[None]]
 
+REMEMBERED_MS = 12 * 3600 * 1000
+"""Rows older than this are looked for in their room before they are sent again. Synapse forgets
+transaction ids after 24 hours, and at once those of another device; clocks may differ."""
+
+MOST_OWED = 50
+"""So many rows may wait for one room; its further events are handled when some have left."""
+
 ROOMS_AT_A_TIME = 8
 """So many rooms are being made at a time: a homeserver has other things to do."""
 
@@ -37,6 +45,7 @@ class Delivery:
             deals with the row.
         park: Is told of each row that can never succeed, and why. The room goes on.
         monotonic: A clock, to keep quiet for as long as the homeserver asks.
+        now: The wall clock, to tell how old a row is.
     """
 
     def __init__(  # noqa: PLR0913  # two collaborators, three callbacks and a clock
@@ -48,6 +57,7 @@ class Delivery:
         made: Made,
         park: Park,
         monotonic: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._homeserver = homeserver
         self._effects = Effects(homeserver)
@@ -57,10 +67,10 @@ class Delivery:
         self._delivered = delivered
         self._park = park
         self._monotonic = monotonic
+        self._now = now
         self._owed: dict[RoomId, deque[OutboxRow]] = {}
         self._queued: set[TransactionId] = set()
-        self._look_first: set[TransactionId] = set()
-        self._waiting: dict[TransactionId, asyncio.Future[EventId | None]] = {}
+        self._gone = asyncio.Event()
         self._workers: asyncio.TaskGroup | None = None
         self._idle = asyncio.Event()
         self._idle.set()
@@ -73,20 +83,15 @@ class Delivery:
                 self._begin(room_id)
             await asyncio.Event().wait()
 
-    def submit(self, rows: Iterable[OutboxRow], *, look_first: bool = False) -> None:
-        """Deliver stored rows. A row that is on its way already is not taken twice.
+    def submit(self, rows: Iterable[OutboxRow]) -> None:
+        """Deliver stored rows, given in ``position`` order.
 
-        Args:
-            rows: In ``position`` order.
-            look_first: Look in the room whether the row has left already, before it is sent: for
-                rows that are older than the homeserver's memory of transaction ids.
+        A row that is on its way already is not taken twice.
         """
         for row in rows:
             if row.transaction_id in self._queued:
                 continue
             self._queued.add(row.transaction_id)
-            if look_first and row.kind == "send":
-                self._look_first.add(row.transaction_id)
             self._idle.clear()
             if row.room_id in self._owed:
                 self._owed[row.room_id].append(row)
@@ -98,15 +103,14 @@ class Delivery:
         """Return when nothing is owed."""
         await self._idle.wait()
 
-    async def sent(self, transaction_id: TransactionId) -> EventId | None:
-        """The event that a row on its way becomes; None if it becomes none."""
-        if transaction_id not in self._queued:
-            return None
-        future = self._waiting.get(transaction_id)
-        if future is None:
-            future = asyncio.get_running_loop().create_future()
-            self._waiting[transaction_id] = future
-        return await asyncio.shield(future)
+    async def eased(self, room_id: RoomId) -> None:
+        """Return when the room is not owed more than ``MOST_OWED`` rows.
+
+        Who handles a room's events waits here, so that what people write does not pile up as
+        answers which the homeserver takes more slowly.
+        """
+        while len(self._owed.get(room_id, ())) > MOST_OWED:
+            await self._gone.wait()
 
     async def send_now(
         self, room_id: RoomId, content: dict[str, Any], transaction_id: TransactionId
@@ -135,25 +139,23 @@ class Delivery:
     async def _work(self, room_id: RoomId) -> None:
         rows = self._owed[room_id]
         while rows:
-            event_id = await self._settle(rows[0])
-            self._forget(rows.popleft(), event_id)
+            await self._settle(rows[0])
+            self._forget(rows.popleft())
         del self._owed[room_id]
         if not self._owed:
             self._idle.set()
 
-    def _forget(self, row: OutboxRow, event_id: EventId | None) -> None:
+    def _forget(self, row: OutboxRow) -> None:
         self._queued.discard(row.transaction_id)
-        self._look_first.discard(row.transaction_id)
-        future = self._waiting.pop(row.transaction_id, None)
-        if future is not None and not future.done():
-            future.set_result(event_id)
+        self._gone.set()
+        self._gone = asyncio.Event()
 
-    async def _settle(self, row: OutboxRow) -> EventId | None:
-        """Deliver the row, or park it; the event that it became."""
+    async def _settle(self, row: OutboxRow) -> None:
+        """Deliver the row, or park it."""
         try:
             if row.kind == "create":
                 await self._make(row)
-                return None
+                return
             event_id = await self._deliver(row)
         except MatrixError as error:
             if not is_permanent(error):
@@ -165,11 +167,10 @@ class Delivery:
             self._effects.note(row, event_id)
             await self._delivered(row, event_id)
             reach("delivery.done")
-            return event_id
+            return
         _log.warning("an effect is parked", room_id=row.room_id, kind=row.kind, problem=problem)
         await self._park(row, problem)
         reach("delivery.parked")
-        return None
 
     async def _deliver(self, row: OutboxRow) -> EventId | None:
         if row.kind not in self._effects.kinds:
@@ -178,11 +179,18 @@ class Delivery:
         logins = self._homeserver.logins
 
         async def attempt() -> EventId | None:
-            # A login in between may have cost the homeserver its memory of the earlier tries.
-            doubtful = row.transaction_id in self._look_first or self._homeserver.logins != logins
+            doubtful = self._homeserver.logins != logins or self._may_be_forgotten(row)
             return await self._effects.attempt(row, look_first=doubtful)
 
         return await self._homeserver.persist(attempt)
+
+    def _may_be_forgotten(self, row: OutboxRow) -> bool:
+        """Whether the homeserver may have had the row and know its transaction id no more."""
+        if not row.created_at_ms:  # it was never stored, so nobody has tried it
+            return False
+        age_ms = self._now().timestamp() * 1000 - row.created_at_ms
+        is_before_login = row.created_at_ms <= self._homeserver.logged_in_at_ms
+        return is_before_login or not 0 <= age_ms <= REMEMBERED_MS
 
     async def _make(self, row: OutboxRow) -> None:
         """Have the room made; whoever asked for it then deals with the row."""

@@ -1,6 +1,6 @@
 """Filling gaps: the events that a sync response leaves out, read page by page and in order."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import structlog
@@ -51,15 +51,15 @@ async def missing_events(
     Edits and redactions are told to ``amend`` before the events of their page.
     """
     reading = _Reading(homeserver, gap, amend)
+    if gap.start is None:
+        async for raw in _since_invite(reading):
+            yield raw
+        return
     try:
-        if gap.start is not None:
-            async for raw in _forward(reading, gap.start):
-                yield raw
-        else:
-            async for raw in _since_invite(reading):
-                yield raw
+        async for raw in _forward(reading, gap.start):
+            yield raw
     except Refused as refused:
-        _log.warning("a room's history can't be read", room_id=gap.room_id, problem=str(refused))
+        _warn(gap, refused)
 
 
 async def _forward(reading: _Reading, start: str | None) -> AsyncIterator[Json]:
@@ -76,32 +76,50 @@ async def _forward(reading: _Reading, start: str | None) -> AsyncIterator[Json]:
 
 async def _since_invite(reading: _Reading) -> AsyncIterator[Json]:
     """What was written after the bot's invite; after its join if there is no invite to be found."""
-    gap, bot = reading.gap, reading.homeserver.user_id
-    invited, start = await _before_invite(reading)
-    if not invited:
-        seen = gap.join is None
-        for raw in gap.tail:
-            seen = seen or raw.get("event_id") == gap.join
-            if seen:
-                yield raw
+    gap, invite = reading.gap, None
+    try:
+        invite, start = await _newest_invite(reading)
+        async for raw in _after(reading, invite, start):
+            yield raw
+    except Refused as refused:
+        _warn(gap, refused)
+    for raw in _tail(gap, is_whole=invite is not None):
+        yield raw
+
+
+async def _after(reading: _Reading, invite: str | None, start: str | None) -> AsyncIterator[Json]:
+    """The events after the invite, up to the gap's end."""
+    if invite is None:
         return
     reached = False
     async for raw in _forward(reading, start):
         if reached:
             yield raw
-        reached = reached or is_own_invite(raw, bot)
+        reached = reached or raw.get("event_id") == invite
+
+
+def _tail(gap: Gap, *, is_whole: bool) -> Iterator[Json]:
+    """What came with the response itself: all of it, or what is after the bot's join."""
+    seen = is_whole or gap.join is None
     for raw in gap.tail:
-        yield raw
+        seen = seen or raw.get("event_id") == gap.join
+        if seen:
+            yield raw
 
 
-async def _before_invite(reading: _Reading) -> tuple[bool, str | None]:
-    """Whether the bot's invite is in history, and a token shortly before it."""
+async def _newest_invite(reading: _Reading) -> tuple[str | None, str | None]:
+    """The event of the bot's newest invite in the gap, and a token shortly before it."""
     token, bot = reading.gap.end, reading.homeserver.user_id
     for _ in range(SEARCH_PAGES):
         page = await reading.page("b", token, None)
-        if any(is_own_invite(raw, bot) for raw in page.events):
-            return True, page.end
+        found = next((raw for raw in page.events if is_own_invite(raw, bot)), None)
+        if found is not None:
+            return str(found.get("event_id")), page.end
         if page.end in (None, token):
             break
         token = page.end
-    return False, None
+    return None, None
+
+
+def _warn(gap: Gap, refused: Refused) -> None:
+    _log.warning("a room's history can't be read", room_id=gap.room_id, problem=str(refused))

@@ -17,6 +17,7 @@ from matrix.parse import events
 from matrix.retry import persist
 from matrix.rooms import Rooms
 from matrix.session import HomeserverSettings, Login, Session
+from matrix.text import BY_KEY
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -109,6 +110,11 @@ class Homeserver:
         """
         return self._login.count
 
+    @property
+    def logged_in_at_ms(self) -> int:
+        """When our device was last logged in, Unix time in milliseconds, by whichever process."""
+        return self._login.logged_in_at_ms
+
     async def persist(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Try until it works or can never work; see ``matrix.retry.persist``."""
         return await persist(operation)
@@ -173,10 +179,11 @@ class Homeserver:
         self, room_id: RoomId, kind: str, content: Json, transaction_id: TransactionId
     ) -> EventId:
         """Send an event, encrypted if the room is; the id that the homeserver gave it."""
+        content = content | {BY_KEY: self.user_id}
         if kind != "m.reaction" and await self.is_encrypted(room_id):
             kind, content = await self.keys.encrypt(room_id, kind, content)
         path = endpoint("rooms", room_id, "send", kind, transaction_id)
-        answer = await self._http.request("PUT", path, body=content)
+        answer = await self._http.request("PUT", path, body=content, may_repeat=False)
         event_id = answer.get("event_id")
         if not isinstance(event_id, str):
             raise Unreachable(self._http.url, "its answer to a send lacks event_id")

@@ -19,7 +19,10 @@ Json = dict[str, Any]
 TIMEOUT_SECONDS = 30.0
 """How long a request may take, unless it says otherwise."""
 
-_PASSING = {"M_RESOURCE_LIMIT_EXCEEDED", "M_USER_LOCKED", "M_LIMIT_EXCEEDED"}
+_PASSING = {
+    *("M_RESOURCE_LIMIT_EXCEEDED", "M_USER_LOCKED", "M_USER_SUSPENDED", "M_LIMIT_EXCEEDED"),
+    *("M_CONSENT_NOT_GIVEN",),
+}
 """Error codes below 500 that an operator of the homeserver lifts: tried again."""
 
 
@@ -48,7 +51,7 @@ class HomeserverHttp:
         """Close all connections."""
         await self._client.close()
 
-    async def request(
+    async def request(  # noqa: PLR0913  # what a request may be
         self,
         method: str,
         path: str,
@@ -56,8 +59,18 @@ class HomeserverHttp:
         query: Mapping[str, str] | None = None,
         body: object = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
+        may_repeat: bool = True,
     ) -> Json:
         """One request, tried once, or twice when the token had to be renewed.
+
+        Args:
+            method: Of HTTP.
+            path: Below the homeserver's URL.
+            query: What follows the path.
+            body: JSON.
+            timeout_seconds: How long it may take.
+            may_repeat: After a new login it may be tried again at once. An event that is sent may
+                not: with the login the homeserver may have forgotten that it has it.
 
         Raises:
             MatrixError: It did not work; the class says what that means.
@@ -71,6 +84,8 @@ class HomeserverHttp:
             if self.renew is None:
                 raise
             await self._renew_once(token, self.renew)
+            if not may_repeat:
+                raise Unreachable(self.url, "the session was renewed") from None
             return await self._once(method, url, data, timeout_seconds, token=self.token)
 
     async def log_in(self, path: str, body: object) -> Json:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,7 @@ import structlog
 
 from fsm.failpoints import reach
 from fsm.ids import EventId, RoomId, SyncToken
-from fsm.inbound import Inbound, Kind
+from fsm.inbound import Inbound
 from fsm.questions import Mark
 from matrix.amendments import Amendment, parse_amendment
 from matrix.batch import Batch, Event, Gap, RoomItem, slice_timeline
@@ -26,6 +27,14 @@ _log = structlog.get_logger(__name__)
 Json = dict[str, Any]
 
 
+KEY_WAITS = 6
+"""So often an encrypted event waits for its key, as long as no sync can bring it."""
+
+
+async def _at_once() -> None:
+    """Wait for nothing."""
+
+
 class Intake:
     """Reads everything that happens in the bot's rooms, from a token on.
 
@@ -35,7 +44,7 @@ class Intake:
             which answers no history.
         amend: Is told of each edit and redaction, before the batch in which it came.
         take: Is given each batch, in order. The next is asked for when it has returned.
-        ready: Is called once, after the first sync.
+        ready: Is awaited once, after the first sync.
         key_wait_seconds: How long an encrypted event waits for its key.
         nonce: Draws a number, which keeps a first sync apart from one that was asked before.
     """
@@ -47,7 +56,7 @@ class Intake:
         since: SyncToken | None,
         take: Callable[[Batch], Awaitable[None]],
         amend: Callable[[Amendment], None] = lambda _: None,
-        ready: Callable[[], None] = lambda: None,
+        ready: Callable[[], Awaitable[None]] = _at_once,
         key_wait_seconds: float = 10.0,
         nonce: Callable[[], int] = lambda: random.randrange(1, 1000),  # noqa: S311
     ) -> None:
@@ -58,6 +67,7 @@ class Intake:
         self._ready = ready
         self._key_wait_seconds = key_wait_seconds
         self._nonce = nonce
+        self._is_handing = False
 
     async def run(self) -> None:
         """Sync until cancelled."""
@@ -66,12 +76,14 @@ class Intake:
             sync = await self._homeserver.persist(partial(self._sync, wait=not first))
             batch = self._batch(sync)
             reach("batch.hand.before")
+            self._is_handing = True
             await self._take(batch)
+            self._is_handing = False
             reach("batch.hand.after")
             self._since = batch.next
             if first:
                 first = False
-                self._ready()
+                await self._ready()
             await self._homeserver.upkeep()
 
     async def fill(self, gap: Gap) -> AsyncIterator[Inbound]:
@@ -82,10 +94,9 @@ class Intake:
                 yield inbound
 
     async def event(self, room_id: RoomId, event_id: EventId) -> Inbound | None:
-        """One event by its id; None if it is gone, redacted or not readable."""
+        """One event by its id; None if it is gone, or redacted."""
         raw = await self._homeserver.persist(lambda: self._homeserver.event(room_id, event_id))
-        inbound = None if raw is None else self._parse(room_id, raw)
-        return None if inbound is None or inbound.kind is Kind.UNREADABLE else inbound
+        return None if raw is None else self._parse(room_id, raw)
 
     async def is_group(self, room_id: RoomId) -> bool:
         """Whether more than two people are in the room, or invited to it."""
@@ -100,12 +111,14 @@ class Intake:
 
     async def decrypt_later(self, inbound: Inbound) -> Inbound | None:
         """The event once its key has come; itself if the key stays away; None if it is no text."""
-        try:
-            async with asyncio.timeout(self._key_wait_seconds):
-                while (readable := self._readable(inbound)) is inbound:
-                    await self._homeserver.new_keys()
-        except TimeoutError:
-            return inbound
+        readable: Inbound | None = inbound
+        for _ in range(KEY_WAITS):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._key_wait_seconds):
+                    while (readable := self._readable(inbound)) is inbound:
+                        await self._homeserver.new_keys()
+            if readable is not inbound or not self._is_handing:
+                break  # while a batch waits for its places, no sync can bring the key
         return readable
 
     def _readable(self, inbound: Inbound) -> Inbound | None:

@@ -8,7 +8,7 @@ from attrs import evolve
 from fsm.attachments import Attachment
 from fsm.ids import EventId, RoomId, UserId
 from fsm.inbound import Inbound, Kind
-from matrix.text import TURN_KEY
+from matrix.text import BY_KEY, TURN_KEY
 
 MAX_BODY_CHARS = 65_536
 """Longer bodies are cut here. A homeserver that keeps to the specification sends none."""
@@ -138,7 +138,8 @@ def _of_state(bare: Inbound, raw: dict[str, Any], bot: UserId) -> Inbound | None
 
 def _of_people(bare: Inbound, raw: dict[str, Any], bot: UserId) -> Inbound | None:
     content = mapping(raw.get("content"))
-    if bare.sender == bot or TURN_KEY in content:  # two such bots in a room would never stop
+    is_bots = TURN_KEY in content and content.get(BY_KEY, bare.sender) == bare.sender
+    if bare.sender == bot or is_bots:  # two such bots in a room would never stop
         return None
     match raw.get("type"):
         case "m.room.encrypted" if content:

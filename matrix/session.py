@@ -6,14 +6,23 @@ from the same device, and other people's devices encrypt for it.
 
 import json
 import os
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
-from attrs import asdict, field, frozen
+from attrs import asdict, evolve, field, frozen
 
 from fsm.failpoints import reach
 from fsm.ids import UserId
-from matrix.errors import LoginRefused, Refused, SessionUnusable, TokenRevoked, Unreachable
+from matrix.errors import (
+    LoginRefused,
+    RateLimited,
+    Refused,
+    SessionUnusable,
+    TokenRevoked,
+    Unreachable,
+)
 from matrix.http import HomeserverHttp, endpoint
 from matrix.retry import Patience, persist
 
@@ -41,11 +50,20 @@ class HomeserverSettings:
 
 @frozen(kw_only=True)
 class Session:
-    """One login of the bot's account."""
+    """One login of the bot's account.
+
+    Args:
+        user_id: The bot.
+        device_id: Its device.
+        access_token: What proves it.
+        logged_in_at_ms: When the device was last logged in, Unix time in milliseconds. The
+            homeserver may have forgotten every transaction id from before.
+    """
 
     user_id: UserId
     device_id: str
     access_token: str = field(repr=False)
+    logged_in_at_ms: int = 0
 
 
 class Login:
@@ -55,14 +73,25 @@ class Login:
         http: The client whose requests it authorises.
         settings: The account.
         folder: Where the session is kept.
+        now: The wall clock.
     """
 
-    def __init__(self, http: HomeserverHttp, settings: HomeserverSettings, folder: Path) -> None:
+    def __init__(
+        self,
+        http: HomeserverHttp,
+        settings: HomeserverSettings,
+        folder: Path,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._http = http
         self._settings = settings
         self._path = folder / "session.json"
+        self._now = now
         self.count = 0
         """How often this process logged in. The homeserver may then have forgotten our device."""
+        self.logged_in_at_ms = 0
+        """When any process last did, Unix time in milliseconds."""
 
     async def open(self, *, max_wait_seconds: float = 0.0) -> Session:
         """The stored session, or a new one.
@@ -112,11 +141,12 @@ class Login:
 
     async def _resume(self, stored: Session) -> Session:
         self._http.token = stored.access_token
+        self.logged_in_at_ms = stored.logged_in_at_ms
         try:
             await self._whoami()
         except TokenRevoked as revoked:
             return await self._again(stored, revoked)
-        except Unreachable:
+        except (Unreachable, RateLimited):
             _log.warning("the stored session is used unchecked", user_id=stored.user_id)
         return stored
 
@@ -164,7 +194,9 @@ class Login:
             raise LoginRefused(session.user_id, "the access token belongs to no device")
 
     def _keep(self, session: Session) -> None:
-        write_session(self._path, session)
+        now_ms = int(self._now().timestamp() * 1000)
+        self.logged_in_at_ms = now_ms
+        write_session(self._path, evolve(session, logged_in_at_ms=now_ms))
 
 
 def read_session(path: Path) -> Session | None:
@@ -178,7 +210,13 @@ def read_session(path: Path) -> Session | None:
     except (ValueError, KeyError, TypeError):
         _log.warning("the stored session can't be read, logging in anew", path=str(path))
         return None
-    return Session(user_id=UserId(str(user_id)), device_id=str(device_id), access_token=str(token))
+    logged_in = stored.get("logged_in_at_ms")
+    return Session(
+        user_id=UserId(str(user_id)),
+        device_id=str(device_id),
+        access_token=str(token),
+        logged_in_at_ms=logged_in if isinstance(logged_in, int) else 0,
+    )
 
 
 def write_session(path: Path, session: Session) -> None:

@@ -15,6 +15,10 @@ from fsm.questions import Mark
 TURN_KEY = "org.strandline.turn"
 """The key of an event's content that carries its transaction id."""
 
+BY_KEY = "org.strandline.by"
+"""The key of an event's content that names the bot which sent it: who forwards such an event, with
+all that it holds, is not that bot."""
+
 QUESTION_KEY = "org.strandline.question"
 """The key of an event's content that says which question it is."""
 

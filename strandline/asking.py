@@ -20,7 +20,7 @@ from fsm.language import Tongue, sentence
 from matrix import Amendment
 from strandline.amending import Amending, InHand, Stop
 from strandline.languages import tongue
-from strandline.replies import Replies
+from strandline.replies import Replies, head_id
 
 _log = structlog.get_logger(__name__)
 
@@ -96,7 +96,7 @@ class Asking:
                     held.go_on(evolve(held.inbound, body=edit.text, version=edit.event_id))
                     question = evolve(question, text=edit.text, inbound=held.inbound)
                     text, begun = await self._listen(question, attempt, held, begun=begun)
-            head = await self._heads[event_id] if begun else None
+            head = self._head(event_id, attempt) if begun else None
             await self._commit(question, _ended(question, text, held, head), attempt, head)
         finally:
             del self._heads[event_id]
@@ -118,7 +118,7 @@ class Asking:
         self._heads[taken_back] = asyncio.get_running_loop().create_future()
         try:
             await self._resume(taken_back)
-            head = await self._heads[taken_back]
+            head = self._head(taken_back, 0)
             told = tongue.t(_TAKEN_BACK)
             reply = Reply(room_id=stream.room_id, text=told, in_reply_to=taken_back)
             await self._finish(reply, taken_back, 0, head, is_shown=head is not None)
@@ -136,6 +136,14 @@ class Asking:
             head.set_result(stream.head_event_id)
         return True
 
+    def _head(self, event_id: EventId, attempt: int) -> EventId | TransactionId | None:
+        """What the answer's first message is known by: it may still be on its way.
+
+        None if the homeserver would not have it.
+        """
+        head = self._heads[event_id]
+        return head.result() if head.done() else head_id(event_id, attempt)
+
     async def _listen(
         self, question: AskAgent, attempt: int, held: InHand, *, begun: bool
     ) -> tuple[str, bool]:
@@ -146,13 +154,15 @@ class Asking:
             attachments=question.attachments,
         )
         pieces = self._connections.ask(question.agent_id, asked)
-        growing = Growing(pieces, interval_seconds=self._pace.edit_seconds, until=held.came)
+        growing = Growing(
+            pieces,
+            interval_seconds=self._pace.edit_seconds,
+            within_seconds=self._pace.answer_seconds,
+            until=held.came,
+        )
         try:
             reach("agent.ask.before")
-            async with (
-                asyncio.timeout(self._pace.answer_seconds),
-                aclosing(growing.so_far()) as texts,
-            ):
+            async with aclosing(growing.so_far()) as texts:
                 async for text in texts:
                     await self._show(question, text, attempt, begun=begun)
                     begun = True
@@ -188,7 +198,7 @@ class Asking:
             reach("answer.edit.after")
 
     async def _commit(
-        self, question: AskAgent, text: str, attempt: int, head: EventId | None
+        self, question: AskAgent, text: str, attempt: int, head: EventId | TransactionId | None
     ) -> None:
         reply = _reply(question, text)
         await self._finish(reply, question.request_id, attempt, head, is_shown=bool(text))
@@ -198,7 +208,7 @@ class Asking:
         reply: Reply,
         event_id: EventId,
         attempt: int,
-        head: EventId | None,
+        head: EventId | TransactionId | None,
         *,
         is_shown: bool,
     ) -> None:
@@ -218,7 +228,7 @@ class Asking:
 _TAKEN_BACK = sentence("_The question was taken back._")
 
 
-def _ended(question: AskAgent, text: str, held: InHand, head: EventId | None) -> str:
+def _ended(question: AskAgent, text: str, held: InHand, head: str | None) -> str:
     """What stays of an answer; nothing, if its question was taken back before any of it showed."""
     match held.interruption:
         case Stop():

@@ -47,10 +47,6 @@ STOP = "stop"
 STOP_SIGN = "\N{OCTAGONAL SIGN}"
 """The reaction that does the same."""
 
-REMEMBERED_MS = 12 * 3600 * 1000
-"""Rows older than this are looked for in their room before they are sent again. Synapse forgets
-transaction ids after 24 hours, and at once those of another device; clocks may differ."""
-
 
 class OpenStore(Protocol):
     """``Store.open``, or what stands in for it."""
@@ -136,13 +132,13 @@ class Bot:
                     parts.create_task(part)
                     for part in (
                         self._rooms.run(),
-                        self._delivery.run(),
+                        self._deliver(),
                         self._checkpoint.run(),
                         self._sweep(),
                     )
                 ]
                 running.append(parts.create_task(self._courtesy.run()))
-                await self._submit_owed(is_new_device=homeserver.logins > 0)
+                await self._submit_owed()
                 await self._queue_reopened()
                 intake = parts.create_task(self._intake.run())
                 await stop.wait()
@@ -205,6 +201,7 @@ class Bot:
             shore=self._intake,
             checkpoint=self._checkpoint,
             submit=self._delivery.submit,
+            eased=self._delivery.eased,
             seen=self._courtesy.read,
             replies=self._replies,
             tongue_of=self._tongue_of,
@@ -226,6 +223,12 @@ class Bot:
         kept = await self._store.read(FlowRecord, language_key(user_id))
         return tongue(language_code(kept.value), default=self._config.replies.language)
 
+    async def _deliver(self) -> None:
+        """Deliver; at a first start not before the token is kept that lies before all joins."""
+        if self._report.checkpoint is None:
+            await self._checkpoint.kept.wait()
+        await self._delivery.run()
+
     async def _take(self, arrived: SyncBatch) -> None:
         batch = self._checkpoint.begin(arrived.next, len(arrived.items))
         for item in arrived.items:
@@ -246,11 +249,8 @@ class Bot:
                 return evolve(inbound, about=stopped)
         return inbound
 
-    async def _submit_owed(self, *, is_new_device: bool) -> None:
-        now_ms = _now().timestamp() * 1000
-        for row in await self._store.owed():
-            is_old = now_ms - row.created_at_ms > REMEMBERED_MS
-            self._delivery.submit([row], look_first=is_old or is_new_device)
+    async def _submit_owed(self) -> None:
+        self._delivery.submit(await self._store.owed())
 
     async def _queue_reopened(self) -> None:
         for row in await self._store.reopened():
@@ -284,7 +284,10 @@ class Bot:
             _log.warning("stopped with work in hand; it is done after the next start")
         _log.info("stopped")
 
-    def _ready(self) -> None:
+    async def _ready(self) -> None:
+        """Say so once the first token ever is kept: from then on nothing is missed."""
+        if self._report.checkpoint is None:
+            await self._checkpoint.kept.wait()
         _log.info("ready", user_id=self._config.homeserver.user_id)
 
 

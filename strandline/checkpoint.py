@@ -36,6 +36,8 @@ class Checkpoint:
         self._save = save
         self._batches: deque[Batch] = deque()
         self._moved = asyncio.Event()
+        self.kept = asyncio.Event()
+        """Is set once a token has been saved in this life of the process."""
 
     def begin(self, token: SyncToken, items: int) -> Batch:
         """A batch of so many items has arrived."""
@@ -67,6 +69,7 @@ class Checkpoint:
         if token is not None:
             reach("checkpoint.save.before")
             await self._save(token, passed)
+            self.kept.set()
             reach("checkpoint.save.after")
 
     def _look(self) -> None:

@@ -13,6 +13,7 @@ import click
 import structlog
 
 from durable import DataLock, Store
+from durable.parking import INVITE
 from fsm import StrandlineError
 from fsm.ids import EventId
 from strandline import bot, fatal
@@ -68,7 +69,7 @@ def version() -> None:
 
 @cli.group()
 def parked() -> None:
-    """Messages whose handling failed every time. Stop the bot first."""
+    """Messages whose handling failed every time, and refused requests. Stop the bot first."""
 
 
 @parked.command("list")
@@ -86,7 +87,10 @@ def parked_list(config_path: Path) -> None:
 def parked_retry(config_path: Path, event_id: str) -> None:
     """Have one handled again when the bot next starts."""
     _change(config_path, lambda store: store.retry_parked(EventId(event_id)), event_id)
-    click.echo(f"{event_id} will be handled again when the bot starts")
+    if event_id.startswith(INVITE):
+        click.echo(f"{event_id} can't be read again: have the bot invited once more")
+    else:
+        click.echo(f"{event_id} will be handled again when the bot starts")
 
 
 @parked.command("drop")

@@ -20,7 +20,7 @@ from fsm.ids import EventId, RoomId, UserId
 from strandline.amending import Amending
 from strandline.asking import Asking
 from strandline.checkpoint import Batch, Checkpoint
-from strandline.items import Again, Arrived, Item, Missing, Policy, Shore
+from strandline.items import Again, Arrived, Item, Missing, Policy, Shore, room_of
 from strandline.replies import Replies
 from strandline.turns import Turns
 
@@ -54,6 +54,7 @@ class Handling:
         shore: Shore,
         checkpoint: Checkpoint,
         submit: Callable[[tuple[OutboxRow, ...]], None],
+        eased: Callable[[RoomId], Awaitable[None]],
         seen: Callable[[RoomId, EventId], None],
         replies: Replies,
         tongue_of: Callable[[UserId], Awaitable[Tongue]],
@@ -67,6 +68,7 @@ class Handling:
         self._shore = shore
         self._checkpoint = checkpoint
         self._submit = submit
+        self._eased = eased
         self._seen = seen
         self._replies = replies
         self._tongue_of = tongue_of
@@ -75,7 +77,8 @@ class Handling:
         self._files: dict[EventId, tuple[Attachment, ...]] = {}
 
     async def handle(self, item: Item) -> None:
-        """Handle one item to its end."""
+        """Handle one item to its end, once what is owed to its room has gone down."""
+        await self._eased(room_of(item))
         match item:
             case Arrived(inbound=inbound, batch=batch):
                 await self._event(inbound, batch)
@@ -111,7 +114,10 @@ class Handling:
 
     async def _again(self, item: Again) -> None:
         inbound = await self._shore.event(item.room_id, item.event_id)
+        if inbound is not None and inbound.kind is Kind.UNREADABLE:
+            inbound = await self._shore.decrypt_later(inbound)
         if inbound is None:
+            _log.warning("a message that was to be handled again is gone", event_id=item.event_id)
             await insist(lambda: self._store.commit(Commit(closes=item.event_id)))
         else:
             await self._attempts(inbound, item.attempt)
@@ -259,7 +265,12 @@ class Handling:
 
 
 def _spoken(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+    """The error as text that can be stored, whatever its own words are."""
+    name = type(error).__name__
+    try:
+        return f"{name}: {error}".encode("utf-8", "replace").decode()
+    except Exception:  # noqa: BLE001  # an error that can't say what it is: its name is stored
+        return name
 
 
 async def insist(operation: Callable[[], Awaitable[T]]) -> T:

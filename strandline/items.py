@@ -40,6 +40,17 @@ class Again:
 Item = Arrived | Missing | Again | Lapsed
 
 
+def room_of(item: Item) -> RoomId:
+    """The room in whose order the item is handled."""
+    match item:
+        case Arrived(inbound=inbound) | Lapsed(inbound=inbound):
+            return inbound.room_id
+        case Missing(gap=gap):
+            return gap.room_id
+        case Again(room_id=room_id):
+            return room_id
+
+
 class Shore(Protocol):
     """What handling needs of the homeserver."""
 

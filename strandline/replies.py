@@ -62,7 +62,7 @@ class Replies:
         ]
 
     def answer(
-        self, reply: Reply, event_id: EventId, attempt: int, *, head: EventId | None
+        self, reply: Reply, event_id: EventId, attempt: int, *, head: EventId | TransactionId | None
     ) -> list[OutboxRow]:
         """An agent's whole answer.
 
@@ -70,7 +70,8 @@ class Replies:
             reply: What it says.
             event_id: The event that it answers.
             attempt: How often that was handled before.
-            head: The first message of the answer, if it is in the room already: it is edited.
+            head: The first message of the answer, if there is one: it is edited. The id under
+                which it was sent, if it has no other yet.
         """
         first = f"{attempt * ATTEMPT_ORDINALS}.answer"
         rows = [
@@ -79,12 +80,15 @@ class Replies:
         ]
         if head is not None:
             txn = rows[0].transaction_id
-            rows[0] = _send(reply.room_id, txn, self.edit(reply.text, edits=head, txn=txn))
+            sent_as = head_id(event_id, attempt)
+            known = {"sent_as": sent_as} if head == sent_as else {"event_id": EventId(head)}
+            edit = Edit(room_id=reply.room_id, text=reply.text, **known)
+            rows[0] = self._edit(edit, txn)
         return rows
 
     def head(self, reply: Reply, event_id: EventId, attempt: int) -> OutboxRow:
         """The first message of an answer that is still growing."""
-        txn = transaction_id(event_id, f"{attempt * ATTEMPT_ORDINALS}.head")
+        txn = head_id(event_id, attempt)
         return self._part(reply, split(reply.text)[0], txn, stream_of=event_id)
 
     def edit(self, text: str, *, edits: EventId, txn: TransactionId) -> dict[str, Any]:
@@ -110,6 +114,11 @@ class Replies:
         if edit.event_id is not None:
             return _send(edit.room_id, txn, content)
         return _row(edit.room_id, txn, "edit", {"sent_as": edit.sent_as, "content": content})
+
+
+def head_id(event_id: EventId, attempt: int) -> TransactionId:
+    """Under which the first message of a growing answer is sent."""
+    return transaction_id(event_id, f"{attempt * ATTEMPT_ORDINALS}.head")
 
 
 def _plain(effect: Effect, txn: TransactionId) -> Iterator[OutboxRow]:

@@ -31,6 +31,7 @@ from fsm import (
     Turn,
 )
 from fsm.effects import AskAgent, OutboxRow, Reopen
+from fsm.errors import TurnError
 from fsm.events import Stimulus
 from fsm.failpoints import reach
 from fsm.ids import ConversationKey, EventId, TransactionId, UserId
@@ -77,6 +78,7 @@ class _Work:
     turn: Turn
     records: WorkingRecords
     stood: dict[tuple[str, ConversationKey], Snapshot] = field(factory=dict)
+    stood_before: dict[tuple[str, ConversationKey], Snapshot] = field(factory=dict)
 
 
 class Turns:
@@ -226,6 +228,7 @@ class Turns:
             return False
         after = await flow.step(snapshot, move, turn)
         key = flow.key(turn.room_id, turn.inbound.sender)
+        work.stood_before.setdefault((flow.name, key), snapshot)
         work.records.stand(flow, key, after)
         work.stood[flow.name, key] = after
         return True
@@ -248,6 +251,8 @@ class Turns:
         question = next((e for e in effects if isinstance(e, AskAgent)), None)
         reopened = tuple(e for e in effects if isinstance(e, Reopen))
         is_event = turn.inbound.kind not in _NO_EVENTS
+        if question is not None:
+            self._refuse_moves(work)
         commit = Commit(
             expected=work.records.expected,
             writes=work.records.writes,
@@ -268,6 +273,15 @@ class Turns:
         reach("turn.commit.after")
         self._settle(work)
         return Outcome(rows=rows, question=question, reopened=reopened)
+
+    def _refuse_moves(self, work: _Work) -> None:
+        """A turn that asks an agent is decided again after a crash: from where it began."""
+        for (name, key), after in work.stood.items():
+            flow = self._flows[name]
+            if flow.is_durable and flow.kept_as is None and after != work.stood_before[name, key]:
+                problem = f"{name} changes its durable state in a turn that asks an agent"
+                remedy = "do it in another turn: this one is decided again after a crash"
+                raise TurnError(problem, remedy)
 
     def _settle(self, work: _Work) -> None:
         for (name, key), snapshot in work.stood.items():

@@ -1,3 +1,5 @@
+import pytest
+
 from durable import Commit, Handled, Reopened, Store
 from durable.queries import HANDLED_KEPT, advance
 from fsm.ids import EventId, SyncToken
@@ -47,9 +49,24 @@ async def test_an_event_above_the_checkpoint_is_never_forgotten(store: Store) ->
     assert {"$7", "$8", "$9"} == await prune(store, passed=[f"${i}" for i in range(10)], keep=3)
 
 
-async def test_an_event_handled_again_is_below_the_checkpoint_already(store: Store) -> None:
+@pytest.mark.parametrize("passed", ["before it is reopened", "while it is reopened"])
+async def test_an_event_handled_again_is_below_the_checkpoint_if_it_was(
+    store: Store, passed: str
+) -> None:
+    await handle(store, "$0")
+    if passed == "before it is reopened":
+        await prune(store, passed=["$0"], keep=3)
+    await store.commit(Commit(reopens=(Reopened(EventId("$0"), ROOM, 1),)))
+    if passed == "while it is reopened":
+        await prune(store, passed=["$0"], keep=3)
+    await handle(store, *(f"${i}" for i in range(10)))
+
+    assert "$0" not in await prune(store, passed=[], keep=3)
+
+
+async def test_an_event_handled_again_is_kept_if_it_is_above_the_checkpoint(store: Store) -> None:
     await handle(store, "$0")
     await store.commit(Commit(reopens=(Reopened(EventId("$0"), ROOM, 1),)))
     await handle(store, *(f"${i}" for i in range(10)))
 
-    assert "$0" not in await prune(store, passed=[], keep=3)
+    assert "$0" in await prune(store, passed=[], keep=3)

@@ -52,6 +52,38 @@ async def test_a_dropped_event_stays_handled(store: Store) -> None:
     assert await store.stream(ASKED) is None
 
 
+async def test_a_request_that_was_refused_is_listed_and_can_be_tried_again(store: Store) -> None:
+    [refused, other] = await store.commit(Commit(outbox=(row("t"), row("u"))))
+    await store.park_row(refused, "M_FORBIDDEN")
+    [parked] = await store.parked()
+
+    assert (parked.event_id, parked.error) == ("t", "send: M_FORBIDDEN")
+    assert not await store.retry_parked(EventId("u"))
+    assert await store.retry_parked(EventId("t"))
+    assert await store.owed() == (refused, other)
+    assert await store.parked() == ()
+
+
+async def test_a_request_that_was_refused_can_be_given_up(store: Store) -> None:
+    [refused, other] = await store.commit(Commit(outbox=(row("t"), row("u"))))
+    await store.park_row(refused, "M_FORBIDDEN")
+
+    assert not await store.drop_parked(EventId("u"))
+    assert await store.drop_parked(EventId("t"))
+    assert await store.parked() == ()
+    assert await store.owed() == (other,)
+
+
+async def test_an_invite_that_is_retried_counts_when_it_comes_again(store: Store) -> None:
+    invite = EventId("invite:!room:x")
+    await store.park_event(invite, ROOM, error="ValueError", attempts=5)
+
+    assert await store.retry_parked(invite)
+
+    assert await store.reopened() == ()
+    assert not await store.is_handled(invite)
+
+
 async def test_what_is_not_parked_can_be_neither_retried_nor_dropped(store: Store) -> None:
     await store.commit(Commit(stream_begins=Stream(ASKED, ROOM)))
 

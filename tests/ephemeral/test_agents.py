@@ -147,3 +147,31 @@ async def test_leaving_a_growing_answer_stops_the_agent() -> None:
 
 def test_every_kind_of_agent_has_options_that_the_config_can_read() -> None:
     assert set(module.OPTIONS) == set(module.KINDS)
+
+
+async def test_only_the_wait_for_the_agent_is_limited_and_not_what_is_done_meanwhile() -> None:
+    async def says_one_word() -> AsyncIterator[str]:
+        yield "word"
+        await asyncio.Event().wait()
+
+    growing = Growing(says_one_word(), interval_seconds=0.01, within_seconds=0.05)
+    texts = growing.so_far()
+
+    shown = await anext(texts)
+    await asyncio.sleep(0.1)  # a slow commit, say
+    with pytest.raises(TimeoutError):
+        await anext(texts)
+
+    assert (shown, growing.text) == ("word", "word")
+
+
+async def test_an_agent_that_can_not_be_connected_to_is_one_that_failed() -> None:
+    class Unconnectable(EchoAgent):
+        async def open(self) -> None:
+            raise OSError
+
+    registry = Registry([an_echo()])
+    connections = Connections(registry, kinds={"echo": Unconnectable})
+
+    with pytest.raises(AgentFailed, match="OSError"):
+        await anext(connections.ask(AgentId("agent-1"), QUESTION))

@@ -114,6 +114,7 @@ class MemoryHomeserver:
     """What a bot must never ask."""
     user_id: UserId = BOT
     logins: int = 0
+    logged_in_at_ms: int = 0
     keys: NoKeys = field(factory=NoKeys)
     rooms: MemoryRooms = field(init=False)
     _sent: dict[tuple[RoomId, TransactionId], tuple[EventId, Json]] = field(factory=dict)

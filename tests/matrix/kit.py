@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from attrs import define, field
@@ -111,7 +112,11 @@ class Harbour:
         )
         self.delivery = self.new_delivery()
 
-    def new_delivery(self, monotonic: Callable[[], float] = time.monotonic) -> Delivery:
+    def new_delivery(
+        self,
+        monotonic: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> Delivery:
         return Delivery(
             self.homeserver,
             maker=RoomMaker(self.homeserver, self.style, secret="s"),  # noqa: S106  # of no use to anybody
@@ -119,6 +124,7 @@ class Harbour:
             made=self._made,
             park=self._park,
             monotonic=monotonic,
+            now=now,
         )
 
     @asynccontextmanager
@@ -154,7 +160,7 @@ class Harbour:
         self.taken = len(self.arrived)
         self.since = batch.next
 
-    def _count_ready(self) -> None:
+    async def _count_ready(self) -> None:
         self.ready += 1
 
     async def _delivered(self, row: OutboxRow, event_id: EventId | None) -> None:

@@ -171,7 +171,7 @@ async def test_a_reply_is_readable_for_the_devices_in_the_room_only(
     room_key |= {"content": shared.body["messages"][ALICE]["ALICE"]}
     alice.crypto.receive({"to_device": {"events": [room_key]}})
     sealed = [content for _, _, content in server.contents]
-    assert alice.reads(sealed[0])["content"] == content
+    assert alice.reads(sealed[0])["content"] == content | {"org.strandline.by": BOT}
     assert sealed[0]["m.relates_to"] == reply
     assert sealed[0]["session_id"] == sealed[1]["session_id"]
 

@@ -1,12 +1,15 @@
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from fsm.effects import OutboxRow
 from fsm.ids import RoomId, TransactionId
 from matrix import Homeserver
+from matrix.delivery import MOST_OWED, REMEMBERED_MS
 from matrix.text import message_content
 from tests.fakes.homeserver import BOT, Answer, ScriptedHomeserver
 from tests.matrix.kit import ROOM, Harbour, send, settings, text
@@ -127,23 +130,6 @@ async def test_a_row_that_is_submitted_twice_is_sent_once(
     assert len(server.asked("rooms.send")) == 1
 
 
-async def test_others_may_wait_for_the_event_that_a_row_becomes(
-    server: ScriptedHomeserver, homeserver: Homeserver
-) -> None:
-    await server.script("rooms.send", Answer(403, {"errcode": "M_FORBIDDEN"}))
-    harbour = Harbour(homeserver)
-    harbour.delivery.submit([send("no", "t1"), send("yes", "t2")])
-    waiting = [
-        asyncio.ensure_future(harbour.delivery.sent(TransactionId(t))) for t in ("t1", "t2", "t2")
-    ]
-    await asyncio.sleep(0)
-
-    async with harbour.at_work(intake=False):
-        assert await asyncio.gather(*waiting) == [None, "$sent0", "$sent0"]
-
-    assert await harbour.delivery.sent(TransactionId("t2")) is None
-
-
 async def test_joining_and_leaving(server: ScriptedHomeserver, homeserver: Homeserver) -> None:
     await server.script("rooms.join", Answer(502, b""), Answer())
     await server.script("rooms.leave", Answer(403, {"errcode": "M_FORBIDDEN", "error": "not in"}))
@@ -168,6 +154,11 @@ async def test_an_invite_that_was_taken_back_is_parked(
     assert [row.kind for row, _ in harbour.parked] == ["join", "leave"]
 
 
+def old(row: OutboxRow) -> OutboxRow:
+    """The row as it would be if it had been stored long ago."""
+    return evolve(row, created_at_ms=1)
+
+
 @pytest.mark.parametrize("mark", ["content", "unsigned", "nowhere", "foreign", "third page"])
 async def test_a_late_repeat_is_looked_for_in_the_room_first(
     server: ScriptedHomeserver, homeserver: Homeserver, mark: str
@@ -184,7 +175,7 @@ async def test_a_late_repeat_is_looked_for_in_the_room_first(
     await server.script("rooms.messages", Answer(body={"chunk": [text("x"), ours]}))
 
     async with Harbour(homeserver).at_work(intake=False) as harbour:
-        harbour.delivery.submit([send("mine", "t1")], look_first=True)
+        harbour.delivery.submit([old(send("mine", "t1"))])
         await harbour.delivery.flushed()
 
     known = mark not in ("nowhere", "foreign")
@@ -199,7 +190,7 @@ async def test_the_look_back_is_bounded_and_a_closed_room_is_no_obstacle(
     await server.script("rooms.messages", *pages, Answer(403, {"errcode": "M_FORBIDDEN"}))
 
     async with Harbour(homeserver).at_work(intake=False) as harbour:
-        harbour.delivery.submit([send("1", "t1"), send("2", "t2")], look_first=True)
+        harbour.delivery.submit([old(send("1", "t1")), old(send("2", "t2"))])
         await harbour.delivery.flushed()
 
     assert server.bodies(ROOM) == ["1", "2"]
@@ -213,7 +204,7 @@ async def test_after_a_new_login_an_uncertain_try_is_looked_for(
     arrived = text("mine", "$arrived", sender=BOT, **{"org.strandline.turn": "t1"})
     unknown = {"errcode": "M_UNKNOWN_TOKEN", "error": "Unknown token"}
     await server.script("rooms.state", Answer(404, {"errcode": "M_NOT_FOUND"}))
-    await server.script("rooms.send", Answer(502, b""), Answer(401, unknown), Answer(502, b""))
+    await server.script("rooms.send", Answer(502, b""), Answer(401, unknown))
     await server.script("rooms.messages", Answer(body={"chunk": [arrived]}))
 
     async with Harbour(homeserver).at_work(intake=False) as harbour:
@@ -221,6 +212,63 @@ async def test_after_a_new_login_an_uncertain_try_is_looked_for(
         await harbour.delivery.flushed()
 
     assert harbour.delivered[0][1] == "$arrived"
+    assert len(server.asked("rooms.send")) == 2
+
+
+async def test_a_row_from_before_the_last_login_is_looked_for_by_every_later_process(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    row = send("mine", "t1")
+    await server.script("rooms.messages", Answer(body={"chunk": []}))
+    now_ms = homeserver.logged_in_at_ms
+    recent = datetime.fromtimestamp((now_ms + 1000) / 1000, UTC)
+    harbour = Harbour(homeserver)
+    harbour.delivery = harbour.new_delivery(now=lambda: recent)
+
+    async with harbour.at_work(intake=False):
+        harbour.delivery.submit([evolve(row, created_at_ms=now_ms - 1)])
+        harbour.delivery.submit([evolve(send("new", "t2"), created_at_ms=now_ms + 1)])
+        await harbour.delivery.flushed()
+
+    assert len(server.asked("rooms.messages")) == 1
+    assert len(server.asked("rooms.send")) == 2
+
+
+@pytest.mark.parametrize("age_ms", [REMEMBERED_MS + 1, -1])
+async def test_a_row_that_grows_old_while_it_is_tried_is_looked_for(
+    server: ScriptedHomeserver, homeserver: Homeserver, age_ms: int
+) -> None:
+    ours = text("mine", "$ours", sender=BOT, **{"org.strandline.turn": "t1"})
+    await server.script("rooms.state", Answer(404, {"errcode": "M_NOT_FOUND"}))
+    await server.script("rooms.messages", Answer(body={"chunk": [ours]}))
+    created = homeserver.logged_in_at_ms + 1
+    later = datetime.fromtimestamp((created + age_ms) / 1000, UTC)
+    harbour = Harbour(homeserver)
+    harbour.delivery = harbour.new_delivery(now=lambda: later)
+
+    async with harbour.at_work(intake=False):
+        harbour.delivery.submit([evolve(send("mine", "t1"), created_at_ms=created)])
+        await harbour.delivery.flushed()
+
+    assert harbour.delivered[0][1] == "$ours"
+    assert server.asked("rooms.send") == []
+
+
+async def test_a_room_that_is_owed_much_eases_only_when_rows_have_left(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    harbour = Harbour(homeserver)
+    harbour.delivery.submit([send(str(n), f"t{n}") for n in range(MOST_OWED + 2)])
+    other = asyncio.ensure_future(harbour.delivery.eased(RoomId("!other")))
+    waiting = asyncio.ensure_future(harbour.delivery.eased(ROOM))
+    await asyncio.sleep(0.01)
+    assert (other.done(), waiting.done()) == (True, False)
+
+    async with harbour.at_work(intake=False):
+        await asyncio.wait_for(waiting, 10)
+        await harbour.delivery.flushed()
+
+    assert len(server.asked("rooms.send")) == MOST_OWED + 2
 
 
 async def test_a_passing_edit_is_tried_once_and_keeps_quiet_when_asked_to(

@@ -312,6 +312,43 @@ async def test_an_invite_is_looked_for_in_history(
     assert asked == [("b", "p1"), ("b", "b1"), ("f", "b2"), ("f", "f1")]
 
 
+async def test_of_several_invites_the_newest_counts(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    """What was said before it was said while the bot was not in the room, or was answered then."""
+    history = [
+        member("invite", "$i1"),
+        text("old", "$1"),
+        member("invite", "$i2"),
+        text("new", "$2"),
+    ]
+    await server.script(
+        "rooms.messages",
+        Answer(body={"chunk": history[::-1], "end": "b1"}),
+        Answer(body={"chunk": history}),
+    )
+    join = member("join", "$j", before="invite")
+    await server.syncs(limited(join, text("newer", "$3"), prev_batch="p1"))
+
+    async with Harbour(homeserver).at_work() as harbour:
+        await harbour.until(lambda: len(harbour.arrived) == 3)
+
+    assert harbour.bodies == ["new", "", "newer"]
+
+
+async def test_what_came_with_the_response_is_told_even_if_history_can_not_be_read(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    await server.script("rooms.messages", Answer(403, {"errcode": "M_FORBIDDEN"}))
+    join = member("join", "$j", before="invite")
+    await server.syncs(limited(text("before", "$1"), join, text("after", "$2"), prev_batch="p1"))
+
+    async with Harbour(homeserver).at_work() as harbour:
+        await harbour.until(lambda: len(harbour.arrived) == 2)
+
+    assert harbour.bodies == ["", "after"]
+
+
 async def test_an_invite_at_the_very_beginning_of_history(
     server: ScriptedHomeserver, homeserver: Homeserver
 ) -> None:

@@ -113,6 +113,19 @@ def test_what_wants_no_answer_gets_none(raw: Any) -> None:
     assert read(raw) is None
 
 
+def test_what_another_bot_says_is_not_answered_and_what_somebody_forwards_is() -> None:
+    said_by_bot: Json = {"org.strandline.turn": "t", "org.strandline.by": "@other:test"}
+    words: Json = {"msgtype": "m.text", "body": "[agent-1 · chat 1] the tide"}
+
+    from_the_bot = read(said(words | said_by_bot) | {"sender": "@other:test"})
+    forwarded = read(said(words | said_by_bot))
+    from_an_older_bot = read(said(words | {"org.strandline.turn": "t"}))
+
+    assert (from_the_bot, from_an_older_bot) == (None, None)
+    assert forwarded is not None
+    assert forwarded.body == "[agent-1 · chat 1] the tide"
+
+
 @pytest.mark.parametrize("msgtype", ["m.file", "m.image", "m.audio", "m.video"])
 def test_a_file_without_words_is_a_file(msgtype: str) -> None:
     inbound = read(file(msgtype=msgtype, body="a.pdf"))

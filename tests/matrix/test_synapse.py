@@ -6,6 +6,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from fsm.effects import OutboxRow, transaction_id
 from fsm.ids import RoomId, SyncToken
@@ -177,7 +178,7 @@ async def test_a_repeat_after_the_device_was_forgotten_shows_once(bot: Bot, alic
     async with Homeserver.connect(bot.settings, bot.folder) as homeserver:
         await homeserver._http.request("POST", "/_matrix/client/v3/logout")  # noqa: SLF001
 
-    await reply(bot, room_id, "once", look_first=True)
+    await reply(bot, room_id, "once", is_old=True)
 
     assert [e.body for e in await alice.timeline(room_id)].count("once") == 1
 
@@ -187,13 +188,14 @@ async def bot_joins(bot: Bot, room_id: RoomId) -> None:
         await homeserver.join(room_id)
 
 
-async def reply(bot: Bot, room_id: RoomId, text: str, *, look_first: bool = False) -> None:
+async def reply(bot: Bot, room_id: RoomId, text: str, *, is_old: bool = False) -> None:
     txn = transaction_id("$question", text)  # type: ignore[arg-type]
     content = message_content(text, transaction_id=txn)
     row = send("", txn, room_id, payload={"type": "m.room.message", "content": content})
+    row = evolve(row, created_at_ms=1 if is_old else 0)
     async with (
         Homeserver.connect(bot.settings, bot.folder) as homeserver,
         Harbour(homeserver).at_work(intake=False) as harbour,
     ):
-        harbour.delivery.submit([row], look_first=look_first)
+        harbour.delivery.submit([row])
         await harbour.delivery.flushed()
