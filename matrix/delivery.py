@@ -60,7 +60,7 @@ class Delivery:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._homeserver = homeserver
-        self._effects = Effects(homeserver)
+        self._effects = Effects(homeserver, monotonic)
         self._maker = maker
         self._making = asyncio.Semaphore(ROOMS_AT_A_TIME)
         self._made = made

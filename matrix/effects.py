@@ -1,10 +1,13 @@
 """Effects as requests: what each kind of row of the outbox asks of the homeserver."""
 
+import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 
 from fsm.effects import OutboxRow
 from fsm.failpoints import reach
 from fsm.ids import EventId, TransactionId, UserId
+from matrix.errors import RateLimited
 from matrix.homeserver import Homeserver
 from matrix.sent import find_sent
 
@@ -13,11 +16,23 @@ REMEMBERED = 1_000
 Older ones are looked for in their room."""
 
 
-class Effects:
-    """Carries out single rows. Each may be tried again until it has worked."""
+SHORT_MS = 30_000
+"""A wait that is longer is no limit on how many invites the bot sends, but on one person's."""
 
-    def __init__(self, homeserver: Homeserver) -> None:
+
+class Effects:
+    """Carries out single rows. Each may be tried again until it has worked.
+
+    Invites leave one at a time, and none while the homeserver asks for patience: with Synapse, a
+    refused invite counts against the limit of whom it was for, who may have five and then one in
+    five minutes.
+    """
+
+    def __init__(self, homeserver: Homeserver, monotonic: Callable[[], float]) -> None:
         self._homeserver = homeserver
+        self._monotonic = monotonic
+        self._inviting = asyncio.Lock()
+        self._no_invites_until = 0.0
         self._sent: OrderedDict[TransactionId, EventId] = OrderedDict()
         self._requests = {
             "edit": self._edit,
@@ -91,9 +106,17 @@ class Effects:
         return event_id
 
     async def _invite(self, row: OutboxRow) -> None:
-        reach("delivery.invite.before")
-        await self._homeserver.rooms.invite(row.room_id, UserId(row.payload["user_id"]))
-        reach("delivery.invite.after")
+        async with self._inviting:
+            await asyncio.sleep(max(0.0, self._no_invites_until - self._monotonic()))
+            try:
+                reach("delivery.invite.before")
+                await self._homeserver.rooms.invite(row.room_id, UserId(row.payload["user_id"]))
+                reach("delivery.invite.after")
+            except RateLimited as limited:
+                # longer ones are about whom is invited, and need not keep others waiting
+                if limited.retry_after_ms <= SHORT_MS:
+                    self._no_invites_until = self._monotonic() + limited.retry_after_ms / 1000
+                raise
 
     async def _join(self, row: OutboxRow) -> None:
         reach("delivery.join.before")
