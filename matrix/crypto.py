@@ -47,6 +47,11 @@ class Crypto:
         self._path.touch(mode=0o600)
         self._load()
 
+    @property
+    def path(self) -> Path:
+        """The store's file."""
+        return self._path
+
     def close(self) -> None:
         """Close the store."""
         self._store.database.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
@@ -31,6 +32,10 @@ CLAIM_TIMEOUT_MS = 10_000
 """How long the homeserver may wait for other homeservers when it looks for keys."""
 
 
+ASK_AGAIN_SECONDS = 60.0
+"""How long a user whose homeserver gave no answer is not asked about again."""
+
+
 class KeyExchange:
     """Makes the requests that the crypto engine wants made.
 
@@ -38,6 +43,7 @@ class KeyExchange:
         http: Where to.
         crypto: The engine.
         new_id: Makes transaction ids for to-device messages.
+        monotonic: A clock, in seconds.
     """
 
     def __init__(
@@ -46,14 +52,17 @@ class KeyExchange:
         crypto: Crypto,
         *,
         new_id: Callable[[], str] = lambda: uuid4().hex,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._http = http
         self._crypto = crypto
         self._new_id = new_id
+        self._monotonic = monotonic
         self._asking = asyncio.Lock()
         self._members: dict[RoomId, list[str]] = {}
         self._shared: dict[RoomId, tuple[str, Recipients]] = {}
         self._locks: dict[RoomId, asyncio.Lock] = {}
+        self._unanswered: dict[str, float] = {}
 
     async def upkeep(self) -> None:
         """Do what is due after a sync. What fails is tried after the next one."""
@@ -84,6 +93,7 @@ class KeyExchange:
             MatrixError: The homeserver did not help.
         """
         async with self._locks.setdefault(room_id, asyncio.Lock()):
+            olm = self._crypto.olm
             try:
                 with self._crypto.writing():
                     await self._share(room_id)
@@ -91,6 +101,9 @@ class KeyExchange:
             except MatrixError:
                 raise
             except Exception as error:  # the engine's have no root: parked with its text
+                if self._crypto.olm is not olm:
+                    problem = "it was read anew while keys were shared"
+                    raise StoreFailed(self._crypto.path, problem) from error
                 raise NotEncryptable(room_id, str(error) or repr(error)) from error
 
     async def _attempt(self, part: Callable[[], Awaitable[None]]) -> None:
@@ -135,6 +148,7 @@ class KeyExchange:
             await self._claim(olm.get_users_for_key_claiming())
 
     async def _query(self, users: set[str]) -> None:
+        users = {user for user in users if self._unanswered.get(user, 0.0) <= self._monotonic()}
         if not users:
             return
         async with self._asking:
@@ -143,7 +157,13 @@ class KeyExchange:
             answer = await self._http.request("POST", endpoint("keys", "query"), body=body)
         found = mapping(answer.get("device_keys"))
         for user in users:
-            self._take_devices(user, mapping(found.get(user)))
+            if user in found:
+                self._unanswered.pop(user, None)
+                self._take_devices(user, mapping(found[user]))
+            else:
+                # their homeserver is away: that is no news of their devices
+                self._unanswered[user] = self._monotonic() + ASK_AGAIN_SECONDS
+                self._crypto.olm.users_for_key_query.add(user)
 
     def _take_devices(self, user: str, devices: Json) -> None:
         """One user at a time, so that one whose keys break the engine hurts no other."""

@@ -148,6 +148,31 @@ async def test_keys_that_could_not_be_stored_are_asked_for_again(
     assert any("keys can't be stored" in entry["event"] for entry in logs)
 
 
+async def test_a_homeserver_that_is_away_costs_nobody_their_devices(
+    server: ScriptedHomeserver, homeserver: Homeserver, alice: Alice
+) -> None:
+    server.encrypted.add(ROOM)
+    server.members.append(ALICE)
+    devices = {"device_keys": {ALICE: {"ALICE": alice.own_keys["device_keys"]}}}
+    name, key = next(iter(alice.own_keys["one_time_keys"].items()))
+    claimed = {"one_time_keys": {ALICE: {"ALICE": {name: key}}}}
+    away = Answer(body={"device_keys": {}, "failures": {"test": {}}})
+    await server.script("keys.query", Answer(body=devices), away)
+    await server.script("keys.claim", Answer(body=claimed))
+
+    async with Harbour(homeserver).at_work(intake=False) as harbour:
+        harbour.delivery.submit([send("1", "t1")])
+        await harbour.delivery.flushed()
+        homeserver._crypto.olm.users_for_key_query.add(ALICE)  # noqa: SLF001
+        harbour.delivery.submit([send("2", "t2"), send("3", "t3")])
+        await harbour.delivery.flushed()
+
+    known = homeserver._crypto.olm.device_store.active_user_devices(ALICE)  # noqa: SLF001
+    assert [device.id for device in known] == ["ALICE"]
+    # asked once in vain, and then not again for a while
+    assert len([r for r in server.asked("keys.query") if ALICE in r.body["device_keys"]]) == 2
+
+
 async def test_a_reply_is_readable_for_the_devices_in_the_room_only(
     server: ScriptedHomeserver, homeserver: Homeserver, alice: Alice
 ) -> None:
