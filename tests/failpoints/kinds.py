@@ -152,6 +152,73 @@ class Yes(Bound):
         assert place.bot.kv(key)["archived"] is said_so
 
 
+class Load(Bound):
+    """The choice of an archived chat from a list."""
+
+    owns = ("turn.commit.*",)
+    archived = "This chat is archived"
+
+    async def prepare(self, place: Place) -> None:
+        await super().prepare(place)
+        await place.ask("!archive", "Archive “")
+        await place.ask("!yes", YES)
+        await place.ask("!load", "Which chat shall I bring back")
+
+    async def event(self, place: Place) -> None:
+        await place.say("1", "is back")
+
+    def died(self, place: Place) -> None:
+        """A list that is forgotten leaves a number for the agent, which answers here no more."""
+        choice = place.said[-1]
+        self.is_back = place.has_committed(choice)
+        choice.is_to_get("is back" if self.is_back else self.archived)
+
+    async def go_on(self, place: Place) -> None:
+        await place.ask("more", echo("more"), other=(self.archived,))
+        await place.ask("!status", "This room: ")
+
+    async def verdict(self, place: Place) -> None:
+        await place.verdict()
+        [(key,)] = place.bot.rows(
+            "SELECT key FROM kv WHERE key GLOB ?", f"chat:{place.person.user_id}:*"
+        )
+        is_back = any("is back" in e.body for e in await place.events())
+        assert place.bot.kv(key)["archived"] is not is_back
+
+
+class Forget(Bound):
+    """A yes to being forgotten."""
+
+    owns = ("delivery.leave.*",)
+    forgotten = "I have forgotten all that I held on you"
+
+    async def prepare(self, place: Place) -> None:
+        await super().prepare(place)
+        await place.ask("!forget-me", "Forget all that I hold on you")
+
+    async def event(self, place: Place) -> None:
+        await place.say("!yes", self.forgotten)
+
+    async def done(self, place: Place) -> None:
+        await super().done(place)
+        if place.said[-1].accepts([self.forgotten]):
+            await place.scene.is_left_by(place.bot, place.room)
+
+    def died(self, place: Place) -> None:
+        yes = place.said[-1]
+        yes.is_to_get(self.forgotten if place.has_committed(yes) else NO_QUESTION)
+
+    async def go_on(self, place: Place) -> None:
+        """There is nobody left to talk to, unless the question was forgotten first."""
+
+    async def verdict(self, place: Place) -> None:
+        """All of it is gone, or none of it is."""
+        await place.answered()
+        kept = [key for (key,) in place.bot.rows("SELECT key || value FROM kv")]
+        is_forgotten = place.said[-1].accepts([self.forgotten])
+        assert any(place.person.user_id in text for text in kept) is not is_forgotten
+
+
 class Streaming(Kind):
     owns = ("answer.*", "outbox.delete.*")
     bot: ClassVar[dict[str, Any]] = {
@@ -503,6 +570,8 @@ KINDS: dict[str, Kind] = {
     "first message": FirstMessage(),
     "select": Select(),
     "yes": Yes(),
+    "load": Load(),
+    "forget": Forget(),
     "streaming": Streaming(),
     "invite": Invite(),
     "held": Held(),
