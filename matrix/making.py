@@ -4,6 +4,8 @@
 purpose: who finds it taken has made the room before, and adopts it.
 """
 
+import asyncio
+from enum import Enum, auto
 from hashlib import sha256
 from typing import Any
 
@@ -19,6 +21,24 @@ from matrix.homeserver import Homeserver
 _log = structlog.get_logger(__name__)
 
 Json = dict[str, Any]
+
+UNFINISHED_SECONDS = 10.0
+"""How long a room may lack its name before it counts as half made. A homeserver takes the alias
+first, and goes on making the room when the bot that asked for it has died."""
+
+LOOK_SECONDS = 0.25
+"""How often it is looked at meanwhile."""
+
+TRIES = 3
+"""So often an alias is taken from a room that can't be used; then a refusal is final."""
+
+
+class _Found(Enum):
+    """What a room is that has the alias already."""
+
+    WHOLE = auto()
+    UNFINISHED = auto()
+    LEFT = auto()
 
 
 @frozen(kw_only=True)
@@ -40,14 +60,25 @@ class RoomMaker:
     """Makes rooms on one homeserver.
 
     Args:
+        homeserver: Where they are made.
+        style: What they are like.
         secret: What aliases are made from besides their purpose, so that nobody else can take one
             first, and a new database finds no rooms of an old one.
+        unfinished_seconds: See ``UNFINISHED_SECONDS``.
     """
 
-    def __init__(self, homeserver: Homeserver, style: RoomStyle, *, secret: str) -> None:
+    def __init__(
+        self,
+        homeserver: Homeserver,
+        style: RoomStyle,
+        *,
+        secret: str,
+        unfinished_seconds: float = UNFINISHED_SECONDS,
+    ) -> None:
         self._homeserver = homeserver
         self._style = style
         self._secret = secret
+        self._unfinished_seconds = unfinished_seconds
 
     async def make(self, wish: NewRoom) -> RoomId:
         """Make the room, or find the one that was made for the same wish.
@@ -57,6 +88,14 @@ class RoomMaker:
         """
         alias = alias_of(wish, self._homeserver.user_id, self._secret)
         body = self._body(wish) | {"room_alias_name": alias.partition(":")[0].removeprefix("#")}
+        for _ in range(TRIES):
+            found = await self._create_or_find(body, alias)
+            if found is not None:
+                return found
+        return await self._create(body)
+
+    async def _create_or_find(self, body: Json, alias: str) -> RoomId | None:
+        """The room, made now or before. None if the alias was another's, and is free now."""
         try:
             return await self._create(body)
         except Refused as refused:
@@ -70,7 +109,7 @@ class RoomMaker:
         _log.info("an alias is taken from a room that can't be used", alias=alias, room_id=found)
         await self._homeserver.rooms.delete_alias(alias)
         reach("room.freed")
-        return await self._create(body)
+        return None
 
     async def _create(self, body: Json) -> RoomId:
         reach("room.create.before")
@@ -79,15 +118,27 @@ class RoomMaker:
         return room_id
 
     async def _is_whole(self, room_id: RoomId) -> bool:
+        """Whether the room can be used, now or as soon as it has been made."""
+        loop = asyncio.get_running_loop()
+        last = loop.time() + self._unfinished_seconds
+        while True:
+            found = await self._look(room_id)
+            if found is not _Found.UNFINISHED or loop.time() >= last:
+                return found is _Found.WHOLE
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _look(self, room_id: RoomId) -> _Found:
         """Whether the bot is in the room, and its name is set, which comes last."""
         rooms, bot = self._homeserver.rooms, self._homeserver.user_id
         try:
             member = await rooms.state(room_id, "m.room.member", bot)
+            if member is None or member.get("membership") != "join":
+                # who has left may still read what was so then
+                return _Found.UNFINISHED if member is None else _Found.LEFT
             is_named = await rooms.state(room_id, "m.room.name") is not None
         except Refused:
-            return False
-        # who has left may still read what was so then
-        return is_named and member is not None and member.get("membership") == "join"
+            return _Found.UNFINISHED
+        return _Found.WHOLE if is_named else _Found.UNFINISHED
 
     def _body(self, wish: NewRoom) -> Json:
         state = [

@@ -116,10 +116,13 @@ class Harbour:
         self,
         monotonic: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        maker: RoomMaker | None = None,
     ) -> Delivery:
+        usual = RoomMaker(self.homeserver, self.style, secret="s")  # noqa: S106  # of no use to anybody
         return Delivery(
             self.homeserver,
-            maker=RoomMaker(self.homeserver, self.style, secret="s"),  # noqa: S106  # of no use to anybody
+            maker=maker or usual,
             delivered=self._delivered,
             made=self._made,
             park=self._park,
