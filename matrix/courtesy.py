@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -34,6 +35,7 @@ class Courtesy:
         self._rooms = homeserver.rooms
         self._monotonic = monotonic
         self._read: dict[RoomId, EventId] = {}
+        self._works: Counter[RoomId] = Counter()
         self._at_work: dict[RoomId, float] = {}
         self._shown: dict[RoomId, float] = {}
         self._news = asyncio.Event()
@@ -46,12 +48,15 @@ class Courtesy:
     @contextmanager
     def typing(self, room_id: RoomId) -> Iterator[None]:
         """Have it shown that the bot is typing while the body runs, if that takes a while."""
-        self._at_work[room_id] = self._monotonic()
+        self._works[room_id] += 1
+        self._at_work.setdefault(room_id, self._monotonic())
         self._news.set()
         try:
             yield
         finally:
-            del self._at_work[room_id]
+            self._works[room_id] -= 1
+            if not self._works[room_id]:
+                del self._works[room_id], self._at_work[room_id]
             self._news.set()
 
     async def run(self) -> None:

@@ -1,0 +1,148 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import unquote
+
+from fsm.ids import EventId, RoomId
+from matrix import Courtesy, Homeserver
+from matrix.courtesy import PATIENCE_SECONDS, RENEW_SECONDS
+from tests.fakes.homeserver import Answer, ScriptedHomeserver
+from tests.matrix.kit import ROOM
+
+OTHER = RoomId("!other")
+
+
+class Clock:
+    """A clock that goes on when it is told to."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@asynccontextmanager
+async def at_work(courtesy: Courtesy) -> AsyncIterator[Courtesy]:
+    running = asyncio.ensure_future(courtesy.run())
+    try:
+        yield courtesy
+    finally:
+        running.cancel()
+
+
+async def asked(server: ScriptedHomeserver, name: str, most: int) -> list[str]:
+    """What was asked for, once it is as much as ``most``."""
+    async with asyncio.timeout(10):
+        while len(server.asked(name)) < most:
+            await asyncio.sleep(0.005)
+    return [unquote(request.path) for request in server.asked(name)]
+
+
+async def typing(server: ScriptedHomeserver, most: int) -> list[bool]:
+    await asked(server, "rooms.typing", most)
+    return [request.body["typing"] for request in server.asked("rooms.typing")]
+
+
+async def test_the_newest_of_each_room_is_shown_as_read(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    courtesy = Courtesy(homeserver)
+    for number in range(100):
+        courtesy.read(ROOM, EventId(f"${number}"))
+    courtesy.read(OTHER, EventId("$other"))
+
+    async with at_work(courtesy):
+        paths = await asked(server, "rooms.receipt", 2)
+        await asyncio.sleep(0.05)
+
+    assert {path.rpartition("/")[2] for path in paths} == {"$99", "$other"}
+    assert len(server.asked("rooms.receipt")) == 2
+
+
+async def test_a_receipt_that_is_not_taken_is_dropped_and_the_next_is_shown(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    await server.script(
+        "rooms.receipt",
+        Answer(403, {"errcode": "M_FORBIDDEN"}),
+        Answer(502, b""),
+        Answer(fault="reset"),
+        Answer(429, {"errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 20}),
+    )
+
+    async with at_work(Courtesy(homeserver)) as courtesy:
+        for number in range(5):
+            courtesy.read(ROOM, EventId(f"${number}"))
+            paths = await asked(server, "rooms.receipt", number + 1)
+
+    assert [path.rpartition("$")[2] for path in paths] == ["0", "1", "2", "3", "4"]
+
+
+async def test_a_homeserver_that_asks_for_quiet_gets_it(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    limit = Answer(429, {"errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 300})
+    await server.script("rooms.receipt", limit)
+    loop = asyncio.get_running_loop()
+
+    async with at_work(Courtesy(homeserver)) as courtesy:
+        courtesy.read(ROOM, EventId("$1"))
+        await asked(server, "rooms.receipt", 1)
+        begun = loop.time()
+        for number in range(50):
+            courtesy.read(ROOM, EventId(f"$later{number}"))
+        paths = await asked(server, "rooms.receipt", 2)
+
+    assert loop.time() - begun > 0.25
+    assert paths[1].endswith("$later49")
+
+
+async def test_work_that_takes_a_while_shows_as_typing_until_it_ends(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    clock = Clock()
+    async with at_work(Courtesy(homeserver, monotonic=clock)) as courtesy:
+        with courtesy.typing(ROOM):
+            clock.now += PATIENCE_SECONDS
+            courtesy.read(OTHER, EventId("$1"))  # wakes it up
+            assert await typing(server, 1) == [True]
+            clock.now += RENEW_SECONDS
+            courtesy.read(OTHER, EventId("$2"))
+            assert await typing(server, 2) == [True, True]
+        assert await typing(server, 3) == [True, True, False]
+
+    timeouts = [request.body.get("timeout") for request in server.asked("rooms.typing")]
+    assert timeouts == [30_000, 30_000, None]
+
+
+async def test_work_that_is_done_at_once_does_not_show(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    async with at_work(Courtesy(homeserver)) as courtesy:
+        with courtesy.typing(ROOM):
+            await asyncio.sleep(0)
+        courtesy.read(ROOM, EventId("$1"))
+        await asked(server, "rooms.receipt", 1)
+
+    assert server.asked("rooms.typing") == []
+
+
+async def test_two_works_in_a_room_show_until_both_have_ended(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    clock = Clock()
+    async with at_work(Courtesy(homeserver, monotonic=clock)) as courtesy:
+        with courtesy.typing(ROOM):
+            with courtesy.typing(ROOM):
+                clock.now += PATIENCE_SECONDS
+                courtesy.read(OTHER, EventId("$1"))
+                assert await typing(server, 1) == [True]
+            courtesy.read(OTHER, EventId("$2"))
+            await asked(server, "rooms.receipt", 2)
+            assert len(server.asked("rooms.typing")) == 1
+        assert await typing(server, 2) == [True, False]
+
+
+async def test_work_goes_on_where_nobody_shows_it(homeserver: Homeserver) -> None:
+    with Courtesy(homeserver).typing(ROOM):
+        pass
