@@ -70,6 +70,7 @@ class Homeserver:
         self._crypto = crypto
         self._plain: set[RoomId] = set()
         self._people: dict[RoomId, int] = {}
+        self._counting: dict[RoomId, object] = {}
         self._logins_seen = 0
         self.user_id: UserId = session.user_id
         self.rooms = Rooms(http, session.user_id)
@@ -154,22 +155,23 @@ class Homeserver:
 
     def members_changed(self, room_id: RoomId) -> None:
         """Other people are in the room than before, or may be."""
-        self._people.pop(room_id, None)
+        self._miscounted(room_id)
         self.keys.members_changed(room_id)
 
     def forget(self, room_id: RoomId) -> None:
         """The bot is no longer in the room."""
-        self._people.pop(room_id, None)
+        self._miscounted(room_id)
         self.keys.forget(room_id)
 
     async def is_group(self, room_id: RoomId) -> bool:
         """Whether more than two people are in the room, or invited; asked when that may change."""
-        if room_id not in self._people:
+        people = self._people.get(room_id)
+        if people is None:
             try:
-                self._people[room_id] = await self.rooms.people(room_id)
+                people = await self._count(room_id)
             except Refused:
                 return False
-        return self._people[room_id] > 2  # noqa: PLR2004  # a person and the bot
+        return people > 2  # noqa: PLR2004  # a person and the bot
 
     async def new_keys(self) -> None:
         """Wait for a sync response that brings to-device messages."""
@@ -245,6 +247,19 @@ class Homeserver:
             return False
         self._crypto.mark_encrypted([room_id])
         return True
+
+    async def _count(self, room_id: RoomId) -> int:
+        """How many are in the room; kept unless somebody came or went while they were counted."""
+        counting = self._counting.setdefault(room_id, object())
+        people = await self.rooms.people(room_id)
+        if self._counting.get(room_id) is counting:
+            del self._counting[room_id]
+            self._people[room_id] = people
+        return people
+
+    def _miscounted(self, room_id: RoomId) -> None:
+        self._people.pop(room_id, None)
+        self._counting.pop(room_id, None)
 
 
 def _filter(*, first: bool) -> str:

@@ -31,6 +31,7 @@ class Answer:
         headers: Extra headers.
         fault: ``reset`` drops the connection, ``truncate`` ends it half-way through the body.
         done: Whether the request takes effect before it is answered.
+        held: It is answered when this is set.
     """
 
     status: int = 200
@@ -38,6 +39,7 @@ class Answer:
     headers: dict[str, str] = field(factory=dict)
     fault: str = ""
     done: bool = False
+    held: asyncio.Event | None = None
 
 
 @frozen
@@ -97,6 +99,13 @@ class ScriptedHomeserver:
         """The requests of one endpoint so far."""
         return [request for request in self.requests if _name(request.path)[0] == name]
 
+    async def was_asked(self, name: str, times: int = 1) -> list[Request]:
+        """The requests of one endpoint, once there are so many."""
+        async with asyncio.timeout(10):
+            while len(self.asked(name)) < times:
+                await asyncio.sleep(0.005)
+        return self.asked(name)
+
     def bodies(self, room_id: str) -> list[str]:
         """What the room has been told, in order."""
         return [str(c.get("body", "")) for r, _, c in self.contents if r == room_id]
@@ -120,6 +129,8 @@ class ScriptedHomeserver:
         if answer is None or answer.done:
             usual = self._usual(name, parts, asked)
             answer = answer or usual
+        if answer.held is not None:
+            await answer.held.wait()
         return await _respond(request, answer)
 
     def _usual(self, name: str, parts: list[str], asked: Request) -> Answer:
