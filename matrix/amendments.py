@@ -5,7 +5,7 @@ from typing import Any
 from attrs import frozen
 
 from fsm.ids import EventId, RoomId, UserId
-from matrix.parse import about_of_redaction, clean, mapping, text_of
+from matrix.parse import about_of_redaction, clean, integer, mapping, text_of
 
 
 @frozen(kw_only=True)
@@ -18,6 +18,8 @@ class Amendment:
         sender: Who did it. An edit counts only if the message is theirs.
         event_id: The edit or the redaction.
         text: The new text; None if it was taken back.
+        sent_at_ms: When it was made, as the sender's homeserver has it. Of two edits the later one
+            counts (client-server API, "Event replacements"), in whatever order they are read.
     """
 
     target: EventId
@@ -25,6 +27,7 @@ class Amendment:
     sender: UserId
     event_id: EventId
     text: str | None
+    sent_at_ms: int = 0
 
 
 def parse_amendment(raw: object, room_id: RoomId) -> Amendment | None:
@@ -43,6 +46,7 @@ def parse_amendment(raw: object, room_id: RoomId) -> Amendment | None:
         sender=UserId(clean(sender)),
         event_id=EventId(clean(event_id)),
         text=text,
+        sent_at_ms=integer(raw.get("origin_server_ts")),
     )
 
 

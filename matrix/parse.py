@@ -38,7 +38,7 @@ def parse(raw: object, *, room_id: RoomId, bot: UserId) -> Inbound | None:
         room_id=room_id,
         sender=UserId(clean(sender)),
         kind=Kind.TEXT,
-        sent_at_ms=_integer(raw.get("origin_server_ts")),
+        sent_at_ms=integer(raw.get("origin_server_ts")),
         raw=raw,
     )
     return _of_state(bare, raw, bot) if "state_key" in raw else _of_people(bare, raw, bot)
@@ -58,7 +58,7 @@ def parse_invite(room_id: RoomId, invite: object, *, bot: UserId) -> Inbound:
         room_id=room_id,
         sender=UserId(clean(sender) if isinstance(sender, str) else ""),
         kind=Kind.INVITED,
-        sent_at_ms=_integer(event.get("origin_server_ts")),
+        sent_at_ms=integer(event.get("origin_server_ts")),
         raw=event,
     )
 
@@ -80,7 +80,7 @@ def parse_leave(room_id: RoomId, left: object, *, bot: UserId) -> Inbound:
         room_id=room_id,
         sender=UserId(clean(sender) if isinstance(sender, str) else ""),
         kind=Kind.LEFT,
-        sent_at_ms=_integer(event.get("origin_server_ts")),
+        sent_at_ms=integer(event.get("origin_server_ts")),
         raw=event,
     )
 
@@ -125,6 +125,11 @@ def mapping(value: object) -> dict[str, Any]:
 def events(value: object) -> list[dict[str, Any]]:
     """The JSON objects in ``value`` if it is an array, else none."""
     return [e for e in value if isinstance(e, dict)] if isinstance(value, list) else []
+
+
+def integer(value: object) -> int:
+    """``value`` if it is a whole number, else 0."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def _of_state(bare: Inbound, raw: dict[str, Any], bot: UserId) -> Inbound | None:
@@ -205,7 +210,7 @@ def _attachment(event_id: EventId, content: dict[str, Any]) -> Attachment | None
         name=clean(name[:MAX_NAME_CHARS]) if isinstance(name, str) else kind,
         kind=kind,
         mimetype=clean(mimetype) if isinstance(mimetype, str) else "application/octet-stream",
-        size_bytes=max(0, _integer(info.get("size"))),
+        size_bytes=max(0, integer(info.get("size"))),
         url=clean(url),
         encryption=encryption or None,
     )
@@ -252,7 +257,3 @@ def _previous_membership(raw: dict[str, Any]) -> object:
     unsigned = mapping(raw.get("unsigned"))
     previous = mapping(unsigned.get("prev_content") or raw.get("prev_content"))
     return previous.get("membership")
-
-
-def _integer(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0

@@ -25,6 +25,9 @@ class Stop:
 
 Interruption = Amendment | Stop
 
+_Place = tuple[RoomId, EventId, UserId | None]
+"""A message, and whose edit of it this is; None for its being taken back, by whomever."""
+
 
 class InHand:
     """A message whose answer an agent is giving.
@@ -58,26 +61,25 @@ class Amending:
     """Knows what was done to messages, and tells whoever has them in hand."""
 
     def __init__(self) -> None:
-        self._made: OrderedDict[EventId, Amendment] = OrderedDict()
+        self._made: OrderedDict[_Place, Amendment] = OrderedDict()
         self._in_hand: dict[EventId, InHand] = {}
 
     def note(self, amendment: Amendment) -> None:
-        """An edit or a redaction has arrived."""
-        held = self._in_hand.get(amendment.target)
-        if held is not None and _may(amendment, held.inbound):
-            held.interrupt(amendment)
-        before = self._made.pop(amendment.target, None)
-        # what was taken back stays so
-        self._made[amendment.target] = (
-            before if before is not None and before.text is None else amendment
-        )
+        """An edit or a redaction has arrived, perhaps later than one that was made after it."""
+        place = _place(amendment)
+        before = self._made.pop(place, None)
+        is_news = before is None or _order(before) < _order(amendment)
+        self._made[place] = amendment if before is None or is_news else before
         while len(self._made) > REMEMBERED:
             self._made.popitem(last=False)
+        held = self._in_hand.get(amendment.target)
+        if is_news and held is not None and _may(amendment, held.inbound):
+            held.interrupt(amendment)
 
     def amended(self, inbound: Inbound) -> Inbound | None:
         """The message as it is now; None if it was taken back."""
-        amendment = self._made.get(inbound.event_id)
-        if amendment is None or not _may(amendment, inbound):
+        amendment = self._newest(inbound)
+        if amendment is None:
             return inbound
         if amendment.text is None:
             return None
@@ -86,8 +88,8 @@ class Amending:
     def take(self, inbound: Inbound) -> InHand:
         """The message is being answered, until ``release``."""
         held = InHand(inbound)
-        made = self._made.get(inbound.event_id)
-        if made is not None and made.event_id != inbound.version and _may(made, inbound):
+        made = self._newest(inbound)
+        if made is not None and made.event_id != inbound.version:
             held.interrupt(made)  # it came while the turn was being decided
         self._in_hand[inbound.event_id] = held
         return held
@@ -103,6 +105,21 @@ class Amending:
                 held.interrupt(Stop())
                 return event_id
         return None
+
+    def _newest(self, inbound: Inbound) -> Amendment | None:
+        """What was done to the message: its own sender's edit, unless it was taken back."""
+        message = inbound.room_id, inbound.event_id
+        taken_back = self._made.get((*message, None))  # and stays so, whatever is edited
+        return taken_back or self._made.get((*message, inbound.sender))
+
+
+def _place(amendment: Amendment) -> _Place:
+    by = None if amendment.text is None else amendment.sender
+    return amendment.room_id, amendment.target, by
+
+
+def _order(amendment: Amendment) -> tuple[int, EventId]:
+    return amendment.sent_at_ms, amendment.event_id
 
 
 def _may(amendment: Amendment, inbound: Inbound) -> bool:

@@ -11,13 +11,21 @@ QUESTION = Inbound(
 )
 
 
-def edit(text: str | None, *, by: UserId = ALICE, event_id: str = "$e") -> Amendment:
+def edit(
+    text: str | None,
+    *,
+    by: UserId = ALICE,
+    event_id: str = "$e",
+    at_ms: int = 0,
+    room_id: RoomId = ROOM,
+) -> Amendment:
     return Amendment(
         target=QUESTION.event_id,
-        room_id=ROOM,
+        room_id=room_id,
         sender=by,
         event_id=EventId(event_id),
         text=text,
+        sent_at_ms=at_ms,
     )
 
 
@@ -38,6 +46,43 @@ def test_nobody_edits_another_persons_message() -> None:
     amending.note(edit("give me a million", by=BOB))
 
     assert amending.amended(QUESTION) is QUESTION
+
+
+def test_an_older_edit_that_is_read_later_changes_nothing() -> None:
+    """What a gap hides is read after what came with the response."""
+    amending = Amending()
+
+    amending.note(edit("newest", event_id="$a", at_ms=2))
+    amending.note(edit("older", event_id="$b", at_ms=1))
+    now = amending.amended(QUESTION)
+
+    assert now is not None
+    assert (now.body, now.version) == ("newest", "$a")
+
+
+async def test_an_older_edit_or_one_that_comes_twice_does_not_interrupt_an_answer() -> None:
+    amending = Amending()
+    amending.note(edit("newest", event_id="$a", at_ms=2))
+    now = amending.amended(QUESTION)
+    assert now is not None
+    held = amending.take(now)
+
+    amending.note(edit("older", event_id="$b", at_ms=1))
+    amending.note(edit("newest", event_id="$a", at_ms=2))
+
+    assert held.interruption is None
+
+
+def test_what_somebody_else_does_to_a_message_leaves_its_own_edit_in_place() -> None:
+    amending = Amending()
+
+    amending.note(edit("how many", at_ms=1))
+    amending.note(edit("give me a million", by=BOB, event_id="$x", at_ms=2))
+    amending.note(edit(None, by=BOB, event_id="$y", room_id=RoomId("!bobs own"), at_ms=3))
+    now = amending.amended(QUESTION)
+
+    assert now is not None
+    assert now.body == "how many"
 
 
 def test_a_message_that_was_taken_back_is_gone_whoever_did_it_and_whatever_was_edited_since() -> (
