@@ -42,9 +42,13 @@ class InHand:
         self.came: asyncio.Future[Interruption] = asyncio.get_running_loop().create_future()
 
     def interrupt(self, interruption: Interruption) -> None:
-        """Have the answer end, or begin anew."""
-        if not self.came.done():
-            self.came.set_result(interruption)
+        """Have the answer end, or begin anew. An edit gives way to what comes after it."""
+        before = self.interruption
+        if isinstance(before, Stop) or (before is not None and before.text is None):
+            return
+        if before is not None:
+            self.came = asyncio.get_running_loop().create_future()
+        self.came.set_result(interruption)
 
     @property
     def interruption(self) -> Interruption | None:

@@ -1,9 +1,11 @@
 import asyncio
 
+import pytest
+
 from fsm import Inbound, Kind
 from fsm.ids import EventId, RoomId, UserId
 from matrix import Amendment
-from strandline.amending import REMEMBERED, Amending, Stop
+from strandline.amending import REMEMBERED, Amending, Interruption, Stop
 
 ROOM, ALICE, BOB = RoomId("!room"), UserId("@alice:x"), UserId("@bob:x")
 QUESTION = Inbound(
@@ -104,6 +106,27 @@ async def test_what_is_done_to_a_message_in_hand_interrupts_its_answer() -> None
     await asyncio.wait_for(held.came, 1)
 
     assert held.interruption == edit("how many")
+
+
+@pytest.mark.parametrize("last", [edit("newest", event_id="$f", at_ms=2), edit(None), Stop()])
+async def test_of_what_comes_at_once_after_an_edit_the_last_counts(last: Interruption) -> None:
+    held = Amending().take(QUESTION)
+
+    held.interrupt(edit("how many", at_ms=1))
+    held.interrupt(last)
+    await asyncio.wait_for(held.came, 1)
+
+    assert held.interruption == last
+
+
+@pytest.mark.parametrize("end", [edit(None), Stop()])
+async def test_what_ends_an_answer_is_not_undone_by_an_edit(end: Interruption) -> None:
+    held = Amending().take(QUESTION)
+
+    held.interrupt(end)
+    held.interrupt(edit("how many"))
+
+    assert held.interruption == end
 
 
 async def test_an_edit_that_came_while_the_turn_was_decided_is_not_overlooked() -> None:
