@@ -33,6 +33,11 @@ TRIES = 3
 """So often an alias is taken from a room that can't be used; then a refusal is final."""
 
 
+_CONFLICT = 409
+"""What Synapse answers, with no errcode of its own, where another request for the same alias was
+quicker by a moment."""
+
+
 class _Found(Enum):
     """What a room is that has the alias already."""
 
@@ -99,7 +104,7 @@ class RoomMaker:
         try:
             return await self._create(body)
         except Refused as refused:
-            if refused.errcode != "M_ROOM_IN_USE":
+            if refused.errcode != "M_ROOM_IN_USE" and refused.status != _CONFLICT:
                 raise
         found = await self._homeserver.rooms.find_alias(alias)
         reach("room.found")

@@ -5,9 +5,9 @@ from structlog.testing import capture_logs
 
 from fsm.ids import EventId
 from fsm.inbound import Kind
-from matrix import Gap, Homeserver, LoginRefused
+from matrix import Batch, Gap, Homeserver, Intake, LoginRefused
 from tests.fakes.homeserver import Answer, ScriptedHomeserver
-from tests.matrix.kit import ALICE, ROOM, Harbour, Json, joined, limited, member, text
+from tests.matrix.kit import ALICE, ROOM, START, Harbour, Json, joined, limited, member, text
 
 INVITED: Json = {"rooms": {"invite": {ROOM: {"invite_state": {"events": []}}}}}
 
@@ -464,6 +464,51 @@ async def test_a_room_that_becomes_encrypted_is_never_written_to_in_clear(
     assert await homeserver.is_encrypted(ROOM)
 
 
+async def test_edits_and_redactions_are_told_before_the_batch_they_came_in(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    """Who reads the message they are about must know of them by then."""
+    await server.syncs(joined(text("how much", "$q"), edit("how many", "$e"), redaction("$r")))
+    known: list[list[str]] = []
+
+    async def take(_: Batch) -> None:
+        known.append([amendment.event_id for amendment in harbour.amendments])
+
+    harbour = Harbour(homeserver)
+    harbour.intake = Intake(homeserver, since=START, take=take, amend=harbour.amendments.append)
+    async with harbour.at_work():
+        await harbour.until(lambda: known)
+
+    assert known == [["$e", "$r"]]
+
+
+async def test_edits_and_redactions_in_a_gap_are_told_before_its_page(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    page = [text("how much", "$q"), edit("how many", "$e"), redaction("$r")]
+    await server.script("rooms.messages", Answer(body={"chunk": page, "end": "p1"}))
+    await server.syncs(limited(edit("newest", "$f", at_ms=2)))
+    harbour = Harbour(homeserver)
+    known: list[tuple[str, list[str]]] = []
+
+    async def take(batch: Batch) -> None:
+        for item in batch.items:
+            assert isinstance(item, Gap)
+            known.extend(
+                [
+                    (inbound.event_id, [a.event_id for a in harbour.amendments])
+                    async for inbound in harbour.intake.fill(item)
+                ]
+            )
+
+    harbour.intake = Intake(homeserver, since=START, take=take, amend=harbour.amendments.append)
+    async with harbour.at_work():
+        await harbour.until(lambda: len(known) == 2)
+
+    assert known == [("$q", ["$f", "$e", "$r"]), ("$r", ["$f", "$e", "$r"])]
+    assert max(harbour.amendments, key=lambda a: a.sent_at_ms).text == "newest"
+
+
 async def test_one_event_is_fetched_by_its_id(
     server: ScriptedHomeserver, homeserver: Homeserver
 ) -> None:
@@ -490,6 +535,21 @@ async def test_an_event_whose_key_stays_away_is_given_back_unreadable(
 
     assert late is harbour.arrived[0]
     assert late.kind is Kind.UNREADABLE
+
+
+def edit(body: str, event_id: str, *, at_ms: int = 1) -> dict[str, object]:
+    relation = {"rel_type": "m.replace", "event_id": "$q"}
+    new = {"msgtype": "m.text", "body": body}
+    content = {"msgtype": "m.text", "m.relates_to": relation, "m.new_content": new}
+    return text("", event_id) | {"content": content, "origin_server_ts": at_ms}
+
+
+def redaction(event_id: str) -> dict[str, object]:
+    return text("") | {
+        "type": "m.room.redaction",
+        "event_id": event_id,
+        "content": {"redacts": "$q"},
+    }
 
 
 def _olm(own_key: str, kind: int, body: object) -> dict[str, object]:

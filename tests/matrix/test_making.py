@@ -1,15 +1,19 @@
 """Rooms at a real homeserver: made once, whatever happened before."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import asdict, evolve
 
 from fsm.effects import NewRoom
-from fsm.ids import RoomId, TransactionId
-from matrix import Homeserver, HomeserverSettings, Refused, RoomMaker, RoomStyle
+from fsm.ids import EventId, RoomId, TransactionId
+from fsm.questions import Mark
+from matrix import Courtesy, Homeserver, HomeserverSettings, Refused, RoomMaker, RoomStyle
+from matrix.http import endpoint
 from matrix.making import alias_of
 from matrix.text import message_content
 from strandline.testing import Person, Synapse
@@ -150,6 +154,22 @@ async def test_a_room_that_was_left_half_made_is_made_anew(
     assert await homeserver.rooms.find_alias(alias) == whole
 
 
+@pytest.mark.parametrize("died_after", [0.0, 0.02, 0.05, 0.08, 0.12, 0.2])
+async def test_a_room_that_is_still_being_made_for_one_who_has_died_is_not_made_twice(
+    homeserver: Homeserver, alice: Person, died_after: float
+) -> None:
+    dying = asyncio.ensure_future(maker(homeserver).make(chat_of(alice)))
+    await asyncio.sleep(died_after)
+    dying.cancel()
+    await asyncio.wait([dying])
+
+    room = await maker(homeserver).make(chat_of(alice))
+
+    await asyncio.sleep(0.5)  # what was asked for first is done by now
+    assert await joined_by(homeserver) == {room}
+    assert await homeserver.rooms.state(room, "m.room.name") == {"name": "Чат 1"}
+
+
 async def test_inviting_who_is_there_changes_nothing(homeserver: Homeserver, alice: Person) -> None:
     room = await maker(homeserver).make(chat_of(alice))
 
@@ -222,6 +242,72 @@ async def test_delivery_makes_the_room_invites_sets_state_and_edits(
     assert await alice.state(room, "m.room.topic") == {"topic": "tides"}
     assert [(e.body, e.edits) for e in await alice.timeline(room)] == [("newer", 2)]
     assert harbour.parked == []
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+async def test_a_question_is_known_for_one_in_the_next_life_too(
+    synapse: Synapse,
+    tmp_path: Path,
+    alice: Person,
+    encrypted: bool,  # noqa: FBT001
+) -> None:
+    account = synapse.register(f"maker{next(_numbers)}")
+    settings = HomeserverSettings(
+        url=synapse.url, user_id=account.user_id, password=account.password
+    )
+    mark = Mark(flow="confirmation", id=EventId("$q"), life="l1", asker=alice.user_id)
+    txn = TransactionId("t1")
+    content = message_content("Sure?", transaction_id=txn, mark=mark)
+    async with Homeserver.connect(settings, tmp_path / "asking") as homeserver:
+        room = await maker(homeserver, RoomStyle(encrypted=encrypted)).make(chat_of(alice))
+        assert await homeserver.is_encrypted(room) is encrypted
+        asked = await homeserver.send(room, "m.room.message", content, txn)
+        now = await Harbour(homeserver).intake.question_mark(room, asked)
+
+    async with Homeserver.connect(settings, tmp_path / "asking") as homeserver:
+        later = await Harbour(homeserver).intake.question_mark(room, asked)
+
+    assert (now, later) == (mark, mark)
+
+
+async def test_what_is_read_and_written_is_seen_by_others(
+    homeserver: Homeserver, alice: Person
+) -> None:
+    room = await maker(homeserver).make(chat_of(alice))
+    await homeserver.rooms.invite(room, alice.user_id)
+    await alice.join(room)
+    said = await alice.say(room, "hello")
+    courtesy = Courtesy(homeserver)
+    showing = asyncio.ensure_future(courtesy.run())
+
+    courtesy.read(room, said)
+    with courtesy.typing(room):
+        await shown(alice, room, "m.typing", lambda c: c["user_ids"] == [homeserver.user_id])
+    await shown(alice, room, "m.typing", lambda c: c["user_ids"] == [])
+    await shown(alice, room, "m.receipt", lambda c: homeserver.user_id in c[said]["m.read"])
+    showing.cancel()
+
+
+async def shown(
+    alice: Person, room: RoomId, kind: str, expected: Callable[[dict[str, Any]], bool]
+) -> None:
+    """Wait until a person is shown this by a sync."""
+    query = "timeout=0"
+    async with asyncio.timeout(15):
+        while True:
+            # a sync without a token would be answered from a cache
+            sync = await alice.request("GET", f"/sync?{query}")
+            seen = sync.get("rooms", {}).get("join", {}).get(room, {}).get("ephemeral", {})
+            contents = [e["content"] for e in seen.get("events", []) if e["type"] == kind]
+            if any(map(expected, contents)):
+                return
+            query = f"timeout=500&since={sync['next_batch']}"
+
+
+async def joined_by(homeserver: Homeserver) -> set[RoomId]:
+    """The rooms in which the bot is."""
+    answer = await homeserver._http.request("GET", endpoint("joined_rooms"))  # noqa: SLF001
+    return set(answer["joined_rooms"])
 
 
 def _edit(sent_as: str, content: dict[str, object]) -> dict[str, object]:

@@ -75,6 +75,17 @@ async def test_a_room_that_is_refused_for_good_is_told_in_the_homeservers_words(
     assert (harbour.parked, [r.transaction_id for r, _ in harbour.delivered]) == ([], ["t2"])
 
 
+async def test_an_alias_that_another_request_took_a_moment_before_leads_to_its_room(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    conflict = {"errcode": "M_UNKNOWN", "error": "Room alias #x:test already exists"}
+    await server.script("createRoom", Answer(409, conflict))
+    await server.script("directory", FOUND)
+    await server.script("rooms.state", HERE, NAMED)
+
+    assert await maker(homeserver).make(wish()) == "!found"
+
+
 async def test_an_answer_that_was_lost_leads_to_the_room_that_was_made(
     server: ScriptedHomeserver, homeserver: Homeserver
 ) -> None:
