@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fsm.effects import OutboxRow
 from fsm.failpoints import reach
 from fsm.ids import EventId, TransactionId, UserId
-from matrix.errors import RateLimited
+from matrix.errors import RateLimited, Refused
 from matrix.homeserver import Homeserver
 from matrix.sent import find_sent
 
@@ -68,14 +68,19 @@ class Effects:
             while len(self._sent) > REMEMBERED:
                 self._sent.popitem(last=False)
 
-    async def _send(self, row: OutboxRow, *, look_first: bool) -> EventId:
+    async def _send(self, row: OutboxRow, *, look_first: bool) -> EventId | None:
         if look_first:
             found = await find_sent(self._homeserver, row.room_id, row.transaction_id)
             if found is not None:
                 return found
         kind, content = row.payload["type"], row.payload["content"]
         reach("delivery.send.before")
-        event_id = await self._homeserver.send(row.room_id, kind, content, row.transaction_id)
+        try:
+            event_id = await self._homeserver.send(row.room_id, kind, content, row.transaction_id)
+        except Refused as refused:
+            if kind != "m.reaction" or refused.errcode != "M_DUPLICATE_ANNOTATION":
+                raise
+            return None  # the reaction is there already, which is all that was wanted
         reach("delivery.send.after")
         return event_id
 

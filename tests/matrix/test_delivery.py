@@ -7,10 +7,10 @@ import pytest
 from attrs import evolve
 
 from fsm.effects import OutboxRow
-from fsm.ids import RoomId, TransactionId
+from fsm.ids import EventId, RoomId, TransactionId
 from matrix import Homeserver
 from matrix.delivery import MOST_OWED, REMEMBERED_MS
-from matrix.text import message_content
+from matrix.text import message_content, reaction_content
 from tests.fakes.homeserver import BOT, Answer, ScriptedHomeserver
 from tests.matrix.kit import ROOM, Harbour, send, settings, text
 
@@ -287,6 +287,22 @@ async def test_a_passing_edit_is_tried_once_and_keeps_quiet_when_asked_to(
 
     assert outcomes == [False, False, False, True]
     assert server.bodies(ROOM) == ["3"]
+
+
+async def test_a_reaction_that_is_there_already_is_done(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    content = reaction_content("✅", about=EventId("$q"), transaction_id=TransactionId("t1"))
+    there = Answer(400, {"errcode": "M_DUPLICATE_ANNOTATION", "error": "Can't send twice"})
+    await server.script("rooms.send", there, there)
+    row = send("", "t1", payload={"type": "m.reaction", "content": content})
+
+    async with Harbour(homeserver).at_work(intake=False) as harbour:
+        harbour.delivery.submit([row, send("no reaction", "t2")])
+        await harbour.delivery.flushed()
+
+    assert harbour.delivered == [(row, None)]
+    assert [parked.transaction_id for parked, _ in harbour.parked] == ["t2"]
 
 
 async def test_nothing_is_sent_in_clear_to_an_encrypted_room(

@@ -15,7 +15,7 @@ from fsm.questions import Mark
 from matrix import Courtesy, Homeserver, HomeserverSettings, Refused, RoomMaker, RoomStyle
 from matrix.http import endpoint
 from matrix.making import alias_of
-from matrix.text import message_content
+from matrix.text import message_content, reaction_content
 from strandline.testing import Person, Synapse
 from tests.matrix.kit import Harbour, send
 
@@ -268,6 +268,24 @@ async def test_a_question_is_known_for_one_in_the_next_life_too(
         later = await Harbour(homeserver).intake.question_mark(room, asked)
 
     assert (now, later) == (mark, mark)
+
+
+async def test_a_reaction_is_put_on_an_event_once(homeserver: Homeserver, alice: Person) -> None:
+    room = await maker(homeserver).make(chat_of(alice))
+    await homeserver.rooms.invite(room, alice.user_id)
+    await alice.join(room)
+    said = await alice.say(room, "hello")
+    harbour = Harbour(homeserver)
+
+    async with harbour.at_work(intake=False):
+        for txn in (TransactionId("t1"), TransactionId("t2")):
+            content = reaction_content("✅", about=said, transaction_id=txn)
+            payload = {"type": "m.reaction", "content": content}
+            harbour.delivery.submit([send("", txn, room, payload=payload)])
+        await harbour.delivery.flushed()
+
+    assert harbour.parked == []
+    assert await alice.reactions(room, said) == [(homeserver.user_id, "✅")]
 
 
 async def test_what_is_read_and_written_is_seen_by_others(
