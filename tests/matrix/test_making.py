@@ -41,8 +41,8 @@ async def alice(synapse: Synapse) -> AsyncIterator[Person]:
         yield person
 
 
-def maker(homeserver: Homeserver, style: RoomStyle | None = None) -> RoomMaker:
-    return RoomMaker(homeserver, style or RoomStyle(), secret=SECRET)
+def maker(homeserver: Homeserver, style: RoomStyle | None = None, **changes: float) -> RoomMaker:
+    return RoomMaker(homeserver, style or RoomStyle(), secret=SECRET, **changes)
 
 
 def space_of(alice: Person) -> NewRoom:
@@ -148,7 +148,7 @@ async def test_a_room_that_was_left_half_made_is_made_anew(
     localpart = alias.partition(":")[0].removeprefix("#")
     half = await homeserver.rooms.create({"room_alias_name": localpart})
 
-    whole = await maker(homeserver).make(chat_of(alice))
+    whole = await maker(homeserver, unfinished_seconds=0.5).make(chat_of(alice))
 
     assert whole != half
     assert await homeserver.rooms.find_alias(alias) == whole
