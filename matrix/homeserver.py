@@ -71,7 +71,7 @@ class Homeserver:
         self._plain: set[RoomId] = set()
         self._people: dict[RoomId, int] = {}
         self._counting: dict[RoomId, object] = {}
-        self._logins_seen = 0
+        self._logins_seen = -1
         self.user_id: UserId = session.user_id
         self.rooms = Rooms(http, session.user_id)
         self.keys = KeyExchange(http, crypto)
@@ -138,10 +138,14 @@ class Homeserver:
 
     async def upkeep(self) -> None:
         """Exchange the keys that are due."""
-        if self._logins_seen != self._login.count:
-            self._logins_seen = self._login.count
+        logins = self._login.count
+        if self._login.keys_due and self._logins_seen != logins:
+            self._logins_seen = logins
             self.keys.device_renewed()
         await self.keys.upkeep()
+        # a login in between is for the next time
+        if self._login.keys_due and self._login.count == logins and self.keys.are_published:
+            self._login.keys_published()
 
     def receive(self, sync: Json) -> None:
         """Store the keys that a sync response brings, before it is acknowledged by the next one."""

@@ -81,6 +81,11 @@ class KeyExchange:
         if lock is not None and not lock.locked():
             del self._locks[room_id]
 
+    @property
+    def are_published(self) -> bool:
+        """Whether the homeserver has our device's keys, as far as the engine knows."""
+        return bool(self._crypto.olm.account.shared)
+
     def device_renewed(self) -> None:
         """Publish our keys again: with the revoked token the homeserver may have dropped them."""
         self._crypto.olm.account.shared = False

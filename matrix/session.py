@@ -58,12 +58,14 @@ class Session:
         access_token: What proves it.
         logged_in_at_ms: When the device was last logged in, Unix time in milliseconds. The
             homeserver may have forgotten every transaction id from before.
+        keys_due: It may have forgotten the device's keys too, and has not been given them since.
     """
 
     user_id: UserId
     device_id: str
     access_token: str = field(repr=False)
     logged_in_at_ms: int = 0
+    keys_due: bool = False
 
 
 class Login:
@@ -90,8 +92,23 @@ class Login:
         self._now = now
         self.count = 0
         """How often this process logged in. The homeserver may then have forgotten our device."""
-        self.logged_in_at_ms = 0
-        """When any process last did, Unix time in milliseconds."""
+        self._session: Session | None = None
+
+    @property
+    def logged_in_at_ms(self) -> int:
+        """When any process last logged in, Unix time in milliseconds."""
+        return self._session.logged_in_at_ms if self._session else 0
+
+    @property
+    def keys_due(self) -> bool:
+        """Whether the device's keys have not been published since the last login of any process."""
+        return self._session is not None and self._session.keys_due
+
+    def keys_published(self) -> None:
+        """They have been."""
+        if self._session is not None:
+            self._session = evolve(self._session, keys_due=False)
+            write_session(self._path, self._session)
 
     async def open(self, *, max_wait_seconds: float = 0.0) -> Session:
         """The stored session, or a new one.
@@ -141,7 +158,7 @@ class Login:
 
     async def _resume(self, stored: Session) -> Session:
         self._http.token = stored.access_token
-        self.logged_in_at_ms = stored.logged_in_at_ms
+        self._session = stored
         try:
             await self._whoami()
         except TokenRevoked as revoked:
@@ -195,8 +212,8 @@ class Login:
 
     def _keep(self, session: Session) -> None:
         now_ms = int(self._now().timestamp() * 1000)
-        self.logged_in_at_ms = now_ms
-        write_session(self._path, evolve(session, logged_in_at_ms=now_ms))
+        self._session = evolve(session, logged_in_at_ms=now_ms, keys_due=True)
+        write_session(self._path, self._session)
 
 
 def read_session(path: Path) -> Session | None:
@@ -216,6 +233,7 @@ def read_session(path: Path) -> Session | None:
         device_id=str(device_id),
         access_token=str(token),
         logged_in_at_ms=logged_in if isinstance(logged_in, int) else 0,
+        keys_due=stored.get("keys_due") is True,
     )
 
 

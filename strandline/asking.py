@@ -9,7 +9,7 @@ from typing import Protocol
 import structlog
 from attrs import evolve, frozen
 
-from durable import Commit, Handled, Store, Stream
+from durable import AlreadyHandled, Commit, Handled, Store, Stream
 from ephemeral.agents import AgentFailed, AgentQuestion
 from ephemeral.connections import Connections
 from ephemeral.growing import Growing
@@ -214,13 +214,15 @@ class Asking:
     ) -> None:
         rows = self._replies.answer(reply, event_id, attempt, head=head) if is_shown else []
         reach("answer.commit.before")
-        stored = await self._store.commit(
-            Commit(
-                outbox=tuple(rows),
-                handled=Handled(event_id, reply.room_id),
-                stream_ends=event_id,
-            )
+        commit = Commit(
+            outbox=tuple(rows),
+            handled=Handled(event_id, reply.room_id),
+            stream_ends=event_id,
         )
+        try:
+            stored = await self._store.commit(commit)
+        except AlreadyHandled:
+            return  # somebody else has answered, and needs no help
         reach("answer.commit.after")
         self._delivery.submit(stored)
 

@@ -76,7 +76,10 @@ def parked() -> None:
 @_config_option
 def parked_list(config_path: Path) -> None:
     """List them with their errors."""
-    for row in _with_store(load_config(config_path), lambda store: store.parked()):
+    rows = _with_store(load_config(config_path), lambda store: store.parked())
+    if not rows:
+        click.echo("nothing is parked")
+    for row in rows:
         at = datetime.fromtimestamp(row.parked_at_ms / 1000, UTC)
         click.echo(f"{at:%Y-%m-%d %H:%M:%S}  {row.room_id}  {row.event_id}  {row.error}")
 

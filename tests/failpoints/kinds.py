@@ -448,6 +448,18 @@ class Start(Bound):
         await place.say("question", echo("question"))
 
 
+class LoggedOut(Bound):
+    """A start that finds its session revoked, and a message waiting."""
+
+    owns = ("session.login.*", "keys.upload.*")
+    least = 0
+    is_start = True
+
+    async def event(self, place: Place) -> None:
+        await place.say("question", echo("question"))
+        await place.scene.log_out(place.bot)
+
+
 class FirstStart(Kind):
     """The first start of a new bot, which finds an invite."""
 
@@ -583,6 +595,7 @@ KINDS: dict[str, Kind] = {
     "staged file": StagedFile(),
     "encrypted": Encrypted(),
     "start": Start(),
+    "logged out": LoggedOut(),
     "first start": FirstStart(),
     "gap": Gap(),
     "declined": Declined(),

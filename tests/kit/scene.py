@@ -187,6 +187,11 @@ class Scene:
         async with self._as_bot(bot) as account:
             await account.leave(room)
 
+    async def log_out(self, bot: Bot) -> None:
+        """Revoke the bot's session; the homeserver forgets its device."""
+        async with self._as_bot(bot) as account:
+            await account.request("POST", "/logout/all", {})
+
     async def is_left_by(self, bot: Bot, room: RoomId) -> None:
         """Wait until the bot is no longer in the room."""
         async with asyncio.timeout(30):

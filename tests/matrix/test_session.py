@@ -47,6 +47,27 @@ async def test_a_new_login_keeps_the_device(server: ScriptedHomeserver, tmp_path
     assert (kept.user_id, kept.device_id, kept.access_token) == (BOT, "OLD", "token-1")
 
 
+async def test_keys_that_a_killed_process_did_not_publish_after_its_login_are_published_by_the_next(
+    server: ScriptedHomeserver, tmp_path: Path
+) -> None:
+    """The homeserver drops a revoked device's keys; nobody could write to the bot any more."""
+
+    async def life(*, is_killed: bool) -> int:
+        before = len(server.asked("keys.upload"))
+        async with Homeserver.connect(settings(server), tmp_path) as homeserver:
+            if not is_killed:
+                await homeserver.upkeep()
+        uploads = server.asked("keys.upload")[before:]
+        return sum("device_keys" in upload.body for upload in uploads)
+
+    first = await life(is_killed=False)
+    await server.script("account.whoami", Answer(401, {"errcode": "M_UNKNOWN_TOKEN"}))
+    killed = await life(is_killed=True)
+    later = [await life(is_killed=False) for _ in range(2)]
+
+    assert (first, killed, later) == (1, 0, [1, 0])
+
+
 async def test_a_wrong_password_is_said_at_once(server: ScriptedHomeserver, tmp_path: Path) -> None:
     with pytest.raises(LoginRefused, match="Invalid username or password"):
         await connect(server, tmp_path, password="wrong")
