@@ -112,7 +112,7 @@ async def test_a_retried_message_is_answered_at_the_next_start_and_never_again(
 
     assert bot.answers_to(ROOM, "!break") == [*PARKED, "It holds."]
     assert Fragile.tries == 6
-    assert await asyncio.to_thread(strandline, bot, "list") == ""
+    assert await asyncio.to_thread(strandline, bot, "list") == "nothing is parked"
 
 
 async def test_a_message_that_breaks_again_is_parked_again_and_can_be_dropped(
@@ -129,7 +129,7 @@ async def test_a_message_that_breaks_again_is_parked_again_and_can_be_dropped(
 
     assert bot.answers_to(ROOM, "!break") == PARKED * 2
     assert Fragile.tries == 10
-    assert await asyncio.to_thread(strandline, bot, "list") == ""
+    assert await asyncio.to_thread(strandline, bot, "list") == "nothing is parked"
 
 
 async def listed(bot: MemoryBot) -> EventId:
