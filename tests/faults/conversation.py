@@ -36,6 +36,7 @@ class MemoryBot:
         self._config = self._configure()
         self.database = self._config.storage.database
         self.homeserver = MemoryHomeserver(is_owed=owed_in(self.database))
+        self._is_sent_again = False
 
     def _configure(self) -> Config:
         return config_in(self.directory)
@@ -72,6 +73,12 @@ class MemoryBot:
             for room_id, (person, texts) in TALK.items():
                 if turn < len(texts):
                     rooms.say(room_id, person, texts[turn])
+
+    def send_again(self) -> None:
+        """Say what waited for the choice of an agent, and was forgotten, once more."""
+        person, texts = TALK[SECOND]
+        self.homeserver.say(SECOND, person, texts[0])
+        self._is_sent_again = True
 
     async def all_answered(self, life: asyncio.Task[None]) -> bool:
         """Wait for an answer to everything; False if the life ends first."""
@@ -130,10 +137,12 @@ class MemoryBot:
         person, texts = TALK[room_id]
         events = self.homeserver.timeline(room_id)
         asked = [e for e in events if e.sender == person]
+        if room_id == SECOND and self._is_sent_again:
+            texts = (*texts, texts[0])
         assert [e.body for e in asked] == list(texts)
         answers = [e for e in events if e.in_reply_to is not None]
         order = [e.event_id for e in asked]
-        if room_id == SECOND:
+        if room_id == SECOND and not self._is_sent_again:
             # answered with the list of agents; after the choice, by the agent
             order = [*order, order[0]]
         transcript = [f"{e.sender}: {e.body}" for e in events]

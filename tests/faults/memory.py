@@ -117,7 +117,8 @@ class MemoryHomeserver:
     logged_in_at_ms: int = 0
     keys: NoKeys = field(factory=NoKeys)
     rooms: MemoryRooms = field(init=False)
-    _sent: dict[tuple[RoomId, TransactionId], tuple[EventId, Json]] = field(factory=dict)
+    sent: dict[tuple[RoomId, TransactionId], tuple[EventId, Json]] = field(factory=dict)
+    """What came of each transaction id, and what was sent under it."""
     _news: asyncio.Event = field(factory=asyncio.Event)
 
     def __attrs_post_init__(self) -> None:
@@ -235,7 +236,7 @@ class MemoryHomeserver:
     def _take(
         self, room_id: RoomId, kind: str, content: Json, transaction_id: TransactionId
     ) -> EventId:
-        known = self._sent.get((room_id, transaction_id))
+        known = self.sent.get((room_id, transaction_id))
         if known is not None:
             if known[1] != content:
                 self.wrong.append(f"{transaction_id} was {known[1]} and is {content}")
@@ -244,7 +245,7 @@ class MemoryHomeserver:
         if not is_edit_between and not self.is_owed(transaction_id):
             self.wrong.append(f"{transaction_id} is sent and not on disk")
         event_id = self.happens(room_id, BOT, kind, content=content)
-        self._sent[room_id, transaction_id] = event_id, content
+        self.sent[room_id, transaction_id] = event_id, content
         return event_id
 
 

@@ -7,13 +7,11 @@ product opens them, plainly, as after a real cut.
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 
-import pytest
 from attrs import define, field
 
 from durable import Store, StoreError
@@ -25,7 +23,6 @@ from tests.power.recording import Log, RecordingVFS
 from tests.power.script import Script
 
 NAME = "lambda_matrix.db"
-MEMORY = Path("/dev/shm")  # noqa: S108  # in it, a folder with a name of its own
 SEED = 11
 MAKING_A_FILE = 20
 """As many times the random variants of a cut are drawn until something was acknowledged."""
@@ -48,13 +45,6 @@ class Findings:
     """Images in which an acknowledged change is missing."""
     broken: list[str] = field(factory=list)
     """Images that do not open, are damaged, or hold what no transaction left."""
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """In memory, where there is such a place: thousands of files, each synced by its opener."""
-    with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
-        yield Path(folder)
 
 
 async def test_full_loses_nothing_that_was_acknowledged(folder: Path) -> None:
