@@ -1,57 +1,14 @@
 """A flow of somebody else's, beside the config of a real bot that is killed."""
 
 from strandline import hours
+from tests.kit.rota import PATH, put_beside
 from tests.kit.scene import Scene
-
-FLOW = '''
-from attrs import frozen
-from strandline import Event, Flow, Kind, Scope, State, durable, hours, on
-
-@frozen
-class Duty:
-    person: str
-
-class Rota(Flow):
-    """Who is on call in this room."""
-
-    scope = Scope.ROOM
-    idle = State(initial=True)
-    on_duty = State(durable, record=Duty, expires=hours(8))
-
-    take = Event(idle, on_duty, command="oncall")
-    who = Event(on_duty, on_duty, text=r"who is .*\\?")
-    ask_end = Event(on_duty, on_duty, command="relieve")
-    end = Event(on_duty, idle)
-    over = Event(on_duty, idle, expiry=True)
-
-    @on(take)
-    def begin(self, turn, _data):
-        turn.reply("You are on call.")
-        return Duty(turn.sender)
-
-    @on(who)
-    def tell(self, turn, duty):
-        turn.reply(f"{duty.person} is on call.")
-
-    @on(ask_end)
-    def ask_first(self, turn, _duty):
-        turn.confirm("Relieve them?", then=Rota.end)
-
-    @on(end)
-    def relieve(self, turn, duty):
-        turn.reply(f"{duty.person} is relieved.")
-
-    @on(over)
-    def lapse(self, turn, duty):
-        turn.say(f"The time of {duty.person} is up.")
-'''
 
 
 async def test_it_keeps_its_record_and_its_deadline_over_a_kill(scene: Scene) -> None:
     alice = await scene.person("alice")
-    bot = await scene.bot(start=False, flows=["rota_flow:Rota"])
-    bot.directory.mkdir()
-    (bot.directory / "rota_flow.py").write_text(FLOW)
+    bot = await scene.bot(start=False, flows=[PATH])
+    put_beside(bot.directory)
     await bot.start()
     room = await scene.meet(alice, bot)
 
@@ -76,9 +33,8 @@ async def test_it_keeps_its_record_and_its_deadline_over_a_kill(scene: Scene) ->
 
 async def test_an_answer_to_a_sub_flow_comes_back_to_the_flow_that_asked(scene: Scene) -> None:
     alice = await scene.person("alice")
-    bot = await scene.bot(start=False, flows=["rota_flow:Rota"])
-    bot.directory.mkdir()
-    (bot.directory / "rota_flow.py").write_text(FLOW)
+    bot = await scene.bot(start=False, flows=[PATH])
+    put_beside(bot.directory)
     await bot.start()
     room = await scene.meet(alice, bot)
     await alice.asks(room, "!oncall", "You are on call")
@@ -90,7 +46,7 @@ async def test_an_answer_to_a_sub_flow_comes_back_to_the_flow_that_asked(scene: 
 
 
 async def test_a_flow_that_can_not_be_imported_stops_the_start_with_one_line(scene: Scene) -> None:
-    bot = await scene.bot(start=False, flows=["rota_flow:Rota"])
+    bot = await scene.bot(start=False, flows=[PATH])
 
     await bot.start(wait=False)
 
