@@ -9,6 +9,7 @@ import pytest
 from attrs import frozen
 
 from durable import Store
+from durable.queries import DUE
 from durable.records import FlowRecord, flow_key
 from ephemeral.conversations import Conversations
 from fsm import (
@@ -236,10 +237,7 @@ async def test_deadlines_of_flows_that_the_bot_does_not_have_stay_where_they_are
 async def test_a_due_conversation_is_found_by_the_index(store: Store, clock: Hands) -> None:
     del clock
     plan = await store.query(
-        lambda db: db.execute(
-            "EXPLAIN QUERY PLAN SELECT key FROM flow_deadline"
-            " WHERE at_ms <= 5 ORDER BY at_ms LIMIT 9"
-        ).fetchall()
+        lambda db: db.execute(f"EXPLAIN QUERY PLAN {DUE}", (5, '["request"]', 9)).fetchall()
     )
     assert "USING INDEX flow_at_ms" in str(plan)
 
