@@ -107,7 +107,7 @@ class WorkingRecords:
         if kept is None:
             return flow.at_rest
         try:
-            return _snapshot(flow, kept)
+            return snapshot_of(flow, kept)
         except (KeyError, TypeError, ValueError, BaseValidationError) as error:
             await self._set_aside(flow_key(flow.name, key), f"{type(error).__name__}: {error}")
             return flow.at_rest
@@ -134,7 +134,8 @@ class WorkingRecords:
             self.save(key, record)
 
 
-def _snapshot(flow: Flow, kept: FlowRecord) -> Snapshot:
+def snapshot_of(flow: Flow, kept: FlowRecord) -> Snapshot:
+    """Where a conversation stands that is kept so."""
     state = flow.states[kept.state]
     data = structure(kept.record, state.record) if state.record else None
     return Snapshot(state.name, data)
