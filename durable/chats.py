@@ -8,9 +8,8 @@ from durable.onboarding import ask_for, settle, space_wish
 from durable.plan import SPACE_PURPOSE, Plan, Wish, chat_purpose
 from durable.records import UserRecord, user_key
 from durable.repairing import repair, welcome_back
-from fsm import STAY, Event, Flow, Kind, Registry, Scope, Signal, State, Turn, durable, on
+from fsm import STAY, Event, Flow, Kind, Registry, Scope, State, Turn, durable, on
 from fsm.ids import ChatId
-from fsm.questions import Question
 
 AT_WORK = "\N{HOURGLASS WITH FLOWING SAND}"
 """The emoji that says that a room is being made."""
@@ -80,7 +79,7 @@ class Chats(Flow):
         is_begun = plan is not None and bool(plan.chats)
         has_chat = any(not chat.archived for chat in await chats_of(turn, turn.sender))
         wishes = () if is_begun or has_chat else (await self._new_chat(turn, ""),)
-        turn.trigger(self.name, "make", wishes)
+        turn.signal(self.name, "make", wishes)
 
     @on(welcome)
     async def invite_again(self, turn: Turn, _plan: Plan | None) -> None:
@@ -91,7 +90,7 @@ class Chats(Flow):
     async def begin_chat(self, turn: Turn, _plan: Plan | None) -> None:
         """Have a room made for another chat."""
         _say_at_work(turn)
-        turn.trigger(self.name, "make", (await self._new_chat(turn, turn.argument),))
+        turn.signal(self.name, "make", (await self._new_chat(turn, turn.argument),))
 
     @on(make_space)
     def ask_for_space(self, turn: Turn, plan: Plan | None) -> Plan:
@@ -158,7 +157,7 @@ class Chats(Flow):
         """Make again what is missing, and touch nothing that is there."""
         wishes = await repair(turn, plan or Plan(), with_space=self._with_space)
         if wishes:
-            turn.trigger(self.name, "make", wishes)
+            turn.signal(self.name, "make", wishes)
 
     @on(pick)
     async def find_archived(self, turn: Turn, _plan: Plan | None) -> None:
@@ -171,7 +170,7 @@ class Chats(Flow):
         wish = await load_chat(turn)
         if wish is not None:
             _say_at_work(turn)
-            turn.trigger(self.name, "make", (wish,))
+            turn.signal(self.name, "make", (wish,))
 
     @on(ask_forget)
     def confirm_forget(self, turn: Turn, _plan: Plan | None) -> None:
@@ -180,7 +179,7 @@ class Chats(Flow):
             "Forget all that I hold on you? I leave your Space and all your chats, and you can't "
             "go on with them."
         )
-        turn.trigger("confirmation", "ask", Question(question, then=Signal(self.name, "forget")))
+        turn.confirm(question, then=self.forget)
 
     @on(forget)
     async def forget_user(self, turn: Turn, _plan: Plan | None) -> None:

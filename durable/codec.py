@@ -40,6 +40,20 @@ def from_json(cls: type[T], text: str) -> T:
         raise CorruptValue(cls.__name__, "; ".join(transform_error(error))) from error
 
 
+def plain(record: object) -> Any:
+    """The record as JSON has it: dicts, lists, strings and numbers."""
+    return load(to_json(record))
+
+
+def of_plain(cls: type[T], value: object) -> T:
+    """The record that ``plain`` made the value of.
+
+    Raises:
+        CorruptValue: It is not of the class's shape.
+    """
+    return from_json(cls, dump(value))
+
+
 def dump(value: object) -> str:
     """JSON text of plain values; what UTF-8 can't hold becomes the replacement character."""
     try:
@@ -107,7 +121,12 @@ def _structure_with_extra(cls: Any) -> Callable[[Any, Any], Any]:
 
 
 def _unstructure_with_extra(cls: Any) -> Callable[[Any], dict[str, Any]]:
-    unstructure = make_dict_unstructure_fn(cls, _converter, extra=override(omit=True))
+    unstructure = make_dict_unstructure_fn(
+        cls,
+        _converter,
+        extra=override(omit=True),
+        deadline=override(omit_if_default=True),  # most have none
+    )
 
     def with_extra(record: Any) -> dict[str, Any]:
         known = unstructure(record)

@@ -33,7 +33,7 @@ async def offer_chats(turn: Turn, registry: Registry) -> None:
         )
     else:
         items = [Choice(c.chat_id, c.name, await detail(turn, c, registry)) for c in archived]
-        turn.trigger("loadselection", "offer", Choices(tuple(items)))
+        turn.signal("loadselection", "offer", Choices(tuple(items)))
 
 
 async def load_chat(turn: Turn) -> Wish | None:
@@ -77,7 +77,7 @@ def _load_named(turn: Turn, archived: list[ChatRecord]) -> None:
         if wanted in (str(number), chat.chat_id.casefold())
     ]
     if named:
-        turn.trigger("chats", "load", named[0].chat_id)
+        turn.signal("chats", "load", named[0].chat_id)
     else:
         turn.reply(
             turn.t(
@@ -142,5 +142,5 @@ async def _take_this_room(turn: Turn, chat: ChatRecord, before: RoomRecord | Non
     )
     link(turn, space_id, turn.room_id)
     turn.reply(turn.t("“{name}” goes on here, since its own room is gone.", name=chat.name))
-    turn.trigger("room", "settle", room)
+    turn.signal("room", "settle", room)
     return True

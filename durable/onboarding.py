@@ -81,7 +81,7 @@ async def _settle_space(turn: Turn, wish: Wish) -> None:
     user = await user_of(turn, turn.sender)
     turn.records.save(user_key(turn.sender), evolve(user, space_id=turn.room_id))
     space = RoomRecord(room_type=SPACE, matrix_user_id=turn.sender, display_name=wish.name)
-    turn.trigger("room", "settle", space)
+    turn.signal("room", "settle", space)
     turn.invite(turn.room_id)
     await link_chats(turn, turn.room_id)
 
@@ -112,7 +112,7 @@ async def _settle_chat(turn: Turn, wish: Wish, chat_id: ChatId, registry: Regist
         space_id=user.space_id,
     )
     room = await _routed(turn, room, user, registry)
-    turn.trigger("room", "settle", room)
+    turn.signal("room", "settle", room)
     if chat is None:
         enter(turn, room, turn.room_id)
     else:

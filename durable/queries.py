@@ -12,6 +12,12 @@ from fsm.ids import EventId, RoomId, SyncToken, UserId
 ROOMS_OF_OWNER = "SELECT key FROM owned_room WHERE owner = ? ORDER BY key"
 """One step into its index; a test holds it to that."""
 
+DUE = "SELECT key FROM flow_deadline WHERE at_ms <= ? ORDER BY at_ms LIMIT ?"
+"""Likewise."""
+
+DUE_AT_ONCE = 1_000
+"""After a long time down, a million deadlines may have passed."""
+
 HANDLED_KEPT = 2_000
 """Handled ids kept below the checkpoint (about 0.2 MB): ``/messages`` pages in topological order
 and may bring an old event back, which must not look new."""
@@ -183,6 +189,15 @@ def rooms_of(owner: UserId) -> Callable[[sqlite3.Connection], list[str]]:
 
     def ask(db: sqlite3.Connection) -> list[str]:
         return [key for (key,) in db.execute(ROOMS_OF_OWNER, (owner,))]
+
+    return ask
+
+
+def due(now_ms: int) -> Callable[[sqlite3.Connection], list[str]]:
+    """The keys of the conversations whose time in a durable state is up, the longest ago first."""
+
+    def ask(db: sqlite3.Connection) -> list[str]:
+        return [key for (key,) in db.execute(DUE, (now_ms, DUE_AT_ONCE))]
 
     return ask
 

@@ -25,6 +25,7 @@ USER_PREFIX = "matrix_user:"
 ROOM_PREFIX = "matrix_room:"
 CHAT_PREFIX = "chat:"
 USED_PREFIX = "room_used:"
+FLOW_PREFIX = "flow:"
 
 
 @frozen(kw_only=True)
@@ -104,6 +105,21 @@ class UsedRecord:
 
 
 @frozen(kw_only=True)
+class Deadline:
+    """When a conversation's time in a durable state is up.
+
+    Args:
+        at_ms: Unix time in milliseconds, of the wall clock.
+        room_id: The room in which the state was entered.
+        sender: Who was behind that.
+    """
+
+    at_ms: int
+    room_id: RoomId
+    sender: UserId
+
+
+@frozen(kw_only=True)
 class FlowRecord:
     """Where one conversation of a further flow stands.
 
@@ -111,12 +127,14 @@ class FlowRecord:
         state: The durable state's name.
         version: The version of the flow that wrote it.
         record: The state's own record, as JSON.
+        deadline: When its time is up, if it has an end.
         extra: Fields of the stored value that this version does not know.
     """
 
     state: str
     version: int
     record: dict[str, Any]
+    deadline: Deadline | None = None
     extra: dict[str, Any] = field(factory=dict)
 
 
@@ -149,4 +167,4 @@ def used_key(room_id: RoomId) -> str:
 
 def flow_key(name: str, conversation_key: ConversationKey) -> str:
     """Where a further flow's conversation is kept."""
-    return f"flow:{name}:{conversation_key}"
+    return f"{FLOW_PREFIX}{name}:{conversation_key}"

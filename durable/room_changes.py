@@ -5,8 +5,7 @@ from attrs import evolve
 from durable.chat_book import chat_in, enter, name_in, name_of, numbered, unlink
 from durable.records import ARCHIVED, RoomRecord, UserRecord, chat_key, user_key
 from durable.user_routing import agent_list, no_such_agent
-from fsm import AgentEntry, Registry, Signal, Turn
-from fsm.questions import Question
+from fsm import AgentEntry, Registry, Turn
 
 
 async def change_name(turn: Turn, room: RoomRecord) -> RoomRecord:
@@ -23,21 +22,15 @@ async def change_name(turn: Turn, room: RoomRecord) -> RoomRecord:
     return evolve(room, display_name=name)
 
 
-def ask_to_rebind(turn: Turn, room: RoomRecord, registry: Registry) -> None:
-    """Ask whether the agent that the command names is to answer from now on."""
-    agent = registry.find(turn.argument)
-    if agent is None:
-        turn.reply(_rebind_usage(turn, registry))
-        return
-    question = turn.t(
+def rebind_question(turn: Turn, room: RoomRecord, agent: AgentEntry) -> str:
+    """The question whether this agent is to answer from now on."""
+    return turn.t(
         "Have **{agent}** (`{id}`) answer in “{name}”? It begins anew there, and does not know "
         "what was said before.",
         agent=agent.name,
         id=agent.id,
         name=name_of(turn, room),
     )
-    then = Signal("room", "rebind", agent)
-    turn.trigger("confirmation", "ask", Question(question, then=then))
 
 
 async def bind_anew(turn: Turn, room: RoomRecord) -> RoomRecord:
@@ -53,18 +46,16 @@ async def bind_anew(turn: Turn, room: RoomRecord) -> RoomRecord:
             number=number,
         )
     )
-    turn.trigger("held", "release")
+    turn.signal("held", "release")
     room = await numbered(turn, room)
     return evolve(room, agent_id=agent.id, platform_chat_id=number)
 
 
-def ask_to_archive(turn: Turn, room: RoomRecord) -> None:
-    """Ask whether the chat is to answer no more."""
-    question = turn.t(
+def archive_question(turn: Turn, room: RoomRecord) -> str:
+    """The question whether the chat is to answer no more."""
+    return turn.t(
         "Archive “{name}”? This room then gets no more answers.", name=name_of(turn, room)
     )
-    then = Signal("room", "archive")
-    turn.trigger("confirmation", "ask", Question(question, then=then))
 
 
 async def close(turn: Turn, room: RoomRecord) -> RoomRecord:
@@ -88,7 +79,8 @@ async def close(turn: Turn, room: RoomRecord) -> RoomRecord:
     return evolve(room, room_type=ARCHIVED)
 
 
-def _rebind_usage(turn: Turn, registry: Registry) -> str:
+def rebind_usage(turn: Turn, registry: Registry) -> str:
+    """How the command is to be written, and which agents there are."""
     user = turn.records.find(UserRecord, user_key(turn.sender))
     agents = turn.t(
         "{agents}\n\nHave another one answer in this chat with `{prefix}rebind NUMBER`.",

@@ -8,7 +8,14 @@ from durable.addressing import OWNER, is_addressed, is_owners
 from durable.chat_book import note_use, numbered
 from durable.moving import lose_space, may_move, move_room, revive
 from durable.records import ARCHIVED, GONE, SPACE, RoomRecord, UserRecord, room_key, user_key
-from durable.room_changes import ask_to_archive, ask_to_rebind, bind_anew, change_name, close
+from durable.room_changes import (
+    archive_question,
+    bind_anew,
+    change_name,
+    close,
+    rebind_question,
+    rebind_usage,
+)
 from durable.room_words import choice_meaning, greeting, no_agent, no_chat, owners_only
 from fsm import (
     STAY,
@@ -159,21 +166,21 @@ class RoomRouting(Flow):
     def accept(self, turn: Turn, _data: None) -> RoomRecord:
         """Join; the room is the inviter's."""
         turn.join()
-        turn.trigger("user", "meet")
+        turn.signal("user", "meet")
         return RoomRecord(matrix_user_id=turn.sender)
 
     @on(invited_again)
     def rejoin(self, turn: Turn, room: RoomRecord) -> RoomRecord:
         """Join; what the room was bound to, it still is."""
         turn.join()
-        turn.trigger("user", "meet")
+        turn.signal("user", "meet")
         return evolve(room, matrix_user_id=room.matrix_user_id or turn.sender)
 
     @on(revived, revived_unbound)
     async def rejoin_lost(self, turn: Turn, room: RoomRecord) -> RoomRecord:
         """Join a room that was lost: its chat goes on."""
         turn.join()
-        turn.trigger("user", "meet")
+        turn.signal("user", "meet")
         return await revive(turn, room)
 
     @on(returned, returned_unbound)
@@ -195,7 +202,7 @@ class RoomRouting(Flow):
         turn.say(greeting(turn, self._registry, room, owner=user, is_bound=is_bound))
         if self._onboarding and owner == turn.sender:
             has_space = user is not None and user.space_id is not None
-            turn.trigger("chats", "welcome" if has_space else "onboard")
+            turn.signal("chats", "welcome" if has_space else "onboard")
 
     @on(lost)
     def mark_gone(self, _turn: Turn, room: RoomRecord) -> RoomRecord:
@@ -212,7 +219,7 @@ class RoomRouting(Flow):
         """Go where the room has gone, unless that is the room of something else."""
         to = RoomId(turn.inbound.body)
         if await may_move(turn, room, to):
-            turn.trigger(self.name, "move", to)
+            turn.signal(self.name, "move", to)
         else:
             turn.say(
                 turn.t(
@@ -244,7 +251,7 @@ class RoomRouting(Flow):
         """Bind the room for good, then ask its agent."""
         agent = self._agent_for(turn)
         assert agent is not None  # noqa: S101  # the guard found it
-        turn.trigger("user", "meet")
+        turn.signal("user", "meet")
         platform_chat_id = await turn.records.next_platform_chat_id()
         room = evolve(
             await numbered(turn, room or RoomRecord()),
@@ -261,7 +268,7 @@ class RoomRouting(Flow):
         lost = room.agent_id if room else None
         lost = lost or (user.selected_agent_id if user else None)
         turn.reply(no_agent(turn, self._registry, user, lost))
-        turn.trigger("held", "hold", _said(turn))
+        turn.signal("held", "hold", _said(turn))
 
     @on(say_archived, explain, archive_too_late, rebind_too_late)
     def explain_no_chat(self, turn: Turn, room: RoomRecord | None) -> None:
@@ -274,7 +281,7 @@ class RoomRouting(Flow):
         """Say what the user's choice means here. A bound room stays bound."""
         agent = turn.payload
         assert isinstance(agent, AgentEntry)  # noqa: S101  # user routing sends one
-        turn.trigger("held", "release")
+        turn.signal("held", "release")
         state = self.state_of(room) if room else self.idle
         turn.reply(choice_meaning(turn, self._registry, agent, room, state=state.name))
         if room is None or state is not self.unbound:
@@ -289,7 +296,11 @@ class RoomRouting(Flow):
     @on(ask_rebind)
     def confirm_rebind(self, turn: Turn, room: RoomRecord) -> None:
         """Ask first: the agent of now won't be asked again in this chat."""
-        ask_to_rebind(turn, room, self._registry)
+        agent = self._registry.find(turn.argument)
+        if agent is None:
+            turn.reply(rebind_usage(turn, self._registry))
+        else:
+            turn.confirm(rebind_question(turn, room, agent), then=self.rebind, payload=agent)
 
     @on(rebind)
     async def carry_out_rebind(self, turn: Turn, room: RoomRecord) -> RoomRecord:
@@ -299,7 +310,7 @@ class RoomRouting(Flow):
     @on(ask_archive)
     def confirm_archive(self, turn: Turn, room: RoomRecord) -> None:
         """Ask first: an archived chat answers no more."""
-        ask_to_archive(turn, room)
+        turn.confirm(archive_question(turn, room), then=self.archive)
 
     @on(archive)
     async def carry_out_archive(self, turn: Turn, room: RoomRecord) -> RoomRecord:

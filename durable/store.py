@@ -17,6 +17,7 @@ from durable.commits import Asked, Commit, Parked, Reopened, Stored, Stream
 from durable.connection import Connect, Connections, open_database
 from durable.errors import CorruptValue, StoreClosed
 from durable.queries import HANDLED_KEPT
+from durable.records import Deadline, FlowRecord
 from durable.sqlite_errors import translated
 from durable.writer import Writer
 from fsm.effects import OutboxRow
@@ -108,6 +109,16 @@ class Store:
     async def read_rooms(self, cls: type[R], owner: UserId) -> dict[str, Stored[R]]:
         """The records of one user's rooms, by their keys; corrupt ones as in ``read_all``."""
         return await self._read_each(cls, await self._query(queries.rooms_of(owner)))
+
+    async def due(self) -> dict[str, Deadline]:
+        """The flow conversations whose time in a durable state is up, by their keys."""
+        keys = await self._query(queries.due(self._now_ms()))
+        found = await self._read_each(FlowRecord, keys)
+        return {
+            key: stored.value.deadline
+            for key, stored in found.items()
+            if stored.value is not None and stored.value.deadline is not None
+        }
 
     async def commit(self, commit: Commit) -> tuple[OutboxRow, ...]:
         """Write all that a turn changes; its outbox rows as they are stored.

@@ -56,7 +56,7 @@ class UserRouting(Flow):
         """Select the agent. What it means for this room, the room says."""
         agent = self._registry.find(turn.argument)
         assert agent is not None  # noqa: S101  # the guard found it
-        turn.trigger("room", "agent_chosen", agent)
+        turn.signal("room", "agent_chosen", agent)
         return evolve(user or UserRecord(), selected_agent_id=agent.id)
 
     @on(misname)

@@ -4,13 +4,12 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from cattrs import BaseValidationError, structure, unstructure
-
-from durable.codec import to_json
-from durable.records import PLATFORM_CHAT_SEQ_KEY, FlowRecord, flow_key
+from durable.codec import of_plain, plain, to_json
+from durable.records import PLATFORM_CHAT_SEQ_KEY, Deadline, FlowRecord, flow_key
 from durable.sequence import PlatformChatSequence
 from durable.store import Store
-from fsm import Flow, Snapshot, Tier, TurnError
+from fsm import Flow, Saved, Snapshot, Tier, Turn, TurnError
+from fsm.deciding import Moved
 from fsm.ids import ConversationKey, PlatformChatId, UserId
 
 R = TypeVar("R")
@@ -108,21 +107,28 @@ class WorkingRecords:
             return flow.at_rest
         try:
             return snapshot_of(flow, kept)
-        except (KeyError, TypeError, ValueError, BaseValidationError) as error:
+        except Exception as error:  # noqa: BLE001  # what an author's upgrade raises, too
             await self._set_aside(flow_key(flow.name, key), f"{type(error).__name__}: {error}")
             return flow.at_rest
 
-    def stand(self, flow: Flow, key: ConversationKey, snapshot: Snapshot) -> None:
+    def deadline(self, flow: Flow, key: ConversationKey) -> Deadline | None:
+        """When the time of the conversation's durable state is up, once ``standing`` was asked."""
+        kept = self.find(FlowRecord, flow_key(flow.name, key))
+        return kept.deadline if kept is not None else None
+
+    def stand(self, flow: Flow, moved: Moved, turn: Turn) -> None:
         """Have the store keep the conversation where it now stands, if its tier is durable."""
-        state = flow.states[snapshot.state]
+        key, state = moved.key, flow.states[moved.after.state]
         if state.tier is Tier.EPHEMERAL or not flow.is_durable:
             return
         if flow.kept_as is not None:
-            self._keep(f"{flow.kept_as}:{key}", snapshot.data)
+            self._keep(f"{flow.kept_as}:{key}", moved.after.data)
         elif state.initial:
             self._keep(flow_key(flow.name, key), None)
         else:
-            self._keep(flow_key(flow.name, key), _flow_record(snapshot))
+            before = self.find(FlowRecord, flow_key(flow.name, key))
+            kept = flow_record(flow, moved, turn, before=before)
+            self._keep(flow_key(flow.name, key), kept)
 
     async def _set_aside(self, key: str, error: str) -> None:
         """What the present flow does not know is kept for people, and begun anew."""
@@ -135,12 +141,38 @@ class WorkingRecords:
 
 
 def snapshot_of(flow: Flow, kept: FlowRecord) -> Snapshot:
-    """Where a conversation stands that is kept so."""
-    state = flow.states[kept.state]
-    data = structure(kept.record, state.record) if state.record else None
+    """Where a conversation stands, as the present version of its flow has it.
+
+    Raises:
+        Exception: The flow has no such state, or the record is not what the state carries.
+    """
+    saved = flow.read_saved(Saved(kept.state, kept.record), kept.version)
+    state = flow.states[saved.state]
+    data = of_plain(state.record, saved.record) if state.record else None
     return Snapshot(state.name, data)
 
 
-def _flow_record(snapshot: Snapshot) -> FlowRecord:
-    record = unstructure(snapshot.data) if snapshot.data is not None else {}
-    return FlowRecord(state=snapshot.state, version=1, record=record)
+def flow_record(flow: Flow, moved: Moved, turn: Turn, *, before: FlowRecord | None) -> FlowRecord:
+    """What is kept of a conversation that stands in a durable state.
+
+    Args:
+        flow: Its flow.
+        moved: The step that brought it there.
+        turn: The turn in which it did.
+        before: What was kept of it.
+    """
+    lifetime = flow.lifetime(flow.states[moved.after.state])
+    if lifetime is None:
+        deadline = None
+    elif moved.entered or before is None:
+        at_ms = int((turn.now + lifetime).timestamp() * 1000)
+        deadline = Deadline(at_ms=at_ms, room_id=turn.room_id, sender=turn.sender)
+    else:
+        deadline = before.deadline
+    return FlowRecord(
+        state=moved.after.state,
+        version=flow.version,
+        record=plain(moved.after.data) if moved.after.data is not None else {},
+        deadline=deadline,
+        extra=before.extra if before is not None else {},
+    )

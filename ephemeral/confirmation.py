@@ -20,10 +20,12 @@ class Pending:
 
     Args:
         then: The event that a yes triggers.
+        otherwise: The event that a no triggers, or no answer.
         asked: The question.
     """
 
     then: Signal
+    otherwise: Signal | None
     asked: Asked
 
 
@@ -76,18 +78,21 @@ class Confirmation(Flow):
                 question=replaced.asked.text,
             )
             turn.edit(closed, sent_as=replaced.asked.sent_as)
+            if replaced.otherwise != question.otherwise:
+                _give_up(turn, replaced)
         asked = Asked(id=turn.inbound.event_id, sent_as=sent_as, text=question.text)
-        return Pending(question.then, asked)
+        return Pending(question.then, question.otherwise, asked)
 
     @on(yes)
     def carry_out(self, turn: Turn, pending: Pending) -> None:
         """Do what was asked about."""
-        turn.trigger(pending.then.flow, pending.then.event, pending.then.payload)
+        turn.signals.append(pending.then)
 
     @on(no, cancel)
-    def leave_it(self, turn: Turn, _pending: Pending) -> None:
-        """Do nothing."""
-        turn.reply(turn.t("All right, nothing has been changed."))
+    def leave_it(self, turn: Turn, pending: Pending) -> None:
+        """Do nothing, or what the asking flow does then."""
+        if not _give_up(turn, pending):
+            turn.reply(turn.t("All right, nothing has been changed."))
 
     @on(answer_late)
     def explain(self, turn: Turn, _pending: Pending | None) -> None:
@@ -120,3 +125,11 @@ class Confirmation(Flow):
             question=pending.asked.text,
         )
         turn.edit(closed, sent_as=pending.asked.sent_as)
+        _give_up(turn, pending)
+
+
+def _give_up(turn: Turn, pending: Pending) -> bool:
+    """Tell the flow that has asked; whether it wants to know."""
+    if pending.otherwise is not None:
+        turn.signals.append(pending.otherwise)
+    return pending.otherwise is not None

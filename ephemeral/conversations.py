@@ -6,9 +6,10 @@ leaves by itself when its state expires. Time is monotonic seconds, so that a wa
 set back keeps no question open.
 """
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from fsm import Flow, Inbound, Snapshot, Tier
+from fsm.deciding import Moved
 from fsm.ids import ConversationKey
 
 
@@ -48,23 +49,25 @@ class Conversations:
         standing = self._standing.get((flow.name, key))
         return standing.lapsed.snapshot if standing and now < standing.until else None
 
-    def put(
-        self, flow: Flow, key: ConversationKey, snapshot: Snapshot, inbound: Inbound, now: float
-    ) -> None:
+    def put(self, flow: Flow, moved: Moved, inbound: Inbound, now: float) -> None:
         """Remember where the conversation stands, if that is for this folder to remember.
 
-        One that stays as it was gets no new time.
+        One that has not left its state gets no new time.
         """
-        if self.find(flow, key, now) == snapshot:
-            return
-        before = self._standing.pop((flow.name, key), None)
+        before = self._standing.pop((flow.name, moved.key), None)
         if before is not None and before.until <= now:
             self._overdue.append(before.lapsed)
-        state = flow.states[snapshot.state]
+            before = None
+        state = flow.states[moved.after.state]
         lifetime = flow.lifetime(state)
-        if state.tier is Tier.EPHEMERAL and lifetime is not None:
-            lapsed = Lapsed(flow.name, snapshot, inbound)
-            self._standing[flow.name, key] = _Standing(lapsed, now + lifetime.total_seconds())
+        if state.tier is not Tier.EPHEMERAL or lifetime is None:
+            return
+        if before is not None and not moved.entered:
+            lapsed, until = evolve(before.lapsed, snapshot=moved.after), before.until
+        else:
+            lapsed = Lapsed(flow.name, moved.after, inbound)
+            until = now + lifetime.total_seconds()
+        self._standing[flow.name, moved.key] = _Standing(lapsed, until)
 
     def sweep(self, now: float) -> list[Lapsed]:
         """Let go of what has expired, and return it."""

@@ -118,7 +118,7 @@ class LoadSelection(Flow):
         """Have the chosen chat brought back."""
         chosen = _chosen(turn)
         assert chosen is not None  # noqa: S101  # the guard found it
-        turn.trigger("chats", "load", chosen.chat_id)
+        turn.signal("chats", "load", chosen.chat_id)
 
     @on(miss)
     def name_range(self, turn: Turn, choosing: Choosing) -> None:

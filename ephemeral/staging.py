@@ -149,7 +149,7 @@ class Staging(Flow):
     def say(self, turn: Turn, staged: Staged) -> None:
         """Pass the text on, with the files that waited for it and those that it came with."""
         own = (file for file in turn.inbound.attachments if file not in staged.files)
-        turn.trigger("room", "say", Said(turn.argument, (*staged.files, *own)))
+        turn.signal("room", "say", Said(turn.argument, (*staged.files, *own)))
 
     @on(list_files)
     def show(self, turn: Turn, staged: Staged) -> None:

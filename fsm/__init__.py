@@ -15,12 +15,12 @@ from fsm.events import (
     Text,
     on,
 )
-from fsm.flow import Flow, Move, Snapshot
+from fsm.flow import Flow, Move, Saved, Snapshot, upgrade
 from fsm.inbound import Inbound, Kind
 from fsm.language import Tongue
 from fsm.questions import Mark, Question
 from fsm.signals import Signal
-from fsm.states import Scope, State, Tier, durable, ephemeral, minutes, seconds
+from fsm.states import Scope, State, Tier, days, durable, ephemeral, hours, minutes, seconds
 from fsm.turn import RecordsInMemory, Turn
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "Reaction",
     "RecordsInMemory",
     "Registry",
+    "Saved",
     "Scope",
     "Signal",
     "Snapshot",
@@ -54,9 +55,12 @@ __all__ = [
     "Tongue",
     "Turn",
     "TurnError",
+    "days",
     "durable",
     "ephemeral",
+    "hours",
     "minutes",
     "on",
     "seconds",
+    "upgrade",
 ]

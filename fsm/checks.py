@@ -74,9 +74,9 @@ def _check_state(flow: str, state: State) -> None:
     elif state.tier is Tier.EPHEMERAL and not (state.expires and state.expires > timedelta(0)):
         problem = "an ephemeral state must end by itself"
         remedy = "give it expires=minutes(5), or what suits it"
-    elif state.tier is Tier.DURABLE and state.expires is not None:
-        problem = "a durable state does not expire yet"
-        remedy = "leave expires out, or make the state ephemeral"
+    elif state.expires is not None and state.expires <= timedelta(0):
+        problem = "a state can't end before it has begun"
+        remedy = "give it expires=hours(8), or what suits it, or leave expires out"
     if problem:
         raise FlowError(flow, state.name, problem, remedy)
 

@@ -1,5 +1,6 @@
 """Events: what moves a flow from one state to another, and what a person does to cause it."""
 
+import re
 from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any, TypeVar
@@ -44,6 +45,11 @@ class Text:
 
 
 @frozen
+class Attached:
+    """A person sent a file, with or without a text."""
+
+
+@frozen
 class Occurrence:
     """Something happened that is not a message: an invite, a join, an unreadable event."""
 
@@ -71,7 +77,7 @@ class Expiry:
     """The time of the state in which the conversation stands is up."""
 
 
-Stimulus = Command | Text | Occurrence | Reaction | Answer | Expiry | Signal
+Stimulus = Command | Text | Attached | Occurrence | Reaction | Answer | Expiry | Signal
 
 Guard = Callable[[Any, Any], bool]
 """A method of the flow that takes the turn and answers whether the event applies. Reads only."""
@@ -96,7 +102,9 @@ class Event:
         target: Where it leads; ``STAY`` for nowhere.
         command: The name or names of commands that cause it, without the prefix; ``ANY`` for
             whatever no other flow answers.
-        text: A message that is no command causes it.
+        text: A message that is no command causes it; a string is a regular expression that the
+            whole message must match, blanks at its ends aside. ``turn.match`` is then the match.
+        attachment: A file causes it, with or without a text.
         reaction: The emoji that cause it, put on a question of this flow's to the same person.
         answer: The texts, in any case, that cause it as replies to such a question; ``ANY`` for
             every text.
@@ -112,7 +120,8 @@ class Event:
     sources: tuple[State, ...] = field(converter=_states)
     target: State | Target
     command: tuple[str, ...] = field(default=(), kw_only=True, converter=_names)
-    text: bool = field(default=False, kw_only=True)
+    text: bool | str = field(default=False, kw_only=True)
+    attachment: bool = field(default=False, kw_only=True)
     reaction: tuple[str, ...] = field(default=(), kw_only=True, converter=_names)
     answer: tuple[str, ...] = field(default=(), kw_only=True, converter=_names)
     expiry: bool = field(default=False, kw_only=True)
@@ -120,9 +129,12 @@ class Event:
     signal: str | None = field(default=None, kw_only=True)
     guard: Guard | None = field(default=None, kw_only=True)
     name: str = field(default="", init=False)
+    flow: Any = field(default=None, init=False, repr=False)
+    """The flow class in whose body it stands."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
+        self.flow = owner
 
     def answers(self, stimulus: Stimulus) -> bool:
         """Whether this stimulus causes the event, state and guard aside."""
@@ -130,7 +142,9 @@ class Event:
             case Command(name=name):
                 answers = name in self.command or ANY in self.command
             case Text():
-                answers = self.text
+                answers = self.text is True or self.match(stimulus) is not None
+            case Attached():
+                answers = self.attachment
             case Occurrence(kind=kind):
                 answers = self.kind is kind
             case Reaction(key=key):
@@ -142,6 +156,12 @@ class Event:
             case Signal(event=event):
                 answers = event in (self.name, self.signal)
         return answers
+
+    def match(self, stimulus: Stimulus) -> re.Match[str] | None:
+        """What the event's regular expression finds in a text, if it has one."""
+        if not isinstance(self.text, str) or not isinstance(stimulus, Text):
+            return None
+        return re.fullmatch(self.text, stimulus.body.strip(), re.DOTALL)
 
     def target_from(self, source: State) -> State:
         """The state that the event leads to from ``source``."""

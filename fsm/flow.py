@@ -1,15 +1,15 @@
 """Flows: conversations declared as finite-state machines whose states say what a restart does."""
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from attrs import frozen
 
 from fsm.checks import RESET, check_flow
 from fsm.errors import FlowError, NoSuchTransition
-from fsm.events import Event, Handler, HandlerMark, Stimulus
+from fsm.events import Event, Handler, HandlerMark, Stimulus, Target
 from fsm.ids import ConversationKey, RoomId, UserId
 from fsm.machine import Table
 from fsm.signals import Signal
@@ -31,6 +31,21 @@ class Move:
 
     event: str
     target: str
+    entered: bool = True
+    """The target is entered, if only anew: its time begins."""
+
+
+@frozen
+class Saved:
+    """What an older version of a flow has saved of one conversation.
+
+    Args:
+        state: The name of the durable state.
+        record: Its record, as JSON has it.
+    """
+
+    state: str
+    record: dict[str, Any]
 
 
 class Flow:
@@ -44,15 +59,19 @@ class Flow:
         kept_as: For a flow whose record is kept under a key prefix of its own in the store
             (``matrix_user``) rather than under ``flow:{name}``; its state is then told from
             the record by ``state_of``.
+        version: What its records are saved under. Raise it when their shape changes, and say with
+            ``upgrade`` how what an older version has saved is read.
     """
 
     scope: ClassVar[Scope] = Scope.MEMBER
     name: ClassVar[str] = ""
     kept_as: ClassVar[str | None] = None
+    version: ClassVar[int] = 1
     states: ClassVar[Mapping[str, State]] = {}
     events: ClassVar[Mapping[str, Event]] = {}
     idle_state: ClassVar[State]
     _handlers: ClassVar[Mapping[str, Handler]] = {}
+    _upgrades: ClassVar[Mapping[int, Handler]] = {}
     _table: ClassVar[Table]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -62,6 +81,7 @@ class Flow:
         cls.events = {n: v for n, v in vars(cls).items() if isinstance(v, Event)}
         cls._handlers = dict(_handlers(cls))
         handled = [cls.events[name] for name in cls._handlers]
+        cls._upgrades = _upgrades(cls)
         check_flow(cls.__name__, cls.states, cls.events, handled, reserved=dir(Flow))
         cls.idle_state = next(s for s in cls.states.values() if s.initial)
         cls._table = Table(cls.states, cls.events)
@@ -117,9 +137,10 @@ class Flow:
         for event in self.events.values():
             if not event.answers(stimulus):
                 continue
+            turn.match = event.match(stimulus)
             target = self._table.target(event.name, snapshot.state, self, turn)
             if target is not None:
-                return Move(event.name, target)
+                return Move(event.name, target, entered=not isinstance(event.target, Target))
         if isinstance(stimulus, Signal):
             raise NoSuchTransition(self.name, snapshot.state, stimulus.event)
         return None
@@ -130,10 +151,25 @@ class Flow:
         What the handler wants done lies in ``turn``. If it raises, nothing has happened.
         """
         handler = self._handlers.get(move.event)
+        event = self.events.get(move.event)
+        turn.match = event.match(turn.stimulus) if event is not None else None
         made = handler(self, turn, snapshot.data) if handler else None
         if inspect.isawaitable(made):
             made = await made
         return Snapshot(move.target, self._data(snapshot, move, made))
+
+    def read_saved(self, saved: Saved, version: int) -> Saved:
+        """What ``version`` of this flow has saved, as the present version would have.
+
+        Raises:
+            ValueError: A later version has saved it.
+        """
+        if version > self.version:
+            problem = f"version {version} has saved it, and this is version {self.version}"
+            raise ValueError(problem)
+        for number in range(version, self.version):
+            saved = self._upgrades[number](self, saved)
+        return saved
 
     def _data(self, snapshot: Snapshot, move: Move, made: object) -> object:
         wanted = self.states[move.target].data_type
@@ -149,6 +185,41 @@ class Flow:
                 "return what the target state carries",
             )
         return data
+
+
+H = TypeVar("H", bound=Callable[..., Saved])
+
+
+def upgrade(version: int) -> Callable[[H], H]:
+    """Make the decorated method the one that reads what ``version`` of the flow has saved.
+
+    It takes ``(self, saved)`` and returns the ``Saved`` that the next version would have made. It
+    is run before each read until the conversation is saved again: let it be pure.
+    """
+
+    def mark(method: H) -> H:
+        method.upgrades = version  # type: ignore[attr-defined]
+        return method
+
+    return mark
+
+
+def _upgrades(cls: type[Flow]) -> Mapping[int, Handler]:
+    found = {
+        v.upgrades: v for v in vars(cls).values() if isinstance(getattr(v, "upgrades", None), int)
+    }
+    wanted = set(range(1, cls.version))
+    if set(found) != wanted:
+        number = min(set(found) ^ wanted)
+        raise FlowError(
+            cls.__name__,
+            "version",
+            f"version {cls.version} does not know how to read version {number}"
+            if number in wanted
+            else f"an upgrade from version {number} leads to no version that there is",
+            f"write one method under @upgrade({number})" if number in wanted else "raise version",
+        )
+    return found
 
 
 def _handlers(cls: type[Flow]) -> Iterator[tuple[str, Handler]]:

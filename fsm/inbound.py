@@ -33,6 +33,12 @@ class Kind(Enum):
     LEFT = "left"
     """The bot is no longer in the room: it left, or was kicked. ``sender`` is whose room it is."""
 
+    ENTERED = "entered"
+    """Somebody else, ``sender``, has joined the room."""
+
+    DEPARTED = "departed"
+    """Somebody else, ``sender``, is no longer in the room: they left, or were removed."""
+
     UPGRADED = "upgraded"
     """The room was replaced by the room whose id is the ``body`` (``m.room.tombstone``).
     ``sender`` is whose room it is."""

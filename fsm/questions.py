@@ -13,10 +13,16 @@ class Question:
     Args:
         text: The question, Markdown.
         then: The event to trigger if the answer is yes.
+        otherwise: The one to trigger if it is no, or does not come in time.
     """
 
     text: str
     then: Signal
+    otherwise: Signal | None = None
+
+
+CONFIRMATION = "confirmation"
+"""The name of the flow that asks before something is done."""
 
 
 @frozen(kw_only=True)
@@ -27,10 +33,10 @@ class Mark:
         flow: The flow that asks.
         id: The inbound event that made it ask: no two questions of a flow have the same.
         life: The life of the process in which it was asked.
-        asker: Whose answer counts.
+        asker: Whose answer counts; None for everybody's.
     """
 
     flow: str
     id: EventId
     life: str
-    asker: UserId
+    asker: UserId | None

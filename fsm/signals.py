@@ -5,8 +5,17 @@ from attrs import frozen
 
 @frozen
 class Signal:
-    """Another flow, or the program itself, triggers an event by its name."""
+    """Another flow, or the program itself, triggers an event by its name.
+
+    Args:
+        flow: The name of the flow whose event it is.
+        event: The event.
+        payload: What the event's handler finds in ``turn.payload``.
+        missed: What is replied if the flow's present state does not answer the event; "" where
+            that can't be, and is a defect.
+    """
 
     flow: str
     event: str
     payload: object = None
+    missed: str = ""

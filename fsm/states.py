@@ -34,6 +34,16 @@ def minutes(count: float) -> timedelta:
     return timedelta(minutes=count)
 
 
+def hours(count: float) -> timedelta:
+    """``count`` hours, for a state's expiry."""
+    return timedelta(hours=count)
+
+
+def days(count: float) -> timedelta:
+    """``count`` days, for a state's expiry."""
+    return timedelta(days=count)
+
+
 def seconds(count: float) -> timedelta:
     """``count`` seconds, for a state's expiry."""
     return timedelta(seconds=count)
@@ -47,7 +57,10 @@ class State:
         tier: ``durable`` or ``ephemeral``; the initial state has none, since it is nothing to keep.
         record: The attrs class that a durable state carries. It is saved.
         memory: The attrs class that an ephemeral state carries. It is never written.
-        expires: How long an ephemeral state lasts before it falls back by itself.
+        expires: How long the state lasts. An ephemeral one must end; it then falls back by itself.
+            A durable one may: its deadline is kept as wall-clock time, and one that passes while
+            the bot is down is acted upon after the restart. Where no event with ``expiry`` says
+            otherwise, a durable state leads to idle.
         initial: This is the flow's idle state.
     """
 
@@ -60,6 +73,11 @@ class State:
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether a restart brings it back."""
+        return self.tier is Tier.DURABLE
 
     @property
     def data_type(self) -> type | None:

@@ -4,6 +4,7 @@ Nothing that a handler asks of its turn has happened when the call returns. The 
 all of it in one transaction, or, if a handler raises, none of it.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
@@ -26,11 +27,11 @@ from fsm.effects import (
     effect_id,
 )
 from fsm.errors import TurnError
-from fsm.events import Answer, Command, Reaction, Stimulus, Text
+from fsm.events import Answer, Command, Event, Reaction, Stimulus, Text
 from fsm.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId, UserId
 from fsm.inbound import Inbound, Kind
 from fsm.language import Tongue
-from fsm.questions import Mark
+from fsm.questions import CONFIRMATION, Mark, Question
 from fsm.signals import Signal
 
 R = TypeVar("R")
@@ -114,6 +115,7 @@ class Turn:
         attempt: 0 the first time that the event is handled, 1 after it was reopened once, …
         effects: What is wanted so far, in order.
         signals: Events of other flows that this turn triggers next, in order.
+        match: What the event's regular expression has found in the text, if it has one.
     """
 
     inbound: Inbound
@@ -128,6 +130,7 @@ class Turn:
     attempt: int = 0
     effects: list[Effect] = field(factory=list)
     signals: list[Signal] = field(factory=list)
+    match: re.Match[str] | None = None
 
     @property
     def room_id(self) -> RoomId:
@@ -180,12 +183,18 @@ class Turn:
         """
         return self._say(text, in_reply_to=self._answered(), mention=self.sender)
 
-    def ask_back(self, text: str, *, flow: str) -> TransactionId:
+    def ask_back(self, text: str, *, flow: str, anyone: bool = False) -> TransactionId:
         """Reply with a question of ``flow``'s, to be answered by the sender.
 
         An emoji on it, or a reply to it, reaches that flow, also after a restart.
+
+        Args:
+            text: Markdown.
+            flow: The flow's name: ``self.name`` in a handler.
+            anyone: Everybody's answer counts, not the sender's alone.
         """
-        mark = Mark(flow=flow, id=self.inbound.event_id, life=self.life, asker=self.sender)
+        asker = None if anyone else self.sender
+        mark = Mark(flow=flow, id=self.inbound.event_id, life=self.life, asker=asker)
         return self._say(text, in_reply_to=self._answered(), mention=self.sender, mark=mark)
 
     def say(self, text: str, *, room_id: RoomId | None = None) -> TransactionId:
@@ -280,9 +289,49 @@ class Turn:
         """Have ``inbound``, which was answered with a question, handled once more."""
         self.effects.append(Reopen(inbound=inbound, attempt=attempt))
 
-    def trigger(self, flow: str, event: str, payload: object = None) -> None:
-        """Trigger another flow's event, in this turn, after this step."""
+    def trigger(self, event: Event, payload: object = None) -> None:
+        """Trigger an event of another flow, or of the same, in this turn, after this step.
+
+        Args:
+            event: ``Rota.hand_over``, say.
+            payload: What its handler finds in ``turn.payload``.
+
+        Raises:
+            NoSuchTransition: When it comes to it, that flow's state does not answer the event.
+        """
+        self.signals.append(_signal(event, payload))
+
+    def signal(self, flow: str, event: str, payload: object = None) -> None:
+        """The same by names, for what several events have in common (``Event(signal=…)``)."""
         self.signals.append(Signal(flow, event, payload))
+
+    def confirm(
+        self,
+        question: str,
+        *,
+        then: Event,
+        payload: object = None,
+        otherwise: Event | None = None,
+    ) -> None:
+        """Have the sender asked, and trigger an event with the answer.
+
+        The question is a sub-flow of its own: it is ephemeral, waits for ``!yes``, ``!no``, a
+        reaction or a reply, and lapses.
+
+        Args:
+            question: What is asked, Markdown.
+            then: The event that a yes triggers.
+            payload: What the event's handler finds in ``turn.payload``.
+            otherwise: The event that is triggered, with the same payload, if the answer is no, or
+                is not given in time. Left out, the bot says that nothing has been changed.
+        """
+        missed = self.t("That can no longer be done: things have changed since I asked.")
+        asked = Question(
+            text=question,
+            then=evolve(_signal(then, payload), missed=missed),
+            otherwise=_signal(otherwise, payload) if otherwise is not None else None,
+        )
+        self.signal(CONFIRMATION, "ask", asked)
 
     def _answered(self) -> EventId | None:
         """The event to which a reply refers: none for what is no event of the room.
@@ -318,3 +367,9 @@ class Turn:
     def _exclude(self, kind: type[Effect], problem: str) -> None:
         if any(isinstance(effect, kind) for effect in self.effects):
             raise TurnError(problem, "let one turn do one of the two")
+
+
+def _signal(event: Event, payload: object) -> Signal:
+    if event.flow is None:
+        raise TurnError("the event belongs to no flow", "name one as FlowClass.event")
+    return Signal(event.flow.name, event.name, payload)

@@ -138,7 +138,19 @@ def _of_state(bare: Inbound, raw: dict[str, Any], bot: UserId) -> Inbound | None
     replacement = mapping(raw.get("content")).get("replacement_room")
     if raw.get("type") == "m.room.tombstone" and isinstance(replacement, str) and replacement:
         return evolve(bare, kind=Kind.UPGRADED, body=clean(replacement))
-    return None
+    member = raw.get("state_key")
+    if raw.get("type") != "m.room.member" or not isinstance(member, str) or member == bot:
+        return None
+    kind = _coming_or_going(raw)
+    return None if kind is None else evolve(bare, kind=kind, sender=UserId(clean(member)))
+
+
+def _coming_or_going(raw: dict[str, Any]) -> Kind | None:
+    """What a change of another's membership means; a new name or a refused invite is neither."""
+    before, now = _previous_membership(raw), mapping(raw.get("content")).get("membership")
+    if now == "join" and before != "join":
+        return Kind.ENTERED
+    return Kind.DEPARTED if before == "join" and now in ("leave", "ban") else None
 
 
 def _of_people(bare: Inbound, raw: dict[str, Any], bot: UserId) -> Inbound | None:

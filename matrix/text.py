@@ -102,10 +102,14 @@ def reaction_content(key: str, *, about: EventId, transaction_id: TransactionId)
 def read_mark(content: Json) -> Mark | None:
     """What a message of the bot's says of itself, if it is a question."""
     found = content.get(QUESTION_KEY)
-    names = ("flow", "id", "life", "asker")
+    names = ("flow", "id", "life")
     if not isinstance(found, dict) or not all(isinstance(found.get(n), str) for n in names):
         return None
-    return Mark(**{name: found[name] for name in names})
+    asker = found.get("asker")
+    if asker is not None and not isinstance(asker, str):
+        return None
+    whose = None if asker is None else UserId(asker)
+    return Mark(**{name: found[name] for name in names}, asker=whose)
 
 
 def edit_content(

@@ -2,10 +2,9 @@
 
 import asyncio
 import signal
-import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +19,7 @@ from durable.records import FlowRecord
 from ephemeral.connections import Connections
 from ephemeral.conversations import Conversations
 from fsm import Command, Flow, Inbound, Kind, Registry, Tier, Tongue
+from fsm.deciding import said_in
 from fsm.effects import OutboxRow
 from fsm.ids import EventId, RoomId, TransactionId, UserId
 from matrix import Batch as SyncBatch
@@ -27,14 +27,16 @@ from matrix import Courtesy, Delivery, Event, Homeserver, Intake, RoomMaker
 from strandline.amending import Amending
 from strandline.asking import Asking, Pace
 from strandline.checkpoint import Checkpoint
+from strandline.clock import Clock
 from strandline.config import Config
+from strandline.deadlines import Deadlines
 from strandline.flows import make_flows
 from strandline.handling import Handling, insist
 from strandline.items import Again, Arrived, Item, Missing, Policy
 from strandline.languages import tongue
 from strandline.replies import Replies
 from strandline.rooms import RoomQueues
-from strandline.turns import Clock, Turns, said_in
+from strandline.turns import Turns
 
 _log = structlog.get_logger(__name__)
 
@@ -55,7 +57,7 @@ class OpenStore(Protocol):
         """Open the database at ``path``."""
 
 
-async def run(config: Config) -> None:
+async def run(config: Config, clock: Clock | None = None) -> None:
     """Run the bot until SIGTERM or SIGINT.
 
     Raises:
@@ -64,26 +66,34 @@ async def run(config: Config) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await serve(config, stop)
+    await serve(config, stop, clock=clock)
 
 
-async def serve(config: Config, stop: asyncio.Event, *, open_store: OpenStore = Store.open) -> None:
+async def serve(
+    config: Config,
+    stop: asyncio.Event,
+    *,
+    open_store: OpenStore = Store.open,
+    clock: Clock | None = None,
+) -> None:
     """Run the bot until ``stop`` is set.
 
     Args:
         config: What the operator decided.
         stop: Set it to have the bot finish what it has in hand and return.
         open_store: Opens the store; tests of failing disks have one that fails.
+        clock: What time it is.
 
     Raises:
         StrandlineError: It can't start, or can't go on.
     """
+    clock = clock or Clock()
     async with AsyncExitStack() as stack:
         lock = stack.enter_context(DataLock(config.storage.database))
         first_start = stack.enter_context(FirstStart(config.storage.database, lock))
-        store = await open_store(config.storage.database, now=_now)
+        store = await open_store(config.storage.database, now=clock.now)
         stack.push_async_callback(store.close)
-        bot = Bot(config, store)
+        bot = Bot(config, store, clock=clock)
         await bot.load()
         homeserver = await stack.enter_async_context(
             Homeserver.connect(config.homeserver_settings(), config.storage.matrix_store)
@@ -100,13 +110,22 @@ class Bot:
         config: What the operator decided.
         store: Where its state is kept.
         further: Flows that are offered each event before the bot's own.
+        clock: What time it is.
     """
 
-    def __init__(self, config: Config, store: Store, *, further: Sequence[Flow] = ()) -> None:
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        *,
+        further: Sequence[Flow] = (),
+        clock: Clock | None = None,
+    ) -> None:
         self._config = config
         self._store = store
         self._registry = Registry(config.registry_entries())
-        self._started_at = _now()
+        self._clock = clock or Clock()
+        self._started_at = self._clock.now()
         self._conversations = Conversations()
         self._connections = Connections(self._registry)
         self._amending = Amending()
@@ -176,12 +195,18 @@ class Bot:
             self._flows,
             store=self._store,
             conversations=self._conversations,
-            clock=Clock(now=_now, monotonic=time.monotonic),
+            clock=self._clock,
             prefix=config.commands.prefix,
             language=config.replies.language,
             replies=self._replies,
             life=self._life,
             server=config.homeserver.user_id.partition(":")[2],
+        )
+        self._deadlines = Deadlines(self._store, frozenset(f.name for f in self._flows))
+        self._has_deadlines = any(
+            state.is_durable and state.expires is not None
+            for flow in self._flows
+            for state in flow.states.values()
         )
         self._checkpoint = Checkpoint(
             lambda token, passed: insist(lambda: self._store.advance(token, passed=passed))
@@ -205,16 +230,12 @@ class Bot:
             seen=self._courtesy.read,
             replies=self._replies,
             tongue_of=self._tongue_of,
-            policy=Policy(
+            policy=Policy.of(
+                self._flows,
                 is_allowed=config.is_allowed,
-                reactions=frozenset(
-                    key
-                    for flow in self._flows
-                    for event in flow.events.values()
-                    for key in event.reaction
-                ),
                 tells_groups=config.rooms.respond_to != "everyone",
             ),
+            deadlines=self._deadlines,
             asked=await self._store.asked(),
         )
         self._rooms: RoomQueues[Item] = RoomQueues(self._handling.handle, most=limits.queued_events)
@@ -270,8 +291,11 @@ class Bot:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            for lapsed in self._conversations.sweep(time.monotonic()):
+            for lapsed in self._conversations.sweep(self._clock.monotonic()):
                 await self._rooms.put(lapsed.inbound.room_id, lapsed)
+            if self._has_deadlines:
+                for due in await insist(self._deadlines.passed):
+                    await self._rooms.put(due.deadline.room_id, due)
 
     async def _finish(self) -> None:
         _log.info("stopping", within_seconds=self._config.limits.stop_seconds)
@@ -293,10 +317,6 @@ class Bot:
 
 def _has_tier(flow: Flow, tier: Tier) -> bool:
     return any(state.tier is tier for state in flow.states.values())
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 def _transaction_ids() -> Callable[[], TransactionId]:

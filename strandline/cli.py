@@ -17,6 +17,7 @@ from durable.parking import INVITE
 from fsm import StrandlineError
 from fsm.ids import EventId
 from strandline import bot, fatal
+from strandline.clock import clock_of
 from strandline.config import Config, load_config
 from strandline.log import configure_log
 
@@ -44,7 +45,7 @@ def run(config_path: Path) -> None:
     config = load_config(config_path)
     configure_log(as_json=config.log.format == "json", level=config.log.level)
     fatal.arm(os.environ)
-    asyncio.run(bot.run(config))
+    asyncio.run(bot.run(config, clock_of(os.environ)))
 
 
 @cli.group("config")

@@ -20,6 +20,7 @@ from fsm.ids import EventId, RoomId, UserId
 from strandline.amending import Amending
 from strandline.asking import Asking
 from strandline.checkpoint import Batch, Checkpoint
+from strandline.deadlines import Deadlines, Due
 from strandline.items import Again, Arrived, Item, Missing, Policy, Shore, room_of
 from strandline.replies import Replies
 from strandline.turns import Turns
@@ -31,10 +32,8 @@ T = TypeVar("T")
 TRIES = 5
 """So often a turn that raises is tried, with growing pauses, before its event is parked."""
 
-LONGEST_ANSWER = 40
-"""A reply with more characters is no answer to a question of the bot's."""
-
-_OF_PEOPLE = {Kind.TEXT, Kind.FILE, Kind.REACTION, Kind.UNREADABLE}
+_OF_PEOPLE = {Kind.TEXT, Kind.FILE, Kind.REACTION, Kind.UNREADABLE, Kind.ENTERED, Kind.DEPARTED}
+_OF_OTHERS = {Kind.ENTERED, Kind.DEPARTED}
 _OF_ROOMS = {Kind.JOINED, Kind.LEFT, Kind.UPGRADED}
 
 STORE_PAUSE_SECONDS = 1.0
@@ -59,6 +58,7 @@ class Handling:
         replies: Replies,
         tongue_of: Callable[[UserId], Awaitable[Tongue]],
         policy: Policy,
+        deadlines: Deadlines,
         asked: Mapping[EventId, Asked],
     ) -> None:
         self._store = store
@@ -73,6 +73,7 @@ class Handling:
         self._replies = replies
         self._tongue_of = tongue_of
         self._policy = policy
+        self._deadlines = deadlines
         self._asked = dict(asked)
         self._files: dict[EventId, tuple[Attachment, ...]] = {}
 
@@ -91,6 +92,8 @@ class Handling:
                 await self._again(item)
             case Lapsed():
                 await self._lapse(item)
+            case Due():
+                await self._fall_due(item)
 
     async def made(self, row: OutboxRow, room_id: RoomId | None, problem: str) -> None:
         """A room that was asked for is there, or will never be: the asker's turn follows."""
@@ -129,9 +132,20 @@ class Handling:
 
         await self._tries(item.inbound.event_id, take)
 
+    async def _fall_due(self, item: Due) -> None:
+        async def take() -> None:
+            outcome = await self._turns.fall_due(item)
+            self._submit(outcome.rows)
+
+        error = await self._tries(EventId(f"{item.flow}:{item.key}"), take)
+        if error is None:  # else it is left to the next start
+            self._deadlines.settle(item)
+
     async def _event(self, inbound: Inbound, batch: Batch) -> None:
         reach("event.arrived")
         batch.passed.append(inbound.event_id)
+        if inbound.kind in _OF_OTHERS and inbound.kind not in self._policy.kinds:
+            return
         if await insist(lambda: self._store.is_handled(inbound.event_id)):
             return
         if inbound.kind in _OF_PEOPLE and not self._policy.is_allowed(inbound.sender):
@@ -156,7 +170,7 @@ class Handling:
             inbound = evolve(inbound, sender=owner or inbound.sender)
         if inbound.about is not None and self._may_answer(inbound):
             mark = await self._shore.question_mark(inbound.room_id, inbound.about)
-            if mark is not None and mark.asker == inbound.sender:
+            if mark is not None and mark.asker in (None, inbound.sender):
                 inbound = evolve(inbound, question=mark)
         return inbound
 
@@ -164,7 +178,7 @@ class Handling:
         """Whether it is worth a look at what the event is about."""
         if inbound.kind is Kind.REACTION:
             return inbound.body.removesuffix(EMOJI_STYLE) in self._policy.reactions
-        return inbound.kind is Kind.TEXT and len(inbound.body) <= LONGEST_ANSWER
+        return inbound.kind is Kind.TEXT and len(inbound.body) <= self._policy.longest_answer
 
     async def _attempts(self, inbound: Inbound, attempt: int) -> None:
         await self._restore_files(inbound.event_id)
@@ -172,6 +186,7 @@ class Handling:
         if error is not None:
             await self._park(inbound, attempt, error)
         self._files.pop(inbound.event_id, None)
+        _log.debug("turn done", event_id=inbound.event_id)
         if inbound.kind in (Kind.TEXT, Kind.FILE):
             self._seen(inbound.room_id, inbound.event_id)
 

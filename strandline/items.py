@@ -1,15 +1,22 @@
 """What waits in a room's queue, and what handling it needs of the homeserver."""
 
-from collections.abc import AsyncIterator, Callable
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
 from attrs import frozen
 
 from ephemeral.conversations import Lapsed
-from fsm import Inbound, Mark
+from fsm import Flow, Inbound, Kind, Mark
+from fsm.events import ANY
 from fsm.ids import EventId, RoomId, UserId
 from matrix import Gap
 from strandline.checkpoint import Batch
+from strandline.deadlines import Due
+from strandline.flows import FLOWS
+
+LONGEST_ANSWER = 40
+"""Of those that the bot's own flows ask for: each reply with fewer characters costs a request."""
 
 
 @frozen
@@ -37,7 +44,7 @@ class Again:
     attempt: int
 
 
-Item = Arrived | Missing | Again | Lapsed
+Item = Arrived | Missing | Again | Lapsed | Due
 
 
 def room_of(item: Item) -> RoomId:
@@ -49,6 +56,8 @@ def room_of(item: Item) -> RoomId:
             return gap.room_id
         case Again(room_id=room_id):
             return room_id
+        case Due(deadline=deadline):
+            return deadline.room_id
 
 
 class Shore(Protocol):
@@ -77,9 +86,29 @@ class Policy:
     Args:
         is_allowed: Who may talk to it at all.
         reactions: The emoji that mean something to it.
+        kinds: The kinds of event that some flow answers.
+        longest_answer: A reply with more characters is no answer to a question of the bot's.
         tells_groups: It matters whether a room has more than two people in it.
     """
 
     is_allowed: Callable[[UserId], bool]
     reactions: frozenset[str] = frozenset()
+    kinds: frozenset[Kind] = frozenset()
+    longest_answer: int = LONGEST_ANSWER
     tells_groups: bool = False
+
+    @classmethod
+    def of(
+        cls, flows: Sequence[Flow], *, is_allowed: Callable[[UserId], bool], tells_groups: bool
+    ) -> "Policy":
+        """What these flows listen to."""
+        events = [event for flow in flows for event in flow.events.values()]
+        theirs = [flow for flow in flows if type(flow) not in FLOWS]
+        takes_any = any(ANY in event.answer for flow in theirs for event in flow.events.values())
+        return cls(
+            is_allowed=is_allowed,
+            reactions=frozenset(key for event in events for key in event.reaction),
+            kinds=frozenset(event.kind for event in events if event.kind is not None),
+            longest_answer=sys.maxsize if takes_any else LONGEST_ANSWER,
+            tells_groups=tells_groups,
+        )

@@ -115,8 +115,8 @@ class Service(Flow):
     def drop_what_is_pending(self, turn: Turn, _data: None) -> None:
         """Have each flow drop what it has, then see whether any had something."""
         for flow in self._cancellable:
-            turn.trigger(flow, "cancel")
-        turn.trigger(self.name, "conclude")
+            turn.signal(flow, "cancel")
+        turn.signal(self.name, "conclude")
 
     @on(cancelled_nothing)
     def nothing_pending(self, turn: Turn, _data: None) -> None:

@@ -6,9 +6,10 @@ and commits what its handlers asked for; only then does anything leave the proce
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
-from datetime import datetime
+from functools import partial
 
-from attrs import field, frozen
+import structlog
+from attrs import frozen
 
 from durable import Asked, Commit, Conflict, Handled, PlatformChatSequence, Reopened, Store
 from durable.errors import AlreadyHandled
@@ -16,28 +17,19 @@ from durable.language import language_code, language_key
 from durable.records import FlowRecord
 from durable.working_records import WorkingRecords
 from ephemeral.conversations import Conversations, Lapsed
-from fsm import (
-    Answer,
-    Command,
-    Expiry,
-    Flow,
-    Inbound,
-    Kind,
-    Occurrence,
-    Reaction,
-    Snapshot,
-    Text,
-    Tongue,
-    Turn,
-)
+from fsm import Flow, Inbound, Kind, Occurrence, Snapshot, Tongue, Turn
+from fsm.deciding import Deciding, stimuli_of
 from fsm.effects import AskAgent, OutboxRow, Reopen
 from fsm.errors import TurnError
-from fsm.events import Stimulus
 from fsm.failpoints import reach
 from fsm.ids import ConversationKey, EventId, TransactionId, UserId
+from strandline.clock import Clock
+from strandline.deadlines import Due
 from strandline.languages import ENGLISH, tongue
 from strandline.locks import KeyLocks
 from strandline.replies import Replies
+
+_log = structlog.get_logger(__name__)
 
 _NO_EVENTS = {Kind.INVITED, Kind.MADE, Kind.NOT_MADE, Kind.EXPIRED}
 """Kinds that come by no event: an invite stays until it is answered, the others are the bot's."""
@@ -58,27 +50,16 @@ class Outcome:
     reopened: tuple[Reopen, ...] = ()
 
 
-@frozen(kw_only=True)
-class Clock:
-    """Where time comes from.
-
-    Args:
-        now: The wall clock, aware UTC.
-        monotonic: Seconds that never run backwards.
-    """
-
-    now: Callable[[], datetime]
-    monotonic: Callable[[], float]
-
-
 @frozen
 class _Work:
-    """One try at a turn: what it reads, and where conversations stand after it."""
+    """One try at a turn: what it reads, and what the flows make of it."""
 
-    turn: Turn
+    deciding: Deciding
     records: WorkingRecords
-    stood: dict[tuple[str, ConversationKey], Snapshot] = field(factory=dict)
-    stood_before: dict[tuple[str, ConversationKey], Snapshot] = field(factory=dict)
+
+    @property
+    def turn(self) -> Turn:
+        return self.deciding.turn
 
 
 class Turns:
@@ -131,7 +112,7 @@ class Turns:
         """
 
         async def decide(work: _Work) -> None:
-            await self._decide(work, stimuli_of(inbound, self._prefix))
+            await work.deciding.take(stimuli_of(inbound, self._prefix))
 
         return await self._turn(inbound, decide, attempt=attempt, settles=settles)
 
@@ -142,15 +123,8 @@ class Turns:
 
         async def decide(work: _Work) -> None:
             await work.records.standing(flow, key)
-            turn = work.turn.answering(Expiry(), lapsed.snapshot.data)
-            move = flow.choose(lapsed.snapshot, Expiry(), turn)
-            if move is None:
-                return
-            after = await flow.step(lapsed.snapshot, move, turn)
-            if self._conversations.find(flow, key, self._clock.monotonic()) is None:
-                work.records.stand(flow, key, after)
-                work.stood[flow.name, key] = after
-            await self._follow(work)
+            live = self._conversations.find(flow, key, self._clock.monotonic())
+            await work.deciding.expire(flow, lapsed.snapshot, still=live is None)
 
         inbound = Inbound(
             event_id=EventId(f"expired:{lapsed.flow}:{origin.event_id}"),
@@ -158,6 +132,28 @@ class Turns:
             sender=origin.sender,
             kind=Kind.EXPIRED,
             thread=origin.thread,
+        )
+        return await self._turn(inbound, decide)
+
+    async def fall_due(self, due: Due) -> Outcome:
+        """Do what is to be done when the time of a durable state is up.
+
+        Nothing, if it is no longer up, or the conversation stands in an ephemeral state just now.
+        """
+        flow, deadline = self._flows[due.flow], due.deadline
+        key = flow.key(deadline.room_id, deadline.sender)
+
+        async def decide(work: _Work) -> None:
+            snapshot = await work.records.standing(flow, key)
+            live = self._conversations.find(flow, key, self._clock.monotonic())
+            if live is None and work.records.deadline(flow, key) == deadline:
+                await work.deciding.expire(flow, snapshot, still=True)
+
+        inbound = Inbound(
+            event_id=EventId(f"expired:{due.flow}:{key}:{deadline.at_ms}"),
+            room_id=deadline.room_id,
+            sender=deadline.sender,
+            kind=Kind.EXPIRED,
         )
         return await self._turn(inbound, decide)
 
@@ -188,7 +184,15 @@ class Turns:
                     life=self._life,
                     attempt=attempt,
                 )
-                work = _Work(turn, records)
+                work = _Work(
+                    Deciding(
+                        flows=self._flows,
+                        turn=turn,
+                        standing=partial(self._standing, records),
+                        keep=partial(records.stand, turn=turn),
+                    ),
+                    records,
+                )
                 reach("turn.decide.before")
                 await decide(work)
                 reach("turn.decide.after")
@@ -199,48 +203,11 @@ class Turns:
                 except AlreadyHandled:
                     return Outcome()
 
-    async def _decide(self, work: _Work, stimuli: Sequence[Stimulus]) -> None:
-        snapshots = {flow.name: await self._standing(work, flow) for flow in self._flows.values()}
-        for stimulus in stimuli:
-            for flow in self._asked(stimulus):
-                if await self._try(work, flow, snapshots[flow.name], stimulus):
-                    await self._follow(work)
-                    return
-
-    def _asked(self, stimulus: Stimulus) -> Iterable[Flow]:
-        """The flows to which the stimulus is offered: an answer only to the one that asked."""
-        if isinstance(stimulus, Reaction | Answer):
-            asker = self._flows.get(stimulus.mark.flow)
-            return () if asker is None else (asker,)
-        return self._flows.values()
-
-    async def _follow(self, work: _Work) -> None:
-        """Trigger what the handlers have triggered, until nothing is left."""
-        while work.turn.signals:
-            signal = work.turn.signals.pop(0)
-            flow = self._flows[signal.flow]
-            await self._try(work, flow, await self._standing(work, flow), signal)
-
-    async def _try(self, work: _Work, flow: Flow, snapshot: Snapshot, stimulus: Stimulus) -> bool:
-        turn = work.turn.answering(stimulus, snapshot.data)
-        move = flow.choose(snapshot, stimulus, turn)
-        if move is None:
-            return False
-        after = await flow.step(snapshot, move, turn)
-        key = flow.key(turn.room_id, turn.inbound.sender)
-        work.stood_before.setdefault((flow.name, key), snapshot)
-        work.records.stand(flow, key, after)
-        work.stood[flow.name, key] = after
-        return True
-
-    async def _standing(self, work: _Work, flow: Flow) -> Snapshot:
-        key = flow.key(work.turn.room_id, work.turn.inbound.sender)
-        stood = work.stood.get((flow.name, key))
-        if stood is not None and flow.kept_as is None:
-            return stood
-        durable = await work.records.standing(flow, key)
-        live = self._conversations.find(flow, key, self._clock.monotonic())
-        return live or durable
+    async def _standing(
+        self, records: WorkingRecords, flow: Flow, key: ConversationKey
+    ) -> Snapshot:
+        kept = await records.standing(flow, key)
+        return self._conversations.find(flow, key, self._clock.monotonic()) or kept
 
     async def _tongue(self, records: WorkingRecords, listener: UserId) -> Tongue:
         kept = await records.read(FlowRecord, language_key(listener))
@@ -276,38 +243,28 @@ class Turns:
 
     def _refuse_moves(self, work: _Work) -> None:
         """A turn that asks an agent is decided again after a crash: from where it began."""
-        for (name, key), after in work.stood.items():
-            flow = self._flows[name]
-            if flow.is_durable and flow.kept_as is None and after != work.stood_before[name, key]:
-                problem = f"{name} changes its durable state in a turn that asks an agent"
+        for moved in work.deciding.moves:
+            flow = self._flows[moved.flow]
+            if flow.is_durable and flow.kept_as is None and moved.after != moved.before:
+                problem = f"{moved.flow} changes its durable state in a turn that asks an agent"
                 remedy = "do it in another turn: this one is decided again after a crash"
                 raise TurnError(problem, remedy)
 
     def _settle(self, work: _Work) -> None:
-        for (name, key), snapshot in work.stood.items():
-            flow, now = self._flows[name], self._clock.monotonic()
-            self._conversations.put(flow, key, snapshot, work.turn.inbound, now)
-
-
-def stimuli_of(inbound: Inbound, prefix: str) -> tuple[Stimulus, ...]:
-    """What an inbound event asks of the flows: the first reading that one of them answers."""
-    mark = inbound.question
-    if inbound.kind is Kind.REACTION:
-        return (Reaction(inbound.body, mark),) if mark is not None else ()
-    if inbound.kind is not Kind.TEXT:
-        return (Occurrence(inbound.kind),)
-    said = said_in(inbound.body, prefix)
-    return (said,) if mark is None else (Answer(inbound.body, mark), said)
-
-
-def said_in(body: str, prefix: str) -> Command | Text:
-    """The command that a text is, or the text itself."""
-    stripped = body.strip()
-    after = stripped.removeprefix(prefix)
-    if after == stripped or not after[:1].isalpha():
-        return Text(body)
-    name, *argument = after.split(maxsplit=1)
-    return Command(name.casefold(), argument[0] if argument else "")
+        """The turn has committed: what it has changed in memory is so from now on."""
+        turn = work.turn
+        for moved in work.deciding.moves:
+            flow, now = self._flows[moved.flow], self._clock.monotonic()
+            self._conversations.put(flow, moved, turn.inbound, now)
+            _log.debug(
+                "moved",
+                flow=moved.flow,
+                key=moved.key,
+                by=moved.event,
+                source=moved.before.state,
+                target=moved.after.state,
+                event_id=turn.inbound.event_id,
+            )
 
 
 def _files_of_others(question: AskAgent | None, reopened: Iterable[Reopen]) -> tuple[Asked, ...]:

@@ -6,11 +6,13 @@ import os
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from strandline.clock import VARIABLE
 from strandline.testing.errors import KitError
 from strandline.testing.homeserver import Credentials
 from strandline.testing.processes import last_lines, start_module
@@ -50,9 +52,10 @@ class BotProcess:
     def __init__(self, directory: Path, config: Mapping[str, Any]) -> None:
         self.directory = directory
         self.config = dict(config)
-        self.environment: dict[str, str] = {}
+        self.environment: dict[str, str] = {VARIABLE: str(directory / "clock")}
         self._process: subprocess.Popen[bytes] | None = None
         self._read = 0
+        self._ahead = timedelta()
 
     @property
     def log_path(self) -> Path:
@@ -132,6 +135,13 @@ class BotProcess:
         assert self._process is not None, "start the bot first"  # noqa: S101
         self._process.terminate()
         return await self.ended()
+
+    def advance(self, time: timedelta) -> None:
+        """Set the bot's clocks forward, in this life and those that follow."""
+        self._ahead += time
+        path = self.directory / "clock"
+        path.with_suffix(".new").write_text(str(self._ahead.total_seconds()))
+        path.with_suffix(".new").replace(path)
 
     async def kill_and_restart(self) -> None:
         """SIGKILL, and a new life with the same data."""

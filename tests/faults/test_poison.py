@@ -15,6 +15,7 @@ from matrix import Gap
 from strandline.amending import Amending
 from strandline.asking import Asking, Pace
 from strandline.checkpoint import Checkpoint
+from strandline.deadlines import Deadlines
 from strandline.handling import TRIES, Handling
 from strandline.items import Again, Arrived, Policy
 from strandline.languages import tongue
@@ -94,6 +95,7 @@ class Room:
             seen=lambda *_: None,
             replies=Replies(),
             tongue_of=self._tongue_of,
+            deadlines=Deadlines(self.store, frozenset()),
             policy=Policy(is_allowed=lambda user: user in (ALICE, BOB)),
             asked={},
         )

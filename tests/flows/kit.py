@@ -1,6 +1,5 @@
 """A conversation with flows that are alone in the world: no store, no homeserver."""
 
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,13 +17,11 @@ from ephemeral.load_selection import LoadSelection
 from ephemeral.staging import StageLimits, Staging
 from fsm import (
     AgentEntry,
-    Answer,
     Command,
     Flow,
     Inbound,
     Kind,
     Occurrence,
-    Reaction,
     RecordsInMemory,
     Registry,
     Signal,
@@ -32,9 +29,10 @@ from fsm import (
     Text,
     Turn,
 )
+from fsm.deciding import Deciding, Moved
 from fsm.effects import Edit, NewRoom, Reply, effect_id
 from fsm.events import Stimulus
-from fsm.ids import AgentId, ChatId, EventId, RoomId, TransactionId, UserId
+from fsm.ids import AgentId, ChatId, ConversationKey, EventId, RoomId, TransactionId, UserId
 from fsm.questions import Mark
 
 ROOM, ALICE, BOB = RoomId("!room"), UserId("@alice:x"), UserId("@bob:x")
@@ -169,12 +167,8 @@ class Town(Talk):
     ) -> Turn:
         """One turn, with all that its handlers trigger; the first flow that answers has it."""
         turn = self.turn(stimulus, sender, room_id=room_id, **inbound)
-        for flow in self._asked(stimulus):
-            if await self._try(flow, stimulus, turn):
-                break
-        while turn.signals:
-            signal = turn.signals.pop(0)
-            assert await self._try(self.flows[signal.flow], signal, turn)
+        deciding = Deciding(flows=self.flows, turn=turn, standing=self._where, keep=self._keep)
+        await deciding.take((stimulus,))
         return turn
 
     async def text(self, body: str, **inbound: Any) -> Turn:
@@ -242,33 +236,20 @@ class Town(Talk):
         assert chat is not None
         return chat
 
-    def _asked(self, stimulus: Stimulus) -> Iterable[Flow]:
-        match stimulus:
-            case Signal(flow=name) | Reaction(mark=Mark(flow=name)) | Answer(mark=Mark(flow=name)):
-                return (self.flows[name],)
-        return self.flows.values()
-
-    async def _try(self, flow: Flow, stimulus: Stimulus, turn: Turn) -> bool:
-        key = flow.key(turn.room_id, turn.sender)
-        before = self._stands(flow, key)
-        step = turn.answering(stimulus, before.data)
-        move = flow.choose(before, stimulus, step)
-        if move is None:
-            return False
-        after = await flow.step(before, move, step)
-        if flow.kept_as is not None:
-            self.records.save(f"{flow.kept_as}:{key}", after.data)
-        else:
-            self.stands[flow.name, key] = after
-        if flow.is_durable and after.data is not None and flow.kept_as is None:
-            assert structure(unstructure(after.data), type(after.data)) == after.data
-        return True
-
-    def _stands(self, flow: Flow, key: str) -> Snapshot:
+    async def _where(self, flow: Flow, key: ConversationKey) -> Snapshot:
         if flow.kept_as is None:
             return self.stands.get((flow.name, key), flow.at_rest)
         record: Any = self.records.records.get(f"{flow.kept_as}:{key}")
         return flow.at_rest if record is None else Snapshot(flow.state_of(record).name, record)
+
+    def _keep(self, flow: Flow, moved: Moved) -> None:
+        data = moved.after.data
+        if flow.kept_as is not None:
+            self.records.save(f"{flow.kept_as}:{moved.key}", data)
+            return
+        self.stands[flow.name, moved.key] = moved.after
+        if flow.is_durable and data is not None:
+            assert structure(unstructure(data), type(data)) == data
 
 
 def _room_id(wish: NewRoom) -> str:

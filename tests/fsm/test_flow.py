@@ -232,7 +232,7 @@ def test_the_initial_state_carries_nothing() -> None:
         (State(durable, memory=Doubt), "can't carry memory"),
         (State(ephemeral), "must end by itself"),
         (State(ephemeral, expires=minutes(0)), "must end by itself"),
-        (State(durable, expires=minutes(1)), "does not expire"),
+        (State(durable, expires=minutes(0)), "can't end before it has begun"),
     ],
 )
 def test_a_state_that_contradicts_its_tier_is_refused(state: State, problem: str) -> None:

@@ -104,13 +104,33 @@ def test_an_emote_is_text_too() -> None:
         reaction("✅", event_id=None),
         {"type": "m.room.tombstone", "event_id": "$t", "sender": ALICE, "state_key": ""},
         {"type": "m.room.encrypted", "event_id": "$r", "sender": ALICE, "content": {}},
-        member("join", "$m", user=ALICE),
+        member("join", "$m", before="join", user=ALICE),
+        member("invite", "$m", user=ALICE),
+        member("leave", "$m", before="invite", user=ALICE),
         member("join", "$m", before="join"),
         member("leave", "$m", before="join"),
     ],
 )
 def test_what_wants_no_answer_gets_none(raw: Any) -> None:
     assert read(raw) is None
+
+
+@pytest.mark.parametrize(
+    ("membership", "before", "kind"),
+    [
+        ("join", None, Kind.ENTERED),
+        ("join", "invite", Kind.ENTERED),
+        ("leave", "join", Kind.DEPARTED),
+        ("ban", "join", Kind.DEPARTED),
+    ],
+)
+def test_others_come_and_go(membership: str, before: str | None, kind: Kind) -> None:
+    raw = member(membership, "$m", before=before, user=ALICE) | {"sender": "@moderator:test"}
+
+    inbound = read(raw)
+
+    assert inbound is not None
+    assert (inbound.kind, inbound.sender) == (kind, ALICE)
 
 
 def test_what_another_bot_says_is_not_answered_and_what_somebody_forwards_is() -> None:

@@ -22,7 +22,8 @@ from ephemeral.load_selection import LoadSelection
 from fsm import AgentEntry, Flow, Inbound, Kind, Registry
 from fsm.effects import OutboxRow
 from fsm.ids import AgentId, ChatId, EventId, RoomId, TransactionId, UserId
-from strandline.turns import Clock, Outcome, Turns
+from strandline.clock import Clock
+from strandline.turns import Outcome, Turns
 
 ALICE, BOB = UserId("@alice:x"), UserId("@bob:x")
 NOON = datetime(2026, 1, 1, tzinfo=UTC)

@@ -16,9 +16,10 @@ from ephemeral.held import Held
 from fsm import ANY, STAY, AgentEntry, Event, Flow, Inbound, Kind, Registry, State, Turn, on
 from fsm.effects import transaction_id
 from fsm.ids import AgentId, ConversationKey, EventId, RoomId, UserId
+from strandline.clock import Clock
 from strandline.languages import LANGUAGES, tongue
 from strandline.service import Service
-from strandline.turns import Clock, Outcome, Turns
+from strandline.turns import Outcome, Turns
 
 ALICE, BOB = UserId("@alice:x"), UserId("@bob:x")
 STARTED = datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,0 +1,168 @@
+"""Deciding: what the flows make of one turn, step by step. Nothing is committed by it."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
+from attrs import define, evolve, field, frozen
+
+from fsm.errors import NoSuchTransition
+from fsm.events import Answer, Attached, Command, Expiry, Occurrence, Reaction, Stimulus, Text
+from fsm.flow import Flow, Move, Snapshot
+from fsm.ids import ConversationKey
+from fsm.inbound import Inbound, Kind
+from fsm.questions import Mark
+from fsm.signals import Signal
+from fsm.turn import Turn
+
+Place = tuple[str, ConversationKey]
+"""One conversation: its flow's name and its key."""
+
+Standing = Callable[[Flow, ConversationKey], Awaitable[Snapshot]]
+"""Answers where a conversation stood before the turn."""
+
+
+@frozen(kw_only=True)
+class Moved:
+    """One step that a conversation took in a turn.
+
+    Args:
+        flow: The flow's name.
+        key: The conversation.
+        event: The event that was answered.
+        before: Where the conversation stood.
+        after: Where it stands now.
+        entered: The state was entered, if only anew: its time begins.
+    """
+
+    flow: str
+    key: ConversationKey
+    event: str
+    before: Snapshot
+    after: Snapshot
+    entered: bool
+
+
+@define
+class Deciding:
+    """One turn's way through the flows.
+
+    Args:
+        flows: By their names, in the order in which they are offered an event.
+        turn: The turn; what the handlers ask of it is in its ``effects``.
+        standing: Answers where a conversation stood before the turn.
+        keep: Called after each step, with the flow and the step.
+        moves: The steps, in order.
+    """
+
+    flows: Mapping[str, Flow]
+    turn: Turn
+    standing: Standing
+    keep: Callable[[Flow, Moved], None]
+    moves: list[Moved] = field(factory=list)
+    _stood: dict[Place, Snapshot] = field(factory=dict)
+
+    async def take(self, stimuli: Sequence[Stimulus]) -> None:
+        """Have the first flow that answers one of the stimuli step, and those that it triggers.
+
+        Raises:
+            Exception: Whatever a handler raised.
+        """
+        snapshots = {flow.name: await self._standing(flow) for flow in self.flows.values()}
+        for stimulus in stimuli:
+            for flow in self._offered(stimulus):
+                if await self._try(flow, snapshots[flow.name], stimulus):
+                    await self._follow()
+                    return
+
+    async def expire(self, flow: Flow, snapshot: Snapshot, *, still: bool) -> None:
+        """The time of the state in which the conversation stands is up.
+
+        A durable state without an event for that leads to idle. One that stays where it is has its
+        time again.
+
+        Args:
+            flow: The flow.
+            snapshot: Where the conversation stood.
+            still: It stands there still, and has not begun anew meanwhile.
+        """
+        turn = self.turn.answering(Expiry(), snapshot.data)
+        move = flow.choose(snapshot, Expiry(), turn)
+        if move is None and flow.states[snapshot.state].is_durable:
+            move = Move("expire", flow.idle_state.name)
+        if move is None:
+            return
+        after = await flow.step(snapshot, move, turn)
+        if still:
+            self._moved(flow, evolve(move, entered=True), snapshot, after)
+        await self._follow()
+
+    async def _follow(self) -> None:
+        """Trigger what the handlers have triggered, until nothing is left."""
+        while self.turn.signals:
+            signal = self.turn.signals.pop(0)
+            flow = self.flows[signal.flow]
+            try:
+                await self._try(flow, await self._standing(flow), signal)
+            except NoSuchTransition:
+                if not signal.missed:
+                    raise
+                self.turn.reply(signal.missed)
+
+    async def _try(self, flow: Flow, snapshot: Snapshot, stimulus: Stimulus) -> bool:
+        turn = self.turn.answering(stimulus, snapshot.data)
+        move = flow.choose(snapshot, stimulus, turn)
+        if move is None:
+            return False
+        self._moved(flow, move, snapshot, await flow.step(snapshot, move, turn))
+        return True
+
+    def _moved(self, flow: Flow, move: Move, before: Snapshot, after: Snapshot) -> None:
+        key = flow.key(self.turn.room_id, self.turn.sender)
+        moved = Moved(
+            flow=flow.name,
+            key=key,
+            event=move.event,
+            before=before,
+            after=after,
+            entered=move.entered,
+        )
+        self.moves.append(moved)
+        self._stood[flow.name, key] = after
+        self.keep(flow, moved)
+
+    async def _standing(self, flow: Flow) -> Snapshot:
+        key = flow.key(self.turn.room_id, self.turn.sender)
+        stood = self._stood.get((flow.name, key))
+        if stood is not None and flow.kept_as is None:
+            return stood
+        return await self.standing(flow, key)
+
+    def _offered(self, stimulus: Stimulus) -> Iterable[Flow]:
+        """The flows to which the stimulus is offered: an answer only to the one that asked."""
+        match stimulus:
+            case Signal(flow=name) | Reaction(mark=Mark(flow=name)) | Answer(mark=Mark(flow=name)):
+                return (self.flows[name],) if name in self.flows else ()
+        return self.flows.values()
+
+
+def stimuli_of(inbound: Inbound, prefix: str) -> tuple[Stimulus, ...]:
+    """What an inbound event asks of the flows: the first reading that one of them answers."""
+    mark = inbound.question
+    if inbound.kind is Kind.REACTION:
+        return (Reaction(inbound.body, mark),) if mark is not None else ()
+    if inbound.kind is Kind.FILE:
+        return (Attached(), Occurrence(Kind.FILE))
+    if inbound.kind is not Kind.TEXT:
+        return (Occurrence(inbound.kind),)
+    answer = (Answer(inbound.body, mark),) if mark is not None else ()
+    attached = (Attached(),) if inbound.attachments else ()
+    return (*answer, *attached, said_in(inbound.body, prefix))
+
+
+def said_in(body: str, prefix: str) -> Command | Text:
+    """The command that a text is, or the text itself."""
+    stripped = body.strip()
+    after = stripped.removeprefix(prefix)
+    if after == stripped or not after[:1].isalpha():
+        return Text(body)
+    name, *argument = after.split(maxsplit=1)
+    return Command(name.casefold(), argument[0] if argument else "")
