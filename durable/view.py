@@ -1,4 +1,4 @@
-"""A look into the database of a bot, from another process: while it runs, or after it was killed."""
+"""A look into a bot's database from another process: while it runs, or after it was killed."""
 
 import sqlite3
 from contextlib import closing
@@ -41,7 +41,7 @@ class StoreView:
             text = self.text(f"{flow.kept_as}:{key}")
             if text is None or flow.record_type is None:
                 return flow.at_rest
-            record = from_json(flow.record_type, text)
+            record: Any = from_json(flow.record_type, text)
             return Snapshot(flow.state_of(record).name, record)
         text = self.text(flow_key(flow.name, key))
         return flow.at_rest if text is None else snapshot_of(flow, from_json(FlowRecord, text))

@@ -42,7 +42,7 @@ async def test_chats_are_listed_with_agent_last_use_and_link_also_after_a_restar
     tides = await scene.enter_chat(alice)
 
     listed = await alice.asks(home.chat, "!chats", "Your chats")
-    await bot.kill_and_restart()
+    await bot.restart()
     again = await alice.asks(tides, "!chats", "Your chats")
 
     first, second = listed.body.splitlines()[2:]
@@ -111,7 +111,7 @@ async def test_a_list_that_a_restart_forgot_says_so_and_can_be_had_again(scene: 
     bot, alice, home = await at_home(scene)
     await archive(alice, home.chat)
     offered = await alice.asks(home.lobby, "!load", "Which chat")
-    await bot.kill_and_restart()
+    await bot.restart()
 
     await alice.reply(home.lobby, offered.event_id, "1")
     await alice.sees(home.lobby, "forgot this list", after=offered.event_id)

@@ -137,7 +137,7 @@ async def test_an_agent_that_takes_too_long_is_named_and_other_rooms_do_not_wait
 ) -> None:
     bot = await scene.bot(agents=2, options={"delay_seconds": 3}, limits={"answer_seconds": 1})
     bot.config["agents"][1]["options"] = {}
-    await bot.kill_and_restart()
+    await bot.restart()
     alice, bob = await scene.person("alice"), await scene.person("bob")
     slow, fast = await scene.meet(alice, bot), await scene.meet(bob, bot)
     await alice.asks(slow, "!agent 1", "You selected")
