@@ -4,7 +4,7 @@ import asyncio
 import os
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -64,6 +64,7 @@ class BotProcess:
         self._ahead = timedelta()
         self._launched = 0.0
         self._was_killed = False
+        self._told: set[str] = set()
 
     @property
     def user_id(self) -> UserId:
@@ -161,16 +162,20 @@ class BotProcess:
             what = f"the bot ended by itself, with exit code {code}"
             raise KitError(what, last_lines(self.log_path))
 
-    async def settled(self, sent: Iterable[EventId] = ()) -> None:
-        """Wait until the bot has handled these events, and owes nobody anything.
+    def hears(self, event_id: EventId) -> None:
+        """Somebody sends an event that the bot will come across: ``settled`` waits for it."""
+        self._told.add(event_id)
+
+    async def settled(self) -> None:
+        """Wait until the bot has handled all that it was told, and owes nobody anything.
 
         Its log level must be ``debug``.
 
         Raises:
             KitError: It does not run, or takes too long.
         """
-        awaited, until = set[str](sent), time.monotonic() + SETTLE_SECONDS
-        while left := awaited - self._handled() or self._owed():
+        until = time.monotonic() + SETTLE_SECONDS
+        while left := self._told - self._handled() or self._owed():
             self.must_run()
             if time.monotonic() > until:
                 what = f"the bot is not done with {', '.join(left)}"
@@ -246,7 +251,8 @@ class BotProcess:
         while True:
             for line in events(self.log_lines(), "time was set forward"):
                 if line["ahead_seconds"] == ahead_seconds:
-                    await self.settled(line["ended"])
+                    self._told.update(line["ended"])
+                    await self.settled()
                     return
             self.must_run()
             if time.monotonic() > until:

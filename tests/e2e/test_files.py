@@ -126,7 +126,7 @@ async def test_a_question_keeps_its_files_when_the_bot_dies_while_it_is_answered
     await alice.sees(room, r"what is it for\?\n\n\(1 file: a\.txt text/plain 1 kB\)$")
     answers = [e for e in await alice.timeline(room) if e.in_reply_to == question]
     assert len(answers) == 1
-    assert bot.rows("SELECT * FROM asked") == []
+    assert bot.store.rows("SELECT * FROM asked") == []
 
 
 @pytest.mark.parametrize("respond_to", ["owner", "mention", "everyone"])

@@ -19,7 +19,7 @@ async def test_the_selected_agent_survives(scene: Scene) -> None:
 
     new_room = await scene.meet(alice, bot)
     await alice.asks(new_room, "hello", r"^\[agent-2 · chat 1\] hello$")
-    assert bot.kv(f"matrix_user:{alice.user_id}")["selected_agent_id"] == "agent-2"
+    assert bot.store.get(f"matrix_user:{alice.user_id}")["selected_agent_id"] == "agent-2"
 
 
 async def test_a_rooms_agent_and_platform_chat_survive(scene: Scene) -> None:
@@ -36,7 +36,7 @@ async def test_a_rooms_agent_and_platform_chat_survive(scene: Scene) -> None:
     status = await alice.asks(room, "!status", "This room: ")
     assert re.search(r"This room: \*\*Agent 1\*\* \(`agent-1`\), platform chat 1", status.body)
     assert "`agent-2`) is selected" in status.body
-    record = bot.kv(f"matrix_room:{room}")
+    record = bot.store.get(f"matrix_room:{room}")
     assert (record["agent_id"], record["platform_chat_id"]) == ("agent-1", "1")
 
 
