@@ -66,6 +66,9 @@ class BotProcess:
         self._was_killed = False
         self._told: set[str] = set()
 
+    def __repr__(self) -> str:
+        return f"<{self.user_id}>"
+
     @property
     def user_id(self) -> UserId:
         """Its account."""

@@ -89,9 +89,13 @@ def _log_lines(line: Line) -> list[str]:
         return [line["event"]]
     if line["level"] == TEST:
         return [f"{_time(line)} {_deed(line)}"]
-    values = " ".join(f"{key}={value}" for key, value in line.items() if key not in _SHOWN)
+    values = " ".join(f"{key}={value}" for key, value in line.items() if _says(key, value))
     first = f"{_time(line)} {line['level']:<7} {line['event']}  {values}".rstrip()
     return [first, *line.get("exception", "").splitlines()]
+
+
+def _says(key: str, value: object) -> bool:
+    return key not in _SHOWN and value is not None and value != []
 
 
 def _deed(line: Line) -> str:
