@@ -12,7 +12,11 @@ from fsm.ids import EventId, RoomId, SyncToken, UserId
 ROOMS_OF_OWNER = "SELECT key FROM owned_room WHERE owner = ? ORDER BY key"
 """One step into its index; a test holds it to that."""
 
-DUE = "SELECT key FROM flow_deadline WHERE at_ms <= ? ORDER BY at_ms LIMIT ?"
+DUE = (
+    "SELECT key FROM flow_deadline WHERE at_ms <= ?"
+    " AND substr(key, 6, instr(substr(key, 6), ':') - 1) IN (SELECT value FROM json_each(?))"
+    " ORDER BY at_ms LIMIT ?"
+)
 """Likewise."""
 
 DUE_AT_ONCE = 1_000
@@ -193,11 +197,11 @@ def rooms_of(owner: UserId) -> Callable[[sqlite3.Connection], list[str]]:
     return ask
 
 
-def due(now_ms: int) -> Callable[[sqlite3.Connection], list[str]]:
-    """The keys of the conversations whose time in a durable state is up, the longest ago first."""
+def due(flows: Collection[str], now_ms: int) -> Callable[[sqlite3.Connection], list[str]]:
+    """The keys of these flows' conversations whose time in a durable state is up, oldest first."""
 
     def ask(db: sqlite3.Connection) -> list[str]:
-        return [key for (key,) in db.execute(DUE, (now_ms, DUE_AT_ONCE))]
+        return [key for (key,) in db.execute(DUE, (now_ms, dump(sorted(flows)), DUE_AT_ONCE))]
 
     return ask
 

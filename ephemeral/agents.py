@@ -1,10 +1,11 @@
 """Agents as the bot talks to them, whatever protocol they speak."""
 
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Any, Protocol
 
 from attrs import frozen
 
+from fsm.agents import AgentEntry
 from fsm.attachments import Attachment
 from fsm.errors import StrandlineError
 from fsm.ids import AgentId, EventId, PlatformChatId
@@ -58,3 +59,16 @@ class AgentApi(Protocol):
 
     async def close(self) -> None:
         """Disconnect. Called once, also after a failure."""
+
+
+class AgentKind(Protocol):
+    """What makes connections of one kind: a class that is an ``AgentApi``.
+
+    Attributes:
+        Options: The attrs class of the kind's ``options`` in the config.
+    """
+
+    Options: type[Any]
+
+    def __call__(self, entry: AgentEntry) -> AgentApi:
+        """A connection to the agent of this entry, whose ``options`` are such an ``Options``."""

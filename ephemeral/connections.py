@@ -10,20 +10,17 @@ from collections.abc import AsyncIterator, Callable, Mapping
 
 import structlog
 
-from ephemeral.agents import AgentApi, AgentFailed, AgentQuestion
-from ephemeral.echo import EchoAgent, EchoOptions
+from ephemeral.agents import AgentApi, AgentFailed, AgentKind, AgentQuestion
+from ephemeral.echo import EchoAgent
 from fsm import AgentEntry, Registry
 from fsm.ids import AgentId
 
 _log = structlog.get_logger(__name__)
 
-OPTIONS: Mapping[str, type] = {"echo": EchoOptions}
-"""The kinds of agent, each with the class of its ``options`` in the config."""
+KINDS: Mapping[str, AgentKind] = {"echo": EchoAgent}
+"""The kinds of agent that are built in."""
 
 Maker = Callable[[AgentEntry], AgentApi]
-
-KINDS: Mapping[str, Maker] = {"echo": EchoAgent}
-"""The kinds of agent, each with what makes a connection of it."""
 
 
 class Connections:

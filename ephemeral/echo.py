@@ -29,6 +29,8 @@ class EchoOptions:
 class EchoAgent:
     """Answers with its own id, the ``platform_chat_id``, the text and what came with it."""
 
+    Options = EchoOptions
+
     def __init__(self, entry: AgentEntry) -> None:
         self._id = entry.id
         self._options = entry.options if isinstance(entry.options, EchoOptions) else EchoOptions()

@@ -103,9 +103,10 @@ class Deciding:
             try:
                 await self._try(flow, await self._standing(flow), signal)
             except NoSuchTransition:
-                if not signal.missed:
+                if signal.missed is None:
                     raise
-                self.turn.reply(signal.missed)
+                if signal.missed:
+                    self.turn.reply(signal.missed)
 
     async def _try(self, flow: Flow, snapshot: Snapshot, stimulus: Stimulus) -> bool:
         turn = self.turn.answering(stimulus, snapshot.data)

@@ -11,11 +11,11 @@ class Signal:
         flow: The name of the flow whose event it is.
         event: The event.
         payload: What the event's handler finds in ``turn.payload``.
-        missed: What is replied if the flow's present state does not answer the event; "" where
-            that can't be, and is a defect.
+        missed: What is replied if the flow's present state does not answer the event; "" for
+            nothing. None where that can't be, and is a defect.
     """
 
     flow: str
     event: str
     payload: object = None
-    missed: str = ""
+    missed: str | None = None

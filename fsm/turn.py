@@ -329,7 +329,9 @@ class Turn:
         asked = Question(
             text=question,
             then=evolve(_signal(then, payload), missed=missed),
-            otherwise=_signal(otherwise, payload) if otherwise is not None else None,
+            otherwise=(
+                evolve(_signal(otherwise, payload), missed="") if otherwise is not None else None
+            ),
         )
         self.signal(CONFIRMATION, "ask", asked)
 

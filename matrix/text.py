@@ -1,8 +1,6 @@
-"""Text on its way out: Markdown to safe HTML, the content of messages, splitting to size. Pure."""
+"""Text on its way out: Markdown to safe HTML, the content of messages. Pure."""
 
 import html
-import json
-import re
 from typing import Any
 
 import nh3
@@ -11,6 +9,7 @@ from markdown_it import MarkdownIt
 
 from fsm.ids import EventId, TransactionId, UserId
 from fsm.questions import Mark
+from matrix.splitting import harmless, weight
 
 TURN_KEY = "org.strandline.turn"
 """The key of an event's content that carries its transaction id."""
@@ -22,14 +21,6 @@ all that it holds, is not that bot."""
 QUESTION_KEY = "org.strandline.question"
 """The key of an event's content that says which question it is."""
 
-BODY_LIMIT = 18_000
-"""The most bytes, as JSON in UTF-8, of a message's text.
-
-An event may have 65,536 bytes. Encryption makes 4 bytes of 3, and the HTML may take
-``HTML_LIMIT``: (18,000 + 24,000 + 1,600 for the rest) * 4/3 = 58,200, which leaves 7,300 for what
-homeservers add.
-"""
-
 HTML_LIMIT = 24_000
 """The most bytes of a message's HTML. It is left out if it would be longer; the text stays."""
 
@@ -37,10 +28,6 @@ EDIT_FALLBACK_CHARS = 200
 """So much of an edit's text goes into the fallback for clients that don't know edits."""
 
 Json = dict[str, Any]
-
-# Overrides and isolates of the writing direction can make a text look like another one; control
-# characters have no look at all. New lines and tabs stay.
-_TRICKS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 # No images: they could be fetched from anywhere. No raw HTML: it is shown as text.
 _MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True})
@@ -127,26 +114,6 @@ def edit_content(
     }
 
 
-def split(text: str, limit: int = BODY_LIMIT) -> list[str]:
-    """The text in pieces that fit an event each: one at least, none blank unless the text is.
-
-    Pieces end at a paragraph, a line, a word or, if there is no such place in their second half,
-    anywhere between two characters.
-    """
-    rest = harmless(text)
-    pieces: list[str] = []
-    while len(rest) > limit or _weight(rest) > limit:
-        cut = _cut(rest, limit)
-        pieces.append(rest[:cut].rstrip())
-        rest = rest[cut:].lstrip("\n")
-    return [piece for piece in (*pieces, rest) if piece.strip()] or [""]
-
-
-def harmless(text: str) -> str:
-    """The text without control characters, tricks with its direction, and halves of characters."""
-    return _TRICKS.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-
-
 def to_html(text: str) -> str:
     """Markdown as HTML that can be shown to anybody: no scripts, no images, no odd links."""
     return nh3.clean(
@@ -164,7 +131,7 @@ def _text_content(text: str, msgtype: str) -> Json:
     # An empty m.mentions says that nobody is pinged, whatever names or "@room" the text holds.
     content: Json = {"msgtype": msgtype, "body": body, "m.mentions": {}}
     rendered = to_html(body)
-    if rendered != f"<p>{html.escape(body, quote=False)}</p>" and _weight(rendered) <= HTML_LIMIT:
+    if rendered != f"<p>{html.escape(body, quote=False)}</p>" and weight(rendered) <= HTML_LIMIT:
         content |= {"format": "org.matrix.custom.html", "formatted_body": rendered}
     return content
 
@@ -173,27 +140,3 @@ def _only_language_classes(_tag: str, attribute: str, value: str) -> str | None:
     if attribute == "class" and not value.startswith("language-"):
         return None
     return value
-
-
-def _weight(text: str) -> int:
-    """Bytes of the text as JSON in UTF-8, without its quotation marks."""
-    return len(json.dumps(text, ensure_ascii=False).encode()) - 2
-
-
-def _cut(text: str, limit: int) -> int:
-    """Where the first piece ends."""
-    most = _longest(text, limit)
-    for separator in ("\n\n", "\n", " "):
-        found = text.rfind(separator, most // 2, most)
-        if found > 0:
-            return found + len(separator)
-    return most
-
-
-def _longest(text: str, limit: int) -> int:
-    """How many characters, at least one, have no more weight than the limit."""
-    low, high = 1, min(len(text), limit)
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if _weight(text[:middle]) <= limit else (low, middle - 1)
-    return low

@@ -30,10 +30,11 @@ from strandline.checkpoint import Checkpoint
 from strandline.clock import Clock
 from strandline.config import Config
 from strandline.deadlines import Deadlines, Due
-from strandline.flows import make_flows
+from strandline.discovery import agent_kind, make_found
 from strandline.handling import Handling, insist
 from strandline.items import Again, Arrived, Item, Missing, Policy
 from strandline.languages import tongue
+from strandline.own_flows import make_flows
 from strandline.replies import Replies
 from strandline.rooms import RoomQueues
 from strandline.turns import Turns
@@ -90,7 +91,7 @@ async def serve(
         first_start = stack.enter_context(FirstStart(config.storage.database, lock))
         store = await open_store(config.storage.database, now=clock.now)
         stack.push_async_callback(store.close)
-        bot = Bot(config, store, clock=clock)
+        bot = Bot(config, store, further=make_found(config.flows), clock=clock)
         await bot.load()
         homeserver = await stack.enter_async_context(
             Homeserver.connect(config.homeserver_settings(), config.storage.matrix_store)
@@ -124,7 +125,9 @@ class Bot:
         self._clock = clock or Clock()
         self._started_at = self._clock.now()
         self._conversations = Conversations()
-        self._connections = Connections(self._registry)
+        self._connections = Connections(
+            self._registry, kinds={entry.kind: agent_kind(entry.kind) for entry in self._registry}
+        )
         self._amending = Amending()
         self._life = uuid4().hex
         self._replies = Replies(notice=config.replies.message_type == "m.notice")

@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 
 from attrs import evolve, field, fields, frozen
 
-from ephemeral.connections import OPTIONS
 from ephemeral.staging import StageLimits
 from fsm import AgentEntry
 from fsm.ids import AgentId, UserId
 from matrix import HomeserverSettings, RoomStyle
 from strandline.config_file import ConfigFile, KeyPath, dotted, read_config_file
 from strandline.config_shape import QUOTED, Problem, nearest, shaped
+from strandline.discovery import NotFound, agent_kind, agent_kinds, can_import_from, find_flows
 from strandline.errors import ConfigError
 from strandline.languages import ENGLISH, LANGUAGES
 
@@ -163,6 +163,7 @@ class Config:
 
     homeserver: HomeserverSection
     agents: tuple[AgentSection, ...]
+    flows: tuple[str, ...] = ()
     storage: StorageSection = field(factory=StorageSection)
     access: AccessSection = field(factory=AccessSection)
     commands: CommandsSection = field(factory=CommandsSection)
@@ -191,7 +192,7 @@ class Config:
                 name=agent.name or agent.id,
                 kind=agent.kind,
                 description=agent.description,
-                options=shaped(agent.options, OPTIONS[agent.kind], [], ()),
+                options=shaped(agent.options, agent_kind(agent.kind).Options, [], ()),
             )
             for agent in self.agents
         )
@@ -206,13 +207,15 @@ class Config:
 def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> Config:
     """Read and check ``path``.
 
-    Relative paths in it are relative to its folder; ``${NAME}`` is replaced from ``environment``.
+    Relative paths in it are relative to its folder, and flows that lie there can be imported;
+    ``${NAME}`` is replaced from ``environment``.
 
     Raises:
         ConfigError: It can't be used. All problems are listed, each with file, line, key and
             remedy.
     """
     file = read_config_file(path, environment)
+    can_import_from(path.parent.absolute())
     problems: list[Problem] = []
     config = None
     if file.value is not None or not file.problems:
@@ -251,6 +254,7 @@ def _meaning(config: Config) -> Iterator[Problem]:
     """What is of the right shape and still can't be meant."""
     yield from _homeserver(config.homeserver)
     yield from _agents(config.agents)
+    yield from _flows(config.flows)
     prefix = config.commands.prefix
     if not prefix or any(c.isspace() or c.isalnum() for c in prefix):
         problem = f"{prefix!r} can't begin a command; use punctuation, such as !"
@@ -326,12 +330,26 @@ def _agents(agents: tuple[AgentSection, ...]) -> Iterator[Problem]:
         elif agent.id.casefold() in seen:
             yield (*path, "id"), f"there is an agent {agent.id!r} already; give each its own id"
         seen.add(agent.id.casefold())
-        yield from _one_of((*path, "kind"), agent.kind, tuple(OPTIONS))
-        problems: list[Problem] = []
-        if agent.kind in OPTIONS:
-            options = shaped(agent.options, OPTIONS[agent.kind], problems, (*path, "options"))
-            problems += _numbers(options, (*path, "options")) if options is not None else ()
-        yield from problems
+        yield from _one_of((*path, "kind"), agent.kind, tuple(agent_kinds()))
+        if agent.kind in agent_kinds():
+            yield from _options(agent, path)
+
+
+def _options(agent: AgentSection, path: KeyPath) -> Iterator[Problem]:
+    try:
+        kind = agent_kind(agent.kind)
+    except NotFound as error:
+        yield (*path, "kind"), str(error)
+        return
+    problems: list[Problem] = []
+    options = shaped(agent.options, kind.Options, problems, (*path, "options"))
+    problems += _numbers(options, (*path, "options")) if options is not None else ()
+    yield from problems
+
+
+def _flows(paths: tuple[str, ...]) -> Iterator[Problem]:
+    for place, problem in find_flows(paths)[1]:
+        yield ("flows",) if place is None else ("flows", place), str(problem)
 
 
 def _numbers(options: Any, path: KeyPath) -> Iterator[Problem]:

@@ -37,8 +37,10 @@ class Deadlines:
 
     async def passed(self) -> list[Due]:
         """What has become due and is not in anybody's hands."""
-        found = [_due(key, deadline) for key, deadline in (await self._store.due()).items()]
-        new = [due for due in found if due.flow in self._flows and due not in self._out]
+        found = [
+            _due(key, deadline) for key, deadline in (await self._store.due(self._flows)).items()
+        ]
+        new = [due for due in found if due not in self._out]
         self._out.update(new)
         return new
 

@@ -22,7 +22,8 @@ from fsm.effects import (
 )
 from fsm.ids import EventId, RoomId, TransactionId
 from fsm.inbound import Inbound
-from matrix.text import edit_content, message_content, reaction_content, split
+from matrix.splitting import split
+from matrix.text import edit_content, message_content, reaction_content
 
 
 @frozen

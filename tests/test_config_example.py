@@ -4,7 +4,7 @@ from typing import Any, get_args
 import yaml
 from attrs import fields, has, resolve_types
 
-from ephemeral.connections import OPTIONS
+from ephemeral.connections import KINDS
 from strandline.config import AgentSection, Config, load_config
 
 EXAMPLE = Path(__file__).parent.parent / "config.example.yaml"
@@ -20,8 +20,8 @@ def _keys(cls: Any, prefix: str = "") -> set[str]:
         if inner is not None:
             found |= _keys(inner, f"{name}.")
         if cls is AgentSection and attribute.name == "options":
-            for options in OPTIONS.values():
-                found |= _keys(options, f"{name}.")
+            for kind in KINDS.values():
+                found |= _keys(kind.Options, f"{name}.")
     return found
 
 

@@ -239,14 +239,16 @@ class BotProcess:
     async def advance(self, by: timedelta) -> None:
         """Set the bot's clocks forward, in this life and those that follow.
 
-        If it runs, wait until it has done what is to be done about all whose time is then up.
+        If it runs, and its log level is ``debug``, wait until it has done what is to be done about
+        all whose time is then up.
         """
         self._ahead += by
         path = self.directory / "clock"
         path.with_suffix(".new").write_text(str(self._ahead.total_seconds()))
         path.with_suffix(".new").replace(path)
         self._log.note("advanced", by=str(by))
-        if self._process is not None and self.exit_code() is None:
+        tells = self.config["log"].get("level") == "debug"
+        if tells and self._process is not None and self.exit_code() is None:
             await self._noticed(self._ahead.total_seconds())
 
     async def _noticed(self, ahead_seconds: float) -> None:

@@ -5,7 +5,6 @@ from contextlib import aclosing
 import pytest
 from attrs import evolve
 
-from ephemeral import connections as module
 from ephemeral.agents import AgentFailed, AgentQuestion
 from ephemeral.connections import Connections
 from ephemeral.echo import EchoAgent, EchoOptions
@@ -143,10 +142,6 @@ async def test_leaving_a_growing_answer_stops_the_agent() -> None:
         await anext(texts)
 
     await asyncio.wait_for(stopped.wait(), 1)
-
-
-def test_every_kind_of_agent_has_options_that_the_config_can_read() -> None:
-    assert set(module.OPTIONS) == set(module.KINDS)
 
 
 async def test_only_the_wait_for_the_agent_is_limited_and_not_what_is_done_meanwhile() -> None:

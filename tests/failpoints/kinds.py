@@ -11,8 +11,10 @@ from typing import Any, ClassVar
 from attrs import asdict
 
 from fsm.effects import NewRoom
+from fsm.states import hours
 from matrix.making import alias_of
 from tests.failpoints.place import Place, Said
+from tests.kit import rota
 from tests.kit.scene import Bot, Scene
 
 YES = "is archived"
@@ -404,6 +406,33 @@ class Replaced(Bound):
         await place.say("!archive", "Archive “")
 
 
+class Deadline(Kind):
+    """The end of a durable state's time, in a flow of an author's."""
+
+    owns = ("turn.commit.*", "delivery.send.*")
+    bot: ClassVar[dict[str, Any]] = {"flows": [rota.PATH]}
+
+    async def new_bot(self, scene: Scene) -> Bot:
+        bot = await super().new_bot(scene)
+        rota.put_beside(bot.directory)
+        return bot
+
+    async def prepare(self, place: Place) -> None:
+        await super().prepare(place)
+        await place.ask("!oncall", "You are on call")
+
+    async def event(self, place: Place) -> None:
+        place.greetings += 1  # what is said at the end answers no message
+        place.bot.advance(hours(8))
+
+    async def done(self, place: Place) -> None:
+        await place.person.sees(place.room, "The time of .* is up")
+
+    async def go_on(self, place: Place) -> None:
+        await place.ask("who is on call?", echo(r"who is on call\?"))
+        await super().go_on(place)
+
+
 class StagedFile(Bound):
     """A text for which a file waits."""
 
@@ -594,6 +623,7 @@ KINDS: dict[str, Kind] = {
     "new chat": NewChat(),
     "half made": HalfMade(),
     "replaced": Replaced(),
+    "deadline": Deadline(),
     "staged file": StagedFile(),
     "encrypted": Encrypted(),
     "start": Start(),

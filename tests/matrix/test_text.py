@@ -5,14 +5,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fsm.ids import EventId, TransactionId
-from matrix.text import (
-    TURN_KEY,
-    edit_content,
-    harmless,
-    message_content,
-    split,
-    to_html,
-)
+from matrix.splitting import harmless, split
+from matrix.text import TURN_KEY, edit_content, message_content, to_html
 
 TXN = TransactionId("strandline.t.0")
 HEAVY = ["я", "\n", '"', "\\", "😀", "*a*", "> ", "- a\n", "&", "<", "|a|b|\n|-|-|\n", "|", "`"]
@@ -41,6 +35,52 @@ def test_the_first_piece_of_a_growing_text_stays_where_it_is() -> None:
     grown = "word " * 10_000
 
     assert split(grown)[0] == split(grown[:30_000])[0]
+
+
+def test_a_code_block_that_fits_a_piece_is_not_cut() -> None:
+    code = "```python\n" + "x = 1\n" * 30 + "```"
+    text = "words and words\n\n" * 10 + code + "\n\nthe end"
+
+    first, second = split(text, 300)
+
+    assert first.strip() == ("words and words\n\n" * 10).strip()
+    assert second == f"{code}\n\nthe end"
+
+
+def test_a_code_block_that_fits_no_piece_is_closed_and_opened_again() -> None:
+    lines = [f"line {number}" for number in range(100)]
+    text = "\n".join(["before", "~~~ sh", *lines, "~~~", "after"])
+
+    pieces = split(text, 300)
+
+    assert len(pieces) > 2
+    assert all(piece.startswith("~~~ sh\n") for piece in pieces[1:])
+    assert all(piece.endswith("\n~~~") for piece in pieces[:-1])
+    assert pieces[-1].endswith("~~~\nafter")
+    assert [li for piece in pieces for li in piece.split("\n") if li.startswith("line")] == lines
+
+
+CODE = ["```", "```python", "~~~", "````", "some code", "a longer line of words", "    four", ""]
+
+
+@given(st.lists(st.sampled_from(CODE), max_size=200).map("\n".join), st.integers(241, 500))
+def test_no_piece_leaves_a_code_block_open_unless_the_text_does(text: str, limit: int) -> None:
+    pieces = split(text, limit)
+
+    for piece in pieces[:-1]:
+        assert is_closed(piece), pieces
+    said = [line.strip() for line in text.split("\n") if is_words(line)]
+    assert [li.strip() for p in pieces for li in p.split("\n") if is_words(li)] == said
+    assert all(len(json.dumps(p).encode()) - 2 <= limit for p in pieces)
+
+
+def is_words(line: str) -> bool:
+    return bool(line.strip()) and not line.strip().startswith(("`", "~"))
+
+
+def is_closed(piece: str) -> bool:
+    """Whether text that follows the piece is text, and no code."""
+    return "<p>canary</p>" in to_html(f"{piece}\n\ncanary")
 
 
 @pytest.mark.parametrize("heavy", HEAVY)

@@ -1,0 +1,214 @@
+"""Other people's flows and agents, found by import path or by entry points of what is installed.
+
+A distribution names its flows in the entry point group ``strandline.flows``, and its kinds of
+agent in ``strandline.agents``; a config names further flows under ``flows:``.
+"""
+
+import sys
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from inspect import Parameter, signature
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from ephemeral.agents import AgentKind
+from ephemeral.connections import KINDS
+from fsm import Flow, FlowError
+from fsm.errors import StrandlineError
+from strandline.flows import FLOWS
+
+FLOW_GROUP = "strandline.flows"
+AGENT_GROUP = "strandline.agents"
+
+
+@frozen(slots=False)
+class NotFound(StrandlineError):
+    """What an import path or an entry point names can't be used."""
+
+    what: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.what!r} {self.problem}"
+
+
+@frozen
+class Found:
+    """A flow class and where it was named.
+
+    Args:
+        flow: The class.
+        place: Its index in the config's list; None if an installed distribution brings it.
+    """
+
+    flow: type[Flow]
+    place: int | None
+
+
+def flow_at(path: str) -> type[Flow]:
+    """The flow class at ``package.module:Class``.
+
+    Raises:
+        NotFound: There is none, or it can't be imported.
+    """
+    module, colon, name = path.partition(":")
+    if not (module and colon and name):
+        raise NotFound(path, "is no import path; write package.module:FlowClass")
+    return _flow(path, _imported(path, module, name))
+
+
+def can_import_from(folder: Path) -> None:
+    """Let what lies in the folder be imported by its name: a project beside its config."""
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+
+def make_found(paths: Sequence[str]) -> list[Flow]:
+    """One of each flow that the config and the installed distributions name.
+
+    Raises:
+        NotFound: One can't be used.
+    """
+    found, problems = find_flows(paths)
+    for _place, problem in problems:
+        raise problem
+    return [_made(each.flow) for each in found]
+
+
+def find_flows(paths: Sequence[str]) -> tuple[list[Found], list[tuple[int | None, NotFound]]]:
+    """The flows that the config and the installed distributions name, and what is wrong with them.
+
+    Args:
+        paths: The config's import paths.
+    """
+    found: list[Found] = []
+    problems: list[tuple[int | None, NotFound]] = []
+    for place, load in _named(paths):
+        try:
+            flow = load()
+        except NotFound as error:
+            problems.append((place, error))
+            continue
+        if any(known.flow is flow for known in found):
+            continue  # named by the config, and by the distribution that brings it
+        rival = next((f for f in (*FLOWS, *_classes(found)) if f.name == flow.name), None)
+        if rival is None:
+            found.append(Found(flow, place))
+        else:
+            problem = (
+                f"is called {flow.name!r}, as {_path(rival)} is; "
+                f'give it another name: name = "…" in the class body'
+            )
+            problems.append((place, NotFound(_path(flow), problem)))
+    return found, problems
+
+
+@cache
+def agent_kinds() -> Mapping[str, EntryPoint | AgentKind]:
+    """All kinds of agent by name: the built-in ones, and entry points that are not loaded yet."""
+    return {point.name: point for point in entry_points(group=AGENT_GROUP)} | dict(KINDS)
+
+
+def agent_kind(name: str) -> AgentKind:
+    """The kind of agent with this name.
+
+    Raises:
+        KeyError: There is none.
+        NotFound: The distribution that brings it can't be imported.
+    """
+    kind = agent_kinds()[name]
+    if not isinstance(kind, EntryPoint):
+        return kind
+    what = f"{AGENT_GROUP}: {name}"
+    loaded: Any = _imported(what, kind.module, kind.attr)
+    if not callable(loaded) or not hasattr(loaded, "Options"):
+        problem = "is no kind of agent; it wants a class that takes an AgentEntry, with Options"
+        raise NotFound(what, problem)
+    made: AgentKind = loaded
+    return made
+
+
+def _made(flow: type[Flow]) -> Flow:
+    try:
+        return flow()
+    except Exception as error:
+        raise NotFound(_path(flow), f"can't be made: {_raised(error)}") from error
+
+
+def _named(paths: Sequence[str]) -> Iterator[tuple[int | None, Any]]:
+    for place, path in enumerate(paths):
+        yield place, lambda path=path: flow_at(path)
+    for point in sorted(entry_points(group=FLOW_GROUP), key=lambda point: point.name):
+        what = f"{FLOW_GROUP}: {point.name}"
+        yield (
+            None,
+            lambda what=what, point=point: _flow(what, _imported(what, point.module, point.attr)),
+        )
+
+
+def _flow(what: str, found: object) -> type[Flow]:
+    if not isinstance(found, type) or not issubclass(found, Flow) or found is Flow:
+        raise NotFound(what, "is no flow; name a class that is derived from strandline.Flow")
+    needed = [
+        name
+        for name, parameter in signature(found).parameters.items()
+        if parameter.default is Parameter.empty
+        and parameter.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+    ]
+    if needed:
+        problem = f"can't be made without {', '.join(needed)}; give each a default"
+        raise NotFound(what, problem)
+    return found
+
+
+def _imported(what: str, module: str, name: str) -> object:
+    try:
+        found: object = import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
+            problem = f"can't be imported: no module {error.name!r}; install it, or mend the path"
+            raise NotFound(what, problem) from error
+        raise NotFound(what, f"can't be imported: {_raised(error)}") from error
+    except FlowError as error:
+        raise NotFound(what, f"can't be imported: {error}{_where(error)}") from error
+    except Exception as error:
+        raise NotFound(what, f"can't be imported: {_raised(error)}") from error
+    for part in name.split("."):
+        if not hasattr(found, part):
+            problem = f"can't be imported: module {module!r} has no {name!r}; mend the path"
+            raise NotFound(what, problem)
+        found = getattr(found, part)
+    return found
+
+
+def _raised(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}{_where(error)}"
+
+
+def _where(error: Exception) -> str:
+    """The author's own line, which is the last that is not ours or the import system's."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = Path(__file__).parent.parent
+    theirs = [
+        frame
+        for frame in frames
+        if not frame.filename.startswith("<frozen")
+        and Path(frame.filename).parent not in (own / "strandline", own / "fsm")
+        and "importlib" not in Path(frame.filename).parts
+    ]
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" ({error.filename}:{error.lineno})"
+    return f" ({theirs[-1].filename}:{theirs[-1].lineno})" if theirs else ""
+
+
+def _classes(found: Sequence[Found]) -> list[type[Flow]]:
+    return [each.flow for each in found]
+
+
+def _path(flow: type[Flow]) -> str:
+    return f"{flow.__module__}:{flow.__qualname__}"

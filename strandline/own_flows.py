@@ -1,0 +1,56 @@
+"""The bot's own flows, each made as the config has it."""
+
+from datetime import datetime
+
+from durable.addressing import is_addressed
+from durable.chats import Chats
+from durable.language import Language
+from durable.room_routing import RoomRouting
+from durable.user_routing import UserRouting
+from ephemeral.confirmation import Confirmation
+from ephemeral.held import Held
+from ephemeral.load_selection import LoadSelection
+from ephemeral.staging import Staging
+from fsm import Flow, Registry
+from strandline.config import Config
+from strandline.languages import LANGUAGES, tongue
+from strandline.service import Service
+
+
+def make_flows(config: Config, registry: Registry, started_at: datetime) -> list[Flow]:
+    """All flows, in the order of ``FLOWS``.
+
+    Args:
+        config: What the operator decided.
+        registry: The agents.
+        started_at: When this life of the process began.
+    """
+    confirmation, respond_to = config.limits.confirmation, config.rooms.respond_to
+    with_space = config.rooms.onboarding == "space"
+    flows: list[Flow] = [
+        Confirmation(lifetime=confirmation, started_at=started_at),
+        LoadSelection(lifetime=confirmation, started_at=started_at),
+        Staging(
+            config.files.limits(),
+            started_at=started_at,
+            is_addressed=lambda turn: is_addressed(turn, respond_to),
+        ),
+        Held(lifetime=config.limits.held),
+        Language(LANGUAGES, tongue=tongue),
+        UserRouting(registry),
+        Chats(registry, with_space=with_space),
+        RoomRouting(
+            registry,
+            is_allowed=config.is_allowed,
+            respond_to=respond_to,
+            onboarding=with_space,
+        ),
+    ]
+    commands = [name for flow in flows for name in flow.commands()]
+    service = Service(
+        registry,
+        commands=commands,
+        cancellable=[flow.name for flow in flows if "cancel" in flow.events],
+        started_at=started_at,
+    )
+    return [*flows, service]

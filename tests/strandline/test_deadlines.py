@@ -1,0 +1,303 @@
+"""Durable states of authors' flows, over a real store: deadlines, versions."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+
+import pytest
+from attrs import frozen
+
+from durable import Store
+from durable.queries import DUE
+from durable.records import FlowRecord, flow_key
+from ephemeral.conversations import Conversations
+from fsm import (
+    STAY,
+    Event,
+    Flow,
+    Inbound,
+    Kind,
+    Saved,
+    Scope,
+    State,
+    Turn,
+    durable,
+    ephemeral,
+    hours,
+    minutes,
+    on,
+    upgrade,
+)
+from fsm.ids import ConversationKey, EventId, RoomId, UserId
+from strandline.clock import Clock
+from strandline.deadlines import Deadlines
+from strandline.turns import Outcome, Turns
+
+_numbers = count()
+START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+ROOM, ALICE = RoomId("!room"), UserId("@alice:x")
+KEY = flow_key("request", ConversationKey(ROOM))
+
+
+@frozen
+class Wish:
+    text: str
+    nudges: int = 0
+
+
+class Request(Flow):
+    scope = Scope.ROOM
+
+    idle = State(initial=True)
+    asked = State(durable, record=Wish, expires=hours(8))
+    editing = State(ephemeral, memory=Wish, expires=minutes(5))
+
+    def is_new(self, turn: Turn) -> bool:
+        return isinstance(turn.data, Wish) and turn.data.nudges == 0
+
+    make = Event(idle, asked, command="wish")
+    note = Event(asked, STAY, command="note")
+    edit = Event(asked, editing, command="edit")
+    back = Event(editing, asked, command="back")
+    nudge = Event(asked, STAY, expiry=True, guard=is_new)
+    close = Event(asked, idle, expiry=True)
+
+    @on(make, note)
+    def write(self, turn: Turn, _data: Wish | None) -> Wish:
+        return Wish(turn.argument)
+
+    @on(edit, back)
+    def carry(self, _turn: Turn, wish: Wish) -> Wish:
+        return wish
+
+    @on(nudge)
+    def remind(self, turn: Turn, wish: Wish) -> Wish:
+        turn.say(f"Still open: {wish.text}")
+        return Wish(wish.text, wish.nudges + 1)
+
+    @on(close)
+    def give_up(self, turn: Turn, wish: Wish) -> None:
+        turn.say(f"Given up: {wish.text}")
+
+
+class Life:
+    """One life of the engine on a store."""
+
+    def __init__(self, store: Store, clock: "Hands", flow: Flow | None = None) -> None:
+        flow = flow or Request()
+        self.store = store
+        self.deadlines = Deadlines(store, frozenset({flow.name}))
+        self.turns = Turns(
+            [flow],
+            store=store,
+            conversations=Conversations(),
+            clock=Clock(now=clock.now, monotonic=lambda: clock.now().timestamp()),
+            prefix="!",
+        )
+
+    async def says(self, body: str) -> Outcome:
+        event_id = EventId(f"${next(_numbers)}")
+        inbound = Inbound(event_id=event_id, room_id=ROOM, sender=ALICE, kind=Kind.TEXT, body=body)
+        return await self.turns.take(inbound)
+
+    async def sweep(self) -> list[str]:
+        """What is said when all that is due has fallen due."""
+        said = []
+        for due in await self.deadlines.passed():
+            outcome = await self.turns.fall_due(due)
+            self.deadlines.settle(due)
+            said += [row.payload["content"]["body"] for row in outcome.rows]
+        return said
+
+    async def kept(self) -> FlowRecord | None:
+        return (await self.store.read(FlowRecord, KEY)).value
+
+
+class Hands:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.at = START
+
+    def now(self) -> datetime:
+        return self.at
+
+    def pass_(self, time: timedelta) -> None:
+        self.at += time
+
+
+@pytest.fixture
+def clock() -> Hands:
+    return Hands()
+
+
+@pytest.fixture
+async def store(tmp_path: Path, clock: Hands) -> AsyncIterator[Store]:
+    opened = await Store.open(tmp_path / "lambda_matrix.db", now=clock.now)
+    yield opened
+    await opened.close()
+
+
+async def test_a_deadline_is_kept_with_the_record_and_only_where_there_is_one(
+    store: Store, clock: Hands
+) -> None:
+    await Life(store, clock).says("!wish tea")
+
+    stored = await store.read(FlowRecord, KEY)
+    assert stored.text == (
+        '{"state":"asked","version":1,"record":{"text":"tea","nudges":0},"deadline":'
+        f'{{"at_ms":{int((START + hours(8)).timestamp() * 1000)},'
+        '"room_id":"!room","sender":"@alice:x"}}'
+    )
+
+
+async def test_a_deadline_that_passed_while_the_bot_was_down_falls_due_once(
+    store: Store, clock: Hands
+) -> None:
+    await Life(store, clock).says("!wish tea")
+    clock.pass_(hours(9))
+    life = Life(store, clock)
+
+    assert await life.sweep() == ["Still open: tea"]
+    assert await life.sweep() == []
+    clock.pass_(hours(8))
+    assert await life.sweep() == ["Given up: tea"]
+    assert await life.kept() is None
+    clock.pass_(hours(100))
+    assert await Life(store, clock).sweep() == []
+
+
+async def test_what_is_in_hand_is_not_handed_out_again(store: Store, clock: Hands) -> None:
+    life = Life(store, clock)
+    await life.says("!wish tea")
+    clock.pass_(hours(8))
+
+    [due] = await life.deadlines.passed()
+
+    assert await life.deadlines.passed() == []
+    life.deadlines.settle(due)
+    assert await life.deadlines.passed() == [due]
+
+
+async def test_a_deadline_of_before_the_state_was_entered_anew_does_nothing(
+    store: Store, clock: Hands
+) -> None:
+    life = Life(store, clock)
+    await life.says("!wish tea")
+    clock.pass_(hours(8))
+    [due] = await life.deadlines.passed()
+    await life.says("!edit")
+    await life.says("!back")
+
+    assert (await life.turns.fall_due(due)).rows == ()
+    kept = await life.kept()
+    assert kept is not None
+    assert kept.state == "asked"
+
+
+async def test_an_event_that_stays_keeps_the_deadline(store: Store, clock: Hands) -> None:
+    life = Life(store, clock)
+    await life.says("!wish tea")
+    before = await life.kept()
+    clock.pass_(hours(1))
+
+    await life.says("!note coffee")
+
+    after = await life.kept()
+    assert before is not None
+    assert after is not None
+    assert (after.record["text"], after.deadline) == ("coffee", before.deadline)
+
+
+async def test_a_conversation_in_an_ephemeral_state_is_left_alone_until_it_is_back(
+    store: Store, clock: Hands
+) -> None:
+    life = Life(store, clock)
+    await life.says("!wish tea")
+    clock.pass_(hours(8) - minutes(1))
+    await life.says("!edit")
+    clock.pass_(minutes(1))
+
+    assert await life.sweep() == []
+    clock.pass_(minutes(5))
+    assert await life.sweep() == ["Still open: tea"]
+
+
+async def test_deadlines_of_flows_that_the_bot_does_not_have_stay_where_they_are(
+    store: Store, clock: Hands
+) -> None:
+    await Life(store, clock).says("!wish tea")
+    clock.pass_(hours(9))
+
+    assert await Deadlines(store, frozenset({"other"})).passed() == []
+    assert await Life(store, clock).deadlines.passed() != []
+
+
+async def test_a_due_conversation_is_found_by_the_index(store: Store, clock: Hands) -> None:
+    del clock
+    plan = await store.query(
+        lambda db: db.execute(f"EXPLAIN QUERY PLAN {DUE}", (5, '["request"]', 9)).fetchall()
+    )
+    assert "USING INDEX flow_at_ms" in str(plan)
+
+
+@frozen
+class Wish2:
+    words: tuple[str, ...]
+
+
+class Later(Flow):
+    """What ``Request`` is in its next release."""
+
+    name = "request"
+    scope = Scope.ROOM
+    version = 2
+
+    idle = State(initial=True)
+    waiting = State(durable, record=Wish2)
+
+    make = Event((idle, waiting), waiting, command="wish")
+    end = Event(waiting, idle, command="end")
+
+    @upgrade(1)
+    def split_words(self, saved: Saved) -> Saved:
+        return Saved("waiting", {"words": saved.record["text"].split()})
+
+    @on(make)
+    def write(self, turn: Turn, data: Wish2 | None) -> Wish2:
+        turn.reply(f"before: {data}")
+        return Wish2(tuple(turn.argument.split()))
+
+
+async def test_what_an_older_version_saved_is_read_and_saved_anew(
+    store: Store, clock: Hands
+) -> None:
+    await Life(store, clock).says("!wish black tea")
+    life = Life(store, clock, Later())
+
+    outcome = await life.says("!wish milk")
+
+    [row] = outcome.rows
+    assert row.payload["content"]["body"] == "before: Wish2(words=('black', 'tea'))"
+    kept = await life.kept()
+    assert kept is not None
+    assert (kept.version, kept.record) == (2, {"words": ["milk"]})
+
+
+async def test_what_a_later_version_saved_is_set_aside_and_begun_anew(
+    store: Store, clock: Hands
+) -> None:
+    await Life(store, clock, Later()).says("!wish black tea")
+    life = Life(store, clock)
+
+    await life.says("!wish milk")
+
+    kept = await life.kept()
+    assert kept is not None
+    assert (kept.version, kept.record["text"]) == (1, "milk")
+    [(error, value)] = await store.query(
+        lambda db: db.execute("SELECT error, value FROM quarantine").fetchall()
+    )
+    assert "version 2 has saved it, and this is version 1" in error
+    assert '"words":["black","tea"]' in value

@@ -1,0 +1,334 @@
+from typing import Any
+
+import pytest
+from attrs import evolve, frozen
+
+from fsm.effects import Reply
+from strandline import (
+    ANY,
+    STAY,
+    Event,
+    Flow,
+    Kind,
+    NoSuchTransition,
+    Saved,
+    Scope,
+    State,
+    Turn,
+    TurnError,
+    durable,
+    ephemeral,
+    hours,
+    minutes,
+    on,
+    upgrade,
+)
+from strandline.testing import ALICE, BOB, CAROL, ROOM, Rehearsal
+from strandline.testing.errors import KitError
+
+
+@frozen
+class Duty:
+    person: str
+    swaps: int = 0
+
+
+class Rota(Flow):
+    """Who is on call in this room."""
+
+    scope = Scope.ROOM
+
+    idle = State(initial=True)
+    on_duty = State(durable, record=Duty, expires=hours(8))
+    handing_over = State(ephemeral, memory=Duty, expires=minutes(5))
+
+    take = Event(idle, on_duty, command="oncall")
+    swap = Event(on_duty, STAY, text=r"(?i)swap with (\w+)")
+    offer = Event(on_duty, handing_over, command="handover")
+    accept = Event(handing_over, on_duty, reaction="✅", answer="ok")
+    refuse = Event(handing_over, on_duty, answer=ANY)
+    ask_end = Event(on_duty, STAY, command="done")
+    end = Event(on_duty, idle)
+    keep = Event(on_duty, STAY)
+    over = Event(on_duty, idle, expiry=True)
+    came = Event(on_duty, STAY, kind=Kind.ENTERED)
+    handed = Event(on_duty, STAY, attachment=True)
+
+    @on(take)
+    def begin(self, turn: Turn, _data: None) -> Duty:
+        turn.reply(f"{turn.sender} is on call.")
+        return Duty(turn.sender)
+
+    @on(swap)
+    def exchange(self, turn: Turn, duty: Duty) -> Duty:
+        assert turn.match is not None
+        turn.reply(f"Now it is {turn.match[1]}.")
+        return Duty(turn.match[1], duty.swaps + 1)
+
+    @on(offer)
+    def ask_for_taker(self, turn: Turn, duty: Duty) -> Duty:
+        turn.ask_back("Who takes over?", flow=self.name, anyone=True)
+        return duty
+
+    @on(accept)
+    def take_over(self, turn: Turn, duty: Duty) -> Duty:
+        return evolve(duty, person=turn.sender)
+
+    @on(refuse)
+    def go_on(self, turn: Turn, duty: Duty) -> Duty:
+        turn.reply(f"Then {duty.person} goes on: {turn.argument}")
+        return duty
+
+    @on(ask_end)
+    def confirm_end(self, turn: Turn, _duty: Duty) -> None:
+        turn.confirm("End it?", then=Rota.end, otherwise=Rota.keep)
+
+    @on(end)
+    def finish(self, turn: Turn, duty: Duty) -> None:
+        turn.reply(f"{duty.person} is done.")
+
+    @on(keep)
+    def carry_on(self, turn: Turn, duty: Duty) -> None:
+        turn.say(f"{duty.person} goes on.")
+
+    @on(over)
+    def relieve(self, turn: Turn, duty: Duty) -> None:
+        turn.say(f"{duty.person}'s time is up.")
+
+    @on(came)
+    def brief(self, turn: Turn, duty: Duty) -> None:
+        turn.say(f"Welcome {turn.sender}, ask {duty.person}.")
+
+    @on(handed)
+    def thank(self, turn: Turn, _duty: Duty) -> None:
+        turn.reply("Thank you for the file.")
+
+
+@pytest.fixture
+async def rota() -> Rehearsal:
+    rehearsal = Rehearsal(Rota())
+    await rehearsal.says("!oncall")
+    return rehearsal
+
+
+async def test_effects_are_values_that_can_be_compared() -> None:
+    rehearsal = Rehearsal(Rota())
+
+    turn = await rehearsal.says("!oncall", by=BOB)
+
+    answered = turn.inbound.event_id
+    assert turn.effects == [
+        Reply(room_id=ROOM, text=f"{BOB} is on call.", in_reply_to=answered, mention=BOB)
+    ]
+    assert rehearsal.state(Rota) == "on_duty"
+    assert rehearsal.data(Rota) == Duty(BOB)
+
+
+async def test_a_text_that_matches_the_expression_causes_its_event(rota: Rehearsal) -> None:
+    await rota.says("  SWAP with carol ")
+    assert rota.data(Rota) == Duty("carol", 1)
+
+    turn = await rota.says("let us swap with bob")
+    assert turn.effects == []
+
+
+async def test_anybody_may_answer_a_question_to_everyone(rota: Rehearsal) -> None:
+    await rota.says("!handover")
+    await rota.reacts("✅", by=CAROL)
+
+    assert rota.data(Rota) == Duty(CAROL)
+
+
+async def test_a_reply_of_any_text_reaches_the_flow_that_asked(rota: Rehearsal) -> None:
+    await rota.says("!handover")
+    await rota.replies("not before noon", by=BOB)
+
+    assert rota.said == f"Then {ALICE} goes on: not before noon"
+
+
+async def test_a_restart_keeps_what_is_durable_and_falls_back_from_what_is_not(
+    rota: Rehearsal,
+) -> None:
+    await rota.says("!handover")
+    assert rota.state(Rota) == "handing_over"
+
+    rota.restart()
+
+    assert rota.state(Rota) == "on_duty"
+    assert rota.data(Rota) == Duty(ALICE)
+
+
+async def test_a_yes_triggers_what_was_confirmed(rota: Rehearsal) -> None:
+    await rota.says("!done")
+    await rota.says("!yes")
+
+    assert rota.said == f"{ALICE} is done."
+    assert rota.state(Rota) == "idle"
+
+
+@pytest.mark.parametrize("answer", ["!no", None])
+async def test_a_no_or_no_answer_triggers_what_is_done_otherwise(
+    rota: Rehearsal, answer: str | None
+) -> None:
+    await rota.says("!done")
+    if answer is None:
+        await rota.passes(minutes(5))
+    else:
+        await rota.says(answer)
+
+    assert f"{ALICE} goes on." in rota.said
+    assert rota.state(Rota) == "on_duty"
+
+
+async def test_a_yes_that_comes_too_late_for_its_flow_says_so(rota: Rehearsal) -> None:
+    await rota.says("!done")
+    await rota.says("!done", by=BOB)
+    await rota.says("!yes", by=BOB)
+
+    await rota.says("!yes")
+
+    assert rota.said == "That can no longer be done: things have changed since I asked."
+
+
+async def test_a_question_that_lapses_when_its_flow_has_gone_on_says_nothing_more(
+    rota: Rehearsal,
+) -> None:
+    await rota.says("!done")
+    await rota.says("!done", by=BOB)
+    await rota.says("!yes", by=BOB)
+
+    await rota.says("!no")
+
+    assert rota.turns[-1].effects == []
+
+
+async def test_a_durable_state_ends_at_its_deadline_though_the_process_died(
+    rota: Rehearsal,
+) -> None:
+    await rota.passes(hours(7))
+    rota.restart()
+
+    assert await rota.passes(minutes(59)) == []
+    [turn] = await rota.passes(minutes(1))
+
+    assert turn.inbound.kind is Kind.EXPIRED
+    assert rota.said == f"{ALICE}'s time is up."
+    assert rota.state(Rota) == "idle"
+    assert await rota.passes(hours(9)) == []
+
+
+async def test_an_event_that_stays_leaves_the_deadline_and_entering_begins_it_anew(
+    rota: Rehearsal,
+) -> None:
+    await rota.passes(hours(7))
+    await rota.says("swap with bob")
+    await rota.passes(minutes(59))
+    assert rota.state(Rota) == "on_duty"
+    await rota.says("!handover")
+    await rota.reacts("✅", by=CAROL)
+
+    assert await rota.passes(hours(7)) == []
+    assert len(await rota.passes(hours(1))) == 1
+
+
+async def test_people_who_enter_and_files_are_events(rota: Rehearsal) -> None:
+    await rota.enters(BOB)
+    assert rota.said == f"Welcome {BOB}, ask {ALICE}."
+
+    await rota.sends_file("log.txt")
+    assert rota.said == "Thank you for the file."
+
+    await rota.sends_file("log.txt", text="look at this")
+    assert rota.said == "Thank you for the file."
+
+
+async def test_a_handler_that_raises_leaves_everything_as_it_was() -> None:
+    class Fussy(Flow):
+        idle = State(initial=True)
+        counting = State(durable, record=Duty)
+        count = Event((idle, counting), counting, command="count")
+        end = Event(counting, idle)
+
+        @on(count)
+        def add(self, turn: Turn, duty: Duty | None) -> Duty:
+            turn.reply("Counted.")
+            if turn.argument == "wrong":
+                raise ValueError(turn.argument)
+            return Duty("x", duty.swaps + 1 if duty else 1)
+
+    rehearsal = Rehearsal(Fussy())
+    await rehearsal.says("!count")
+
+    with pytest.raises(ValueError, match="wrong"):
+        await rehearsal.says("!count wrong")
+
+    assert rehearsal.data(Fussy) == Duty("x", 1)
+    assert len(rehearsal.turns) == 1
+
+
+async def test_a_reaction_needs_a_question(rota: Rehearsal) -> None:
+    with pytest.raises(KitError, match="ask_back"):
+        await rota.reacts("✅")
+
+
+@frozen
+class Person2:
+    first: str
+    last: str
+
+
+class Rota2(Flow):
+    """The next release: people have two names, and the state is called otherwise."""
+
+    scope = Scope.ROOM
+    name = "rota"
+    version = 2
+
+    idle = State(initial=True)
+    serving = State(durable, record=Person2)
+
+    take = Event(idle, serving, command="oncall")
+    done = Event(serving, idle, command="done")
+
+    @upgrade(1)
+    def split_name(self, saved: Saved) -> Saved:
+        return Saved("serving", {"first": saved.record["person"], "last": "?"})
+
+    @on(take)
+    def begin(self, turn: Turn, _data: None) -> Person2:
+        return Person2(turn.sender, "")
+
+
+async def test_what_an_older_release_saved_is_read_by_the_newer(rota: Rehearsal) -> None:
+    rota.restart(Rota2())
+
+    assert rota.state(Rota2) == "serving"
+    assert rota.data(Rota2) == Person2(ALICE, "?")
+
+
+def test_a_version_without_its_upgrade_is_refused_when_it_is_defined() -> None:
+    with pytest.raises(Exception, match=r"does not know how to read version 1.*@upgrade\(1\)"):
+
+        class Rota3(Flow):
+            version = 2
+            idle = State(initial=True)
+
+
+async def test_an_event_of_no_flow_can_not_be_triggered(rota: Rehearsal) -> None:
+    turn = await rota.says("hello")
+
+    with pytest.raises(TurnError, match="belongs to no flow"):
+        turn.trigger(Event(Rota.idle, STAY))
+
+
+async def test_triggering_what_the_state_does_not_answer_is_a_defect() -> None:
+    class Asker(Flow):
+        idle = State(initial=True)
+        go = Event(idle, STAY, command="go")
+
+        @on(go)
+        def push(self, turn: Turn, _data: Any) -> None:
+            turn.trigger(Rota.end)
+
+    with pytest.raises(NoSuchTransition):
+        await Rehearsal(Asker(), Rota()).says("!go")
