@@ -423,7 +423,7 @@ class Deadline(Kind):
 
     async def event(self, place: Place) -> None:
         place.greetings += 1  # what is said at the end answers no message
-        place.bot.advance(hours(8))
+        await place.bot.advance(hours(8))
 
     async def done(self, place: Place) -> None:
         await place.person.sees(place.room, "The time of .* is up")
