@@ -119,7 +119,7 @@ class Causes:
         causes += [NONSENSE] if ANY in event.command else []
         causes += [SMALL_TALK] if event.text is True else []
         causes += [Walker.sends_file] if event.attachment else []
-        causes += [_BY_KIND[event.kind]] if event.kind in _BY_KIND else []
+        causes += [_BY_KIND[event.kind]] if event.kind and event.kind in _BY_KIND else []
         causes += [_reaction(key) for key in event.reaction]
         answers = [SMALL_TALK if text == ANY else text for text in event.answer[:1]]
         causes += [_reply(text) for text in answers]

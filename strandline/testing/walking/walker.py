@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-from urllib.parse import quote
 
 from attrs import define, field
 
@@ -49,25 +48,18 @@ class Walker:
     happened: list[EventId] = field(factory=list)
     seen: int = 0
     """So many of the conversation's moves are taken into account."""
-    history: list[str] = field(factory=list)
+    is_comparable: bool = True
+    """No restart has made anything forget, so far."""
     turned_off: str = ""
     failure: str = ""
     _company: list[Person] = field(factory=list)
 
     @classmethod
-    async def arrive(  # noqa: PLR0913  # the parts that meet here
-        cls,
-        synapse: Synapse,
-        journal: Journal,
-        flow: type[Flow],
-        walk: Walk,
-        *,
-        bot: UserId,
-        name: str,
+    async def arrive(
+        cls, synapse: Synapse, journal: Journal, flow: type[Flow], walk: Walk, *, bot: UserId
     ) -> "Walker":
         """Somebody new."""
-        credentials = await asyncio.to_thread(synapse.register, name)
-        person = Person(synapse.url, credentials)
+        person = Person(synapse.url, await asyncio.to_thread(synapse.newcomer, "walker"))
         return cls(
             synapse=synapse,
             journal=journal,
@@ -118,9 +110,7 @@ class Walker:
         """Redact the newest thing that the walker has sent."""
         room = await self.at_home()
         sent = self.happened[-1] if self.happened else await self.person.say(room, "Never mind.")
-        path = f"/rooms/{quote(room)}/redact/{quote(sent)}/walk.{len(self.happened)}"
-        answer = await self.person.request("PUT", path, {})
-        self.happened.append(EventId(answer["event_id"]))
+        self.happened.append(await self.person.redact(room, sent))
 
     async def invites(self) -> None:
         """Invite the bot: into a new room, or again into the one that it has left."""
@@ -141,8 +131,7 @@ class Walker:
     async def has_company(self) -> Person:
         """Have somebody else come into the room."""
         room = await self.at_home()
-        name = f"{self.person.localpart}-friend{len(self._company)}"
-        friend = Person(self.synapse.url, await asyncio.to_thread(self.synapse.register, name))
+        friend = Person(self.synapse.url, await asyncio.to_thread(self.synapse.newcomer, "friend"))
         self._company.append(friend)
         await self.person.invite(room, friend.user_id)
         await friend.join(room)
@@ -166,7 +155,8 @@ class Walker:
                 if isinstance(mark, Mapping) and mark.get("flow") == self.flow.name:
                     return EventId(event["event_id"])
             if asyncio.get_running_loop().time() > end:
-                raise NotSeen(f"{self.flow.__name__} has asked nothing here")
+                what = f"{self.flow.__name__} has asked nothing here"
+                raise NotSeen(what)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def is_with_bot(self) -> bool:
@@ -178,6 +168,10 @@ class Walker:
     async def timeline(self) -> list[dict[str, Any]]:
         """Every event of the room, oldest first."""
         return [] if self.room is None else await self.person.raw_timeline(self.room)
+
+    def person_anew(self) -> Person:
+        """The same account, with nothing to close."""
+        return Person(self.synapse.url, self.person.credentials, keeps_connections=False)
 
     async def close(self) -> None:
         """Close the connections."""
