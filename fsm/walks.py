@@ -14,7 +14,7 @@ from fsm.events import ANY, Event
 from fsm.flow import Flow
 from fsm.states import State
 
-MOST_WALKS = 100
+MOST_WALKS = 40
 """Where no length is given, walks are as long as gives no more than these."""
 
 LONGEST = 6

@@ -38,7 +38,7 @@ class Ground:
     """What all cohorts of one flow share.
 
     Attributes:
-        caused: How often each step was taken as it was meant.
+        caused: The steps that somebody has taken.
         dead_ends: The walks whose last step did not come about, and what came instead.
         failures: The walkers who saw what must not be, and what it was.
         kills: How often the bot was killed.
@@ -51,7 +51,7 @@ class Ground:
     causes: Causes
     flows: Mapping[str, type[Flow]]
     comparison: Comparison = field(factory=Comparison)
-    caused: dict[Edge, int] = field(factory=dict)
+    caused: set[Edge] = field(factory=set)
     dead_ends: dict[Walk, str] = field(factory=dict)
     failures: list[tuple[Walker, str]] = field(factory=list)
     kills: int = 0
@@ -136,7 +136,7 @@ class Cohort:
         if any(beginning in ground.dead_ends for beginning in walk.prefixes()):
             return
         walker = await Walker.arrive(
-            ground.synapse, ground.journal, ground.flow, walk, bot=ground.bot.user_id
+            ground.synapse, ground.journal, ground.flow, walk, bot=ground.bot
         )
         self.walkers.append(walker)
         self._steps[walker] = []
@@ -174,13 +174,11 @@ class Cohort:
         if self._is_well(walker) and not any(_is_meant(move, edge) for move in step.moves):
             walker.turned_off = self._explained(step)
             self.ground.dead_ends.setdefault(before.then(edge), walker.turned_off)
-        elif self._is_well(walker):
-            self.ground.caused[edge] = self.ground.caused.get(edge, 0) + 1
 
     async def _take(self, walker: Walker, edge: Edge, before: Walk) -> Step:
         """Do what causes the step, and see what comes of it."""
         turn = self._turns[edge] = self._turns.get(edge, -1) + 1
-        sent, moved = len(walker.happened), len(walker.moves)
+        sent, moved, key = len(walker.happened), len(walker.moves), walker.key
         try:
             for cause in self.ground.causes.of(edge, turn):
                 await self._do(walker, cause)
@@ -190,6 +188,10 @@ class Cohort:
             walker.turned_off = f"it can't be done: {error}"
         if walker.turned_off:
             self.ground.dead_ends.setdefault(before.then(edge), walker.turned_off)
+
+        if walker.key != key:  # in another room it is another conversation
+            moved = walker.seen = 0
+            walker.here = Position(walker.walk.idle, walker.walk.idle)
 
         def is_seen() -> bool:
             return any(_is_meant(move, edge) for move in walker.moves[moved:])
@@ -226,6 +228,9 @@ class Cohort:
                     walker, f"it stood in {walker.here.state!r}, and then the log has {move}"
                 )
             walker.here = arrive(walker.flow, walker.here, move.target)
+            event = walker.flow.events.get(move.by)
+            if event is not None and not event.expiry:
+                self.ground.caused.add(Edge(move.source, move.target, By.EVENT, move.by))
             state = walker.flow.states[move.target]
             walker.is_comparable &= bool(state.initial or state.is_durable)
             walker.seen += 1
@@ -253,6 +258,7 @@ class Cohort:
         state = walker.flow.states[edge.source]
         if not edge.event and not state.is_durable:  # it falls back, and nobody says so
             walker.here = arrive(walker.flow, walker.here, edge.target)
+            self.ground.caused.add(edge)
             return
         name = edge.event or "expire"
 
@@ -263,7 +269,7 @@ class Cohort:
 
         if not await self.ground.journal.until(is_seen, PATIENCE_SECONDS):
             self._fail(walker, f"the time of {edge.source!r} was up, and {name!r} did not follow")
-        self.ground.caused[edge] = self.ground.caused.get(edge, 0) + 1
+        self.ground.caused.add(edge)
         self._follow(walker)
 
     async def _killed(self, walkers: Iterable[Walker]) -> None:
@@ -277,7 +283,7 @@ class Cohort:
         changed = [key for key in before.keys() | after.keys() if before.get(key) != after.get(key)]
         for walker in walkers:
             edge = _restart(walker)
-            ground.caused[edge] = ground.caused.get(edge, 0) + 1
+            ground.caused.add(edge)
             walker.here = arrive(walker.flow, walker.here, edge.target)
             for key in changed:
                 if walker.person.user_id in key or (walker.room and walker.room in key):
@@ -398,7 +404,7 @@ class Afterwards:
             for edge in edges_from(walker.flow, position(walker.flow, walker.walk), causes.plan)
             if edge.by is By.EVENT
             and causes.is_prompt(edge)
-            and edge in self.cohort.ground.caused
+            and edge.transition in self.cohort.ground.caused
             and walker.flow.states[walker.here.state] not in walker.flow.events[edge.event].sources
         ]
         for cause in causes.of(gone[0], 0)[-1:] if gone else ():
@@ -413,7 +419,9 @@ class Afterwards:
         edges = [
             edge
             for edge in edges_from(walker.flow, walker.here, plan)
-            if edge.by is By.EVENT and edge in ground.caused and ground.causes.is_prompt(edge)
+            if edge.by is By.EVENT
+            and edge.transition in ground.caused
+            and ground.causes.is_prompt(edge)
         ]
         edges.sort(key=lambda edge: (edge.source != edge.target, self._is_guarded(edge)))
         return edges[0] if edges else None

@@ -39,7 +39,7 @@ def kill_everywhere(  # noqa: PLR0913  # what may be said of a flow
             a tuple of these to be done in turn, or a list of samples of which each is walked.
         without: What is not walked, and why: an event, an event from one state as ``(state,
             event)``, or all events from a state.
-        length: How many steps a path has at most. Without it, as many as give no more than 100
+        length: How many steps a path has at most. Without it, as many as give no more than 40
             paths. Longer ones are added for transitions that need them.
         first: What every walker does before the path begins.
         flows: Flows that the bot runs besides; those of ``strandline_flows`` it runs anyway.

@@ -67,13 +67,13 @@ class Comparison:
         for steps, seen, walker, walk in self._restarted:
             plain = self._plain.get(steps)
             if plain is not None and plain != seen:
-                yield (
-                    walker,
-                    f"a restart in a durable state changes what comes after it\n"
-                    f"  walk:            {walk}\n"
+                what = (
+                    "a restart in a durable state changes what comes after it\n"
+                    f"  path:            {walk}\n"
                     f"  with no restart: {plain}\n"
-                    f"  restarted:       {seen}",
+                    f"  restarted:       {seen}"
                 )
+                yield walker, what
 
 
 def _answers(walker: Walker, step: Step, timeline: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:

@@ -2,13 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from attrs import define, field
 
+from durable.room_routing import RoomRouting
+from durable.view import StoreView
 from fsm import Flow, Scope
 from fsm.ids import EventId, RoomId, UserId
 from fsm.walks import Position, Walk
+from strandline.testing.bot import BotProcess
 from strandline.testing.errors import KitError, NotSeen
 from strandline.testing.homeserver import Synapse
 from strandline.testing.person import Person
@@ -18,8 +22,6 @@ QUESTION_KEY = "org.strandline.question"
 
 PATIENCE_SECONDS = 30.0
 """How long a walker waits for what must come."""
-
-LOOK_SECONDS = 0.05
 
 
 @define(eq=False)
@@ -44,6 +46,7 @@ class Walker:
     bot: UserId
     person: Person
     here: Position
+    database: Path
     room: RoomId | None = None
     happened: list[EventId] = field(factory=list)
     seen: int = 0
@@ -56,7 +59,7 @@ class Walker:
 
     @classmethod
     async def arrive(
-        cls, synapse: Synapse, journal: Journal, flow: type[Flow], walk: Walk, *, bot: UserId
+        cls, synapse: Synapse, journal: Journal, flow: type[Flow], walk: Walk, *, bot: BotProcess
     ) -> "Walker":
         """Somebody new."""
         person = Person(synapse.url, await asyncio.to_thread(synapse.newcomer, "walker"))
@@ -65,7 +68,8 @@ class Walker:
             journal=journal,
             flow=flow,
             walk=walk,
-            bot=bot,
+            bot=bot.user_id,
+            database=bot.database,
             person=person,
             here=Position(walk.idle, walk.idle),
         )
@@ -81,7 +85,15 @@ class Walker:
         return self.journal.moves[self.flow.name, self.key]
 
     async def at_home(self) -> RoomId:
-        """The room; a new one, in which the bot has greeted, if there is none yet."""
+        """The room; a new one, in which the bot has greeted, if there is none yet.
+
+        Raises:
+            NotSeen: The bot has left the room to which the conversation belongs.
+        """
+        if self.room is not None and self._is_left_by_bot():
+            if self.flow.scope is not Scope.USER:
+                raise NotSeen("the bot is no longer in the room")
+            self.room = None
         if self.room is None:
             await self.invites()
         assert self.room is not None  # noqa: S101  # inviting made it
@@ -91,14 +103,14 @@ class Walker:
         """Write a message or a command."""
         self.happened.append(await self.person.say(await self.at_home(), text))
 
-    async def reacts(self, key: str) -> None:
-        """Put an emoji on the newest question of the flow's."""
-        question = await self.question()
+    async def reacts(self, key: str, *, which: int = -1) -> None:
+        """Put an emoji on a question of the flow's: the newest, or the one with that number."""
+        question = await self.question(which)
         self.happened.append(await self.person.react(await self.at_home(), question, key))
 
-    async def replies(self, text: str) -> None:
-        """Reply to the newest question of the flow's."""
-        question = await self.question()
+    async def replies(self, text: str, *, which: int = -1) -> None:
+        """Reply to a question of the flow's: the newest, or the one with that number."""
+        question = await self.question(which)
         self.happened.append(await self.person.reply(await self.at_home(), question, text))
 
     async def sends_file(self, name: str = "notes.txt", data: bytes = b"walk on") -> None:
@@ -118,7 +130,17 @@ class Walker:
             self.room = await self.person.create_room(invite=[self.bot])
         else:
             await self.person.invite(self.room, self.bot)
-        await self._joined(self.room)
+        await self.joined_by_bot()
+
+    async def joined_by_bot(self) -> None:
+        """Wait until the bot is in the room and has said what it says then."""
+
+        def is_there() -> bool:
+            moves = self.journal.moves["room", self.room or ""]
+            return any(move.by in _ARRIVALS for move in moves)
+
+        if not await self.journal.until(is_there, PATIENCE_SECONDS):
+            raise KitError("the bot does not come into the room to which it was invited")
 
     async def removes_bot(self) -> None:
         """Remove the bot from the room."""
@@ -128,11 +150,15 @@ class Walker:
         """Replace the room by a new one."""
         await self.person.upgrade(await self.at_home())
 
-    async def has_company(self) -> Person:
-        """Have somebody else come into the room."""
-        room = await self.at_home()
+    async def has_friend(self) -> Person:
+        """Somebody else with an account."""
         friend = Person(self.synapse.url, await asyncio.to_thread(self.synapse.newcomer, "friend"))
         self._company.append(friend)
+        return friend
+
+    async def has_company(self) -> Person:
+        """Have somebody else come into the room."""
+        room, friend = await self.at_home(), await self.has_friend()
         await self.person.invite(room, friend.user_id)
         await friend.join(room)
         return friend
@@ -142,22 +168,23 @@ class Walker:
         friend = self._company[-1] if self._company else await self.has_company()
         await friend.leave(await self.at_home())
 
-    async def question(self) -> EventId:
-        """The newest question of the flow's in the room.
+    async def question(self, which: int = -1) -> EventId:
+        """A question of the flow's in the room; 0 is the oldest, -1 the newest.
 
         Raises:
             NotSeen: There is none.
         """
-        room, end = await self.at_home(), asyncio.get_running_loop().time() + 2
-        while True:
-            for event in reversed(await self.person.raw_timeline(room)):
-                mark = event.get("content", {}).get(QUESTION_KEY)
-                if isinstance(mark, Mapping) and mark.get("flow") == self.flow.name:
-                    return EventId(event["event_id"])
-            if asyncio.get_running_loop().time() > end:
-                what = f"{self.flow.__name__} has asked nothing here"
-                raise NotSeen(what)
-            await asyncio.sleep(LOOK_SECONDS)
+        room = await self.at_home()
+        await self.journal.until(lambda: not self._is_owed(room), PATIENCE_SECONDS)
+        questions = [
+            EventId(event["event_id"])
+            for event in await self.person.raw_timeline(room)
+            if _asking_flow(event) == self.flow.name
+        ]
+        if not questions:
+            what = f"{self.flow.__name__} has asked nothing here"
+            raise NotSeen(what)
+        return questions[which]
 
     async def is_with_bot(self) -> bool:
         """Whether the bot is in the walker's room."""
@@ -178,20 +205,27 @@ class Walker:
         for person in (self.person, *self._company):
             await person.close()
 
-    async def _joined(self, room: RoomId) -> None:
-        """Wait until the bot is in the room and has said what it says then."""
+    def _is_owed(self, room: RoomId) -> bool:
+        """The bot has said something there that the homeserver does not have yet."""
+        statement = "SELECT count(*) FROM outbox WHERE room_id = ? AND parked_error IS NULL"
+        return StoreView(self.database).rows(statement, room) != [(0,)]
 
-        def is_there() -> bool:
-            return any(move.by in _ARRIVALS for move in self.journal.moves["room", room])
-
-        if not await self.journal.until(is_there, PATIENCE_SECONDS):
-            raise KitError("the bot does not come into the room to which it was invited")
+    def _is_left_by_bot(self) -> bool:
+        moves = self.journal.moves["room", self.room or ""]
+        return bool(moves) and moves[-1].target in _ABSENT
 
 
 Cause = str | Callable[[Walker], Awaitable[object]]
 """What a person does to cause an event: a text to say, or any other doing."""
 
+_ABSENT = {RoomRouting.idle.name, RoomRouting.gone.name}
+
 _ARRIVALS = {"joined", "returned", "returned_unbound"}
+
+
+def _asking_flow(event: Mapping[str, Any]) -> str | None:
+    mark = event.get("content", {}).get(QUESTION_KEY)
+    return mark.get("flow") if isinstance(mark, Mapping) else None
 
 
 def conversation_key(flow: type[Flow], room: str, user: UserId) -> str:
