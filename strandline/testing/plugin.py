@@ -162,4 +162,4 @@ def _in_plain_words() -> Iterator[None]:
     try:
         yield
     except StrandlineError as error:
-        pytest.fail(str(error), pytrace=False)
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
