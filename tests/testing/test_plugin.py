@@ -64,10 +64,23 @@ class Rota(Flow):
 SCENARIOS = """
 import re
 import pytest
-from strandline import hours, minutes
+from strandline import Event, Flow, State, hours, minutes, on
 from watch.flows import Rota
 
 pytestmark = pytest.mark.strandline(flows=[Rota])
+
+class Greeting(Flow):
+    idle = State(initial=True)
+    greet = Event(idle, idle, text=r"good (morning|evening)")
+
+    @on(greet)
+    def answer(self, turn, _data):
+        turn.reply(f"A good {turn.match[1]} to you, too!")
+
+@pytest.mark.strandline(flows=[Greeting])
+async def test_a_flow_of_the_test_file(bot, alice):
+    await alice.say("good morning")
+    await alice.sees("A good morning to you")
 
 async def test_what_is_durable_survives_a_kill_and_ends_in_time(bot, alice):
     await alice.say("!oncall")
@@ -156,7 +169,7 @@ def run(project: pytest.Pytester, tests: str, *options: str) -> pytest.RunResult
 def test_scenarios_with_flows_of_the_projects_own(project: pytest.Pytester) -> None:
     result = run(project, SCENARIOS)
 
-    result.assert_outcomes(passed=5)
+    result.assert_outcomes(passed=6)
 
 
 TALK = """
@@ -538,3 +551,18 @@ def started(
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def test_the_examples_of_the_reference_run(pytester: pytest.Pytester) -> None:
+    page = Path(__file__).parents[2] / "docs/reference/testing.md"
+    files = re.findall(r"```python\n# (\S+)\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    for name, text in files:
+        path = pytester.path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    result = pytester.runpytest_subprocess("-W", "ignore")
+
+    tests = sum(text.count("async def test_") for _, text in files)
+    result.assert_outcomes(passed=tests)
+    assert tests > 5
