@@ -1,129 +1,230 @@
 """What a flow's class body must satisfy: checked once, when the class is defined."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import timedelta
+from inspect import Parameter, signature
+from typing import Any
 
-from fsm.errors import FlowError
+from attrs import frozen, has
+
 from fsm.events import Event
+from fsm.findings import Finding
 from fsm.states import State, Tier
 
 RESET = "reset"
 """The event that every flow has for free: back to idle, from anywhere."""
 
 
-def check_flow(
-    flow: str,
-    states: Mapping[str, State],
-    events: Mapping[str, Event],
-    handled: Iterable[Event],
-    *,
-    reserved: Collection[str],
-) -> None:
-    """Raise ``FlowError`` for the first thing in the class body that can't be meant."""
-    _check_names(flow, [*states, *events], reserved)
-    _check_initial(flow, states)
-    for state in states.values():
-        _check_state(flow, state)
-    for event in events.values():
-        _check_event(flow, event, states, set(handled))
-    _check_answers(flow, states, events)
-    _check_reachable(flow, states, events)
+@frozen(kw_only=True)
+class Body:
+    """What a flow's class body has in it.
+
+    Args:
+        flow: The class's name.
+        states: By their names.
+        events: By their names.
+        handlers: The methods under ``@on``, each with the events that it names.
+        version: The flow's version.
+        upgrades: Its methods under ``@upgrade``, by the versions that they read.
+        reserved: Names that mean something on every flow.
+    """
+
+    flow: str
+    states: Mapping[str, State]
+    events: Mapping[str, Event]
+    handlers: Iterable[tuple[Callable[..., Any], tuple[Event, ...]]]
+    version: int
+    upgrades: Mapping[int, Callable[..., Any]]
+    reserved: Collection[str]
+
+    @property
+    def initial(self) -> list[State]:
+        """The states that say they are the initial one."""
+        return [state for state in self.states.values() if state.initial]
 
 
-def _check_names(flow: str, names: Iterable[str], reserved: Collection[str]) -> None:
-    for name in names:
+def findings(body: Body) -> Iterator[Finding]:
+    """Everything in the class body that can't be meant, in the order in which it is best mended."""
+    for check in (
+        _names,
+        _initial,
+        _states,
+        _events,
+        _handlers,
+        _answers,
+        _reachable_states,
+        _upgrades,
+    ):
+        for code, where, problem, remedy in check(body):
+            yield Finding(code=code, flow=body.flow, where=where, problem=problem, remedy=remedy)
+
+
+Found = Iterator[tuple[str, str, str, str]]
+"""Code, where, problem and remedy."""
+
+
+def _names(body: Body) -> Found:
+    for name in (*body.states, *body.events):
         if name == RESET:
-            raise FlowError(flow, RESET, "every flow has reset for free", "choose another name")
-        if name in reserved:
-            raise FlowError(
-                flow, name, "the name means something on every flow", "choose another name"
+            yield "SL101", RESET, "every flow has reset for free", "choose another name"
+        elif name in body.reserved:
+            yield "SL101", name, "the name means something on every flow", "choose another name"
+
+
+def _initial(body: Body) -> Found:
+    if len(body.initial) != 1:
+        yield (
+            "SL102",
+            body.initial[1].name if body.initial else "idle",
+            f"a flow has one initial state, this one has {len(body.initial)}",
+            "write idle = State(initial=True) and no other initial state",
+        )
+    for state in body.initial:
+        if state.tier or state.data_type or state.expires:
+            yield (
+                "SL103",
+                state.name,
+                "the initial state carries nothing, so it has no tier, data or expiry",
+                "move what it carries to a state of its own",
             )
 
 
-def _check_initial(flow: str, states: Mapping[str, State]) -> None:
-    initial = [state for state in states.values() if state.initial]
-    if len(initial) != 1:
-        raise FlowError(
-            flow,
-            initial[1].name if initial else "idle",
-            f"a flow has one initial state, this one has {len(initial)}",
-            "write idle = State(initial=True) and no other initial state",
-        )
-    if initial[0].tier or initial[0].data_type or initial[0].expires:
-        raise FlowError(
-            flow,
-            initial[0].name,
-            "the initial state carries nothing, so it has no tier, data or expiry",
-            "move what it carries to a state of its own",
-        )
+def _states(body: Body) -> Found:
+    for state in body.states.values():
+        if state.initial:
+            continue
+        for code, problem, remedy in _state(state):
+            yield code, state.name, problem, remedy
 
 
-def _check_state(flow: str, state: State) -> None:
-    if state.initial:
-        return
-    problem, remedy = "", ""
+def _state(state: State) -> Iterator[tuple[str, str, str]]:
     if state.tier is None:
-        problem = "the state does not say what a restart does to it"
-        remedy = "tag it: State(durable, …) or State(ephemeral, …)"
-    elif state.tier is Tier.EPHEMERAL and state.record is not None:
-        problem = "an ephemeral state can't carry a record, since nothing of it is saved"
-        remedy = "make the state durable, or carry the data as memory="
-    elif state.tier is Tier.DURABLE and state.memory is not None:
-        problem = "a durable state can't carry memory, since all of it comes back"
-        remedy = "carry the data as record=, or make the state ephemeral"
-    elif state.tier is Tier.EPHEMERAL and not (state.expires and state.expires > timedelta(0)):
-        problem = "an ephemeral state must end by itself"
-        remedy = "give it expires=minutes(5), or what suits it"
+        yield (
+            "SL111",
+            "the state does not say what a restart does to it",
+            "tag it: State(durable, …) or State(ephemeral, …)",
+        )
+    if state.tier is Tier.EPHEMERAL and state.record is not None:
+        yield (
+            "SL112",
+            "an ephemeral state can't carry a record, since nothing of it is saved",
+            "make the state durable, or carry the data as memory=",
+        )
+    if state.tier is Tier.DURABLE and state.memory is not None:
+        yield (
+            "SL113",
+            "a durable state can't carry memory, since all of it comes back",
+            "carry the data as record=, or make the state ephemeral",
+        )
+    if state.tier is Tier.EPHEMERAL and not (state.expires and state.expires > timedelta(0)):
+        yield (
+            "SL114",
+            "an ephemeral state must end by itself",
+            "give it expires=minutes(5), or what suits it",
+        )
     elif state.expires is not None and state.expires <= timedelta(0):
-        problem = "a state can't end before it has begun"
-        remedy = "give it expires=hours(8), or what suits it, or leave expires out"
-    if problem:
-        raise FlowError(flow, state.name, problem, remedy)
+        yield (
+            "SL115",
+            "a state can't end before it has begun",
+            "give it expires=hours(8), or what suits it, or leave expires out",
+        )
+    if state.data_type is not None and not has(state.data_type):
+        yield (
+            "SL116",
+            f"{state.data_type.__name__} is no attrs class, so it can't be compared and saved",
+            "put @attrs.frozen on it",
+        )
 
 
-def _check_event(flow: str, event: Event, states: Mapping[str, State], handled: set[Event]) -> None:
-    strangers = [s for s in event.sources if states.get(s.name) is not s]
-    target = event.target
-    if isinstance(target, State) and states.get(target.name) is not target:
-        strangers.append(target)
-    if strangers or not event.sources:
-        raise FlowError(
-            flow,
-            event.name,
+def _events(body: Body) -> Found:
+    handled = {event for _, events in body.handlers for event in events}
+    for event in body.events.values():
+        for code, problem, remedy in _event(body, event, is_handled=event in handled):
+            yield code, event.name, problem, remedy
+
+
+def _event(body: Body, event: Event, *, is_handled: bool) -> Iterator[tuple[str, str, str]]:
+    named = [*event.sources, *([event.target] if isinstance(event.target, State) else [])]
+    if any(body.states.get(state.name) is not state for state in named) or not event.sources:
+        yield (
+            "SL121",
             "its sources and target must be states of this flow",
             "name states from the same class body, at least one source",
         )
+        return
     needs_data = [
         source.name
         for source in event.sources
         if (data_type := event.target_from(source).data_type) is not None
         and data_type is not source.data_type
     ]
-    if needs_data and event not in handled:
-        raise FlowError(
-            flow,
-            event.name,
+    if needs_data and not is_handled:
+        yield (
+            "SL122",
             f"from {needs_data[0]!r} it leads to a state with data, and nothing makes that data",
             f"add a handler under @on({event.name}) that returns it",
         )
+    if event.expiry and not any(source.expires for source in event.sources):
+        yield (
+            "SL123",
+            "it is caused by the end of a time, and none of its sources has an end",
+            "give its source expires=minutes(5), or what suits it",
+        )
+    if isinstance(event.text, str):
+        try:
+            re.compile(event.text)
+        except re.error as error:
+            yield (
+                "SL124",
+                f"its text is no regular expression: {error}",
+                "mend the expression, or write text=True for any text",
+            )
+    if event.guard is not None and not _takes(event.guard, 2):
+        yield (
+            "SL125",
+            "its guard can't be called with a flow and a turn",
+            "write it as a method: def may(self, turn: Turn) -> bool",
+        )
 
 
-def _check_answers(flow: str, states: Mapping[str, State], events: Mapping[str, Event]) -> None:
-    for state in states.values():
+def _handlers(body: Body) -> Found:
+    seen: set[Event] = set()
+    for handler, events in body.handlers:
+        for event in events:
+            if body.events.get(event.name) is not event or event in seen:
+                yield (
+                    "SL126",
+                    handler.__name__,
+                    f"it handles {event.name!r}, which is another flow's or already handled",
+                    "give each event of this class body one handler",
+                )
+            seen.add(event)
+        if not _takes(handler, 3):
+            yield (
+                "SL127",
+                handler.__name__,
+                "a handler is called with the turn and what the state left behind carries",
+                f"write def {handler.__name__}(self, turn: Turn, data: …)",
+            )
+
+
+def _answers(body: Body) -> Found:
+    for state in body.states.values():
         taken: dict[str, Event] = {}
-        for event in events.values():
+        for event in body.events.values():
             if state not in event.sources:
                 continue
             for cause in _causes(event):
                 if cause in taken:
-                    raise FlowError(
-                        flow,
+                    rival = taken[cause].name
+                    yield (
+                        "SL131",
                         event.name,
-                        f"{cause} in state {state.name!r} is already answered by "
-                        f"{taken[cause].name!r}",
-                        f"put a guard on {taken[cause].name!r}, or drop one of the two",
+                        f"{cause} in state {state.name!r} is already answered by {rival!r}",
+                        f"put a guard on {rival!r}, or drop one of the two",
                     )
-                if event.guard is None:
+                elif event.guard is None:
                     taken[cause] = event
 
 
@@ -132,32 +233,39 @@ def _causes(event: Event) -> Iterator[str]:
     yield from (f"the reaction {key}" for key in event.reaction)
     yield from (f"the answer {text!r}" for text in event.answer)
     if event.text:
-        yield "text"
+        yield "text" if event.text is True else f"the text {event.text!r}"
+    if event.attachment:
+        yield "a file"
     if event.expiry:
         yield "the end of its time"
     if event.kind:
         yield f"an event of kind {event.kind.value!r}"
 
 
-def _check_reachable(flow: str, states: Mapping[str, State], events: Mapping[str, Event]) -> None:
-    idle = next(state for state in states.values() if state.initial)
+def _reachable_states(body: Body) -> Found:
+    if len(body.initial) != 1:
+        return
+    [idle] = body.initial
     arrows = {
-        (source, event.target_from(source)) for event in events.values() for source in event.sources
+        (source, event.target_from(source))
+        for event in body.events.values()
+        for source in event.sources
     }
-    for state in states.values():
+    for state in body.states.values():
         if state not in _reachable(idle, arrows):
-            raise FlowError(
-                flow,
+            yield (
+                "SL132",
                 state.name,
                 "no path of events leads from idle to this state",
                 "add an event that enters it, or drop the state",
             )
-    expiring = {(state, idle) for state in states.values() if state.expires}
-    backwards = {(target, source) for source, target in arrows | expiring}
-    for state in states.values():
+    ends = {(state, idle) for state in body.states.values() if state.expires and state.is_durable}
+    falls_back = {(t, s) for s, t in arrows if t.expires and not t.is_durable}
+    backwards = {(target, source) for source, target in arrows | ends | falls_back}
+    for state in body.states.values():
         if state not in _reachable(idle, backwards):
-            raise FlowError(
-                flow,
+            yield (
+                "SL133",
                 state.name,
                 "no path of events leads from this state back to idle",
                 "add an event that ends it",
@@ -173,3 +281,41 @@ def _reachable(start: State, arrows: set[tuple[State, State]]) -> set[State]:
                 found.add(target)
                 new.append(target)
     return found
+
+
+def _upgrades(body: Body) -> Found:
+    wanted = set(range(1, body.version))
+    for number in sorted(wanted - set(body.upgrades)):
+        yield (
+            "SL141",
+            "version",
+            f"version {body.version} does not know how to read version {number}",
+            f"write one method under @upgrade({number})",
+        )
+    for number in sorted(set(body.upgrades) - wanted):
+        yield (
+            "SL142",
+            body.upgrades[number].__name__,
+            f"an upgrade from version {number} leads to no version that there is",
+            f"raise version to {number + 1}, or drop the upgrade",
+        )
+
+
+def _takes(function: Callable[..., Any], count: int) -> bool:
+    """Whether it can be called with so many positional arguments."""
+    try:
+        parameters = signature(function).parameters.values()
+    except (TypeError, ValueError):  # built in, or something callable that does not say
+        return True
+    positional = [
+        parameter
+        for parameter in parameters
+        if parameter.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+    ]
+    needed = [parameter for parameter in positional if parameter.default is Parameter.empty]
+    takes_more = any(parameter.kind is Parameter.VAR_POSITIONAL for parameter in parameters)
+    needs_named = any(
+        parameter.kind is Parameter.KEYWORD_ONLY and parameter.default is Parameter.empty
+        for parameter in parameters
+    )
+    return not needs_named and len(needed) <= count and (takes_more or len(positional) >= count)

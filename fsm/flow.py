@@ -7,9 +7,10 @@ from typing import Any, ClassVar, TypeVar
 
 from attrs import frozen
 
-from fsm.checks import RESET, check_flow
+from fsm.checks import RESET, Body, findings
 from fsm.errors import FlowError, NoSuchTransition
 from fsm.events import Event, Handler, HandlerMark, Stimulus, Target
+from fsm.findings import report
 from fsm.ids import ConversationKey, RoomId, UserId
 from fsm.machine import Table
 from fsm.signals import Signal
@@ -79,12 +80,25 @@ class Flow:
         cls.name = cls.__dict__.get("name") or cls.__name__.lower()
         cls.states = {n: v for n, v in vars(cls).items() if isinstance(v, State)}
         cls.events = {n: v for n, v in vars(cls).items() if isinstance(v, Event)}
-        cls._handlers = dict(_handlers(cls))
-        handled = [cls.events[name] for name in cls._handlers]
-        cls._upgrades = _upgrades(cls)
-        check_flow(cls.__name__, cls.states, cls.events, handled, reserved=dir(Flow))
-        cls.idle_state = next(s for s in cls.states.values() if s.initial)
-        cls._table = Table(cls.states, cls.events)
+        handlers = list(_handlers(cls))
+        cls._handlers = {event.name: handler for handler, events in handlers for event in events}
+        cls._upgrades = {
+            value.upgrades: value
+            for value in vars(cls).values()
+            if isinstance(getattr(value, "upgrades", None), int)
+        }
+        body = Body(
+            flow=cls.__name__,
+            states=cls.states,
+            events=cls.events,
+            handlers=handlers,
+            version=cls.version,
+            upgrades=cls._upgrades,
+            reserved=dir(Flow),
+        )
+        if report(cls, list(findings(body))):
+            cls.idle_state = next(s for s in cls.states.values() if s.initial)
+            cls._table = Table(cls.states, cls.events)
 
     def state_of(self, record: Any) -> State:
         """The state that a record kept under ``kept_as`` stands for."""
@@ -204,37 +218,8 @@ def upgrade(version: int) -> Callable[[H], H]:
     return mark
 
 
-def _upgrades(cls: type[Flow]) -> Mapping[int, Handler]:
-    found = {
-        v.upgrades: v for v in vars(cls).values() if isinstance(getattr(v, "upgrades", None), int)
-    }
-    wanted = set(range(1, cls.version))
-    if set(found) != wanted:
-        number = min(set(found) ^ wanted)
-        raise FlowError(
-            cls.__name__,
-            "version",
-            f"version {cls.version} does not know how to read version {number}"
-            if number in wanted
-            else f"an upgrade from version {number} leads to no version that there is",
-            f"write one method under @upgrade({number})" if number in wanted else "raise version",
-        )
-    return found
-
-
-def _handlers(cls: type[Flow]) -> Iterator[tuple[str, Handler]]:
-    seen: set[str] = set()
+def _handlers(cls: type[Flow]) -> Iterator[tuple[Handler, tuple[Event, ...]]]:
     for value in vars(cls).values():
         mark = getattr(value, "handles", None)
-        if not isinstance(mark, HandlerMark):
-            continue
-        for event in mark.events:
-            if cls.events.get(event.name) is not event or event.name in seen:
-                raise FlowError(
-                    cls.__name__,
-                    value.__name__,
-                    f"it handles {event.name!r}, which is another flow's or already handled",
-                    "give each event of this class body one handler",
-                )
-            seen.add(event.name)
-            yield event.name, value
+        if isinstance(mark, HandlerMark):
+            yield value, mark.events

@@ -1,0 +1,88 @@
+"""What is wrong with a flow's class body, and how it is told: raised, or collected for ``lint``."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from enum import Enum
+
+from attrs import frozen
+
+from fsm.errors import FlowError
+
+
+class Severity(Enum):
+    """What a finding means for the flow."""
+
+    ERROR = "error"
+    """It can't be meant; the class can't be defined so."""
+
+    WARNING = "warning"
+    """It may be meant."""
+
+
+@frozen(kw_only=True)
+class Finding:
+    """One thing that is wrong.
+
+    Args:
+        code: ``SL`` and three digits, the same in every release.
+        flow: The flow's class.
+        where: The name in its body that it is about.
+        problem: What is wrong.
+        remedy: What to do about it.
+        severity: What it means.
+    """
+
+    code: str
+    flow: str
+    where: str
+    problem: str
+    remedy: str
+    severity: Severity = Severity.ERROR
+
+    def __str__(self) -> str:
+        return f"{self.flow}.{self.where}: {self.problem}; {self.remedy}"
+
+
+@frozen
+class Flawed:
+    """A class with a finding about it."""
+
+    cls: type
+    finding: Finding
+
+
+_collected: ContextVar[list[Flawed] | None] = ContextVar("collected", default=None)
+
+
+@contextmanager
+def collecting() -> Iterator[list[Flawed]]:
+    """Have flows that are defined meanwhile add what is wrong with them to a list.
+
+    They are then defined all the same, and not fit for use.
+    """
+    flawed: list[Flawed] = []
+    token = _collected.set(flawed)
+    try:
+        yield flawed
+    finally:
+        _collected.reset(token)
+
+
+def report(cls: type, findings: list[Finding]) -> bool:
+    """Raise the first error, or note everything where it is being collected.
+
+    Returns:
+        Whether the class is fit for use.
+
+    Raises:
+        FlowError: The class can't be meant.
+    """
+    collected = _collected.get()
+    errors = [finding for finding in findings if finding.severity is Severity.ERROR]
+    if collected is not None:
+        collected.extend(Flawed(cls, finding) for finding in findings)
+    elif errors:
+        first = errors[0]
+        raise FlowError(first.flow, first.where, first.problem, first.remedy)
+    return not errors
