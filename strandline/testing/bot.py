@@ -239,17 +239,24 @@ class BotProcess:
     async def advance(self, by: timedelta) -> None:
         """Set the bot's clocks forward, in this life and those that follow.
 
-        If it runs, and its log level is ``debug``, wait until it has done what is to be done about
-        all whose time is then up.
+        If it runs, and its log level is ``debug``, what it was told before is handled before; and
+        when this returns, it has done what is to be done about all whose time is up.
         """
+        tells = self._process is not None and self.exit_code() is None and self._tells
+        if tells:
+            await self.settled()
         self._ahead += by
         path = self.directory / "clock"
         path.with_suffix(".new").write_text(str(self._ahead.total_seconds()))
         path.with_suffix(".new").replace(path)
         self._log.note("advanced", by=str(by))
-        tells = self.config["log"].get("level") == "debug"
-        if tells and self._process is not None and self.exit_code() is None:
+        if tells:
             await self._noticed(self._ahead.total_seconds())
+
+    @property
+    def _tells(self) -> bool:
+        """Whether it logs what a test can wait for."""
+        return bool(self.config["log"].get("level") == "debug")
 
     async def _noticed(self, ahead_seconds: float) -> None:
         until = time.monotonic() + SETTLE_SECONDS
