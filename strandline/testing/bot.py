@@ -63,7 +63,7 @@ class BotProcess:
         self._log = BotLog(directory / "bot.log")
         self._ahead = timedelta()
         self._launched = 0.0
-        self._was_killed = False
+        self._was_ended = False
         self._told: set[str] = set()
 
     def __repr__(self) -> str:
@@ -113,7 +113,7 @@ class BotProcess:
         """Begin a life of the process with the present config, and wait for nothing."""
         config_path = self.write_config()
         self._log.begin_life()
-        self._launched, self._was_killed = time.monotonic(), False
+        self._launched, self._was_ended = time.monotonic(), False
         self._process = self._spawn(config_path)
 
     def _spawn(self, config_path: Path) -> subprocess.Popen[bytes]:
@@ -157,10 +157,10 @@ class BotProcess:
         """Complain of a process that is gone.
 
         Raises:
-            KitError: A test has killed it and not started it again, or it ended by itself.
+            KitError: A test has ended it and not started it again, or it ended by itself.
         """
-        if self._was_killed:
-            raise KitError("the bot was killed; start it again: await bot.restart()")
+        if self._was_ended:
+            raise KitError("the bot was stopped; start it again: await bot.restart()")
         if (code := self.exit_code()) is not None:
             what = f"the bot ended by itself, with exit code {code}"
             raise KitError(what, last_lines(self.log_path))
@@ -207,10 +207,9 @@ class BotProcess:
     async def stop(self) -> None:
         """SIGTERM, and SIGKILL if that takes long: for the end of a test."""
         if self._process is not None and self.exit_code() is None:
-            self._process.terminate()
             with suppress(TimeoutError):
                 async with asyncio.timeout(STOP_SECONDS):
-                    await self.ended()
+                    await self.terminate()
             await self.kill()
 
     async def kill(self) -> None:
@@ -222,13 +221,15 @@ class BotProcess:
         if self._process is not None and self.exit_code() is None:
             self._process.kill()
             self._process.wait()
-            self._was_killed = True
+            self._was_ended = True
             self._log.note("killed")
 
     async def terminate(self) -> int:
         """SIGTERM, and wait for the exit code."""
         assert self._process is not None, "start the bot first"  # noqa: S101
         self._process.terminate()
+        self._was_ended = True
+        self._log.note("stopped")
         return await self.ended()
 
     async def restart(self) -> None:

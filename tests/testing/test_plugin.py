@@ -252,7 +252,7 @@ def test_flows_and_config_come_from_fixtures_and_async_fixtures_work(
     [
         (["--asyncio-mode=auto"], {"passed": 5}),
         (["-o", "asyncio_default_test_loop_scope=session"], {"passed": 5}),
-        (["-p", "no:asyncio"], {"passed": 4, "failed": 1}),
+        (["-p", "no:asyncio"], {"passed": 5}),
     ],
     ids=["auto", "session loop", "without pytest-asyncio"],
 )
@@ -436,7 +436,7 @@ def test_what_keeps_a_bot_from_starting_is_told_in_a_line(project: pytest.Pytest
             r"the bot can't import local\.<locals>\.Local: define it at the top of a module",
             r"the bot does not start: .*",
             r"E   .*the bot declines alice's invite; see access\.users in its config",
-            r"E   .*the bot was killed; start it again: await bot\.restart\(\)",
+            r"E   .*the bot was stopped; start it again: await bot\.restart\(\)",
         ]
     )
 
