@@ -114,11 +114,11 @@ class Plan:
 
     Args:
         without: Events, by state and name, that are not walked.
-        samples: How many samples an event has, by its name; one if it is not named.
+        samples: How many samples an event has, by state and name; one if it is not named.
     """
 
     without: Collection[tuple[str, str]] = ()
-    samples: Mapping[str, int] = field(factory=dict)
+    samples: Mapping[tuple[str, str], int] = field(factory=dict)
 
 
 def position(flow: type[Flow], walk: Walk) -> Position:
@@ -147,7 +147,7 @@ def edges_from(flow: type[Flow], here: Position, plan: Plan) -> list[Edge]:
         Edge(state.name, event.target_from(state).name, By.EVENT, event.name, label(event), number)
         for event in events
         if _has_cause(event)
-        for number in range(plan.samples.get(event.name, 1))
+        for number in range(plan.samples.get((state.name, event.name), 1))
     ]
     edges += _ends(flow, here, state, [event for event in events if event.expiry])
     edges.append(Edge(state.name, here.fallback, By.RESTART, label="restart"))

@@ -14,6 +14,7 @@ from fsm import Event, Flow, State
 from strandline.service import Service
 from strandline.testing import Walker
 from strandline.testing.walking import Cause, Without
+from tests.walks.refusals import REFUSED
 
 TWO_AGENTS = {
     "agents": [
@@ -23,7 +24,7 @@ TWO_AGENTS = {
 }
 
 
-async def answers_the_oldest_question(walker: Walker) -> None:
+async def answers_the_oldest(walker: Walker) -> None:
     await walker.reacts("❌", which=0)
 
 
@@ -45,6 +46,16 @@ async def is_a_guest(walker: Walker) -> None:
     walker.room = await host.create_room(invite=[walker.bot, walker.person.user_id])
     await walker.joined_by_bot()
     await walker.person.join(walker.room)
+
+
+async def asks_for_a_refused_room(walker: Walker) -> None:
+    """What is refused stays in the plan: the flow does not leave its state by itself."""
+    refused = sum(move.by == "not_made" for move in walker.moves)
+    name = f"{REFUSED} {walker.person.localpart} {len(walker.happened)}"
+    await walker.says(f"!new {name}")
+    await walker.journal.until(
+        lambda: sum(move.by == "not_made" for move in walker.moves) > refused, 10
+    )
 
 
 async def hears_somebody_else(walker: Walker) -> None:
@@ -88,6 +99,8 @@ def _except(flow: type[Flow], state: State, *walked: Event, why: str) -> Without
 
 NO_SPACE = "rooms.onboarding is none here, so no Space is made"
 
+FORGOTTEN = "!forget-me deletes the record, in a turn of the flow Chats"
+
 FORGET: tuple[Cause, ...] = ("!forget-me", "!yes")
 
 SETTINGS: dict[type[Flow], dict[str, Any]] = {
@@ -95,7 +108,8 @@ SETTINGS: dict[type[Flow], dict[str, Any]] = {
         "first": ["hello"],
         "inputs": {
             Confirmation.ask: "!archive",
-            Confirmation.answer_late: answers_the_oldest_question,
+            (Confirmation.idle, Confirmation.answer_late): ("!archive", "!no", answers_the_oldest),
+            (Confirmation.awaiting, Confirmation.answer_late): ("!archive", answers_the_oldest),
             Confirmation.cancel: "!cancel",
             Confirmation.cancel_nothing: "!cancel",
         },
@@ -106,7 +120,8 @@ SETTINGS: dict[type[Flow], dict[str, Any]] = {
             LoadSelection.offer: "!load",
             LoadSelection.choice: ["1", reacts_to_the_list],
             LoadSelection.miss: "99",
-            LoadSelection.answer_late: answers_the_oldest_question,
+            (LoadSelection.idle, LoadSelection.answer_late): ("!load", "!no", answers_the_oldest),
+            (LoadSelection.choosing, LoadSelection.answer_late): ("!load", answers_the_oldest),
             LoadSelection.cancel: "!cancel",
             LoadSelection.cancel_nothing: "!cancel",
         },
@@ -138,25 +153,28 @@ SETTINGS: dict[type[Flow], dict[str, Any]] = {
         "inputs": {
             Language.choice: ["ru", "English"],
             Language.misname: "Klingon",
-            Language.forget: FORGET,
         },
+        "without": {Language.forget: FORGOTTEN},
     },
     UserRouting: {
-        "config": TWO_AGENTS,
+        "config": {**TWO_AGENTS, "rooms": {"respond_to": "everyone"}},
         "first": [is_a_guest],
         "inputs": {
             UserRouting.met: invites_to_another_room,
             UserRouting.met_again: invites_to_another_room,
             UserRouting.choice: "2",
-            UserRouting.forget: FORGET,
         },
-        "without": {UserRouting.met_with_one_agent: "there are two agents here"},
+        "without": {
+            UserRouting.met_with_one_agent: "there are two agents here",
+            UserRouting.forget: FORGOTTEN,
+        },
     },
     Chats: {
         "first": ["hello"],
         "inputs": {
-            Chats.make_chat: "!new",
-            Chats.last_chat_made: "!new",
+            Chats.make_chat: asks_for_a_refused_room,
+            Chats.not_made: asks_for_a_refused_room,
+            Chats.last_chat_made: "!repair",
             Chats.made: "!new",
             Chats.load: ("!archive", "!yes", "!load 1"),
             Chats.forget: FORGET,
@@ -166,7 +184,6 @@ SETTINGS: dict[type[Flow], dict[str, Any]] = {
             Chats.make_space: NO_SPACE,
             Chats.onboard: NO_SPACE,
             Chats.welcome: NO_SPACE,
-            Chats.not_made: "this homeserver refuses no room",
             (Chats.idle, Chats.made): "every room that is made here was asked for",
         },
     },
@@ -183,7 +200,6 @@ SETTINGS: dict[type[Flow], dict[str, Any]] = {
             RoomRouting.archive: ("!archive", "!yes"),
             RoomRouting.refuse: hears_a_strangers_command,
             RoomRouting.explain: "!archive",
-            RoomRouting.forget: FORGET,
         },
         "without": {
             **_except(
@@ -201,6 +217,7 @@ SETTINGS: dict[type[Flow], dict[str, Any]] = {
             RoomRouting.declined: "the bot is in the room already",
             RoomRouting.invited_again: "the bot is in the room already",
             RoomRouting.joined: "it comes with the invite, in a turn of its own",
+            RoomRouting.forget: FORGOTTEN,
             RoomRouting.settle_space: NO_SPACE,
             RoomRouting.settle_bound: "rooms that the bot makes are not the walkers'",
             RoomRouting.settle: "rooms that the bot makes are not the walkers'",

@@ -13,8 +13,8 @@ from strandline.testing.walking.walker import Cause, Walker
 Sample = Cause | tuple[Cause, ...]
 """One way to cause an event; of several causes, each is done when the one before was handled."""
 
-Inputs = Mapping[Event, Sample | list[Sample]]
-"""Samples by event: one, or a list of which each is walked."""
+Inputs = Mapping[Event | tuple[State, Event], Sample | list[Sample]]
+"""Samples by event, or by state and event: one, or a list of which each is walked."""
 
 Without = Mapping[Event | tuple[State, Event] | State, str]
 """What is not walked, and why: an event, an event from one state, or all from a state."""
@@ -67,21 +67,22 @@ class Causes:
     def plan(self) -> Plan:
         """The same as the walks need it."""
         samples = {
-            event.name: len(sample)
-            for event, sample in self.inputs.items()
-            if isinstance(sample, list)
+            (state.name, event.name): len(self._samples(state, event)) or 1
+            for event in self.flow.events.values()
+            for state in event.sources
         }
         return Plan(without=self._left_out(), samples=samples)
 
     def problems(self) -> Iterator[str]:
         """What an author has to say before the flow can be walked."""
         name, left_out = self.flow.__name__, self._left_out()
-        for event in self.inputs:
+        for given in self.inputs:
+            event = given[1] if isinstance(given, tuple) else given
             if event.flow is not self.flow:
                 yield f"inputs: {event.name!r} is no event of {name}"
         for event in self.flow.events.values():
             walked = [s for s in event.sources if (s.name, event.name) not in left_out]
-            is_caused = self._samples(event) or self._own(event)
+            is_caused = self._own(event) or all(self._samples(s, event) for s in walked)
             if walked and not is_caused and not event.expiry:
                 yield (
                     f"{name}.{event.name}: {_why(event)}. Say what a person does to cause it: "
@@ -96,7 +97,7 @@ class Causes:
             turn: Of several that the event declares, the next is taken each time.
         """
         event = self.flow.events[edge.event]
-        samples = self._samples(event)
+        samples = self._samples(self.flow.states[edge.source], event)
         if samples:
             sample = samples[edge.sample]
             return sample if isinstance(sample, tuple) else (_said(event, sample),)
@@ -107,8 +108,8 @@ class Causes:
         """The event happens in the turn of what was done, or not at all."""
         return self.flow.events[edge.event].kind not in _PATIENT
 
-    def _samples(self, event: Event) -> Sequence[Sample]:
-        given = self.inputs.get(event)
+    def _samples(self, state: State, event: Event) -> Sequence[Sample]:
+        given = self.inputs.get((state, event), self.inputs.get(event))
         if given is None:
             return ()
         return given if isinstance(given, list) else [given]

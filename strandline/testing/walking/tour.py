@@ -168,7 +168,10 @@ class Tour:
         """The steps that never came about, each with what to say of it."""
         problems = []
         for edge, walk in transitions(self.flow, self.causes.plan).items():
-            if edge.transition in ground.caused or edge.by is By.RESTART:
+            if edge.transition in ground.caused:
+                continue
+            if edge.by is By.RESTART:
+                problems.append(f"nobody stood in {edge.source!r} when the bot was killed")
                 continue
             name = f"{self.flow.__name__}.{edge.event}" if edge.event else "the end of its time"
             tried = [w for w in ground.dead_ends if w.edges[-1] == edge]

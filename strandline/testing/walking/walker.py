@@ -90,7 +90,7 @@ class Walker:
         Raises:
             NotSeen: The bot has left the room to which the conversation belongs.
         """
-        if self.room is not None and self._is_left_by_bot():
+        if self.room is not None and not await self.is_with_bot():
             if self.flow.scope is not Scope.USER:
                 raise NotSeen("the bot is no longer in the room")
             self.room = None
@@ -175,7 +175,6 @@ class Walker:
             NotSeen: There is none.
         """
         room = await self.at_home()
-        await self.journal.until(lambda: not self._is_owed(room), PATIENCE_SECONDS)
         questions = [
             EventId(event["event_id"])
             for event in await self.person.raw_timeline(room)
@@ -187,10 +186,15 @@ class Walker:
         return questions[which]
 
     async def is_with_bot(self) -> bool:
-        """Whether the bot is in the walker's room."""
-        if self.room is None:
+        """Whether the bot is in the walker's room, once it has done there what it owes."""
+        room = self.room
+        if room is None:
             return False
-        return await self.person.membership(self.room, self.bot) == "join"
+        await self.journal.until(lambda: not self._is_owed(room), PATIENCE_SECONDS)
+        moves = self.journal.moves["room", room]
+        if moves and moves[-1].target in _ABSENT:
+            return False
+        return await self.person.membership(room, self.bot) == "join"
 
     async def timeline(self) -> list[dict[str, Any]]:
         """Every event of the room, oldest first."""
@@ -209,10 +213,6 @@ class Walker:
         """The bot has said something there that the homeserver does not have yet."""
         statement = "SELECT count(*) FROM outbox WHERE room_id = ? AND parked_error IS NULL"
         return StoreView(self.database).rows(statement, room) != [(0,)]
-
-    def _is_left_by_bot(self) -> bool:
-        moves = self.journal.moves["room", self.room or ""]
-        return bool(moves) and moves[-1].target in _ABSENT
 
 
 Cause = str | Callable[[Walker], Awaitable[object]]
