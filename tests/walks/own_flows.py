@@ -224,6 +224,9 @@ SETTINGS: dict[type[Flow], dict[str, Any]] = {
             RoomRouting.archive_too_late: "its question dies with what it asks about",
             RoomRouting.rebind_too_late: "its question dies with what it asks about",
             RoomRouting.space: NO_SPACE,
+            (RoomRouting.bound, RoomRouting.left): "what is bound is lost, not left",
+            (RoomRouting.archived, RoomRouting.left): "what is bound is lost, not left",
+            (RoomRouting.bound, RoomRouting.explain): "a bound room has a chat",
             **pairs(
                 RoomRouting.unbound,
                 RoomRouting.lost,

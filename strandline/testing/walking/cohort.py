@@ -215,8 +215,11 @@ class Cohort:
             await cause(walker)
         new = set(walker.happened[sent:])
         journal = self.ground.journal
-        if not await journal.until(lambda: new <= journal.handled, PATIENCE_SECONDS):
-            self._fail(walker, f"the bot never got done with what {_told(cause)} caused")
+        if not await journal.until(lambda: new <= journal.handled, DOUBT_SECONDS):
+            if not await walker.is_with_bot():
+                raise NotSeen("the bot is no longer in the room")
+            if not await journal.until(lambda: new <= journal.handled, PATIENCE_SECONDS):
+                self._fail(walker, f"the bot never got done with what {_told(cause)} caused")
         for event_id in new & journal.failed.keys():
             self._fail(walker, f"{_told(cause)} made a handler raise {journal.failed[event_id]}")
 

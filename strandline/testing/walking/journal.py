@@ -2,14 +2,15 @@
 
 import asyncio
 import json
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from attrs import define, field, frozen
 
 from fsm.ids import EventId
+from strandline.testing.log import Line
 
 LOOK_SECONDS = 0.02
 
@@ -47,8 +48,9 @@ class Journal:
     moves: dict[tuple[str, str], list[Move]] = field(factory=lambda: defaultdict(list))
     handled: set[str] = field(factory=set)
     failed: dict[str, str] = field(factory=dict)
-    lines: list[dict[str, Any]] = field(factory=list)
+    lines: list[Line] = field(factory=list)
     _read: int = 0
+    _looked: float = 0.0
 
     async def until(self, condition: Callable[[], bool], seconds: float) -> bool:
         """Wait until it is so; False if it does not come about in time."""
@@ -62,7 +64,11 @@ class Journal:
             await asyncio.sleep(LOOK_SECONDS)
 
     def read(self) -> None:
-        """Take in what has been written since."""
+        """Take in what has been written since; nothing, if that was done a moment ago."""
+        now = time.monotonic()
+        if now < self._looked + LOOK_SECONDS / 2:
+            return
+        self._looked = now
         with self.path.open("rb") as log:
             log.seek(self._read)
             new = log.read()
@@ -76,12 +82,11 @@ class Journal:
             if isinstance(line, dict):
                 self._take(line)
 
-    def about(self, *words: str) -> list[str]:
-        """The log's lines that hold one of the words."""
-        texts = (json.dumps(line, ensure_ascii=False) for line in self.lines)
-        return [text for text in texts if any(word in text for word in words)]
+    def about(self, *words: str) -> list[Line]:
+        """What tells of one of the words."""
+        return [line for line in self.lines if any(word in json.dumps(line) for word in words)]
 
-    def _take(self, line: dict[str, Any]) -> None:
+    def _take(self, line: Line) -> None:
         self.lines.append(line)
         event, event_id = line.get("event"), str(line.get("event_id", ""))
         if event == "moved":

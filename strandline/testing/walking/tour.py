@@ -17,7 +17,7 @@ from strandline.testing.bot import BotProcess, config_for
 from strandline.testing.cast import AGENT, FlowOrPath, import_path, imports, merged
 from strandline.testing.errors import KitError
 from strandline.testing.homeserver import Synapse
-from strandline.testing.report import Names, transcript
+from strandline.testing.report import Names, log_text, state_table, transcript
 from strandline.testing.walking.causes import Causes, Inputs, Without
 from strandline.testing.walking.cohort import Cohort, Ground, cohorts
 from strandline.testing.walking.journal import Journal
@@ -26,7 +26,7 @@ from strandline.testing.walking.walker import Cause, Walker
 MOST_TOLD = 3
 """So many failures are told with all that is known of them."""
 
-MOST_LOG_LINES = 20
+MOST_LOG_LINES = 60
 
 
 class WalkFailed(AssertionError):
@@ -218,14 +218,13 @@ async def _told(walker: Walker, what: str, ground: Ground) -> str:
     """All that is known of one failure."""
     user, room = walker.person.user_id, walker.room or "(no room)"
     names = Names({user: walker.person.localpart, room: "the room", walker.bot: "bot"})
-    history = "\n".join(f"  {move}" for move in walker.moves) or "  it never moved"
-    log = ground.journal.about(user, room, *walker.happened)[-MOST_LOG_LINES:]
+    lines = ground.journal.about(user, room, *walker.happened)
     sections = (
         f"{what}",
         f"path: {walker.walk} --restart-->",
-        f"states:\n{names.short(history)}",
+        f"states:\n{state_table(lines, names)}",
         f"the room, as the homeserver has it:\n{await _room(walker, names)}",
-        "the bot's log:\n" + "\n".join(f"  {names.short(line)}" for line in log),
+        f"the bot's log:\n{names.short(log_text(lines[-MOST_LOG_LINES:]))}",
     )
     return "\n\n".join(sections)
 

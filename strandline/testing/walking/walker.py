@@ -90,7 +90,7 @@ class Walker:
         Raises:
             NotSeen: The bot has left the room to which the conversation belongs.
         """
-        if self.room is not None and not await self.is_with_bot():
+        if self.room is not None and self.is_known_to_be_left():
             if self.flow.scope is not Scope.USER:
                 raise NotSeen("the bot is no longer in the room")
             self.room = None
@@ -175,6 +175,7 @@ class Walker:
             NotSeen: There is none.
         """
         room = await self.at_home()
+        await self.journal.until(lambda: not self._is_owed(room), PATIENCE_SECONDS)
         questions = [
             EventId(event["event_id"])
             for event in await self.person.raw_timeline(room)
@@ -191,10 +192,13 @@ class Walker:
         if room is None:
             return False
         await self.journal.until(lambda: not self._is_owed(room), PATIENCE_SECONDS)
-        moves = self.journal.moves["room", room]
-        if moves and moves[-1].target in _ABSENT:
-            return False
-        return await self.person.membership(room, self.bot) == "join"
+        is_member = await self.person.membership(room, self.bot) == "join"
+        return is_member and not self.is_known_to_be_left()
+
+    def is_known_to_be_left(self) -> bool:
+        """The log says that the bot has left the walker's room, or is about to."""
+        moves = self.journal.moves["room", self.room or ""]
+        return bool(moves) and moves[-1].target in _ABSENT
 
     async def timeline(self) -> list[dict[str, Any]]:
         """Every event of the room, oldest first."""
