@@ -67,6 +67,11 @@ class Ground:
         """All records, as another program finds them in the database."""
         return dict(StoreView(self.bot.database).rows("SELECT key, value FROM kv"))
 
+    def set_aside(self) -> list[tuple[str, str]]:
+        """The records that the bot could not read, and why."""
+        rows = StoreView(self.bot.database).rows("SELECT key, error FROM quarantine")
+        return [(key, error) for key, error in rows]
+
     async def settle(self) -> None:
         """Wait until the bot owes nobody anything and nothing moves any more."""
         statement = "SELECT count(*) FROM outbox WHERE parked_error IS NULL"
@@ -271,8 +276,14 @@ class Cohort:
                 (move.by, move.target) == (name, edge.target) for move in walker.moves[moved:]
             )
 
-        if not await self.ground.journal.until(is_seen, PATIENCE_SECONDS):
-            self._fail(walker, f"the time of {edge.source!r} was up, and {name!r} did not follow")
+        if not await self.ground.journal.until(is_seen, DOUBT_SECONDS):
+            what = f"the time of {edge.source!r} was up, and {name!r} did not follow"
+            errors = [
+                e
+                for event_id, e in self.ground.journal.failed.items()
+                if event_id in walker.happened
+            ]
+            self._fail(walker, ": ".join([what, *errors[:1]]))
         self.ground.caused.add(edge)
         self._follow(walker)
 
@@ -290,7 +301,7 @@ class Cohort:
             ground.caused.add(edge)
             walker.here = arrive(walker.flow, walker.here, edge.target)
             for key in changed:
-                if walker.person.user_id in key or (walker.room and walker.room in key):
+                if _is_of(walker, key):
                     told = f"{before.get(key)}\n  now: {after.get(key)}"
                     self._fail(walker, f"the restart changed the record {key}:\n  was: {told}")
 
@@ -317,6 +328,11 @@ class Cohort:
             for step in self._steps[walker]:
                 ground.comparison.add(walker, step, timeline)
         ground.walked += len(walkers)
+        for walker in self.walkers:
+            for key, error in ground.set_aside():
+                if _is_of(walker, key):
+                    walker.failure = ""  # whatever else was seen comes from that
+                    self._fail(walker, f"what was saved under {key} can't be read: {error}")
 
     def _fail(self, walker: Walker, what: str) -> None:
         if not walker.failure:
@@ -367,6 +383,7 @@ class Afterwards:
         if walker.failure:
             return
         self._help = await self._say(HELP)
+        await walker.hears_all()
         moved = len(walker.moves)
         self._plain = await self._say(PLAIN)
         new = walker.moves[moved:]
@@ -464,6 +481,11 @@ class Afterwards:
 
 def _is_meant(move: Move, edge: Edge) -> bool:
     return (move.by, move.source, move.target) == (edge.event, edge.source, edge.target)
+
+
+def _is_of(walker: Walker, key: str) -> bool:
+    """The record belongs to the walker, or to the walker's room."""
+    return walker.person.user_id in key or bool(walker.room and walker.room in key)
 
 
 def _restart(walker: Walker) -> Edge:

@@ -175,7 +175,7 @@ class Walker:
             NotSeen: There is none.
         """
         room = await self.at_home()
-        await self.journal.until(lambda: not self._is_owed(room), PATIENCE_SECONDS)
+        await self.hears_all()
         questions = [
             EventId(event["event_id"])
             for event in await self.person.raw_timeline(room)
@@ -186,12 +186,16 @@ class Walker:
             raise NotSeen(what)
         return questions[which]
 
+    async def hears_all(self) -> None:
+        """Wait until all that the bot has to say in the room is said."""
+        await self.journal.until(lambda: not self._is_owed(), PATIENCE_SECONDS)
+
     async def is_with_bot(self) -> bool:
         """Whether the bot is in the walker's room, once it has done there what it owes."""
         room = self.room
         if room is None:
             return False
-        await self.journal.until(lambda: not self._is_owed(room), PATIENCE_SECONDS)
+        await self.hears_all()
         is_member = await self.person.membership(room, self.bot) == "join"
         return is_member and not self.is_known_to_be_left()
 
@@ -213,10 +217,10 @@ class Walker:
         for person in (self.person, *self._company):
             await person.close()
 
-    def _is_owed(self, room: RoomId) -> bool:
-        """The bot has said something there that the homeserver does not have yet."""
+    def _is_owed(self) -> bool:
+        """The bot has said something in the room that the homeserver does not have yet."""
         statement = "SELECT count(*) FROM outbox WHERE room_id = ? AND parked_error IS NULL"
-        return StoreView(self.database).rows(statement, room) != [(0,)]
+        return StoreView(self.database).rows(statement, self.room) != [(0,)]
 
 
 Cause = str | Callable[[Walker], Awaitable[object]]
