@@ -80,7 +80,7 @@ class Ground:
         while asyncio.get_running_loop().time() < end:
             self.journal.read()
             owed = StoreView(self.bot.database).rows(statement)
-            now = (len(self.journal.lines), self.kept())
+            now = (self.journal.count, self.kept())
             if owed == [(0,)] and now == before:
                 return
             before = now
@@ -336,6 +336,7 @@ class Cohort:
 
     def _fail(self, walker: Walker, what: str) -> None:
         if not walker.failure:
+            what = what.replace(walker.room or "\0", "ROOM").replace(walker.person.user_id, "USER")
             walker.failure = what
             self.ground.failures.append((walker, what))
 

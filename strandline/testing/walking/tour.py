@@ -1,5 +1,6 @@
 """A tour: all walks of one flow, and the account of them."""
 
+import json
 import os
 import time
 from collections import Counter
@@ -17,6 +18,7 @@ from strandline.testing.bot import BotProcess, config_for
 from strandline.testing.cast import AGENT, FlowOrPath, import_path, imports, merged
 from strandline.testing.errors import KitError
 from strandline.testing.homeserver import Synapse
+from strandline.testing.log import TEST, Line
 from strandline.testing.report import Names, log_text, state_table, transcript
 from strandline.testing.walking.causes import Causes, Inputs, Without
 from strandline.testing.walking.cohort import Cohort, Ground, cohorts
@@ -218,7 +220,7 @@ async def _told(walker: Walker, what: str, ground: Ground) -> str:
     """All that is known of one failure."""
     user, room = walker.person.user_id, walker.room or "(no room)"
     names = Names({user: walker.person.localpart, room: "the room", walker.bot: "bot"})
-    lines = ground.journal.about(user, room, *walker.happened)
+    lines = _about(ground.bot.log, user, room, *walker.happened)
     sections = (
         f"{what}",
         f"path: {walker.walk} --restart-->",
@@ -227,6 +229,17 @@ async def _told(walker: Walker, what: str, ground: Ground) -> str:
         f"the bot's log:\n{names.short(log_text(lines[-MOST_LOG_LINES:]))}",
     )
     return "\n\n".join(sections)
+
+
+def _about(log: Sequence[Line], *words: str) -> list[Line]:
+    """What the log has of a walker, with the restarts in between."""
+    found = [
+        line
+        for line in log
+        if line["level"] == TEST or any(word in json.dumps(line) for word in words)
+    ]
+    began = next((n for n, line in enumerate(found) if line["level"] != TEST), len(found))
+    return found[max(began - 1, 0) :]
 
 
 async def _room(walker: Walker, names: Names) -> str:
