@@ -5,13 +5,13 @@ BIN := $(VENV)/bin
 # Most tests wait for a homeserver more than they compute: three workers keep two cores busy.
 WORKERS ?= 3
 
-.PHONY: demo test soak onboarding backlog failpoints faults locale diagrams walkthrough check format lint types contracts clean
+.PHONY: demo test soak onboarding backlog failpoints faults locale diagrams walkthrough check format lint types contracts flows clean
 
 $(VENV)/.installed: pyproject.toml
 	@echo "Installing into $(VENV) (about a minute the first time) …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]' --group dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,diagrams]' --group dev
 	@touch $@
 
 demo: $(VENV)/.installed
@@ -48,13 +48,13 @@ locale: $(VENV)/.installed
 
 # Draws the flows for the docs.
 diagrams: $(VENV)/.installed
-	@$(BIN)/python -m tests.flow_docs
+	@$(BIN)/strandline diagram --output docs/flows
 
 # Plays a walk through the bot for the docs, and writes it down.
 walkthrough: $(VENV)/.installed
 	@$(BIN)/python -m tests.walk
 
-check: lint types contracts
+check: lint types contracts flows
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .
@@ -65,6 +65,9 @@ types: $(VENV)/.installed
 
 contracts: $(VENV)/.installed
 	$(BIN)/lint-imports
+
+flows: $(VENV)/.installed
+	$(BIN)/strandline lint --strict
 
 format: $(VENV)/.installed
 	$(BIN)/ruff format .
