@@ -21,7 +21,8 @@ from strandline.testing.homeserver import Synapse
 from strandline.testing.log import TEST, Line
 from strandline.testing.report import Names, log_text, state_table, transcript
 from strandline.testing.walking.causes import Causes, Inputs, Without
-from strandline.testing.walking.cohort import Cohort, Ground, cohorts
+from strandline.testing.walking.cohort import Cohort, cohorts
+from strandline.testing.walking.ground import Ground
 from strandline.testing.walking.journal import Journal
 from strandline.testing.walking.walker import Cause, Walker
 
