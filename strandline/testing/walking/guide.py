@@ -25,8 +25,10 @@ class Guide:
         """Do what causes the step, and see what comes of it."""
         turn = self._turns[edge] = self._turns.get(edge, -1) + 1
         sent, moved, key = len(walker.happened), len(walker.moves), walker.key
+        sent_last = sent
         try:
             for cause in self.ground.causes.of(edge, turn):
+                sent_last = len(walker.happened)
                 await self.do(walker, cause)
         except NotSeen as error:
             walker.turned_off = error.what
@@ -42,7 +44,7 @@ class Guide:
         def is_seen() -> bool:
             return any(is_meant(move, edge) for move in walker.moves[moved:])
 
-        is_prompt = self.ground.causes.is_prompt(edge) and len(walker.happened) > sent
+        is_prompt = self.ground.causes.is_prompt(edge) and len(walker.happened) > sent_last
         if not is_prompt and not walker.turned_off:
             await self.ground.journal.until(is_seen, DOUBT_SECONDS)
         step = Step(
