@@ -98,18 +98,15 @@ class Flow(metaclass=FlowType):
         cls.events = {n: v for n, v in vars(cls).items() if isinstance(v, Event)}
         handlers = list(_handlers(cls))
         cls._handlers = {event.name: handler for handler, events in handlers for event in events}
-        cls._upgrades = {
-            value.upgrades: value
-            for value in vars(cls).values()
-            if isinstance(getattr(value, "upgrades", None), int)
-        }
+        upgrades = list(_upgrades(cls))
+        cls._upgrades = dict(upgrades)
         body = Body(
             flow=cls.__name__,
             states=cls.states,
             events=cls.events,
             handlers=handlers,
             version=cls.version,
-            upgrades=cls._upgrades,
+            upgrades=upgrades,
             reserved=dir(Flow),
         )
         if report(cls, list(findings(body))):
@@ -239,3 +236,10 @@ def _handlers(cls: type[Flow]) -> Iterator[tuple[Handler, tuple[Event, ...]]]:
         mark = getattr(value, "handles", None)
         if isinstance(mark, HandlerMark):
             yield value, mark.events
+
+
+def _upgrades(cls: type[Flow]) -> Iterator[tuple[int, Handler]]:
+    for value in vars(cls).values():
+        version = getattr(value, "upgrades", None)
+        if isinstance(version, int):
+            yield version, value
