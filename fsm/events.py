@@ -203,7 +203,8 @@ def on(*events: Event) -> Callable[[H], H]:
         raise FlowError("@on", named, "it is no event", "write @on(event) above the handler")
 
     def mark(handler: H) -> H:
-        handler.handles = HandlerMark(events)  # type: ignore[attr-defined]
+        earlier: HandlerMark = getattr(handler, "handles", HandlerMark(()))
+        handler.handles = HandlerMark((*earlier.events, *events))  # type: ignore[attr-defined]
         return handler
 
     return mark

@@ -96,7 +96,7 @@ class Flow(metaclass=FlowType):
         cls.name = cls.__dict__.get("name") or cls.__name__.lower()
         cls.states = {n: v for n, v in vars(cls).items() if isinstance(v, State)}
         cls.events = {n: v for n, v in vars(cls).items() if isinstance(v, Event)}
-        handlers = list(_handlers(cls))
+        handlers = list(handlers_of(cls))
         cls._handlers = {event.name: handler for handler, events in handlers for event in events}
         upgrades = list(_upgrades(cls))
         cls._upgrades = dict(upgrades)
@@ -231,7 +231,8 @@ def upgrade(version: int) -> Callable[[H], H]:
     return mark
 
 
-def _handlers(cls: type[Flow]) -> Iterator[tuple[Handler, tuple[Event, ...]]]:
+def handlers_of(cls: type[Flow]) -> Iterator[tuple[Handler, tuple[Event, ...]]]:
+    """The methods under ``@on``, each with the events that it handles."""
     for value in vars(cls).values():
         mark = getattr(value, "handles", None)
         if isinstance(mark, HandlerMark):
