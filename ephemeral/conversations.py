@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 
 from fsm import Flow, Inbound, Snapshot, Tier
 from fsm.deciding import Moved
-from fsm.ids import ConversationKey
+from fsm.ids import ConversationKey, EventId
 
 
 @frozen
@@ -26,6 +26,11 @@ class Lapsed:
     flow: str
     snapshot: Snapshot
     inbound: Inbound
+
+    @property
+    def event_id(self) -> EventId:
+        """The id of the turn in which it ends."""
+        return EventId(f"expired:{self.flow}:{self.inbound.event_id}")
 
 
 @frozen

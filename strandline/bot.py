@@ -17,7 +17,7 @@ from durable import DataLock, FirstStart, Store, load, volume_warning
 from durable.language import language_code, language_key
 from durable.records import FlowRecord
 from ephemeral.connections import Connections
-from ephemeral.conversations import Conversations
+from ephemeral.conversations import Conversations, Lapsed
 from fsm import Command, Flow, Inbound, Kind, Registry, Tier, Tongue
 from fsm.deciding import said_in
 from fsm.effects import OutboxRow
@@ -29,7 +29,7 @@ from strandline.asking import Asking, Pace
 from strandline.checkpoint import Checkpoint
 from strandline.clock import Clock
 from strandline.config import Config
-from strandline.deadlines import Deadlines
+from strandline.deadlines import Deadlines, Due
 from strandline.discovery import agent_kind, make_found
 from strandline.handling import Handling, insist
 from strandline.items import Again, Arrived, Item, Missing, Policy
@@ -40,9 +40,6 @@ from strandline.rooms import RoomQueues
 from strandline.turns import Turns
 
 _log = structlog.get_logger(__name__)
-
-SWEEP_SECONDS = 1.0
-"""How often it is looked whether a conversation's time is up. It counts as up before that."""
 
 STOP = "stop"
 """The command that ends an answer which is being given. It is heard out of turn."""
@@ -292,13 +289,21 @@ class Bot:
         await self._handling.made(row, room_id, problem)
 
     async def _sweep(self) -> None:
+        ahead = 0.0
         while True:
-            await asyncio.sleep(SWEEP_SECONDS)
+            await asyncio.sleep(self._clock.sweep_seconds)
+            before, ahead = ahead, self._clock.ahead_seconds()
+            ended: list[Lapsed | Due] = []
             for lapsed in self._conversations.sweep(self._clock.monotonic()):
+                ended.append(lapsed)
                 await self._rooms.put(lapsed.inbound.room_id, lapsed)
             if self._has_deadlines:
                 for due in await insist(self._deadlines.passed):
+                    ended.append(due)
                     await self._rooms.put(due.deadline.room_id, due)
+            if ahead != before:  # a test waits for this
+                ids = [item.event_id for item in ended]
+                _log.debug("time was set forward", ahead_seconds=ahead, ended=ids)
 
     async def _finish(self) -> None:
         _log.info("stopping", within_seconds=self._config.limits.stop_seconds)

@@ -18,10 +18,14 @@ class Clock:
     Args:
         now: The wall clock, aware UTC.
         monotonic: Seconds that never run backwards.
+        ahead_seconds: How far a test has set both forward.
+        sweep_seconds: How often it is looked whether some time is up. It counts as up before that.
     """
 
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     monotonic: Callable[[], float] = time.monotonic
+    ahead_seconds: Callable[[], float] = lambda: 0.0
+    sweep_seconds: float = 1.0
 
 
 def clock_of(environment: Mapping[str, str]) -> Clock:
@@ -33,6 +37,8 @@ def clock_of(environment: Mapping[str, str]) -> Clock:
     return Clock(
         now=lambda: datetime.now(UTC) + timedelta(seconds=_seconds(ahead)),
         monotonic=lambda: time.monotonic() + _seconds(ahead),
+        ahead_seconds=lambda: _seconds(ahead),
+        sweep_seconds=0.05,
     )
 
 

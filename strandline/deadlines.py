@@ -4,7 +4,7 @@ from attrs import frozen
 
 from durable import Store
 from durable.records import FLOW_PREFIX, Deadline
-from fsm.ids import ConversationKey
+from fsm.ids import ConversationKey, EventId
 
 
 @frozen
@@ -20,6 +20,11 @@ class Due:
     flow: str
     key: ConversationKey
     deadline: Deadline
+
+    @property
+    def event_id(self) -> EventId:
+        """The id of the turn in which it is acted upon."""
+        return EventId(f"expired:{self.flow}:{self.key}:{self.deadline.at_ms}")
 
 
 class Deadlines:

@@ -92,8 +92,10 @@ class Handling:
                 await self._again(item)
             case Lapsed():
                 await self._lapse(item)
+                _log.debug("turn done", event_id=item.event_id)
             case Due():
                 await self._fall_due(item)
+                _log.debug("turn done", event_id=item.event_id)
 
     async def made(self, row: OutboxRow, room_id: RoomId | None, problem: str) -> None:
         """A room that was asked for is there, or will never be: the asker's turn follows."""
@@ -144,20 +146,28 @@ class Handling:
     async def _event(self, inbound: Inbound, batch: Batch) -> None:
         reach("event.arrived")
         batch.passed.append(inbound.event_id)
+        wanted = await self._wanted(inbound)
+        if wanted is None:
+            _log.debug("passed over", event_id=inbound.event_id)
+        else:
+            await self._attempts(wanted, 0)
+
+    async def _wanted(self, inbound: Inbound) -> Inbound | None:
+        """The event, readable and complete; None if no flow is to hear of it."""
         if inbound.kind in _OF_OTHERS and inbound.kind not in self._policy.kinds:
-            return
+            return None
         if await insist(lambda: self._store.is_handled(inbound.event_id)):
-            return
+            return None
         if inbound.kind in _OF_PEOPLE and not self._policy.is_allowed(inbound.sender):
-            return
+            return None
         readable: Inbound | None = inbound
         if inbound.kind is Kind.UNREADABLE:
             readable = await self._shore.decrypt_later(inbound)
         if readable is None:
-            return
+            return None
         completed = await self._completed(readable)
-        if completed.kind is not Kind.REACTION or completed.question is not None:
-            await self._attempts(completed, 0)
+        is_idle_reaction = completed.kind is Kind.REACTION and completed.question is None
+        return None if is_idle_reaction else completed
 
     async def _completed(self, inbound: Inbound) -> Inbound:
         """The event with what only the homeserver knows of it."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-QUIET = ("nio", "transitions", "aiohttp", "asyncio")
+QUIET = ("nio", "peewee", "transitions", "aiohttp", "asyncio", "markdown_it")
 """Libraries that have nothing to say to an operator below a warning."""
 
 

@@ -22,7 +22,7 @@ from fsm.deciding import Deciding, stimuli_of
 from fsm.effects import AskAgent, OutboxRow, Reopen
 from fsm.errors import TurnError
 from fsm.failpoints import reach
-from fsm.ids import ConversationKey, EventId, TransactionId, UserId
+from fsm.ids import ConversationKey, TransactionId, UserId
 from strandline.clock import Clock
 from strandline.deadlines import Due
 from strandline.languages import ENGLISH, tongue
@@ -127,7 +127,7 @@ class Turns:
             await work.deciding.expire(flow, lapsed.snapshot, still=live is None)
 
         inbound = Inbound(
-            event_id=EventId(f"expired:{lapsed.flow}:{origin.event_id}"),
+            event_id=lapsed.event_id,
             room_id=origin.room_id,
             sender=origin.sender,
             kind=Kind.EXPIRED,
@@ -150,7 +150,7 @@ class Turns:
                 await work.deciding.expire(flow, snapshot, still=True)
 
         inbound = Inbound(
-            event_id=EventId(f"expired:{due.flow}:{key}:{deadline.at_ms}"),
+            event_id=due.event_id,
             room_id=deadline.room_id,
             sender=deadline.sender,
             kind=Kind.EXPIRED,

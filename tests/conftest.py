@@ -1,16 +1,10 @@
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from strandline.testing import Synapse
 from tests.kit.scene import Scene
-
-
-@pytest.fixture(scope="session")
-def synapse() -> Iterator[Synapse]:
-    with Synapse() as homeserver:
-        yield homeserver
 
 
 @pytest.fixture

@@ -147,7 +147,7 @@ async def restart(walk: Walk) -> list[RoomId]:
     """
     alice, chat = walk.alice, walk.home.chat
     question = await alice.asks(chat, "!rebind 2", "It begins anew")
-    await walk.bot.kill_and_restart()
+    await walk.bot.restart()
     await alice.react(chat, question.event_id, "✅")
     await alice.sees(chat, "forgot this question", after=question.event_id)
     async with asyncio.timeout(30):

@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+import subprocess
 import time
 from contextlib import closing
 from datetime import datetime
@@ -10,7 +11,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import yaml
 from attrs import define
 
 from benchmarks.soak.settings import Settings
@@ -27,7 +27,6 @@ class Life:
     """One life of the process, in wall-clock milliseconds."""
 
     started_ms: float
-    log_begins: int
     ended_ms: float | None = None
     ready_ms: float | None = None
 
@@ -56,23 +55,20 @@ class SoakedBot(BotProcess):
         self._module, self._arguments = MODULES[kind]
         self.lives: list[Life] = []
 
-    async def start(self, *, wait: bool = True) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        path = self.directory / "config.yaml"
-        path.write_text(yaml.safe_dump(self.config, allow_unicode=True))
-        self._read = self.log_path.stat().st_size if self.log_path.exists() else 0
+    def launch(self) -> None:
+        self.lives.append(Life(time.time() * 1000))
+        super().launch()
+
+    def _spawn(self, config_path: Path) -> subprocess.Popen[bytes]:
         # a child that is to be killed measures no coverage, and starts quicker without
         environment = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
-        self.lives.append(Life(time.time() * 1000, self._read))
-        self._process = start_module(
+        return start_module(
             self._module,
-            [*self._arguments, "--config", str(path)],
+            [*self._arguments, "--config", str(config_path)],
             output=self.log_path,
             directory=self.directory,
             environment=environment,
         )
-        if wait:
-            await self.ready()
 
     async def kill(self) -> None:
         await super().kill()

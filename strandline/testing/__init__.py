@@ -1,9 +1,33 @@
-"""The testing kit: a real homeserver, people on it, and a bot process that can be killed."""
+"""The testing kit: a real homeserver, people on it, and a bot process that can be killed.
 
-from strandline.testing.bot import BotProcess
-from strandline.testing.homeserver import Credentials, Synapse
-from strandline.testing.person import Person, TimelineEvent
-from strandline.testing.rehearsal import ALICE, BOB, CAROL, ROOM, Rehearsal
+Its parts are imported when they are first named: the pytest plugin is loaded in every run of pytest
+where Strandline is installed, and most of those need none of them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from strandline.testing.bot import BotProcess
+    from strandline.testing.cast import Cast
+    from strandline.testing.errors import KitError, NotSeen, SynapseMissing
+    from strandline.testing.homeserver import Credentials, Synapse
+    from strandline.testing.person import Person, TimelineEvent
+    from strandline.testing.rehearsal import ALICE, BOB, CAROL, ROOM, Rehearsal
+    from strandline.testing.store import BotStore
+    from strandline.testing.talker import Talker
+
+_HOMES = {
+    "bot": ("BotProcess",),
+    "cast": ("Cast",),
+    "errors": ("KitError", "NotSeen", "SynapseMissing"),
+    "homeserver": ("Credentials", "Synapse"),
+    "person": ("Person", "TimelineEvent"),
+    "rehearsal": ("ALICE", "BOB", "CAROL", "ROOM", "Rehearsal"),
+    "store": ("BotStore",),
+    "talker": ("Talker",),
+}
+"""Which module each name is from."""
 
 __all__ = [
     "ALICE",
@@ -11,9 +35,23 @@ __all__ = [
     "CAROL",
     "ROOM",
     "BotProcess",
+    "BotStore",
+    "Cast",
     "Credentials",
+    "KitError",
+    "NotSeen",
     "Person",
     "Rehearsal",
     "Synapse",
+    "SynapseMissing",
+    "Talker",
     "TimelineEvent",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)

@@ -1,9 +1,9 @@
 """The bot as a process of its own, to be killed and started again."""
 
 import asyncio
-import json
 import os
 import subprocess
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
@@ -12,13 +12,19 @@ from typing import Any
 
 import yaml
 
+from fsm.ids import EventId, UserId
 from strandline.clock import VARIABLE
 from strandline.testing.errors import KitError
 from strandline.testing.homeserver import Credentials
+from strandline.testing.log import BotLog, Line, events
 from strandline.testing.processes import last_lines, start_module
+from strandline.testing.store import BotStore
 
 READY_SECONDS = 60.0
 """How long a start may take on a busy machine."""
+
+SETTLE_SECONDS = 15.0
+"""How long the bot may take for what it has in hand."""
 
 STOP_SECONDS = 5.0
 """How long a bot may take to stop before it is killed."""
@@ -54,18 +60,39 @@ class BotProcess:
         self.config = dict(config)
         self.environment: dict[str, str] = {VARIABLE: str(directory / "clock")}
         self._process: subprocess.Popen[bytes] | None = None
-        self._read = 0
+        self._log = BotLog(directory / "bot.log")
         self._ahead = timedelta()
+        self._launched = 0.0
+        self._was_killed = False
+        self._told: set[str] = set()
+
+    def __repr__(self) -> str:
+        return f"<{self.user_id}>"
+
+    @property
+    def user_id(self) -> UserId:
+        """Its account."""
+        return UserId(self.config["homeserver"]["user_id"])
 
     @property
     def log_path(self) -> Path:
         """What it printed, over all its lives."""
-        return self.directory / "bot.log"
+        return self._log.path
+
+    @property
+    def log(self) -> list[Line]:
+        """What it has logged in all its lives, and when a test started, killed or advanced it."""
+        return self._log.lines()
 
     @property
     def database(self) -> Path:
         """Its ``lambda_matrix.db``."""
         return self.directory / "data" / "lambda_matrix.db"
+
+    @property
+    def store(self) -> BotStore:
+        """What is committed to its database just now."""
+        return BotStore(self.database)
 
     @property
     def pid(self) -> int | None:
@@ -78,17 +105,25 @@ class BotProcess:
         Raises:
             KitError: It ended, or was not ready in time.
         """
+        self.launch()
+        if wait:
+            await self.ready()
+
+    def launch(self) -> None:
+        """Begin a life of the process with the present config, and wait for nothing."""
         config_path = self.write_config()
-        self._read = self.log_path.stat().st_size if self.log_path.exists() else 0
-        self._process = start_module(
+        self._log.begin_life()
+        self._launched, self._was_killed = time.monotonic(), False
+        self._process = self._spawn(config_path)
+
+    def _spawn(self, config_path: Path) -> subprocess.Popen[bytes]:
+        return start_module(
             "strandline",
             ["run", "--config", str(config_path)],
             output=self.log_path,
             directory=self.directory,
             environment={**os.environ, **self.environment},
         )
-        if wait:
-            await self.ready()
 
     def write_config(self) -> Path:
         """Write the present config to its file, and return the file."""
@@ -98,12 +133,66 @@ class BotProcess:
         return path
 
     async def ready(self) -> None:
-        """Wait until this life of the bot has said that it is ready."""
-        until = asyncio.get_running_loop().time() + READY_SECONDS
-        while not any(line.get("event") == "ready" for line in self.log_lines()):
-            if self.exit_code() is not None or asyncio.get_running_loop().time() > until:
-                raise KitError("the bot did not get ready", last_lines(self.log_path))
+        """Wait until this life of the bot has said that it is ready.
+
+        Raises:
+            KitError: It ended, or was not ready in time.
+        """
+        while not self.is_ready():
             await asyncio.sleep(0.02)
+
+    def is_ready(self) -> bool:
+        """Whether this life of the bot has said that it is ready.
+
+        Raises:
+            KitError: It ended before, or its time for that is up.
+        """
+        if events(self.log_lines(), "ready"):
+            return True
+        if self.exit_code() is not None or time.monotonic() > self._launched + READY_SECONDS:
+            raise KitError("the bot did not get ready", last_lines(self.log_path))
+        return False
+
+    def must_run(self) -> None:
+        """Complain of a process that is gone.
+
+        Raises:
+            KitError: A test has killed it and not started it again, or it ended by itself.
+        """
+        if self._was_killed:
+            raise KitError("the bot was killed; start it again: await bot.restart()")
+        if (code := self.exit_code()) is not None:
+            what = f"the bot ended by itself, with exit code {code}"
+            raise KitError(what, last_lines(self.log_path))
+
+    def hears(self, event_id: EventId) -> None:
+        """Somebody sends an event that the bot will come across: ``settled`` waits for it."""
+        self._told.add(event_id)
+
+    async def settled(self) -> None:
+        """Wait until the bot has handled all that it was told, and owes nobody anything.
+
+        Its log level must be ``debug``.
+
+        Raises:
+            KitError: It does not run, or takes too long.
+        """
+        until = time.monotonic() + SETTLE_SECONDS
+        while left := self._told - self._handled() or self._owed():
+            self.must_run()
+            if time.monotonic() > until:
+                what = f"the bot is not done with {', '.join(left)}"
+                raise KitError(what, last_lines(self.log_path))
+            await asyncio.sleep(0.02)
+
+    def _handled(self) -> set[str]:
+        """The events of which it has said that they are behind it."""
+        return {line["event_id"] for line in events(self.log, "turn done", "passed over")}
+
+    def _owed(self) -> set[str]:
+        """What the homeserver has not acknowledged."""
+        statement = "SELECT transaction_id FROM outbox WHERE parked_error IS NULL"
+        return {row[0] for row in self.store.rows(statement)}
 
     def exit_code(self) -> int | None:
         """How it ended (negative: the signal), or None while it runs."""
@@ -126,9 +215,15 @@ class BotProcess:
 
     async def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""
-        if self._process is not None:
+        self.end()
+
+    def end(self) -> None:
+        """The same, for where no event loop runs."""
+        if self._process is not None and self.exit_code() is None:
             self._process.kill()
-            await self.ended()
+            self._process.wait()
+            self._was_killed = True
+            self._log.note("killed")
 
     async def terminate(self) -> int:
         """SIGTERM, and wait for the exit code."""
@@ -136,29 +231,39 @@ class BotProcess:
         self._process.terminate()
         return await self.ended()
 
-    def advance(self, time: timedelta) -> None:
-        """Set the bot's clocks forward, in this life and those that follow."""
-        self._ahead += time
-        path = self.directory / "clock"
-        path.with_suffix(".new").write_text(str(self._ahead.total_seconds()))
-        path.with_suffix(".new").replace(path)
-
-    async def kill_and_restart(self) -> None:
-        """SIGKILL, and a new life with the same data."""
+    async def restart(self) -> None:
+        """A new life with the same data, after SIGKILL if it runs."""
         await self.kill()
         await self.start()
 
-    def log_lines(self) -> list[dict[str, Any]]:
+    async def advance(self, by: timedelta) -> None:
+        """Set the bot's clocks forward, in this life and those that follow.
+
+        If it runs, and its log level is ``debug``, wait until it has done what is to be done about
+        all whose time is then up.
+        """
+        self._ahead += by
+        path = self.directory / "clock"
+        path.with_suffix(".new").write_text(str(self._ahead.total_seconds()))
+        path.with_suffix(".new").replace(path)
+        self._log.note("advanced", by=str(by))
+        tells = self.config["log"].get("level") == "debug"
+        if tells and self._process is not None and self.exit_code() is None:
+            await self._noticed(self._ahead.total_seconds())
+
+    async def _noticed(self, ahead_seconds: float) -> None:
+        until = time.monotonic() + SETTLE_SECONDS
+        while True:
+            for line in events(self.log_lines(), "time was set forward"):
+                if line["ahead_seconds"] == ahead_seconds:
+                    self._told.update(line["ended"])
+                    await self.settled()
+                    return
+            self.must_run()
+            if time.monotonic() > until:
+                raise KitError("the bot does not notice the time", last_lines(self.log_path))
+            await asyncio.sleep(0.02)
+
+    def log_lines(self) -> list[Line]:
         """What the present life has logged, as JSON; other output is left out."""
-        if not self.log_path.exists():
-            return []
-        with self.log_path.open("rb") as log:
-            log.seek(self._read)
-            lines = log.read().decode(errors="replace").splitlines()
-        parsed = []
-        for line in lines:
-            try:
-                parsed.append(json.loads(line))
-            except ValueError:
-                continue
-        return [line for line in parsed if isinstance(line, dict)]
+        return self._log.of_this_life()

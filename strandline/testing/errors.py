@@ -38,5 +38,7 @@ class SynapseMissing(KitError):
 class NotSeen(KitError):
     """Time is up, and the room does not hold what was waited for."""
 
+    heading: str = "the room holds"
+
     def __str__(self) -> str:
-        return f"{self.what}; the room holds:\n{self.output}"
+        return f"{self.what}; {self.heading}:\n{self.output}" if self.output else self.what

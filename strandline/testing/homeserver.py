@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -59,6 +60,7 @@ class Synapse:
         self.url = f"http://127.0.0.1:{self.port}"
         self._secret = secrets.token_hex()
         self._process: subprocess.Popen[bytes] | None = None
+        self._newcomers = count(1)
         self._write_files(limited=limited, overrides=overrides or {})
 
     def __enter__(self) -> Self:
@@ -146,6 +148,10 @@ class Synapse:
             access_token=answer["access_token"],
             device_id=answer["device_id"],
         )
+
+    def newcomer(self, name: str) -> Credentials:
+        """Make an account that nobody has yet; its localpart begins with ``name``."""
+        return self.register(f"{name}{next(self._newcomers)}")
 
     def _remove(self) -> None:
         self.kill()

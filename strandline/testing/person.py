@@ -3,7 +3,8 @@
 import asyncio
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any, Self
 from urllib.parse import quote
@@ -40,16 +41,23 @@ class TimelineEvent:
 
 
 class Person:
-    """Someone with an account. Use as an async context manager, or call ``close``."""
+    """Someone with an account. Use as an async context manager, or call ``close``.
 
-    def __init__(self, url: str, credentials: Credentials) -> None:
+    Args:
+        url: The homeserver.
+        credentials: The account.
+        keeps_connections: Keep them open between requests. Without, each request opens its own:
+            then there is nothing to close, and any event loop will do.
+    """
+
+    def __init__(
+        self, url: str, credentials: Credentials, *, keeps_connections: bool = True
+    ) -> None:
         self.credentials = credentials
         self.user_id = credentials.user_id
         self._url = url
         self._numbers = count()
-        self._http = aiohttp.ClientSession(
-            headers={"Authorization": f"Bearer {credentials.access_token}"}
-        )
+        self._http = self._session() if keeps_connections else None
 
     @property
     def localpart(self) -> str:
@@ -64,7 +72,20 @@ class Person:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.close()
+        if self._http is not None:
+            await self._http.close()
+
+    def _session(self) -> aiohttp.ClientSession:
+        authorization = f"Bearer {self.credentials.access_token}"
+        return aiohttp.ClientSession(headers={"Authorization": authorization})
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[aiohttp.ClientSession]:
+        if self._http is not None:
+            yield self._http
+            return
+        async with self._session() as http:
+            yield http
 
     async def create_room(
         self, *, invite: Iterable[UserId] = (), encrypted: bool = False, name: str | None = None
@@ -154,7 +175,10 @@ class Person:
     ) -> EventId:
         """Upload a file and send it, with a text of its own if there is a caption."""
         url = f"{self._url}/_matrix/media/v3/upload?filename={quote(name, safe='')}"
-        async with self._http.post(url, data=data, headers={"Content-Type": mimetype}) as answer:
+        async with (
+            self._connected() as http,
+            http.post(url, data=data, headers={"Content-Type": mimetype}) as answer,
+        ):
             uri = (await answer.json())["content_uri"]
         content = {
             "msgtype": msgtype,
@@ -165,10 +189,10 @@ class Person:
         }
         return await self.send(room_id, "m.room.message", content)
 
-    async def redact(self, room_id: RoomId, event_id: EventId) -> None:
+    async def redact(self, room_id: RoomId, event_id: EventId) -> EventId:
         """Take an event back."""
         path = _room(room_id, "redact", event_id, f"person.{id(self)}.{next(self._numbers)}")
-        await self.request("PUT", path, {})
+        return EventId((await self.request("PUT", path, {}))["event_id"])
 
     async def membership(self, room_id: RoomId, user_id: UserId) -> str | None:
         """``join``, ``invite``, ``leave`` …; None if the room never knew them."""
@@ -282,7 +306,10 @@ class Person:
             KitError: The homeserver refuses.
         """
         url = f"{self._url}/_matrix/client/v3{path}"
-        async with self._http.request(method, url, json=body) as answer:
+        async with (
+            self._connected() as http,
+            http.request(method, url, json=body) as answer,
+        ):
             content = await answer.json()
             if answer.status != 200:  # noqa: PLR2004
                 what = f"{method} {path}: {answer.status} {content}"

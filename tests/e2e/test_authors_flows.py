@@ -14,15 +14,15 @@ async def test_it_keeps_its_record_and_its_deadline_over_a_kill(scene: Scene) ->
 
     await alice.asks(room, "!oncall", "You are on call")
     await alice.asks(room, "!relieve", "Relieve them")
-    await bot.kill_and_restart()
+    await bot.restart()
     await alice.asks(room, "!yes", "No question of mine is waiting")
     await alice.asks(room, "who is on call?", f"{alice.user_id} is on call")
     await alice.asks(room, "hello", r"\[agent-1 · chat 1\] hello")
 
-    bot.advance(hours(7))
+    await bot.advance(hours(7))
     await alice.asks(room, "!status", "platform chat 1")
     await bot.kill()
-    bot.advance(hours(2))
+    await bot.advance(hours(2))
     await bot.start()
     await alice.sees(room, f"The time of {alice.user_id} is up")
     await alice.asks(room, "who is on call?", r"\[agent-1 · chat 1\] who is on call")

@@ -42,7 +42,7 @@ async def test_chats_are_listed_with_agent_last_use_and_link_also_after_a_restar
     tides = await scene.enter_chat(alice)
 
     listed = await alice.asks(home.chat, "!chats", "Your chats")
-    await bot.kill_and_restart()
+    await bot.restart()
     again = await alice.asks(tides, "!chats", "Your chats")
 
     first, second = listed.body.splitlines()[2:]
@@ -60,7 +60,7 @@ async def test_a_chat_is_renamed_in_the_room_and_on_record(scene: Scene) -> None
     await alice.asks(home.chat, "!rename  Low   water ", "is now called “Low water”")
 
     assert await alice.state(home.chat, "m.room.name") == {"name": "Low water"}
-    assert bot.kv(f"chat:{alice.user_id}:C1")["name"] == "Low water"
+    assert bot.store.get(f"chat:{alice.user_id}:C1")["name"] == "Low water"
     await alice.asks(home.lobby, "!chats", r"\*\*Low water\*\*")
 
 
@@ -88,7 +88,7 @@ async def test_an_archived_chat_is_brought_back_to_its_room_and_its_platform_cha
     await alice.asks(home.chat, "and now?", r"^\[agent-1 · chat 1\] and now\?$")
     assert child == {}
     assert (await alice.state(home.space, "m.space.child", home.chat))["via"]
-    assert not bot.kv(f"chat:{alice.user_id}:C1")["archived"]
+    assert not bot.store.get(f"chat:{alice.user_id}:C1")["archived"]
 
 
 async def test_a_list_takes_its_numbers_and_leaves_every_other_text_to_the_agent(
@@ -111,7 +111,7 @@ async def test_a_list_that_a_restart_forgot_says_so_and_can_be_had_again(scene: 
     bot, alice, home = await at_home(scene)
     await archive(alice, home.chat)
     offered = await alice.asks(home.lobby, "!load", "Which chat")
-    await bot.kill_and_restart()
+    await bot.restart()
 
     await alice.reply(home.lobby, offered.event_id, "1")
     await alice.sees(home.lobby, "forgot this list", after=offered.event_id)
@@ -137,7 +137,7 @@ async def test_an_archived_chat_whose_room_is_gone_goes_on_in_a_new_room(scene: 
     await archive(alice, home.chat)
     await scene.leave_as(bot, home.chat)
     async with asyncio.timeout(30):
-        while bot.kv(f"matrix_room:{home.chat}")["room_type"] != "gone_chat":
+        while bot.store.get(f"matrix_room:{home.chat}")["room_type"] != "gone_chat":
             await asyncio.sleep(0.05)
 
     await alice.say(home.lobby, "!load C1")
@@ -145,7 +145,7 @@ async def test_an_archived_chat_whose_room_is_gone_goes_on_in_a_new_room(scene: 
     room = await scene.enter_chat(alice)
     await alice.asks(room, "hello again", r"^\[agent-1 · chat 1\] hello again$")
     await alice.asks(home.lobby, "and here?", r"chat 2\] and here")
-    rooms = bot.rows("SELECT value FROM kv WHERE key GLOB 'matrix_room:*'")
+    rooms = bot.store.rows("SELECT value FROM kv WHERE key GLOB 'matrix_room:*'")
     assert sum('"platform_chat_id":"1"' in value for (value,) in rooms) == 1
 
 
@@ -156,7 +156,7 @@ async def test_an_archived_chat_whose_room_is_gone_goes_on_in_a_room_that_has_no
     await archive(alice, home.chat)
     await scene.leave_as(bot, home.chat)
     async with asyncio.timeout(30):
-        while bot.kv(f"matrix_room:{home.chat}")["room_type"] != "gone_chat":
+        while bot.store.get(f"matrix_room:{home.chat}")["room_type"] != "gone_chat":
             await asyncio.sleep(0.05)
 
     await alice.asks(home.lobby, "!load 1", "“Chat 1” goes on here")
@@ -192,4 +192,4 @@ async def test_nobody_changes_another_persons_chat(scene: Scene) -> None:
     await bob.asks(home.lobby, "!archive", f"Only {alice.user_id} can archive")
     await bob.asks(home.lobby, "!rebind 1", f"Only {alice.user_id} can choose")
 
-    assert bot.kv(f"matrix_room:{home.lobby}")["room_type"] == "chat"
+    assert bot.store.get(f"matrix_room:{home.lobby}")["room_type"] == "chat"

@@ -106,7 +106,7 @@ async def test_an_answer_to_a_question_of_an_earlier_life_is_told_and_closes_it(
 ) -> None:
     bot, alice = await scene.bot(), await scene.person("alice", encrypted=encrypted)
     room, question = await asked_to_archive(scene, bot, alice)
-    await bot.kill_and_restart()
+    await bot.restart()
 
     await alice.react(room, question, "✅")
 

@@ -117,7 +117,7 @@ async def test_a_message_that_is_taken_back_while_the_bot_is_dead_ends_the_answe
 
     await alice.sees(room, "The question was taken back")
     await alice.asks(room, "hello", r"chat \d+\] hello$")
-    assert bot.rows("SELECT * FROM stream") == []
+    assert bot.store.rows("SELECT * FROM stream") == []
 
 
 @pytest.mark.parametrize("how", ["command", "reaction"])

@@ -76,7 +76,7 @@ async def test_an_archive_is_asked_first_and_can_be_declined_or_cancelled(scene:
     await alice.asks(room, "!archive", "This replaces the question that was open")
     await alice.asks(room, "!yes", "“Chat 1” is archived")
     await alice.asks(room, "hello?", "This chat is archived")
-    assert bot.kv(f"chat:{alice.user_id}:C1")["archived"] is True
+    assert bot.store.get(f"chat:{alice.user_id}:C1")["archived"] is True
 
 
 async def test_a_question_is_for_the_one_who_was_asked(scene: Scene) -> None:
@@ -114,9 +114,9 @@ async def test_each_room_has_a_platform_chat_of_its_own(scene: Scene) -> None:
     for number, (person, room) in enumerate(zip((alice, bob, alice), rooms, strict=True), 1):
         await person.asks(room, "hello", rf"^\[agent-1 · chat {number}\] hello$")
 
-    assert bot.kv(f"matrix_user:{alice.user_id}")["next_chat_index"] == 3
-    assert bot.kv(f"matrix_room:{rooms[2]}")["chat_id"] == "C2"
-    assert bot.rows("SELECT value FROM kv WHERE key = 'platform_chat_seq'") == [("3",)]
+    assert bot.store.get(f"matrix_user:{alice.user_id}")["next_chat_index"] == 3
+    assert bot.store.get(f"matrix_room:{rooms[2]}")["chat_id"] == "C2"
+    assert bot.store.rows("SELECT value FROM kv WHERE key = 'platform_chat_seq'") == [("3",)]
 
 
 async def test_a_slow_answer_grows_in_one_message(scene: Scene) -> None:
@@ -137,7 +137,7 @@ async def test_an_agent_that_takes_too_long_is_named_and_other_rooms_do_not_wait
 ) -> None:
     bot = await scene.bot(agents=2, options={"delay_seconds": 3}, limits={"answer_seconds": 1})
     bot.config["agents"][1]["options"] = {}
-    await bot.kill_and_restart()
+    await bot.restart()
     alice, bob = await scene.person("alice"), await scene.person("bob")
     slow, fast = await scene.meet(alice, bot), await scene.meet(bob, bot)
     await alice.asks(slow, "!agent 1", "You selected")

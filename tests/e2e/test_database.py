@@ -17,12 +17,12 @@ async def test_another_program_finds_the_documented_keys_and_fields(scene: Scene
     room = await scene.meet(alice, bot)
     await alice.asks(room, "hello", r"^\[agent-1 · chat 1\] hello$")
 
-    assert bot.kv(f"matrix_user:{alice.user_id}") == {
+    assert bot.store.get(f"matrix_user:{alice.user_id}") == {
         "space_id": None,
         "next_chat_index": 2,
         "selected_agent_id": "agent-1",
     }
-    assert bot.kv(f"matrix_room:{room}") == {
+    assert bot.store.get(f"matrix_room:{room}") == {
         "room_type": "chat",
         "chat_id": "C1",
         "display_name": "Chat 1",
@@ -31,10 +31,10 @@ async def test_another_program_finds_the_documented_keys_and_fields(scene: Scene
         "platform_chat_id": "1",
         "agent_id": "agent-1",
     }
-    chat = bot.kv(f"chat:{alice.user_id}:C1")
+    chat = bot.store.get(f"chat:{alice.user_id}:C1")
     assert set(chat) == {"chat_id", "name", "room_id", "archived", "created_at"}
     assert (chat["chat_id"], chat["room_id"], chat["archived"]) == ("C1", room, False)
-    assert bot.rows("SELECT value FROM kv WHERE key = 'platform_chat_seq'") == [("1",)]
+    assert bot.store.rows("SELECT value FROM kv WHERE key = 'platform_chat_seq'") == [("1",)]
     assert (bot.database.stat().st_mode & 0o777) == 0o600
 
 
@@ -64,10 +64,10 @@ async def test_the_bot_routes_by_values_that_were_written_by_hand(scene: Scene) 
     await alice.asks(room, "hello", r"^\[agent-2 · chat 42\] hello$")
     await alice.asks(room, "!archive", "Archive “Чат 3”")
     await alice.asks(room, "!yes", "“Чат 3” is archived")
-    assert bot.kv(f"matrix_room:{room}")["colour"] == "green"
+    assert bot.store.get(f"matrix_room:{room}")["colour"] == "green"
     other = await scene.meet(alice, bot)
     await alice.asks(other, "hello", r"^\[agent-2 · chat 43\] hello$")
-    assert bot.kv(f"matrix_room:{other}")["chat_id"] == "C4"
+    assert bot.store.get(f"matrix_room:{other}")["chat_id"] == "C4"
 
 
 async def test_a_value_that_does_not_parse_is_set_aside_and_its_owner_asked_again(
@@ -87,6 +87,6 @@ async def test_a_value_that_does_not_parse_is_set_aside_and_its_owner_asked_agai
     await alice.asks(room, "hello?", "No agent is selected")
     await alice.asks(room, "!agent 2", "You selected")
     await alice.sees(room, r"^\[agent-2 · chat 2\] hello\?$")
-    quarantined = bot.rows("SELECT key, value FROM quarantine ORDER BY key")
+    quarantined = bot.store.rows("SELECT key, value FROM quarantine ORDER BY key")
     assert (f"matrix_room:{room}", "{broken") in quarantined
     assert (f"matrix_user:{alice.user_id}", "{broken") in quarantined

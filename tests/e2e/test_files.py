@@ -105,7 +105,7 @@ async def test_a_restart_forgets_what_waits_and_blocks_nobody(scene: Scene) -> N
     room = await scene.meet(alice, bot)
     await stage(alice, room, "a.txt")
 
-    await bot.kill_and_restart()
+    await bot.restart()
 
     await alice.asks(room, "!files", "No file of yours is waiting here.*restart, which I last did")
     await alice.asks(room, "look", r"chat 1\] look$")
@@ -121,12 +121,12 @@ async def test_a_question_keeps_its_files_when_the_bot_dies_while_it_is_answered
     question = await alice.say(room, "what is in this file, and what is it for?")
     await alice.sees(room, r"chat 1\]")
 
-    await bot.kill_and_restart()
+    await bot.restart()
 
     await alice.sees(room, r"what is it for\?\n\n\(1 file: a\.txt text/plain 1 kB\)$")
     answers = [e for e in await alice.timeline(room) if e.in_reply_to == question]
     assert len(answers) == 1
-    assert bot.rows("SELECT * FROM asked") == []
+    assert bot.store.rows("SELECT * FROM asked") == []
 
 
 @pytest.mark.parametrize("respond_to", ["owner", "mention", "everyone"])

@@ -18,9 +18,9 @@ async def test_the_language_that_somebody_chose_survives_and_is_theirs_alone(sce
     )
     await alice.asks(room, "!language klingon", "I don't speak “klingon”")
     await alice.asks(room, "!language русский", "Хорошо, теперь я говорю с вами по-русски")
-    await bot.kill_and_restart()
+    await bot.restart()
 
     await alice.asks(room, "!status", "Мой последний перезапуск: ")
     await bob.asks(bobs_room, "!status", "I last restarted at ")
     await alice.asks(room, "!language en", "All right, I speak English with you now")
-    assert bot.kv(f"flow:language:{alice.user_id}")["record"] == {"code": "en"}
+    assert bot.store.get(f"flow:language:{alice.user_id}")["record"] == {"code": "en"}

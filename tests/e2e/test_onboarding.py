@@ -25,12 +25,12 @@ async def test_an_invite_brings_a_space_with_a_first_chat_that_is_ready_to_answe
     child = await alice.state(home.space, "m.space.child", home.chat)
     assert child["via"] == ["strandline.test"]
     assert await alice.state(home.chat, "m.space.parent", home.space)
-    assert bot.kv(f"matrix_user:{alice.user_id}") == {
+    assert bot.store.get(f"matrix_user:{alice.user_id}") == {
         "space_id": home.space,
         "next_chat_index": 2,
         "selected_agent_id": "agent-1",
     }
-    assert bot.kv(f"matrix_room:{home.chat}") == {
+    assert bot.store.get(f"matrix_room:{home.chat}") == {
         "room_type": "chat",
         "chat_id": "C1",
         "display_name": "Chat 1",
@@ -39,7 +39,7 @@ async def test_an_invite_brings_a_space_with_a_first_chat_that_is_ready_to_answe
         "platform_chat_id": "1",
         "agent_id": "agent-1",
     }
-    chat = bot.kv(f"chat:{alice.user_id}:C1")
+    chat = bot.store.get(f"chat:{alice.user_id}:C1")
     assert (chat["name"], chat["room_id"], chat["archived"]) == ("Chat 1", home.chat, False)
 
 
@@ -50,7 +50,7 @@ async def test_a_russian_bot_makes_a_russian_space(scene: Scene) -> None:
     home = await scene.welcome(alice, bot, greeting="Здравствуйте")
 
     assert await alice.state(home.chat, "m.room.name") == {"name": "Чат 1"}
-    assert bot.kv(f"matrix_room:{home.chat}")["display_name"] == "Чат 1"
+    assert bot.store.get(f"matrix_room:{home.chat}")["display_name"] == "Чат 1"
 
 
 async def test_rooms_are_encrypted_where_the_config_says_so(scene: Scene) -> None:
@@ -76,7 +76,7 @@ async def test_two_new_chats_asked_for_at_once_are_two_rooms(scene: Scene) -> No
     assert sorted(names) == ["Chat 3", "Tides"]
     for room in rooms:
         await alice.asks(room, "hello", r"chat \d+\] hello")
-    records = [bot.kv(f"matrix_room:{room}") for room in (home.chat, *rooms)]
+    records = [bot.store.get(f"matrix_room:{room}") for room in (home.chat, *rooms)]
     assert sorted(r["chat_id"] for r in records) == ["C1", "C2", "C3"]
     assert len({r["platform_chat_id"] for r in records}) == 3
 
@@ -103,7 +103,7 @@ async def test_a_space_that_the_bot_lost_is_made_again_around_the_chats(scene: S
     home = await scene.welcome(alice, bot)
     await scene.leave_as(bot, home.space)
     async with asyncio.timeout(30):
-        while bot.kv(f"matrix_user:{alice.user_id}")["space_id"] is not None:
+        while bot.store.get(f"matrix_user:{alice.user_id}")["space_id"] is not None:
             await asyncio.sleep(0.05)
 
     await alice.asks(home.chat, "!repair", "I make again what is missing")
@@ -140,8 +140,8 @@ async def test_a_room_that_is_upgraded_takes_its_chat_along(scene: Scene) -> Non
     await alice.invite(new, bot.user_id)
 
     await alice.asks(new, "hello again", r"^\[agent-1 · chat 2\] hello again$")
-    assert bot.kv(f"chat:{alice.user_id}:C2")["room_id"] == new
-    assert bot.rows("SELECT 1 FROM kv WHERE key = ?", f"matrix_room:{home.lobby}") == []
+    assert bot.store.get(f"chat:{alice.user_id}:C2")["room_id"] == new
+    assert bot.store.rows("SELECT 1 FROM kv WHERE key = ?", f"matrix_room:{home.lobby}") == []
 
 
 async def test_nobody_takes_over_another_persons_room_by_upgrading_into_it(scene: Scene) -> None:
@@ -155,7 +155,7 @@ async def test_nobody_takes_over_another_persons_room_by_upgrading_into_it(scene
     await mallory.set_state(lair.lobby, "m.room.tombstone", content)
 
     await alice.asks(home.chat, "still mine?", r"chat 1\] still mine")
-    assert bot.kv(f"matrix_room:{home.chat}")["matrix_user_id"] == alice.user_id
+    assert bot.store.get(f"matrix_room:{home.chat}")["matrix_user_id"] == alice.user_id
 
 
 async def test_who_is_forgotten_begins_anew_and_nobody_else_is(scene: Scene) -> None:
@@ -169,7 +169,7 @@ async def test_who_is_forgotten_begins_anew_and_nobody_else_is(scene: Scene) -> 
 
     for room in (home.chat, home.space, home.lobby):
         await scene.is_left_by(bot, room)
-    kept = "\n".join(f"{key} {value}" for key, value in bot.rows("SELECT key, value FROM kv"))
+    kept = "\n".join(f"{key} {value}" for key, value in bot.store.rows("SELECT key, value FROM kv"))
     assert alice.user_id not in kept
     await bob.asks(others.chat, "hello", r"chat 2\] hello")
     fresh = await scene.welcome(alice, bot)

@@ -15,11 +15,11 @@ async def test_the_selected_agent_survives(scene: Scene) -> None:
     room = await scene.meet(alice, bot)
     await alice.asks(room, "!agent 2", r"You selected \*\*Agent 2\*\*")
 
-    await bot.kill_and_restart()
+    await bot.restart()
 
     new_room = await scene.meet(alice, bot)
     await alice.asks(new_room, "hello", r"^\[agent-2 · chat 1\] hello$")
-    assert bot.kv(f"matrix_user:{alice.user_id}")["selected_agent_id"] == "agent-2"
+    assert bot.store.get(f"matrix_user:{alice.user_id}")["selected_agent_id"] == "agent-2"
 
 
 async def test_a_rooms_agent_and_platform_chat_survive(scene: Scene) -> None:
@@ -30,13 +30,13 @@ async def test_a_rooms_agent_and_platform_chat_survive(scene: Scene) -> None:
     await alice.asks(room, "one", r"^\[agent-1 · chat 1\] one$")
     await alice.asks(room, "!agent 2", "This room is bound to .*agent-1.*It stays so")
 
-    await bot.kill_and_restart()
+    await bot.restart()
 
     await alice.asks(room, "two", r"^\[agent-1 · chat 1\] two$")
     status = await alice.asks(room, "!status", "This room: ")
     assert re.search(r"This room: \*\*Agent 1\*\* \(`agent-1`\), platform chat 1", status.body)
     assert "`agent-2`) is selected" in status.body
-    record = bot.kv(f"matrix_room:{room}")
+    record = bot.store.get(f"matrix_room:{room}")
     assert (record["agent_id"], record["platform_chat_id"]) == ("agent-1", "1")
 
 
@@ -65,7 +65,7 @@ async def test_lost_temporary_state_breaks_neither_messages_nor_commands(scene: 
     await alice.asks(room, "hello", r"^\[agent-1 · chat 1\] hello$")
     await alice.asks(room, "!archive", r"Archive “Chat 1”\?.*!yes")
 
-    await bot.kill_and_restart()
+    await bot.restart()
 
     await alice.asks(room, "!yes", "No question of mine is waiting.*restart")
     await alice.asks(room, "still there?", r"^\[agent-1 · chat 1\] still there\?$")
@@ -101,7 +101,7 @@ async def test_a_message_that_waits_for_an_agent_is_answered_though_the_bot_dies
     await alice.asks(room, "hello?", "Choose one, and I pass your message on")
     await alice.asks(room, "!agent 1", "You selected")
 
-    await bot.kill_and_restart()
+    await bot.restart()
 
     await alice.sees(room, r"^\[agent-1 · chat 1\] hello\?$")
 
@@ -112,7 +112,7 @@ async def test_a_message_that_waits_for_an_agent_is_forgotten_at_a_restart(scene
     room = await scene.meet(alice, bot)
     await alice.asks(room, "hello?", "Choose one")
 
-    await bot.kill_and_restart()
+    await bot.restart()
 
     await alice.asks(room, "!agent 1", "You selected")
     await alice.asks(room, "hello again", r"^\[agent-1 · chat 1\] hello again$")

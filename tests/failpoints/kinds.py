@@ -149,9 +149,9 @@ class Yes(Bound):
     async def verdict(self, place: Place) -> None:
         await place.verdict()
         user = place.person.user_id
-        [(key,)] = place.bot.rows("SELECT key FROM kv WHERE key GLOB ?", f"chat:{user}:*")
+        [(key,)] = place.bot.store.rows("SELECT key FROM kv WHERE key GLOB ?", f"chat:{user}:*")
         said_so = any(YES in e.body for e in await place.events())
-        assert place.bot.kv(key)["archived"] is said_so
+        assert place.bot.store.get(key)["archived"] is said_so
 
 
 class Load(Bound):
@@ -181,11 +181,11 @@ class Load(Bound):
 
     async def verdict(self, place: Place) -> None:
         await place.verdict()
-        [(key,)] = place.bot.rows(
+        [(key,)] = place.bot.store.rows(
             "SELECT key FROM kv WHERE key GLOB ?", f"chat:{place.person.user_id}:*"
         )
         is_back = any("is back" in e.body for e in await place.events())
-        assert place.bot.kv(key)["archived"] is not is_back
+        assert place.bot.store.get(key)["archived"] is not is_back
 
 
 class Forget(Bound):
@@ -216,7 +216,7 @@ class Forget(Bound):
     async def verdict(self, place: Place) -> None:
         """All of it is gone, or none of it is."""
         await place.answered()
-        kept = [key for (key,) in place.bot.rows("SELECT key || value FROM kv")]
+        kept = [key for (key,) in place.bot.store.rows("SELECT key || value FROM kv")]
         is_forgotten = place.said[-1].accepts([self.forgotten])
         assert any(place.person.user_id in text for text in kept) is not is_forgotten
 
@@ -319,8 +319,8 @@ class Onboarding(Kind):
     async def _one_room_of_each(self, place: Place) -> None:
         """One Space, one room of each number, all of them linked, and the chats alive."""
         person, bot = place.person, place.bot
-        user = bot.kv(f"matrix_user:{person.user_id}")
-        rows = bot.rows("SELECT value FROM kv WHERE key GLOB ?", f"chat:{person.user_id}:*")
+        user = bot.store.get(f"matrix_user:{person.user_id}")
+        rows = bot.store.rows("SELECT value FROM kv WHERE key GLOB ?", f"chat:{person.user_id}:*")
         chats = {record["chat_id"]: record for record in map(json.loads, (v for (v,) in rows))}
         numbers = range(1, user["next_chat_index"])
         assert sorted(chats) == [f"C{n}" for n in numbers]
@@ -369,7 +369,7 @@ class HalfMade(Kind):
             purpose="chat:C9",
             name="Nobody's",
         )
-        [(secret,)] = place.bot.rows("SELECT value FROM meta WHERE name = 'secret'")
+        [(secret,)] = place.bot.store.rows("SELECT value FROM meta WHERE name = 'secret'")
         alias = alias_of(wish, place.bot.user_id, secret)
         localpart = alias.partition(":")[0].removeprefix("#")
         self.rooms = await place.scene.joined_by(place.bot)
@@ -383,7 +383,7 @@ class HalfMade(Kind):
 
     async def done(self, place: Place) -> None:
         async with asyncio.timeout(40):
-            while place.bot.rows("SELECT 1 FROM outbox"):
+            while place.bot.store.rows("SELECT 1 FROM outbox"):
                 await asyncio.sleep(0.05)
 
     async def verdict(self, place: Place) -> None:
@@ -423,7 +423,7 @@ class Deadline(Kind):
 
     async def event(self, place: Place) -> None:
         place.greetings += 1  # what is said at the end answers no message
-        place.bot.advance(hours(8))
+        await place.bot.advance(hours(8))
 
     async def done(self, place: Place) -> None:
         await place.person.sees(place.room, "The time of .* is up")
@@ -454,7 +454,9 @@ class StagedFile(Bound):
         """Files wait in memory, until their question is on its way."""
         question = place.said[-1]
         statement = "SELECT 1 FROM asked WHERE event_id = ?"
-        is_kept = place.bot.rows(statement, question.event_id) or place.has_committed(question)
+        is_kept = place.bot.store.rows(statement, question.event_id) or place.has_committed(
+            question
+        )
         question.is_to_get(echo(self.with_file) if is_kept else echo("question"))
 
 
@@ -578,7 +580,7 @@ class Kicked(Bound):
 
     def parked(self, place: Place) -> list[tuple[Any, ...]]:
         statement = "SELECT 1 FROM outbox WHERE room_id = ? AND parked_error IS NOT NULL"
-        return place.bot.rows(statement, place.room)
+        return place.bot.store.rows(statement, place.room)
 
 
 class Poison(Kind):
@@ -602,7 +604,7 @@ class Poison(Kind):
 
     async def verdict(self, place: Place) -> None:
         await place.verdict()
-        parked = place.bot.rows("SELECT event_id FROM parked WHERE room_id = ?", place.room)
+        parked = place.bot.store.rows("SELECT event_id FROM parked WHERE room_id = ?", place.room)
         assert parked == [(place.said[0].event_id,)]
 
 

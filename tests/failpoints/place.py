@@ -82,7 +82,7 @@ class Place:
     def has_committed(self, said: Said) -> bool:
         """Whether the turn of what was said is on the bot's disk."""
         statement = "SELECT 1 FROM handled WHERE event_id = ?"
-        return bool(self.bot.rows(statement, said.event_id))
+        return bool(self.bot.store.rows(statement, said.event_id))
 
     def _has(self, said: Said, events: list[TimelineEvent]) -> bool:
         return said.accepts([e.body for e in events if e.in_reply_to == said.event_id])
@@ -106,7 +106,9 @@ class Place:
     def _routes(self, events: list[TimelineEvent]) -> None:
         rooms = {
             key.removeprefix("matrix_room:"): json.loads(value)
-            for key, value in self.bot.rows("SELECT key, value FROM kv WHERE key GLOB 'matrix_r*'")
+            for key, value in self.bot.store.rows(
+                "SELECT key, value FROM kv WHERE key GLOB 'matrix_r*'"
+            )
         }
         issued = [r["platform_chat_id"] for r in rooms.values() if r["platform_chat_id"]]
         assert len(issued) == len(set(issued)), issued
@@ -115,9 +117,9 @@ class Place:
         if answered_as:
             record = rooms[self.room]
             assert answered_as == {(record["agent_id"], record["platform_chat_id"])}
-        assert self.bot.rows("SELECT * FROM outbox WHERE parked_error IS NULL") == []
-        assert self.bot.rows("SELECT * FROM stream") == []
-        assert self.bot.rows("SELECT * FROM reopened") == []
+        assert self.bot.store.rows("SELECT * FROM outbox WHERE parked_error IS NULL") == []
+        assert self.bot.store.rows("SELECT * FROM stream") == []
+        assert self.bot.store.rows("SELECT * FROM reopened") == []
 
 
 def transcript(events: list[TimelineEvent]) -> str:

@@ -50,7 +50,7 @@ async def test_a_revoked_token_is_replaced_by_a_login_of_the_same_device(scene: 
     after = _session(bot)
     assert after["device_id"] == before["device_id"]
     assert after["access_token"] != before["access_token"]
-    await bot.kill_and_restart()
+    await bot.restart()
     await alice.asks(room, "four", r"\] four$")
 
 

@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-import sqlite3
 from collections.abc import Iterable
-from contextlib import AsyncExitStack, closing
-from itertools import count
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,28 +16,13 @@ from strandline.testing.homeserver import Credentials
 from strandline.testing.person import Expected, TimelineEvent, fold
 from tests.kit.encrypted import EncryptedPerson
 
-_numbers = count()
-
 
 class Bot(BotProcess):
-    """A bot process that a test can look into."""
-
-    user_id: UserId
+    """A bot process whose agents a test may change."""
 
     def configure(self, *, agents: Iterable[str], options: dict[str, Any] | None = None) -> None:
         """Change the registry, as an operator would between two starts."""
         self.config["agents"] = [agent(name, options) for name in agents]
-
-    def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        """What another program finds in the database."""
-        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as db:
-            return db.execute(statement, values).fetchall()
-
-    def kv(self, key: str) -> dict[str, Any]:
-        """The JSON value under ``key``."""
-        [(text,)] = self.rows("SELECT value FROM kv WHERE key = ?", key)
-        value: dict[str, Any] = json.loads(text)
-        return value
 
 
 class EncryptedTalker(Person):
@@ -110,7 +93,7 @@ class Scene:
 
     async def person(self, name: str, *, encrypted: bool = False) -> Person:
         """A new account, named like ``name``."""
-        credentials = self.synapse.register(f"{name}{next(_numbers)}")
+        credentials = self.synapse.newcomer(name)
         person = Person(self.synapse.url, credentials)
         if encrypted:
             store = self.directory / credentials.user_id.strip("@").partition(":")[0]
@@ -131,13 +114,12 @@ class Scene:
         **sections: object,
     ) -> Bot:
         """A bot with so many echo agents, ready."""
-        credentials = self.synapse.register(f"bot{next(_numbers)}")
+        credentials = self.synapse.newcomer("bot")
         entries = [agent(f"agent-{n}", options) for n in range(1, agents + 1)]
         # most tests need one room, and not the Space around it
         sections.setdefault("rooms", {"onboarding": "none"})
         config = config_for(self.synapse.url, credentials, agents=entries, **sections)
         bot = Bot(self.directory / credentials.user_id.strip("@").partition(":")[0], config)
-        bot.user_id = credentials.user_id
         self._stack.push_async_callback(bot.stop)
         if start:
             await bot.start()

@@ -1,0 +1,47 @@
+"""A look into a bot's database from another process: while it runs, or after it was killed."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from durable.codec import from_json, load
+from durable.records import FlowRecord, flow_key
+from durable.working_records import snapshot_of
+from fsm import Flow, Snapshot
+from fsm.ids import ConversationKey
+
+
+@frozen
+class StoreView:
+    """What is committed to a database just now. Nothing is written, and nothing held open."""
+
+    path: Path
+
+    def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """The rows that a SQL query finds."""
+        with closing(sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True)) as db:
+            return db.execute(statement, values).fetchall()
+
+    def text(self, key: str) -> str | None:
+        """The JSON text under ``key``, or None."""
+        found = self.rows("SELECT value FROM kv WHERE key = ?", key)
+        return str(found[0][0]) if found else None
+
+    def get(self, key: str) -> Any:
+        """The JSON value under ``key``, or None."""
+        text = self.text(key)
+        return None if text is None else load(text)
+
+    def standing(self, flow: Flow, key: ConversationKey) -> Snapshot:
+        """Where a restart would find the conversation: a durable state, or idle."""
+        if flow.kept_as is not None:
+            text = self.text(f"{flow.kept_as}:{key}")
+            if text is None or flow.record_type is None:
+                return flow.at_rest
+            record: Any = from_json(flow.record_type, text)
+            return Snapshot(flow.state_of(record).name, record)
+        text = self.text(flow_key(flow.name, key))
+        return flow.at_rest if text is None else snapshot_of(flow, from_json(FlowRecord, text))

@@ -1,0 +1,182 @@
+"""The bot and the people of one test, and the account of them that a failure gives."""
+
+import asyncio
+import os
+import sys
+import sysconfig
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from fsm import Flow
+from fsm.ids import RoomId
+from strandline.testing.bot import BotProcess, config_for
+from strandline.testing.errors import KitError
+from strandline.testing.homeserver import Synapse
+from strandline.testing.log import OUTPUT
+from strandline.testing.person import Person
+from strandline.testing.report import Names, log_text, state_table, transcript
+from strandline.testing.talker import Talker
+
+FlowOrPath = type[Flow] | str
+"""A flow's class, or its import path: ``"package.module:Class"``."""
+
+AGENT = {"id": "agent-1", "name": "First agent", "kind": "echo"}
+"""The agent of a bot whose config names none: it repeats what it hears."""
+
+
+SPEAKS = "strandline: "
+"""What the command line begins with when it tells its user what to mend."""
+
+
+class Cast:
+    """Starts the bot, has people come, and ends the bot.
+
+    Args:
+        synapse: Where they meet.
+        directory: Where the bot's config, data and log lie.
+    """
+
+    def __init__(self, synapse: Synapse, directory: Path) -> None:
+        self.people: dict[str, Talker] = {}
+        self._synapse = synapse
+        self._directory = directory
+        self._bot: BotProcess | None = None
+
+    def bot(
+        self,
+        flows: Iterable[FlowOrPath] = (),
+        configs: Iterable[Mapping[str, Any]] = (),
+        *,
+        rootdir: Path,
+    ) -> BotProcess:
+        """A bot that is ready.
+
+        Args:
+            flows: The flows that it runs besides its own.
+            configs: What its config has otherwise than usual; the last counts.
+            rootdir: Where it finds the modules of the flows, besides where this process does.
+
+        Raises:
+            KitError: It can't run with these.
+        """
+        config = config_for(
+            self._synapse.url,
+            self._synapse.newcomer("bot"),
+            agents=[AGENT],
+            # most tests need the room of the invite, and no Space around another
+            rooms={"onboarding": "none"},
+            log={"format": "json", "level": "debug"},
+        )
+        if paths := [import_path(flow) for flow in flows]:
+            config["flows"] = paths
+        for further in configs:
+            config = merged(config, further)
+        self._bot = bot = BotProcess(self._directory, config)
+        bot.environment["PYTHONPATH"] = os.pathsep.join(imports(rootdir))
+        bot.launch()
+        try:
+            while not bot.is_ready():
+                time.sleep(0.02)
+        except KitError as error:
+            raise KitError(_complaint(bot) or str(error)) from error
+        return bot
+
+    def person(self, name: str, bot: BotProcess) -> Talker:
+        """Somebody with an account of their own; the same person for the same name."""
+        if name not in self.people:
+            credentials = self._synapse.newcomer(name)
+            person = Person(self._synapse.url, credentials, keeps_connections=False)
+            self.people[name] = Talker(name, person, bot)
+        return self.people[name]
+
+    def end(self) -> None:
+        """Kill the bot."""
+        if self._bot is not None:
+            self._bot.end()
+
+    def account(self) -> list[tuple[str, str]]:
+        """What happened: a title and a text for each room, the states, and the bot's log."""
+        if self._bot is None:
+            return []
+        names = self._names(self._bot)
+        sections = [
+            (f"{names.short(room)} as the homeserver has it", self._transcript(talker, room, names))
+            for room, talker in self._rooms().items()
+        ]
+        log = self._bot.log
+        states, lines = state_table(log, names), log_text(log)
+        return [*sections, ("states", states), (f"the bot's log: {self._bot.log_path}", lines)]
+
+    def _rooms(self) -> dict[RoomId, Talker]:
+        """Each room, with the first who can read it."""
+        rooms: dict[RoomId, Talker] = {}
+        for talker in self.people.values():
+            for room in talker.rooms:
+                rooms.setdefault(room, talker)
+        return rooms
+
+    def _names(self, bot: BotProcess) -> Names:
+        names: dict[str, str] = {bot.user_id: "bot"}
+        names |= {talker.user_id: talker.name for talker in self.people.values()}
+        for room, talker in self._rooms().items():
+            index = talker.rooms.index(room)
+            names[room] = f"{talker.name}'s room" + (f" {index + 1}" if index else "")
+        return Names(names)
+
+    def _transcript(self, talker: Talker, room: RoomId, names: Names) -> str:
+        loop = asyncio.new_event_loop()  # not run(): that would take away the tests' own loop
+        try:
+            raw = loop.run_until_complete(talker.person.raw_timeline(room))
+        except (KitError, OSError, aiohttp.ClientError) as error:
+            return f"can't be read: {error}"
+        finally:
+            loop.close()
+        return transcript(raw, names)
+
+
+def _complaint(bot: BotProcess) -> str | None:
+    """What the bot said to its operator when it did not start."""
+    lines = [line["event"] for line in bot.log if line["level"] == OUTPUT]
+    begins = [n for n, line in enumerate(lines) if line.startswith(SPEAKS)]
+    if not begins:
+        return None
+    problems = "\n".join(lines[begins[0] :]).removeprefix(SPEAKS)
+    return f"the bot does not start: {problems}"
+
+
+def import_path(flow: FlowOrPath) -> str:
+    """How a config names a flow.
+
+    Raises:
+        KitError: Another process can't import it.
+    """
+    if isinstance(flow, str):
+        return flow
+    if "<locals>" in flow.__qualname__ or flow.__module__ == "__main__":
+        what = f"the bot can't import {flow.__qualname__}: define it at the top of a module"
+        raise KitError(what)
+    return f"{flow.__module__}:{flow.__qualname__}"
+
+
+def imports(*first: Path) -> list[str]:
+    """Where this process finds what is not installed: in these folders, then in others."""
+    paths = sysconfig.get_paths()
+    known = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    found = [str(folder) for folder in first] + [str(Path(entry).absolute()) for entry in sys.path]
+    return [entry for entry in dict.fromkeys(found) if entry not in known]
+
+
+def merged(base: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with the values of ``other``, section by section."""
+    result = dict(base)
+    for key, value in other.items():
+        before = result.get(key)
+        if isinstance(before, Mapping) and isinstance(value, Mapping):
+            result[key] = merged(before, value)
+        else:
+            result[key] = value
+    return result

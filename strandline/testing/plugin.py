@@ -1,0 +1,165 @@
+"""The pytest plugin: a homeserver, a bot with the flows of a project, and people who talk to it.
+
+Installed with the package, and idle until a test asks for one of its fixtures. The fixtures are
+synchronous and bound to no event loop; tests are run by whatever runs a project's async tests. With
+pytest-asyncio, an ``async def`` test that uses one of these fixtures is marked for it, whatever its
+mode; where nothing else runs it, it is run here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fsm import StrandlineError
+from strandline import testing
+
+if TYPE_CHECKING:
+    from strandline.testing.cast import FlowOrPath
+
+MARKER = "strandline"
+
+FIXTURES = frozenset({"synapse", "strandline_cast", "bot", "person", "alice", "bob"})
+"""A test that uses one of these is one of ours."""
+
+_CAST = pytest.StashKey["testing.Cast"]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line(
+        "markers",
+        f"{MARKER}(flows=[…], config={{…}}): what the bot of the test runs, besides its own flows "
+        "and instead of its usual config",
+    )
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_pycollect_makeitem() -> Generator[None, Any, Any]:
+    """Mark the async tests that use the fixtures, before pytest-asyncio looks for its marker."""
+    made = yield
+    for item in made if isinstance(made, list) else [made]:
+        if not isinstance(item, pytest.Function) or not _is_ours(item) or _has_a_runner(item):
+            continue
+        if item.config.pluginmanager.hasplugin("asyncio"):
+            item.add_marker("asyncio")
+    return made
+
+
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run an async test that nothing else runs."""
+    if not _is_ours(pyfuncitem) or _has_a_runner(pyfuncitem):
+        return None
+    names = inspect.signature(pyfuncitem.obj).parameters
+    asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+    return True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tell of a test that failed what happened in it."""
+    report = yield
+    cast = item.stash.get(_CAST, None)
+    if cast is not None and report.failed and report.when != "teardown":
+        report.sections += [(f"Strandline: {title}", text) for title, text in cast.account()]
+    return report
+
+
+@pytest.fixture(scope="session")
+def synapse() -> Iterator[testing.Synapse]:
+    """A Synapse for the whole run; with pytest-xdist, one for each worker."""
+    with ExitStack() as stack:
+        with _in_plain_words():
+            homeserver = stack.enter_context(testing.Synapse())
+        yield homeserver
+
+
+@pytest.fixture
+def strandline_flows() -> Sequence[FlowOrPath]:
+    """The flows of the bot, where no marker names them. Override it in a conftest.py."""
+    return ()
+
+
+@pytest.fixture
+def strandline_config() -> Mapping[str, Any]:
+    """What the bot's config has otherwise than usual. Override it in a conftest.py."""
+    return {}
+
+
+@pytest.fixture
+def strandline_cast(
+    request: pytest.FixtureRequest, synapse: testing.Synapse, tmp_path: Path
+) -> Iterator[testing.Cast]:
+    """The bot and the people of this test; for fixtures of one's own."""
+    cast = testing.Cast(synapse, tmp_path / "bot")
+    request.node.stash[_CAST] = cast
+    try:
+        yield cast
+    finally:
+        cast.end()
+
+
+@pytest.fixture
+def bot(
+    request: pytest.FixtureRequest,
+    strandline_cast: testing.Cast,
+    strandline_flows: Sequence[FlowOrPath],
+    strandline_config: Mapping[str, Any],
+) -> testing.BotProcess:
+    """A bot that runs the flows of the test's marker, or of ``strandline_flows``."""
+    flows, configs = strandline_flows, [strandline_config]
+    for marker in reversed(list(request.node.iter_markers(MARKER))):
+        if marker.args or marker.kwargs.keys() - {"flows", "config"}:
+            pytest.fail(f"the marker {MARKER} takes flows= and config=, no more", pytrace=False)
+        flows = marker.kwargs.get("flows", flows)
+        configs.append(marker.kwargs.get("config", {}))
+    with _in_plain_words():
+        return strandline_cast.bot(flows, configs, rootdir=request.config.rootpath)
+
+
+@pytest.fixture
+def person(
+    strandline_cast: testing.Cast, bot: testing.BotProcess
+) -> Callable[[str], testing.Talker]:
+    """``person("carol")``: somebody who talks to the bot."""
+    return lambda name: strandline_cast.person(name, bot)
+
+
+@pytest.fixture
+def alice(person: Callable[[str], testing.Talker]) -> testing.Talker:
+    """Somebody who talks to the bot."""
+    return person("alice")
+
+
+@pytest.fixture
+def bob(person: Callable[[str], testing.Talker]) -> testing.Talker:
+    """Somebody else who talks to the bot."""
+    return person("bob")
+
+
+def _is_ours(item: pytest.Function) -> bool:
+    uses = FIXTURES.intersection(item.fixturenames)
+    return bool(uses) and inspect.iscoroutinefunction(item.obj)
+
+
+def _has_a_runner(item: pytest.Function) -> bool:
+    """Another plugin's marker, or fixture, says that it runs the test."""
+    is_marked = any(item.get_closest_marker(name) for name in ("asyncio", "anyio"))
+    return is_marked or "anyio_backend" in item.fixturenames
+
+
+@contextmanager
+def _in_plain_words() -> Iterator[None]:
+    """What keeps a fixture from starting is told without a traceback."""
+    try:
+        yield
+    except StrandlineError as error:
+        pytest.fail(str(error), pytrace=False)

@@ -1,0 +1,316 @@
+"""People who talk to the bot under test, in a room that they have with it."""
+
+import asyncio
+import re
+from collections.abc import Callable
+
+from fsm.ids import EventId, RoomId, UserId
+from strandline.testing.bot import BotProcess
+from strandline.testing.errors import KitError, NotSeen
+from strandline.testing.person import Person, TimelineEvent, fold
+
+Expected = str | re.Pattern[str] | Callable[[TimelineEvent], bool]
+"""Text that a message holds, a pattern that is found in it, or a predicate."""
+
+Message = TimelineEvent | EventId
+"""A message, as ``sees`` returns it, or its event id, as ``say`` does."""
+
+HEADING = "since they last did something, they see"
+
+WITHIN_SECONDS = 10.0
+"""How long somebody waits for what they expect to see."""
+
+
+class Talker:
+    """Somebody who talks to the bot.
+
+    They have a room with it, which they make when they first do something. What they see is what
+    was said, or edited, since they last did something themselves.
+
+    Args:
+        name: What failures call them.
+        person: Their account, for everything that this class has no verb for.
+        bot: Whom they talk to.
+    """
+
+    def __init__(self, name: str, person: Person, bot: BotProcess) -> None:
+        self.name = name
+        self.person = person
+        self.bot = bot
+        self.rooms: list[RoomId] = []
+        self._newest: EventId | None = None
+        self._wrote: EventId | None = None
+        self._entering = asyncio.Lock()
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+    @property
+    def user_id(self) -> UserId:
+        """Their Matrix id."""
+        return self.person.user_id
+
+    @property
+    def room(self) -> RoomId:
+        """The room in which they talk to the bot.
+
+        Raises:
+            KitError: They have not done anything yet.
+        """
+        if not self.rooms:
+            what = f"{self.name} has no room with the bot yet: await {self.name}.meets_bot()"
+            raise KitError(what)
+        return self.rooms[-1]
+
+    async def meets_bot(self) -> RoomId:
+        """Have a room with the bot, in which it has said what it says when it comes in.
+
+        Raises:
+            KitError: The bot does not come.
+        """
+        async with self._entering:
+            if not self.rooms:
+                self.bot.must_run()
+                room = await self.person.create_room(invite=[self.bot.user_id])
+                self.bot.hears(await self._arrival(room))
+                await self.bot.settled()
+                self.rooms.append(room)
+        return self.room
+
+    async def enters(self, room: RoomId | None = None) -> RoomId:
+        """Go to another room and talk to the bot there from now on.
+
+        Args:
+            room: The room; None for the one to which they are next invited that is no Space.
+        """
+        room = await self._next_invite() if room is None else room
+        await self.person.join(room)
+        self.rooms.append(room)
+        self._newest = None
+        await self._came_or_went(room)
+        return room
+
+    async def invites(self, other: "Talker") -> None:
+        """Have somebody else enter this room, and talk to the bot there from now on."""
+        room = await self.meets_bot()
+        if await self.person.membership(room, other.user_id) != "join":
+            await self.person.invite(room, other.user_id)
+        await other.enters(room)
+
+    async def leaves(self) -> None:
+        """Leave the room."""
+        await self.person.leave(self.room)
+        await self._came_or_went(self.room)
+
+    async def say(self, text: str) -> EventId:
+        """Send a text."""
+        return self._write(await self.person.say(await self.meets_bot(), text))
+
+    async def replies(self, text: str, *, to: Message | None = None) -> EventId:
+        """Reply to the bot's newest message, or to another."""
+        target = await self._of_bot(to)
+        return self._write(await self.person.reply(self.room, target, text))
+
+    async def edits(self, text: str, *, message: Message | None = None) -> EventId:
+        """Give their newest message, or another of theirs, a new text."""
+        edit = await self.person.edit(self.room, self._own(message), text)
+        self._newest = edit  # the bot counts it to the message
+        return edit
+
+    async def reacts(self, key: str, *, to: Message | None = None) -> EventId:
+        """Put an emoji on the bot's newest message, or on another."""
+        target = await self._of_bot(to)
+        return self._did(await self.person.react(self.room, target, key))
+
+    async def redacts(self, message: Message | None = None) -> EventId:
+        """Take back their newest message, or something else of theirs: a reaction, say."""
+        return self._did(await self.person.redact(self.room, self._own(message)))
+
+    async def sends_file(
+        self,
+        name: str,
+        data: bytes = b"something",
+        *,
+        text: str | None = None,
+        mimetype: str = "application/octet-stream",
+    ) -> EventId:
+        """Send a file, with a text of its own if there is one."""
+        room = await self.meets_bot()
+        msgtype = "m.image" if mimetype.startswith("image/") else "m.file"
+        return self._write(
+            await self.person.send_file(
+                room, name, data, mimetype=mimetype, msgtype=msgtype, caption=text
+            )
+        )
+
+    async def sees(
+        self,
+        expected: Expected,
+        *,
+        by: "Talker | None" = None,
+        within_seconds: float = WITHIN_SECONDS,
+    ) -> TimelineEvent:
+        """Wait until the bot, or ``by``, has said it since they last did something.
+
+        Raises:
+            NotSeen: Time is up.
+            KitError: The bot has ended by itself.
+        """
+        __tracebackhide__ = True
+        await self.meets_bot()
+        until = asyncio.get_running_loop().time() + within_seconds
+        while True:
+            news = await self._news(by)
+            if found := _first(expected, news):
+                return found
+            if by is None:
+                self.bot.must_run()
+            if asyncio.get_running_loop().time() > until:
+                raise NotSeen(self._unseen(expected, by, within_seconds), _listed(news), HEADING)
+            await asyncio.sleep(0.03)
+
+    async def does_not_see(self, expected: Expected) -> None:
+        """Wait until the bot has done all it has to do, and see that it has not said it.
+
+        Raises:
+            NotSeen: It has.
+        """
+        __tracebackhide__ = True
+        await self.meets_bot()
+        if self.bot.exit_code() is None:
+            await self.bot.settled()
+        news = await self._news(None)
+        if (seen := _first(expected, news)) is not None:
+            what = f"{self.name} sees {seen.body!r}, and should not see {_told(expected)}"
+            raise NotSeen(what, _listed(news), HEADING)
+
+    async def sees_reaction(
+        self,
+        key: str,
+        *,
+        on: Message | None = None,
+        within_seconds: float = WITHIN_SECONDS,
+    ) -> None:
+        """Wait until the bot has put this emoji on their newest message, or on another.
+
+        Raises:
+            NotSeen: Time is up.
+            KitError: The bot has ended by itself.
+        """
+        __tracebackhide__ = True
+        event_id = self._own(on)
+        until = asyncio.get_running_loop().time() + within_seconds
+        while True:
+            found = await self.person.reactions(self.room, event_id)
+            if (self.bot.user_id, key) in found:
+                return
+            self.bot.must_run()
+            if asyncio.get_running_loop().time() > until:
+                keys = ", ".join(key for _, key in found) or "none"
+                what = f"{self.name} does not see the reaction {key}; there is {keys}"
+                raise NotSeen(what)
+            await asyncio.sleep(0.03)
+
+    async def _arrival(self, room: RoomId) -> EventId:
+        """Wait until the bot has come into the room; the event of that."""
+        while True:
+            for event in await self.person.raw_timeline(room):
+                if event["type"] != "m.room.member" or event["state_key"] != self.bot.user_id:
+                    continue
+                if event["content"]["membership"] == "join":
+                    return EventId(event["event_id"])
+                if event["content"]["membership"] == "leave":
+                    what = f"the bot declines {self.name}'s invite; see access.users in its config"
+                    raise KitError(what)
+            self.bot.must_run()
+            await asyncio.sleep(0.03)
+
+    async def _came_or_went(self, room: RoomId) -> None:
+        raw = await self.person.raw_timeline(room)
+        mine = [e for e in raw if e.get("state_key") == self.user_id]
+        self.bot.hears(mine[-1]["event_id"])
+
+    async def _next_invite(self) -> RoomId:
+        until = asyncio.get_running_loop().time() + WITHIN_SECONDS
+        while True:
+            for room in await self.person.invites():
+                if not await self.person.is_invited_to_space(room):
+                    return room
+            if asyncio.get_running_loop().time() > until:
+                what = f"{self.name} is invited to no room"
+                raise KitError(what)
+            await asyncio.sleep(0.05)
+
+    def _write(self, event_id: EventId) -> EventId:
+        self._wrote = event_id
+        return self._did(event_id)
+
+    def _did(self, event_id: EventId) -> EventId:
+        self._newest = event_id
+        self.bot.hears(event_id)
+        return event_id
+
+    def _own(self, message: Message | None) -> EventId:
+        if message is not None:
+            return _id_of(message)
+        if self._wrote is None:
+            what = f"{self.name} has written nothing yet"
+            raise KitError(what)
+        return self._wrote
+
+    async def _of_bot(self, message: Message | None) -> EventId:
+        if message is not None:
+            return _id_of(message)
+        room = await self.meets_bot()
+        said = [e for e in await self.person.timeline(room) if e.sender == self.bot.user_id]
+        if not said:
+            what = f"the bot has said nothing in {self.name}'s room"
+            raise KitError(what)
+        return said[-1].event_id
+
+    async def _news(self, by: "Talker | None") -> list[TimelineEvent]:
+        """What somebody has said or edited since this person last did something."""
+        raw = await self.person.raw_timeline(self.room)
+        ids = [event["event_id"] for event in raw]
+        start = ids.index(self._newest) + 1 if self._newest in ids else 0
+        speaker = self.bot.user_id if by is None else by.user_id
+        new = {_subject(event) for event in raw[start:] if event["sender"] == speaker}
+        return [m for m in fold(raw) if m.sender == speaker and m.event_id in new]
+
+    def _unseen(self, expected: Expected, by: "Talker | None", seconds: float) -> str:
+        who = "the bot" if by is None else by.name
+        return f"{self.name} does not see {_told(expected)} by {who} within {seconds:g} s"
+
+
+def _id_of(message: Message) -> EventId:
+    return message.event_id if isinstance(message, TimelineEvent) else message
+
+
+def _subject(event: dict[str, object]) -> object:
+    """The message that an event is, or that it edits."""
+    content = event.get("content")
+    relation = content.get("m.relates_to", {}) if isinstance(content, dict) else {}
+    is_edit = relation.get("rel_type") == "m.replace"
+    return relation.get("event_id") if is_edit else event["event_id"]
+
+
+def _first(expected: Expected, messages: list[TimelineEvent]) -> TimelineEvent | None:
+    return next((message for message in messages if _fits(expected, message)), None)
+
+
+def _fits(expected: Expected, message: TimelineEvent) -> bool:
+    if isinstance(expected, str):
+        return expected in message.body
+    if isinstance(expected, re.Pattern):
+        return expected.search(message.body) is not None
+    return expected(message)
+
+
+def _told(expected: Expected) -> str:
+    if isinstance(expected, str):
+        return repr(expected)
+    return f"/{expected.pattern}/" if isinstance(expected, re.Pattern) else "what was expected"
+
+
+def _listed(news: list[TimelineEvent]) -> str:
+    return "\n".join(f"- {message.body}" for message in news) or "- (nothing)"
