@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Most tests wait for a homeserver more than they compute: three workers keep two cores busy.
 WORKERS ?= 3
 
-.PHONY: demo test soak onboarding backlog failpoints faults locale diagrams walkthrough check format lint types contracts clean
+.PHONY: demo test soak onboarding backlog failpoints faults locale diagrams walkthrough check format lint types contracts flows clean
 
 $(VENV)/.installed: pyproject.toml
 	@echo "Installing into $(VENV) (about a minute the first time) …"
@@ -54,7 +54,7 @@ diagrams: $(VENV)/.installed
 walkthrough: $(VENV)/.installed
 	@$(BIN)/python -m tests.walk
 
-check: lint types contracts
+check: lint types contracts flows
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .
@@ -65,6 +65,9 @@ types: $(VENV)/.installed
 
 contracts: $(VENV)/.installed
 	$(BIN)/lint-imports
+
+flows: $(VENV)/.installed
+	$(BIN)/strandline lint --strict
 
 format: $(VENV)/.installed
 	$(BIN)/ruff format .

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import orjson
 from attrs import fields, has
-from cattrs import BaseValidationError, transform_error
+from cattrs import BaseValidationError, StructureHandlerNotFoundError, transform_error
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 from cattrs.preconf.orjson import OrjsonConverter, make_converter
 
@@ -38,6 +38,15 @@ def from_json(cls: type[T], text: str) -> T:
         return _converter.structure(value, cls)
     except (BaseValidationError, TypeError, ValueError, KeyError) as error:
         raise CorruptValue(cls.__name__, "; ".join(transform_error(error))) from error
+
+
+def why_not_kept(cls: type) -> str | None:
+    """Why records of the class can't be read back, in words; None if they can."""
+    try:
+        _converter.get_structure_hook(cls)
+    except (StructureHandlerNotFoundError, NameError, TypeError) as error:
+        return str(error).partition(". ")[0]
+    return None
 
 
 def plain(record: object) -> Any:

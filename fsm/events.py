@@ -112,7 +112,10 @@ class Event:
         kind: An inbound event of this kind, which is not a message, causes it.
         signal: A name, besides its own, under which another flow's handler triggers it: what
             several events with guards have in common.
-        guard: Its name among the flow's methods; where it says no, the next event is tried.
+        guard: A function of the flow and the turn, that is, a method of the flow; where it says no,
+            the next event is tried.
+        help: What its commands do, in a few words, for `!help`; without it they are not listed.
+        arguments: What follows them there: ``NAME``.
 
     Any event is also triggered by its name, from another flow's handler.
     """
@@ -128,6 +131,8 @@ class Event:
     kind: Kind | None = field(default=None, kw_only=True)
     signal: str | None = field(default=None, kw_only=True)
     guard: Guard | None = field(default=None, kw_only=True)
+    help: str = field(default="", kw_only=True)
+    arguments: str = field(default="", kw_only=True)
     name: str = field(default="", init=False)
     flow: Any = field(default=None, init=False, repr=False)
     """The flow class in whose body it stands."""

@@ -131,7 +131,10 @@ class Bot:
         self._amending = Amending()
         self._life = uuid4().hex
         self._replies = Replies(notice=config.replies.message_type == "m.notice")
-        self._flows = [*further, *make_flows(config, self._registry, self._started_at)]
+        self._flows = [
+            *further,
+            *make_flows(config, self._registry, self._started_at, further=further),
+        ]
 
     async def load(self) -> None:
         """Bring durable state back, and say what came back and what did not."""

@@ -17,6 +17,7 @@ from durable.parking import INVITE
 from fsm import StrandlineError
 from fsm.ids import EventId
 from strandline import bot, fatal
+from strandline.cli_lint import lint
 from strandline.clock import clock_of
 from strandline.config import Config, load_config
 from strandline.log import configure_log
@@ -60,6 +61,9 @@ def check(config_path: Path) -> None:
     config = load_config(config_path)
     agents = ", ".join(agent.id for agent in config.agents)
     click.echo(f"{config_path} is fine: {config.homeserver.user_id}, agents {agents}")
+
+
+cli.add_command(lint)
 
 
 @cli.command()

@@ -7,6 +7,7 @@ agent in ``strandline.agents``; a config names further flows under ``flows:``.
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -19,6 +20,7 @@ from attrs import frozen
 from ephemeral.agents import AgentKind
 from ephemeral.connections import KINDS
 from fsm import Flow, FlowError
+from fsm.collisions import collisions
 from fsm.errors import StrandlineError
 from strandline.flows import FLOWS
 
@@ -94,17 +96,13 @@ def find_flows(paths: Sequence[str]) -> tuple[list[Found], list[tuple[int | None
         except NotFound as error:
             problems.append((place, error))
             continue
-        if any(known.flow is flow for known in found):
-            continue  # named by the config, and by the distribution that brings it
-        rival = next((f for f in (*FLOWS, *_classes(found)) if f.name == flow.name), None)
-        if rival is None:
+        if all(known.flow is not flow for known in found):
+            # else it is named by the config, and by the distribution that brings it
             found.append(Found(flow, place))
-        else:
-            problem = (
-                f"is called {flow.name!r}, as {_path(rival)} is; "
-                f'give it another name: name = "…" in the class body'
-            )
-            problems.append((place, NotFound(_path(flow), problem)))
+    places = {each.flow: each.place for each in found}
+    for flow, finding in collisions([*FLOWS, *places]):
+        told = NotFound(_path(flow), f"{finding.where}: {finding.problem}; {finding.remedy}")
+        problems.append((places[flow], told))
     return found, problems
 
 
@@ -124,7 +122,7 @@ def agent_kind(name: str) -> AgentKind:
     kind = agent_kinds()[name]
     if not isinstance(kind, EntryPoint):
         return kind
-    what = f"{AGENT_GROUP}: {name}"
+    what = f"{AGENT_GROUP}: {name}: {kind.value}"
     loaded: Any = _imported(what, kind.module, kind.attr)
     if not callable(loaded) or not hasattr(loaded, "Options"):
         problem = "is no kind of agent; it wants a class that takes an AgentEntry, with Options"
@@ -144,7 +142,7 @@ def _named(paths: Sequence[str]) -> Iterator[tuple[int | None, Any]]:
     for place, path in enumerate(paths):
         yield place, lambda path=path: flow_at(path)
     for point in sorted(entry_points(group=FLOW_GROUP), key=lambda point: point.name):
-        what = f"{FLOW_GROUP}: {point.name}"
+        what = f"{FLOW_GROUP}: {point.name}: {point.value}"
         yield (
             None,
             lambda what=what, point=point: _flow(what, _imported(what, point.module, point.attr)),
@@ -166,11 +164,21 @@ def _flow(what: str, found: object) -> type[Flow]:
     return found
 
 
-def _imported(what: str, module: str, name: str) -> object:
+@contextmanager
+def importing(what: str) -> Iterator[None]:
+    """Have whatever an import raises told in one line, with the author's own file and line.
+
+    Args:
+        what: What is being imported, as it was named.
+
+    Raises:
+        NotFound: The import failed.
+    """
     try:
-        found: object = import_module(module)
+        yield
     except ModuleNotFoundError as error:
-        if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
+        path = what.rpartition(": ")[2].partition(":")[0]
+        if error.name is not None and f"{path}.".startswith(f"{error.name}."):
             problem = f"can't be imported: no module {error.name!r}; install it, or mend the path"
             raise NotFound(what, problem) from error
         raise NotFound(what, f"can't be imported: {_raised(error)}") from error
@@ -178,6 +186,11 @@ def _imported(what: str, module: str, name: str) -> object:
         raise NotFound(what, f"can't be imported: {error}{_where(error)}") from error
     except Exception as error:
         raise NotFound(what, f"can't be imported: {_raised(error)}") from error
+
+
+def _imported(what: str, module: str, name: str) -> object:
+    with importing(what):
+        found: object = import_module(module)
     for part in name.split("."):
         if not hasattr(found, part):
             problem = f"can't be imported: module {module!r} has no {name!r}; mend the path"
@@ -204,10 +217,6 @@ def _where(error: Exception) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f" ({error.filename}:{error.lineno})"
     return f" ({theirs[-1].filename}:{theirs[-1].lineno})" if theirs else ""
-
-
-def _classes(found: Sequence[Found]) -> list[type[Flow]]:
-    return [each.flow for each in found]
 
 
 def _path(flow: type[Flow]) -> str:

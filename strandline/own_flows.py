@@ -1,5 +1,6 @@
 """The bot's own flows, each made as the config has it."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from durable.addressing import is_addressed
@@ -17,13 +18,16 @@ from strandline.languages import LANGUAGES, tongue
 from strandline.service import Service
 
 
-def make_flows(config: Config, registry: Registry, started_at: datetime) -> list[Flow]:
+def make_flows(
+    config: Config, registry: Registry, started_at: datetime, *, further: Sequence[Flow] = ()
+) -> list[Flow]:
     """All flows, in the order of ``FLOWS``.
 
     Args:
         config: What the operator decided.
         registry: The agents.
         started_at: When this life of the process began.
+        further: Other people's flows.
     """
     confirmation, respond_to = config.limits.confirmation, config.rooms.respond_to
     with_space = config.rooms.onboarding == "space"
@@ -46,10 +50,11 @@ def make_flows(config: Config, registry: Registry, started_at: datetime) -> list
             onboarding=with_space,
         ),
     ]
-    commands = [name for flow in flows for name in flow.commands()]
+    commands = [name for flow in (*further, *flows) for name in flow.commands()]
     service = Service(
         registry,
         commands=commands,
+        further=[type(flow) for flow in further],
         cancellable=[flow.name for flow in flows if "cancel" in flow.events],
         started_at=started_at,
     )

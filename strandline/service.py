@@ -48,6 +48,7 @@ class Service(Flow):
     Args:
         registry: The agents.
         commands: What the other flows answer to, for hints at what was meant.
+        further: Other people's flows; what their commands do is listed too.
         cancellable: The flows that have an event ``cancel``.
         started_at: When this life of the process began.
     """
@@ -76,6 +77,7 @@ class Service(Flow):
         registry: Registry,
         *,
         commands: Iterable[str],
+        further: Iterable[type[Flow]] = (),
         cancellable: Iterable[str],
         started_at: datetime,
     ) -> None:
@@ -83,6 +85,12 @@ class Service(Flow):
         self._cancellable = tuple(cancellable)
         self._commands = sorted({*commands, *self.commands()} - {ANY})
         self._started_at = started_at
+        self._further = [
+            (event.command[0], event.arguments, event.help)
+            for flow in further
+            for event in flow.events.values()
+            if event.help and event.command
+        ]
 
     @on(show_help)
     def help(self, turn: Turn, _data: None) -> None:
@@ -92,6 +100,10 @@ class Service(Flow):
             f"{turn.t(meaning)}"
             for name, arguments, meaning in HELP
             if name in self._commands
+        ]
+        lines += [
+            f"- `{turn.prefix}{' '.join(filter(None, (name, arguments)))}`: {meaning}"
+            for name, arguments, meaning in self._further
         ]
         turn.reply(
             turn.t(

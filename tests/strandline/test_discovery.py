@@ -22,7 +22,7 @@ agents:
 """
 
 FLOW = """\
-from strandline import Event, Flow, State, STAY
+from strandline import Event, Flow, State, STAY, ephemeral, minutes
 
 class Greeter(Flow):
     idle = State(initial=True)
@@ -33,6 +33,16 @@ class Needy(Flow):
 
     def __init__(self, address):
         self.address = address
+
+class Usurper(Flow):
+    idle = State(initial=True)
+    take = Event(idle, STAY, command=("greet", "help", "grab"))
+
+class Form(Flow):
+    idle = State(initial=True)
+    filling = State(ephemeral, expires=minutes(5))
+    fill = Event(idle, filling, command="form")
+    drop = Event(filling, idle, command="cancel")
 
 class Rival(Flow):
     name = "greeter"
@@ -99,7 +109,10 @@ def test_a_flow_that_is_named_twice_is_one(project: Path) -> None:
         ("{m}:TEXT", "is no flow; name a class that is derived from strandline.Flow"),
         ("{m}:Flow", "is no flow; name a class that is derived from strandline.Flow"),
         ("{m}:Needy", "can't be made without address; give each a default"),
-        ("{m}:Room", "is called 'room', as durable.room_routing:RoomRouting is; give it another"),
+        (
+            "{m}:Room",
+            "it is called 'room', as durable.room_routing:RoomRouting is; give it another",
+        ),
     ],
 )
 def test_a_path_that_leads_to_no_flow_is_told_with_its_line(
@@ -115,7 +128,24 @@ def test_two_flows_of_one_name_are_told_apart_by_their_paths(project: Path) -> N
     told = problem(project, f"{project.stem}:Greeter", f"{project.stem}:Rival")
 
     assert told.startswith("config.yaml:10: flows[1]: ")
-    assert f"{project.stem}:Rival' is called 'greeter', as {project.stem}:Greeter is" in told
+    assert f"it is called 'greeter', as {project.stem}:Greeter is" in told
+
+
+def test_a_command_that_another_flow_answers_is_told_with_both_names(project: Path) -> None:
+    told = problem(project, f"{project.stem}:Greeter", f"{project.stem}:Usurper")
+
+    one, other = told.splitlines()
+    assert one == (
+        f"config.yaml:10: flows[1]: '{project.stem}:Usurper' take: the command 'greet' is "
+        f"{project.stem}:Greeter's too; give one of the two another command"
+    )
+    assert "take: the command 'help' is strandline.service:Service's too" in other
+
+
+def test_a_command_of_another_flow_may_be_answered_in_an_ephemeral_state(project: Path) -> None:
+    config = load(project, f"{project.stem}:Form")
+
+    assert [flow.name for flow in make_found(config.flows)] == ["form"]
 
 
 @pytest.mark.parametrize(

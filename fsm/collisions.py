@@ -1,0 +1,58 @@
+"""What two flows of one bot must not both do."""
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+from fsm.events import ANY
+from fsm.findings import Finding
+from fsm.flow import Flow
+
+
+def collisions(flows: Sequence[type[Flow]]) -> Iterator[tuple[type[Flow], Finding]]:
+    """Each later flow that has an earlier one's name, or answers an earlier one's command.
+
+    A command that a flow answers in an ephemeral state alone collides with nothing: while the
+    conversation stands there it is that flow's, and else the other's.
+
+    Args:
+        flows: In the order in which they are offered an event.
+    """
+    for first, second in combinations(flows, 2):
+        if first.name == second.name:
+            yield (
+                second,
+                Finding(
+                    code="SL301",
+                    flow=second.__name__,
+                    where="name",
+                    problem=f"it is called {second.name!r}, as {_path(first)} is",
+                    remedy='give it another name: name = "…" in the class body',
+                ),
+            )
+        for command in sorted(_resting(first) & _resting(second)):
+            event = next(e for e in second.events.values() if command in e.command)
+            yield (
+                second,
+                Finding(
+                    code="SL302",
+                    flow=second.__name__,
+                    where=event.name,
+                    problem=f"the command {command!r} is {_path(first)}'s too",
+                    remedy="give one of the two another command",
+                ),
+            )
+
+
+def _resting(flow: type[Flow]) -> set[str]:
+    """The commands that the flow answers at idle or in a durable state."""
+    return {
+        command
+        for event in flow.events.values()
+        for command in event.command
+        if command != ANY
+        if any(state.initial or state.is_durable for state in event.sources)
+    }
+
+
+def _path(flow: type[Flow]) -> str:
+    return f"{flow.__module__}:{flow.__qualname__}"

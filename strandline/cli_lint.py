@@ -1,0 +1,90 @@
+"""The command ``lint``."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import click
+from attrs import asdict
+
+from fsm.findings import Severity
+from strandline.config_file import read_config_file
+from strandline.discovery import NotFound, can_import_from
+from strandline.linting import Told
+from strandline.linting import lint as lint_flows
+
+
+@click.command()
+@click.argument("targets", metavar="[MODULE|FILE|FOLDER]…", nargs=-1)
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    help="Check the flows of this config, too.",
+)
+@click.option(
+    "--format",
+    "as_",
+    type=click.Choice(["text", "json", "github"]),
+    default="text",
+    show_default=True,
+    help="For people, for programs, or as annotations of a GitHub workflow.",
+)
+@click.option("--strict", is_flag=True, help="End with exit code 1 for warnings, too.")
+def lint(targets: tuple[str, ...], config_path: Path | None, as_: str, *, strict: bool) -> None:
+    """Say everything that is wrong with flows; by default with the bot's own.
+
+    Ends with exit code 1 if there are errors.
+    """
+    can_import_from(Path.cwd())
+    named = list(targets)
+    if config_path is not None:
+        named += _flows_of(config_path)
+    try:
+        told = lint_flows(named)
+    except NotFound as error:
+        raise click.ClickException(str(error)) from error
+    _print(told, as_)
+    severities = {each.finding.severity for each in told}
+    if Severity.ERROR in severities or (strict and severities):
+        sys.exit(1)
+
+
+def _flows_of(config_path: Path) -> list[str]:
+    """What the config names, though it may name flows that can't be defined."""
+    can_import_from(config_path.parent.absolute())
+    config = read_config_file(config_path, os.environ).value
+    flows = config.get("flows") if isinstance(config, dict) else None
+    return [path for path in flows if isinstance(path, str)] if isinstance(flows, list) else []
+
+
+def _print(told: list[Told], as_: str) -> None:
+    if as_ == "json":
+        click.echo(json.dumps([_plain(each) for each in told], indent=2, ensure_ascii=False))
+        return
+    for each in told:
+        click.echo(_github(each) if as_ == "github" else _line(each))
+    if as_ == "text":
+        plural = "" if len(told) == 1 else "s"
+        click.echo(f"{len(told)} finding{plural}" if told else "nothing is wrong")
+
+
+def _line(told: Told) -> str:
+    severity = "" if told.finding.severity is Severity.ERROR else f" {told.finding.severity.value}:"
+    return f"{_shown(told.path)}:{told.line}: {told.finding.code}{severity} {told.finding}"
+
+
+def _github(told: Told) -> str:
+    """A workflow command (GitHub Actions, "Workflow commands")."""
+    place = f"file={_shown(told.path)},line={told.line},title={told.finding.code}"
+    return f"::{told.finding.severity.value} {place}::{told.finding}"
+
+
+def _plain(told: Told) -> dict[str, object]:
+    finding = asdict(told.finding) | {"severity": told.finding.severity.value}
+    return {"path": _shown(told.path), "line": told.line, **finding}
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
