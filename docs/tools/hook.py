@@ -1,0 +1,48 @@
+"""What the site does with the pages besides MkDocs: links out of the docs, flows in pages."""
+
+import logging
+import posixpath
+import re
+import sys
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parent.parent.parent
+
+LINK = re.compile(r"\[(?P<text>[^\]]+)\]\((?P<path>\.\./[^)#]+)(?:#[^)]*)?\)")
+FILE = re.compile(r'^```python title="(?P<name>[^"]+)"[^\n]*\n(?P<text>.*?)^```$', re.M | re.S)
+DRAWN = re.compile(r"^## (?P<name>\w+)\n(?P<head>.*?)^```mermaid\n.*?^```$", re.M | re.S)
+
+_log = logging.getLogger("mkdocs.hooks.strandline")
+
+
+def on_config(config: MkDocsConfig) -> None:
+    """Let the flows that pages show be imported, so that they can be drawn."""
+    folder = mkdtemp(prefix="strandline-docs-")
+    for page in sorted(Path(config.docs_dir).rglob("*.md")):
+        source = page.read_text(encoding="utf-8")
+        if "```strandline-flow" not in source:
+            continue
+        for shown in FILE.finditer(source):
+            (Path(folder) / shown["name"]).write_text(shown["text"], encoding="utf-8")
+    sys.path[:0] = [folder, str(ROOT)]
+
+
+def on_page_markdown(markdown: str, *, page: Page, **_rest: Any) -> str:
+    """Name files of the project that are no pages, and draw flows instead of their Mermaid text."""
+
+    def outside(link: re.Match[str]) -> str:
+        path = posixpath.normpath(
+            posixpath.join("docs", posixpath.dirname(page.file.src_uri), link["path"])
+        )
+        if path.startswith("docs/"):
+            return link[0]
+        if not (ROOT / path).exists():
+            _log.warning("%s links to %s, which is not there", page.file.src_uri, path)
+        return link["text"]
+
+    return LINK.sub(outside, markdown)
