@@ -43,4 +43,4 @@ class AttrsSignatures(Extension):
 
 def _shown(default: object) -> str:
     text = repr(default)
-    return "…" if text.startswith(("<", "NOTHING")) else text
+    return "..." if text.startswith(("<", "NOTHING")) else text

@@ -1,21 +1,27 @@
-"""What the site does with the pages besides MkDocs: links out of the docs, flows in pages."""
+"""What the site has besides MkDocs: links out of the docs, flows shown in pages, the commands."""
 
 import logging
 import posixpath
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+import click
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.pages import Page
+
+from strandline.cli import cli
 
 ROOT = Path(__file__).parent.parent.parent
 
 LINK = re.compile(r"\[(?P<text>[^\]]+)\]\((?P<path>\.\./[^)#]+)(?:#[^)]*)?\)")
-FILE = re.compile(r'^```python title="(?P<name>[^"]+)"[^\n]*\n(?P<text>.*?)^```$', re.M | re.S)
-DRAWN = re.compile(r"^## (?P<name>\w+)\n(?P<head>.*?)^```mermaid\n.*?^```$", re.M | re.S)
+FILE = re.compile(
+    r'^```python title="(?P<name>[^"]+)"[^\n]*\n(?P<text>.*?)^```$', re.MULTILINE | re.DOTALL
+)
+COMMANDS = "<!-- commands -->"
 
 _log = logging.getLogger("mkdocs.hooks.strandline")
 
@@ -33,7 +39,7 @@ def on_config(config: MkDocsConfig) -> None:
 
 
 def on_page_markdown(markdown: str, *, page: Page, **_rest: Any) -> str:
-    """Name files of the project that are no pages, and draw flows instead of their Mermaid text."""
+    """Name files of the project that are no pages, and list the commands of the command line."""
 
     def outside(link: re.Match[str]) -> str:
         path = posixpath.normpath(
@@ -45,4 +51,14 @@ def on_page_markdown(markdown: str, *, page: Page, **_rest: Any) -> str:
             _log.warning("%s links to %s, which is not there", page.file.src_uri, path)
         return link["text"]
 
-    return LINK.sub(outside, markdown)
+    return LINK.sub(outside, markdown).replace(COMMANDS, "\n".join(_commands(cli, None)))
+
+
+def _commands(command: click.Command, parent: click.Context | None) -> Iterator[str]:
+    """What each command says of itself when it is asked for help."""
+    name = command.name if parent else "strandline"
+    context = click.Context(command, parent=parent, info_name=name, max_content_width=88)
+    context.help_option_names = ["-h", "--help"]
+    yield f"## {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"
+    for inner in command.commands.values() if isinstance(command, click.Group) else ():
+        yield from _commands(inner, context)

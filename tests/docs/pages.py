@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Self
 
+import pytest
 from attrs import frozen
 
 from fsm.ids import RoomId
@@ -131,7 +132,7 @@ class Shell:
                 self._fill_environments()
                 return int(line.removeprefix(":ended:")), printed
             printed += line
-        raise AssertionError(f"the shell ended: {printed}")
+        pytest.fail(f"the shell ended: {printed}")
 
     def _fill_environments(self) -> None:
         """Let a virtual environment that was made have what this one has."""
@@ -148,6 +149,6 @@ async def talk(block: Block, person: Person, room: RoomId) -> None:
     for line in block.text.splitlines():
         speaker, text = line.split(maxsplit=1)
         if speaker == "bot":
-            await person.sees(room, lambda event, text=text: event.body == text, after=said)
+            await person.sees(room, f"^{re.escape(text)}$", after=said)
         else:
             said = await person.say(room, text)
