@@ -11,7 +11,7 @@ $(VENV)/.installed: pyproject.toml
 	@echo "Installing into $(VENV) (about a minute the first time) …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]' --group dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,diagrams]' --group dev
 	@touch $@
 
 demo: $(VENV)/.installed
@@ -48,7 +48,7 @@ locale: $(VENV)/.installed
 
 # Draws the flows for the docs.
 diagrams: $(VENV)/.installed
-	@$(BIN)/python -m tests.flow_docs
+	@$(BIN)/strandline diagram --output docs/flows
 
 # Plays a walk through the bot for the docs, and writes it down.
 walkthrough: $(VENV)/.installed

@@ -35,7 +35,12 @@ class Confirmation(Flow):
     scope = Scope.MEMBER
 
     idle = State(initial=True)
-    awaiting = State(ephemeral, memory=Pending, expires=minutes(5))
+    awaiting = State(
+        ephemeral,
+        memory=Pending,
+        expires=minutes(5),
+        lost="nothing was changed; an answer to the question is told so, and closes it",
+    )
 
     def is_pending(self, turn: Turn) -> bool:
         """It is this question that is answered, not an older one."""

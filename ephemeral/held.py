@@ -33,7 +33,12 @@ class Held(Flow):
     scope = Scope.MEMBER
 
     idle = State(initial=True)
-    holding = State(ephemeral, memory=Waiting, expires=minutes(10))
+    holding = State(
+        ephemeral,
+        memory=Waiting,
+        expires=minutes(10),
+        lost="the message was answered with the question for whom it is; it is to be sent again",
+    )
 
     def takes_back_one(self, turn: Turn) -> bool:
         """A held message was redacted."""

@@ -37,7 +37,12 @@ class LoadSelection(Flow):
     scope = Scope.MEMBER
 
     idle = State(initial=True)
-    choosing = State(ephemeral, memory=Choosing, expires=minutes(5))
+    choosing = State(
+        ephemeral,
+        memory=Choosing,
+        expires=minutes(5),
+        lost="no chat was brought back; `!load` shows the list again",
+    )
 
     def is_pending(self, turn: Turn) -> bool:
         """It is this list that is answered, not an older one."""

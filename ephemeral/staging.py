@@ -71,7 +71,12 @@ class Staging(Flow):
     scope = Scope.MEMBER
 
     idle = State(initial=True)
-    staged = State(ephemeral, memory=Staged, expires=minutes(30))
+    staged = State(
+        ephemeral,
+        memory=Staged,
+        expires=minutes(30),
+        lost="the files are still in the room, but no longer wait; they are to be sent again",
+    )
 
     def is_for_the_bot(self, turn: Turn) -> bool:
         """The bot responds to this event."""

@@ -18,6 +18,7 @@ from fsm.events import (
 from fsm.flow import Flow, Move, Saved, Snapshot, upgrade
 from fsm.inbound import Inbound, Kind
 from fsm.language import Tongue
+from fsm.pictures import mermaid as _mermaid  # noqa: F401  # makes f"{Flow:mermaid}" work
 from fsm.questions import Mark, Question
 from fsm.signals import Signal
 from fsm.states import Scope, State, Tier, days, durable, ephemeral, hours, minutes, seconds

@@ -49,7 +49,23 @@ class Saved:
     record: dict[str, Any]
 
 
-class Flow:
+FORMATS: dict[str, Callable[[type["Flow"]], str]] = {}
+"""What ``format(flow_class, …)`` understands: filled by ``fsm.pictures``."""
+
+
+class FlowType(type):
+    """The class of flow classes: what lets ``f"{Rota:mermaid}"`` draw one."""
+
+    def __format__(cls, spec: str) -> str:
+        if not spec:
+            return str(cls)
+        if spec not in FORMATS:
+            message = f"{spec!r} is no format of a flow; known are {', '.join(sorted(FORMATS))}"
+            raise ValueError(message)
+        return FORMATS[spec](cls)  # type: ignore[arg-type]  # only flows have this metaclass
+
+
+class Flow(metaclass=FlowType):
     """A kind of conversation. Subclass it: states first, then events, then handlers.
 
     One instance serves all its conversations and keeps nothing about any of them.

@@ -62,6 +62,8 @@ class State:
             the bot is down is acted upon after the restart. Where no event with ``expiry`` says
             otherwise, a durable state leads to idle.
         initial: This is the flow's idle state.
+        lost: What the user sees if the bot dies while a conversation stands here, for the docs;
+            left out, the flow tells what it can.
     """
 
     tier: Tier | None = None
@@ -69,6 +71,7 @@ class State:
     memory: type | None = field(default=None, kw_only=True)
     expires: timedelta | None = field(default=None, kw_only=True)
     initial: bool = field(default=False, kw_only=True)
+    lost: str = field(default="", kw_only=True)
     name: str = field(default="", init=False)
 
     def __set_name__(self, owner: type, name: str) -> None:

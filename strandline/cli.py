@@ -17,6 +17,7 @@ from durable.parking import INVITE
 from fsm import StrandlineError
 from fsm.ids import EventId
 from strandline import bot, fatal
+from strandline.cli_diagram import diagram
 from strandline.cli_lint import lint
 from strandline.clock import clock_of
 from strandline.config import Config, load_config
@@ -64,6 +65,7 @@ def check(config_path: Path) -> None:
 
 
 cli.add_command(lint)
+cli.add_command(diagram)
 
 
 @cli.command()

@@ -272,6 +272,8 @@ def _bare_texts(node: ast.AST) -> Iterator[ast.Constant | ast.JoinedStr]:
     is_logged = isinstance(node, ast.Call) and ast.unparse(node.func).startswith("_log.")
     if is_logged or isinstance(node, ast.Raise | ast.Assert) or _is_docstring(node):
         return
+    if isinstance(node, ast.keyword) and node.arg == "lost":  # for the docs
+        return
     if isinstance(node, ast.JoinedStr) or (
         isinstance(node, ast.Constant) and isinstance(node.value, str)
     ):

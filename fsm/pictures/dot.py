@@ -1,0 +1,75 @@
+"""Flows in Graphviz's DOT language (graphviz.org, "DOT Language")."""
+
+from collections.abc import Iterator, Sequence
+
+from fsm.flow import Flow
+from fsm.pictures.drawing import Arrow, arrows
+from fsm.states import State, Tier
+
+_STYLES = {
+    Tier.DURABLE: 'shape=box style="filled" peripheries=2 '
+    'fillcolor="#d7efe2" color="#17694a" fontcolor="#0d2b20"',
+    Tier.EPHEMERAL: 'shape=box style="rounded,filled,dashed" '
+    'fillcolor="#fdf0d2" color="#a4690b" fontcolor="#3c2603"',
+    None: 'shape=circle style="filled" fillcolor="#e6eaf0" color="#4a5568" fontcolor="#1a202c"',
+}
+_HEAD = (
+    'graph [rankdir=LR bgcolor="transparent" fontname="Helvetica" fontcolor="#718096"]',
+    "graph [nodesep=0.45 ranksep=0.9 pad=0.2]",
+    'node [fontname="Helvetica" fontsize=12 margin="0.18,0.1"]',
+    'edge [fontname="Helvetica" fontsize=10 color="#718096" fontcolor="#718096" arrowsize=0.7]',
+)
+"""Grey can be read on light and on dark."""
+
+
+def dot(flows: Sequence[type[Flow]]) -> str:
+    """The flows' pictures and a legend as one DOT graph. Ends with a newline.
+
+    One flow is drawn by itself, each of several in a frame with its name.
+    """
+    lines = [*_HEAD]
+    for flow in flows:
+        body = list(_flow(flow))
+        lines += body if len(flows) == 1 else _frame(f"cluster_{flow.name}", flow.__name__, body)
+    lines += _frame("cluster_legend", "legend", list(_legend()))
+    return "\n".join(("digraph flows {", *(f"    {line}" for line in lines), "}")) + "\n"
+
+
+def _flow(flow: type[Flow]) -> Iterator[str]:
+    for state in flow.states.values():
+        yield f"{_identity(flow, state)} [label={_quoted(state.name)} {_STYLES[state.tier]}]"
+    for arrow in arrows(flow):
+        yield _arrow(flow, arrow)
+
+
+def _arrow(flow: type[Flow], arrow: Arrow) -> str:
+    text = "\n".join(dict.fromkeys(arrow.labels))
+    style = " style=dotted constraint=false" if arrow.is_restart else ""
+    ends = f"{_identity(flow, arrow.source)} -> {_identity(flow, arrow.target)}"
+    return f"{ends} [label={_quoted(text)}{style}]"
+
+
+def _legend() -> Iterator[str]:
+    for name, tier, text in (
+        ("durable", Tier.DURABLE, "durable: comes back"),
+        ("ephemeral", Tier.EPHEMERAL, "ephemeral: is forgotten"),
+        ("idle", None, "idle"),
+    ):
+        small = 'fontsize=9 margin="0.08,0.04" width=0 height=0'
+        yield f"legend_{name} [label={_quoted(text)} {_STYLES[tier]} {small}]"
+    yield "legend_ephemeral -> legend_idle [label=restart fontsize=9 style=dotted]"
+
+
+def _frame(name: str, text: str, body: list[str]) -> list[str]:
+    quoted = _quoted(name)
+    head = f'subgraph {quoted} {{ label={_quoted(text)} fontsize=11 color="#a0aec0" style=rounded'
+    return [head, *(f"    {line}" for line in body), "}"]
+
+
+def _identity(flow: type[Flow], state: State) -> str:
+    return _quoted(f"{flow.name}.{state.name}")
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'

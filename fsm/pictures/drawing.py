@@ -1,0 +1,175 @@
+"""What every picture of a flow shows: its states, what leads from one to another, what is lost."""
+
+from collections.abc import Iterator
+
+from attrs import frozen
+
+from fsm.events import ANY, Event
+from fsm.flow import Flow
+from fsm.states import State, Tier
+
+LEGEND = (
+    "A state with a double border is durable: a restart brings it back. One with a dashed border "
+    "is ephemeral: a restart forgets it, and the dotted arrow says where the conversation is then. "
+    "Idle is round. Events that answer without leaving a state are left out."
+)
+"""How a picture is read, in words."""
+
+
+@frozen(kw_only=True)
+class Arrow:
+    """What leads from one state to another.
+
+    Args:
+        source: Where it begins.
+        target: Where it ends.
+        labels: The events that it stands for, each with what causes it.
+        is_restart: It is what a restart does, and no event.
+    """
+
+    source: State
+    target: State
+    labels: tuple[str, ...]
+    is_restart: bool = False
+
+
+@frozen(kw_only=True)
+class Loss:
+    """What becomes of a conversation when the bot dies while it stands in a state.
+
+    Args:
+        state: The state.
+        tier: ``durable``, ``ephemeral`` or ``idle``.
+        restart: What a restart does.
+        seen: What the user sees.
+    """
+
+    state: State
+    tier: str
+    restart: str
+    seen: str
+
+
+def arrows(flow: type[Flow]) -> list[Arrow]:
+    """All arrows of the flow's picture, in the order of the class body.
+
+    The same arrow for several events has all their labels.
+    """
+    found = []
+    for source in flow.states.values():
+        for target in flow.states.values():
+            labels = [
+                label(event)
+                for event in flow.events.values()
+                if source in event.sources and event.target_from(source) is target
+                if target is not source or isinstance(event.target, State)
+            ]
+            if target in _ends(flow, source):
+                labels.append("time is up")
+            if labels:
+                found.append(Arrow(source=source, target=target, labels=tuple(labels)))
+    return found + [
+        Arrow(source=state, target=target, labels=("restart",), is_restart=True)
+        for state in flow.states.values()
+        if state.tier is Tier.EPHEMERAL
+        for target in fallbacks(flow, state)
+    ]
+
+
+def fallbacks(flow: type[Flow], state: State) -> list[State]:
+    """Where a restart may leave a conversation that stands in ``state``, in the class's order.
+
+    That is the state itself if it is durable or idle, else the durable states, or idle, that it was
+    last in.
+    """
+    found: set[State] = set()
+    seen: set[State] = set()
+    ahead = [state]
+    while ahead:
+        present = ahead.pop()
+        seen.add(present)
+        if present.tier is not Tier.EPHEMERAL:
+            found.add(present)
+            continue
+        ahead += [
+            source
+            for event in flow.events.values()
+            for source in event.sources
+            if event.target_from(source) is present and source not in seen
+        ]
+    return [candidate for candidate in flow.states.values() if candidate in found]
+
+
+def losses(flow: type[Flow]) -> list[Loss]:
+    """The flow's loss contract, state by state."""
+    return [
+        Loss(
+            state=state,
+            tier=state.tier.value if state.tier else "idle",
+            restart=_fate(flow, state),
+            seen=state.lost or _seen(flow, state),
+        )
+        for state in flow.states.values()
+    ]
+
+
+def label(event: Event) -> str:
+    """The event's name, with what causes it."""
+    causes = list(causes_of(event))
+    return f"{event.name}: {' '.join(causes)}" if causes else event.name
+
+
+def causes_of(event: Event) -> Iterator[str]:
+    """What causes the event, as a person would say it."""
+    yield from (f"!{name}" for name in event.command if name != ANY)
+    if ANY in event.command:
+        yield "any other command"
+    yield from event.reaction
+    if event.answer:
+        yield "reply"
+    if event.text:
+        yield "text" if event.text is True else f"text “{event.text}”"
+    if event.attachment:
+        yield "file"
+    if event.kind:
+        yield event.kind.value
+    if event.expiry:
+        yield "time is up"
+
+
+def _ends(flow: type[Flow], state: State) -> list[State]:
+    """Where the end of its time leads, if no event says so."""
+    if not state.expires or any(e.expiry and state in e.sources for e in flow.events.values()):
+        return []
+    return [flow.idle_state] if state.is_durable else fallbacks(flow, state)
+
+
+def _fate(flow: type[Flow], state: State) -> str:
+    """What a restart does to a conversation that stands in ``state``."""
+    if state.initial:
+        return "changes nothing"
+    if state.tier is Tier.DURABLE:
+        carried = f", with its `{state.record.__name__}`" if state.record else ""
+        deadline = " and its deadline" if state.expires else ""
+        return f"brings it back{carried}{deadline}"
+    targets = " or ".join(f"`{target.name}`" for target in fallbacks(flow, state))
+    carried = f"; its `{state.memory.__name__}` is forgotten" if state.memory else ""
+    return f"leaves it at {targets}{carried}"
+
+
+def _seen(flow: type[Flow], state: State) -> str:
+    """What the user sees of it, as far as the flow tells."""
+    if state.tier is not Tier.EPHEMERAL:
+        return "nothing: it goes on"
+    entries = [
+        causes[0]
+        for event in flow.events.values()
+        if event.target is state and any(s.tier is not Tier.EPHEMERAL for s in event.sources)
+        if (causes := list(causes_of(event)))
+    ]
+    again = " or ".join(f"`{cause}`" for cause in dict.fromkeys(entries))
+    return (
+        f"what was half done is gone; {again} begins it again"
+        if again
+        else ("what was half done is gone; what began it begins it again")
+    )

