@@ -63,7 +63,7 @@ class BotProcess:
         self._log = BotLog(directory / "bot.log")
         self._ahead = timedelta()
         self._launched = 0.0
-        self._was_killed = False
+        self._was_ended = False
         self._told: set[str] = set()
 
     def __repr__(self) -> str:
@@ -113,7 +113,7 @@ class BotProcess:
         """Begin a life of the process with the present config, and wait for nothing."""
         config_path = self.write_config()
         self._log.begin_life()
-        self._launched, self._was_killed = time.monotonic(), False
+        self._launched, self._was_ended = time.monotonic(), False
         self._process = self._spawn(config_path)
 
     def _spawn(self, config_path: Path) -> subprocess.Popen[bytes]:
@@ -157,10 +157,10 @@ class BotProcess:
         """Complain of a process that is gone.
 
         Raises:
-            KitError: A test has killed it and not started it again, or it ended by itself.
+            KitError: A test has ended it and not started it again, or it ended by itself.
         """
-        if self._was_killed:
-            raise KitError("the bot was killed; start it again: await bot.restart()")
+        if self._was_ended:
+            raise KitError("the bot was stopped; start it again: await bot.restart()")
         if (code := self.exit_code()) is not None:
             what = f"the bot ended by itself, with exit code {code}"
             raise KitError(what, last_lines(self.log_path))
@@ -207,10 +207,9 @@ class BotProcess:
     async def stop(self) -> None:
         """SIGTERM, and SIGKILL if that takes long: for the end of a test."""
         if self._process is not None and self.exit_code() is None:
-            self._process.terminate()
             with suppress(TimeoutError):
                 async with asyncio.timeout(STOP_SECONDS):
-                    await self.ended()
+                    await self.terminate()
             await self.kill()
 
     async def kill(self) -> None:
@@ -222,13 +221,15 @@ class BotProcess:
         if self._process is not None and self.exit_code() is None:
             self._process.kill()
             self._process.wait()
-            self._was_killed = True
+            self._was_ended = True
             self._log.note("killed")
 
     async def terminate(self) -> int:
         """SIGTERM, and wait for the exit code."""
         assert self._process is not None, "start the bot first"  # noqa: S101
         self._process.terminate()
+        self._was_ended = True
+        self._log.note("stopped")
         return await self.ended()
 
     async def restart(self) -> None:
@@ -239,17 +240,24 @@ class BotProcess:
     async def advance(self, by: timedelta) -> None:
         """Set the bot's clocks forward, in this life and those that follow.
 
-        If it runs, and its log level is ``debug``, wait until it has done what is to be done about
-        all whose time is then up.
+        If it runs, and its log level is ``debug``, what it was told before is handled before; and
+        when this returns, it has done what is to be done about all whose time is up.
         """
+        tells = self._process is not None and self.exit_code() is None and self._tells
+        if tells:
+            await self.settled()
         self._ahead += by
         path = self.directory / "clock"
         path.with_suffix(".new").write_text(str(self._ahead.total_seconds()))
         path.with_suffix(".new").replace(path)
         self._log.note("advanced", by=str(by))
-        tells = self.config["log"].get("level") == "debug"
-        if tells and self._process is not None and self.exit_code() is None:
+        if tells:
             await self._noticed(self._ahead.total_seconds())
+
+    @property
+    def _tells(self) -> bool:
+        """Whether it logs what a test can wait for."""
+        return bool(self.config["log"].get("level") == "debug")
 
     async def _noticed(self, ahead_seconds: float) -> None:
         until = time.monotonic() + SETTLE_SECONDS

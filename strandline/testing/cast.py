@@ -162,11 +162,11 @@ def import_path(flow: FlowOrPath) -> str:
     return f"{flow.__module__}:{flow.__qualname__}"
 
 
-def imports(*first: Path) -> list[str]:
-    """Where this process finds what is not installed: in these folders, then in others."""
+def imports(*further: Path) -> list[str]:
+    """Where this process finds what is not installed, and these folders last."""
     paths = sysconfig.get_paths()
     known = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    found = [str(folder) for folder in first] + [str(Path(entry).absolute()) for entry in sys.path]
+    found = [str(Path(entry).absolute()) for entry in [*sys.path, *map(str, further)]]
     return [entry for entry in dict.fromkeys(found) if entry not in known]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from attrs import define, field
 
 TEST = "test"
-"""The level of what the test did: ``started``, ``killed``, ``advanced``."""
+"""The level of what the test did: ``started``, ``stopped``, ``killed``, ``advanced``."""
 
 OUTPUT = "output"
 """The level of what the process printed otherwise: a traceback, perhaps."""

@@ -57,7 +57,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if not _is_ours(pyfuncitem) or _has_a_runner(pyfuncitem):
         return None
     names = inspect.signature(pyfuncitem.obj).parameters
-    asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+    given = {name: pyfuncitem.funcargs[name] for name in names if name in pyfuncitem.funcargs}
+    asyncio.run(pyfuncitem.obj(**given))
     return True
 
 
@@ -152,8 +153,9 @@ def _is_ours(item: pytest.Function) -> bool:
 
 def _has_a_runner(item: pytest.Function) -> bool:
     """Another plugin's marker, or fixture, says that it runs the test."""
-    is_marked = any(item.get_closest_marker(name) for name in ("asyncio", "anyio"))
-    return is_marked or "anyio_backend" in item.fixturenames
+    has, marker = item.config.pluginmanager.hasplugin, item.get_closest_marker
+    by_anyio = marker("anyio") is not None or "anyio_backend" in item.fixturenames
+    return (has("anyio") and by_anyio) or (has("asyncio") and marker("asyncio") is not None)
 
 
 @contextmanager
@@ -162,4 +164,4 @@ def _in_plain_words() -> Iterator[None]:
     try:
         yield
     except StrandlineError as error:
-        pytest.fail(str(error), pytrace=False)
+        raise pytest.fail.Exception(str(error), pytrace=False) from None

@@ -188,7 +188,7 @@ class Talker:
         self,
         key: str,
         *,
-        on: Message | None = None,
+        to: Message | None = None,
         within_seconds: float = WITHIN_SECONDS,
     ) -> None:
         """Wait until the bot has put this emoji on their newest message, or on another.
@@ -198,7 +198,7 @@ class Talker:
             KitError: The bot has ended by itself.
         """
         __tracebackhide__ = True
-        event_id = self._own(on)
+        event_id = self._own(to)
         until = asyncio.get_running_loop().time() + within_seconds
         while True:
             found = await self.person.reactions(self.room, event_id)

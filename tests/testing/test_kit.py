@@ -1,6 +1,5 @@
 import asyncio
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from strandline.testing import BotProcess, Person, Synapse
 from strandline.testing.errors import KitError, NotSeen
 from strandline.testing.processes import PORTS, free_port
 from tests.kit.scene import Scene
+from tests.testing.processes import is_running
 
 pytestmark = pytest.mark.homeserver
 
@@ -145,14 +145,6 @@ async def test_a_homeserver_dies_with_the_process_that_started_it(tmp_path: Path
         async with asyncio.timeout(10):
             while is_running(pid):
                 await asyncio.sleep(0.01)
-
-
-def is_running(pid: str) -> bool:
-    status = Path(f"/proc/{pid}/status")
-    try:
-        return re.search(r"^State:\s+[^ZX]", status.read_text(), re.MULTILINE) is not None
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def test_a_port_is_none_that_an_outgoing_connection_may_take() -> None:
