@@ -13,7 +13,12 @@ import click
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.pages import Page
 
+from fsm import Flow
+from fsm.pictures import dot
 from strandline.cli import cli
+from strandline.discovery import flow_at
+from strandline.flows import FLOWS
+from strandline.rendering import render
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -21,6 +26,8 @@ LINK = re.compile(r"\[(?P<text>[^\]]+)\]\((?P<path>\.\./[^)#]+)(?:#[^)]*)?\)")
 FILE = re.compile(
     r'^```python title="(?P<name>[^"]+)"[^\n]*\n(?P<text>.*?)^```$', re.MULTILINE | re.DOTALL
 )
+BLOCK = re.compile(r"^```strandline-flow\n(?P<path>\S+)\n```$", re.MULTILINE)
+MERMAID = re.compile(r"^```mermaid\n.*?^```$", re.MULTILINE | re.DOTALL)
 COMMANDS = "<!-- commands -->"
 
 _log = logging.getLogger("mkdocs.hooks.strandline")
@@ -39,7 +46,7 @@ def on_config(config: MkDocsConfig) -> None:
 
 
 def on_page_markdown(markdown: str, *, page: Page, **_rest: Any) -> str:
-    """Name files of the project that are no pages, and list the commands of the command line."""
+    """Name files that are no pages, draw flows, and list the commands of the command line."""
 
     def outside(link: re.Match[str]) -> str:
         path = posixpath.normpath(
@@ -51,7 +58,17 @@ def on_page_markdown(markdown: str, *, page: Page, **_rest: Any) -> str:
             _log.warning("%s links to %s, which is not there", page.file.src_uri, path)
         return link["text"]
 
-    return LINK.sub(outside, markdown).replace(COMMANDS, "\n".join(_commands(cli, None)))
+    markdown = LINK.sub(outside, markdown).replace(COMMANDS, "\n".join(_commands(cli, None)))
+    markdown = BLOCK.sub(lambda block: _drawn(flow_at(block["path"])), markdown)
+    own = {f"flows/{flow.name}.md": flow for flow in FLOWS}.get(page.file.src_uri)
+    return MERMAID.sub(lambda _: _drawn(own), markdown) if own else markdown
+
+
+def _drawn(flow: type[Flow]) -> str:
+    """The picture, in the page itself: no script has to be loaded to draw it."""
+    svg = render(dot([flow]), "svg").decode()
+    svg = re.sub(r' id="[^"]*"', "", svg[svg.index("<svg") :]).replace("\n", " ")
+    return f'<div class="flow" markdown="0">{svg}</div>\n'
 
 
 def _commands(command: click.Command, parent: click.Context | None) -> Iterator[str]:
