@@ -61,7 +61,10 @@ def on_page_markdown(markdown: str, *, page: Page, **_rest: Any) -> str:
     markdown = LINK.sub(outside, markdown).replace(COMMANDS, "\n".join(_commands(cli, None)))
     markdown = BLOCK.sub(lambda block: _drawn(flow_at(block["path"])), markdown)
     own = {f"flows/{flow.name}.md": flow for flow in FLOWS}.get(page.file.src_uri)
-    return MERMAID.sub(lambda _: _drawn(own), markdown) if own else markdown
+    if own is None:
+        return markdown
+    page.meta["hide"] = ["toc"]  # leaves the room to the picture
+    return MERMAID.sub(lambda _: _drawn(own), markdown)
 
 
 def _drawn(flow: type[Flow]) -> str:

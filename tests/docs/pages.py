@@ -96,11 +96,15 @@ def is_as_said(printed: str, said: str) -> bool:
     return re.fullmatch(pattern, printed.strip(), re.DOTALL) is not None
 
 
+def paths(first: Path, rest: str | None) -> str:
+    return os.pathsep.join(filter(None, (str(first), rest)))
+
+
 class Shell:
     """A shell in a folder, in an environment that already holds what the page has pip install."""
 
     def __init__(self, folder: Path) -> None:
-        own = {"PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))}
+        own = {"PATH": paths(Path(sys.executable).parent, os.environ["PATH"])}
         self._folder = folder
         self._process = subprocess.Popen(
             ["bash"],  # noqa: S607  # the reader's
@@ -141,6 +145,15 @@ class Shell:
             for packages in config.parent.glob("lib/python*/site-packages"):
                 line = f"import site; site.addsitedir({here!r})\n"
                 (packages / "installed.pth").write_text(line)
+
+
+def carry_out(block: Block, shell: Shell, replaced: Mapping[str, str] | None = None) -> None:
+    """Run the commands of a ``console`` block, and hold them to what it says that they print."""
+    for run in runs(block):
+        code, printed = shell.run(put_in(run.command, replaced or {}))
+        where = f"line {block.line}: {run.command} printed:\n{printed}"
+        assert code == 0, where
+        assert not run.printed or is_as_said(printed, run.printed), where
 
 
 async def talk(block: Block, person: Person, room: RoomId) -> None:

@@ -1,20 +1,16 @@
 import os
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import DOCS, Block, blocks, write
+from tests.docs.pages import DOCS, Block, Shell, blocks, carry_out, paths, write
 
 pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(300)]
 
 SETTINGS = next(block for block in blocks(DOCS / "tutorial.md") if block.title == "pytest.ini")
 
 PAGES = sorted((DOCS / "howto").glob("*.md"))
-
-WITH_CODE = [page for page in PAGES if any(b.kind == "python" for b in blocks(page))]
 
 
 def _install(folder: Path, block: Block) -> None:
@@ -30,24 +26,24 @@ def _install(folder: Path, block: Block) -> None:
     (installed / "METADATA").write_text(metadata)
 
 
-@pytest.mark.parametrize("page", WITH_CODE, ids=lambda page: page.stem)
-def test_the_code_of_a_guide_passes_the_tests_that_it_shows(page: Path, tmp_path: Path) -> None:
-    shown = [block for block in blocks(page) if block.title]
-    for block in (SETTINGS, *shown):
-        write(block, tmp_path)
-        if block.title == "pyproject.toml":
-            _install(tmp_path, block)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_code_of_a_guide_does_what_it_says(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", paths(tmp_path, os.environ.get("PYTHONPATH")))
+    write(SETTINGS, tmp_path)
+    with Shell(tmp_path) as shell:
+        for block in blocks(page):
+            if block.title:
+                write(block, tmp_path)
+            if block.title == "pyproject.toml":
+                _install(tmp_path, block)
+            if block.kind == "console":
+                carry_out(block, shell)
 
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": _path(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+        code, printed = shell.run("python -m pytest -q -p no:cacheprovider -W error")
 
-    assert run.returncode == 0, run.stdout + run.stderr
+    assert code == 0, printed
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -63,7 +59,3 @@ def test_no_two_pages_show_a_module_of_the_same_name() -> None:
     modules = [name for name in names if name.endswith(".py")]
 
     assert sorted(modules) == sorted(set(modules))
-
-
-def _path(folder: Path) -> str:
-    return os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
