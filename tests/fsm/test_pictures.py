@@ -113,7 +113,7 @@ def test_dot_draws_durable_states_with_two_borders_and_ephemeral_ones_dashed() -
     assert (
         '    "form.editing" -> "form.kept" [label="restart" style=dotted constraint=false]' in lines
     )
-    assert any('label="legend"' in line for line in lines)
+    assert any("dashed border: ephemeral" in line for line in lines)
 
 
 def test_json_has_all_that_was_declared() -> None:

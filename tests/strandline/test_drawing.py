@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from strandline import rendering
 from strandline.cli import cli
 from strandline.flows import FLOWS
-from strandline.rendering import NoRenderer, render
+from strandline.rendering import NoRenderer, NotDrawn, render
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "flows"
 
@@ -96,7 +96,7 @@ def test_svg_has_the_states_and_is_the_same_each_time(project: Path) -> None:
 
     elements = ET.fromstring(first).iter()  # noqa: S314  # our own
     texts = [element.text for element in elements if element.tag.endswith("text")]
-    assert {"idle", "waiting", "greet: !greet", "done: ✅", "restart", "legend"} <= set(texts)
+    assert {"idle", "waiting", "greet: !greet", "done: ✅", "restart", "round: idle"} <= set(texts)
     assert first == again
 
 
@@ -140,6 +140,21 @@ def test_without_anything_that_draws_the_extra_is_named(
 
     with pytest.raises(NoRenderer, match=r"pip install 'strandline\[diagrams\]'"):
         render("digraph {}", "svg")
+
+
+def test_what_graphviz_can_not_draw_is_told_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(NotDrawn, match="--format dot or mermaid gives its text"):
+        render("no graph", "svg")
+
+    program = tmp_path / "dot"
+    program.write_text("#!/bin/sh\necho syntax error >&2\nexit 1\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(rendering, "find_spec", lambda _: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NotDrawn, match="syntax error"):
+        render("no graph", "svg")
 
 
 def test_graphviz_itself_is_used_where_it_is_installed(

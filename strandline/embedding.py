@@ -1,0 +1,66 @@
+"""Flows in other people's docs, drawn by import path when the docs are built."""
+
+import re
+from collections.abc import Callable
+
+from fsm import Flow
+from fsm.pictures import dot, mermaid, table
+from fsm.pictures.table import summary
+from strandline.discovery import flow_at
+from strandline.rendering import render
+
+FORMATS = ("svg", "mermaid")
+
+_BLOCK = re.compile(
+    r"^( *)(`{3,}|~{3,}) *strandline-flow *\n(.*?)^\1\2 *$", re.MULTILINE | re.DOTALL
+)
+
+
+def expanded(markdown: str, *, form: str = "svg") -> str:
+    """Markdown with each block ``strandline-flow`` replaced by the flow that it names.
+
+    That is its picture and its loss contract. The block holds the flow's import path,
+    ``package.module:Class``, and nothing else.
+
+    Args:
+        markdown: A page.
+        form: ``svg`` puts the picture itself into the page, ``mermaid`` its text in a block that
+            the page's own script draws.
+
+    Raises:
+        NotFound: A block names no flow.
+        NotDrawn: The picture can't be drawn.
+    """
+
+    def replaced(block: re.Match[str]) -> str:
+        text = _section(flow_at(block[3].strip()), form)
+        return "\n".join(f"{block[1]}{line}".rstrip() for line in text.splitlines())
+
+    return _BLOCK.sub(replaced, markdown)
+
+
+def svg(flow: type[Flow]) -> str:
+    """The flow's picture as an element that can stand in a page of HTML.
+
+    Raises:
+        NotDrawn: It can't be drawn.
+    """
+    drawn = render(dot([flow]), "svg").decode()
+    element = re.sub(r' id="[^"]*"', "", drawn[drawn.index("<svg") :]).replace("\n", " ")
+    told = f"{flow.__name__}: {summary(flow)}".replace("&", "&amp;").replace('"', "&quot;")
+    return element.replace(
+        "<svg ", f'<svg role="img" aria-label="{told}" style="max-width:100%;height:auto" ', 1
+    )
+
+
+def _section(flow: type[Flow], form: str) -> str:
+    draw: Callable[[type[Flow]], str] = _block if form == "mermaid" else _figure
+    return f"{draw(flow)}\n\n{table(flow)}"
+
+
+def _figure(flow: type[Flow]) -> str:
+    return f'<div class="strandline-flow">{svg(flow)}</div>'
+
+
+def _block(flow: type[Flow]) -> str:
+    return f"```mermaid\n{mermaid(flow).rstrip()}\n```"

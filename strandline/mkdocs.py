@@ -1,0 +1,48 @@
+"""The MkDocs plugin: blocks named ``strandline-flow`` become pictures of the flows that they name.
+
+In ``mkdocs.yml``::
+
+    plugins:
+      - strandline
+"""
+
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config import base, config_options
+from mkdocs.exceptions import PluginError
+from mkdocs.plugins import BasePlugin
+
+from fsm.errors import StrandlineError
+from strandline.discovery import can_import_from
+from strandline.embedding import FORMATS, expanded
+
+
+class FlowsConfig(base.Config):  # type: ignore[no-untyped-call]
+    """The plugin's settings.
+
+    Attributes:
+        format: ``svg`` or ``mermaid``.
+    """
+
+    format = config_options.Choice(FORMATS, default="svg")
+
+
+class FlowsPlugin(BasePlugin[FlowsConfig]):  # type: ignore[no-untyped-call]
+    """Draws flows into the pages of a site."""
+
+    def on_config(self, config: Any) -> None:
+        """Let flows that lie beside ``mkdocs.yml`` be imported."""
+        can_import_from(Path(config.config_file_path or "mkdocs.yml").parent.absolute())
+
+    def on_page_markdown(self, markdown: str, /, *, page: Any, **_more: Any) -> str:
+        """Replace the blocks of a page.
+
+        Raises:
+            PluginError: A block names no flow, or it can't be drawn.
+        """
+        try:
+            return expanded(markdown, form=self.config.format)
+        except StrandlineError as error:
+            message = f"{page.file.src_uri}: {error}"
+            raise PluginError(message) from error

@@ -1,0 +1,81 @@
+"""The Sphinx directive ``strandline-flow``: a flow's picture and its loss contract.
+
+In ``conf.py``::
+
+    extensions = ["strandline.sphinx"]
+
+and in a page::
+
+    .. strandline-flow:: package.module:Class
+       :no-table:
+"""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ClassVar
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.addnodes import only
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from fsm import Flow
+from fsm.errors import StrandlineError
+from fsm.pictures import mermaid
+from fsm.pictures.drawing import losses
+from strandline.discovery import can_import_from, flow_at
+from strandline.embedding import svg
+
+
+class FlowDirective(SphinxDirective):
+    """Draws the flow at an import path."""
+
+    required_arguments = 1
+    option_spec: ClassVar[dict[str, Any]] = {"no-table": directives.flag}
+
+    def run(self) -> list[nodes.Node]:
+        """The picture, and the table unless ``:no-table:`` is given."""
+        try:
+            flow = flow_at(self.arguments[0])
+            drawn: list[nodes.Node] = list(_picture(flow))
+        except StrandlineError as error:
+            raise self.error(str(error)) from error
+        return drawn if "no-table" in self.options else [*drawn, _table(flow)]
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the directive; flows that lie beside ``conf.py`` can be imported."""
+    can_import_from(Path(app.confdir).absolute())
+    app.add_directive("strandline-flow", FlowDirective)
+    return {"version": version("strandline"), "parallel_read_safe": True}
+
+
+def _picture(flow: type[Flow]) -> list[nodes.Node]:
+    """The drawing where pages are HTML, and its text where they are not."""
+    shown = nodes.raw("", f'<div class="strandline-flow">{svg(flow)}</div>', format="html")
+    text = nodes.literal_block("", mermaid(flow), language="none")
+    return [shown, only("", text, expr="not html")]
+
+
+def _table(flow: type[Flow]) -> nodes.table:
+    head = ("state", "tier", "a restart", "what the user sees")
+    rows = [(loss.state.name, loss.tier, loss.restart, loss.seen) for loss in losses(flow)]
+    group = nodes.tgroup(cols=len(head))
+    group += [nodes.colspec(colwidth=1) for _ in head]
+    group += nodes.thead("", _row(head))
+    group += nodes.tbody("", *(_row(row) for row in rows))
+    return nodes.table("", group)
+
+
+def _row(cells: tuple[str, ...]) -> nodes.row:
+    return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", *_marked(c))) for c in cells))
+
+
+def _marked(text: str) -> list[nodes.Node]:
+    """The text with what stands between backticks as code."""
+    return [
+        nodes.literal(part, part) if number % 2 else nodes.Text(part)
+        for number, part in enumerate(text.split("`"))
+        if part
+    ]
