@@ -1,8 +1,10 @@
 """What the site has besides MkDocs: links out of the docs, flows shown in pages, the commands."""
 
+import atexit
 import logging
 import posixpath
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +34,7 @@ _log = logging.getLogger("mkdocs.hooks.strandline")
 def on_config(config: MkDocsConfig) -> None:
     """Let the flows that pages show be imported, so that they can be drawn."""
     folder = mkdtemp(prefix="strandline-docs-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for page in sorted(Path(config.docs_dir).rglob("*.md")):
         source = page.read_text(encoding="utf-8")
         if "```strandline-flow" not in source:

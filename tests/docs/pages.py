@@ -22,7 +22,8 @@ from strandline.testing import Person
 DOCS = Path(__file__).parent.parent.parent / "docs"
 
 FENCE = re.compile(
-    r"^(?P<indent> *)```(?P<kind>[\w-]+)(?P<info>[^\n]*)\n(?P<text>.*?)^(?P=indent)```$",
+    r"^(?P<indent> *)(?P<fence>`{3,})(?P<kind>[\w-]+)(?P<info>[^\n]*)\n"
+    r"(?P<text>.*?)^(?P=indent)(?P=fence)$",
     re.MULTILINE | re.DOTALL,
 )
 TITLE = re.compile(r'title="([^"]+)"')
