@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 LINK = re.compile(r"\[(?P<text>[^\]]+)\]\((?P<path>\.\./[^)#]+)(?:#[^)]*)?\)")
 FILE = re.compile(
-    r'^```python title="(?P<name>[^"]+)"[^\n]*\n(?P<text>.*?)^```$', re.MULTILINE | re.DOTALL
+    r'^```python title="(?P<name>[^"/]+)"[^\n]*\n(?P<text>.*?)^```$', re.MULTILINE | re.DOTALL
 )
 MERMAID = re.compile(r"^```mermaid\n.*?^```$", re.MULTILINE | re.DOTALL)
 COMMANDS = "<!-- commands -->"
