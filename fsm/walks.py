@@ -17,7 +17,7 @@ from fsm.states import State
 MOST_WALKS = 40
 """Where no length is given, walks are as long as gives no more than these."""
 
-LONGEST = 6
+LONGEST = 4
 """And no longer than this."""
 
 

@@ -1,5 +1,6 @@
 """How a person causes what Strandline's own flows declare, and what nobody can cause."""
 
+import os
 from typing import Any
 
 from durable.chats import Chats
@@ -84,7 +85,8 @@ async def sends_what_nobody_can_read(walker: Walker) -> None:
 
 def settings(flow: type[Flow]) -> dict[str, Any]:
     """What ``kill_everywhere`` is told of one of the flows."""
-    return SETTINGS[flow]
+    walks_all = os.environ.get("STRANDLINE_WALKS") == "all"
+    return {**SETTINGS[flow], "length": LENGTHS[flow] if walks_all else 1}
 
 
 def pairs(state: State, *events: Event, why: str) -> Without:
@@ -98,6 +100,19 @@ def _except(flow: type[Flow], state: State, *walked: Event, why: str) -> Without
 
 
 NO_SPACE = "rooms.onboarding is none here, so no Space is made"
+
+LENGTHS: dict[type[Flow], int] = {
+    Confirmation: 3,
+    LoadSelection: 3,
+    Staging: 2,
+    Held: 3,
+    Language: 3,
+    UserRouting: 2,
+    Chats: 2,
+    RoomRouting: 2,
+    Service: 2,
+}
+"""How many steps a path has where all are walked; less in a test run that shall not take long."""
 
 FORGOTTEN = "!forget-me deletes the record, in a turn of the flow Chats"
 

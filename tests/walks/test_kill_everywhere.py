@@ -53,7 +53,7 @@ async def test_a_state_that_swallows_messages_is_found(synapse: Synapse, tmp_pat
 async def test_a_state_that_swallows_commands_is_found(synapse: Synapse, tmp_path: Path) -> None:
     account = await account_of(Hog, synapse, tmp_path / "bot", length=1)
 
-    assert "after the restart, nobody answers !help" in account
+    assert "after the restart, nobody answers the command for help" in account
 
 
 async def test_an_end_of_time_that_fails_is_found(synapse: Synapse, tmp_path: Path) -> None:

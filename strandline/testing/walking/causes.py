@@ -19,7 +19,7 @@ Inputs = Mapping[Event | tuple[State, Event], Sample | list[Sample]]
 Without = Mapping[Event | tuple[State, Event] | State, str]
 """What is not walked, and why: an event, an event from one state, or all from a state."""
 
-NONSENSE = "!walk-on"
+NONSENSE = "walk-on"
 """A command that no flow knows."""
 
 SMALL_TALK = "Walk on."
@@ -57,11 +57,13 @@ class Causes:
         flow: The flow.
         inputs: What its author has said about that.
         without: What is not walked.
+        prefix: What commands begin with.
     """
 
     flow: type[Flow]
     inputs: Inputs
     without: Without
+    prefix: str = "!"
 
     @property
     def plan(self) -> Plan:
@@ -100,7 +102,7 @@ class Causes:
         samples = self._samples(self.flow.states[edge.source], event)
         if samples:
             sample = samples[edge.sample]
-            return sample if isinstance(sample, tuple) else (_said(event, sample),)
+            return sample if isinstance(sample, tuple) else (self._said(event, sample),)
         own = self._own(event)
         return (own[turn % len(own)],)
 
@@ -116,8 +118,8 @@ class Causes:
 
     def _own(self, event: Event) -> list[Cause]:
         """What the event itself says of how it is caused."""
-        causes: list[Cause] = [f"!{name}" for name in event.command if name != ANY]
-        causes += [NONSENSE] if ANY in event.command else []
+        causes: list[Cause] = [self.prefix + name for name in event.command if name != ANY]
+        causes += [self.prefix + NONSENSE] if ANY in event.command else []
         causes += [SMALL_TALK] if event.text is True else []
         causes += [Walker.sends_file] if event.attachment else []
         causes += [_BY_KIND[event.kind]] if event.kind and event.kind in _BY_KIND else []
@@ -125,6 +127,13 @@ class Causes:
         answers = [SMALL_TALK if text == ANY else text for text in event.answer[:1]]
         causes += [_reply(text) for text in answers]
         return causes
+
+    def _said(self, event: Event, sample: Cause) -> Cause:
+        """The sample; where a command wants an argument, a text is that."""
+        names = [name for name in event.command if name != ANY]
+        if isinstance(sample, str) and names and not sample.startswith(self.prefix):
+            return f"{self.prefix}{names[0]} {sample}"
+        return sample
 
     def _left_out(self) -> Collection[tuple[str, str]]:
         found: set[tuple[str, str]] = set()
@@ -137,14 +146,6 @@ class Causes:
                 case (state, event):
                     found.add((state.name, event.name))
         return found
-
-
-def _said(event: Event, sample: Cause) -> Cause:
-    """The sample; where a command wants an argument, a text is that."""
-    names = [name for name in event.command if name != ANY]
-    if isinstance(sample, str) and names and not sample.startswith("!"):
-        return f"!{names[0]} {sample}"
-    return sample
 
 
 def _why(event: Event) -> str:

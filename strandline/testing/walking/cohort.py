@@ -29,7 +29,7 @@ DOUBT_SECONDS = 5.0
 
 SETTLE_SECONDS = 10.0
 
-HELP = "!help"
+HELP = "help"
 PLAIN = "Is anybody there?"
 
 
@@ -383,7 +383,7 @@ class Afterwards:
             self._leave_the_room()
         if walker.failure:
             return
-        self._help = await self._say(HELP)
+        self._help = await self._say(self.cohort.ground.causes.prefix + HELP)
         await walker.hears_all()
         moved = len(walker.moves)
         self._plain = await self._say(PLAIN)
@@ -404,7 +404,7 @@ class Afterwards:
             if replies.get(event_id, 0) > count:
                 self._fail(f"the restart answered {event_id} again")
         if self._help and not replies.get(self._help):
-            self._fail(f"after the restart, nobody answers {HELP}")
+            self._fail("after the restart, nobody answers the command for help")
         if self._plain and not self._is_moved and not self._is_answered(self._plain):
             self._fail(
                 f"after the restart, in {self.walker.here.state!r}, a plain message is met "

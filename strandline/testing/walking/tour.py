@@ -90,7 +90,8 @@ class Tour:
     @property
     def causes(self) -> Causes:
         """How its events are caused."""
-        return Causes(self.flow, self.inputs, self.without)
+        prefix = self.config.get("commands", {}).get("prefix", "!")
+        return Causes(self.flow, self.inputs, self.without, prefix)
 
     def walks(self) -> list[Walk]:
         """The walks. A kill ends each, so none has to end in a restart."""
