@@ -62,6 +62,10 @@ diagrams: $(VENV)/.installed
 walkthrough: $(VENV)/.installed
 	@$(BIN)/python -m tests.walk
 
+# Builds the documentation site into site/, strictly and without the network.
+site: $(VENV)/.installed
+	@$(BIN)/mkdocs build --strict --quiet
+
 check: lint types contracts flows
 
 lint: $(VENV)/.installed
