@@ -60,20 +60,17 @@ def lint(targets: Sequence[str]) -> list[Told]:
 def _found(target: str, told: list[Told]) -> Iterator[list[type[Flow]]]:
     """The flows of each module of a target; what is raised by its import is told."""
     path = Path(target)
-    name, _, flow = target.partition(":")
     if path.suffix == ".py" or path.is_dir():
-        if not path.exists():
-            raise NotFound(target, "is no file; mend the path")
-        root, name = _importable(path.absolute())
-        can_import_from(root)
-        flow = ""
-    module = _imported(name, target, told)
-    if module is None:
+        for file in _files(path.absolute(), target):
+            root, name = _importable(file)
+            can_import_from(root)
+            yield _flows_of(_imported(name, target, told))
         return
+    name, _, flow = target.partition(":")
+    module = _imported(name, target, told)
     yield [each for each in _flows_of(module) if flow in ("", each.__qualname__)]
     for child in _children(module) if not flow else ():
-        inner = _imported(child, target, told)
-        yield _flows_of(inner) if inner is not None else []
+        yield _flows_of(_imported(child, target, told))
 
 
 def _imported(name: str, target: str, told: list[Told]) -> ModuleType | None:
@@ -99,9 +96,35 @@ def _not_imported(name: str, error: NotFound) -> Finding:
     )
 
 
+def _files(path: Path, target: str) -> list[Path]:
+    """The file, or the files of a folder in which flows may be, but for tests."""
+    if not path.exists():
+        raise NotFound(target, "is no file; mend the path")
+    return [path] if path.is_file() else [path / each for each in _with_flows(path)]
+
+
+def _with_flows(folder: Path) -> Iterator[Path]:
+    """The files below a folder that speak of flows, relative to it, but for tests."""
+    for file in sorted(folder.rglob("*.py")):
+        relative = file.relative_to(folder)
+        is_installed = any((folder / each / "pyvenv.cfg").exists() for each in relative.parents)
+        is_left_out = is_installed or any(map(_is_no_source, relative.parts))
+        if not is_left_out and b"Flow" in file.read_bytes():
+            yield relative
+
+
+def _is_no_source(part: str) -> bool:
+    return part.startswith((".", "test_")) or part in (
+        "test",
+        "tests",
+        "conftest.py",
+        "__main__.py",
+    )
+
+
 def _importable(path: Path) -> tuple[Path, str]:
-    """The folder from which a file or package is imported, and its name there."""
-    parts = [path.stem if path.suffix == ".py" else path.name]
+    """The folder from which a file is imported, and its name there."""
+    parts = [path.stem]
     folder = path.parent
     while (folder / "__init__.py").exists():
         parts.append(folder.name)
@@ -109,17 +132,22 @@ def _importable(path: Path) -> tuple[Path, str]:
     return folder, ".".join(reversed(parts)).removesuffix(".__init__")
 
 
-def _children(module: ModuleType) -> Iterator[str]:
-    """The modules of a package, those of its packages too, but not its tests."""
+def _children(module: ModuleType | None) -> Iterator[str]:
+    """The modules of a package, those of its packages too."""
+    if module is None:
+        return
     for folder in getattr(module, "__path__", ()):
-        for file in sorted(Path(folder).rglob("*.py")):
-            parts = file.relative_to(folder).with_suffix("").parts
-            is_test = any(part.startswith("test") or part == "conftest" for part in parts)
-            if parts[-1] not in ("__init__", "__main__") and not is_test:
+        for file in _with_flows(Path(folder)):
+            parts = file.with_suffix("").parts
+            if parts[-1] != "__init__":
                 yield ".".join((module.__name__, *parts))
+            elif parts[:-1]:
+                yield ".".join((module.__name__, *parts[:-1]))
 
 
-def _flows_of(module: ModuleType) -> list[type[Flow]]:
+def _flows_of(module: ModuleType | None) -> list[type[Flow]]:
+    if module is None:
+        return []
     return [
         value
         for value in vars(module).values()

@@ -8,9 +8,10 @@ from attrs import NOTHING, fields, frozen, has
 
 from durable.codec import why_not_kept
 from fsm import Event, Flow, State
-from fsm.events import Handler
+from fsm.events import ANY, Handler
 from fsm.findings import Finding, Severity
 from fsm.flow import handlers_of
+from strandline.flows import FLOWS
 from strandline.sources import Mentioned, Sources, argument, may_return
 from strandline.writing import COLLECTIONS, DATA, changes, wants
 
@@ -77,6 +78,16 @@ class Rules:
                 event.name,
                 "at idle it takes every message that is no command: none reaches an agent",
                 "give it a guard or a regular expression, or begin with a command",
+            )
+
+        takes_all = ANY in event.command and event.guard is None
+        if takes_all and self.flow not in FLOWS:
+            yield self._warning(
+                "SL210",
+                event.name,
+                f"in state {event.sources[0].name!r} it takes every command, and so nobody can "
+                "reach the bot's own, such as the one for help",
+                "name its commands, or give it a guard",
             )
 
     def _caused(self, event: Event) -> Iterator[Finding]:
