@@ -1,8 +1,10 @@
 """All that is wrong with flows, at once, each with its source line."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
@@ -11,7 +13,7 @@ from attrs import frozen
 from fsm import Flow
 from fsm.collisions import collisions
 from fsm.findings import Finding, Flawed, collecting
-from strandline.discovery import NotFound, can_import_from, importing, place_of
+from strandline.discovery import NotFound, can_import_from, flow_at, importing, place_of
 from strandline.flows import FLOWS
 from strandline.rules import Rules
 from strandline.sources import Sources, beside
@@ -62,26 +64,27 @@ def _found(target: str, told: list[Told]) -> Iterator[list[type[Flow]]]:
     path = Path(target)
     if path.suffix == ".py" or path.is_dir():
         for file in _files(path.absolute(), target):
-            root, name = _importable(file)
-            can_import_from(root)
-            yield _flows_of(_imported(name, target, told))
+            yield _flows_of(_imported(target, told, partial(_module_at, file)))
         return
     name, _, flow = target.partition(":")
-    module = _imported(name, target, told)
-    yield [each for each in _flows_of(module) if flow in ("", each.__qualname__)]
-    for child in _children(module) if not flow else ():
-        yield _flows_of(_imported(child, target, told))
+    module = _imported(target, told, partial(import_module, name))
+    if flow:
+        yield [flow_at(target)] if module is not None else []
+        return
+    yield _flows_of(module)
+    for child in _children(module):
+        yield _flows_of(_imported(target, told, partial(import_module, child)))
 
 
-def _imported(name: str, target: str, told: list[Told]) -> ModuleType | None:
+def _imported(target: str, told: list[Told], load: Callable[[], ModuleType]) -> ModuleType | None:
     try:
         with importing(target):
-            return import_module(name)
+            return load()
     except NotFound as error:
         place = place_of(error.__cause__) if error.__cause__ is not None else None
         if place is None:
             raise
-        told.append(Told(*place, _not_imported(name, error)))
+        told.append(Told(*place, _not_imported(place[0].stem, error)))
         return None
 
 
@@ -120,6 +123,21 @@ def _is_no_source(part: str) -> bool:
         "conftest.py",
         "__main__.py",
     )
+
+
+def _module_at(file: Path) -> ModuleType:
+    root, name = _importable(file)
+    can_import_from(root)
+    module = import_module(name)
+    if module.__file__ is not None and Path(module.__file__) == file:
+        return module
+    # another folder has a module of this name, which has been imported before
+    spec = spec_from_file_location("_".join((*file.parent.parts[1:], name)), file)
+    assert spec is not None  # noqa: S101  # what is Python's by its suffix has one
+    assert spec.loader is not None  # noqa: S101
+    module = sys.modules[spec.name] = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _importable(path: Path) -> tuple[Path, str]:

@@ -32,6 +32,7 @@ class Rules:
 
     def findings(self) -> Iterator[Finding]:
         """All that is wrong."""
+        yield from self._lost()
         for state in self.flow.states.values():
             yield from self._kept(state)
             yield from self._shared(state)
@@ -43,6 +44,15 @@ class Rules:
         for handler, events in handlers_of(self.flow):
             yield from self._typed(handler, events)
             yield from self._changing(handler, events)
+
+    def _lost(self) -> Iterator[Finding]:
+        for name in self.sources.named_twice(self.flow):
+            yield self._error(
+                "SL211",
+                name,
+                "the class body has two of this name, and the first of them is lost",
+                "give each a name of its own",
+            )
 
     def _kept(self, state: State) -> Iterator[Finding]:
         if state.record is None or not has(state.record):
@@ -209,9 +219,9 @@ def _may_be(said: object, cls: type) -> bool:
         return any(_may_be(each, cls) for each in get_args(said))
     if said is None:
         said = NoneType
-    if not isinstance(said, type) or get_origin(said) is not None or said is Any:
+    if not isinstance(said, type) or get_origin(said) is not None:
         return True
-    if getattr(said, "_is_protocol", False):
+    if not has(said) and said.__module__ != "builtins":
         return True
     return issubclass(cls, said) or (cls is not NoneType and issubclass(said, cls))
 

@@ -45,7 +45,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def lint(*arguments: str) -> Result:
-    for name in ("shop", "bank"):
+    for name in ("shop", "shop.flows", "bank"):
         sys.modules.pop(name, None)
     return CliRunner().invoke(cli, ["lint", *arguments])
 
@@ -269,3 +269,35 @@ def test_a_project_folder_stands_for_its_packages_as_they_are_imported(project: 
     [line, _] = lint(".", "--config", "config.yaml").output.splitlines()
 
     assert line.startswith("my_shop/flows.py:18: SL203")
+
+
+def test_a_handler_whose_place_another_of_its_name_takes_is_told(project: Path) -> None:
+    told = found(project, f"{ORDERED}@on(more)\ndef start(self, turn, order): ...")
+
+    assert "SL211 def start(self, turn: Turn, _data: None) -> Order:" in told
+
+
+def test_an_event_whose_place_another_of_its_name_takes_is_told(project: Path) -> None:
+    first, second = (f"go = Event(idle, STAY, command='{name}')" for name in ("go", "come"))
+
+    assert found(project, f"{first}\n{second}") == [f"SL211 {first}"]
+
+
+def test_modules_of_one_name_in_two_folders_are_both_looked_at(project: Path) -> None:
+    for folder, name in (("one", "Shop"), ("two", "Bank")):
+        (project / folder).mkdir()
+        text = f"{HEAD.replace('Shop', name)}    close = Event(idle, STAY)\n"
+        (project / folder / "shop.py").write_text(text)
+
+    lines = lint(".").output.splitlines()
+
+    assert [line.partition(":")[0] for line in lines[:-1]] == ["one/shop.py", "two/shop.py"]
+
+
+def test_a_flow_that_is_named_by_where_it_is_offered_is_found(project: Path) -> None:
+    (project / "shop").mkdir()
+    (project / "shop" / "flows.py").write_text(f"{HEAD}    close = Event(idle, STAY)\n")
+    (project / "shop" / "__init__.py").write_text("from shop.flows import Shop\n")
+
+    assert lint("shop:Shop").output.startswith("shop/flows.py:18: SL203")
+    assert "module 'shop' has no 'Stop'; mend the path" in lint("shop:Stop").output
