@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Most tests wait for a homeserver more than they compute: three workers keep two cores busy.
 WORKERS ?= 3
 
-.PHONY: demo test soak onboarding backlog failpoints faults locale diagrams walkthrough check format lint types contracts flows clean
+.PHONY: demo test soak onboarding backlog failpoints faults walks locale diagrams walkthrough check format lint types contracts flows clean
 
 $(VENV)/.installed: pyproject.toml
 	@echo "Installing into $(VENV) (about a minute the first time) …"
@@ -41,6 +41,10 @@ failpoints: $(VENV)/.installed
 
 faults: $(VENV)/.installed
 	STRANDLINE_FAULTS=all $(BIN)/pytest tests/faults/test_every_fault.py -n $(WORKERS) --dist worksteal
+
+# Walks every path of the bot's own flows, and kills it at the end of each; `make test` walks short ones.
+walks: $(VENV)/.installed
+	STRANDLINE_WALKS=all $(BIN)/pytest tests/walks -n 2 --timeout 1800
 
 # Collects the sentences that the bot says, and compiles their translations; names what is missing.
 locale: $(VENV)/.installed

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from strandline.testing.rehearsal import ALICE, BOB, CAROL, ROOM, Rehearsal
     from strandline.testing.store import BotStore
     from strandline.testing.talker import Talker
+    from strandline.testing.walking import Walker, kill_everywhere
 
 _HOMES = {
     "bot": ("BotProcess",),
@@ -26,6 +27,7 @@ _HOMES = {
     "rehearsal": ("ALICE", "BOB", "CAROL", "ROOM", "Rehearsal"),
     "store": ("BotStore",),
     "talker": ("Talker",),
+    "walking": ("Walker", "kill_everywhere"),
 }
 """Which module each name is from."""
 
@@ -46,6 +48,8 @@ __all__ = [
     "SynapseMissing",
     "Talker",
     "TimelineEvent",
+    "Walker",
+    "kill_everywhere",
 ]
 
 

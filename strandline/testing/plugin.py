@@ -28,6 +28,9 @@ MARKER = "strandline"
 FIXTURES = frozenset({"synapse", "strandline_cast", "bot", "person", "alice", "bob"})
 """A test that uses one of these is one of ours."""
 
+WALKED = "strandline walked"
+"""The property in which a test tells what it has walked."""
+
 _CAST = pytest.StashKey["testing.Cast"]()
 
 
@@ -72,6 +75,22 @@ def pytest_runtest_makereport(
     if cast is not None and report.failed and report.when != "teardown":
         report.sections += [(f"Strandline: {title}", text) for title, text in cast.account()]
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was walked, a line for each flow."""
+    lines = [
+        str(value)
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if isinstance(report, pytest.TestReport) and report.when == "call"
+        for name, value in report.user_properties
+        if name == WALKED
+    ]
+    if lines:
+        terminalreporter.write_sep("=", "killed everywhere")
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

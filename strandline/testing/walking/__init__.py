@@ -1,0 +1,18 @@
+"""Walking a flow: each way through it by a person of its own, with a kill at the end of each."""
+
+from strandline.testing.walking.causes import Inputs, Sample, Without
+from strandline.testing.walking.in_pytest import kill_everywhere
+from strandline.testing.walking.tour import Report, Tour, WalkFailed
+from strandline.testing.walking.walker import Cause, Walker
+
+__all__ = [
+    "Cause",
+    "Inputs",
+    "Report",
+    "Sample",
+    "Tour",
+    "WalkFailed",
+    "Walker",
+    "Without",
+    "kill_everywhere",
+]

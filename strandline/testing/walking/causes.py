@@ -1,0 +1,170 @@
+"""Causes: what a person does to bring each event of a flow about."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from fsm import Event, Flow, Kind, State
+from fsm.events import ANY
+from fsm.walks import Edge, Plan
+from strandline.testing.walking.walker import Cause, Walker
+
+Sample = Cause | tuple[Cause, ...]
+"""One way to cause an event; of several causes, each is done when the one before was handled."""
+
+Inputs = Mapping[Event | tuple[State, Event], Sample | list[Sample]]
+"""Samples by event, or by state and event: one, or a list of which each is walked."""
+
+Without = Mapping[Event | tuple[State, Event] | State, str]
+"""What is not walked, and why: an event, an event from one state, or all from a state."""
+
+NONSENSE = "walk-on"
+"""A command that no flow knows."""
+
+SMALL_TALK = "Walk on."
+"""A message that says nothing."""
+
+_PATIENT = {
+    Kind.INVITED,
+    Kind.JOINED,
+    Kind.LEFT,
+    Kind.ENTERED,
+    Kind.DEPARTED,
+    Kind.UPGRADED,
+    Kind.MADE,
+    Kind.NOT_MADE,
+    Kind.UNREADABLE,
+}
+
+_BY_KIND: Mapping[Kind, Cause] = {
+    Kind.TEXT: SMALL_TALK,
+    Kind.FILE: Walker.sends_file,
+    Kind.REDACTED: Walker.takes_back,
+    Kind.INVITED: Walker.invites,
+    Kind.LEFT: Walker.removes_bot,
+    Kind.ENTERED: Walker.has_company,
+    Kind.DEPARTED: Walker.loses_company,
+    Kind.UPGRADED: Walker.replaces_room,
+}
+
+
+@frozen
+class Causes:
+    """How the events of a flow are caused.
+
+    Args:
+        flow: The flow.
+        inputs: What its author has said about that.
+        without: What is not walked.
+        prefix: What commands begin with.
+    """
+
+    flow: type[Flow]
+    inputs: Inputs
+    without: Without
+    prefix: str = "!"
+
+    @property
+    def plan(self) -> Plan:
+        """The same as the walks need it."""
+        samples = {
+            (state.name, event.name): len(self._samples(state, event)) or 1
+            for event in self.flow.events.values()
+            for state in event.sources
+        }
+        return Plan(without=self._left_out(), samples=samples)
+
+    def problems(self) -> Iterator[str]:
+        """What an author has to say before the flow can be walked."""
+        name, left_out = self.flow.__name__, self._left_out()
+        for given in self.inputs:
+            event = given[1] if isinstance(given, tuple) else given
+            if event.flow is not self.flow:
+                yield f"inputs: {event.name!r} is no event of {name}"
+        for event in self.flow.events.values():
+            walked = [s for s in event.sources if (s.name, event.name) not in left_out]
+            is_caused = self._own(event) or all(self._samples(s, event) for s in walked)
+            if walked and not is_caused and not event.expiry:
+                yield (
+                    f"{name}.{event.name}: {_why(event)}. Say what a person does to cause it: "
+                    f'inputs={{{name}.{event.name}: "…"}}'
+                )
+
+    def of(self, edge: Edge, turn: int) -> tuple[Cause, ...]:
+        """What is done to take this step.
+
+        Args:
+            edge: The step.
+            turn: Of several that the event declares, the next is taken each time.
+        """
+        event = self.flow.events[edge.event]
+        samples = self._samples(self.flow.states[edge.source], event)
+        if samples:
+            sample = samples[edge.sample]
+            return sample if isinstance(sample, tuple) else (self._said(event, sample),)
+        own = self._own(event)
+        return (own[turn % len(own)],)
+
+    def is_prompt(self, edge: Edge) -> bool:
+        """The event happens in the turn of what was done, or not at all."""
+        return self.flow.events[edge.event].kind not in _PATIENT
+
+    def _samples(self, state: State, event: Event) -> Sequence[Sample]:
+        given = self.inputs.get((state, event), self.inputs.get(event))
+        if given is None:
+            return ()
+        return given if isinstance(given, list) else [given]
+
+    def _own(self, event: Event) -> list[Cause]:
+        """What the event itself says of how it is caused."""
+        causes: list[Cause] = [self.prefix + name for name in event.command if name != ANY]
+        causes += [self.prefix + NONSENSE] if ANY in event.command else []
+        causes += [SMALL_TALK] if event.text is True else []
+        causes += [Walker.sends_file] if event.attachment else []
+        causes += [_BY_KIND[event.kind]] if event.kind and event.kind in _BY_KIND else []
+        causes += [_reaction(key) for key in event.reaction]
+        answers = [SMALL_TALK if text == ANY else text for text in event.answer[:1]]
+        causes += [_reply(text) for text in answers]
+        return causes
+
+    def _said(self, event: Event, sample: Cause) -> Cause:
+        """The sample; where a command wants an argument, a text is that."""
+        names = [name for name in event.command if name != ANY]
+        if isinstance(sample, str) and names and not sample.startswith(self.prefix):
+            return f"{self.prefix}{names[0]} {sample}"
+        return sample
+
+    def _left_out(self) -> Collection[tuple[str, str]]:
+        found: set[tuple[str, str]] = set()
+        for what in self.without:
+            match what:
+                case State():
+                    found |= {(what.name, name) for name in self.flow.events}
+                case Event():
+                    found |= {(state.name, what.name) for state in what.sources}
+                case (state, event):
+                    found.add((state.name, event.name))
+        return found
+
+
+def _why(event: Event) -> str:
+    if isinstance(event.text, str):
+        return f"a message that matches {event.text!r} causes it"
+    if event.kind is not None:
+        return f"something of kind {event.kind.value!r} causes it"
+    return "only other flows trigger it"
+
+
+def _reaction(key: str) -> Cause:
+    async def react(walker: Walker) -> Any:
+        await walker.reacts(key)
+
+    return react
+
+
+def _reply(text: str) -> Cause:
+    async def reply(walker: Walker) -> Any:
+        await walker.replies(text)
+
+    return reply

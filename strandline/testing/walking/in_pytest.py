@@ -1,0 +1,70 @@
+"""``kill_everywhere``: one line in a test file that covers a flow."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve
+
+from fsm import Flow
+from strandline.testing.cast import FlowOrPath, merged
+from strandline.testing.homeserver import Synapse
+from strandline.testing.plugin import WALKED
+from strandline.testing.walking.causes import Inputs, Without
+from strandline.testing.walking.tour import Tour
+from strandline.testing.walking.walker import Cause
+
+
+def kill_everywhere(  # noqa: PLR0913  # what may be said of a flow
+    flow: type[Flow],
+    *,
+    inputs: Inputs | None = None,
+    without: Without | None = None,
+    length: int | None = None,
+    first: Sequence[Cause] = (),
+    flows: Sequence[FlowOrPath] = (),
+    config: Mapping[str, Any] | None = None,
+) -> Callable[[Any, Synapse, Path], None]:
+    """A test that walks every path of ``flow``, and kills the bot at the end of each.
+
+    ::
+
+        test_rota_survives = kill_everywhere(Rota)
+
+    Args:
+        flow: The flow.
+        inputs: What a person does to cause an event, where the event does not say it by itself:
+            a text to write (of a command, its argument), an ``async`` function of the ``Walker``,
+            a tuple of these to be done in turn, or a list of samples of which each is walked.
+        without: What is not walked, and why: an event, an event from one state as ``(state,
+            event)``, or all events from a state.
+        length: How many steps a path has at most. Without it, as many as give no more than 40
+            paths. Longer ones are added for transitions that need them.
+        first: What every walker does before the path begins.
+        flows: Flows that the bot runs besides; those of ``strandline_flows`` it runs anyway.
+        config: What the bot's config has otherwise than usual.
+
+    Returns:
+        A function that pytest collects under a name that begins with ``test``.
+    """
+    tour = Tour(
+        flow=flow,
+        inputs=inputs or {},
+        without=without or {},
+        length=length,
+        first=first,
+        flows=flows,
+        config=config or {},
+    )
+
+    def survives(request: Any, synapse: Synapse, tmp_path: Path) -> None:
+        __tracebackhide__ = True
+        usual = request.getfixturevalue("strandline_config")
+        besides = request.getfixturevalue("strandline_flows")
+        run = evolve(tour, flows=(*besides, *tour.flows), config=merged(usual, tour.config))
+        report = asyncio.run(run.go(synapse, tmp_path / "bot", request.config.rootpath))
+        request.node.user_properties.append((WALKED, str(report)))
+
+    survives.__doc__ = f"{flow.__name__} lives through a kill at the end of every path."
+    return survives

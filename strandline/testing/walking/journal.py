@@ -1,0 +1,101 @@
+"""What the bot's log says of conversations, read as it is written."""
+
+import asyncio
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+from attrs import define, field, frozen
+
+from fsm.ids import EventId
+from strandline.testing.log import Line
+
+LOOK_SECONDS = 0.02
+
+HANDLED = ("turn done", "passed over")
+"""What the bot logs of an event that it is finished with."""
+
+
+@frozen
+class Move:
+    """One step that a conversation took, as the log has it."""
+
+    flow: str
+    key: str
+    by: str
+    source: str
+    target: str
+    event_id: EventId
+
+    def __str__(self) -> str:
+        return f"{self.source} --{self.by}--> {self.target}"
+
+
+@define(eq=False)
+class Journal:
+    """The log of one bot, over all its lives.
+
+    Attributes:
+        moves: The steps of each conversation, by its flow's name and its key.
+        handled: The inbound events that the bot is finished with.
+        failed: The errors that handlers raised, by the inbound event.
+        count: How many lines it has logged.
+    """
+
+    path: Path
+    moves: dict[tuple[str, str], list[Move]] = field(factory=lambda: defaultdict(list))
+    handled: set[str] = field(factory=set)
+    failed: dict[str, str] = field(factory=dict)
+    count: int = 0
+    _read: int = 0
+    _looked: float = 0.0
+
+    async def until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Wait until it is so; False if it does not come about in time."""
+        end = asyncio.get_running_loop().time() + seconds
+        while True:
+            self.read()
+            if condition():
+                return True
+            if asyncio.get_running_loop().time() > end:
+                return False
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def read(self) -> None:
+        """Take in what has been written since; nothing, if that was done a moment ago."""
+        now = time.monotonic()
+        if now < self._looked + LOOK_SECONDS / 2:
+            return
+        self._looked = now
+        with self.path.open("rb") as log:
+            log.seek(self._read)
+            new = log.read()
+        whole, newline, _rest = new.rpartition(b"\n")
+        self._read += len(whole) + len(newline)
+        for raw in whole.splitlines():
+            try:
+                line = json.loads(raw)
+            except ValueError:
+                continue
+            if isinstance(line, dict):
+                self._take(line)
+
+    def _take(self, line: Line) -> None:
+        self.count += 1
+        event, event_id = line.get("event"), str(line.get("event_id", ""))
+        if event == "moved":
+            move = Move(
+                flow=line["flow"],
+                key=line["key"],
+                by=line["by"],
+                source=line["source"],
+                target=line["target"],
+                event_id=EventId(event_id),
+            )
+            self.moves[move.flow, move.key].append(move)
+        elif event in HANDLED:
+            self.handled.add(event_id)
+        elif event == "turn failed":
+            self.failed[event_id] = str(line.get("exception", "")).strip().rpartition("\n")[2]

@@ -1,0 +1,116 @@
+"""What was seen of each step, and whether a restart before it made a difference."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from attrs import define, field, frozen
+
+from fsm import Flow
+from fsm.ids import EventId
+from fsm.walks import By, Edge, Walk
+from strandline.testing.walking.journal import Move
+from strandline.testing.walking.walker import QUESTION_KEY, Walker
+
+
+@define
+class Step:
+    """One step that a walker tried.
+
+    Args:
+        edge: What was meant.
+        before: The walk up to here.
+        caused: The ids of what the walker did.
+        moves: What the conversation did.
+        is_comparable: Nothing was forgotten before it: no restart may show in it.
+    """
+
+    edge: Edge
+    before: Walk
+    caused: list[EventId]
+    moves: list[Move]
+    is_comparable: bool
+
+
+@frozen
+class Seen:
+    """What people and the log have of one step, without names and numbers."""
+
+    moves: tuple[str, ...]
+    answers: tuple[str, ...]
+
+    def __str__(self) -> str:
+        moved = ", ".join(self.moves) or "no step of the flow's"
+        said = " / ".join(self.answers) or "nothing"
+        return f"{moved}; the bot said: {said}"
+
+
+@define
+class Comparison:
+    """Collects what was seen; the same walk must look the same, restarted or not."""
+
+    _plain: dict[tuple[Edge, ...], Seen] = field(factory=dict)
+    _restarted: list[tuple[tuple[Edge, ...], Seen, Walker, Walk]] = field(factory=list)
+
+    def add(self, walker: Walker, step: Step, timeline: Iterable[Mapping[str, Any]]) -> None:
+        """A step was taken, and this is how the room looks."""
+        walk = step.before.then(step.edge)
+        steps = tuple(edge for edge in walk.edges if edge.by is not By.RESTART)
+        seen = Seen(tuple(map(str, step.moves)), _answers(walker, step, timeline))
+        if len(steps) == len(walk.edges):
+            self._plain.setdefault(steps, seen)
+        elif step.is_comparable:
+            self._restarted.append((steps, seen, walker, walk))
+
+    def differences(self) -> Iterable[tuple[Walker, str]]:
+        """The walkers for whom a restart made a difference where it must not, and which."""
+        for steps, seen, walker, walk in self._restarted:
+            plain = self._plain.get(steps)
+            if plain is not None and plain != seen:
+                what = (
+                    "a restart in a durable state changes what comes after it\n"
+                    f"  path:            {walk}\n"
+                    f"  with no restart: {plain}\n"
+                    f"  restarted:       {seen}"
+                )
+                yield walker, what
+
+
+def _answers(walker: Walker, step: Step, timeline: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """What the bot said to what the walker did: of a question its first text, else the newest."""
+    said: dict[str, str] = {}
+    for event in timeline:
+        content = event.get("content", {})
+        relation = content.get("m.relates_to", {})
+        if event.get("sender") != walker.bot or event.get("type") != "m.room.message":
+            continue
+        edited = relation.get("event_id", "")
+        if relation.get("rel_type") == "m.replace" and edited in said:
+            said[edited] = str(content.get("m.new_content", {}).get("body", ""))
+        elif relation.get("m.in_reply_to", {}).get("event_id") in step.caused:
+            text = str(content.get("body", ""))
+            # an asked question is edited once it is answered: two walks differ in that
+            said[f"asked {event['event_id']}" if QUESTION_KEY in content else event["event_id"]] = (
+                text
+            )
+    return tuple(_plain(walker, text) for text in said.values())
+
+
+def _plain(walker: Walker, text: str) -> str:
+    """The text without what no two rooms have in common."""
+    names = (walker.person.user_id, walker.person.localpart, walker.room or "\0")
+    for name in names:
+        text = text.replace(name, "…")
+    return re.sub(r"\d+", "#", text)
+
+
+def forgets(walker: Walker, flows: Mapping[str, type[Flow]]) -> bool:
+    """Whether a restart makes some conversation of the walker's forget something."""
+    names = [walker.person.user_id, *([walker.room] if walker.room else [])]
+    for (name, key), moves in walker.journal.moves.items():
+        if moves and any(part in names for part in key.split("|")):
+            flow = flows.get(name)
+            state = flow.states.get(moves[-1].target) if flow else None
+            if state is None or not (state.initial or state.is_durable):
+                return True
+    return False

@@ -1,0 +1,253 @@
+"""A tour: all walks of one flow, and the account of them."""
+
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from attrs import field, frozen
+
+from fsm import Flow
+from fsm.walks import By, Edge, Walk, left_out, transitions, walks
+from strandline.flows import FLOWS
+from strandline.testing.bot import BotProcess, config_for
+from strandline.testing.cast import AGENT, FlowOrPath, import_path, imports, merged
+from strandline.testing.errors import KitError
+from strandline.testing.homeserver import Synapse
+from strandline.testing.log import TEST, Line
+from strandline.testing.report import Names, log_text, state_table, transcript
+from strandline.testing.walking.causes import Causes, Inputs, Without
+from strandline.testing.walking.cohort import Cohort, Ground, cohorts
+from strandline.testing.walking.journal import Journal
+from strandline.testing.walking.walker import Cause, Walker
+
+MOST_TOLD = 3
+"""So many failures are told with all that is known of them."""
+
+MOST_LOG_LINES = 60
+
+
+class WalkFailed(AssertionError):
+    """A flow did not live through its walks; the message is the account."""
+
+
+@frozen(kw_only=True)
+class Report:
+    """What was walked.
+
+    Args:
+        flow: The flow's name.
+        paths: How many walks, each of which ended in a kill.
+        covered: How many of the flow's transitions were taken as they were meant.
+        total: How many there are: events and ends of time by state, and restarts.
+        left_out: How many of the declared events, by state, were not walked.
+        kills: How often the process was killed.
+        seconds: How long it took.
+    """
+
+    flow: str
+    paths: int
+    covered: int
+    total: int
+    left_out: int
+    kills: int
+    seconds: float
+
+    def __str__(self) -> str:
+        beside = f" ({self.left_out} left out)" if self.left_out else ""
+        return (
+            f"{self.flow}: {self.paths} paths, {self.covered}/{self.total} transitions{beside}, "
+            f"{self.kills} kills, {self.seconds:.1f} s"
+        )
+
+
+@frozen(kw_only=True)
+class Tour:
+    """All walks of a flow, as its author wants them.
+
+    Args:
+        flow: The flow.
+        inputs: What a person does to cause an event, where the event itself does not say it.
+        without: What is not walked, and why.
+        length: How many steps a walk has at most.
+        first: What every walker does before the walk begins.
+        flows: Flows that the bot runs besides.
+        config: What the bot's config has otherwise than usual.
+    """
+
+    flow: type[Flow]
+    inputs: Inputs = field(factory=dict)
+    without: Without = field(factory=dict)
+    length: int | None = None
+    first: Sequence[Cause] = ()
+    flows: Sequence[FlowOrPath] = ()
+    config: Mapping[str, Any] = field(factory=dict)
+
+    @property
+    def causes(self) -> Causes:
+        """How its events are caused."""
+        prefix = self.config.get("commands", {}).get("prefix", "!")
+        return Causes(self.flow, self.inputs, self.without, prefix)
+
+    def walks(self) -> list[Walk]:
+        """The walks. A kill ends each, so none has to end in a restart."""
+        found = walks(self.flow, length=self.length, plan=self.causes.plan)
+        return [walk for walk in found if not walk.ends_in_restart]
+
+    async def go(self, synapse: Synapse, directory: Path, rootdir: Path) -> Report:
+        """Walk them all.
+
+        Args:
+            synapse: Where the walkers and the bot meet.
+            directory: Where the bot's config, data and log lie.
+            rootdir: Where the bot finds the modules of the flows, besides where this process does.
+
+        Raises:
+            WalkFailed: An event has no sample input, or something was lost, doubled or blocked.
+        """
+        problems = list(self.causes.problems())
+        if problems:
+            told = "\n".join(f"  - {problem}" for problem in problems)
+            what = f"{self.flow.__name__} can't be walked yet:\n{told}"
+            raise WalkFailed(what)
+        began = time.monotonic()
+        ground = self._ground(synapse, directory, rootdir)
+        await ground.bot.start()
+        try:
+            for shared, of_these in cohorts(self.walks()):
+                cohort = Cohort(ground, shared, of_these, self.first)
+                await cohort.go()
+            for walker, difference in ground.comparison.differences():
+                if not walker.failure:
+                    ground.failures.append((walker, difference))
+            report = self._report(ground, time.monotonic() - began)
+            missing = self._missing(ground)
+            if ground.failures or missing:
+                raise WalkFailed(await self._account(ground, report, missing))
+        finally:
+            await ground.bot.stop()
+        return report
+
+    def _ground(self, synapse: Synapse, directory: Path, rootdir: Path) -> Ground:
+        config = config_for(
+            synapse.url,
+            synapse.newcomer("bot"),
+            agents=[AGENT],
+            rooms={"onboarding": "none"},
+            log={"format": "json", "level": "debug"},
+        )
+        wanted = [*([] if self.flow in FLOWS else [self.flow]), *self.flows]
+        config["flows"] = list(dict.fromkeys(import_path(flow) for flow in wanted))
+        bot = BotProcess(directory, merged(config, self.config))
+        bot.environment["PYTHONPATH"] = os.pathsep.join(imports(rootdir))
+        known = [*FLOWS, self.flow, *(flow for flow in self.flows if isinstance(flow, type))]
+        return Ground(
+            flow=self.flow,
+            synapse=synapse,
+            bot=bot,
+            journal=Journal(bot.log_path),
+            causes=self.causes,
+            flows={flow.name: flow for flow in known},
+        )
+
+    def _report(self, ground: Ground, seconds: float) -> Report:
+        all_ = {edge.transition for edge in transitions(self.flow, self.causes.plan)}
+        covered = {edge.transition for edge in ground.caused} & all_
+        return Report(
+            flow=self.flow.__name__,
+            paths=ground.walked,
+            covered=len(covered),
+            total=len(all_),
+            left_out=len(left_out(self.flow, self.causes.plan)),
+            kills=ground.kills,
+            seconds=seconds,
+        )
+
+    def _missing(self, ground: Ground) -> list[str]:
+        """The steps that never came about, each with what to say of it."""
+        problems = []
+        for edge, walk in transitions(self.flow, self.causes.plan).items():
+            if edge.transition in ground.caused:
+                continue
+            if edge.by is By.RESTART:
+                problems.append(f"nobody stood in {edge.source!r} when the bot was killed")
+                continue
+            name = f"{self.flow.__name__}.{edge.event}" if edge.event else "the end of its time"
+            tried = [w for w in ground.dead_ends if w.edges[-1] == edge]
+            happened = ground.dead_ends[tried[0]] if tried else "nothing led to its source"
+            problems.append(
+                f"{name} never led from {edge.source!r} to {edge.target!r}\n"
+                f"    path: {tried[0] if tried else walk}\n    instead: {happened}\n"
+                f"    {self._remedy(edge)}"
+            )
+        return problems
+
+    def _remedy(self, edge: Edge) -> str:
+        name = f"{self.flow.__name__}.{edge.event}"
+        if edge.by is By.EXPIRY:
+            return "is its guard in the way?"
+        return (
+            f'give a sample that causes it: inputs={{{name}: "…"}}, longer walks: length=…, or say '
+            f'why nobody can: without={{({self.flow.__name__}.{edge.source}, {name}): "…"}}'
+        )
+
+    async def _account(self, ground: Ground, report: Report, missing: Sequence[str]) -> str:
+        lines = [f"{report}"]
+        if missing:
+            lines += ["", f"{len(missing)} transitions could not be caused:"]
+            lines += [f"  - {problem}" for problem in missing]
+        if ground.failures:
+            kinds = Counter(what.partition("\n")[0] for _, what in ground.failures)
+            lines += ["", f"{len(ground.failures)} walkers failed:"]
+            lines += [f"  - {count} times: {what}" for what, count in kinds.most_common()]
+        for walker, what in _shortest(ground.failures)[:MOST_TOLD]:
+            lines += ["", "─" * 80, await _told(walker, what, ground)]
+        return "\n".join(lines)
+
+
+def _shortest(failures: Sequence[tuple[Walker, str]]) -> list[tuple[Walker, str]]:
+    """One of each kind, those of short walks first."""
+    found: dict[str, tuple[Walker, str]] = {}
+    for walker, what in sorted(failures, key=lambda failure: len(failure[0].walk)):
+        found.setdefault(what.partition("\n")[0], (walker, what))
+    return list(found.values())
+
+
+async def _told(walker: Walker, what: str, ground: Ground) -> str:
+    """All that is known of one failure."""
+    user, room = walker.person.user_id, walker.room or "(no room)"
+    names = Names({user: walker.person.localpart, room: "the room", walker.bot: "bot"})
+    lines = _about(ground.bot.log, user, room, *walker.happened)
+    sections = (
+        f"{what}",
+        f"path: {walker.walk} --restart-->",
+        f"states:\n{state_table(lines, names)}",
+        f"the room, as the homeserver has it:\n{await _room(walker, names)}",
+        f"the bot's log:\n{names.short(log_text(lines[-MOST_LOG_LINES:]))}",
+    )
+    return "\n\n".join(sections)
+
+
+def _about(log: Sequence[Line], *words: str) -> list[Line]:
+    """What the log has of a walker, with the restarts in between."""
+    found = [
+        line
+        for line in log
+        if line["level"] == TEST or any(word in json.dumps(line) for word in words)
+    ]
+    began = next((n for n, line in enumerate(found) if line["level"] != TEST), len(found))
+    return found[max(began - 1, 0) :]
+
+
+async def _room(walker: Walker, names: Names) -> str:
+    if walker.room is None:
+        return "  there is none"
+    reader = walker.person_anew()
+    try:
+        return transcript(await reader.raw_timeline(walker.room), names)
+    except (KitError, OSError, aiohttp.ClientError) as error:
+        return f"  can't be read: {error}"

@@ -1,0 +1,247 @@
+"""Walkers: people who each walk one way through a flow, in a room of their own."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field
+
+from durable.room_routing import RoomRouting
+from durable.view import StoreView
+from fsm import Flow, Scope
+from fsm.ids import EventId, RoomId, UserId
+from fsm.walks import Position, Walk
+from strandline.testing.bot import BotProcess
+from strandline.testing.errors import KitError, NotSeen
+from strandline.testing.homeserver import Synapse
+from strandline.testing.person import Person
+from strandline.testing.walking.journal import Journal, Move
+
+QUESTION_KEY = "org.strandline.question"
+
+PATIENCE_SECONDS = 30.0
+"""How long a walker waits for what must come."""
+
+
+@define(eq=False)
+class Walker:
+    """Somebody with an account, a room with the bot once that is needed, and a way to go.
+
+    What a sample input does may be an ``async`` function of the walker: its verbs are ``says``,
+    ``reacts``, ``replies``, ``sends_file``, ``takes_back``, ``invites``, ``removes_bot``,
+    ``has_company``, ``loses_company`` and ``replaces_room``.
+
+    Attributes:
+        person: The account.
+        room: The room in which the walk happens.
+        happened: The ids of what the walker has sent, in order.
+        here: Where the conversation stands, and where a restart would leave it.
+    """
+
+    synapse: Synapse
+    journal: Journal
+    flow: type[Flow]
+    walk: Walk
+    bot: UserId
+    person: Person
+    here: Position
+    database: Path
+    room: RoomId | None = None
+    happened: list[EventId] = field(factory=list)
+    seen: int = 0
+    """So many of the conversation's moves are taken into account."""
+    is_comparable: bool = True
+    """No restart has made anything forget, so far."""
+    turned_off: str = ""
+    failure: str = ""
+    _company: list[Person] = field(factory=list)
+
+    @classmethod
+    async def arrive(
+        cls, synapse: Synapse, journal: Journal, flow: type[Flow], walk: Walk, *, bot: BotProcess
+    ) -> "Walker":
+        """Somebody new."""
+        person = Person(synapse.url, await asyncio.to_thread(synapse.newcomer, "walker"))
+        return cls(
+            synapse=synapse,
+            journal=journal,
+            flow=flow,
+            walk=walk,
+            bot=bot.user_id,
+            database=bot.database,
+            person=person,
+            here=Position(walk.idle, walk.idle),
+        )
+
+    @property
+    def key(self) -> str:
+        """The key of the walker's conversation."""
+        return conversation_key(self.flow, self.room or "", self.person.user_id)
+
+    @property
+    def moves(self) -> list[Move]:
+        """All steps of the walker's conversation so far."""
+        return self.journal.moves[self.flow.name, self.key]
+
+    async def at_home(self) -> RoomId:
+        """The room; a new one, in which the bot has greeted, if there is none yet.
+
+        Raises:
+            NotSeen: The bot has left the room to which the conversation belongs.
+        """
+        if self.room is not None and self.is_known_to_be_left():
+            if self.flow.scope is not Scope.USER:
+                raise NotSeen("the bot is no longer in the room")
+            self.room = None
+        if self.room is None:
+            await self.invites()
+        assert self.room is not None  # noqa: S101  # inviting made it
+        return self.room
+
+    async def says(self, text: str) -> None:
+        """Write a message or a command."""
+        self.happened.append(await self.person.say(await self.at_home(), text))
+
+    async def reacts(self, key: str, *, which: int = -1) -> None:
+        """Put an emoji on a question of the flow's: the newest, or the one with that number."""
+        question = await self.question(which)
+        self.happened.append(await self.person.react(await self.at_home(), question, key))
+
+    async def replies(self, text: str, *, which: int = -1) -> None:
+        """Reply to a question of the flow's: the newest, or the one with that number."""
+        question = await self.question(which)
+        self.happened.append(await self.person.reply(await self.at_home(), question, text))
+
+    async def sends_file(self, name: str = "notes.txt", data: bytes = b"walk on") -> None:
+        """Send a small file without a caption."""
+        room = await self.at_home()
+        self.happened.append(await self.person.send_file(room, name, data))
+
+    async def takes_back(self) -> None:
+        """Redact the newest thing that the walker has sent."""
+        room = await self.at_home()
+        sent = self.happened[-1] if self.happened else await self.person.say(room, "Never mind.")
+        self.happened.append(await self.person.redact(room, sent))
+
+    async def invites(self) -> None:
+        """Invite the bot: into a new room, or again into the one that it has left."""
+        if self.room is None:
+            self.room = await self.person.create_room(invite=[self.bot])
+        else:
+            await self.person.invite(self.room, self.bot)
+        await self.joined_by_bot()
+
+    async def joined_by_bot(self) -> None:
+        """Wait until the bot is in the room and has said what it says then."""
+
+        def is_there() -> bool:
+            moves = self.journal.moves["room", self.room or ""]
+            return any(move.by in _ARRIVALS for move in moves)
+
+        if not await self.journal.until(is_there, PATIENCE_SECONDS):
+            raise KitError("the bot does not come into the room to which it was invited")
+
+    async def removes_bot(self) -> None:
+        """Remove the bot from the room."""
+        await self.person.kick(await self.at_home(), self.bot)
+
+    async def replaces_room(self) -> None:
+        """Replace the room by a new one."""
+        await self.person.upgrade(await self.at_home())
+
+    async def has_friend(self) -> Person:
+        """Somebody else with an account."""
+        friend = Person(self.synapse.url, await asyncio.to_thread(self.synapse.newcomer, "friend"))
+        self._company.append(friend)
+        return friend
+
+    async def has_company(self) -> Person:
+        """Have somebody else come into the room."""
+        room, friend = await self.at_home(), await self.has_friend()
+        await self.person.invite(room, friend.user_id)
+        await friend.join(room)
+        return friend
+
+    async def loses_company(self) -> None:
+        """Have the last who came in leave again."""
+        friend = self._company[-1] if self._company else await self.has_company()
+        await friend.leave(await self.at_home())
+
+    async def question(self, which: int = -1) -> EventId:
+        """A question of the flow's in the room; 0 is the oldest, -1 the newest.
+
+        Raises:
+            NotSeen: There is none.
+        """
+        room = await self.at_home()
+        await self.hears_all()
+        questions = [
+            EventId(event["event_id"])
+            for event in await self.person.raw_timeline(room)
+            if _asking_flow(event) == self.flow.name
+        ]
+        if not questions:
+            what = f"{self.flow.__name__} has asked nothing here"
+            raise NotSeen(what)
+        return questions[which]
+
+    async def hears_all(self) -> None:
+        """Wait until all that the bot has to say in the room is said."""
+        await self.journal.until(lambda: not self._is_owed(), PATIENCE_SECONDS)
+
+    async def is_with_bot(self) -> bool:
+        """Whether the bot is in the walker's room, once it has done there what it owes."""
+        room = self.room
+        if room is None:
+            return False
+        await self.hears_all()
+        is_member = await self.person.membership(room, self.bot) == "join"
+        return is_member and not self.is_known_to_be_left()
+
+    def is_known_to_be_left(self) -> bool:
+        """The log says that the bot has left the walker's room, or is about to."""
+        moves = self.journal.moves["room", self.room or ""]
+        return bool(moves) and moves[-1].target in _ABSENT
+
+    async def timeline(self) -> list[dict[str, Any]]:
+        """Every event of the room, oldest first."""
+        return [] if self.room is None else await self.person.raw_timeline(self.room)
+
+    def person_anew(self) -> Person:
+        """The same account, with nothing to close."""
+        return Person(self.synapse.url, self.person.credentials, keeps_connections=False)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for person in (self.person, *self._company):
+            await person.close()
+
+    def _is_owed(self) -> bool:
+        """The bot has said something in the room that the homeserver does not have yet."""
+        statement = "SELECT count(*) FROM outbox WHERE room_id = ? AND parked_error IS NULL"
+        return StoreView(self.database).rows(statement, self.room) != [(0,)]
+
+
+Cause = str | Callable[[Walker], Awaitable[object]]
+"""What a person does to cause an event: a text to say, or any other doing."""
+
+_ABSENT = {RoomRouting.idle.name, RoomRouting.gone.name}
+
+_ARRIVALS = {"joined", "returned", "returned_unbound"}
+
+
+def _asking_flow(event: Mapping[str, Any]) -> str | None:
+    mark = event.get("content", {}).get(QUESTION_KEY)
+    return mark.get("flow") if isinstance(mark, Mapping) else None
+
+
+def conversation_key(flow: type[Flow], room: str, user: UserId) -> str:
+    """The key of this user's conversation in this room, as the log and the store have it."""
+    match flow.scope:
+        case Scope.USER:
+            return user
+        case Scope.ROOM:
+            return room
+        case Scope.MEMBER:
+            return f"{room}|{user}"

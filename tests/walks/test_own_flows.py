@@ -1,0 +1,42 @@
+"""Each of Strandline's own flows lives through a kill at the end of every path."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from durable.chats import Chats
+from durable.language import Language
+from durable.room_routing import RoomRouting
+from durable.user_routing import UserRouting
+from ephemeral.confirmation import Confirmation
+from ephemeral.held import Held
+from ephemeral.load_selection import LoadSelection
+from ephemeral.staging import Staging
+from strandline.service import Service
+from strandline.testing import Synapse, kill_everywhere
+from tests.walks.own_flows import settings
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def synapse() -> Iterator[Synapse]:
+    """A homeserver that refuses some rooms, so that what waits for a room can be looked at."""
+    module = {"module": "tests.walks.refusals.RefusesOnce", "config": {}}
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+        with Synapse(overrides={"modules": [module]}) as homeserver:
+            yield homeserver
+
+
+test_confirmation_survives = kill_everywhere(Confirmation, **settings(Confirmation))
+test_load_selection_survives = kill_everywhere(LoadSelection, **settings(LoadSelection))
+test_staging_survives = kill_everywhere(Staging, **settings(Staging))
+test_held_survives = kill_everywhere(Held, **settings(Held))
+test_language_survives = kill_everywhere(Language, **settings(Language))
+test_user_routing_survives = kill_everywhere(UserRouting, **settings(UserRouting))
+test_chats_survive = kill_everywhere(Chats, **settings(Chats))
+test_room_routing_survives = kill_everywhere(RoomRouting, **settings(RoomRouting))
+test_service_survives = kill_everywhere(Service, **settings(Service))
