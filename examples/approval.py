@@ -16,14 +16,7 @@ APPROVALS = 2
 
 @frozen
 class Request:
-    """What is to be approved.
-
-    Args:
-        id: The message that made it.
-        asker: Who wants it.
-        what: What they want to do.
-        approved_by: Who has approved it so far.
-    """
+    """What somebody wants to do, and who has approved it so far."""
 
     id: str
     asker: str
@@ -46,8 +39,8 @@ class Approval(Flow):
     def may_decide(self, turn: Turn) -> bool:
         """It is this request, of somebody else, and they have not approved it yet."""
         request: Request = turn.data
-        others = turn.sender not in (request.asker, *request.approved_by)
-        return others and turn.mark.id == request.id
+        is_this = turn.mark is not None and turn.mark.id == request.id
+        return is_this and turn.sender not in {request.asker, *request.approved_by}
 
     def is_the_last(self, turn: Turn) -> bool:
         """Nobody else's approval is missing."""
@@ -55,7 +48,8 @@ class Approval(Flow):
 
     def is_the_asker(self, turn: Turn) -> bool:
         """Only they withdraw it."""
-        return turn.sender == turn.data.asker
+        request: Request = turn.data
+        return turn.sender == request.asker
 
     request = Event(
         idle,

@@ -38,11 +38,11 @@ class OnCall(Flow):
 
     take = Event(idle, on_call, command="oncall", help="take the duty, or see who has it")
     show = Event((on_call, offered), STAY, command="oncall")
-    offer = Event(on_call, offered, command="handover", help="offer the duty to the room")
+    offer = Event((on_call, offered), offered, command="handover", help="offer it to the room")
     accept = Event(offered, on_call, reaction="✅", guard=is_a_colleague)
     accept_late = Event(on_call, STAY, reaction="✅", guard=is_a_colleague)
-    ask_end = Event(on_call, STAY, command="offcall", help="end the duty")
-    end = Event(on_call, idle)
+    ask_end = Event((on_call, offered), STAY, command="offcall", help="end the duty")
+    end = Event((on_call, offered), idle)
     nobody = Event(idle, STAY, command=("handover", "offcall"))
 
     @on(take)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from attrs import evolve, field, frozen
 
+from fsm.ids import EventId, TransactionId
 from strandline import STAY, Event, Flow, Kind, Scope, State, Turn, ephemeral, hours, on
 
 EMOJI = ("1️⃣", "2️⃣", "3️⃣", "4️⃣", "5️⃣")
@@ -18,21 +19,13 @@ EMOJI = ("1️⃣", "2️⃣", "3️⃣", "4️⃣", "5️⃣")
 
 @frozen
 class Ballot:
-    """What is asked, and who has voted for what.
+    """What people vote on, and their votes: each an emoji, by the event that put it there."""
 
-    Args:
-        id: The message that asked for the poll.
-        question: What is asked.
-        choices: What can be voted for, each with the emoji in its place.
-        sent_as: The bot's message, on which people vote.
-        votes: The emoji of each vote, by the event that put it there.
-    """
-
-    id: str
+    id: EventId
     question: str
     choices: list[str]
-    sent_as: str = ""
-    votes: Mapping[str, str] = field(factory=dict)
+    sent_as: TransactionId | None = None
+    votes: Mapping[EventId, str] = field(factory=dict)
 
     def __str__(self) -> str:
         cast = list(self.votes.values())
@@ -58,25 +51,19 @@ class Poll(Flow):
 
     def is_a_ballot(self, turn: Turn) -> bool:
         """There is something to choose from, and an emoji for each choice."""
-        return 2 <= len(ballot_in(turn).choices) <= len(EMOJI)
+        return 1 < len(ballot_in(turn).choices) <= len(EMOJI)
 
     def is_for_this(self, turn: Turn) -> bool:
         """The emoji is on this poll, not on one of last week, and stands for one of its choices."""
-        choices = EMOJI[: len(turn.data.choices)]
-        return turn.mark.id == turn.data.id and turn.inbound.body in choices
+        ballot: Ballot = turn.data
+        is_this = turn.mark is not None and turn.mark.id == ballot.id
+        return is_this and turn.inbound.body in EMOJI[: len(ballot.choices)]
 
     def is_a_vote(self, turn: Turn) -> bool:
         """What somebody takes back is a vote, not a message."""
         return turn.inbound.about in turn.data.votes
 
-    ask = Event(
-        idle,
-        voting,
-        command="poll",
-        guard=is_a_ballot,
-        help="have people vote",
-        arguments="QUESTION? THIS, THAT",
-    )
+    ask = Event(idle, voting, command="poll", guard=is_a_ballot, help="have the room vote")
     misuse = Event(idle, STAY, command="poll")
     ask_another = Event(voting, STAY, command="poll")
     vote = Event(voting, STAY, reaction=EMOJI, guard=is_for_this)
@@ -109,7 +96,7 @@ class Poll(Flow):
     @on(take_back)
     def discount(self, turn: Turn, ballot: Ballot) -> Ballot:
         """One less."""
-        votes = {id: emoji for id, emoji in ballot.votes.items() if id != turn.inbound.about}
+        votes = {by: emoji for by, emoji in ballot.votes.items() if by != turn.inbound.about}
         return self._recount(turn, evolve(ballot, votes=votes))
 
     @on(close)
