@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Most tests wait for a homeserver more than they compute: three workers keep two cores busy.
 WORKERS ?= 3
 
-.PHONY: demo test soak onboarding backlog failpoints faults walks locale diagrams walkthrough check format lint types contracts flows clean
+.PHONY: demo test soak onboarding newcomer backlog failpoints faults walks locale diagrams walkthrough site check format lint types contracts flows clean
 
 $(VENV)/.installed: pyproject.toml
 	@echo "Installing into $(VENV) (about a minute the first time) …"
@@ -32,6 +32,10 @@ PEOPLE ?= 500
 onboarding: $(VENV)/.installed
 	@$(BIN)/python -m benchmarks.onboarding --people $(PEOPLE) $(ONBOARDING)
 
+# From the built wheel in an empty environment to a first flow that answers in a room.
+newcomer: $(VENV)/.installed
+	@$(BIN)/python -m benchmarks.newcomer
+
 backlog: $(VENV)/.installed
 	$(BIN)/pytest tests/e2e/test_backlog.py -m slow -s
 
@@ -44,7 +48,7 @@ faults: $(VENV)/.installed
 
 # Walks every path of the bot's own flows, and kills it at the end of each; `make test` walks short ones.
 walks: $(VENV)/.installed
-	STRANDLINE_WALKS=all $(BIN)/pytest tests/walks -n 2 --timeout 1800
+	STRANDLINE_WALKS=all $(BIN)/pytest tests/walks -n 2
 
 # Collects the sentences that the bot says, and compiles their translations; names what is missing.
 locale: $(VENV)/.installed
@@ -57,6 +61,10 @@ diagrams: $(VENV)/.installed
 # Plays a walk through the bot for the docs, and writes it down.
 walkthrough: $(VENV)/.installed
 	@$(BIN)/python -m tests.walk
+
+# Builds the documentation site into site/, strictly and without the network.
+site: $(VENV)/.installed
+	@$(BIN)/mkdocs build --strict --quiet
 
 check: lint types contracts flows
 
@@ -79,4 +87,4 @@ format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) site .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -83,6 +83,24 @@ async def sends_what_nobody_can_read(walker: Walker) -> None:
     walker.happened.append(await walker.person.send(room, "m.room.encrypted", content))
 
 
+async def is_onboarded(walker: Walker) -> None:
+    """Invited for the first time: a Space is asked for, and refused."""
+    await walker.invites()
+    await has_moved(walker, "not_made")
+
+
+async def has_a_space(walker: Walker) -> None:
+    """The Space that was refused is asked for again, and made, with a first chat in it."""
+    await is_onboarded(walker)
+    await walker.says("!repair")
+    await has_moved(walker, "last_chat_made")
+
+
+async def has_moved(walker: Walker, by: str) -> None:
+    """Wait until the flow has taken a step by this event."""
+    await walker.journal.until(lambda: any(move.by == by for move in walker.moves), 10)
+
+
 def settings(flow: type[Flow]) -> dict[str, Any]:
     """What ``kill_everywhere`` is told of one of the flows."""
     walks_all = os.environ.get("STRANDLINE_WALKS") == "all"
@@ -99,7 +117,56 @@ def _except(flow: type[Flow], state: State, *walked: Event, why: str) -> Without
     return pairs(state, *others, why=why)
 
 
+FORGOTTEN = "!forget-me deletes the record, in a turn of the flow Chats"
+
 NO_SPACE = "rooms.onboarding is none here, so no Space is made"
+
+ONE_AGENT: dict[str, Any] = {
+    "config": {"rooms": {"respond_to": "everyone"}},
+    "first": [is_a_guest],
+    "length": 1,
+    "inputs": {
+        UserRouting.met_with_one_agent: invites_to_another_room,
+        UserRouting.met_again: invites_to_another_room,
+        UserRouting.choice: "1",
+    },
+    "without": {
+        UserRouting.undecided: "there is one agent here, and nothing to decide",
+        UserRouting.met: "there is one agent here",
+        UserRouting.forget: FORGOTTEN,
+    },
+}
+"""How ``UserRouting`` is walked where there is one agent."""
+
+WITH_A_SPACE: dict[str, Any] = {
+    "config": {"rooms": {"onboarding": "space"}},
+    "length": 1,
+    "inputs": {
+        (Chats.idle, Chats.onboard): is_onboarded,
+        (Chats.making_space, Chats.onboard): invites_to_another_room,
+        (Chats.idle, Chats.make_space): is_onboarded,
+        (Chats.making_space, Chats.make_space): "!new",
+        (Chats.idle, Chats.welcome): (has_a_space, invites_to_another_room),
+        Chats.space_made: "!repair",
+    },
+    "without": {
+        **{
+            event: "walked where no Space is made"
+            for event in Chats.events.values()
+            if event
+            not in (
+                Chats.onboard,
+                Chats.welcome,
+                Chats.make_space,
+                Chats.space_made,
+            )
+        },
+        (Chats.idle, Chats.make_chat): "its Space is made first",
+        Chats.making_chat: "walked where no Space is made",
+        (Chats.making_space, Chats.welcome): "who has no Space yet is not welcomed back",
+    },
+}
+"""How ``Chats`` is walked where each user gets a Space."""
 
 LENGTHS: dict[type[Flow], int] = {
     Confirmation: 3,
@@ -114,7 +181,6 @@ LENGTHS: dict[type[Flow], int] = {
 }
 """How many steps a path has where all are walked; less in a test run that shall not take long."""
 
-FORGOTTEN = "!forget-me deletes the record, in a turn of the flow Chats"
 
 FORGET: tuple[Cause, ...] = ("!forget-me", "!yes")
 

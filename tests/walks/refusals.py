@@ -1,9 +1,12 @@
-"""A module for Synapse: rooms of a certain name are refused the first time."""
+"""A module for Synapse: Spaces, and rooms of a certain name, are refused the first time."""
 
 from importlib import import_module
 from typing import Any
 
 REFUSED = "Refused at first"
+
+SPACE = "'s space"
+"""How the names of Spaces end."""
 
 
 class RefusesOnce:
@@ -16,7 +19,8 @@ class RefusesOnce:
 
     async def may_create(self, _user_id: str, room_config: dict[str, Any]) -> Any:
         name = str(room_config.get("name", ""))
-        if name.startswith(REFUSED) and name not in self._refused:
+        is_refused = name.startswith(REFUSED) or name.endswith(SPACE)
+        if is_refused and name not in self._refused:
             self._refused.add(name)
             return self._synapse.errors.Codes.FORBIDDEN
         return self._synapse.NOT_SPAM

@@ -16,9 +16,11 @@ from ephemeral.load_selection import LoadSelection
 from ephemeral.staging import Staging
 from strandline.service import Service
 from strandline.testing import Synapse, kill_everywhere
-from tests.walks.own_flows import settings
+from tests.walks.own_flows import ONE_AGENT, WITH_A_SPACE, settings
 
 ROOT = Path(__file__).parents[2]
+
+pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +39,8 @@ test_staging_survives = kill_everywhere(Staging, **settings(Staging))
 test_held_survives = kill_everywhere(Held, **settings(Held))
 test_language_survives = kill_everywhere(Language, **settings(Language))
 test_user_routing_survives = kill_everywhere(UserRouting, **settings(UserRouting))
+test_user_routing_to_one_agent_survives = kill_everywhere(UserRouting, **ONE_AGENT)
 test_chats_survive = kill_everywhere(Chats, **settings(Chats))
+test_chats_in_a_space_survive = kill_everywhere(Chats, **WITH_A_SPACE)
 test_room_routing_survives = kill_everywhere(RoomRouting, **settings(RoomRouting))
 test_service_survives = kill_everywhere(Service, **settings(Service))

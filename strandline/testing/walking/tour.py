@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 from attrs import field, frozen
 
-from fsm import Flow
+from fsm import Flow, State
 from fsm.walks import By, Edge, Walk, left_out, transitions, walks
 from strandline.flows import FLOWS
 from strandline.testing.bot import BotProcess, config_for
@@ -21,7 +21,8 @@ from strandline.testing.homeserver import Synapse
 from strandline.testing.log import TEST, Line
 from strandline.testing.report import Names, log_text, state_table, transcript
 from strandline.testing.walking.causes import Causes, Inputs, Without
-from strandline.testing.walking.cohort import Cohort, Ground, cohorts
+from strandline.testing.walking.cohort import Cohort, cohorts
+from strandline.testing.walking.ground import Ground
 from strandline.testing.walking.journal import Journal
 from strandline.testing.walking.walker import Cause, Walker
 
@@ -155,7 +156,7 @@ class Tour:
         )
 
     def _report(self, ground: Ground, seconds: float) -> Report:
-        all_ = {edge.transition for edge in transitions(self.flow, self.causes.plan)}
+        all_ = {edge.transition for edge in self._wanted()}
         covered = {edge.transition for edge in ground.caused} & all_
         return Report(
             flow=self.flow.__name__,
@@ -167,10 +168,16 @@ class Tour:
             seconds=seconds,
         )
 
+    def _wanted(self) -> dict[Edge, Walk]:
+        """The steps that must come about; in a state that is left out, nobody has to stand."""
+        left_out = {state.name for state in self.without if isinstance(state, State)}
+        found = transitions(self.flow, self.causes.plan)
+        return {edge: walk for edge, walk in found.items() if edge.source not in left_out}
+
     def _missing(self, ground: Ground) -> list[str]:
         """The steps that never came about, each with what to say of it."""
         problems = []
-        for edge, walk in transitions(self.flow, self.causes.plan).items():
+        for edge, walk in self._wanted().items():
             if edge.transition in ground.caused:
                 continue
             if edge.by is By.RESTART:

@@ -1,0 +1,160 @@
+"""Afterwards: the life of one walker after the last kill."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from attrs import define, field
+
+from fsm.ids import EventId
+from fsm.walks import By, Edge, Position, edges_from, position
+from strandline.testing.errors import KitError
+from strandline.testing.walking.guide import Guide
+from strandline.testing.walking.walker import Walker
+
+HELP = "help"
+PLAIN = "Is anybody there?"
+
+
+@define(eq=False)
+class Afterwards:
+    """The life of one walker after the last kill: nothing is lost, doubled or blocked."""
+
+    guide: Guide
+    walker: Walker
+    stood: str
+    timeline: list[dict[str, Any]] = field(factory=list)
+    _help: EventId | None = None
+    _plain: EventId | None = None
+    _is_moved: bool = False
+
+    async def live_on(self) -> None:
+        """Answer what is forgotten, use a command, write, and take a further step."""
+        try:
+            await self._live_on()
+        except KitError as error:
+            self._fail(f"after the restart: {error}")
+
+    async def _live_on(self) -> None:
+        walker = self.walker
+        is_with_bot = walker.room is None or await walker.is_with_bot()
+        if is_with_bot:
+            await self._use_what_is_gone()
+            probe = self._probe()
+            if probe is not None and probe.source == probe.target:
+                await self._go_on(probe)
+                probe = None
+        else:
+            probe = None
+            self._leave_the_room()
+        if walker.failure:
+            return
+        self._help = await self._say(self.guide.ground.causes.prefix + HELP)
+        await walker.hears_all()
+        moved = len(walker.moves)
+        self._plain = await self._say(PLAIN)
+        new = walker.moves[moved:]
+        self._is_moved = any(move.source != move.target for move in new)
+        self.guide.follow(walker)
+        if probe is not None and not new and not walker.failure:
+            await self._go_on(probe)
+
+    async def look_back(self, earlier: Sequence[Mapping[str, Any]]) -> None:
+        """Read the room once more."""
+        walker = self.walker
+        self.timeline = await walker.timeline()
+        if walker.failure:
+            return
+        replies = _replies(self.timeline, walker)
+        for event_id, count in _replies(earlier, walker).items():
+            if replies.get(event_id, 0) > count:
+                self._fail(f"the restart answered {event_id} again")
+        if self._help and not replies.get(self._help):
+            self._fail("after the restart, nobody answers the command for help")
+        if self._plain and not self._is_moved and not self._is_answered(self._plain):
+            self._fail(
+                f"after the restart, in {self.walker.here.state!r}, a plain message is met "
+                f"with silence: “{PLAIN}”"
+            )
+
+    def _leave_the_room(self) -> None:
+        """The bot is not in it: whatever comes next comes in another."""
+        walker, key = self.walker, self.walker.key
+        walker.room = None
+        if walker.key != key:
+            walker.seen, walker.here = 0, Position(walker.walk.idle, walker.walk.idle)
+
+    async def _use_what_is_gone(self) -> None:
+        """Do what only the forgotten state answers: the flow must not answer it from there."""
+        walker = self.walker
+        if self.stood == walker.here.state:
+            return
+        causes = self.guide.ground.causes
+        gone = [
+            edge
+            for edge in edges_from(walker.flow, position(walker.flow, walker.walk), causes.plan)
+            if edge.by is By.EVENT
+            and causes.is_prompt(edge)
+            and edge.transition in self.guide.ground.caused
+            and walker.flow.states[walker.here.state] not in walker.flow.events[edge.event].sources
+        ]
+        for cause in causes.of(gone[0], 0)[-1:] if gone else ():
+            if isinstance(cause, str):
+                await self._say(cause)
+                self.guide.follow(walker)
+
+    def _probe(self) -> Edge | None:
+        """A step that others have taken from here; best one that leads nowhere else."""
+        ground, walker = self.guide.ground, self.walker
+        plan = ground.causes.plan
+        edges = [
+            edge
+            for edge in edges_from(walker.flow, walker.here, plan)
+            if edge.by is By.EVENT
+            and edge.transition in ground.caused
+            and ground.causes.is_prompt(edge)
+        ]
+        edges.sort(key=lambda edge: (edge.source != edge.target, self._is_guarded(edge)))
+        return edges[0] if edges else None
+
+    def _is_guarded(self, edge: Edge) -> bool:
+        return self.walker.flow.events[edge.event].guard is not None
+
+    async def _go_on(self, edge: Edge) -> None:
+        walker = self.walker
+        before = walker.walk.then(_restart_of(walker, self.stood))
+        step = await self.guide.take(walker, edge, before)
+        is_done, walker.turned_off = not walker.turned_off, ""
+        is_lost = is_done and not step.moves and not self._is_guarded(edge)
+        if is_lost and not walker.failure:
+            self._fail(
+                f"after the restart, {walker.flow.__name__} in {edge.source!r} no longer answers "
+                f"what causes {edge.event!r}"
+            )
+
+    async def _say(self, text: str) -> EventId:
+        await self.guide.do(self.walker, text)
+        return self.walker.happened[-1]
+
+    def _is_answered(self, event_id: EventId) -> bool:
+        """The bot did anything at all in the room after it."""
+        ids = [event["event_id"] for event in self.timeline]
+        later = self.timeline[ids.index(event_id) + 1 :] if event_id in ids else []
+        return any(event.get("sender") == self.walker.bot for event in later)
+
+    def _fail(self, what: str) -> None:
+        self.guide.fail(self.walker, what)
+
+
+def _restart_of(walker: Walker, stood: str) -> Edge:
+    return Edge(stood, position(walker.flow, walker.walk).fallback, By.RESTART, label="restart")
+
+
+def _replies(timeline: Iterable[Mapping[str, Any]], walker: Walker) -> dict[EventId, int]:
+    """How often the bot has answered each of the walker's events."""
+    counts: dict[EventId, int] = {}
+    for event in timeline:
+        relation = event.get("content", {}).get("m.relates_to", {})
+        about = relation.get("m.in_reply_to", {}).get("event_id")
+        if event.get("sender") == walker.bot and about in walker.happened:
+            counts[about] = counts.get(about, 0) + 1
+    return counts

@@ -1,0 +1,93 @@
+"""The ground that is walked: one bot on one homeserver, and what is known of its paths."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+from attrs import define, field
+
+from durable.view import StoreView
+from fsm import Flow
+from fsm.walks import Edge, Walk
+from strandline.testing.bot import BotProcess
+from strandline.testing.homeserver import Synapse
+from strandline.testing.walking.causes import Causes
+from strandline.testing.walking.journal import Journal
+from strandline.testing.walking.steps import Comparison
+from strandline.testing.walking.walker import Walker
+
+AT_ONCE = 8
+"""So many walkers walk at the same time."""
+
+SETTLE_SECONDS = 10.0
+"""How long the bot may take for what it owes."""
+
+
+@define(eq=False)
+class Ground:
+    """What all cohorts of one flow share.
+
+    Attributes:
+        caused: The steps that somebody has taken.
+        dead_ends: The walks whose last step did not come about, and what came instead.
+        failures: The walkers who saw what must not be, and what it was.
+        kills: How often the bot was killed.
+    """
+
+    flow: type[Flow]
+    synapse: Synapse
+    bot: BotProcess
+    journal: Journal
+    causes: Causes
+    flows: Mapping[str, type[Flow]]
+    comparison: Comparison = field(factory=Comparison)
+    caused: set[Edge] = field(factory=set)
+    dead_ends: dict[Walk, str] = field(factory=dict)
+    failures: list[tuple[Walker, str]] = field(factory=list)
+    kills: int = 0
+    walked: int = 0
+
+    async def kill_and_restart(self) -> None:
+        """SIGKILL, and a new life with the same data."""
+        await self.bot.kill()
+        self.kills += 1
+        await self.bot.start()
+
+    def kept(self) -> dict[str, str]:
+        """All records, as another program finds them in the database."""
+        return dict(StoreView(self.bot.database).rows("SELECT key, value FROM kv"))
+
+    def set_aside(self) -> list[tuple[str, str]]:
+        """The records that the bot could not read, and why."""
+        rows = StoreView(self.bot.database).rows("SELECT key, error FROM quarantine")
+        return [(key, error) for key, error in rows]
+
+    async def settle(self) -> None:
+        """Wait until the bot owes nobody anything and nothing moves any more."""
+        statement = "SELECT count(*) FROM outbox WHERE parked_error IS NULL"
+        end = asyncio.get_running_loop().time() + SETTLE_SECONDS
+        before: object = None
+        while asyncio.get_running_loop().time() < end:
+            self.journal.read()
+            owed = StoreView(self.bot.database).rows(statement)
+            now = (self.journal.count, self.kept())
+            if owed == [(0,)] and now == before:
+                return
+            before = now
+            await asyncio.sleep(0.1)
+
+
+async def each_of(whom: Iterable[Any], do: Callable[[Any], Awaitable[None]]) -> None:
+    """Do it for each of them, some at a time."""
+    limit = asyncio.Semaphore(AT_ONCE)
+
+    async def one(each: Any) -> None:
+        async with limit:
+            await do(each)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for each in list(whom):
+                group.create_task(one(each))
+    except BaseExceptionGroup as several:
+        raise several.exceptions[0] from None

@@ -1,0 +1,104 @@
+"""The guide: has walkers take their steps, and sees what comes of each."""
+
+from attrs import define, field
+
+from fsm.walks import By, Edge, Position, Walk, arrive
+from strandline.testing.errors import KitError, NotSeen
+from strandline.testing.walking.ground import Ground
+from strandline.testing.walking.journal import Move
+from strandline.testing.walking.steps import Step
+from strandline.testing.walking.walker import PATIENCE_SECONDS, Cause, Walker
+
+DOUBT_SECONDS = 5.0
+"""How long a walker waits for what may come or not."""
+
+
+@define(eq=False)
+class Guide:
+    """Goes with the walkers of one cohort."""
+
+    ground: Ground
+    steps: dict[Walker, list[Step]] = field(factory=dict)
+    _turns: dict[Edge, int] = field(factory=dict)
+
+    async def take(self, walker: Walker, edge: Edge, before: Walk) -> Step:
+        """Do what causes the step, and see what comes of it."""
+        turn = self._turns[edge] = self._turns.get(edge, -1) + 1
+        sent, moved, key = len(walker.happened), len(walker.moves), walker.key
+        sent_last = sent
+        try:
+            for cause in self.ground.causes.of(edge, turn):
+                sent_last = len(walker.happened)
+                await self.do(walker, cause)
+        except NotSeen as error:
+            walker.turned_off = error.what
+        except KitError as error:
+            walker.turned_off = f"it can't be done: {error}"
+        if walker.turned_off:
+            self.ground.dead_ends.setdefault(before.then(edge), walker.turned_off)
+
+        if walker.key != key:  # in another room it is another conversation
+            moved = walker.seen = 0
+            walker.here = Position(walker.walk.idle, walker.walk.idle)
+
+        def is_seen() -> bool:
+            return any(is_meant(move, edge) for move in walker.moves[moved:])
+
+        is_prompt = self.ground.causes.is_prompt(edge) and len(walker.happened) > sent_last
+        if not is_prompt and not walker.turned_off:
+            await self.ground.journal.until(is_seen, DOUBT_SECONDS)
+        step = Step(
+            edge, before, walker.happened[sent:], walker.moves[moved:], walker.is_comparable
+        )
+        self.steps.setdefault(walker, []).append(step)
+        self.follow(walker)
+        return step
+
+    async def do(self, walker: Walker, cause: Cause) -> None:
+        """Do something, and wait until the bot has handled it."""
+        sent = len(walker.happened)
+        if isinstance(cause, str):
+            await walker.says(cause)
+        else:
+            await cause(walker)
+        new = set(walker.happened[sent:])
+        journal = self.ground.journal
+        if not await journal.until(lambda: new <= journal.handled, DOUBT_SECONDS):
+            if not await walker.is_with_bot():
+                raise NotSeen("the bot is no longer in the room")
+            if not await journal.until(lambda: new <= journal.handled, PATIENCE_SECONDS):
+                self.fail(walker, f"the bot never got done with what {_told(cause)} caused")
+        for event_id in new & journal.failed.keys():
+            self.fail(walker, f"{_told(cause)} made a handler raise {journal.failed[event_id]}")
+
+    def follow(self, walker: Walker) -> None:
+        """Take the steps that the log has of the conversation."""
+        for move in walker.moves[walker.seen :]:
+            is_told_by_steps = walker.flow.kept_as is None  # else by a record that others write
+            if move.source != walker.here.state and walker.seen and is_told_by_steps:
+                self.fail(walker, f"it stood in {walker.here.state!r}, and then the log has {move}")
+            walker.here = arrive(walker.flow, walker.here, move.target)
+            event = walker.flow.events.get(move.by)
+            if event is not None and not event.expiry:
+                self.ground.caused.add(Edge(move.source, move.target, By.EVENT, move.by))
+            state = walker.flow.states[move.target]
+            walker.is_comparable &= bool(state.initial or state.is_durable)
+            walker.seen += 1
+
+    def fail(self, walker: Walker, what: str) -> None:
+        """The walker has seen what must not be; the first counts."""
+        if not walker.failure:
+            what = what.replace(walker.room or "\0", "ROOM").replace(walker.person.user_id, "USER")
+            walker.failure = what
+            self.ground.failures.append((walker, what))
+
+
+def is_meant(move: Move, edge: Edge) -> bool:
+    """The move is the step."""
+    return (move.by, move.source, move.target) == (edge.event, edge.source, edge.target)
+
+
+def _told(cause: Cause) -> str:
+    if isinstance(cause, str):
+        return f"“{cause}”"
+    return str(getattr(cause, "__name__", "what was done")).replace("_", " ")
