@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Most tests wait for a homeserver more than they compute: three workers keep two cores busy.
 WORKERS ?= 3
 
-.PHONY: demo test soak onboarding backlog failpoints faults walks locale diagrams walkthrough check format lint types contracts flows clean
+.PHONY: demo test soak onboarding newcomer backlog failpoints faults walks locale diagrams walkthrough site check format lint types contracts flows clean
 
 $(VENV)/.installed: pyproject.toml
 	@echo "Installing into $(VENV) (about a minute the first time) …"
@@ -31,6 +31,10 @@ soak: $(VENV)/.installed
 PEOPLE ?= 500
 onboarding: $(VENV)/.installed
 	@$(BIN)/python -m benchmarks.onboarding --people $(PEOPLE) $(ONBOARDING)
+
+# From the built wheel in an empty environment to a first flow that answers in a room.
+newcomer: $(VENV)/.installed
+	@$(BIN)/python -m benchmarks.newcomer
 
 backlog: $(VENV)/.installed
 	$(BIN)/pytest tests/e2e/test_backlog.py -m slow -s
@@ -58,6 +62,10 @@ diagrams: $(VENV)/.installed
 walkthrough: $(VENV)/.installed
 	@$(BIN)/python -m tests.walk
 
+# Builds the documentation site into site/, strictly and without the network.
+site: $(VENV)/.installed
+	@$(BIN)/mkdocs build --strict --quiet
+
 check: lint types contracts flows
 
 lint: $(VENV)/.installed
@@ -72,10 +80,11 @@ contracts: $(VENV)/.installed
 
 flows: $(VENV)/.installed
 	$(BIN)/strandline lint --strict
+	$(BIN)/strandline lint --strict examples
 
 format: $(VENV)/.installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) site .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,11 +1,14 @@
 """Records to JSON and back: strict about types, lenient about fields it does not know."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from datetime import date, datetime
+from types import NoneType
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import orjson
-from attrs import fields, has
+from attrs import fields, fields_dict, has, resolve_types
 from cattrs import BaseValidationError, StructureHandlerNotFoundError, transform_error
+from cattrs.cols import is_mapping
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 from cattrs.preconf.orjson import OrjsonConverter, make_converter
 
@@ -42,11 +45,7 @@ def from_json(cls: type[T], text: str) -> T:
 
 def why_not_kept(cls: type) -> str | None:
     """Why records of the class can't be read back, in words; None if they can."""
-    try:
-        _converter.get_structure_hook(cls)
-    except (StructureHandlerNotFoundError, NameError, TypeError) as error:
-        return str(error).partition(". ")[0]
-    return None
+    return next(_unkept(cls, cls.__name__, set()), None)
 
 
 def plain(record: object) -> Any:
@@ -89,6 +88,52 @@ def _writable(value: object) -> object:
             return value
 
 
+def _unkept(kind: Any, where: str, seen: set[Any]) -> Iterator[str]:
+    """What of a type, and of what is in it, can't be read back."""
+    kind = getattr(kind, "__supertype__", kind)
+    if kind is None or isinstance(kind, TypeVar):
+        return  # nothing is said of it, so it is kept as JSON has it
+    origin, args = get_origin(kind) or kind, get_args(kind)
+    if origin is Annotated:
+        kind, args = args[0], args[:1]
+    if isinstance(origin, type) and has(origin) and origin not in seen:
+        yield from _unkept_fields(origin, seen | {origin})
+    if is_mapping(kind) and args and not (_is_key(args[0]) or _has_int_keys(kind)):
+        yield f"{where}: what has been saved under keys of {_named(args[0])} can't be found again"
+    if origin is not Literal:
+        for arg in args:
+            if arg not in (Ellipsis, NoneType) and not isinstance(arg, list):
+                yield from _unkept(arg, where, seen)
+    try:
+        _converter.get_structure_hook(kind)
+    except (StructureHandlerNotFoundError, NameError, TypeError):
+        reason = "which of them it was is not saved" if args else "it can't be read back"
+        yield f"{where}: {_named(kind)}: {reason}"
+
+
+def _unkept_fields(cls: type, seen: set[Any]) -> Iterator[str]:
+    try:
+        resolve_types(cls)
+    except NameError as error:
+        yield f"{cls.__name__}: {error}"
+        return
+    for attribute in fields(cls):
+        yield from _unkept(attribute.type, f"{cls.__name__}.{attribute.name}", seen)
+
+
+def _is_key(kind: Any) -> bool:
+    kind = getattr(kind, "__supertype__", kind)
+    if get_origin(kind) is Literal:
+        return all(isinstance(value, str) for value in get_args(kind))
+    return kind in (bytes, date, datetime, Any) or (
+        isinstance(kind, type) and issubclass(kind, str)
+    )
+
+
+def _named(kind: Any) -> str:
+    return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)
+
+
 def _exactly(kind: type[T]) -> Callable[[Any, Any], T]:
     def structure(value: Any, _cls: Any) -> T:
         if type(value) is not kind:  # bool is an int to isinstance, and not to us
@@ -97,6 +142,27 @@ def _exactly(kind: type[T]) -> Callable[[Any, Any], T]:
         return value
 
     return structure
+
+
+def _float(value: Any, cls: Any) -> float:
+    # who writes 3 where 3.0 is meant, and type checkers let them, must not lose the record
+    return float(value) if type(value) is int else _exactly(float)(value, cls)
+
+
+def _has_int_keys(cls: Any) -> bool:
+    args = get_args(cls)
+    is_plain = get_origin(cls) in (dict, Mapping, MutableMapping)
+    return is_plain and getattr(args[0], "__supertype__", args[0]) is int
+
+
+def _structure_with_int_keys(cls: Any) -> Callable[[Any, Any], Any]:
+    structure = _converter.get_structure_hook(dict[str, get_args(cls)[1]])  # type: ignore[misc]
+
+    def with_int_keys(value: Any, _cls: Any) -> dict[int, Any]:
+        found = structure(_exactly(dict)(value, dict), dict)
+        return {int(key): item for key, item in found.items()}
+
+    return with_int_keys
 
 
 def _number_as_text(value: Any, cls: Any) -> PlatformChatId:
@@ -113,7 +179,9 @@ def _issued_number(value: Any, _cls: Any) -> IssuedNumber:
 
 
 def _keeps_extra(cls: Any) -> bool:
-    return isinstance(cls, type) and has(cls) and hasattr(fields(cls), "extra")
+    """It is one of our own records; what an author calls ``extra`` is a field like any other."""
+    extra = fields_dict(cls).get("extra") if isinstance(cls, type) and has(cls) else None
+    return extra is not None and extra.type == dict[str, Any]
 
 
 def _structure_with_extra(cls: Any) -> Callable[[Any, Any], Any]:
@@ -146,8 +214,10 @@ def _unstructure_with_extra(cls: Any) -> Callable[[Any], dict[str, Any]]:
 
 def _make_converter() -> OrjsonConverter:
     converter = make_converter()
-    for kind in (str, int, bool, float):
+    for kind in (str, int, bool):
         converter.register_structure_hook(kind, _exactly(kind))
+    converter.register_structure_hook(float, _float)
+    converter.register_structure_hook_factory(_has_int_keys, _structure_with_int_keys)
     converter.register_structure_hook(PlatformChatId, _number_as_text)
     converter.register_structure_hook(IssuedNumber, _issued_number)
     converter.register_unstructure_hook(IssuedNumber, lambda issued: issued.number)

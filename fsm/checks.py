@@ -1,15 +1,15 @@
 """What a flow's class body must satisfy: checked once, when the class is defined."""
 
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from inspect import Parameter, signature
 from typing import Any
 
 from attrs import frozen, has
 
+from fsm.causes import causes, never_matched
 from fsm.events import Event
 from fsm.findings import Finding
+from fsm.methods import Flaws, guard_flaws, handler_flaws, upgrade_flaws
 from fsm.states import State, Tier
 
 RESET = "reset"
@@ -26,7 +26,7 @@ class Body:
         events: By their names.
         handlers: The methods under ``@on``, each with the events that it names.
         version: The flow's version.
-        upgrades: Its methods under ``@upgrade``, by the versions that they read.
+        upgrades: Its methods under ``@upgrade``, each with the version that it reads.
         reserved: Names that mean something on every flow.
     """
 
@@ -35,7 +35,7 @@ class Body:
     events: Mapping[str, Event]
     handlers: Iterable[tuple[Callable[..., Any], tuple[Event, ...]]]
     version: int
-    upgrades: Mapping[int, Callable[..., Any]]
+    upgrades: Sequence[tuple[int, Callable[..., Any]]]
     reserved: Collection[str]
 
     @property
@@ -98,7 +98,7 @@ def _states(body: Body) -> Found:
             yield code, state.name, problem, remedy
 
 
-def _state(state: State) -> Iterator[tuple[str, str, str]]:
+def _state(state: State) -> Flaws:
     if state.tier is None:
         yield (
             "SL111",
@@ -144,7 +144,7 @@ def _events(body: Body) -> Found:
             yield code, event.name, problem, remedy
 
 
-def _event(body: Body, event: Event, *, is_handled: bool) -> Iterator[tuple[str, str, str]]:
+def _event(body: Body, event: Event, *, is_handled: bool) -> Flaws:
     named = [*event.sources, *([event.target] if isinstance(event.target, State) else [])]
     if any(body.states.get(state.name) is not state for state in named) or not event.sources:
         yield (
@@ -171,21 +171,9 @@ def _event(body: Body, event: Event, *, is_handled: bool) -> Iterator[tuple[str,
             "it is caused by the end of a time, and none of its sources has an end",
             "give its source expires=minutes(5), or what suits it",
         )
-    if isinstance(event.text, str):
-        try:
-            re.compile(event.text)
-        except re.error as error:
-            yield (
-                "SL124",
-                f"its text is no regular expression: {error}",
-                "mend the expression, or write text=True for any text",
-            )
-    if event.guard is not None and not _takes(event.guard, 2):
-        yield (
-            "SL125",
-            "its guard can't be called with a flow and a turn",
-            "write it as a method: def may(self, turn: Turn) -> bool",
-        )
+    if event.guard is not None:
+        yield from guard_flaws(event.guard)
+    yield from never_matched(event)
 
 
 def _handlers(body: Body) -> Found:
@@ -200,13 +188,8 @@ def _handlers(body: Body) -> Found:
                     "give each event of this class body one handler",
                 )
             seen.add(event)
-        if not _takes(handler, 3):
-            yield (
-                "SL127",
-                handler.__name__,
-                "a handler is called with the turn and what the state left behind carries",
-                f"write def {handler.__name__}(self, turn: Turn, data: …)",
-            )
+        for code, problem, remedy in handler_flaws(handler):
+            yield code, handler.__name__, problem, remedy
 
 
 def _answers(body: Body) -> Found:
@@ -215,31 +198,17 @@ def _answers(body: Body) -> Found:
         for event in body.events.values():
             if state not in event.sources:
                 continue
-            for cause in _causes(event):
-                if cause in taken:
-                    rival = taken[cause].name
+            for cause, wider in causes(event):
+                rival = taken.get(cause) or taken.get(wider)
+                if rival is not None:
                     yield (
                         "SL131",
                         event.name,
-                        f"{cause} in state {state.name!r} is already answered by {rival!r}",
-                        f"put a guard on {rival!r}, or drop one of the two",
+                        f"{cause} in state {state.name!r} is already answered by {rival.name!r}",
+                        f"put a guard on {rival.name!r}, or drop one of the two",
                     )
                 elif event.guard is None:
                     taken[cause] = event
-
-
-def _causes(event: Event) -> Iterator[str]:
-    yield from (f"the command {name!r}" for name in event.command)
-    yield from (f"the reaction {key}" for key in event.reaction)
-    yield from (f"the answer {text!r}" for text in event.answer)
-    if event.text:
-        yield "text" if event.text is True else f"the text {event.text!r}"
-    if event.attachment:
-        yield "a file"
-    if event.expiry:
-        yield "the end of its time"
-    if event.kind:
-        yield f"an event of kind {event.kind.value!r}"
 
 
 def _reachable_states(body: Body) -> Found:
@@ -284,38 +253,30 @@ def _reachable(start: State, arrows: set[tuple[State, State]]) -> set[State]:
 
 
 def _upgrades(body: Body) -> Found:
-    wanted = set(range(1, body.version))
-    for number in sorted(wanted - set(body.upgrades)):
+    if type(body.version) is not int or body.version < 1:
+        yield (
+            "SL144",
+            "version",
+            f"{body.version!r} is no version",
+            "count versions from 1, in whole numbers",
+        )
+        return
+    missing = set(range(1, body.version))
+    for number, upgrade in body.upgrades:
+        for code, problem, remedy in upgrade_flaws(upgrade):
+            yield code, upgrade.__name__, problem, remedy
+        if number not in missing:
+            yield (
+                "SL142",
+                upgrade.__name__,
+                f"version {body.version} needs no upgrade, or no other one, from version {number}",
+                "drop it, or raise the version",
+            )
+        missing -= {number}
+    for number in sorted(missing):
         yield (
             "SL141",
             "version",
             f"version {body.version} does not know how to read version {number}",
             f"write one method under @upgrade({number})",
         )
-    for number in sorted(set(body.upgrades) - wanted):
-        yield (
-            "SL142",
-            body.upgrades[number].__name__,
-            f"an upgrade from version {number} leads to no version that there is",
-            f"raise version to {number + 1}, or drop the upgrade",
-        )
-
-
-def _takes(function: Callable[..., Any], count: int) -> bool:
-    """Whether it can be called with so many positional arguments."""
-    try:
-        parameters = signature(function).parameters.values()
-    except (TypeError, ValueError):  # built in, or something callable that does not say
-        return True
-    positional = [
-        parameter
-        for parameter in parameters
-        if parameter.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
-    ]
-    needed = [parameter for parameter in positional if parameter.default is Parameter.empty]
-    takes_more = any(parameter.kind is Parameter.VAR_POSITIONAL for parameter in parameters)
-    needs_named = any(
-        parameter.kind is Parameter.KEYWORD_ONLY and parameter.default is Parameter.empty
-        for parameter in parameters
-    )
-    return not needs_named and len(needed) <= count and (takes_more or len(positional) >= count)

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from attrs import define, field, frozen
 
+from fsm.errors import FlowError
 from fsm.inbound import Kind
 from fsm.questions import Mark
 from fsm.signals import Signal
@@ -26,7 +27,7 @@ EMOJI_STYLE = "\ufe0f"
 """The variation selector that some clients put after an emoji."""
 
 ANY = "*"
-"""Every command that no other flow answers."""
+"""Every command that nothing before it answers: no event above it, and no flow before its own."""
 
 
 @frozen
@@ -101,7 +102,7 @@ class Event:
         sources: The state or states that answer to it.
         target: Where it leads; ``STAY`` for nowhere.
         command: The name or names of commands that cause it, without the prefix; ``ANY`` for
-            whatever no other flow answers.
+            every command that nothing before it answers.
         text: A message that is no command causes it; a string is a regular expression that the
             whole message must match, blanks at its ends aside. ``turn.match`` is then the match.
         attachment: A file causes it, with or without a text.
@@ -153,7 +154,7 @@ class Event:
             case Occurrence(kind=kind):
                 answers = self.kind is kind
             case Reaction(key=key):
-                answers = key.removesuffix(EMOJI_STYLE) in self.reaction
+                answers = key.removesuffix(EMOJI_STYLE) in self._emoji()
             case Answer(body=body):
                 answers = ANY in self.answer or body.strip().casefold() in self.answer
             case Expiry():
@@ -161,6 +162,9 @@ class Event:
             case Signal(event=event):
                 answers = event in (self.name, self.signal)
         return answers
+
+    def _emoji(self) -> list[str]:
+        return [key.removesuffix(EMOJI_STYLE) for key in self.reaction]
 
     def match(self, stimulus: Stimulus) -> re.Match[str] | None:
         """What the event's regular expression finds in a text, if it has one."""
@@ -189,10 +193,18 @@ def on(*events: Event) -> Callable[[H], H]:
     It takes ``(self, turn, data)``: the turn, and what the state left behind carries (a record,
     a memory or None). What it returns is what the new state carries; None keeps what was there,
     where the two states carry the same class. It may be ``async``.
+
+    Raises:
+        FlowError: What it is given is no event.
     """
+    strange = [event for event in events if not isinstance(event, Event)]
+    if strange or not events:
+        named = getattr(strange[0], "__name__", repr(strange[0])) if strange else "nothing"
+        raise FlowError("@on", named, "it is no event", "write @on(event) above the handler")
 
     def mark(handler: H) -> H:
-        handler.handles = HandlerMark(events)  # type: ignore[attr-defined]
+        earlier: HandlerMark = getattr(handler, "handles", HandlerMark(()))
+        handler.handles = HandlerMark((*earlier.events, *events))  # type: ignore[attr-defined]
         return handler
 
     return mark

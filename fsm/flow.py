@@ -96,20 +96,17 @@ class Flow(metaclass=FlowType):
         cls.name = cls.__dict__.get("name") or cls.__name__.lower()
         cls.states = {n: v for n, v in vars(cls).items() if isinstance(v, State)}
         cls.events = {n: v for n, v in vars(cls).items() if isinstance(v, Event)}
-        handlers = list(_handlers(cls))
+        handlers = list(handlers_of(cls))
         cls._handlers = {event.name: handler for handler, events in handlers for event in events}
-        cls._upgrades = {
-            value.upgrades: value
-            for value in vars(cls).values()
-            if isinstance(getattr(value, "upgrades", None), int)
-        }
+        upgrades = list(_upgrades(cls))
+        cls._upgrades = dict(upgrades)
         body = Body(
             flow=cls.__name__,
             states=cls.states,
             events=cls.events,
             handlers=handlers,
             version=cls.version,
-            upgrades=cls._upgrades,
+            upgrades=upgrades,
             reserved=dir(Flow),
         )
         if report(cls, list(findings(body))):
@@ -234,8 +231,16 @@ def upgrade(version: int) -> Callable[[H], H]:
     return mark
 
 
-def _handlers(cls: type[Flow]) -> Iterator[tuple[Handler, tuple[Event, ...]]]:
+def handlers_of(cls: type[Flow]) -> Iterator[tuple[Handler, tuple[Event, ...]]]:
+    """The methods under ``@on``, each with the events that it handles."""
     for value in vars(cls).values():
         mark = getattr(value, "handles", None)
         if isinstance(mark, HandlerMark):
             yield value, mark.events
+
+
+def _upgrades(cls: type[Flow]) -> Iterator[tuple[int, Handler]]:
+    for value in vars(cls).values():
+        version = getattr(value, "upgrades", None)
+        if isinstance(version, int):
+            yield version, value

@@ -19,6 +19,7 @@ from fsm.ids import EventId
 from strandline import bot, fatal
 from strandline.cli_diagram import diagram
 from strandline.cli_lint import lint
+from strandline.cli_new import new
 from strandline.clock import clock_of
 from strandline.config import Config, load_config
 from strandline.log import configure_log
@@ -66,6 +67,7 @@ def check(config_path: Path) -> None:
 
 cli.add_command(lint)
 cli.add_command(diagram)
+cli.add_command(new)
 
 
 @cli.command()

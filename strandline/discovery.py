@@ -184,7 +184,7 @@ def importing(what: str) -> Iterator[None]:
         raise NotFound(what, f"can't be imported: {_raised(error)}") from error
     except FlowError as error:
         raise NotFound(what, f"can't be imported: {error}{_where(error)}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise NotFound(what, f"can't be imported: {_raised(error)}") from error
 
 
@@ -199,24 +199,28 @@ def _imported(what: str, module: str, name: str) -> object:
     return found
 
 
-def _raised(error: Exception) -> str:
+def _raised(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}{_where(error)}"
 
 
-def _where(error: Exception) -> str:
+def _where(error: BaseException) -> str:
+    place = place_of(error)
+    return f" ({place[0]}:{place[1]})" if place else ""
+
+
+def place_of(error: BaseException) -> tuple[Path, int] | None:
     """The author's own line, which is the last that is not ours or the import system's."""
-    frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, SyntaxError) and error.filename:
+        return Path(error.filename), error.lineno or 1
     own = Path(__file__).parent.parent
     theirs = [
         frame
-        for frame in frames
+        for frame in traceback.extract_tb(error.__traceback__)
         if not frame.filename.startswith("<frozen")
         and Path(frame.filename).parent not in (own / "strandline", own / "fsm")
         and "importlib" not in Path(frame.filename).parts
     ]
-    if isinstance(error, SyntaxError) and error.filename:
-        return f" ({error.filename}:{error.lineno})"
-    return f" ({theirs[-1].filename}:{theirs[-1].lineno})" if theirs else ""
+    return (Path(theirs[-1].filename), theirs[-1].lineno or 1) if theirs else None
 
 
 def _path(flow: type[Flow]) -> str:

@@ -12,8 +12,11 @@ from strandline.rendering import render
 FORMATS = ("svg", "mermaid")
 
 _BLOCK = re.compile(
-    r"^( *)(`{3,}|~{3,}) *strandline-flow *\n(.*?)^\1\2 *$", re.MULTILINE | re.DOTALL
+    r"^(?P<indent> *)(?P<fence>`{3,}|~{3,})(?P<kind>[^`\n]*)\n"
+    r"(?P<text>.*?)^(?P=indent)(?P=fence) *$",
+    re.MULTILINE | re.DOTALL,
 )
+"""Any block: one that shows another, in a longer fence, is left as it is."""
 
 
 def expanded(markdown: str, *, form: str = "svg") -> str:
@@ -33,8 +36,10 @@ def expanded(markdown: str, *, form: str = "svg") -> str:
     """
 
     def replaced(block: re.Match[str]) -> str:
-        text = _section(flow_at(block[3].strip()), form)
-        return "\n".join(f"{block[1]}{line}".rstrip() for line in text.splitlines())
+        if block["kind"].strip() != "strandline-flow":
+            return block[0]
+        text = _section(flow_at(block["text"].strip()), form)
+        return "\n".join(f"{block['indent']}{line}".rstrip() for line in text.splitlines())
 
     return _BLOCK.sub(replaced, markdown)
 

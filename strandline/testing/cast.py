@@ -6,6 +6,7 @@ import sys
 import sysconfig
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -75,14 +76,14 @@ class Cast:
             config["flows"] = paths
         for further in configs:
             config = merged(config, further)
-        self._bot = bot = BotProcess(self._directory, config)
+        bot = BotProcess(self._directory, config)
         bot.environment["PYTHONPATH"] = os.pathsep.join(imports(rootdir))
-        bot.launch()
-        try:
-            while not bot.is_ready():
-                time.sleep(0.02)
-        except KitError as error:
-            raise KitError(_complaint(bot) or str(error)) from error
+        with ExitStack() as undo:
+            undo.callback(bot.end)
+            bot.launch()
+            _wait_for(bot)
+            undo.pop_all()
+        self._bot = bot
         return bot
 
     def person(self, name: str, bot: BotProcess) -> Talker:
@@ -136,6 +137,18 @@ class Cast:
         finally:
             loop.close()
         return transcript(raw, names)
+
+
+def _wait_for(bot: BotProcess) -> None:
+    """Wait until the bot is ready, in a fixture, where no event loop runs."""
+    try:
+        while not bot.is_ready():
+            time.sleep(0.02)
+    except KitError as error:
+        complaint = _complaint(bot)
+        if complaint is None:
+            raise
+        raise KitError(complaint) from error
 
 
 def _complaint(bot: BotProcess) -> str | None:

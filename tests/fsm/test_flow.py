@@ -13,8 +13,10 @@ from fsm import (
     FlowError,
     Inbound,
     Kind,
+    Mark,
     NoSuchTransition,
     Occurrence,
+    Reaction,
     Scope,
     Signal,
     Snapshot,
@@ -307,3 +309,12 @@ def test_two_handlers_for_one_event_are_refused() -> None:
 
             @on(go)
             def two(self, turn: Turn, data: None) -> None: ...
+
+
+@pytest.mark.parametrize("declared", ["❤", "❤\ufe0f"])
+@pytest.mark.parametrize("put", ["❤", "❤\ufe0f"])
+def test_a_reaction_counts_however_its_emoji_is_written(declared: str, put: str) -> None:
+    event = Event(State(initial=True), STAY, reaction=declared)
+
+    mark = Mark(flow="pizza", id=EventId("$1"), life="1", asker=None)
+    assert event.answers(Reaction(put, mark))

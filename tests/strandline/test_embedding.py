@@ -141,7 +141,7 @@ def test_a_block_keeps_its_place_in_a_list(project: Path, monkeypatch: pytest.Mo
 
 
 def test_other_blocks_are_left_as_they_are() -> None:
-    page = "```python\nx = 1\n```\n\n````\n```strandline-flows\nx\n```\n````\n"
+    page = "```python\nx = 1\n```\n\n````\n```strandline-flow\nx\n```\n````\n"
 
     assert expanded(page) == page
     with pytest.raises(NotFound):

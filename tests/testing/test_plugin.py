@@ -428,6 +428,7 @@ def test_what_keeps_a_bot_from_starting_is_told_in_a_line(project: pytest.Pytest
     result = run(project, BAD, "--tb=short")
 
     result.assert_outcomes(errors=5, failed=2)
+    assert result.stdout.str().count("Strandline: states") == 2  # of the two that did start
     result.stdout.re_match_lines(
         [
             r"the bot does not start: .*flows\[0\]: 'watch\.flows:Roster' can't be imported: .*",

@@ -1,0 +1,57 @@
+"""What a person does to cause an event, in words, and what of it can never be."""
+
+import re
+from collections.abc import Iterator
+
+from fsm.events import ANY, Event
+from fsm.methods import Flaws
+
+ANY_COMMAND = f"the command {ANY!r}"
+ANY_ANSWER = f"the answer {ANY!r}"
+ANY_TEXT = "text"
+
+
+def causes(event: Event) -> Iterator[tuple[str, str]]:
+    """Each cause of the event, and what would be the same or wider: any text, for one text."""
+    yield from ((f"the command {name!r}", ANY_COMMAND) for name in event.command)
+    yield from ((f"the reaction {key}", "") for key in event.reaction)
+    yield from ((f"the answer {text!r}", ANY_ANSWER) for text in event.answer)
+    if event.text:
+        yield ANY_TEXT if event.text is True else f"the text {event.text!r}", ANY_TEXT
+    if event.attachment:
+        yield "a file", ""
+    if event.expiry:
+        yield "the end of its time", ""
+    if event.kind:
+        yield f"an event of kind {event.kind.value!r}", ""
+
+
+def never_matched(event: Event) -> Flaws:
+    """What is declared so that nothing that a person does matches it."""
+    for name in event.command:
+        if name != ANY and not _can_be_typed(name):
+            yield (
+                "SL134",
+                f"nobody can type the command {name!r}: commands are read in lower case",
+                "write one word in lower case that begins with a letter, without the prefix",
+            )
+    for text in event.answer:
+        if text != text.strip().casefold():
+            yield (
+                "SL134",
+                f"no answer is {text!r}: answers are read in lower case",
+                f"write {text.strip().casefold()!r}",
+            )
+    if isinstance(event.text, str):
+        try:
+            re.compile(event.text)
+        except re.error as error:
+            yield (
+                "SL124",
+                f"its text is no regular expression: {error}",
+                "mend the expression, or write text=True for any text",
+            )
+
+
+def _can_be_typed(name: str) -> bool:
+    return name[:1].isalpha() and name == name.casefold() and not any(map(str.isspace, name))

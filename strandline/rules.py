@@ -1,0 +1,232 @@
+"""What is wrong with a flow that stands: what can be told only of its types and its source."""
+
+from collections.abc import Iterator
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from attrs import NOTHING, fields, frozen, has
+
+from durable.codec import why_not_kept
+from fsm import Event, Flow, State
+from fsm.events import ANY, Handler
+from fsm.findings import Finding, Severity
+from fsm.flow import handlers_of
+from strandline.flows import FLOWS
+from strandline.sources import Mentioned, Sources, argument, may_return
+from strandline.writing import COLLECTIONS, DATA, changes, wants
+
+
+@frozen
+class Rules:
+    """The rules for one flow.
+
+    Args:
+        flow: The flow.
+        sources: The files.
+        mentioned: What the flow's project names.
+    """
+
+    flow: type[Flow]
+    sources: Sources
+    mentioned: Mentioned
+
+    def findings(self) -> Iterator[Finding]:
+        """All that is wrong."""
+        yield from self._lost()
+        for state in self.flow.states.values():
+            yield from self._kept(state)
+            yield from self._shared(state)
+        for event in self.flow.events.values():
+            yield from self._swallowing(event)
+            yield from self._caused(event)
+            yield from self._asked(event)
+            yield from self._guarded(event)
+        for handler, events in handlers_of(self.flow):
+            yield from self._typed(handler, events)
+            yield from self._changing(handler, events)
+
+    def _lost(self) -> Iterator[Finding]:
+        for name in self.sources.named_twice(self.flow):
+            yield self._error(
+                "SL211",
+                name,
+                "the class body has two of this name, and the first of them is lost",
+                "give each a name of its own",
+            )
+
+    def _kept(self, state: State) -> Iterator[Finding]:
+        if state.record is None or not has(state.record):
+            return
+        problem = why_not_kept(state.record)
+        if problem is not None:
+            yield self._error(
+                "SL201",
+                state.name,
+                f"its record {state.record.__name__} can't be read back: {problem}",
+                "give its fields types that JSON has, or attrs classes, enums or datetimes",
+            )
+
+    def _shared(self, state: State) -> Iterator[Finding]:
+        cls = state.data_type
+        if cls is None or not has(cls):
+            return
+        for attribute in fields(cls):
+            if attribute.default is not NOTHING and isinstance(attribute.default, COLLECTIONS):
+                kind = type(attribute.default).__name__
+                yield self._warning(
+                    "SL204",
+                    state.name,
+                    f"all of its {cls.__name__} share one {kind} as {attribute.name}",
+                    f"write {attribute.name} = attrs.field(factory={kind}), or make it a tuple",
+                )
+
+    def _swallowing(self, event: Event) -> Iterator[Finding]:
+        is_at_idle = any(state.initial for state in event.sources)
+        if event.text is True and event.guard is None and is_at_idle and not self.flow.kept_as:
+            yield self._warning(
+                "SL202",
+                event.name,
+                "at idle it takes every message that is no command: none reaches an agent",
+                "give it a guard or a regular expression, or begin with a command",
+            )
+
+        takes_all = ANY in event.command and event.guard is None
+        if takes_all and self.flow not in FLOWS:
+            yield self._warning(
+                "SL210",
+                event.name,
+                f"in state {event.sources[0].name!r} it takes every command, and so nobody can "
+                "reach the bot's own, such as the one for help",
+                "name its commands, or give it a guard",
+            )
+
+    def _caused(self, event: Event) -> Iterator[Finding]:
+        has_cause = (
+            event.command
+            or event.text
+            or event.reaction
+            or event.answer
+            or event.attachment
+            or event.expiry
+            or event.kind
+        )
+        if not has_cause and not self.mentioned.names & {event.name, event.signal}:
+            trigger = f"turn.trigger({self.flow.__name__}.{event.name})"
+            yield self._warning(
+                "SL203",
+                event.name,
+                "nothing causes it: no command, text or the like, and no turn triggers it",
+                f"give it a cause, or a {trigger}, or drop it",
+            )
+
+    def _asked(self, event: Event) -> Iterator[Finding]:
+        is_an_answer = event.reaction or event.answer
+        asks = "ask_back" in self.mentioned.called or "mark" in self.mentioned.names
+        if is_an_answer and not asks:
+            yield self._warning(
+                "SL205",
+                event.name,
+                "it is an answer to a question of this flow's, and no turn asks one",
+                "ask with turn.ask_back(text, flow=self.name)",
+            )
+
+    def _guarded(self, event: Event) -> Iterator[Finding]:
+        name = getattr(event.guard, "__name__", "")
+        guard = self.sources.method(self.flow, name)
+        for wanted in dict.fromkeys(wants(guard) if guard is not None else ()):
+            yield self._error(
+                "SL206",
+                name,
+                f"a guard only answers, and may be asked in vain; this one calls {wanted}",
+                f"call it in a handler of {event.name!r}, or of the event that is tried next",
+            )
+
+    def _changing(self, handler: Handler, events: tuple[Event, ...]) -> Iterator[Finding]:
+        written = self.sources.method(self.flow, handler.__name__)
+        if written is None:
+            return
+        given = {s.data_type for event in events for s in event.sources if s.data_type is not None}
+        changed = [each for cls in given for each in changes(written, cls)]
+        for each in dict.fromkeys(changed):
+            yield self._warning(
+                "SL207",
+                handler.__name__,
+                f"it changes {each} in place, which stays changed if the turn fails",
+                "return what is to be, made with attrs.evolve",
+            )
+
+    def _typed(self, handler: Handler, events: tuple[Event, ...]) -> Iterator[Finding]:
+        written = self.sources.method(self.flow, handler.__name__)
+        if written is None or len(written.decorator_list) > 1:
+            return  # what is made of it may take and return something else
+        try:
+            hints = get_type_hints(handler)
+        except (NameError, TypeError, AttributeError):
+            return  # said for type checkers alone
+        takes = hints.get(argument(written, DATA) or "", Any)
+        returns = hints.get("return", Any if may_return(written) else NoneType)
+        for event in events:
+            for source in event.sources:
+                yield from self._given(handler, event, source, takes)
+                yield from self._returned(handler, event, source, returns)
+
+    def _given(
+        self, handler: Handler, event: Event, source: State, takes: object
+    ) -> Iterator[Finding]:
+        if not _may_be(takes, source.data_type or NoneType):
+            yield self._warning(
+                "SL208",
+                handler.__name__,
+                f"it takes {_named(takes)}, but {source.name!r}, which answers {event.name!r}, "
+                f"carries {_named(source.data_type)}",
+                "say what it is given, from each of the event's sources",
+            )
+
+    def _returned(
+        self, handler: Handler, event: Event, source: State, returns: object
+    ) -> Iterator[Finding]:
+        target = event.target_from(source)
+        wanted = target.data_type or NoneType
+        keeps = source.data_type is not None and issubclass(source.data_type, wanted)
+        if not _may_be(returns, wanted) and not (keeps and _may_be(returns, NoneType)):
+            yield self._error(
+                "SL209",
+                handler.__name__,
+                f"it returns {_named(returns)}, but {event.name!r} leads to {target.name!r}, "
+                f"which carries {_named(target.data_type)}",
+                "return what the target state carries",
+            )
+
+    def _error(self, code: str, where: str, problem: str, remedy: str) -> Finding:
+        return Finding(
+            code=code, flow=self.flow.__name__, where=where, problem=problem, remedy=remedy
+        )
+
+    def _warning(self, code: str, where: str, problem: str, remedy: str) -> Finding:
+        return Finding(
+            code=code,
+            flow=self.flow.__name__,
+            where=where,
+            problem=problem,
+            remedy=remedy,
+            severity=Severity.WARNING,
+        )
+
+
+def _may_be(said: object, cls: type) -> bool:
+    """Whether a value of the class can be what an annotation says; in doubt, it can."""
+    if get_origin(said) in (Union, UnionType):
+        return any(_may_be(each, cls) for each in get_args(said))
+    if said is None:
+        said = NoneType
+    if not isinstance(said, type) or get_origin(said) is not None:
+        return True
+    if not has(said) and said.__module__ != "builtins":
+        return True
+    return issubclass(cls, said) or (cls is not NoneType and issubclass(said, cls))
+
+
+def _named(said: Any) -> str:
+    if said is None or said is NoneType:
+        return "nothing"
+    return said.__name__ if isinstance(said, type) else str(said)

@@ -1,0 +1,179 @@
+"""The source text of flows: where a name stands, how a method is written, what is mentioned."""
+
+import ast
+import inspect
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from attrs import frozen
+
+OWN = ("fsm", "durable", "ephemeral", "strandline")
+"""The packages that the bot's own flows lie in."""
+
+Method = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@frozen
+class Mentioned:
+    """What sources name.
+
+    Args:
+        names: Attributes that are not called, and texts: ``Rota.hand_over``, ``"hand_over"``.
+        called: Attributes that are called: ``turn.ask_back(…)``.
+    """
+
+    names: frozenset[str] = frozenset()
+    called: frozenset[str] = frozenset()
+
+    def __or__(self, other: "Mentioned") -> "Mentioned":
+        return Mentioned(self.names | other.names, self.called | other.called)
+
+
+class Sources:
+    """The files that are looked at in one go; each is read once."""
+
+    def __init__(self) -> None:
+        self.tree = cache(_tree)
+        self._mentioned_in = cache(self._mentioned_in_file)
+
+    def line(self, cls: type, name: str) -> tuple[Path, int]:
+        """The file and line of what a class body calls ``name``; else those of the class."""
+        path, body = self._class(cls)
+        if body is None:
+            return path, 1
+        for statement in body.body:
+            if name in _names_of(statement):
+                return path, statement.lineno
+        return path, body.lineno
+
+    def method(self, cls: type, name: str) -> Method | None:
+        """The method of this name, as the class body has it."""
+        body = self._class(cls)[1]
+        for statement in body.body if body is not None else ():
+            if isinstance(statement, Method) and statement.name == name:
+                return statement
+        return None
+
+    def named_twice(self, cls: type) -> list[str]:
+        """The names of states, events and handlers that a class body defines more than once."""
+        body = self._class(cls)[1]
+        parts = [s for s in (body.body if body is not None else ()) if _is_part(s)]
+        counted = Counter(name for statement in parts for name in _names_of(statement))
+        return [name for name, count in counted.items() if count > 1]
+
+    def mentioned(self, paths: Iterable[Path]) -> Mentioned:
+        """What all these files name."""
+        found = Mentioned()
+        for path in paths:
+            found |= self._mentioned_in(path)
+        return found
+
+    def _mentioned_in_file(self, path: Path) -> Mentioned:
+        tree = self.tree(path)
+        if tree is None:
+            return Mentioned()
+        mentions = _Mentions()
+        mentions.visit(tree)
+        return Mentioned(frozenset(mentions.names), frozenset(mentions.called))
+
+    def _class(self, cls: type) -> tuple[Path, ast.ClassDef | None]:
+        """The class's body; of several of its name, the one that has its methods."""
+        path = Path(inspect.getsourcefile(cls) or "")
+        tree = self.tree(path)
+        nodes = [
+            node
+            for node in (ast.walk(tree) if tree is not None else ())
+            if isinstance(node, ast.ClassDef) and node.name == cls.__name__
+        ]
+        lines = [v.__code__.co_firstlineno for v in vars(cls).values() if inspect.isfunction(v)]
+        for node in nodes:
+            if any(node.lineno <= line <= (node.end_lineno or 0) for line in lines):
+                return path, node
+        return path, nodes[-1] if nodes else None
+
+
+def beside(module: str) -> Iterator[Path]:
+    """The files of the package that a module lies in, or that lie in one folder with it."""
+    top = module.partition(".")[0]
+    for name in OWN if top in OWN else (top,):
+        spec = find_spec(name)
+        if spec is None:
+            continue
+        for folder in spec.submodule_search_locations or ():
+            yield from Path(folder).rglob("*.py")
+        if not spec.submodule_search_locations and spec.origin is not None:
+            yield from Path(spec.origin).parent.glob("*.py")
+
+
+def argument(method: Method, place: int) -> str | None:
+    """The name of a method's argument, ``self`` being the first."""
+    arguments = [*method.args.posonlyargs, *method.args.args]
+    return arguments[place].arg if len(arguments) > place else None
+
+
+def may_return(method: Method) -> bool:
+    """Whether some call of it may end with anything but None."""
+    ends = (ast.Return, ast.Raise, ast.Yield, ast.YieldFrom)
+    return any(
+        isinstance(node, ends) and not (isinstance(node, ast.Return) and node.value is None)
+        for node in ast.walk(method)
+    )
+
+
+def _tree(path: Path) -> ast.Module | None:
+    """The file's syntax tree; None for what Python can't read."""
+    try:
+        return ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return None
+
+
+class _Mentions(ast.NodeVisitor):
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+        self.called: set[str] = set()
+
+    def visit_Call(self, node: ast.Call) -> None:
+        if isinstance(node.func, ast.Name) and node.func.id == "Event":
+            return  # what causes an event triggers none
+        if isinstance(node.func, ast.Attribute):
+            self.called.add(node.func.attr)
+            self.visit(node.func.value)
+        else:
+            self.visit(node.func)
+        for child in (*node.args, *node.keywords):
+            self.visit(child)
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        self.names.add(node.attr)
+        self.visit(node.value)
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        if isinstance(node.value, str):
+            self.names.add(node.value)
+
+
+def _is_part(statement: ast.stmt) -> bool:
+    match statement:
+        case ast.Assign(value=ast.Call(func=ast.Name(id="Event" | "State"))):
+            return True
+        case ast.FunctionDef(decorator_list=[ast.Call(func=ast.Name(id="on"))]):
+            return True
+        case ast.AsyncFunctionDef(decorator_list=[ast.Call(func=ast.Name(id="on"))]):
+            return True
+    return False
+
+
+def _names_of(statement: ast.stmt) -> Iterator[str]:
+    match statement:
+        case ast.Assign(targets=targets):
+            for node in (inner for target in targets for inner in ast.walk(target)):
+                if isinstance(node, ast.Name):
+                    yield node.id
+        case ast.AnnAssign(target=ast.Name(id=name)):
+            yield name
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+            yield name

@@ -1,0 +1,83 @@
+"""A new project: a flow of one's own, with its tests, its pictures and its CI."""
+
+import keyword
+import re
+import sys
+from importlib.metadata import version
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from string import Template
+
+from attrs import frozen
+
+from fsm.errors import StrandlineError
+from strandline import drawing
+from strandline.discovery import can_import_from, flow_at
+
+_FILES = {
+    "pyproject.toml": "pyproject.toml.txt",
+    "README.md": "README.md.txt",
+    "config.yaml": "config.yaml.txt",
+    ".gitignore": "gitignore.txt",
+    ".github/workflows/ci.yml": "workflows/ci.yml.txt",
+    "{package}/__init__.py": "package/init.py.txt",
+    "{package}/flows.py": "package/flows.py.txt",
+    "tests/test_notes.py": "tests/test_notes.py.txt",
+    "tests/test_notes_survive.py": "tests/test_notes_survive.py.txt",
+}
+"""What a project has, and the template of each file."""
+
+
+@frozen(slots=False)
+class NotStarted(StrandlineError):
+    """The project can't be written; nothing was."""
+
+    problem: str
+
+    def __str__(self) -> str:
+        return self.problem
+
+
+def start(name: str, folder: Path) -> Path:
+    """Write a project into a new folder of its name.
+
+    Args:
+        name: The project's name; with underscores for hyphens it is its package's.
+        folder: Where the new folder is made.
+
+    Returns:
+        The new folder.
+
+    Raises:
+        NotStarted: The name is none, or is taken.
+    """
+    package = name.replace("-", "_")
+    _check(name, package)
+    root = folder / name
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        problem = f"{root} is there already and not empty; choose another name"
+        raise NotStarted(problem)
+    values = {"name": name, "package": package, "version": version("strandline")}
+    templates = files("strandline") / "templates" / "project"
+    for path, template in _FILES.items():
+        written = root / path.format(package=package)
+        written.parent.mkdir(parents=True, exist_ok=True)
+        text = (templates / template).read_text(encoding="utf-8")
+        written.write_text(Template(text).substitute(values), encoding="utf-8")
+    can_import_from(root.absolute())
+    drawing.write([flow_at(f"{package}.flows:Notes")], "mermaid", root / "docs" / "flows")
+    return root
+
+
+def _check(name: str, package: str) -> None:
+    if not re.fullmatch(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*", name):
+        problem = (
+            f"{name!r} is no name for a project; write lower-case letters and digits, with hyphens "
+            f"in between, such as shopping-list"
+        )
+        raise NotStarted(problem)
+    if keyword.iskeyword(package) or package in sys.stdlib_module_names or find_spec(package):
+        problem = f"there is a module {package!r} already, of which only one can be imported;"
+        problem += " choose another name"
+        raise NotStarted(problem)

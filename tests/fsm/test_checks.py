@@ -1,0 +1,213 @@
+"""What a class body may not say, and by which code it is told."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from attrs import frozen
+
+from fsm import (
+    ANY,
+    STAY,
+    Event,
+    Flow,
+    FlowError,
+    Saved,
+    State,
+    Turn,
+    durable,
+    ephemeral,
+    minutes,
+    on,
+    upgrade,
+)
+from fsm.findings import collecting
+
+
+@frozen
+class Order:
+    size: int = 0
+
+
+class Plain:
+    pass
+
+
+def codes(**names: Any) -> list[str]:
+    with collecting() as flawed:
+        type("Bad", (Flow,), names)
+    return [each.finding.code for each in flawed]
+
+
+def with_event(**causes: Any) -> list[str]:
+    idle = State(initial=True)
+    return codes(idle=idle, go=Event(idle, STAY, **causes))
+
+
+def with_state(state: State) -> list[str]:
+    idle = State(initial=True)
+    return codes(idle=idle, odd=state, go=Event(idle, state), back=Event(state, idle))
+
+
+def with_handler(handler: Any) -> list[str]:
+    idle = State(initial=True)
+    go = Event(idle, STAY, command="go")
+    return codes(idle=idle, go=go, handle=on(go)(handler))
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (State(), ["SL111"]),
+        (State(ephemeral, record=Order, expires=minutes(1)), ["SL112", "SL122"]),
+        (State(durable, memory=Order), ["SL113", "SL122"]),
+        (State(ephemeral), ["SL114"]),
+        (State(durable, expires=minutes(-1)), ["SL115"]),
+        (State(durable, record=Plain), ["SL116", "SL122"]),
+        (State(durable), []),
+    ],
+)
+def test_a_state_is_true_to_its_tier(state: State, expected: list[str]) -> None:
+    assert with_state(state) == expected
+
+
+@pytest.mark.parametrize(
+    ("causes", "expected"),
+    [
+        ({"expiry": True}, ["SL123"]),
+        ({"text": "("}, ["SL124"]),
+        ({"guard": lambda _turn: True}, ["SL125"]),
+        ({"command": "Go"}, ["SL134"]),
+        ({"command": "!go"}, ["SL134"]),
+        ({"command": "go on"}, ["SL134"]),
+        ({"command": ""}, ["SL134"]),
+        ({"command": ("go", "weiter", "далее", "forget-me", ANY)}, []),
+        ({"answer": "Yes"}, ["SL134"]),
+        ({"answer": ("yes", ANY)}, []),
+    ],
+)
+def test_what_causes_an_event_can_happen(causes: dict[str, Any], expected: list[str]) -> None:
+    assert with_event(**causes) == expected
+
+
+async def deferred(_flow: Flow, _turn: Turn) -> bool:
+    return False
+
+
+def yielding(_flow: Flow, _turn: Turn) -> Iterator[bool]:
+    yield False
+
+
+@pytest.mark.parametrize("guard", [deferred, yielding])
+def test_a_guard_that_would_always_say_yes_is_refused(guard: Any) -> None:
+    assert with_event(command="go", guard=guard) == ["SL128"]
+
+
+@pytest.mark.parametrize(
+    ("handler", "expected"),
+    [
+        (lambda _flow, _turn: None, ["SL127"]),
+        (lambda _flow, _turn, _data, _more: None, ["SL127"]),
+        (lambda _flow, _turn, _data, *, _named: None, ["SL127"]),
+        (lambda _flow, _turn, _data, _more=None: None, []),
+        (lambda *_all: None, []),
+    ],
+)
+def test_a_handler_takes_the_turn_and_the_data(handler: Any, expected: list[str]) -> None:
+    assert with_handler(handler) == expected
+
+
+def test_a_handler_that_would_never_run_is_refused() -> None:
+    def yields(_flow: Flow, _turn: Turn, _data: None) -> Iterator[None]:
+        yield
+
+    assert with_handler(yields) == ["SL129"]
+
+
+def test_a_handler_that_names_no_event_is_refused() -> None:
+    strange: Any = "go"
+    with pytest.raises(FlowError, match=r"@on.'go': it is no event; write @on\(event\)"):
+        on(strange)
+    with pytest.raises(FlowError, match=r"@on.nothing: it is no event"):
+        on()
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"command": "go"}, {"command": ("come", "go")}),
+        ({"command": ANY}, {"command": "go"}),
+        ({"answer": ANY}, {"answer": "yes"}),
+        ({"text": True}, {"text": r"\d+"}),
+        ({"text": r"\d+"}, {"text": r"\d+"}),
+        ({"reaction": "✅"}, {"reaction": "✅"}),
+        ({"attachment": True}, {"attachment": True}),
+    ],
+)
+def test_an_event_that_an_earlier_one_always_forestalls_is_refused(
+    first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    idle = State(initial=True)
+
+    forestalled = codes(idle=idle, a=Event(idle, STAY, **first), b=Event(idle, STAY, **second))
+    guarded = Event(idle, STAY, **first, guard=lambda _flow, _turn: False)
+
+    assert forestalled == ["SL131"]
+    assert codes(idle=idle, a=guarded, b=Event(idle, STAY, **second)) == []
+
+
+def test_the_particular_may_come_before_the_general() -> None:
+    idle = State(initial=True)
+
+    found = codes(
+        idle=idle,
+        number=Event(idle, STAY, text=r"\d+"),
+        text=Event(idle, STAY, text=True),
+        go=Event(idle, STAY, command="go"),
+        rest=Event(idle, STAY, command=ANY),
+    )
+
+    assert found == []
+
+
+def same(_flow: Flow, saved: Saved) -> Saved:
+    return saved
+
+
+async def same_later(_flow: Flow, saved: Saved) -> Saved:
+    return saved
+
+
+def same_of_nothing(_flow: Flow) -> Saved:
+    return Saved("idle", {})
+
+
+@pytest.mark.parametrize(
+    ("version", "upgrades", "expected"),
+    [
+        (1, {}, []),
+        (2, {"first": (1, same)}, []),
+        (2, {}, ["SL141"]),
+        (1, {"first": (1, same)}, ["SL142"]),
+        (2, {"first": (1, same), "again": (1, same_later)}, ["SL143", "SL142"]),
+        (2, {"first": (1, same_of_nothing)}, ["SL143"]),
+        (0, {}, ["SL144"]),
+        ("2", {}, ["SL144"]),
+    ],
+)
+def test_a_version_reads_each_older_one(
+    version: Any, upgrades: dict[str, Any], expected: list[str]
+) -> None:
+    methods = {name: upgrade(number)(method) for name, (number, method) in upgrades.items()}
+
+    assert codes(idle=State(initial=True), version=version, **methods) == expected
+
+
+def test_everything_is_found_at_once_and_the_first_of_it_raised() -> None:
+    def bad() -> dict[str, Any]:
+        idle = State(initial=True)
+        return {"idle": idle, "odd": State(ephemeral), "go": Event(idle, STAY, command="Go")}
+
+    assert codes(**bad()) == ["SL114", "SL134", "SL132", "SL133"]
+    with pytest.raises(FlowError, match=r"Bad.odd: an ephemeral state must end by itself"):
+        type("Bad", (Flow,), bad())
