@@ -80,6 +80,7 @@ contracts: $(VENV)/.installed
 
 flows: $(VENV)/.installed
 	$(BIN)/strandline lint --strict
+	$(BIN)/strandline lint --strict examples
 
 format: $(VENV)/.installed
 	$(BIN)/ruff format .

@@ -121,7 +121,7 @@ class Turn:
     inbound: Inbound
     now: datetime
     stimulus: Stimulus
-    data: object = None
+    data: Any = None
     records: Records = field(factory=RecordsInMemory)
     prefix: str = "!"
     tongue: Tongue = field(factory=Tongue)

@@ -1,0 +1,1 @@
+"""Bots to read and to run: four flows, each a page, with what a restart keeps and forgets."""

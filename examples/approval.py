@@ -1,0 +1,111 @@
+"""An approval: what somebody wants to do is approved by two others, within a day.
+
+    !request Deploy release 2.0
+    !withdraw   take the request back; only who made it can
+
+A restart keeps the request, who has approved it and until when: also a request that was due while
+the bot was down is closed, just once. There is nothing to forget.
+"""
+
+from attrs import evolve, frozen
+
+from strandline import STAY, Event, Flow, Scope, State, Turn, durable, hours, on
+
+APPROVALS = 2
+
+
+@frozen
+class Request:
+    """What somebody wants to do, and who has approved it so far."""
+
+    id: str
+    asker: str
+    what: str
+    approved_by: tuple[str, ...] = ()
+
+
+class Approval(Flow):
+    """The one request that a room decides at a time."""
+
+    scope = Scope.ROOM
+
+    idle = State(initial=True)
+    waiting = State(durable, record=Request, expires=hours(24))
+
+    def says_what(self, turn: Turn) -> bool:
+        """There is something to approve."""
+        return bool(turn.argument)
+
+    def may_decide(self, turn: Turn) -> bool:
+        """It is this request, of somebody else, and they have not approved it yet."""
+        request: Request = turn.data
+        is_this = turn.mark is not None and turn.mark.id == request.id
+        return is_this and turn.sender not in {request.asker, *request.approved_by}
+
+    def is_the_last(self, turn: Turn) -> bool:
+        """Nobody else's approval is missing."""
+        return self.may_decide(turn) and len(turn.data.approved_by) + 1 == APPROVALS
+
+    def is_the_asker(self, turn: Turn) -> bool:
+        """Only they withdraw it."""
+        request: Request = turn.data
+        return turn.sender == request.asker
+
+    request = Event(
+        idle,
+        waiting,
+        command="request",
+        guard=says_what,
+        help="have two others approve something",
+        arguments="WHAT",
+    )
+    misuse = Event(idle, STAY, command="request")
+    request_another = Event(waiting, STAY, command="request")
+    approve_last = Event(waiting, idle, reaction="✅", guard=is_the_last)
+    approve = Event(waiting, STAY, reaction="✅", guard=may_decide)
+    reject = Event(waiting, idle, reaction="❌", guard=may_decide)
+    withdraw = Event(waiting, idle, command="withdraw", guard=is_the_asker)
+    lapse = Event(waiting, idle, expiry=True)
+
+    @on(request)
+    def ask(self, turn: Turn, _nothing: None) -> Request:
+        """Put it to everybody in the room."""
+        turn.ask_back(
+            f"{turn.sender} asks for approval: **{turn.argument}**\n\n"
+            f"{APPROVALS} others put ✅ on this message within a day, or one puts ❌.",
+            flow=self.name,
+            anyone=True,
+        )
+        return Request(turn.inbound.event_id, turn.sender, turn.argument)
+
+    @on(misuse)
+    def show_how(self, turn: Turn, _nothing: None) -> None:
+        """Nothing is asked for."""
+        turn.reply(f"Say what: `{turn.prefix}request Deploy release 2.0`")
+
+    @on(request_another)
+    def decline(self, turn: Turn, request: Request) -> None:
+        """One at a time."""
+        turn.reply(f"{request.asker} still waits for approval of this: {request.what}")
+
+    @on(approve)
+    def go_on(self, turn: Turn, request: Request) -> Request:
+        """The first of two."""
+        turn.say(f"{turn.sender} approves. Who else?")
+        return evolve(request, approved_by=(*request.approved_by, turn.sender))
+
+    @on(approve_last)
+    def grant(self, turn: Turn, request: Request) -> None:
+        """Two others want it, too."""
+        people = " and ".join((*request.approved_by, turn.sender))
+        turn.say(f"**Approved** by {people}: {request.what}")
+
+    @on(reject)
+    def refuse(self, turn: Turn, request: Request) -> None:
+        """One does not."""
+        turn.say(f"**Rejected** by {turn.sender}: {request.what}")
+
+    @on(withdraw, lapse)
+    def close(self, turn: Turn, request: Request) -> None:
+        """The asker has thought better of it, or the day is over."""
+        turn.say(f"No longer asked for: {request.what}")

@@ -1,0 +1,1 @@
+"""The examples, each in memory and on a real bot that is killed."""

@@ -1,0 +1,29 @@
+from pathlib import Path
+
+import pytest
+
+from strandline.config import load_config
+from strandline.discovery import find_flows
+
+FOLDER = Path(__file__).parents[2] / "examples"
+
+
+def test_the_example_config_names_every_example(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(FOLDER)
+    config = load_config(FOLDER / "config.example.yaml", {"STRANDLINE_PASSWORD": "secret"})
+
+    found, problems = find_flows(config.flows)
+
+    assert problems == []
+    modules = [each.flow.__module__ for each in found if each.place is not None]
+    assert sorted(modules) == sorted(
+        path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__"
+    )
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
+def test_an_example_is_a_page_that_says_what_a_restart_does(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+
+    assert text.count("\n") < 120
+    assert "restart" in text.split('"""')[1]
