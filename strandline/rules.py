@@ -217,8 +217,6 @@ def _may_be(said: object, cls: type) -> bool:
     """Whether a value of the class can be what an annotation says; in doubt, it can."""
     if get_origin(said) in (Union, UnionType):
         return any(_may_be(each, cls) for each in get_args(said))
-    if said is None:
-        said = NoneType
     if not isinstance(said, type) or get_origin(said) is not None:
         return True
     if not has(said) and said.__module__ != "builtins":
