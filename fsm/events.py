@@ -27,7 +27,7 @@ EMOJI_STYLE = "\ufe0f"
 """The variation selector that some clients put after an emoji."""
 
 ANY = "*"
-"""Every command that no other flow answers."""
+"""Every command that nothing before it answers: no event above it, and no flow before its own."""
 
 
 @frozen
@@ -102,7 +102,7 @@ class Event:
         sources: The state or states that answer to it.
         target: Where it leads; ``STAY`` for nowhere.
         command: The name or names of commands that cause it, without the prefix; ``ANY`` for
-            whatever no other flow answers.
+            every command that nothing before it answers.
         text: A message that is no command causes it; a string is a regular expression that the
             whole message must match, blanks at its ends aside. ``turn.match`` is then the match.
         attachment: A file causes it, with or without a text.

@@ -78,7 +78,8 @@ def _line(told: Told) -> str:
 def _github(told: Told) -> str:
     """A workflow command (GitHub Actions, "Workflow commands")."""
     place = f"file={_shown(told.path)},line={told.line},title={told.finding.code}"
-    return f"::{told.finding.severity.value} {place}::{told.finding}"
+    message = str(told.finding).replace("%", "%25")
+    return f"::{told.finding.severity.value} {place}::{message}"
 
 
 def _plain(told: Told) -> dict[str, object]:

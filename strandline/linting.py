@@ -1,8 +1,10 @@
 """All that is wrong with flows, at once, each with its source line."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
@@ -11,7 +13,7 @@ from attrs import frozen
 from fsm import Flow
 from fsm.collisions import collisions
 from fsm.findings import Finding, Flawed, collecting
-from strandline.discovery import NotFound, can_import_from, importing, place_of
+from strandline.discovery import NotFound, can_import_from, flow_at, importing, place_of
 from strandline.flows import FLOWS
 from strandline.rules import Rules
 from strandline.sources import Sources, beside
@@ -60,31 +62,29 @@ def lint(targets: Sequence[str]) -> list[Told]:
 def _found(target: str, told: list[Told]) -> Iterator[list[type[Flow]]]:
     """The flows of each module of a target; what is raised by its import is told."""
     path = Path(target)
-    name, _, flow = target.partition(":")
     if path.suffix == ".py" or path.is_dir():
-        if not path.exists():
-            raise NotFound(target, "is no file; mend the path")
-        root, name = _importable(path.absolute())
-        can_import_from(root)
-        flow = ""
-    module = _imported(name, target, told)
-    if module is None:
+        for file in _files(path.absolute(), target):
+            yield _flows_of(_imported(target, told, partial(_module_at, file)))
         return
-    yield [each for each in _flows_of(module) if flow in ("", each.__qualname__)]
-    for child in _children(module) if not flow else ():
-        inner = _imported(child, target, told)
-        yield _flows_of(inner) if inner is not None else []
+    name, _, flow = target.partition(":")
+    module = _imported(target, told, partial(import_module, name))
+    if flow:
+        yield [flow_at(target)] if module is not None else []
+        return
+    yield _flows_of(module)
+    for child in _children(module):
+        yield _flows_of(_imported(target, told, partial(import_module, child)))
 
 
-def _imported(name: str, target: str, told: list[Told]) -> ModuleType | None:
+def _imported(target: str, told: list[Told], load: Callable[[], ModuleType]) -> ModuleType | None:
     try:
         with importing(target):
-            return import_module(name)
+            return load()
     except NotFound as error:
         place = place_of(error.__cause__) if error.__cause__ is not None else None
         if place is None:
             raise
-        told.append(Told(*place, _not_imported(name, error)))
+        told.append(Told(*place, _not_imported(place[0].stem, error)))
         return None
 
 
@@ -99,9 +99,50 @@ def _not_imported(name: str, error: NotFound) -> Finding:
     )
 
 
+def _files(path: Path, target: str) -> list[Path]:
+    """The file, or the files of a folder in which flows may be, but for tests."""
+    if not path.exists():
+        raise NotFound(target, "is no file; mend the path")
+    return [path] if path.is_file() else [path / each for each in _with_flows(path)]
+
+
+def _with_flows(folder: Path) -> Iterator[Path]:
+    """The files below a folder that speak of flows, relative to it, but for tests."""
+    for file in sorted(folder.rglob("*.py")):
+        relative = file.relative_to(folder)
+        is_installed = any((folder / each / "pyvenv.cfg").exists() for each in relative.parents)
+        is_left_out = is_installed or any(map(_is_no_source, relative.parts))
+        if not is_left_out and b"Flow" in file.read_bytes():
+            yield relative
+
+
+def _is_no_source(part: str) -> bool:
+    return part.startswith((".", "test_")) or part in (
+        "test",
+        "tests",
+        "conftest.py",
+        "__main__.py",
+    )
+
+
+def _module_at(file: Path) -> ModuleType:
+    root, name = _importable(file)
+    can_import_from(root)
+    module = import_module(name)
+    if module.__file__ is not None and Path(module.__file__) == file:
+        return module
+    # another folder has a module of this name, which has been imported before
+    spec = spec_from_file_location("_".join((*file.parent.parts[1:], name)), file)
+    assert spec is not None  # noqa: S101  # what is Python's by its suffix has one
+    assert spec.loader is not None  # noqa: S101
+    module = sys.modules[spec.name] = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def _importable(path: Path) -> tuple[Path, str]:
-    """The folder from which a file or package is imported, and its name there."""
-    parts = [path.stem if path.suffix == ".py" else path.name]
+    """The folder from which a file is imported, and its name there."""
+    parts = [path.stem]
     folder = path.parent
     while (folder / "__init__.py").exists():
         parts.append(folder.name)
@@ -109,17 +150,22 @@ def _importable(path: Path) -> tuple[Path, str]:
     return folder, ".".join(reversed(parts)).removesuffix(".__init__")
 
 
-def _children(module: ModuleType) -> Iterator[str]:
-    """The modules of a package, those of its packages too, but not its tests."""
+def _children(module: ModuleType | None) -> Iterator[str]:
+    """The modules of a package, those of its packages too."""
+    if module is None:
+        return
     for folder in getattr(module, "__path__", ()):
-        for file in sorted(Path(folder).rglob("*.py")):
-            parts = file.relative_to(folder).with_suffix("").parts
-            is_test = any(part.startswith("test") or part == "conftest" for part in parts)
-            if parts[-1] not in ("__init__", "__main__") and not is_test:
+        for file in _with_flows(Path(folder)):
+            parts = file.with_suffix("").parts
+            if parts[-1] != "__init__":
                 yield ".".join((module.__name__, *parts))
+            elif parts[:-1]:
+                yield ".".join((module.__name__, *parts[:-1]))
 
 
-def _flows_of(module: ModuleType) -> list[type[Flow]]:
+def _flows_of(module: ModuleType | None) -> list[type[Flow]]:
+    if module is None:
+        return []
     return [
         value
         for value in vars(module).values()

@@ -8,9 +8,10 @@ from attrs import NOTHING, fields, frozen, has
 
 from durable.codec import why_not_kept
 from fsm import Event, Flow, State
-from fsm.events import Handler
+from fsm.events import ANY, Handler
 from fsm.findings import Finding, Severity
 from fsm.flow import handlers_of
+from strandline.flows import FLOWS
 from strandline.sources import Mentioned, Sources, argument, may_return
 from strandline.writing import COLLECTIONS, DATA, changes, wants
 
@@ -31,6 +32,7 @@ class Rules:
 
     def findings(self) -> Iterator[Finding]:
         """All that is wrong."""
+        yield from self._lost()
         for state in self.flow.states.values():
             yield from self._kept(state)
             yield from self._shared(state)
@@ -42,6 +44,15 @@ class Rules:
         for handler, events in handlers_of(self.flow):
             yield from self._typed(handler, events)
             yield from self._changing(handler, events)
+
+    def _lost(self) -> Iterator[Finding]:
+        for name in self.sources.named_twice(self.flow):
+            yield self._error(
+                "SL211",
+                name,
+                "the class body has two of this name, and the first of them is lost",
+                "give each a name of its own",
+            )
 
     def _kept(self, state: State) -> Iterator[Finding]:
         if state.record is None or not has(state.record):
@@ -77,6 +88,16 @@ class Rules:
                 event.name,
                 "at idle it takes every message that is no command: none reaches an agent",
                 "give it a guard or a regular expression, or begin with a command",
+            )
+
+        takes_all = ANY in event.command and event.guard is None
+        if takes_all and self.flow not in FLOWS:
+            yield self._warning(
+                "SL210",
+                event.name,
+                f"in state {event.sources[0].name!r} it takes every command, and so nobody can "
+                "reach the bot's own, such as the one for help",
+                "name its commands, or give it a guard",
             )
 
     def _caused(self, event: Event) -> Iterator[Finding]:
@@ -198,9 +219,9 @@ def _may_be(said: object, cls: type) -> bool:
         return any(_may_be(each, cls) for each in get_args(said))
     if said is None:
         said = NoneType
-    if not isinstance(said, type) or get_origin(said) is not None or said is Any:
+    if not isinstance(said, type) or get_origin(said) is not None:
         return True
-    if getattr(said, "_is_protocol", False):
+    if not has(said) and said.__module__ != "builtins":
         return True
     return issubclass(cls, said) or (cls is not NoneType and issubclass(said, cls))
 

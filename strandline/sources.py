@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.util import find_spec
@@ -55,6 +56,13 @@ class Sources:
             if isinstance(statement, Method) and statement.name == name:
                 return statement
         return None
+
+    def named_twice(self, cls: type) -> list[str]:
+        """The names of states, events and handlers that a class body defines more than once."""
+        body = self._class(cls)[1]
+        parts = [s for s in (body.body if body is not None else ()) if _is_part(s)]
+        counted = Counter(name for statement in parts for name in _names_of(statement))
+        return [name for name, count in counted.items() if count > 1]
 
     def mentioned(self, paths: Iterable[Path]) -> Mentioned:
         """What all these files name."""
@@ -146,6 +154,17 @@ class _Mentions(ast.NodeVisitor):
     def visit_Constant(self, node: ast.Constant) -> None:
         if isinstance(node.value, str):
             self.names.add(node.value)
+
+
+def _is_part(statement: ast.stmt) -> bool:
+    match statement:
+        case ast.Assign(value=ast.Call(func=ast.Name(id="Event" | "State"))):
+            return True
+        case ast.FunctionDef(decorator_list=[ast.Call(func=ast.Name(id="on"))]):
+            return True
+        case ast.AsyncFunctionDef(decorator_list=[ast.Call(func=ast.Name(id="on"))]):
+            return True
+    return False
 
 
 def _names_of(statement: ast.stmt) -> Iterator[str]:

@@ -45,6 +45,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def lint(*arguments: str) -> Result:
+    for name in ("shop", "shop.flows", "bank"):
+        sys.modules.pop(name, None)
     return CliRunner().invoke(cli, ["lint", *arguments])
 
 
@@ -52,7 +54,6 @@ def found(project: Path, body: str, *, head: str = HEAD) -> list[str]:
     """What is found in the class body, as the line's text and the code."""
     text = head + "".join(f"    {line}\n" for line in inspect.cleandoc(body).splitlines())
     (project / "shop.py").write_text(text)
-    sys.modules.pop("shop", None)
     lines = text.splitlines()
     told = [line.split(" ")[:2] for line in lint("shop.py").output.splitlines()[:-1]]
     return [f"{code} {lines[int(place.split(':')[1]) - 1].strip()}" for place, code in told]
@@ -157,6 +158,20 @@ def test_a_default_that_all_records_share_is_told(project: Path, default: str) -
     assert found(project, body, head=head) == ["SL204 ordered = State(durable, record=Basket)"]
 
 
+def test_a_flow_that_takes_every_command_is_told(project: Path) -> None:
+    taking = "rest = Event(idle, STAY, command=ANY"
+
+    assert found(project, f"{taking})") == [f"SL210 {taking})"]
+    assert found(project, f"def may(self, turn): return True\n\n{taking}, guard=may)") == []
+
+
+def test_a_percent_sign_is_written_as_workflows_read_it(project: Path) -> None:
+    (project / "shop.py").write_text(f'{HEAD}    half = Event(idle, STAY, command="50%")\n')
+
+    assert "the command '50%'" in lint("shop.py").output
+    assert "the command '50%25'" in lint("shop.py", "--format", "github").output
+
+
 ASKED = "yes = Event(idle, STAY, reaction='✅')\nask = Event(idle, STAY, command='ask')\n"
 
 
@@ -206,9 +221,9 @@ def test_an_event_is_caused_by_another_package_that_is_looked_at_too(project: Pa
 def test_a_module_that_can_not_be_imported_keeps_nothing_else_from_being_told(
     project: Path,
 ) -> None:
-    (project / "a.py").write_text("x = 1\n1 / 0\n")
-    (project / "b.py").write_text("import sys\nsys.exit()\n")
-    (project / "c.py").write_text("x = (\n")
+    (project / "a.py").write_text("from strandline import Flow\n1 / 0\n")
+    (project / "b.py").write_text("from strandline import Flow\nraise SystemExit\n")
+    (project / "c.py").write_text("class Broken(Flow):\nx = (\n")
     (project / "d.py").write_text("from strandline import *\nclass D(Flow):\n    a = State()\n")
 
     result = lint(".")
@@ -217,7 +232,7 @@ def test_a_module_that_can_not_be_imported_keeps_nothing_else_from_being_told(
     assert [line.split(" ")[:2] for line in result.output.splitlines()[:-1]] == [
         ["a.py:2:", "SL001"],
         ["b.py:2:", "SL001"],
-        ["c.py:1:", "SL001"],
+        ["c.py:2:", "SL001"],
         ["d.py:2:", "SL102"],
         ["d.py:3:", "SL111"],
     ]
@@ -240,3 +255,49 @@ def test_of_two_classes_of_one_name_the_right_one_is_shown(project: Path) -> Non
 
     [line, _] = lint("made").output.splitlines()
     assert line.startswith("made.py:20: SL203")
+
+
+def test_a_project_folder_stands_for_its_packages_as_they_are_imported(project: Path) -> None:
+    (project / "my_shop").mkdir()
+    (project / "my_shop" / "__init__.py").touch()
+    (project / "my_shop" / "flows.py").write_text(f"{HEAD}    close = Event(idle, STAY)\n")
+    (project / "setup.py").write_text("raise SystemExit('not to be run')\n")
+    (project / ".venv").mkdir()
+    (project / ".venv" / "theirs.py").write_text("from strandline import Flow\n1 / 0\n")
+    (project / "config.yaml").write_text("flows: [my_shop.flows:Shop]\n")
+
+    [line, _] = lint(".", "--config", "config.yaml").output.splitlines()
+
+    assert line.startswith("my_shop/flows.py:18: SL203")
+
+
+def test_a_handler_whose_place_another_of_its_name_takes_is_told(project: Path) -> None:
+    told = found(project, f"{ORDERED}@on(more)\ndef start(self, turn, order): ...")
+
+    assert "SL211 def start(self, turn: Turn, _data: None) -> Order:" in told
+
+
+def test_an_event_whose_place_another_of_its_name_takes_is_told(project: Path) -> None:
+    first, second = (f"go = Event(idle, STAY, command='{name}')" for name in ("go", "come"))
+
+    assert found(project, f"{first}\n{second}") == [f"SL211 {first}"]
+
+
+def test_modules_of_one_name_in_two_folders_are_both_looked_at(project: Path) -> None:
+    for folder, name in (("one", "Shop"), ("two", "Bank")):
+        (project / folder).mkdir()
+        text = f"{HEAD.replace('Shop', name)}    close = Event(idle, STAY)\n"
+        (project / folder / "shop.py").write_text(text)
+
+    lines = lint(".").output.splitlines()
+
+    assert [line.partition(":")[0] for line in lines[:-1]] == ["one/shop.py", "two/shop.py"]
+
+
+def test_a_flow_that_is_named_by_where_it_is_offered_is_found(project: Path) -> None:
+    (project / "shop").mkdir()
+    (project / "shop" / "flows.py").write_text(f"{HEAD}    close = Event(idle, STAY)\n")
+    (project / "shop" / "__init__.py").write_text("from shop.flows import Shop\n")
+
+    assert lint("shop:Shop").output.startswith("shop/flows.py:18: SL203")
+    assert "module 'shop' has no 'Stop'; mend the path" in lint("shop:Stop").output

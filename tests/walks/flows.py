@@ -183,8 +183,8 @@ class Hog(Flow):
 
     hog = Event(idle, kept, command="hog")
     release = Event(kept, idle, command="release")
-    swallow = Event(kept, STAY, command=ANY)
     doze = Event(kept, hogging, command="doze")
+    swallow = Event(kept, STAY, command=ANY)
     wake = Event(hogging, idle, command="wake")
 
 

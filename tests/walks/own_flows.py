@@ -98,7 +98,7 @@ async def has_a_space(walker: Walker) -> None:
 
 async def has_moved(walker: Walker, by: str) -> None:
     """Wait until the flow has taken a step by this event."""
-    await walker.journal.until(lambda: any(move.by == by for move in walker.moves), 10)
+    await walker.journal.until(lambda: any(move.by == by for move in walker.moves), 30)
 
 
 def settings(flow: type[Flow]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from strandline.testing.walking.journal import Move
 from strandline.testing.walking.steps import Step
 from strandline.testing.walking.walker import PATIENCE_SECONDS, Cause, Walker
 
-DOUBT_SECONDS = 5.0
+DOUBT_SECONDS = 10.0
 """How long a walker waits for what may come or not."""
 
 
