@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from strandline.authoring.embedding import expanded
 from strandline.discovery import NotFound
-from strandline.embedding import expanded
 
 FLOW = '''\
 from strandline import Event, Flow, State, durable, ephemeral, minutes

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fsm import Turn
+from strandline.authoring.writing import WRITES
 from strandline.cli import cli
-from strandline.writing import WRITES
 
 HEAD = """\
 from collections.abc import Sized

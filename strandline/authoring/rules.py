@@ -11,9 +11,9 @@ from fsm import Event, Flow, State
 from fsm.events import ANY, Handler
 from fsm.findings import Finding, Severity
 from fsm.flow import handlers_of
+from strandline.authoring.sources import Mentioned, Sources, argument, may_return
+from strandline.authoring.writing import COLLECTIONS, DATA, changes, wants
 from strandline.flows import FLOWS
-from strandline.sources import Mentioned, Sources, argument, may_return
-from strandline.writing import COLLECTIONS, DATA, changes, wants
 
 
 @frozen

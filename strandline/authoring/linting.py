@@ -13,10 +13,10 @@ from attrs import frozen
 from fsm import Flow
 from fsm.collisions import collisions
 from fsm.findings import Finding, Flawed, collecting
+from strandline.authoring.rules import Rules
+from strandline.authoring.sources import Sources, beside
 from strandline.discovery import NotFound, can_import_from, flow_at, importing, place_of
 from strandline.flows import FLOWS
-from strandline.rules import Rules
-from strandline.sources import Sources, beside
 
 
 @frozen
