@@ -218,9 +218,7 @@ def place_of(error: BaseException) -> tuple[Path, int] | None:
         frame
         for frame in traceback.extract_tb(error.__traceback__)
         if not frame.filename.startswith("<frozen")
-        and not any(
-            Path(frame.filename).is_relative_to(own / part) for part in ("strandline", "fsm")
-        )
+        and not any(Path(frame.filename).is_relative_to(folder) for folder in ours)
         and "importlib" not in Path(frame.filename).parts
     ]
     return (Path(theirs[-1].filename), theirs[-1].lineno or 1) if theirs else None
