@@ -48,7 +48,7 @@ faults: $(VENV)/.installed
 
 # Walks every path of the bot's own flows, and kills it at the end of each; `make test` walks short ones.
 walks: $(VENV)/.installed
-	STRANDLINE_WALKS=all $(BIN)/pytest tests/walks -n 2
+	STRANDLINE_WALKS=all $(BIN)/pytest tests/walks tests/examples -n 2
 
 # Collects the sentences that the bot says, and compiles their translations; names what is missing.
 locale: $(VENV)/.installed

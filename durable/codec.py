@@ -116,9 +116,9 @@ def _unkept_fields(cls: type, seen: set[Any]) -> Iterator[str]:
         resolve_types(cls)
     except NameError as error:
         yield f"{cls.__name__}: {error}"
-        return
-    for attribute in fields(cls):
-        yield from _unkept(attribute.type, f"{cls.__name__}.{attribute.name}", seen)
+    else:
+        for attribute in fields(cls):
+            yield from _unkept(attribute.type, f"{cls.__name__}.{attribute.name}", seen)
 
 
 def _is_key(kind: Any) -> bool:

@@ -19,6 +19,7 @@ class Request:
     """What somebody wants to do, and who has approved it so far."""
 
     id: str
+    """Of the message that began it: the question that people answer carries it, too."""
     asker: str
     what: str
     approved_by: tuple[str, ...] = ()
@@ -37,14 +38,18 @@ class Approval(Flow):
         return bool(turn.argument)
 
     def may_decide(self, turn: Turn) -> bool:
-        """It is this request, of somebody else, and they have not approved it yet."""
+        """It is about this request, not an older one, and somebody else's."""
         request: Request = turn.data
         is_this = turn.mark is not None and turn.mark.id == request.id
-        return is_this and turn.sender not in {request.asker, *request.approved_by}
+        return is_this and turn.sender != request.asker
+
+    def may_approve(self, turn: Turn) -> bool:
+        """They have not approved it yet."""
+        return self.may_decide(turn) and turn.sender not in turn.data.approved_by
 
     def is_the_last(self, turn: Turn) -> bool:
         """Nobody else's approval is missing."""
-        return self.may_decide(turn) and len(turn.data.approved_by) + 1 == APPROVALS
+        return self.may_approve(turn) and len(turn.data.approved_by) + 1 == APPROVALS
 
     def is_the_asker(self, turn: Turn) -> bool:
         """Only they withdraw it."""
@@ -62,7 +67,7 @@ class Approval(Flow):
     misuse = Event(idle, STAY, command="request")
     request_another = Event(waiting, STAY, command="request")
     approve_last = Event(waiting, idle, reaction="✅", guard=is_the_last)
-    approve = Event(waiting, STAY, reaction="✅", guard=may_decide)
+    approve = Event(waiting, STAY, reaction="✅", guard=may_approve)
     reject = Event(waiting, idle, reaction="❌", guard=may_decide)
     withdraw = Event(waiting, idle, command="withdraw", guard=is_the_asker)
     lapse = Event(waiting, idle, expiry=True)
@@ -108,4 +113,4 @@ class Approval(Flow):
     @on(withdraw, lapse)
     def close(self, turn: Turn, request: Request) -> None:
         """The asker has thought better of it, or the day is over."""
-        turn.say(f"No longer asked for: {request.what}")
+        turn.say(f"Closed without approval: {request.what}")

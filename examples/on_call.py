@@ -34,7 +34,8 @@ class OnCall(Flow):
 
     def is_a_colleague(self, turn: Turn) -> bool:
         """Nobody takes the duty over from themselves."""
-        return isinstance(turn.data, Duty) and turn.data.person != turn.sender
+        duty: Duty = turn.data
+        return duty.person != turn.sender
 
     take = Event(idle, on_call, command="oncall", help="take the duty, or see who has it")
     show = Event((on_call, offered), STAY, command="oncall")

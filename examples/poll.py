@@ -22,6 +22,7 @@ class Ballot:
     """What people vote on, and their votes: each an emoji, by the event that put it there."""
 
     id: EventId
+    """Of the message that began the poll: the question on which people vote carries it, too."""
     question: str
     choices: list[str]
     sent_as: TransactionId | None = None

@@ -27,7 +27,7 @@ from fsm.effects import (
     effect_id,
 )
 from fsm.errors import TurnError
-from fsm.events import Answer, Command, Event, Reaction, Stimulus, Text
+from fsm.events import EMOJI_STYLE, Answer, Command, Event, Reaction, Stimulus, Text
 from fsm.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId, UserId
 from fsm.inbound import Inbound, Kind
 from fsm.language import Tongue
@@ -154,6 +154,15 @@ class Turn:
                 return ""
 
     @property
+    def emoji(self) -> str:
+        """The reaction that is being answered, without its variation selector; else empty."""
+        match self.stimulus:
+            case Reaction(key=key):
+                return key.removesuffix(EMOJI_STYLE)
+            case _:
+                return ""
+
+    @property
     def payload(self) -> object:
         """What the signal that is being answered brought along."""
         return self.stimulus.payload if isinstance(self.stimulus, Signal) else None
@@ -163,7 +172,7 @@ class Turn:
         """What the question that is being answered says of itself."""
         return self.stimulus.mark if isinstance(self.stimulus, Answer | Reaction) else None
 
-    def answering(self, stimulus: Stimulus, data: object = None) -> "Turn":
+    def answering(self, stimulus: Stimulus, data: Any = None) -> "Turn":
         """The same turn, for a step that answers ``stimulus`` where a state carries ``data``."""
         return evolve(self, stimulus=stimulus, data=data)
 

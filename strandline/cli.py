@@ -17,10 +17,10 @@ from durable.parking import INVITE
 from fsm import StrandlineError
 from fsm.ids import EventId
 from strandline import bot, fatal
-from strandline.cli_diagram import diagram
-from strandline.cli_lint import lint
-from strandline.cli_new import new
 from strandline.clock import clock_of
+from strandline.commands.diagram import diagram
+from strandline.commands.lint import lint
+from strandline.commands.new import new
 from strandline.config import Config, load_config
 from strandline.log import configure_log
 

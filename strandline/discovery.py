@@ -212,12 +212,13 @@ def place_of(error: BaseException) -> tuple[Path, int] | None:
     """The author's own line, which is the last that is not ours or the import system's."""
     if isinstance(error, SyntaxError) and error.filename:
         return Path(error.filename), error.lineno or 1
-    own = Path(__file__).parent.parent
+    root = Path(__file__).parent.parent
+    ours = (root / "strandline", root / "fsm")
     theirs = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
         if not frame.filename.startswith("<frozen")
-        and Path(frame.filename).parent not in (own / "strandline", own / "fsm")
+        and not any(Path(frame.filename).is_relative_to(folder) for folder in ours)
         and "importlib" not in Path(frame.filename).parts
     ]
     return (Path(theirs[-1].filename), theirs[-1].lineno or 1) if theirs else None

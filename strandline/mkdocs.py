@@ -14,8 +14,8 @@ from mkdocs.exceptions import PluginError
 from mkdocs.plugins import BasePlugin
 
 from fsm.errors import StrandlineError
+from strandline.authoring.embedding import FORMATS, expanded
 from strandline.discovery import can_import_from
-from strandline.embedding import FORMATS, expanded
 
 
 class FlowsConfig(base.Config):  # type: ignore[no-untyped-call]

@@ -25,8 +25,8 @@ from fsm import Flow
 from fsm.errors import StrandlineError
 from fsm.pictures import mermaid
 from fsm.pictures.drawing import losses
+from strandline.authoring.embedding import svg
 from strandline.discovery import can_import_from, flow_at
-from strandline.embedding import svg
 
 
 class FlowDirective(SphinxDirective):

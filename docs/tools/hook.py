@@ -15,8 +15,8 @@ import click
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.pages import Page
 
+from strandline.authoring.embedding import svg
 from strandline.cli import cli
-from strandline.embedding import svg
 from strandline.flows import FLOWS
 
 ROOT = Path(__file__).parent.parent.parent

@@ -116,7 +116,7 @@ def losses(flow: type[Flow]) -> list[Loss]:
 def label(event: Event) -> str:
     """The event's name, with what causes it."""
     causes = list(causes_of(event))
-    return f"{event.name}: {' '.join(causes)}" if causes else event.name
+    return f"{event.name}: {', '.join(causes)}" if causes else event.name
 
 
 def causes_of(event: Event) -> Iterator[str]:

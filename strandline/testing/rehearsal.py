@@ -86,9 +86,11 @@ class Rehearsal:
             kind, by, room, event_id=file.event_id, body=text, attachments=(file,)
         )
 
-    async def reacts(self, key: str, *, by: UserId = ALICE, room: RoomId = ROOM) -> Turn:
-        """Somebody puts an emoji on the newest question of the room."""
-        question = self._newest(room)
+    async def reacts(
+        self, key: str, *, by: UserId = ALICE, room: RoomId = ROOM, to: Turn | None = None
+    ) -> Turn:
+        """Somebody puts an emoji on the newest question of the room, or on that of a turn."""
+        question = self._newest(room, to)
         return await self._happens(
             Kind.REACTION,
             by,
@@ -98,9 +100,11 @@ class Rehearsal:
             question=_to(by, question.mark),
         )
 
-    async def replies(self, text: str, *, by: UserId = ALICE, room: RoomId = ROOM) -> Turn:
-        """Somebody replies to the newest question of the room."""
-        question = self._newest(room)
+    async def replies(
+        self, text: str, *, by: UserId = ALICE, room: RoomId = ROOM, to: Turn | None = None
+    ) -> Turn:
+        """Somebody replies to the newest question of the room, or to that of a turn."""
+        question = self._newest(room, to)
         mark = _to(by, question.mark)
         return await self._happens(
             Kind.TEXT, by, room, body=text, about=question.event_id, question=mark
@@ -247,9 +251,10 @@ class Rehearsal:
         ]
         return sorted(ends, key=lambda end: end[1].at_ms)
 
-    def _newest(self, room: RoomId) -> _Question:
+    def _newest(self, room: RoomId, asked_in: Turn | None) -> _Question:
         for question in reversed(self._questions):
-            if question.room_id == room:
+            is_meant = asked_in is None or question.mark.id == asked_in.inbound.event_id
+            if question.room_id == room and is_meant:
                 return question
         raise KitError("no flow has asked anything in this room: use turn.ask_back or turn.confirm")
 

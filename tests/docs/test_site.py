@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import strandline
-from tests.docs.pages import DOCS
+from tests.docs.pages import DOCS, blocks
 
 FETCHED = re.compile(
     r'<(?:script|img|iframe)\b[^>]*\bsrc="?(https?:)?//'
@@ -62,3 +62,9 @@ def test_the_reference_has_every_public_name(site: Path) -> None:
 
     missing = [name for name in strandline.__all__ if not re.search(rf"\b{name}\b", text)]
     assert missing == []
+
+
+@pytest.mark.parametrize("page", ["index.md", "reference/index.md"])
+def test_code_on_the_first_pages_can_be_run(page: str) -> None:
+    [shown] = [block for block in blocks(DOCS / page) if block.kind == "python"]
+    exec(shown.text, {})  # noqa: S102  # the page's own

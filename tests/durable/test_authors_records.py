@@ -2,18 +2,19 @@
 
 import enum
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, NewType
+from typing import Annotated, Any, Generic, Literal, NewType, TypeVar
 from uuid import UUID
 
 import pytest
-from attrs import frozen
+from attrs import field, frozen
 
 from durable.codec import from_json, to_json, why_not_kept
 
+T = TypeVar("T")
 Number = NewType("Number", int)
 
 
@@ -48,6 +49,17 @@ class Twin:
 @frozen
 class Pizza:
     extra: str
+
+
+@frozen
+class Pair(Generic[T]):
+    first: T
+    second: T
+
+
+@frozen(auto_attribs=False)
+class Untyped:
+    anything = field()  # type: ignore[var-annotated]
 
 
 @frozen
@@ -90,6 +102,9 @@ def a_class(kind: Any) -> Any:
         (Mapping[Number, Line], {Number(1): Line()}),
         (dict[str, dict[int, int]], {"a": {1: 2}}),
         (Counter[str], Counter("aab")),
+        (dict[Literal["a", "b"], int], {"b": 1}),
+        (Pair[int], Pair(1, 2)),
+        (Untyped, Untyped("a")),
     ],
 )
 def test_what_an_author_keeps_comes_back_as_it_was(kind: Any, value: object) -> None:
@@ -119,6 +134,7 @@ def test_a_field_of_an_author_may_be_called_extra() -> None:
         (Decimal | None, "Order.field: Decimal: it can't be read back"),
         (list[tuple[int, UUID]], "Order.field: UUID: it can't be read back"),
         (Lost, "Lost: name 'Nowhere' is not defined"),
+        (Callable[[int], str], "it was is not saved"),
         (dict[Colour, int], "under keys of Colour can't be found again"),
         (dict[tuple[int, int], str], "under keys of tuple[int, int] can't be found again"),
         (Counter[int], "under keys of int can't be found again"),

@@ -2,7 +2,7 @@ import pytest
 
 from examples.form import Form, SignUp
 from strandline import minutes
-from strandline.testing import BotProcess, Rehearsal, Talker, kill_everywhere
+from strandline.testing import BotProcess, Rehearsal, Talker
 
 ADA = SignUp("Ada", "ada@example.org", "fish")
 
@@ -124,18 +124,3 @@ async def test_a_killed_bot_keeps_what_was_submitted_and_forgets_the_rest(
     assert bot.store.record(Form, alice) == ADA
     await alice.say("!signup")
     await alice.sees("You are signed up: Ada, ada@example.org, fish.")
-
-
-test_the_form_survives = pytest.mark.homeserver(
-    kill_everywhere(
-        Form,
-        inputs={
-            Form.give_name: "Ada",
-            Form.give_address: "ada@example.org",
-            Form.no_address: "nowhere",
-            Form.give_meal: "fish",
-            Form.no_meal: "nothing",
-            Form.sign_off: ("!signoff", "!yes"),
-        },
-    )
-)

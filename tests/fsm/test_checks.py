@@ -77,6 +77,7 @@ def test_a_state_is_true_to_its_tier(state: State, expected: list[str]) -> None:
         ({"expiry": True}, ["SL123"]),
         ({"text": "("}, ["SL124"]),
         ({"guard": lambda _turn: True}, ["SL125"]),
+        ({"guard": min}, []),  # Python does not say what it takes
         ({"command": "Go"}, ["SL134"]),
         ({"command": "!go"}, ["SL134"]),
         ({"command": "go on"}, ["SL134"]),

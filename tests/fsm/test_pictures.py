@@ -53,9 +53,9 @@ def test_a_diagram_tells_tiers_causes_and_what_a_restart_does() -> None:
         "s_checking(checking):::ephemeral",
     ]
     assert [line.strip() for line in lines[9:]] == [
-        's_idle -- "begin: !form !new" --> s_filling',
+        's_idle -- "begin: !form, !new" --> s_filling',
         's_filling -- "time is up" --> s_idle',
-        's_filling -- "submit: ✅ reply" --> s_kept',
+        's_filling -- "submit: ✅, reply" --> s_kept',
         's_kept -- "drop<br/>time is up" --> s_idle',
         's_kept -- "attach: file" --> s_kept',
         's_kept -- "change: text “set #34;(#92;w+)#34; #38;amp#59;”" --> s_editing',

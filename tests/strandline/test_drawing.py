@@ -7,10 +7,10 @@ from xml.etree import ElementTree as ET
 import pytest
 from click.testing import CliRunner, Result
 
-from strandline import rendering
+from strandline.authoring import rendering
+from strandline.authoring.rendering import NoRenderer, NotDrawn, render
 from strandline.cli import cli
 from strandline.flows import FLOWS
-from strandline.rendering import NoRenderer, NotDrawn, render
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "flows"
 

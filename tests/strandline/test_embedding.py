@@ -7,8 +7,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from strandline.authoring.embedding import expanded, svg
 from strandline.discovery import NotFound, flow_at
-from strandline.embedding import expanded, svg
 
 FLOW = '''\
 from strandline import Event, Flow, State, durable, ephemeral, minutes

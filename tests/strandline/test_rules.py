@@ -9,10 +9,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fsm import Turn
+from strandline.authoring.writing import WRITES
 from strandline.cli import cli
-from strandline.writing import WRITES
 
 HEAD = """\
+from collections.abc import Sized
 from attrs import define, field, frozen
 from strandline import *
 
@@ -29,6 +30,8 @@ class Doubt:
 
 
 class Shop(Flow):
+    'Sells things.'
+
     idle = State(initial=True)
 """
 
@@ -45,7 +48,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def lint(*arguments: str) -> Result:
-    for name in ("shop", "shop.flows", "bank"):
+    for name in ("shop", "shop.flows", "shop.till", "bank"):
         sys.modules.pop(name, None)
     return CliRunner().invoke(cli, ["lint", *arguments])
 
@@ -82,10 +85,14 @@ def start(self, turn: Turn, _data: None) -> Order:
         ("def add(self, turn, order):\n    return Order([*order.lines, turn.argument])", ""),
         ("def add(self, turn, order):\n    order = Order()\n    order.lines.append('')", ""),
         ("def add(self, turn, order):\n    turn.reply(order.lines[0].strip())", ""),
+        ("def add(self, turn, order):\n    list(order.lines).append('')", ""),
         ("def add(self, turn: Turn, order: Doubt) -> None: ...", "SL208"),
         ("def add(self, turn: Turn, order: Order | None) -> None: ...", ""),
         ("def add(self, turn: Turn, order: object) -> None: ...", ""),
         ("def add(self, turn: Turn, order: 'Elsewhere') -> None: ...", ""),
+        ("def add(self, turn: Turn, order: Sized) -> None: ...", ""),
+        ("def add(self, turn: Turn, order: type[Order]) -> None: ...", ""),
+        ("add = on(more)(lambda self, turn, order: order.lines.append(''))", ""),
         ("async def add(self, turn: Turn, order: Order) -> Doubt: ...", "SL209"),
         ("async def add(self, turn: Turn, order: Order) -> Order: ...", ""),
         ("async def add(self, turn: Turn, order: Order) -> Order | None: ...", ""),
@@ -94,8 +101,9 @@ def start(self, turn: Turn, _data: None) -> Order:
 )
 def test_a_handler_is_held_to_what_its_states_carry(project: Path, handler: str, code: str) -> None:
     expected = [f"{code} {handler.splitlines()[0]}"] if code else []
+    decorator = "" if handler.startswith("add =") else "@on(more)\n"
 
-    assert found(project, f"{ORDERED}@on(more)\n{handler}") == expected
+    assert found(project, f"{ORDERED}{decorator}{handler}") == expected
 
 
 @pytest.mark.parametrize(
@@ -254,7 +262,7 @@ def test_of_two_classes_of_one_name_the_right_one_is_shown(project: Path) -> Non
     )
 
     [line, _] = lint("made").output.splitlines()
-    assert line.startswith("made.py:20: SL203")
+    assert line.startswith("made.py:23: SL203")
 
 
 def test_a_project_folder_stands_for_its_packages_as_they_are_imported(project: Path) -> None:
@@ -268,7 +276,7 @@ def test_a_project_folder_stands_for_its_packages_as_they_are_imported(project: 
 
     [line, _] = lint(".", "--config", "config.yaml").output.splitlines()
 
-    assert line.startswith("my_shop/flows.py:18: SL203")
+    assert line.startswith("my_shop/flows.py:21: SL203")
 
 
 def test_a_handler_whose_place_another_of_its_name_takes_is_told(project: Path) -> None:
@@ -294,10 +302,48 @@ def test_modules_of_one_name_in_two_folders_are_both_looked_at(project: Path) ->
     assert [line.partition(":")[0] for line in lines[:-1]] == ["one/shop.py", "two/shop.py"]
 
 
+def test_an_installed_package_stands_for_all_its_modules(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(project / "lib")
+    package = project / "lib" / "shop"
+    (package / "till").mkdir(parents=True)
+    (package / "__init__.py").write_text("from strandline import Flow\n")
+    (package / "flows.py").write_text("from strandline import Flow\n1 / 0\n")
+    (package / "till" / "__init__.py").write_text(f"{HEAD}    close: Event = Event(idle, STAY)\n")
+
+    told = [line.split(" ")[:2] for line in lint("shop").output.splitlines()[:-1]]
+
+    assert told == [["lib/shop/flows.py:2:", "SL001"], ["lib/shop/till/__init__.py:21:", "SL203"]]
+
+
+def test_a_package_that_can_not_be_imported_is_told_once(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(project / "lib")
+    (project / "lib" / "shop").mkdir(parents=True)
+    (project / "lib" / "shop" / "__init__.py").write_text("1 / 0\n")
+    (project / "lib" / "shop" / "flows.py").write_text(HEAD)
+
+    for target in ("shop", "shop:Shop", "lib/shop"):
+        [line, _] = lint(target).output.splitlines()
+        assert line.startswith("lib/shop/__init__.py:1: SL001 shop.import: ZeroDivisionError")
+
+
+def test_a_flow_without_a_class_body_is_told_with_its_file(project: Path) -> None:
+    (project / "shop.py").write_text(
+        "from strandline import *\n"
+        "idle = State(initial=True)\n"
+        "Made = type('Made', (Flow,), {'idle': idle, 'go': Event(idle, STAY, text=True)})\n"
+    )
+
+    assert lint("shop").output.startswith("shop.py:1: SL202 warning: Made.go")
+
+
 def test_a_flow_that_is_named_by_where_it_is_offered_is_found(project: Path) -> None:
     (project / "shop").mkdir()
     (project / "shop" / "flows.py").write_text(f"{HEAD}    close = Event(idle, STAY)\n")
     (project / "shop" / "__init__.py").write_text("from shop.flows import Shop\n")
 
-    assert lint("shop:Shop").output.startswith("shop/flows.py:18: SL203")
+    assert lint("shop:Shop").output.startswith("shop/flows.py:21: SL203")
     assert "module 'shop' has no 'Stop'; mend the path" in lint("shop:Stop").output

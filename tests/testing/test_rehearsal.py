@@ -266,6 +266,30 @@ async def test_a_handler_that_raises_leaves_everything_as_it_was() -> None:
     assert len(rehearsal.turns) == 1
 
 
+async def test_an_older_question_can_be_answered_too() -> None:
+    class Twice(Flow):
+        idle = State(initial=True)
+        ask = Event(idle, STAY, command="ask")
+        take = Event(idle, STAY, reaction="✅")
+
+        @on(ask)
+        def put(self, turn: Turn, _data: None) -> None:
+            turn.ask_back(turn.argument, flow=self.name)
+
+        @on(take)
+        def tell(self, turn: Turn, _data: None) -> None:
+            assert turn.mark is not None
+            turn.reply(f"{turn.emoji} on {turn.mark.id}")
+
+    rehearsal = Rehearsal(Twice())
+    first = await rehearsal.says("!ask one")
+    await rehearsal.says("!ask two")
+
+    await rehearsal.reacts("✅\ufe0f", to=first)
+
+    assert rehearsal.said == f"✅ on {first.inbound.event_id}"
+
+
 async def test_a_reaction_needs_a_question(rota: Rehearsal) -> None:
     with pytest.raises(KitError, match="ask_back"):
         await rota.reacts("✅")

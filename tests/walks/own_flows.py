@@ -176,7 +176,7 @@ LENGTHS: dict[type[Flow], int] = {
     Language: 3,
     UserRouting: 2,
     Chats: 2,
-    RoomRouting: 2,
+    RoomRouting: 3,
     Service: 2,
 }
 """How many steps a path has where all are walked; less in a test run that shall not take long."""

@@ -108,6 +108,7 @@ class Cohort:
         if before.then(edge) in self.ground.dead_ends:
             walker.turned_off = self.ground.dead_ends[before.then(edge)]
             return
+        await self.guide.comes_to(walker, edge.source)
         step = await self.guide.take(walker, edge, before)
         if self._is_well(walker) and not any(is_meant(move, edge) for move in step.moves):
             walker.turned_off = self._explained(step)

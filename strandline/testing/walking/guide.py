@@ -12,6 +12,9 @@ from strandline.testing.walking.walker import PATIENCE_SECONDS, Cause, Walker
 DOUBT_SECONDS = 10.0
 """How long a walker waits for what may come or not."""
 
+PASSING_SECONDS = 3.0
+"""How long a walker waits for a flow to move on by itself."""
+
 
 @define(eq=False)
 class Guide:
@@ -26,6 +29,7 @@ class Guide:
         turn = self._turns[edge] = self._turns.get(edge, -1) + 1
         sent, moved, key = len(walker.happened), len(walker.moves), walker.key
         sent_last = sent
+        is_comparable = walker.is_comparable and walker.here.state == edge.source
         try:
             for cause in self.ground.causes.of(edge, turn):
                 sent_last = len(walker.happened)
@@ -47,12 +51,22 @@ class Guide:
         is_prompt = self.ground.causes.is_prompt(edge) and len(walker.happened) > sent_last
         if not is_prompt and not walker.turned_off:
             await self.ground.journal.until(is_seen, DOUBT_SECONDS)
-        step = Step(
-            edge, before, walker.happened[sent:], walker.moves[moved:], walker.is_comparable
-        )
+        caused, moves = walker.happened[sent:], walker.moves[moved:]
+        step = Step(edge, before, caused, moves, is_comparable)
         self.steps.setdefault(walker, []).append(step)
         self.follow(walker)
         return step
+
+    async def comes_to(self, walker: Walker, state: str) -> None:
+        """Wait a while for a flow that moves on by itself to be where the next step begins."""
+        self.follow(walker)
+        if walker.here.state != state and walker.flow.kept_as is None:
+
+            def is_there() -> bool:
+                return bool(walker.moves) and walker.moves[-1].target == state
+
+            await self.ground.journal.until(is_there, PASSING_SECONDS)
+            self.follow(walker)
 
     async def do(self, walker: Walker, cause: Cause) -> None:
         """Do something, and wait until the bot has handled it."""
@@ -79,7 +93,8 @@ class Guide:
                 self.fail(walker, f"it stood in {walker.here.state!r}, and then the log has {move}")
             walker.here = arrive(walker.flow, walker.here, move.target)
             event = walker.flow.events.get(move.by)
-            if event is not None and not event.expiry:
+            is_by_time = move.event_id.startswith("expired:")
+            if event is not None and not (event.expiry and is_by_time):
                 self.ground.caused.add(Edge(move.source, move.target, By.EVENT, move.by))
             state = walker.flow.states[move.target]
             walker.is_comparable &= bool(state.initial or state.is_durable)

@@ -22,7 +22,8 @@ class Step:
         before: The walk up to here.
         caused: The ids of what the walker did.
         moves: What the conversation did.
-        is_comparable: Nothing was forgotten before it: no restart may show in it.
+        is_comparable: It was taken where it begins, and nothing was forgotten before it: no restart
+            may show in it.
     """
 
     edge: Edge
@@ -57,9 +58,11 @@ class Comparison:
         walk = step.before.then(step.edge)
         steps = tuple(edge for edge in walk.edges if edge.by is not By.RESTART)
         seen = Seen(tuple(map(str, step.moves)), _answers(walker, step, timeline))
+        if not step.is_comparable:
+            return
         if len(steps) == len(walk.edges):
             self._plain.setdefault(steps, seen)
-        elif step.is_comparable:
+        else:
             self._restarted.append((steps, seen, walker, walk))
 
     def differences(self) -> Iterable[tuple[Walker, str]]:

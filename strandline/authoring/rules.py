@@ -11,9 +11,9 @@ from fsm import Event, Flow, State
 from fsm.events import ANY, Handler
 from fsm.findings import Finding, Severity
 from fsm.flow import handlers_of
+from strandline.authoring.sources import Mentioned, Sources, argument, may_return
+from strandline.authoring.writing import COLLECTIONS, DATA, changes, wants
 from strandline.flows import FLOWS
-from strandline.sources import Mentioned, Sources, argument, may_return
-from strandline.writing import COLLECTIONS, DATA, changes, wants
 
 
 @frozen
@@ -217,8 +217,6 @@ def _may_be(said: object, cls: type) -> bool:
     """Whether a value of the class can be what an annotation says; in doubt, it can."""
     if get_origin(said) in (Union, UnionType):
         return any(_may_be(each, cls) for each in get_args(said))
-    if said is None:
-        said = NoneType
     if not isinstance(said, type) or get_origin(said) is not None:
         return True
     if not has(said) and said.__module__ != "builtins":

@@ -12,7 +12,7 @@ from string import Template
 from attrs import frozen
 
 from fsm.errors import StrandlineError
-from strandline import drawing
+from strandline.authoring import drawing
 from strandline.discovery import can_import_from, flow_at
 
 _FILES = {
@@ -59,7 +59,7 @@ def start(name: str, folder: Path) -> Path:
         problem = f"{root} is there already and not empty; choose another name"
         raise NotStarted(problem)
     values = {"name": name, "package": package, "version": version("strandline")}
-    templates = files("strandline") / "templates" / "project"
+    templates = files("strandline.authoring") / "templates" / "project"
     for path, template in _FILES.items():
         written = root / path.format(package=package)
         written.parent.mkdir(parents=True, exist_ok=True)

@@ -2,10 +2,10 @@
 
 import ast
 import inspect
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
 from attrs import frozen
@@ -96,16 +96,14 @@ class Sources:
 
 
 def beside(module: str) -> Iterator[Path]:
-    """The files of the package that a module lies in, or that lie in one folder with it."""
+    """The files of the package that an imported module lies in, or of its folder."""
     top = module.partition(".")[0]
     for name in OWN if top in OWN else (top,):
-        spec = find_spec(name)
-        if spec is None:
-            continue
-        for folder in spec.submodule_search_locations or ():
+        package = sys.modules[name]
+        for folder in getattr(package, "__path__", ()):
             yield from Path(folder).rglob("*.py")
-        if not spec.submodule_search_locations and spec.origin is not None:
-            yield from Path(spec.origin).parent.glob("*.py")
+        if not hasattr(package, "__path__") and package.__file__ is not None:
+            yield from Path(package.__file__).parent.glob("*.py")
 
 
 def argument(method: Method, place: int) -> str | None:

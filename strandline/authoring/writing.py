@@ -7,7 +7,7 @@ from typing import Any, get_origin
 
 from attrs import fields, has
 
-from strandline.sources import Method, argument
+from strandline.authoring.sources import Method, argument
 
 TURN, DATA = 1, 2
 """The places of a method's arguments, after ``self``."""

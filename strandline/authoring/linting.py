@@ -13,10 +13,10 @@ from attrs import frozen
 from fsm import Flow
 from fsm.collisions import collisions
 from fsm.findings import Finding, Flawed, collecting
+from strandline.authoring.rules import Rules
+from strandline.authoring.sources import Sources, beside
 from strandline.discovery import NotFound, can_import_from, flow_at, importing, place_of
 from strandline.flows import FLOWS
-from strandline.rules import Rules
-from strandline.sources import Sources, beside
 
 
 @frozen
@@ -56,7 +56,7 @@ def lint(targets: Sequence[str]) -> list[Told]:
     checked = [*FLOWS, *(flow for flow in flows if flow not in FLOWS)]
     flawed += [Flawed(flow, finding) for flow, finding in collisions(checked) if flow in flows]
     told += [Told(*sources.line(each.cls, each.finding.where), each.finding) for each in flawed]
-    return sorted(told, key=lambda each: (str(each.path), each.line, each.finding.code))
+    return sorted(set(told), key=lambda each: (str(each.path), each.line, each.finding.code))
 
 
 def _found(target: str, told: list[Told]) -> Iterator[list[type[Flow]]]:
@@ -84,7 +84,9 @@ def _imported(target: str, told: list[Told], load: Callable[[], ModuleType]) -> 
         place = place_of(error.__cause__) if error.__cause__ is not None else None
         if place is None:
             raise
-        told.append(Told(*place, _not_imported(place[0].stem, error)))
+        path = place[0]
+        name = path.parent.name if path.stem == "__init__" else path.stem
+        told.append(Told(*place, _not_imported(name, error)))
         return None
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from strandline.starting import NotStarted, start
+from strandline.authoring.starting import NotStarted, start
 
 
 @click.command()

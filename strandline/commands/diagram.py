@@ -6,11 +6,11 @@ from pathlib import Path
 import click
 
 from fsm import Flow
-from strandline import drawing
+from strandline.authoring import drawing
+from strandline.authoring.rendering import NotDrawn
 from strandline.config import load_config
 from strandline.discovery import NotFound, can_import_from, find_flows, flow_at
 from strandline.flows import FLOWS
-from strandline.rendering import NotDrawn
 
 
 @click.command()

@@ -9,7 +9,7 @@ from attrs import frozen
 from fsm import Flow
 from fsm.pictures import as_json, dot, mermaid, overview, page, table
 from fsm.pictures.as_json import description
-from strandline.rendering import render
+from strandline.authoring.rendering import render
 
 Flows = Sequence[type[Flow]]
 

@@ -9,10 +9,10 @@ import click
 from attrs import asdict
 
 from fsm.findings import Severity
+from strandline.authoring.linting import Told
+from strandline.authoring.linting import lint as lint_flows
 from strandline.config_file import read_config_file
 from strandline.discovery import NotFound, can_import_from
-from strandline.linting import Told
-from strandline.linting import lint as lint_flows
 
 
 @click.command()

@@ -7,8 +7,8 @@ from html import escape
 from fsm import Flow
 from fsm.pictures import dot, mermaid, table
 from fsm.pictures.table import summary
+from strandline.authoring.rendering import render
 from strandline.discovery import flow_at
-from strandline.rendering import render
 
 FORMATS = ("svg", "mermaid")
 

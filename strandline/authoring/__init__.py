@@ -1,0 +1,1 @@
+"""For authors of flows: findings, pictures, new projects. A running bot needs none of it."""
