@@ -10,6 +10,7 @@ and in a page::
        :no-table:
 """
 
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
@@ -41,6 +42,8 @@ class FlowDirective(SphinxDirective):
             drawn: list[nodes.Node] = list(_picture(flow))
         except StrandlineError as error:
             raise self.error(str(error)) from error
+        for source in _sources(flow):
+            self.env.note_dependency(source)
         return drawn if "no-table" in self.options else [*drawn, _table(flow)]
 
 
@@ -49,6 +52,12 @@ def setup(app: Sphinx) -> dict[str, Any]:
     can_import_from(Path(app.confdir).absolute())
     app.add_directive("strandline-flow", FlowDirective)
     return {"version": version("strandline"), "parallel_read_safe": True}
+
+
+def _sources(flow: type[Flow]) -> list[str]:
+    """The files that the flow is written in: a page is read again when one of them has changed."""
+    written = [sys.modules[cls.__module__] for cls in flow.__mro__ if cls not in Flow.__mro__]
+    return sorted({source for module in written if (source := getattr(module, "__file__", None))})
 
 
 def _picture(flow: type[Flow]) -> list[nodes.Node]:

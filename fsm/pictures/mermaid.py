@@ -46,4 +46,4 @@ def _escaped(text: str) -> str:
     return text.translate(_ENTITIES)
 
 
-_ENTITIES = {ord(character): f"#{ord(character)};" for character in '#;"<>`\\[]{}|'}
+_ENTITIES = {ord(character): f"#{ord(character)};" for character in '#;&"<>`\\[]{}|'}

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from html import escape
 
 from fsm import Flow
 from fsm.pictures import dot, mermaid, table
@@ -52,7 +53,7 @@ def svg(flow: type[Flow]) -> str:
     """
     drawn = render(dot([flow]), "svg").decode()
     element = re.sub(r' id="[^"]*"', "", drawn[drawn.index("<svg") :]).replace("\n", " ")
-    told = f"{flow.__name__}: {summary(flow)}".replace("&", "&amp;").replace('"', "&quot;")
+    told = escape(f"{flow.__name__}: {summary(flow)}")
     return element.replace(
         "<svg ", f'<svg role="img" aria-label="{told}" style="max-width:100%;height:auto" ', 1
     )

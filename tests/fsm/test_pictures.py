@@ -30,7 +30,7 @@ class Form(Flow):
     look = Event(idle, STAY, command="look")
     file = Event(filling, STAY, kind=Kind.FILE)
     submit = Event(filling, kept, reaction="✅", answer=("yes",))
-    change = Event(kept, editing, text=r'set "(\w+)"')
+    change = Event(kept, editing, text=r'set "(\w+)" &amp;')
     attach = Event(kept, kept, attachment=True)
     check = Event(kept, checking)
     lapse = Event(editing, kept, expiry=True)
@@ -58,7 +58,7 @@ def test_a_diagram_tells_tiers_causes_and_what_a_restart_does() -> None:
         's_filling -- "submit: ✅, reply" --> s_kept',
         's_kept -- "drop<br/>time is up" --> s_idle',
         's_kept -- "attach: file" --> s_kept',
-        's_kept -- "change: text “set #34;(#92;w+)#34;”" --> s_editing',
+        's_kept -- "change: text “set #34;(#92;w+)#34; #38;amp#59;”" --> s_editing',
         's_kept -- "check" --> s_checking',
         's_editing -- "drop" --> s_idle',
         's_editing -- "lapse: time is up" --> s_kept',
@@ -134,7 +134,7 @@ def test_json_has_all_that_was_declared() -> None:
     assert (change["sources"], change["target"], change["text"]) == (
         ["kept"],
         "editing",
-        r'set "(\w+)"',
+        r'set "(\w+)" &amp;',
     )
 
 

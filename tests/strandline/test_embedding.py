@@ -3,11 +3,12 @@
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
-from strandline.authoring.embedding import expanded
-from strandline.discovery import NotFound
+from strandline.authoring.embedding import expanded, svg
+from strandline.discovery import NotFound, flow_at
 
 FLOW = '''\
 from strandline import Event, Flow, State, durable, ephemeral, minutes
@@ -127,6 +128,28 @@ def test_sphinx_names_the_line_whose_flow_is_not_there(project: Path) -> None:
     assert code != 0
     assert "index.rst:4: ERROR" in output
     assert "'greeting:Grumbler' can't be imported: module 'greeting' has no" in output
+
+
+def test_sphinx_draws_a_flow_again_whose_module_has_changed(project: Path) -> None:
+    page = ".. strandline-flow:: greeting:Greeter"
+    sphinx(project, page)
+    (project / "greeting.py").write_text(FLOW.replace('"greet"', '"welcome"'))
+
+    done = run(project, "sphinx", "-W", "docs", "built")
+
+    assert done.returncode == 0, done.stderr
+    assert "greet: !welcome" in (project / "built" / "index.html").read_text()
+
+
+def test_a_picture_told_with_angle_brackets_can_stand_in_strict_xml(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "bracketed.py").write_text(FLOW.replace("Greet people & wait", "Greet <people>"))
+    monkeypatch.syspath_prepend(project)
+
+    drawn = ET.fromstring(svg(flow_at("bracketed:Greeter")))  # noqa: S314  # drawn here
+
+    assert drawn.get("aria-label") == "Greeter: Greet <people>."
 
 
 def test_a_block_keeps_its_place_in_a_list(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
