@@ -1,5 +1,6 @@
 """What a flow's class body must satisfy: checked once, when the class is defined."""
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -22,6 +23,7 @@ class Body:
 
     Args:
         flow: The class's name.
+        name: The flow's.
         states: By their names.
         events: By their names.
         handlers: The methods under ``@on``, each with the events that it names.
@@ -31,6 +33,7 @@ class Body:
     """
 
     flow: str
+    name: str
     states: Mapping[str, State]
     events: Mapping[str, Event]
     handlers: Iterable[tuple[Callable[..., Any], tuple[Event, ...]]]
@@ -48,6 +51,7 @@ def findings(body: Body) -> Iterator[Finding]:
     """Everything in the class body that can't be meant, in the order in which it is best mended."""
     for check in (
         _names,
+        _flow_name,
         _initial,
         _states,
         _events,
@@ -70,6 +74,16 @@ def _names(body: Body) -> Found:
             yield "SL101", RESET, "every flow has reset for free", "choose another name"
         elif name in body.reserved:
             yield "SL101", name, "the name means something on every flow", "choose another name"
+
+
+def _flow_name(body: Body) -> Found:
+    if not re.fullmatch(r"[\w.-]+", body.name):
+        yield (
+            "SL104",
+            "name",
+            f"the flow's name {body.name!r} can be no part of a key or of a file's name",
+            "write letters, digits, hyphens and underscores",
+        )
 
 
 def _initial(body: Body) -> Found:

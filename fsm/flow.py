@@ -102,6 +102,7 @@ class Flow(metaclass=FlowType):
         cls._upgrades = dict(upgrades)
         body = Body(
             flow=cls.__name__,
+            name=cls.name,
             states=cls.states,
             events=cls.events,
             handlers=handlers,

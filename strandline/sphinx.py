@@ -19,6 +19,7 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.addnodes import only
 from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
 from fsm import Flow
@@ -36,12 +37,18 @@ class FlowDirective(SphinxDirective):
     option_spec: ClassVar[dict[str, Any]] = {"no-table": directives.flag}
 
     def run(self) -> list[nodes.Node]:
-        """The picture, and the table unless ``:no-table:`` is given."""
+        """The picture, and the table unless ``:no-table:`` is given.
+
+        Raises:
+            ExtensionError: There is no such flow, or it can't be drawn. The build ends.
+        """
         try:
             flow = flow_at(self.arguments[0])
             drawn: list[nodes.Node] = list(_picture(flow))
         except StrandlineError as error:
-            raise self.error(str(error)) from error
+            source, line = self.get_source_info()
+            message = f"{source}:{line}: {error}"
+            raise ExtensionError(message) from error
         for source in _sources(flow):
             self.env.note_dependency(source)
         return drawn if "no-table" in self.options else [*drawn, _table(flow)]

@@ -6,9 +6,10 @@ from fsm.flow import Flow
 from fsm.pictures.drawing import Arrow, arrows
 from fsm.states import State, Tier
 
+_DASHES = "stroke-dasharray:5 4"
 CLASSES = (  # colours are set together, so that they can be read on light and on dark
     "classDef durable fill:#d7efe2,stroke:#2f9e6f,stroke-width:2px,color:#0d2b20",
-    "classDef ephemeral fill:#fdf0d2,stroke:#c8871e,color:#3c2603,stroke-dasharray:5 4",
+    f"classDef ephemeral fill:#fdf0d2,stroke:#c8871e,stroke-width:2px,color:#3c2603,{_DASHES}",
     "classDef idle fill:#e6eaf0,stroke:#4a5568,stroke-width:1px,color:#1a202c",
 )
 

@@ -9,9 +9,12 @@ from attrs import frozen
 from fsm import Flow
 from fsm.pictures import as_json, dot, mermaid, overview, page, table
 from fsm.pictures.as_json import description
-from strandline.authoring.rendering import render
+from strandline.authoring.rendering import NotDrawn, render
 
 Flows = Sequence[type[Flow]]
+
+INDEX = "index"
+"""The file that has all flows."""
 
 
 @frozen(kw_only=True)
@@ -76,25 +79,38 @@ FORMS: Mapping[str, Form] = {
 
 
 def files(flows: Flows, form: str) -> dict[str, bytes]:
-    """What the files are called, and what is in them. ``index`` has all flows."""
+    """What the files are called, and what is in them. ``index`` has all flows.
+
+    Raises:
+        NotDrawn: Two would be one file, or one can't be drawn.
+    """
     drawn = FORMS[form]
     draw = drawn.file or drawn.one
-    return {f"index{drawn.suffix}": drawn.overview(flows)} | {
-        f"{flow.name}{drawn.suffix}": draw(flow) for flow in flows
-    }
+    made = {f"{INDEX}{drawn.suffix}": drawn.overview(flows)}
+    for flow in flows:
+        name = f"{flow.name}{drawn.suffix}"
+        if name in made:
+            path = f"{flow.__module__}:{flow.__qualname__}"
+            problem = f"{path} would be drawn into {name}, as another is; give it a name of its own"
+            raise NotDrawn(problem)
+        made[name] = draw(flow)
+    return made
 
 
 def write(flows: Flows, form: str, folder: Path) -> None:
     """Write the files into a folder, which is made if it is not there."""
+    drawn = files(flows, form)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, content in files(flows, form).items():
+    for name, content in drawn.items():
         (folder / name).write_bytes(content)
 
 
 def out_of_date(flows: Flows, form: str, folder: Path) -> list[Path]:
-    """The files that are missing from the folder, or are not what ``write`` would write."""
+    """The files that are missing, are not what ``write`` would write, or are of no flow."""
+    drawn = files(flows, form)
+    found = {path.name for path in folder.glob(f"*{FORMS[form].suffix}")}
     return [
         folder / name
-        for name, content in files(flows, form).items()
-        if not (folder / name).is_file() or (folder / name).read_bytes() != content
+        for name in sorted(drawn.keys() | found)
+        if name not in found or (folder / name).read_bytes() != drawn.get(name)
     ]

@@ -49,7 +49,7 @@ def diagram(
         else:
             drawing.write(chosen, form, output)
             click.echo(f"{len(chosen)} flows are drawn in {output}")
-    except (NotFound, NotDrawn) as error:
+    except (NotFound, NotDrawn, OSError) as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -75,7 +75,7 @@ def _print(flows: list[type[Flow]], form: str, *, check: bool) -> None:
 def _check(flows: list[type[Flow]], form: str, output: Path) -> None:
     old = drawing.out_of_date(flows, form, output)
     for path in old:
-        click.echo(f"{path} is out of date; draw it again without --check", err=True)
+        click.echo(f"{path} is out of date; draw without --check, or delete it", err=True)
     if old:
         sys.exit(1)
     click.echo(f"{output} is up to date")

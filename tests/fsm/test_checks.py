@@ -212,3 +212,11 @@ def test_everything_is_found_at_once_and_the_first_of_it_raised() -> None:
     assert codes(**bad()) == ["SL114", "SL134", "SL132", "SL133"]
     with pytest.raises(FlowError, match=r"Bad.odd: an ephemeral state must end by itself"):
         type("Bad", (Flow,), bad())
+
+
+def test_a_flow_is_called_what_can_be_part_of_a_key_and_of_a_files_name() -> None:
+    with pytest.raises(FlowError, match="'a/b' can be no part of a key"):
+
+        class Odd(Flow):
+            name = "a/b"
+            idle = State(initial=True)

@@ -77,7 +77,13 @@ def test_each_flow_has_a_file_and_all_have_one_that_check_compares(
     (project / "pictures" / f"held.{suffix}").write_text("old")
     stale = diagram(*arguments, "--check")
     assert stale.exit_code == 1
-    assert f"pictures/held.{suffix} is out of date; draw it again" in stale.output
+    assert f"pictures/held.{suffix} is out of date; draw without --check" in stale.output
+    assert diagram(*arguments).exit_code == 0
+    (project / "pictures" / f"gone.{suffix}").write_text("of a flow that is gone")
+    stale = diagram(*arguments, "--check")
+    assert f"pictures/gone.{suffix} is out of date; draw without --check, or delete it" in (
+        stale.output
+    )
 
 
 def test_the_flows_of_a_config_are_drawn(project: Path) -> None:
@@ -88,6 +94,24 @@ def test_the_flows_of_a_config_are_drawn(project: Path) -> None:
     )
 
     assert "!greet" in diagram("--config", "config.yaml").output
+
+
+def test_two_flows_are_not_drawn_into_one_file(project: Path) -> None:
+    (project / "other.py").write_text(FLOW.replace("    idle", '    name = "index"\n    idle', 1))
+
+    result = diagram("greeting:Greeter", "other:Greeter", "--output", "pictures")
+
+    assert result.exit_code == 1
+    assert "other:Greeter would be drawn into index.md, as another is; give it a" in result.output
+    assert not (project / "pictures").exists()
+
+
+def test_a_folder_that_can_not_be_made_is_told_in_one_line(project: Path) -> None:
+    del project
+    result = diagram("greeting:Greeter", "--output", "greeting.py/pictures")
+
+    assert result.exit_code == 1
+    assert "Not a directory" in result.output
 
 
 def test_svg_has_the_states_and_is_the_same_each_time(project: Path) -> None:

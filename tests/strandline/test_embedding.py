@@ -126,7 +126,7 @@ def test_sphinx_names_the_line_whose_flow_is_not_there(project: Path) -> None:
     code, output, _ = sphinx(project, ".. strandline-flow:: greeting:Grumbler")
 
     assert code != 0
-    assert "index.rst:4: ERROR" in output
+    assert "index.rst:4: 'greeting:Grumbler'" in output
     assert "'greeting:Grumbler' can't be imported: module 'greeting' has no" in output
 
 
