@@ -2,25 +2,18 @@
 
 import asyncio
 import json
-import subprocess
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 
 import attrs
 import click
 
 from benchmarks.comparison import page
-from benchmarks.comparison.bots import (
-    aiogram_bot,
-    maubot_bot,
-    strandline_bot,
-    telegram_bot,
-)
+from benchmarks.comparison.bots import aiogram_bot, maubot_bot, strandline_bot, telegram_bot
 from benchmarks.comparison.crowd import Tally, Town
 from benchmarks.comparison.peers import make_peers
 from benchmarks.comparison.shores import MatrixShore, TelegramShore
-from benchmarks.comparison.telegram import BotApi
+from benchmarks.comparison.bot_api import BotApi
 from strandline.testing import Person, Synapse
 from strandline.testing.processes import free_port
 
@@ -33,8 +26,7 @@ NAMES = ("strandline", "maubot", "telegram", "aiogram", "aiogram-one-by-one")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--only", type=click.Choice(NAMES), multiple=True, help="Only these bots.")
 @click.option("--peers", type=click.Path(path_type=Path), default=Path(".venv-comparison"))
-@click.option("--write/--no-write", default=False, help="Write docs/comparison.md.")
-def main(people: int, kills: int, seed: int, only: tuple[str, ...], peers: Path, write: bool) -> None:  # noqa: FBT001, PLR0913
+def main(people: int, kills: int, seed: int, only: tuple[str, ...], peers: Path) -> None:
     python = make_peers(peers.absolute())
     tallies: dict[str, Tally] = {}
     for name in only or NAMES:
@@ -43,11 +35,11 @@ def main(people: int, kills: int, seed: int, only: tuple[str, ...], peers: Path,
             tallies[name] = asyncio.run(town)
         click.echo(f"{name}: {json.dumps(attrs.asdict(tallies[name]))}")
     click.echo(page.table(tallies))
-    if write:
-        page.write(tallies, python, people=people, kills=kills, seed=seed)
+    if not only:
+        page.write(tallies, python, people=people, seed=seed)
 
 
-async def measure(
+async def measure(  # noqa: PLR0913, PLR0917
     name: str, folder: Path, python: Path, people: int, kills: int, seed: int
 ) -> Tally:
     if name in ("strandline", "maubot"):
@@ -63,11 +55,16 @@ async def measure(
     api, port = BotApi(), free_port()
     await api.start(port)
     if name == "telegram":
-        peer, state = telegram_bot(folder, python, port), folder / "form.pickle"
+        nursling, state = telegram_bot(folder, python, port), folder / "form.pickle"
     else:
         one_by_one = name != "aiogram"
-        peer, state = aiogram_bot(folder, python, port, one_by_one=one_by_one), folder / "form.db"
-    return await Town(peer, TelegramShore(api), seed=seed, people=people, state=state).run(kills)
+        nursling = aiogram_bot(folder, python, port, one_by_one=one_by_one)
+        state = folder / "form.db"
+    try:
+        town = Town(nursling, TelegramShore(api), seed=seed, people=people, state=state)
+        return await town.run(kills)
+    finally:
+        nursling.close()
 
 
 if __name__ == "__main__":

@@ -1,26 +1,21 @@
 """The bots as processes, which are killed and started again."""
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 import yaml
 
-from benchmarks.comparison.telegram import TOKEN
+from benchmarks.comparison.bot_api import TOKEN
 from strandline.testing import BotProcess, Credentials, Synapse
 from strandline.testing.bot import config_for
 
 PROGRAMS = Path(__file__).parent / "programs"
-
-
-_LOGGING = (
-    "import logging, runpy, sys; logging.basicConfig(level=logging.INFO);"
-    "runpy.run_path(sys.argv[1], run_name='__main__')"
-)
-"""Runs a program with its framework's log switched on, which says when the bot listens."""
 
 
 class Killable(Protocol):
@@ -105,7 +100,13 @@ def strandline_bot(folder: Path, synapse: Synapse, account: Credentials) -> BotP
 
 def maubot_bot(folder: Path, python: Path, synapse: Synapse, account: Credentials) -> Program:
     """The form on maubot, as one plugin in standalone mode."""
-    command = [python, "-m", "maubot.standalone", "-m", PROGRAMS / "maubot" / "maubot.yaml"]
+    command: list[str | Path] = [
+        python,
+        "-m",
+        "maubot.standalone",
+        "-m",
+        PROGRAMS / "maubot" / "maubot.yaml",
+    ]
     bot = Program(command, folder, ready="Startup completed", environment={})
     config = {
         "user": {
@@ -125,17 +126,99 @@ def maubot_bot(folder: Path, python: Path, synapse: Synapse, account: Credential
     return bot
 
 
-def telegram_bot(folder: Path, python: Path, port: int) -> Program:
+class Nursling:
+    """A peer's bot whose framework is imported once and for all of its lives.
+
+    Args:
+        modules: What is imported beforehand.
+        program: The bot.
+        directory: Where it keeps its data, and its log ``bot.log``.
+        ready: What its log says when it listens.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        python: Path,
+        modules: str,
+        program: str,
+        directory: Path,
+        *,
+        ready: str,
+        environment: Mapping[str, str],
+    ) -> None:
+        directory.mkdir(parents=True)
+        self._log_path = directory / "bot.log"
+        self._ready = ready
+        self._begun = 0
+        self._pid: int | None = None
+        with self._log_path.open("ab") as log:
+            self._nursery = subprocess.Popen(  # noqa: S603  # the arguments are ours
+                [python, Path(__file__).with_name("nursery.py"), modules, PROGRAMS / program],
+                cwd=directory,
+                env={**os.environ, **environment},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
+
+    def launch(self) -> None:
+        assert self._nursery.stdin is not None
+        assert self._nursery.stdout is not None
+        self._begun = self._log_path.stat().st_size
+        self._nursery.stdin.write(b"\n")
+        self._nursery.stdin.flush()
+        self._pid = int(self._nursery.stdout.readline())
+
+    def is_ready(self) -> bool:
+        return self._ready.encode() in self._log_path.read_bytes()[self._begun :]
+
+    def exit_code(self) -> int | None:
+        """None while it runs; how it ended is not known."""
+        if self._pid is None:
+            return None
+        try:
+            os.kill(self._pid, 0)
+        except ProcessLookupError:
+            return 1
+        return None
+
+    def end(self) -> None:
+        if self._pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+            while self.exit_code() is None:
+                time.sleep(0.001)
+            self._pid = None
+
+    def close(self) -> None:
+        """End the nursery too."""
+        self.end()
+        self._nursery.kill()
+        self._nursery.wait()
+
+
+def telegram_bot(folder: Path, python: Path, port: int) -> Nursling:
     """The form on python-telegram-bot."""
-    command = [python, "-c", _LOGGING, PROGRAMS / "telegram_form.py"]
-    return Program(command, folder, ready="Application started", environment=_bot_api(port))
+    return Nursling(
+        python,
+        "telegram.ext",
+        "telegram_form.py",
+        folder,
+        ready="Application started",
+        environment=_bot_api(port),
+    )
 
 
-def aiogram_bot(folder: Path, python: Path, port: int, *, one_by_one: bool) -> Program:
+def aiogram_bot(folder: Path, python: Path, port: int, *, one_by_one: bool) -> Nursling:
     """The form on aiogram."""
-    command = [python, "-c", _LOGGING, PROGRAMS / "aiogram_form.py"]
-    environment = _bot_api(port) | ({"ONE_BY_ONE": "1"} if one_by_one else {})
-    return Program(command, folder, ready="Run polling", environment=environment)
+    return Nursling(
+        python,
+        "aiogram,aiogram.client.session.aiohttp,aiogram_fsm_sqlitestorage",
+        "aiogram_form.py",
+        folder,
+        ready="Run polling",
+        environment=_bot_api(port) | ({"ONE_BY_ONE": "1"} if one_by_one else {}),
+    )
 
 
 def _bot_api(port: int) -> dict[str, str]:

@@ -20,7 +20,7 @@ PATIENCE_SECONDS = 6.0
 MOST_TRIES = 5
 """How often somebody says the same thing before they give up the form."""
 
-QUIET_SECONDS = 4.0
+QUIET_SECONDS = 10.0
 START_SECONDS = 180.0
 
 
@@ -221,7 +221,7 @@ class Town:
         entry = Entry(f"P{guest.chat}N{len(guest.started)}", guest.rng.randrange(1, 151))
         slips = guest.rng.random() < 0.25
         guest.started.append(entry)
-        guest.step, tries = Step.FORM, 0
+        guest.step, guest.was_cut, tries = Step.FORM, False, 0
         while tries < MOST_TRIES and guest.step is not None:
             step = guest.step
             if step is Step.GIVE_AGE and slips:
@@ -234,17 +234,17 @@ class Town:
                 guest.step = await self._after(guest, step, _read(said), entry)
         if guest.step is not None:
             self.tally.stuck += 1
-            guest.step, guest.was_cut = None, False
+            guest.step = None
 
     async def _after(self, guest: Guest, step: Step, said: Said, entry: Entry) -> Step | None:
         if said is Said.STORED:
             guest.confirmed.append(entry)
             self.tally.confirmed += 1
             return None
-        if said is Said.NONE_OPEN and step is Step.YES:
-            if entry in _listed(await self._list(guest)):
-                self.tally.silent += 1
-                return None
+        is_in_doubt = said is Said.NONE_OPEN and step is Step.YES
+        if is_in_doubt and entry in _listed(await self._list(guest)):
+            self.tally.silent += 1
+            return None
         return AFTER[said]
 
     def _note(self, guest: Guest, step: Step, text: str, *, was_cut: bool) -> None:
@@ -253,10 +253,13 @@ class Town:
         if not is_right and said is not Said.NONE_OPEN:
             self.tally.confused += 1
             self.tally.notes.append(f"{step.name} was answered by {text!r}")
-        if was_cut:  # the first that was said and answered since the kill
+        if not guest.was_cut:
+            return
+        is_told, is_stored = said is Said.NONE_OPEN, said is Said.STORED
+        if was_cut or is_told or is_stored:  # else the answer may be one from before the kill
             guest.was_cut = False
             self.tally.kept += is_right
-            self.tally.told += said is Said.NONE_OPEN
+            self.tally.told += is_told
 
     async def _exchange(self, guest: Guest, step: Step, entry: Entry) -> str | None:
         """Say it, and wait for an answer; None if there is none."""

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Protocol
 from urllib.parse import quote
 
-from benchmarks.comparison.telegram import BotApi
+from benchmarks.comparison.bot_api import BotApi
 from fsm.ids import RoomId, UserId
 from strandline.testing import Person
 

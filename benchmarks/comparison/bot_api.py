@@ -50,7 +50,7 @@ class BotApi:
         message = self._message(chat, text)
         message["from"] = {"id": chat, "is_bot": False, "first_name": f"Person {chat}"}
         if text.startswith("/"):
-            length = len(text.split()[0])
+            length = len(text.split(maxsplit=1)[0])
             message["entities"] = [{"type": "bot_command", "offset": 0, "length": length}]
         async with self._news:
             self._waiting.append({"update_id": next(self._update_ids), "message": message})
