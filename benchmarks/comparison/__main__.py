@@ -9,11 +9,11 @@ import attrs
 import click
 
 from benchmarks.comparison import page
+from benchmarks.comparison.bot_api import BotApi
 from benchmarks.comparison.bots import aiogram_bot, maubot_bot, strandline_bot, telegram_bot
 from benchmarks.comparison.crowd import Tally, Town
 from benchmarks.comparison.peers import make_peers
 from benchmarks.comparison.shores import MatrixShore, TelegramShore
-from benchmarks.comparison.bot_api import BotApi
 from strandline.testing import Person, Synapse
 from strandline.testing.processes import free_port
 

@@ -20,6 +20,9 @@ PATIENCE_SECONDS = 6.0
 MOST_TRIES = 5
 """How often somebody says the same thing before they give up the form."""
 
+MOST_STARTS = 4
+"""How often a bot is started before an operator puts its data aside."""
+
 QUIET_SECONDS = 10.0
 START_SECONDS = 180.0
 
@@ -181,11 +184,13 @@ class Town:
 
     async def _start(self) -> None:
         self._bot.launch()
-        until = time.monotonic() + START_SECONDS
+        until, starts = time.monotonic() + START_SECONDS, 1
         while not self._bot.is_ready():
             if self._bot.exit_code() is not None and self._state is not None:
-                self.tally.no_start += 1
-                self._state.rename(self._state.with_suffix(f".broken{self.tally.no_start}"))
+                starts += 1
+                if starts == MOST_STARTS:  # so it is not the network
+                    self.tally.no_start += 1
+                    self._state.rename(self._state.with_suffix(f".broken{self.tally.no_start}"))
                 self._bot.launch()
             assert time.monotonic() < until, "the bot does not start"
             await asyncio.sleep(0.02)
