@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Most tests wait for a homeserver more than they compute: three workers keep two cores busy.
 WORKERS ?= 3
 
-.PHONY: demo test soak onboarding newcomer backlog failpoints faults walks locale diagrams walkthrough site check format lint types contracts flows clean
+.PHONY: demo test soak onboarding newcomer backlog comparison failpoints faults walks locale diagrams walkthrough site check format lint types contracts flows clean
 
 $(VENV)/.installed: pyproject.toml
 	@echo "Installing into $(VENV) (about a minute the first time) …"
@@ -38,6 +38,10 @@ newcomer: $(VENV)/.installed
 
 backlog: $(VENV)/.installed
 	$(BIN)/pytest tests/e2e/test_backlog.py -m slow -s
+
+# The same bot on other frameworks, each killed so often; writes docs/comparison.md.
+comparison: $(VENV)/.installed
+	@$(BIN)/python -m benchmarks.comparison --kills 40 --seed $(SEED) $(COMPARISON)
 
 # Every named point by every kind of event; `make test` kills at each point once or twice.
 failpoints: $(VENV)/.installed

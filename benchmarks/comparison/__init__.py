@@ -1,0 +1,1 @@
+"""The same small bot on four frameworks, killed the same number of times."""
