@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from durable.codec import of_plain, plain, to_json
+from durable.errors import CorruptValue
 from durable.records import PLATFORM_CHAT_SEQ_KEY, Deadline, FlowRecord, flow_key
 from durable.sequence import PlatformChatSequence
 from durable.store import Store
@@ -160,6 +161,9 @@ def flow_record(flow: Flow, moved: Moved, turn: Turn, *, before: FlowRecord | No
         moved: The step that brought it there.
         turn: The turn in which it did.
         before: What was kept of it.
+
+    Raises:
+        TurnError: The record could not be read back as it is.
     """
     lifetime = flow.lifetime(flow.states[moved.after.state])
     if lifetime is None:
@@ -172,7 +176,22 @@ def flow_record(flow: Flow, moved: Moved, turn: Turn, *, before: FlowRecord | No
     return FlowRecord(
         state=moved.after.state,
         version=flow.version,
-        record=plain(moved.after.data) if moved.after.data is not None else {},
+        record=_readable(flow, moved.after) if moved.after.data is not None else {},
         deadline=deadline,
         extra=before.extra if before is not None else {},
     )
+
+
+def _readable(flow: Flow, snapshot: Snapshot) -> dict[str, Any]:
+    """The record as JSON, from which the same record is read again."""
+    data = snapshot.data
+    fields: dict[str, Any] = plain(data)
+    try:
+        is_same = of_plain(type(data), fields) == data
+        problem = "it would come back as another"
+    except CorruptValue as error:
+        is_same, problem = False, str(error)
+    if not is_same:
+        what = f"{flow.name} can't keep {data!r} in {snapshot.state!r}: {problem}"
+        raise TurnError(what, "give its fields values of the types that they declare")
+    return fields

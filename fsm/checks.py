@@ -113,11 +113,12 @@ def _states(body: Body) -> Found:
 
 
 def _state(state: State) -> Flaws:
-    if state.tier is None:
+    expires: Any = state.expires  # what an author has written, whatever it is
+    if state.tier is None or not isinstance(state.tier, Tier):
         yield (
             "SL111",
             "the state does not say what a restart does to it",
-            "tag it: State(durable, …) or State(ephemeral, …)",
+            "tag it with the name, not with a text: State(durable, …) or State(ephemeral, …)",
         )
     if state.tier is Tier.EPHEMERAL and state.record is not None:
         yield (
@@ -131,7 +132,13 @@ def _state(state: State) -> Flaws:
             "a durable state can't carry memory, since all of it comes back",
             "carry the data as record=, or make the state ephemeral",
         )
-    if state.tier is Tier.EPHEMERAL and not (state.expires and state.expires > timedelta(0)):
+    if expires is not None and not isinstance(expires, timedelta):
+        yield (
+            "SL115",
+            f"it expires after {expires!r}, which is no length of time",
+            "write expires=minutes(5), or seconds, hours, days",
+        )
+    elif state.tier is Tier.EPHEMERAL and not (state.expires and state.expires > timedelta(0)):
         yield (
             "SL114",
             "an ephemeral state must end by itself",
@@ -159,6 +166,8 @@ def _events(body: Body) -> Found:
 
 
 def _event(body: Body, event: Event, *, is_handled: bool) -> Flaws:
+    guard: Any = event.guard  # what an author has written, whatever it is
+    text: Any = event.text
     named = [*event.sources, *([event.target] if isinstance(event.target, State) else [])]
     if any(body.states.get(state.name) is not state for state in named) or not event.sources:
         yield (
@@ -185,8 +194,21 @@ def _event(body: Body, event: Event, *, is_handled: bool) -> Flaws:
             "it is caused by the end of a time, and none of its sources has an end",
             "give its source expires=minutes(5), or what suits it",
         )
-    if event.guard is not None:
-        yield from guard_flaws(event.guard)
+    if guard is not None and not callable(guard):
+        yield (
+            "SL125",
+            f"its guard is {guard!r}, which can't be called",
+            "name the method itself: guard=may, with def may(self, turn: Turn) -> bool above",
+        )
+    elif guard is not None:
+        yield from guard_flaws(guard)
+    if not isinstance(text, bool | str):
+        yield (
+            "SL124",
+            f"its text is {text!r}, which is no regular expression",
+            'write the expression as a text: text=r"…", or text=True for any text',
+        )
+        return
     yield from never_matched(event)
 
 

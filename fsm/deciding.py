@@ -9,7 +9,7 @@ from fsm.events import Answer, Attached, Command, Expiry, Occurrence, Reaction, 
 from fsm.flow import Flow, Move, Snapshot
 from fsm.ids import ConversationKey
 from fsm.inbound import Inbound, Kind
-from fsm.questions import Mark
+from fsm.questions import Mark, Question
 from fsm.signals import Signal
 from fsm.turn import Turn
 
@@ -98,15 +98,36 @@ class Deciding:
     async def _follow(self) -> None:
         """Trigger what the handlers have triggered, until nothing is left."""
         while self.turn.signals:
-            signal = self.turn.signals.pop(0)
+            signal = await self._with_seen(self.turn.signals.pop(0))
             flow = self.flows[signal.flow]
+            snapshot = await self._standing(flow)
+            if signal.seen not in (None, snapshot):
+                self._miss(signal)
+                continue
             try:
-                await self._try(flow, await self._standing(flow), signal)
+                await self._try(flow, snapshot, signal)
             except NoSuchTransition:
                 if signal.missed is None:
                     raise
-                if signal.missed:
-                    self.turn.reply(signal.missed)
+                self._miss(signal)
+
+    def _miss(self, signal: Signal) -> None:
+        if signal.missed:
+            self.turn.reply(signal.missed)
+
+    async def _with_seen(self, signal: Signal) -> Signal:
+        """A question about a conversation, with where that stands now; else the signal itself.
+
+        The bot's own flows say themselves what a late answer means.
+        """
+        question = signal.payload
+        if not isinstance(question, Question):
+            return signal
+        flow = self.flows.get(question.then.flow)
+        if flow is None or flow.kept_as is not None:
+            return signal
+        then = evolve(question.then, seen=await self._standing(flow))
+        return evolve(signal, payload=evolve(question, then=then))
 
     async def _try(self, flow: Flow, snapshot: Snapshot, stimulus: Stimulus) -> bool:
         turn = self.turn.answering(stimulus, snapshot.data)

@@ -90,8 +90,21 @@ def _names(command: str | Iterable[str]) -> tuple[str, ...]:
     return (command,) if isinstance(command, str) else tuple(command)
 
 
-def _states(sources: State | Iterable[State]) -> tuple[State, ...]:
-    return (sources,) if isinstance(sources, State) else tuple(sources)
+def _states(sources: Any) -> tuple[State, ...]:
+    named: tuple[Any, ...] = (sources,) if isinstance(sources, State | str) else tuple(sources)
+    for state in named:
+        if not isinstance(state, State):
+            problem = f"an event leads from a state, and {state!r} is none"
+            raise FlowError("Event", "sources", problem, "name the state itself, without quotes")
+    return named
+
+
+def _target(target: Any) -> State | Target:
+    if not isinstance(target, State | Target):
+        problem = f"an event leads to a state or to STAY, and {target!r} is neither"
+        raise FlowError("Event", "target", problem, "name the state itself, without quotes")
+    checked: State | Target = target
+    return checked
 
 
 @define(eq=False)
@@ -122,7 +135,7 @@ class Event:
     """
 
     sources: tuple[State, ...] = field(converter=_states)
-    target: State | Target
+    target: State | Target = field(converter=_target)
     command: tuple[str, ...] = field(default=(), kw_only=True, converter=_names)
     text: bool | str = field(default=False, kw_only=True)
     attachment: bool = field(default=False, kw_only=True)

@@ -380,7 +380,10 @@ class Turn:
             raise TurnError(problem, "let one turn do one of the two")
 
 
-def _signal(event: Event, payload: object) -> Signal:
+def _signal(event: Any, payload: object) -> Signal:
+    if not isinstance(event, Event):
+        problem = f"{event!r} is no event"
+        raise TurnError(problem, "name one as FlowClass.event, without quotes")
     if event.flow is None:
         raise TurnError("the event belongs to no flow", "name one as FlowClass.event")
     return Signal(event.flow.name, event.name, payload)

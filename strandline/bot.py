@@ -205,7 +205,11 @@ class Bot:
             life=self._life,
             server=config.homeserver.user_id.partition(":")[2],
         )
-        self._deadlines = Deadlines(self._store, frozenset(f.name for f in self._flows))
+        self._deadlines = Deadlines(
+            self._store,
+            frozenset(f.name for f in self._flows),
+            monotonic=self._clock.monotonic,
+        )
         self._has_deadlines = any(
             state.is_durable and state.expires is not None
             for flow in self._flows

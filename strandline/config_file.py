@@ -152,3 +152,10 @@ def dotted(path: KeyPath) -> str:
     """``("agents", 1, "id")`` as ``agents[1].id``."""
     text = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path)
     return text.removeprefix(".")
+
+
+def flows_named_in(path: Path) -> list[str]:
+    """The import paths under ``flows:``, whatever else is wrong with the file."""
+    config = read_config_file(path, {}).value
+    flows = config.get("flows") if isinstance(config, dict) else None
+    return [flow for flow in flows if isinstance(flow, str)] if isinstance(flows, list) else []

@@ -140,8 +140,20 @@ class Handling:
             self._submit(outcome.rows)
 
         error = await self._tries(EventId(f"{item.flow}:{item.key}"), take)
-        if error is None:  # else it is left to the next start
+        if error is None:
             self._deadlines.settle(item)
+            return
+        self._deadlines.put_off(item)
+        tongue = await insist(lambda: self._tongue_of(item.deadline.sender))
+        told = Reply(
+            room_id=item.deadline.room_id,
+            text=tongue.t(
+                "Something whose time was up here went wrong on my side. I try again in a while."
+            ),
+        )
+        event_id = EventId(f"failed:{item.flow}:{item.key}:{item.deadline.at_ms}")
+        rows = tuple(self._replies.reply(told, event_id))
+        self._submit(await insist(lambda: self._store.commit(Commit(outbox=rows))))
 
     async def _event(self, inbound: Inbound, batch: Batch) -> None:
         reach("event.arrived")

@@ -162,7 +162,13 @@ class Service(Flow):
         near = get_close_matches(name, self._commands, n=1)
         given = f"`{turn.prefix}{name[:40].replace('`', '')}`"
         listing = f"`{turn.prefix}help`"
-        if near:
+        if name in self._commands:
+            told = turn.t(
+                "{command} does nothing here just now. {help} lists my commands.",
+                command=given,
+                help=listing,
+            )
+        elif near:
             told = turn.t(
                 "I don't know {command}. Did you mean {near}? {help} lists my commands.",
                 command=given,

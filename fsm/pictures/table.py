@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from fsm.flow import Flow
-from fsm.pictures.drawing import LEGEND, losses
+from fsm.pictures.drawing import LEGEND, causes_of, losses
 from fsm.pictures.mermaid import mermaid
+from fsm.states import State
 
 ORDER = (
     "Each is offered every event in this order; the first whose present state answers it has it."
@@ -21,8 +22,19 @@ def table(flow: type[Flow]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def events(flow: type[Flow]) -> str:
+    """Every event: what causes it, and from where it leads where."""
+    lines = ["| event | caused by | from | to |", "|---|---|---|---|"]
+    for event in flow.events.values():
+        causes = ", ".join(causes_of(event)) or "another turn"
+        sources = ", ".join(f"`{source.name}`" for source in event.sources)
+        target = f"`{event.target.name}`" if isinstance(event.target, State) else "stays"
+        lines.append(f"| `{event.name}` | {_cell(causes)} | {sources} | {target} |")
+    return "\n".join(lines) + "\n"
+
+
 def page(flow: type[Flow]) -> str:
-    """A page about the flow: its picture, how it is read, and its loss contract."""
+    """A page about the flow: its picture, how it is read, its loss contract, its events."""
     return "\n\n".join(
         (
             f"# {flow.__name__}",
@@ -30,6 +42,7 @@ def page(flow: type[Flow]) -> str:
             f"```mermaid\n{mermaid(flow).rstrip()}\n```",
             LEGEND,
             table(flow),
+            events(flow),
         )
     )
 

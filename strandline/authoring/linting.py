@@ -47,7 +47,11 @@ def lint(targets: Sequence[str]) -> list[Told]:
     sources = Sources()
     told: list[Told] = []
     with collecting() as flawed:
-        found = [each for target in targets for each in _found(target, told)]
+        by_target = {target: list(_found(target, told)) for target in targets}
+    found = [each for listed in by_target.values() for each in listed]
+    for target, listed in by_target.items():
+        if not any(listed) and not told and not flawed:
+            raise NotFound(target, "has no flow in it; name what has")
     flows = list(dict.fromkeys(flow for each in found for flow in each)) if targets else FLOWS
     linted = [Path(str(sys.modules[flow.__module__].__file__)) for flow in flows]
     for flow in flows:

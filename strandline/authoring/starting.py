@@ -29,6 +29,10 @@ _FILES = {
 """What a project has, and the template of each file."""
 
 
+LONGEST_NAME = 60
+"""It becomes part of files' names."""
+
+
 @frozen(slots=False)
 class NotStarted(StrandlineError):
     """The project can't be written; nothing was."""
@@ -73,11 +77,17 @@ def start(name: str, folder: Path) -> Path:
 def _check(name: str, package: str) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*", name):
         problem = (
-            f"{name!r} is no name for a project; write lower-case letters and digits, with hyphens "
-            f"in between, such as shopping-list"
+            f"{name[:60]!r} is no name for a project; write lower-case letters and digits, with "
+            f"hyphens in between, such as shopping-list"
         )
         raise NotStarted(problem)
-    if keyword.iskeyword(package) or package in sys.stdlib_module_names or find_spec(package):
+    if keyword.iskeyword(package):
+        problem = f"{package!r} is a word of Python's own; choose another name"
+        raise NotStarted(problem)
+    if len(name) > LONGEST_NAME:
+        problem = f"the name has {len(name)} characters; choose one with up to {LONGEST_NAME}"
+        raise NotStarted(problem)
+    if package in sys.stdlib_module_names or find_spec(package):
         problem = f"there is a module {package!r} already, of which only one can be imported;"
         problem += " choose another name"
         raise NotStarted(problem)

@@ -8,8 +8,8 @@ import click
 from fsm import Flow
 from strandline.authoring import drawing
 from strandline.authoring.rendering import NotDrawn
-from strandline.config import load_config
-from strandline.discovery import NotFound, can_import_from, find_flows, flow_at
+from strandline.config_file import flows_named_in
+from strandline.discovery import NotFound, can_import_from, flow_at
 from strandline.flows import FLOWS
 
 
@@ -57,7 +57,8 @@ def _chosen(names: tuple[str, ...], config_path: Path | None) -> list[type[Flow]
     own = {flow.name: flow for flow in FLOWS} | {flow.__name__: flow for flow in FLOWS}
     chosen = [own[name] if name in own else flow_at(name) for name in names]
     if config_path is not None:
-        chosen += [found.flow for found in find_flows(load_config(config_path).flows)[0]]
+        can_import_from(config_path.parent.absolute())
+        chosen += [flow_at(path) for path in flows_named_in(config_path)]
     return chosen or list(FLOWS)
 
 

@@ -1,7 +1,6 @@
 """The command ``lint``."""
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from attrs import asdict
 from fsm.findings import Severity
 from strandline.authoring.linting import Told
 from strandline.authoring.linting import lint as lint_flows
-from strandline.config_file import read_config_file
+from strandline.config_file import flows_named_in
 from strandline.discovery import NotFound, can_import_from
 
 
@@ -40,7 +39,8 @@ def lint(targets: tuple[str, ...], config_path: Path | None, as_: str, *, strict
     can_import_from(Path.cwd())
     named = list(targets)
     if config_path is not None:
-        named += _flows_of(config_path)
+        can_import_from(config_path.parent.absolute())
+        named += flows_named_in(config_path)
     try:
         told = lint_flows(named)
     except NotFound as error:
@@ -49,14 +49,6 @@ def lint(targets: tuple[str, ...], config_path: Path | None, as_: str, *, strict
     severities = {each.finding.severity for each in told}
     if Severity.ERROR in severities or (strict and severities):
         sys.exit(1)
-
-
-def _flows_of(config_path: Path) -> list[str]:
-    """What the config names, though it may name flows that can't be defined."""
-    can_import_from(config_path.parent.absolute())
-    config = read_config_file(config_path, os.environ).value
-    flows = config.get("flows") if isinstance(config, dict) else None
-    return [path for path in flows if isinstance(path, str)] if isinstance(flows, list) else []
 
 
 def _print(told: list[Told], as_: str) -> None:

@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 
 from durable import Store
+from durable.records import Deadline
 from ephemeral.connections import Connections
 from fsm import Inbound, Kind, Mark, Registry, Tongue
 from fsm.effects import OutboxRow
-from fsm.ids import EventId, RoomId, SyncToken, TransactionId, UserId
+from fsm.ids import ConversationKey, EventId, RoomId, SyncToken, TransactionId, UserId
 from matrix import Gap
 from strandline.amending import Amending
 from strandline.asking import Asking, Pace
 from strandline.checkpoint import Checkpoint
-from strandline.deadlines import Deadlines
+from strandline.deadlines import Deadlines, Due
 from strandline.handling import TRIES, Handling
 from strandline.items import Again, Arrived, Policy
 from strandline.languages import tongue
@@ -182,3 +183,16 @@ async def test_an_agent_that_is_not_there_is_named_and_the_message_is_handled(ro
 
     assert "Agent `a1` could not answer" in room.quay.said[0]
     assert await room.store.is_handled(EventId("$x"))
+
+
+async def test_a_deadline_that_fails_every_time_is_told_once_and_tried_again_later(
+    room: Room,
+) -> None:
+    deadline = Deadline(at_ms=1, room_id=ROOM, sender=ALICE)
+    due = Due("no such flow", ConversationKey(ROOM), deadline)
+
+    for _ in range(2):
+        await room.handling.handle(due)
+
+    assert "Something whose time was up here went wrong on my side" in room.quay.said[0]
+    assert len({row.transaction_id for row in room.quay.sent}) == 1

@@ -22,6 +22,7 @@ from fsm import (
     upgrade,
 )
 from fsm.findings import collecting
+from fsm.flow import FlowType
 
 
 @frozen
@@ -220,3 +221,37 @@ def test_a_flow_is_called_what_can_be_part_of_a_key_and_of_a_files_name() -> Non
         class Odd(Flow):
             name = "a/b"
             idle = State(initial=True)
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ({"there": State("durable")}, "does not say what a restart does"),  # type: ignore[arg-type]
+        ({"there": State(durable, expires=60)}, "expires after 60, which is no length of time"),  # type: ignore[arg-type]
+        ({"guard": "may"}, "its guard is 'may', which can't be called"),
+        ({"text": b"x+"}, "its text is b'x.', which is no regular expression"),
+    ],
+)
+def test_what_beginners_write_is_told_with_what_to_write(
+    written: dict[str, Any], problem: str
+) -> None:
+    idle = State(initial=True)
+    there = written.pop("there", None) or State(durable)
+    body = {
+        "idle": idle,
+        "there": there,
+        "go": Event(idle, there, command="go", **written),
+        "back": Event(there, idle),
+    }
+
+    with pytest.raises(FlowError, match=problem):
+        FlowType("Beginner", (Flow,), body)
+
+
+def test_a_state_between_quotes_is_no_state() -> None:
+    idle: Any = State(initial=True)
+
+    with pytest.raises(FlowError, match="leads from a state, and 'idle' is none"):
+        Event("idle", idle)
+    with pytest.raises(FlowError, match="leads to a state or to STAY, and 'there' is neither"):
+        Event(idle, "there")

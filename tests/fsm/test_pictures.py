@@ -103,6 +103,13 @@ def test_the_loss_contract_says_what_a_restart_does_and_what_is_seen_of_it() -> 
     ]
 
 
+def test_a_page_lists_every_event_those_too_that_leave_no_state() -> None:
+    rows = [line for line in page(Form).splitlines() if line.startswith("| `")]
+
+    assert "| `look` | !look | `idle` | stays |" in rows
+    assert "| `drop` | another turn | `kept`, `editing` | `idle` |" in rows
+
+
 def test_dot_draws_durable_states_with_two_borders_and_ephemeral_ones_dashed() -> None:
     lines = dot([Form]).splitlines()
 

@@ -87,7 +87,9 @@ class Life:
     def __init__(self, store: Store, clock: "Hands", flow: Flow | None = None) -> None:
         flow = flow or Request()
         self.store = store
-        self.deadlines = Deadlines(store, frozenset({flow.name}))
+        self.deadlines = Deadlines(
+            store, frozenset({flow.name}), monotonic=lambda: clock.now().timestamp()
+        )
         self.turns = Turns(
             [flow],
             store=store,
@@ -177,6 +179,23 @@ async def test_what_is_in_hand_is_not_handed_out_again(store: Store, clock: Hand
 
     assert await life.deadlines.passed() == []
     life.deadlines.settle(due)
+    assert await life.deadlines.passed() == [due]
+
+
+async def test_a_deadline_whose_turn_failed_is_tried_again_after_a_while(
+    store: Store, clock: Hands
+) -> None:
+    life = Life(store, clock)
+    await life.says("!wish tea")
+    clock.pass_(hours(8))
+    [due] = await life.deadlines.passed()
+
+    life.deadlines.put_off(due)
+
+    assert await life.deadlines.passed() == []
+    clock.pass_(minutes(9))
+    assert await life.deadlines.passed() == []
+    clock.pass_(minutes(1))
     assert await life.deadlines.passed() == [due]
 
 

@@ -88,7 +88,7 @@ def test_each_flow_has_a_file_and_all_have_one_that_check_compares(
 
 def test_the_flows_of_a_config_are_drawn(project: Path) -> None:
     (project / "config.yaml").write_text(
-        "homeserver: {url: 'http://h', user_id: '@b:h', password: x}\n"
+        "homeserver: {url: 'http://h', user_id: '@b:h', password: '${SECRET}'}\n"
         "agents: [{id: a, kind: echo}]\n"
         "flows: ['greeting:Greeter']\n"
     )

@@ -167,6 +167,7 @@ def test_the_flows_of_a_config_are_checked(project: Path) -> None:
         ("nowhere", "", "'nowhere' can't be imported: no module 'nowhere'"),
         ("nowhere.py", "", "'nowhere.py' is no file"),
         ("broken.py", "1 / 0\n", "ZeroDivisionError: division by zero"),
+        ("empty.py", "x = 1\n", "'empty.py' has no flow in it; name what has"),
     ],
 )
 def test_what_can_not_be_imported_is_told_in_one_line(

@@ -190,6 +190,37 @@ async def test_a_yes_that_comes_too_late_for_its_flow_says_so(rota: Rehearsal) -
     assert rota.said == "That can no longer be done: things have changed since I asked."
 
 
+async def test_a_yes_is_about_what_was_there_when_it_was_asked(rota: Rehearsal) -> None:
+    await rota.says("!done")
+    await rota.says("swap with carol", by=BOB)
+
+    await rota.says("!yes")
+
+    assert rota.said == "That can no longer be done: things have changed since I asked."
+    assert rota.data(Rota) == Duty("carol", 1)
+
+
+async def test_a_record_that_would_come_back_as_another_fails_the_turn() -> None:
+    class Careless(Flow):
+        idle = State(initial=True)
+        kept = State(durable, record=Duty)
+        keep = Event((idle, kept), kept, command="keep")
+        end = Event(kept, idle, command="end")
+
+        @on(keep)
+        def note(self, turn: Turn, _duty: Duty | None) -> Duty:
+            swaps: Any = turn.argument
+            return Duty("x", int(swaps) if swaps.isdigit() else swaps)
+
+    rehearsal = Rehearsal(Careless())
+    await rehearsal.says("!keep 3")
+
+    with pytest.raises(TurnError, match=r"can't keep Duty.*give its fields values of the types"):
+        await rehearsal.says("!keep three")
+
+    assert rehearsal.data(Careless) == Duty("x", 3)
+
+
 async def test_a_question_that_lapses_when_its_flow_has_gone_on_says_nothing_more(
     rota: Rehearsal,
 ) -> None:
