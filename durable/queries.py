@@ -15,6 +15,7 @@ ROOMS_OF_OWNER = "SELECT key FROM owned_room WHERE owner = ? ORDER BY key"
 DUE = (
     "SELECT key FROM flow_deadline WHERE at_ms <= ?"
     " AND substr(key, 6, instr(substr(key, 6), ':') - 1) IN (SELECT value FROM json_each(?))"
+    " AND key NOT IN (SELECT value FROM json_each(?))"
     " ORDER BY at_ms LIMIT ?"
 )
 """Likewise."""
@@ -197,11 +198,24 @@ def rooms_of(owner: UserId) -> Callable[[sqlite3.Connection], list[str]]:
     return ask
 
 
-def due(flows: Collection[str], now_ms: int) -> Callable[[sqlite3.Connection], list[str]]:
-    """The keys of these flows' conversations whose time in a durable state is up, oldest first."""
+def due(
+    flows: Collection[str], now_ms: int, besides: Collection[str]
+) -> Callable[[sqlite3.Connection], list[str]]:
+    """The keys of these flows' conversations whose time in a durable state is up, oldest first.
+
+    Args:
+        flows: The flows' names.
+        now_ms: Unix time in milliseconds.
+        besides: Keys that are known to be.
+    """
 
     def ask(db: sqlite3.Connection) -> list[str]:
-        return [key for (key,) in db.execute(DUE, (now_ms, dump(sorted(flows)), DUE_AT_ONCE))]
+        return [
+            key
+            for (key,) in db.execute(
+                DUE, (now_ms, dump(sorted(flows)), dump(sorted(besides)), DUE_AT_ONCE)
+            )
+        ]
 
     return ask
 

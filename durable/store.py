@@ -110,9 +110,14 @@ class Store:
         """The records of one user's rooms, by their keys; corrupt ones as in ``read_all``."""
         return await self._read_each(cls, await self._query(queries.rooms_of(owner)))
 
-    async def due(self, flows: Collection[str]) -> dict[str, Deadline]:
-        """The conversations of these flows whose time in a durable state is up, by their keys."""
-        keys = await self._query(queries.due(flows, self._now_ms()))
+    async def due(
+        self, flows: Collection[str], *, besides: Collection[str] = ()
+    ) -> dict[str, Deadline]:
+        """The conversations of these flows whose time in a durable state is up, by their keys.
+
+        Those whose keys are in ``besides`` are left out; and of very many, the later ones.
+        """
+        keys = await self._query(queries.due(flows, self._now_ms(), besides))
         found = await self._read_each(FlowRecord, keys)
         return {
             key: stored.value.deadline

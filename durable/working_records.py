@@ -4,6 +4,8 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from attrs import evolve
+
 from durable.codec import of_plain, plain, to_json
 from durable.errors import CorruptValue
 from durable.records import PLATFORM_CHAT_SEQ_KEY, Deadline, FlowRecord, flow_key
@@ -107,15 +109,24 @@ class WorkingRecords:
         if kept is None:
             return flow.at_rest
         try:
-            return snapshot_of(flow, kept)
+            snapshot = snapshot_of(flow, kept)
         except Exception as error:  # noqa: BLE001  # what an author's upgrade raises, too
             await self._set_aside(flow_key(flow.name, key), f"{type(error).__name__}: {error}")
             return flow.at_rest
+        if flow.states[snapshot.state].initial:  # an upgrade gives the conversation up
+            self.save(flow_key(flow.name, key), None)
+        return snapshot
 
     def deadline(self, flow: Flow, key: ConversationKey) -> Deadline | None:
         """When the time of the conversation's durable state is up, once ``standing`` was asked."""
         kept = self.find(FlowRecord, flow_key(flow.name, key))
         return kept.deadline if kept is not None else None
+
+    def drop_deadline(self, flow: Flow, key: ConversationKey) -> None:
+        """Have the conversation stand where it is without an end, once ``standing`` was asked."""
+        kept = self.find(FlowRecord, flow_key(flow.name, key))
+        if kept is not None:
+            self.save(flow_key(flow.name, key), evolve(kept, deadline=None))
 
     def stand(self, flow: Flow, moved: Moved, turn: Turn) -> None:
         """Have the store keep the conversation where it now stands, if its tier is durable."""
@@ -149,6 +160,9 @@ def snapshot_of(flow: Flow, kept: FlowRecord) -> Snapshot:
     """
     saved = flow.read_saved(Saved(kept.state, kept.record), kept.version)
     state = flow.states[saved.state]
+    if state.tier is Tier.EPHEMERAL:
+        problem = f"{state.name!r} is ephemeral, and nothing that was saved can stand there"
+        raise ValueError(problem)
     data = of_plain(state.record, saved.record) if state.record else None
     return Snapshot(state.name, data)
 

@@ -21,11 +21,13 @@ class Lapsed:
         flow: The flow's name.
         snapshot: Where it stood.
         inbound: What brought it there.
+        beneath: Where it stood before that, in a durable state or at idle: there the store has it.
     """
 
     flow: str
     snapshot: Snapshot
     inbound: Inbound
+    beneath: Snapshot
 
     @property
     def event_id(self) -> EventId:
@@ -70,7 +72,8 @@ class Conversations:
         if before is not None and not moved.entered:
             lapsed, until = evolve(before.lapsed, snapshot=moved.after), before.until
         else:
-            lapsed = Lapsed(flow.name, moved.after, inbound)
+            beneath = before.lapsed.beneath if before is not None else moved.before
+            lapsed = Lapsed(flow.name, moved.after, inbound, beneath)
             until = now + lifetime.total_seconds()
         self._standing[flow.name, moved.key] = _Standing(lapsed, until)
 

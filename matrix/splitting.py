@@ -16,6 +16,8 @@ homeservers add.
 LONGEST_OPENING = 60
 """An opening line of a code block with more characters is cut when it is repeated."""
 
+NEW_LINE = "\n"
+
 LONGEST_FENCE = 20
 """A code block between longer ones is cut as any text is."""
 
@@ -57,14 +59,16 @@ def split(text: str, limit: int = BODY_LIMIT) -> list[str]:
         if block is not None and block.start > most // 4:
             cut, block = block.start, None
         elif block is not None and limit > 4 * LONGEST_OPENING:
-            most = _longest(rest, limit - len(block.fence) - 1)
+            most = _longest(rest, limit - weight(f"\n{block.fence}"))
             cut = _cut(rest, most, ("\n",))
         else:
             cut, block = _cut(rest, most, ("\n\n", "\n", " ")), None
-        piece, rest = rest[:cut].rstrip(), rest[cut:].lstrip("\n")
-        if block is not None:
-            piece = f"{piece}\n{block.fence}"
-            rest = _reopened(block, rest)
+        if block is None:
+            piece, rest = rest[:cut].rstrip(), rest[cut:].lstrip("\n")
+        else:
+            is_line = rest[cut - 1] == "\n"
+            piece = f"{rest[:cut].removesuffix(NEW_LINE)}\n{block.fence}"
+            rest = _reopened(block, rest[cut:], is_line=is_line)
         pieces.append(piece)
     return [piece for piece in (*pieces, rest) if piece.strip()] or [""]
 
@@ -79,10 +83,16 @@ def weight(text: str) -> int:
     return len(json.dumps(text, ensure_ascii=False).encode()) - 2
 
 
-def _reopened(block: _Block, rest: str) -> str:
-    """What follows a piece that has closed the block: the block's rest, if there is any."""
+def _reopened(block: _Block, rest: str, *, is_line: bool) -> str:
+    """What follows a piece that has closed the block: the block's rest, if there is any.
+
+    Args:
+        block: The block.
+        rest: What follows the piece.
+        is_line: It begins with a line of its own, not in the middle of one.
+    """
     first, _, others = rest.partition("\n")
-    if first.strip().startswith(block.fence) and not first.strip(f" {block.fence[0]}"):
+    if is_line and first.strip().startswith(block.fence) and not first.strip(f" {block.fence[0]}"):
         return others.lstrip("\n")
     return f"{block.opening[:LONGEST_OPENING]}\n{rest}"
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from attrs import frozen
 
 from durable import Store
-from durable.records import FLOW_PREFIX, Deadline
+from durable.records import FLOW_PREFIX, Deadline, flow_key
 from fsm.ids import ConversationKey, EventId
 
 
@@ -62,9 +62,9 @@ class Deadlines:
         for due in [due for due, at in self._failed.items() if at <= now]:
             del self._failed[due]
             self.settle(due)
-        found = [
-            _due(key, deadline) for key, deadline in (await self._store.due(self._flows)).items()
-        ]
+        besides = [flow_key(due.flow, due.key) for due in self._out]
+        passed = await self._store.due(self._flows, besides=besides)
+        found = [_due(key, deadline) for key, deadline in passed.items()]
         new = [due for due in found if due not in self._out]
         self._out.update(new)
         return new

@@ -132,14 +132,14 @@ class Handling:
             outcome = await self._turns.expire(item)
             self._submit(outcome.rows)
 
-        await self._tries(item.inbound.event_id, take)
+        await self._tries(item.event_id, take)
 
     async def _fall_due(self, item: Due) -> None:
         async def take() -> None:
             outcome = await self._turns.fall_due(item)
             self._submit(outcome.rows)
 
-        error = await self._tries(EventId(f"{item.flow}:{item.key}"), take)
+        error = await self._tries(item.event_id, take)
         if error is None:
             self._deadlines.settle(item)
             return

@@ -14,7 +14,7 @@ from attrs import frozen
 from durable import Asked, Commit, Conflict, Handled, PlatformChatSequence, Reopened, Store
 from durable.errors import AlreadyHandled
 from durable.language import language_code, language_key
-from durable.records import FlowRecord
+from durable.records import FlowRecord, flow_key
 from durable.working_records import WorkingRecords
 from ephemeral.conversations import Conversations, Lapsed
 from fsm import Flow, Inbound, Kind, Occurrence, Snapshot, Tongue, Turn
@@ -122,9 +122,10 @@ class Turns:
         key = flow.key(origin.room_id, origin.sender)
 
         async def decide(work: _Work) -> None:
-            await work.records.standing(flow, key)
+            kept = await work.records.standing(flow, key)
             live = self._conversations.find(flow, key, self._clock.monotonic())
-            await work.deciding.expire(flow, lapsed.snapshot, still=live is None)
+            still = live is None and kept == lapsed.beneath
+            await work.deciding.expire(flow, lapsed.snapshot, still=still)
 
         inbound = Inbound(
             event_id=lapsed.event_id,
@@ -139,14 +140,22 @@ class Turns:
         """Do what is to be done when the time of a durable state is up.
 
         Nothing, if it is no longer up, or the conversation stands in an ephemeral state just now.
+        A state that has no end any more, in a later release, loses its deadline.
         """
         flow, deadline = self._flows[due.flow], due.deadline
         key = flow.key(deadline.room_id, deadline.sender)
+        if key != due.key:
+            await self._set_aside(due, f"the flow's conversations are not kept by {due.key} now")
+            return Outcome()
 
         async def decide(work: _Work) -> None:
             snapshot = await work.records.standing(flow, key)
             live = self._conversations.find(flow, key, self._clock.monotonic())
-            if live is None and work.records.deadline(flow, key) == deadline:
+            if live is not None or work.records.deadline(flow, key) != deadline:
+                return
+            if flow.lifetime(flow.states[snapshot.state]) is None:
+                work.records.drop_deadline(flow, key)
+            else:
                 await work.deciding.expire(flow, snapshot, still=True)
 
         inbound = Inbound(
@@ -156,6 +165,12 @@ class Turns:
             kind=Kind.EXPIRED,
         )
         return await self._turn(inbound, decide)
+
+    async def _set_aside(self, due: Due, problem: str) -> None:
+        key = flow_key(due.flow, due.key)
+        stored = await self._store.read(FlowRecord, key)
+        if stored.text is not None:
+            await self._store.set_aside(key, stored.text, problem)
 
     async def _turn(
         self,

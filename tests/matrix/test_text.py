@@ -60,6 +60,31 @@ def test_a_code_block_that_fits_no_piece_is_closed_and_opened_again() -> None:
     assert [li for piece in pieces for li in piece.split("\n") if li.startswith("line")] == lines
 
 
+@pytest.mark.parametrize("length", range(940, 1010))
+def test_a_cut_in_the_middle_of_a_line_of_code_loses_nothing_and_takes_no_line_for_the_end(
+    length: int,
+) -> None:
+    text = f"```\n{'a' * length}```\n\nmore code\n```\nprose"
+
+    pieces = split(text, 1000)
+
+    assert all(len(json.dumps(piece)) - 2 <= 1000 for piece in pieces)
+    inside = [piece.removeprefix("```\n").removesuffix("\n```") for piece in pieces[:-1]]
+    whole = "".join(inside) + pieces[-1].removeprefix("```\n")
+    assert whole.replace("\n", "") == text.removeprefix("```\n").replace("\n", "")
+    assert pieces[-1].endswith("more code\n```\nprose")
+
+
+def test_blank_lines_of_code_are_kept_at_a_cut() -> None:
+    lines = ["one", "", "", "two", ""] * 60
+    text = "\n".join(["```", *lines, "```"])
+
+    pieces = split(text, 300)
+
+    code = [line for piece in pieces for line in piece.split("\n") if line != "```"]
+    assert code == lines
+
+
 CODE = ["```", "```python", "~~~", "````", "some code", "a longer line of words", "    four", ""]
 
 

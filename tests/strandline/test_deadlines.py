@@ -59,6 +59,8 @@ class Request(Flow):
     make = Event(idle, asked, command="wish")
     note = Event(asked, STAY, command="note")
     edit = Event(asked, editing, command="edit")
+    drop = Event(asked, idle, command="drop")
+    lapse = Event(editing, asked, expiry=True)
     back = Event(editing, asked, command="back")
     nudge = Event(asked, STAY, expiry=True, guard=is_new)
     close = Event(asked, idle, expiry=True)
@@ -67,7 +69,7 @@ class Request(Flow):
     def write(self, turn: Turn, _data: Wish | None) -> Wish:
         return Wish(turn.argument)
 
-    @on(edit, back)
+    @on(edit, back, lapse)
     def carry(self, _turn: Turn, wish: Wish) -> Wish:
         return wish
 
@@ -86,6 +88,8 @@ class Life:
 
     def __init__(self, store: Store, clock: "Hands", flow: Flow | None = None) -> None:
         flow = flow or Request()
+        self.flow = flow
+        self.conversations = Conversations()
         self.store = store
         self.deadlines = Deadlines(
             store, frozenset({flow.name}), monotonic=lambda: clock.now().timestamp()
@@ -93,14 +97,14 @@ class Life:
         self.turns = Turns(
             [flow],
             store=store,
-            conversations=Conversations(),
+            conversations=self.conversations,
             clock=Clock(now=clock.now, monotonic=lambda: clock.now().timestamp()),
             prefix="!",
         )
 
-    async def says(self, body: str) -> Outcome:
+    async def says(self, body: str, *, room: RoomId = ROOM) -> Outcome:
         event_id = EventId(f"${next(_numbers)}")
-        inbound = Inbound(event_id=event_id, room_id=ROOM, sender=ALICE, kind=Kind.TEXT, body=body)
+        inbound = Inbound(event_id=event_id, room_id=room, sender=ALICE, kind=Kind.TEXT, body=body)
         return await self.turns.take(inbound)
 
     async def sweep(self) -> list[str]:
@@ -256,9 +260,117 @@ async def test_deadlines_of_flows_that_the_bot_does_not_have_stay_where_they_are
 async def test_a_due_conversation_is_found_by_the_index(store: Store, clock: Hands) -> None:
     del clock
     plan = await store.query(
-        lambda db: db.execute(f"EXPLAIN QUERY PLAN {DUE}", (5, '["request"]', 9)).fetchall()
+        lambda db: db.execute(f"EXPLAIN QUERY PLAN {DUE}", (5, '["request"]', "[]", 9)).fetchall()
     )
     assert "USING INDEX flow_at_ms" in str(plan)
+
+
+async def test_what_failed_keeps_no_other_waiting(
+    store: Store, clock: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("durable.queries.DUE_AT_ONCE", 1)
+    life = Life(store, clock)
+    await life.says("!wish tea")
+    await life.says("!wish coffee", room=RoomId("!other"))
+    clock.pass_(hours(9))
+
+    [first] = await life.deadlines.passed()
+    life.deadlines.put_off(first)
+
+    [second] = await life.deadlines.passed()
+    assert {first.key, second.key} == {ROOM, "!other"}
+
+
+async def test_an_ephemeral_state_that_ends_does_not_bring_back_what_was_ended_meanwhile(
+    store: Store, clock: Hands
+) -> None:
+    life = Life(store, clock)
+    await life.says("!wish tea")
+    await life.says("!edit")
+    clock.pass_(minutes(6))
+    await life.says("!drop")
+    assert await life.kept() is None
+
+    for lapsed in life.conversations.sweep(clock.now().timestamp()):
+        await life.turns.expire(lapsed)
+
+    assert await life.kept() is None
+
+
+class Endless(Flow):
+    """``Request`` in a release whose state has no end."""
+
+    name = "request"
+    scope = Scope.ROOM
+
+    idle = State(initial=True)
+    asked = State(durable, record=Wish)
+
+    drop = Event(asked, idle, command="drop")
+    make = Event(idle, asked, command="wish")
+
+    @on(make)
+    def write(self, turn: Turn, _data: None) -> Wish:
+        return Wish(turn.argument)
+
+
+async def test_a_state_that_no_longer_ends_loses_its_deadline(store: Store, clock: Hands) -> None:
+    await Life(store, clock).says("!wish tea")
+    clock.pass_(hours(9))
+    life = Life(store, clock, Endless())
+
+    assert await life.sweep() == []
+
+    kept = await life.kept()
+    assert kept is not None
+    assert (kept.state, kept.deadline) == ("asked", None)
+
+
+class GivenUp(Flow):
+    """``Request`` in a release that knows nothing of what was."""
+
+    name = "request"
+    scope = Scope.ROOM
+    version = 2
+
+    idle = State(initial=True)
+    kept = State(durable, record=Wish)
+    make = Event(idle, kept, command="wish")
+    drop = Event(kept, idle, command="drop")
+
+    @upgrade(1)
+    def give_up(self, _saved: Saved) -> Saved:
+        return Saved("idle", {})
+
+    @on(make)
+    def write(self, turn: Turn, _data: None) -> Wish:
+        return Wish(turn.argument)
+
+
+async def test_an_upgrade_may_give_a_conversation_up(store: Store, clock: Hands) -> None:
+    await Life(store, clock).says("!wish tea")
+    clock.pass_(hours(9))
+    life = Life(store, clock, GivenUp())
+
+    assert await life.sweep() == []
+
+    assert await life.kept() is None
+    assert await life.deadlines.passed() == []
+
+
+async def test_what_is_kept_by_another_key_than_the_flow_has_now_is_set_aside(
+    store: Store, clock: Hands
+) -> None:
+    await Life(store, clock).says("!wish tea")
+    clock.pass_(hours(9))
+    life = Life(store, clock)
+    life.flow.scope = Scope.USER  # type: ignore[misc]
+
+    assert await life.sweep() == []
+
+    assert await life.kept() is None
+    [(error,)] = await store.query(lambda db: db.execute("SELECT error FROM quarantine").fetchall())
+    assert "are not kept by !room now" in error
 
 
 @frozen
