@@ -150,8 +150,8 @@ class Synapse:
         )
 
     def newcomer(self, name: str) -> Credentials:
-        """Make an account that nobody has yet; its localpart begins with ``name``."""
-        return self.register(f"{name}{next(self._newcomers)}")
+        """Make an account that nobody has yet; its localpart begins with ``name`` and a hyphen."""
+        return self.register(f"{name}-{next(self._newcomers)}")
 
     def _remove(self) -> None:
         self.kill()

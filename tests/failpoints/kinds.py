@@ -44,7 +44,7 @@ class Kind(ABC):
     """
 
     owns: ClassVar[tuple[str, ...]] = ()
-    least: ClassVar[int] = 8
+    least: ClassVar[int] = 6
     is_start: ClassVar[bool] = False
     has_bots_of_its_own: ClassVar[bool] = False
     is_encrypted: ClassVar[bool] = False
