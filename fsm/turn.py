@@ -325,7 +325,9 @@ class Turn:
         """Have the sender asked, and trigger an event with the answer.
 
         The question is a sub-flow of its own: it is ephemeral, waits for ``!yes``, ``!no``, a
-        reaction or a reply, and lapses.
+        reaction or a reply, and lapses. A yes is about what was there when it was asked: if the
+        conversation of ``then`` stands elsewhere by then, or carries something else, nothing is
+        triggered and the sender is told.
 
         Args:
             question: What is asked, Markdown.
