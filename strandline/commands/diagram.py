@@ -48,7 +48,8 @@ def diagram(
             _check(chosen, form, output)
         else:
             drawing.write(chosen, form, output)
-            click.echo(f"{len(chosen)} flows are drawn in {output}")
+            plural = "" if len(chosen) == 1 else "s"
+            click.echo(f"{len(chosen)} flow{plural} drawn in {output}")
     except (NotFound, NotDrawn, OSError) as error:
         raise click.ClickException(str(error)) from error
 

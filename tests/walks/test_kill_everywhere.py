@@ -69,7 +69,7 @@ async def test_events_that_nobody_knows_how_to_cause_are_named_before_anything_s
 ) -> None:
     account = await account_of(Distant, synapse, tmp_path / "bot")
 
-    assert "Distant.depart: only other flows trigger it" in account
+    assert "Distant.depart: only a turn triggers it, by turn.trigger or turn.confirm" in account
     assert 'inputs={Distant.depart: "…"}' in account
     assert "Distant.arrive: a message that matches 'land ho\\\\W*' causes it" in account
     assert not (tmp_path / "bot").exists()

@@ -153,7 +153,7 @@ def _why(event: Event) -> str:
         return f"a message that matches {event.text!r} causes it"
     if event.kind is not None:
         return f"something of kind {event.kind.value!r} causes it"
-    return "only other flows trigger it"
+    return "only a turn triggers it, by turn.trigger or turn.confirm"
 
 
 def _reaction(key: str) -> Cause:
