@@ -253,12 +253,11 @@ def _reply(question: AskAgent, text: str) -> Reply:
 
 
 def _with_failure(question: AskAgent, text: str, failure: AgentFailed) -> str:
-    _log.warning("agent failed", agent=failure.agent_id, problem=failure.problem)
-    told = tongue(question.language).t(
-        "Agent `{agent}` could not answer ({problem}). Please send your message again.",
-        agent=failure.agent_id,
-        problem=failure.problem,
+    trouble = failure.trouble
+    _log.warning(
+        "agent failed", agent=failure.agent_id, trouble=trouble.name, problem=failure.problem
     )
+    told = tongue(question.language).t(trouble.value, agent=failure.agent_id)
     return f"{text}\n\n{told}" if text else told
 
 

@@ -1,0 +1,161 @@
+"""An agent behind a small streaming protocol over HTTP, for a platform of one's own.
+
+The question is one POST request, the answer a stream of server-sent events (WHATWG HTML, "Server-sent
+events")::
+
+    POST /ask                                   200 text/event-stream
+    Authorization: Bearer …                     data: {"text": "Hel"}
+    Idempotency-Key: $event                     data: {"text": "lo!"}
+                                                event: done
+    {"request_id": "$event",                    data: {}
+     "chat_id": "42", "text": "hello",
+     "attachments": [{"name": "a.png",
+       "mimetype": "image/png",
+       "size_bytes": 1200}]}
+
+An answer without ``done`` is one that broke off. ``event: error`` with ``{"message": "…"}`` ends it
+as a failure. The same question always has the same request id: a platform that keeps the ids of
+what it has answered does the work once, however often the bot dies meanwhile.
+"""
+
+import ssl
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import orjson
+from attrs import field, frozen
+from httpx_sse import EventSource, SSEError
+
+from ephemeral.agents import AgentFailed, AgentQuestion, Trouble
+from fsm import AgentEntry
+
+LONGEST_LINE = 1_000_000
+"""So many bytes of one event are read; an answer has no use for more at once."""
+
+_TROUBLES = {
+    401: Trouble.REFUSED,
+    402: Trouble.REFUSED,
+    403: Trouble.REFUSED,
+    429: Trouble.BUSY,
+    503: Trouble.BUSY,
+}
+
+
+@frozen(kw_only=True)
+class HttpOptions:
+    """How to reach it.
+
+    Args:
+        url: Where questions are posted.
+        token: Sent as a bearer token.
+        connect_seconds: How long a connection may take.
+        silence_seconds: How long it may say nothing.
+    """
+
+    url: str = ""
+    token: str | None = field(default=None, repr=False)
+    connect_seconds: float = 10.0
+    silence_seconds: float = 60.0
+
+
+class HttpAgent:
+    """Asks a platform of one's own."""
+
+    Options = HttpOptions
+
+    def __init__(self, entry: AgentEntry) -> None:
+        assert isinstance(entry.options, HttpOptions)  # noqa: S101  # the config has shaped them
+        self._id = entry.id
+        self._options = entry.options
+        self._client = httpx.AsyncClient(
+            timeout=httpx.Timeout(self._options.silence_seconds, connect=self._options.connect_seconds)
+        )
+
+    async def open(self) -> None:
+        """Nothing: connections are made when they are needed."""
+
+    async def ask(self, question: AgentQuestion) -> AsyncIterator[str]:
+        """The answer, piece by piece.
+
+        Raises:
+            AgentFailed: It can't be had, or not to its end.
+        """
+        try:
+            async with self._client.stream(
+                "POST", self._options.url, json=_body(question), headers=self._headers(question)
+            ) as response:
+                self._accept(response)
+                async for piece in self._pieces(response):
+                    yield piece
+        except httpx.ConnectError as error:
+            insecure = isinstance(_root(error), ssl.SSLError)
+            trouble = Trouble.UNTRUSTED if insecure else Trouble.UNREACHABLE
+            raise self._failed(error, trouble) from error
+        except httpx.ConnectTimeout as error:
+            raise self._failed(error, Trouble.UNREACHABLE) from error
+        except httpx.ReadTimeout as error:
+            raise self._failed(error, Trouble.SILENT) from error
+        except (SSEError, UnicodeDecodeError, httpx.DecodingError) as error:
+            raise self._failed(error, Trouble.GARBLED) from error
+        except httpx.HTTPError as error:
+            raise self._failed(error, Trouble.CUT_OFF) from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    def _accept(self, response: httpx.Response) -> None:
+        status = response.status_code
+        if status == httpx.codes.OK:
+            return
+        is_fault = httpx.codes.is_client_error(status)
+        other = Trouble.REJECTED if is_fault else Trouble.UNREACHABLE
+        raise AgentFailed(self._id, f"it answered {status}", _TROUBLES.get(status, other))
+
+    async def _pieces(self, response: httpx.Response) -> AsyncIterator[str]:
+        async for event in EventSource(response).aiter_sse():
+            try:
+                data: Any = orjson.loads(event.data or "{}")
+            except orjson.JSONDecodeError as error:
+                raise self._failed(error, Trouble.GARBLED) from error
+            if event.event == "done":
+                return
+            if not isinstance(data, dict):
+                raise AgentFailed(self._id, "an event that is no JSON object", Trouble.GARBLED)
+            if event.event == "error":
+                raise AgentFailed(self._id, f"it says: {data.get('message')}", Trouble.UNKNOWN)
+            text = data.get("text", "")
+            if not isinstance(text, str):
+                raise AgentFailed(self._id, "a text that is none", Trouble.GARBLED)
+            if text:
+                yield text
+        raise AgentFailed(self._id, "the stream ended without done", Trouble.CUT_OFF)
+
+    def _headers(self, question: AgentQuestion) -> dict[str, str]:
+        headers = {"Accept": "text/event-stream", "Idempotency-Key": question.request_id}
+        if self._options.token is not None:
+            headers["Authorization"] = f"Bearer {self._options.token}"
+        return headers
+
+    def _failed(self, error: Exception, trouble: Trouble) -> AgentFailed:
+        return AgentFailed(self._id, f"{type(error).__name__}: {error}", trouble)
+
+
+def _body(question: AgentQuestion) -> dict[str, Any]:
+    return {
+        "request_id": question.request_id,
+        "chat_id": question.platform_chat_id,
+        "text": question.text,
+        "attachments": [
+            {"name": file.name, "mimetype": file.mimetype, "size_bytes": file.size_bytes}
+            for file in question.attachments
+        ],
+    }
+
+
+def _root(error: BaseException) -> BaseException:
+    """What an error comes from in the end."""
+    while error.__cause__ is not None or error.__context__ is not None:
+        error = error.__cause__ or error.__context__ or error
+    return error
