@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from enum import Enum
-
 from typing import Any, Protocol
 
 from attrs import frozen

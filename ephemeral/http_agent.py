@@ -1,7 +1,7 @@
 """An agent behind a small streaming protocol over HTTP, for a platform of one's own.
 
-The question is one POST request, the answer a stream of server-sent events (WHATWG HTML, "Server-sent
-events")::
+The question is one POST request, the answer a stream of server-sent events (WHATWG HTML,
+"Server-sent events")::
 
     POST /ask                                   200 text/event-stream
     Authorization: Bearer …                     data: {"text": "Hel"}
@@ -19,19 +19,19 @@ what it has answered does the work once, however often the bot dies meanwhile.
 """
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import httpx
 import orjson
 from attrs import field, frozen
-from httpx_sse import EventSource, SSEError
 
 from ephemeral.agents import AgentFailed, AgentQuestion, Trouble
+from ephemeral.server_sent import TooMuch, server_sent
 from fsm import AgentEntry
 
-LONGEST_LINE = 1_000_000
-"""So many bytes of one event are read; an answer has no use for more at once."""
+MOST_BYTES = 4_000_000
+"""So many bytes of a stream are read: no answer that people read needs more."""
 
 _TROUBLES = {
     401: Trouble.REFUSED,
@@ -68,14 +68,13 @@ class HttpAgent:
         assert isinstance(entry.options, HttpOptions)  # noqa: S101  # the config has shaped them
         self._id = entry.id
         self._options = entry.options
-        self._client = httpx.AsyncClient(
-            timeout=httpx.Timeout(self._options.silence_seconds, connect=self._options.connect_seconds)
-        )
+        silence, connect = self._options.silence_seconds, self._options.connect_seconds
+        self._client = httpx.AsyncClient(timeout=httpx.Timeout(silence, connect=connect))
 
     async def open(self) -> None:
         """Nothing: connections are made when they are needed."""
 
-    async def ask(self, question: AgentQuestion) -> AsyncIterator[str]:
+    async def ask(self, question: AgentQuestion) -> AsyncGenerator[str, None]:
         """The answer, piece by piece.
 
         Raises:
@@ -96,7 +95,9 @@ class HttpAgent:
             raise self._failed(error, Trouble.UNREACHABLE) from error
         except httpx.ReadTimeout as error:
             raise self._failed(error, Trouble.SILENT) from error
-        except (SSEError, UnicodeDecodeError, httpx.DecodingError) as error:
+        except TooMuch as error:
+            raise self._failed(error, Trouble.TOO_LONG) from error
+        except (UnicodeDecodeError, httpx.DecodingError) as error:
             raise self._failed(error, Trouble.GARBLED) from error
         except httpx.HTTPError as error:
             raise self._failed(error, Trouble.CUT_OFF) from error
@@ -108,13 +109,16 @@ class HttpAgent:
     def _accept(self, response: httpx.Response) -> None:
         status = response.status_code
         if status == httpx.codes.OK:
+            kind = response.headers.get("content-type", "").partition(";")[0].strip()
+            if kind != "text/event-stream":
+                raise AgentFailed(self._id, f"it answered with {kind[:60]!r}", Trouble.GARBLED)
             return
         is_fault = httpx.codes.is_client_error(status)
         other = Trouble.REJECTED if is_fault else Trouble.UNREACHABLE
         raise AgentFailed(self._id, f"it answered {status}", _TROUBLES.get(status, other))
 
     async def _pieces(self, response: httpx.Response) -> AsyncIterator[str]:
-        async for event in EventSource(response).aiter_sse():
+        async for event in server_sent(response.aiter_bytes(), most_bytes=MOST_BYTES):
             try:
                 data: Any = orjson.loads(event.data or "{}")
             except orjson.JSONDecodeError as error:

@@ -1,0 +1,133 @@
+"""The small protocol, against a real server that misbehaves as it is told."""
+
+import ssl
+from contextlib import aclosing
+
+import pytest
+import trustme
+from attrs import evolve
+
+from ephemeral.agents import AgentFailed, AgentQuestion, Trouble
+from ephemeral.http_agent import HttpAgent, HttpOptions
+from fsm import AgentEntry, Attachment
+from fsm.ids import AgentId, EventId, PlatformChatId
+from strandline.testing.processes import free_port
+from tests.fakes.platform import Platform, Script, answers, event, pours, says
+
+QUESTION = AgentQuestion(
+    request_id=EventId("$1"), platform_chat_id=PlatformChatId("42"), text="hello"
+)
+DONE = event({}, "done")
+
+
+async def ask(
+    url: str, question: AgentQuestion = QUESTION, *, token: str | None = None
+) -> tuple[list[str], AgentFailed | None]:
+    """The pieces that came, and how it failed if it did."""
+    options = HttpOptions(url=url, token=token, connect_seconds=1, silence_seconds=0.3)
+    entry = AgentEntry(id=AgentId("a"), name="A", kind="http", options=options)
+    agent = HttpAgent(entry)
+    await agent.open()
+    pieces: list[str] = []
+    try:
+        async with aclosing(agent.ask(question)) as answer:
+            async for piece in answer:
+                pieces.append(piece)  # noqa: PERF401  # what came before a failure counts
+    except AgentFailed as failure:
+        return pieces, failure
+    finally:
+        await agent.close()
+    return pieces, None
+
+
+async def trouble(script: Script) -> tuple[list[str], Trouble | None]:
+    async with Platform(script) as platform:
+        pieces, failure = await ask(platform.url)
+    return pieces, failure.trouble if failure else None
+
+
+async def test_an_answer_comes_in_the_pieces_in_which_it_is_sent() -> None:
+    async with Platform(says(event({"text": "Hel"}), event({"text": "lo!"}), DONE)) as platform:
+        assert await ask(platform.url) == (["Hel", "lo!"], None)
+
+
+async def test_a_question_says_whose_it_is_and_what_goes_with_it() -> None:
+    file = Attachment(
+        event_id=EventId("$f"), name="a.png", mimetype="image/png", size_bytes=1200, kind="image"
+    )
+    async with Platform(says(DONE)) as platform:
+        await ask(platform.url, evolve(QUESTION, attachments=(file,)), token="t0ken")  # noqa: S106
+
+    [(headers, body)] = platform.asked
+    assert headers["Idempotency-Key"] == "$1"
+    assert headers["Authorization"] == "Bearer t0ken"
+    assert body == {
+        "request_id": "$1",
+        "chat_id": "42",
+        "text": "hello",
+        "attachments": [{"name": "a.png", "mimetype": "image/png", "size_bytes": 1200}],
+    }
+
+
+async def test_events_may_be_cut_anywhere_and_have_other_fields() -> None:
+    stream = b": hi\r\nid: 1\r\n" + event({"text": "Grüße 🌊"}).replace(b"\n", b"\r\n") + DONE
+    bytewise = [stream[i : i + 1] for i in range(len(stream))]
+
+    assert await trouble(says(*bytewise)) == (["Grüße 🌊"], None)
+
+
+@pytest.mark.parametrize(
+    ("script", "pieces", "expected"),
+    [
+        (says(event({"text": "a"})), ["a"], Trouble.CUT_OFF),
+        (says(event({"text": "a"}), b"data: {", then="cuts"), ["a"], Trouble.CUT_OFF),
+        (says(event({"text": "a"}), then="hangs"), ["a"], Trouble.SILENT),
+        (says(then="hangs"), [], Trouble.SILENT),
+        (says(b"data: {nonsense\n\n"), [], Trouble.GARBLED),
+        (says(b"data: [1]\n\n"), [], Trouble.GARBLED),
+        (says(event({"text": 5})), [], Trouble.GARBLED),
+        (says(b'data: {"text": "\xff"}\n\n'), [], Trouble.GARBLED),
+        (says(b"<html>", kind="text/html"), [], Trouble.GARBLED),
+        (says(event({"message": "out of tokens"}, "error")), [], Trouble.UNKNOWN),
+        (pours(b"x" * 65_536), [], Trouble.TOO_LONG),
+        (answers(400), [], Trouble.REJECTED),
+        (answers(413), [], Trouble.REJECTED),
+        (answers(401), [], Trouble.REFUSED),
+        (answers(403), [], Trouble.REFUSED),
+        (answers(429, **{"Retry-After": "7"}), [], Trouble.BUSY),
+        (answers(503), [], Trouble.BUSY),
+        (answers(500), [], Trouble.UNREACHABLE),
+    ],
+)
+async def test_what_goes_wrong_is_told_apart(
+    script: Script, pieces: list[str], expected: Trouble
+) -> None:
+    assert await trouble(script) == (pieces, expected)
+
+
+async def test_a_server_that_is_down_can_not_be_reached() -> None:
+    pieces, failure = await ask(f"http://127.0.0.1:{free_port()}/ask")
+
+    assert pieces == []
+    assert failure is not None
+    assert failure.trouble is Trouble.UNREACHABLE
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_not_trusted() -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(tls)
+
+    async with Platform(says(DONE), tls=tls) as platform:
+        _, failure = await ask(platform.url)
+
+    assert failure is not None
+    assert failure.trouble is Trouble.UNTRUSTED
+
+
+async def test_an_answer_that_is_no_longer_wanted_is_left() -> None:
+    async with Platform(pours(event({"text": "x"}))) as platform:
+        options = HttpOptions(url=platform.url)
+        agent = HttpAgent(AgentEntry(id=AgentId("a"), name="A", kind="http", options=options))
+        async with aclosing(agent.ask(QUESTION)) as answer:
+            assert await anext(answer) == "x"
+        await agent.close()

@@ -1,0 +1,88 @@
+"""A platform that answers over HTTP as a script tells it to, faults included."""
+
+import asyncio
+import json
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import Any, Self
+
+from aiohttp import web
+
+from strandline.testing.processes import free_port
+
+Script = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Platform:
+    """A server on a free port of 127.0.0.1. Use as an async context manager.
+
+    Attributes:
+        script: Answers the next requests.
+        asked: The requests' headers and bodies, in order.
+    """
+
+    def __init__(self, script: Script, *, tls: ssl.SSLContext | None = None) -> None:
+        self.script = script
+        self.asked: list[tuple[dict[str, str], Any]] = []
+        self.port = free_port()
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}/ask"
+        self._tls = tls
+        app = web.Application()
+        app.router.add_post("/ask", self._answer)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+
+    async def __aenter__(self) -> Self:
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=self._tls).start()
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self._runner.cleanup()
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append((dict(request.headers), await request.json()))
+        return await self.script(request)
+
+
+def says(*chunks: bytes, then: str = "ends", kind: str = "text/event-stream") -> Script:
+    """A script that sends these bytes, and then ends, hangs, or cuts the connection."""
+
+    async def script(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": kind})
+        await response.prepare(request)
+        for chunk in chunks:
+            await response.write(chunk)
+        if then == "hangs":
+            await asyncio.sleep(60)
+        if then == "cuts":
+            assert request.transport is not None
+            request.transport.abort()
+        return response
+
+    return script
+
+
+def answers(status: int, **headers: str) -> Script:
+    """A script that answers with a status and nothing else."""
+
+    async def script(_request: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, headers=headers)
+
+    return script
+
+
+def pours(chunk: bytes) -> Script:
+    """A script that sends the same for ever."""
+
+    async def script(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        while True:
+            await response.write(chunk)
+
+    return script
+
+
+def event(data: object, name: str | None = None) -> bytes:
+    """One server-sent event."""
+    return (f"event: {name}\n" if name else "").encode() + f"data: {json.dumps(data)}\n\n".encode()
