@@ -10,15 +10,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 
 import structlog
 
-from ephemeral.agents import AgentApi, AgentFailed, AgentKind, AgentQuestion
-from ephemeral.echo import EchoAgent
+from ephemeral.agents import AgentApi, AgentFailed, AgentQuestion
 from fsm import AgentEntry, Registry
 from fsm.ids import AgentId
 
 _log = structlog.get_logger(__name__)
-
-KINDS: Mapping[str, AgentKind] = {"echo": EchoAgent}
-"""The kinds of agent that are built in."""
 
 Maker = Callable[[AgentEntry], AgentApi]
 
@@ -26,7 +22,7 @@ Maker = Callable[[AgentEntry], AgentApi]
 class Connections:
     """One live connection for each agent that has been asked something."""
 
-    def __init__(self, registry: Registry, *, kinds: Mapping[str, Maker] = KINDS) -> None:
+    def __init__(self, registry: Registry, *, kinds: Mapping[str, Maker]) -> None:
         self._registry = registry
         self._kinds = kinds
         self._open: dict[AgentId, AgentApi] = {}

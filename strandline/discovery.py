@@ -18,7 +18,6 @@ from typing import Any
 from attrs import frozen
 
 from ephemeral.agents import AgentKind
-from ephemeral.connections import KINDS
 from fsm import Flow, FlowError
 from fsm.collisions import collisions
 from fsm.errors import StrandlineError
@@ -26,6 +25,12 @@ from strandline.flows import FLOWS
 
 FLOW_GROUP = "strandline.flows"
 AGENT_GROUP = "strandline.agents"
+
+BUILT_IN = {
+    "echo": EntryPoint("echo", "ephemeral.echo:EchoAgent", AGENT_GROUP),
+    "http": EntryPoint("http", "ephemeral.http_agent:HttpAgent", AGENT_GROUP),
+}
+"""The kinds of agent that come with Strandline. Each is imported when a config has it."""
 
 
 @frozen(slots=False)
@@ -107,9 +112,9 @@ def find_flows(paths: Sequence[str]) -> tuple[list[Found], list[tuple[int | None
 
 
 @cache
-def agent_kinds() -> Mapping[str, EntryPoint | AgentKind]:
-    """All kinds of agent by name: the built-in ones, and entry points that are not loaded yet."""
-    return {point.name: point for point in entry_points(group=AGENT_GROUP)} | dict(KINDS)
+def agent_kinds() -> Mapping[str, EntryPoint]:
+    """All kinds of agent by name, none of them loaded yet."""
+    return {point.name: point for point in entry_points(group=AGENT_GROUP)} | BUILT_IN
 
 
 def agent_kind(name: str) -> AgentKind:
@@ -120,8 +125,6 @@ def agent_kind(name: str) -> AgentKind:
         NotFound: The distribution that brings it can't be imported.
     """
     kind = agent_kinds()[name]
-    if not isinstance(kind, EntryPoint):
-        return kind
     what = f"{AGENT_GROUP}: {name}: {kind.value}"
     loaded: Any = _imported(what, kind.module, kind.attr)
     if not callable(loaded) or not hasattr(loaded, "Options"):

@@ -57,7 +57,7 @@ async def test_the_echo_in_no_pieces_is_one_piece() -> None:
 
 
 async def test_connections_open_an_agent_once_and_say_when_it_is_not_in_the_config() -> None:
-    connections = Connections(Registry([an_echo()]))
+    connections = Connections(Registry([an_echo()]), kinds={"echo": EchoAgent})
 
     for _ in range(2):
         answer = [p async for p in connections.ask(AgentId("agent-1"), QUESTION)]

@@ -81,7 +81,7 @@ class Room:
             turns=stage.turns,
             asking=Asking(
                 store=store,
-                connections=Connections(Registry([])),
+                connections=Connections(Registry([]), kinds={}),
                 delivery=self.quay,
                 pace=pace,
                 amending=amending,

@@ -1,0 +1,113 @@
+"""A platform of one's own behind a real bot: killed before, in and after an answer."""
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from strandline.testing.processes import free_port
+from tests.kit.scene import Bot, Scene
+
+ROOT = Path(__file__).parent.parent.parent
+QUESTION = "one two three four five six"
+ANSWER = f"You have said 1 things, at last: {QUESTION}"
+
+
+class Platform:
+    """``examples/platform.py`` as a process."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._process = subprocess.Popen(  # noqa: S603  # an example of ours
+            [sys.executable, str(ROOT / "examples" / "platform.py"), str(self.port)],
+            stdout=subprocess.DEVNULL,
+        )
+
+    async def asked(self) -> dict[str, int]:
+        """How often each question has come."""
+        async with aiohttp.ClientSession() as http, http.get(f"{self.url}/asked") as answer:
+            counts: dict[str, int] = await answer.json()
+            return counts
+
+    async def ready(self) -> None:
+        while True:
+            try:
+                await self.asked()
+            except aiohttp.ClientError:
+                continue
+            return
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+@pytest.fixture
+async def platform() -> AsyncIterator[Platform]:
+    platform = Platform()
+    await platform.ready()
+    yield platform
+    platform.end()
+
+
+async def a_bot(scene: Scene, platform: Platform, **options: Any) -> Bot:
+    bot = await scene.bot(start=False, limits={"edit_seconds": 0.2})
+    options = {"url": f"{platform.url}/ask", **options}
+    bot.config["agents"] = [{"id": "platform", "kind": "http", "options": options}]
+    await bot.start()
+    return bot
+
+
+async def test_an_answer_grows_in_one_message(scene: Scene, platform: Platform) -> None:
+    alice, bot = await scene.person("alice"), await a_bot(scene, platform)
+    room = await scene.meet(alice, bot)
+
+    answer = await alice.asks(room, QUESTION, ANSWER)
+
+    assert answer.edits >= 2
+    again = await alice.asks(room, "and now?", "You have said 2 things")
+    assert again.body.endswith("at last: and now?")
+
+
+@pytest.mark.parametrize(
+    "point", ["agent.ask.before", "answer.edit.after", "answer.commit.before", "delivery.done"]
+)
+async def test_a_kill_leaves_one_whole_answer_and_one_key(
+    scene: Scene, platform: Platform, point: str
+) -> None:
+    alice, bot = await scene.person("alice"), await a_bot(scene, platform)
+    room = await scene.meet(alice, bot)
+    await bot.stop()
+    bot.environment["STRANDLINE_FAILPOINT"] = point
+    await bot.start()
+
+    question = await alice.say(room, QUESTION)
+    assert await bot.ended() == -9
+    del bot.environment["STRANDLINE_FAILPOINT"]
+    await bot.start()
+
+    await alice.sees(room, ANSWER, after=question)
+    said = [e for e in await alice.timeline(room) if e.in_reply_to == question]
+    assert [e.body.strip() for e in said] == [ANSWER]
+    assert set(await platform.asked()) == {question}
+
+
+async def test_a_platform_that_goes_away_is_told_and_other_rooms_go_on(
+    scene: Scene, platform: Platform
+) -> None:
+    alice, bob = await scene.person("alice"), await scene.person("bob")
+    bot = await a_bot(scene, platform, connect_seconds=1)
+    room, other = await scene.meet(alice, bot), await scene.meet(bob, bot)
+    question = await alice.say(room, QUESTION)
+    await alice.sees(room, "You have", after=question)
+
+    platform.end()
+
+    await alice.sees(room, "Here the answer of agent `platform` broke off", after=question)
+    await bob.asks(other, "hello", "Agent `platform` can't be reached just now")
+    await bob.asks(other, "!status", "This room: ")
