@@ -1,5 +1,6 @@
 """A platform of one's own behind a real bot: killed before, in and after an answer."""
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -18,13 +19,13 @@ ANSWER = f"You have said 1 things, at last: {QUESTION}"
 
 
 class Platform:
-    """``examples/platform.py`` as a process."""
+    """``examples/platform_server.py`` as a process."""
 
     def __init__(self) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._process = subprocess.Popen(  # noqa: S603  # an example of ours
-            [sys.executable, str(ROOT / "examples" / "platform.py"), str(self.port)],
+            [sys.executable, str(ROOT / "examples" / "platform_server.py"), str(self.port)],
             stdout=subprocess.DEVNULL,
         )
 
@@ -35,12 +36,14 @@ class Platform:
             return counts
 
     async def ready(self) -> None:
-        while True:
-            try:
-                await self.asked()
-            except aiohttp.ClientError:
-                continue
-            return
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    await self.asked()
+                except aiohttp.ClientError:
+                    await asyncio.sleep(0.05)
+                else:
+                    return
 
     def end(self) -> None:
         self._process.kill()

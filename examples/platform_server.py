@@ -1,6 +1,6 @@
 """A platform of one's own behind the kind of agent ``http``: it echoes, word by word.
 
-    python examples/platform.py 8080
+    python examples/platform_server.py 8080
 
 It keeps what it has answered by request id. So a bot that dies in the middle of an answer and asks
 again gets the same words, and the work is done once. A real platform would keep them on disk.
