@@ -1,13 +1,12 @@
 """Agents as the bot talks to them, whatever protocol they speak."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from enum import Enum
 from typing import Any, Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 
 from fsm.agents import AgentEntry
-from fsm.attachments import Attachment
 from fsm.errors import StrandlineError
 from fsm.ids import AgentId, EventId, PlatformChatId
 from fsm.language import sentence
@@ -38,6 +37,10 @@ class Trouble(Enum):
     SILENT = sentence(
         "Agent `{agent}` did not begin to answer. Please send your message again in a while."
     )
+    FILE = sentence(
+        "I could not get a file that goes with this message. Please send the file and the message "
+        "again."
+    )
     CUT_OFF = sentence(
         "Here the answer of agent `{agent}` broke off. Please send your message again."
     )
@@ -59,14 +62,70 @@ class AgentFailed(StrandlineError):
         agent_id: Which agent.
         problem: What went wrong, for the log.
         trouble: What its user is told.
+        retry_after_seconds: So long the agent wants to be left alone, if it says so.
     """
 
     agent_id: AgentId
     problem: str
     trouble: Trouble = Trouble.UNKNOWN
+    retry_after_seconds: float | None = None
 
     def __str__(self) -> str:
         return f"agent {self.agent_id!r}: {self.problem}; the question can be sent again"
+
+
+@frozen(kw_only=True)
+class AgentFile:
+    """A file that a person sent.
+
+    Args:
+        name: Its file name, as the sender gave it.
+        mimetype: What its sender says it is.
+        size_bytes: How large its sender says it is; 0 where nothing is said.
+        chunks: Opens its content, decrypted, some kB at a time. Nothing is downloaded before, or
+            kept after. What it yields may turn out longer than ``size_bytes``: who needs a limit
+            counts. Raises AgentFailed (``Trouble.FILE``) if it can't be had.
+    """
+
+    name: str
+    mimetype: str = "application/octet-stream"
+    size_bytes: int = 0
+    chunks: Callable[[], AsyncIterator[bytes]] = field(eq=False, repr=False)
+
+
+@frozen(kw_only=True)
+class MadeFile:
+    """A file that is part of an agent's answer.
+
+    Args:
+        name: Its file name.
+        mimetype: What it is.
+        chunks: Its content; read once, before the next piece of the answer is asked for.
+    """
+
+    name: str
+    mimetype: str = "application/octet-stream"
+    chunks: AsyncIterator[bytes] = field(eq=False, repr=False)
+
+
+@frozen(kw_only=True)
+class Earlier:
+    """Something that was said earlier in a chat.
+
+    Args:
+        is_agents: The agent said it, not a person.
+        text: Markdown as it now reads: edits are honoured.
+        files: What came with it.
+    """
+
+    is_agents: bool
+    text: str
+    files: tuple[AgentFile, ...] = ()
+
+
+async def _nothing_earlier() -> AsyncGenerator[Earlier, None]:
+    return
+    yield
 
 
 @frozen(kw_only=True)
@@ -78,13 +137,23 @@ class AgentQuestion:
             process; an agent that keeps keys gives the same answer and does the work once.
         platform_chat_id: Which of the platform's chats it belongs to.
         text: As the person wrote it.
-        attachments: Files that go with it; none has been downloaded.
+        files: Files that go with it; none has been downloaded.
+        earlier: Reads what was said before in this chat from its room, newest first, page by
+            page: for agents that have no memory of their own. Raises AgentFailed if it can't be
+            read.
     """
 
     request_id: EventId
     platform_chat_id: PlatformChatId
     text: str
-    attachments: tuple[Attachment, ...] = ()
+    files: tuple[AgentFile, ...] = ()
+    earlier: Callable[[], AsyncIterator[Earlier]] = field(
+        default=_nothing_earlier, eq=False, repr=False
+    )
+
+
+AgentPiece = str | MadeFile
+"""What an answer consists of: Markdown, piece by piece, and files."""
 
 
 class AgentApi(Protocol):
@@ -97,11 +166,22 @@ class AgentApi(Protocol):
             AgentFailed: It can't be reached.
         """
 
-    def ask(self, question: AgentQuestion) -> AsyncIterator[str]:
-        """The answer, piece by piece; joined, the pieces are Markdown.
+    def ask(self, question: AgentQuestion) -> AsyncGenerator[AgentPiece, None]:
+        """The answer, piece by piece; the texts joined are Markdown.
+
+        An async generator. Who asked may close it before its end, when a person says stop: then the
+        agent's work is to end too, as far as its protocol can say so. Several questions are asked
+        at once.
 
         Raises:
             AgentFailed: The answer can't be had, or not to its end.
+        """
+
+    async def probe(self) -> None:
+        """See whether the agent is there, as cheaply as its protocol allows.
+
+        Raises:
+            AgentFailed: It is not.
         """
 
     async def close(self) -> None:

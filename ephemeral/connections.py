@@ -6,11 +6,11 @@ that needs it, and the agents' own memory is the platform's.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 
 import structlog
 
-from ephemeral.agents import AgentApi, AgentFailed, AgentQuestion
+from ephemeral.agents import AgentApi, AgentFailed, AgentPiece, AgentQuestion
 from fsm import AgentEntry, Registry
 from fsm.ids import AgentId
 
@@ -28,7 +28,9 @@ class Connections:
         self._open: dict[AgentId, AgentApi] = {}
         self._opening: defaultdict[AgentId, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def ask(self, agent_id: AgentId, question: AgentQuestion) -> AsyncIterator[str]:
+    async def ask(
+        self, agent_id: AgentId, question: AgentQuestion
+    ) -> AsyncGenerator[AgentPiece, None]:
         """The agent's answer, piece by piece.
 
         Raises:

@@ -1,14 +1,13 @@
 """The built-in agent: says what it heard, and which agent and chat it heard it as."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from attrs import frozen
 
-from ephemeral.agents import AgentQuestion
+from ephemeral.agents import AgentFile, AgentQuestion
 from ephemeral.words import size
 from fsm import AgentEntry, Tongue
-from fsm.attachments import Attachment
 
 
 @frozen(kw_only=True)
@@ -38,23 +37,26 @@ class EchoAgent:
     async def open(self) -> None:
         """Nothing to connect to."""
 
-    async def ask(self, question: AgentQuestion) -> AsyncIterator[str]:
+    async def ask(self, question: AgentQuestion) -> AsyncGenerator[str, None]:
         """The same text back, in as many pieces as the options say."""
         await asyncio.sleep(self._options.delay_seconds)
         answer = f"[{self._id} · chat {question.platform_chat_id}] {question.text}"
-        if question.attachments:
-            answer += f"\n\n{_listed(question.attachments)}"
+        if question.files:
+            answer += f"\n\n{_listed(question.files)}"
         size = -(-len(answer) // max(1, self._options.chunks))
         for start in range(0, len(answer), size):
             if start:
                 await asyncio.sleep(self._options.chunk_seconds)
             yield answer[start : start + size]
 
+    async def probe(self) -> None:
+        """It is always there."""
+
     async def close(self) -> None:
         """Nothing to disconnect from."""
 
 
-def _listed(files: tuple[Attachment, ...]) -> str:
+def _listed(files: tuple[AgentFile, ...]) -> str:
     """``(2 files: a.png image/png 12 kB; b.pdf application/pdf 1.2 MB)``: as an agent says it."""
     count = f"{len(files)} file{'' if len(files) == 1 else 's'}"
     each = (f"{file.name} {file.mimetype} {size(Tongue(), file.size_bytes)}" for file in files)

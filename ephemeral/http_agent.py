@@ -102,6 +102,17 @@ class HttpAgent:
         except httpx.HTTPError as error:
             raise self._failed(error, Trouble.CUT_OFF) from error
 
+    async def probe(self) -> None:
+        """Connect, and ask for nothing that costs anything.
+
+        Raises:
+            AgentFailed: It can't be reached.
+        """
+        try:
+            await self._client.head(self._options.url)
+        except httpx.HTTPError as error:
+            raise self._failed(error, Trouble.UNREACHABLE) from error
+
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
@@ -153,7 +164,7 @@ def _body(question: AgentQuestion) -> dict[str, Any]:
         "text": question.text,
         "attachments": [
             {"name": file.name, "mimetype": file.mimetype, "size_bytes": file.size_bytes}
-            for file in question.attachments
+            for file in question.files
         ],
     }
 

@@ -1,7 +1,7 @@
 """Asking an agent, between turns: the answer grows in the room, then one commit makes it final."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractContextManager, aclosing
 from datetime import timedelta
 from typing import Protocol
@@ -10,9 +10,10 @@ import structlog
 from attrs import evolve, frozen
 
 from durable import AlreadyHandled, Commit, Handled, Store, Stream
-from ephemeral.agents import AgentFailed, AgentQuestion
+from ephemeral.agents import AgentFailed, AgentFile, AgentQuestion
 from ephemeral.connections import Connections
 from ephemeral.growing import Growing
+from fsm.attachments import Attachment
 from fsm.effects import AskAgent, OutboxRow, Reply
 from fsm.failpoints import reach
 from fsm.ids import EventId, RoomId, TransactionId
@@ -151,7 +152,7 @@ class Asking:
             request_id=question.inbound.version or question.request_id,
             platform_chat_id=question.platform_chat_id,
             text=question.text,
-            attachments=question.attachments,
+            files=tuple(_file(attachment) for attachment in question.attachments),
         )
         pieces = self._connections.ask(question.agent_id, asked)
         growing = Growing(
@@ -225,6 +226,19 @@ class Asking:
             return  # somebody else has answered, and needs no help
         reach("answer.commit.after")
         self._delivery.submit(stored)
+
+
+def _file(attachment: Attachment) -> AgentFile:
+    async def chunks() -> AsyncGenerator[bytes, None]:
+        raise NotImplementedError
+        yield
+
+    return AgentFile(
+        name=attachment.name,
+        mimetype=attachment.mimetype,
+        size_bytes=attachment.size_bytes,
+        chunks=chunks,
+    )
 
 
 _TAKEN_BACK = sentence("_The question was taken back._")

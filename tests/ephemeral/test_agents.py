@@ -1,15 +1,15 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 import pytest
 from attrs import evolve
 
-from ephemeral.agents import AgentFailed, AgentQuestion
+from ephemeral.agents import AgentFailed, AgentFile, AgentQuestion
 from ephemeral.connections import Connections
 from ephemeral.echo import EchoAgent, EchoOptions
 from ephemeral.growing import Growing
-from fsm import AgentEntry, Attachment, Registry
+from fsm import AgentEntry, Registry
 from fsm.ids import AgentId, EventId, PlatformChatId
 
 QUESTION = AgentQuestion(
@@ -21,6 +21,12 @@ def an_echo(options: EchoOptions | None = None) -> AgentEntry:
     return AgentEntry(id=AgentId("agent-1"), name="First", kind="echo", options=options)
 
 
+async def nothing() -> AsyncIterator[bytes]:
+    """A file without content."""
+    return
+    yield
+
+
 async def pieces_of(agent: EchoAgent) -> list[str]:
     return [piece async for piece in agent.ask(QUESTION)]
 
@@ -30,14 +36,12 @@ async def test_the_echo_answers_with_its_id_the_platform_chat_and_the_text() -> 
 
 
 async def test_the_echo_says_which_files_came_with_the_text() -> None:
-    a = Attachment(event_id=EventId("$a"), name="a.png", mimetype="image/png", size_bytes=12_000)
-    b = Attachment(
-        event_id=EventId("$b"), name="b.pdf", mimetype="application/pdf", size_bytes=1_200_000
-    )
+    a = AgentFile(name="a.png", mimetype="image/png", size_bytes=12_000, chunks=nothing)
+    b = AgentFile(name="b.pdf", mimetype="application/pdf", size_bytes=1_200_000, chunks=nothing)
     agent = EchoAgent(an_echo())
 
-    one = [piece async for piece in agent.ask(evolve(QUESTION, attachments=(a,)))]
-    two = [piece async for piece in agent.ask(evolve(QUESTION, attachments=(a, b)))]
+    one = [piece async for piece in agent.ask(evolve(QUESTION, files=(a,)))]
+    two = [piece async for piece in agent.ask(evolve(QUESTION, files=(a, b)))]
 
     answer = "[agent-1 · chat 42] hello"
     assert one == [f"{answer}\n\n(1 file: a.png image/png 12 kB)"]
@@ -75,9 +79,11 @@ class Broken:
 
     async def open(self) -> None: ...
 
-    async def ask(self, question: AgentQuestion) -> AsyncIterator[str]:
+    async def ask(self, question: AgentQuestion) -> AsyncGenerator[str, None]:
         yield question.text[:2]
         raise ConnectionResetError
+
+    async def probe(self) -> None: ...
 
     async def close(self) -> None:
         raise ConnectionResetError

@@ -1,15 +1,16 @@
 """The small protocol, against a real server that misbehaves as it is told."""
 
 import ssl
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import pytest
 import trustme
 from attrs import evolve
 
-from ephemeral.agents import AgentFailed, AgentQuestion, Trouble
+from ephemeral.agents import AgentFailed, AgentFile, AgentQuestion, Trouble
 from ephemeral.http_agent import HttpAgent, HttpOptions
-from fsm import AgentEntry, Attachment
+from fsm import AgentEntry
 from fsm.ids import AgentId, EventId, PlatformChatId
 from strandline.testing.processes import free_port
 from tests.fakes.platform import Platform, Script, answers, event, pours, says
@@ -18,6 +19,12 @@ QUESTION = AgentQuestion(
     request_id=EventId("$1"), platform_chat_id=PlatformChatId("42"), text="hello"
 )
 DONE = event({}, "done")
+
+
+async def nothing() -> AsyncIterator[bytes]:
+    """A file without content."""
+    return
+    yield
 
 
 async def ask(
@@ -52,11 +59,9 @@ async def test_an_answer_comes_in_the_pieces_in_which_it_is_sent() -> None:
 
 
 async def test_a_question_says_whose_it_is_and_what_goes_with_it() -> None:
-    file = Attachment(
-        event_id=EventId("$f"), name="a.png", mimetype="image/png", size_bytes=1200, kind="image"
-    )
+    file = AgentFile(name="a.png", mimetype="image/png", size_bytes=1200, chunks=nothing)
     async with Platform(says(DONE)) as platform:
-        await ask(platform.url, evolve(QUESTION, attachments=(file,)), token="t0ken")  # noqa: S106
+        await ask(platform.url, evolve(QUESTION, files=(file,)), token="t0ken")  # noqa: S106
 
     [(headers, body)] = platform.asked
     assert headers["Idempotency-Key"] == "$1"

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,11 +43,14 @@ class Slow:
     async def open(self) -> None:
         """Nothing to connect to."""
 
-    async def ask(self, question: AgentQuestion) -> AsyncIterator[str]:
+    async def ask(self, question: AgentQuestion) -> AsyncGenerator[str, None]:
         self.asked.append(question)
         yield f"about {question.text}"
         await self.go_on.wait()
         yield " all"
+
+    async def probe(self) -> None:
+        """It is there."""
 
     async def close(self) -> None:
         """Nothing to disconnect from."""
