@@ -19,6 +19,8 @@ def apply(db: sqlite3.Connection, commit: Commit, now_ms: int) -> tuple[OutboxRo
     """
     if commit.handled is not None:
         _handle(db, commit.handled)
+    for joined in commit.joined:
+        _handle(db, joined)
     if commit.settles is not None:
         _settle(db, commit.settles)
     for key, text in commit.expected.items():

@@ -106,6 +106,7 @@ class Commit:
         writes: Each key that it changes, with its new text; None deletes.
         outbox: What it owes the homeserver. A row whose transaction id is there stays as it is.
         handled: The event that is then handled. It is no longer reopened.
+        joined: Further events that are handled with it.
         settles: The outbox row whose outcome this turn has dealt with: it is deleted.
         asks: Questions with files that came in other events.
         stream_begins: An answer whose first message is among ``outbox``.
@@ -118,6 +119,7 @@ class Commit:
     writes: Mapping[str, str | None] = field(factory=dict)
     outbox: tuple[OutboxRow, ...] = ()
     handled: Handled | None = None
+    joined: tuple[Handled, ...] = ()
     settles: TransactionId | None = None
     asks: tuple[Asked, ...] = ()
     stream_begins: Stream | None = None

@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from fsm.answers import AnswerMark
 from fsm.attachments import Attachment
 from fsm.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId, UserId
 from fsm.inbound import Inbound
@@ -24,6 +25,7 @@ class Reply:
         thread: The root of the thread in which it is said.
         mention: Who is to be told of it (``m.mentions``).
         mark: What it says of itself, if it is a question.
+        answer: The same, if it is an agent's answer.
     """
 
     room_id: RoomId
@@ -32,6 +34,7 @@ class Reply:
     thread: EventId | None = None
     mention: UserId | None = None
     mark: Mark | None = None
+    answer: AnswerMark | None = None
 
 
 @frozen(kw_only=True)
@@ -43,12 +46,14 @@ class Edit:
         text: Markdown, the new text.
         event_id: The message, where its id is known.
         sent_as: Else the transaction id under which it was sent.
+        answer: What it says of itself, if it is an agent's answer.
     """
 
     room_id: RoomId
     text: str
     event_id: EventId | None = None
     sent_as: TransactionId | None = None
+    answer: AnswerMark | None = None
 
 
 @frozen(kw_only=True)
@@ -127,6 +132,7 @@ class AskAgent:
         language: The language of the person, for what the bot itself says of the answer.
         inbound: The event, for the thread and the sender of its answer.
         attachments: Files that go with it.
+        again: The message whose question this is, if it is asked anew.
     """
 
     room_id: RoomId
@@ -136,6 +142,7 @@ class AskAgent:
     text: str
     inbound: Inbound = field(eq=False, repr=False)
     attachments: tuple[Attachment, ...] = ()
+    again: EventId | None = None
     language: str = "en"
 
 

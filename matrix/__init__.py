@@ -15,6 +15,7 @@ from matrix.errors import (
     TokenRevoked,
     Unreachable,
 )
+from matrix.exchanges import Exchange, Reading
 from matrix.homeserver import Homeserver
 from matrix.intake import Intake
 from matrix.making import RoomMaker, RoomStyle
@@ -26,6 +27,7 @@ __all__ = [
     "Courtesy",
     "Delivery",
     "Event",
+    "Exchange",
     "Gap",
     "Homeserver",
     "HomeserverSettings",
@@ -34,6 +36,7 @@ __all__ = [
     "MatrixError",
     "NotEncryptable",
     "RateLimited",
+    "Reading",
     "Refused",
     "RoomItem",
     "RoomMaker",

@@ -7,7 +7,8 @@ import nh3
 from attrs import asdict
 from markdown_it import MarkdownIt
 
-from fsm.ids import EventId, TransactionId, UserId
+from fsm.answers import AnswerMark
+from fsm.ids import EventId, PlatformChatId, TransactionId, UserId
 from fsm.questions import Mark
 from matrix.splitting import harmless, weight
 
@@ -20,6 +21,9 @@ all that it holds, is not that bot."""
 
 QUESTION_KEY = "org.strandline.question"
 """The key of an event's content that says which question it is."""
+
+ANSWER_KEY = "org.strandline.answer"
+"""The key of an event's content that says to which question it is an agent's answer."""
 
 HTML_LIMIT = 24_000
 """The most bytes of a message's HTML. It is left out if it would be longer; the text stays."""
@@ -52,6 +56,7 @@ def message_content(  # noqa: PLR0913  # what a message may carry
     thread: EventId | None = None,
     mention: UserId | None = None,
     mark: Mark | None = None,
+    answer: AnswerMark | None = None,
     notice: bool = False,
 ) -> Json:
     """The content of an ``m.room.message`` that says ``text``.
@@ -63,6 +68,7 @@ def message_content(  # noqa: PLR0913  # what a message may carry
         thread: The root of the thread in which it is said.
         mention: Who is to be told of it.
         mark: What it says of itself, if it is a question.
+        answer: The same, if it is an agent's answer.
         notice: Other bots are not to answer it.
     """
     content = _text_content(text, "m.notice" if notice else "m.text")
@@ -77,6 +83,8 @@ def message_content(  # noqa: PLR0913  # what a message may carry
         content["m.relates_to"] = relation
     if mark is not None:
         content[QUESTION_KEY] = asdict(mark)
+    if answer is not None:
+        content[ANSWER_KEY] = _answer(answer)
     return content | {TURN_KEY: transaction_id}
 
 
@@ -99,16 +107,41 @@ def read_mark(content: Json) -> Mark | None:
     return Mark(**{name: found[name] for name in names}, asker=whose)
 
 
+def read_answer(content: Json) -> AnswerMark | None:
+    """What a message of the bot's says of itself, if it is an agent's answer."""
+    found = content.get(ANSWER_KEY)
+    if not isinstance(found, dict):
+        return None
+    chat, question = found.get("chat"), found.get("question")
+    also = found.get("also", [])
+    if not isinstance(chat, str) or not isinstance(question, str) or not isinstance(also, list):
+        return None
+    return AnswerMark(
+        chat=PlatformChatId(chat),
+        question=EventId(question),
+        also=tuple(EventId(each) for each in also if isinstance(each, str)),
+        is_empty=found.get("empty") is True,
+    )
+
+
 def edit_content(
-    text: str, *, edits: EventId, transaction_id: TransactionId, notice: bool = False
+    text: str,
+    *,
+    edits: EventId,
+    transaction_id: TransactionId,
+    answer: AnswerMark | None = None,
+    notice: bool = False,
 ) -> Json:
     """The content of an ``m.room.message`` that replaces the text of ``edits``."""
     msgtype = "m.notice" if notice else "m.text"
+    new = _text_content(text, msgtype)
+    if answer is not None:
+        new[ANSWER_KEY] = _answer(answer)
     return {
         "msgtype": msgtype,
         "body": "* " + harmless(text)[:EDIT_FALLBACK_CHARS],
         "m.mentions": {},
-        "m.new_content": _text_content(text, msgtype),
+        "m.new_content": new,
         "m.relates_to": {"rel_type": "m.replace", "event_id": edits},
         TURN_KEY: transaction_id,
     }
@@ -124,6 +157,13 @@ def to_html(text: str) -> str:
         url_schemes=_SCHEMES,
         link_rel="noopener",
     ).strip()
+
+
+def _answer(mark: AnswerMark) -> Json:
+    found: Json = {"chat": mark.chat, "question": mark.question}
+    found |= {"also": list(mark.also)} if mark.also else {}
+    found |= {"empty": True} if mark.is_empty else {}
+    return found
 
 
 def _text_content(text: str, msgtype: str) -> Json:

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from attrs import evolve, frozen
 
 from fsm import Inbound
+from fsm.effects import AskAgent
 from fsm.ids import EventId, RoomId, UserId
 from matrix import Amendment
 
@@ -23,8 +24,6 @@ class Stop:
     """The asker wants no more of the answer."""
 
 
-Interruption = Amendment | Stop
-
 _Place = tuple[RoomId, EventId, UserId | None]
 """A message, and whose edit of it this is; None for its being taken back, by whomever."""
 
@@ -34,30 +33,36 @@ class InHand:
 
     Attributes:
         inbound: The message as it is now.
+        joined: Questions that were asked meanwhile, and are answered with it.
+        version: What has changed the question last: an edit, or a message that joined.
+        ended: Why no answer is wanted any more, if that is so.
         came: Is done once something has come in between.
     """
 
     def __init__(self, inbound: Inbound) -> None:
         self.inbound = inbound
-        self.came: asyncio.Future[Interruption] = asyncio.get_running_loop().create_future()
+        self.joined: tuple[AskAgent, ...] = ()
+        self.version = inbound.version
+        self.ended: Stop | Amendment | None = None
+        self.came: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def interrupt(self, interruption: Interruption) -> None:
-        """Have the answer end, or begin anew. An edit gives way to what comes after it."""
-        before = self.interruption
-        if isinstance(before, Stop) or (before is not None and before.text is None):
+    def interrupt(self, by: Stop | Amendment | AskAgent) -> None:
+        """Have the answer end, or begin anew. What comes after an end changes nothing."""
+        if self.ended is not None:
             return
-        if before is not None:
-            self.came = asyncio.get_running_loop().create_future()
-        self.came.set_result(interruption)
+        match by:
+            case AskAgent():
+                self.joined, self.version = (*self.joined, by), by.request_id
+            case Amendment(text=str(text)):
+                self.inbound = evolve(self.inbound, body=text, version=by.event_id)
+                self.version = by.event_id
+            case _:
+                self.ended = by
+        if not self.came.done():
+            self.came.set_result(None)
 
-    @property
-    def interruption(self) -> Interruption | None:
-        """What has come in between, if something has."""
-        return self.came.result() if self.came.done() else None
-
-    def go_on(self, inbound: Inbound) -> None:
-        """The answer begins anew, for ``inbound``."""
-        self.inbound = inbound
+    def go_on(self) -> None:
+        """The answer begins anew."""
         self.came = asyncio.get_running_loop().create_future()
 
 
@@ -101,6 +106,11 @@ class Amending:
     def release(self, held: InHand) -> None:
         """The message is answered."""
         self._in_hand.pop(held.inbound.event_id, None)
+
+    def in_hand(self, room_id: RoomId) -> InHand | None:
+        """What is being answered in the room."""
+        found = (held for held in self._in_hand.values() if held.inbound.room_id == room_id)
+        return next(found, None)
 
     def stop(self, room_id: RoomId, sender: UserId) -> EventId | None:
         """Stop the answer that ``sender`` waits for in the room; which message it was to."""

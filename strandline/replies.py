@@ -5,6 +5,7 @@ from typing import Any
 
 from attrs import asdict, frozen
 
+from fsm.answers import AnswerMark
 from fsm.effects import (
     ATTEMPT_ORDINALS,
     Edit,
@@ -83,7 +84,7 @@ class Replies:
             txn = rows[0].transaction_id
             sent_as = head_id(event_id, attempt)
             known = {"sent_as": sent_as} if head == sent_as else {"event_id": EventId(head)}
-            edit = Edit(room_id=reply.room_id, text=reply.text, **known)
+            edit = Edit(room_id=reply.room_id, text=reply.text, answer=reply.answer, **known)
             rows[0] = self._edit(edit, txn)
         return rows
 
@@ -92,9 +93,20 @@ class Replies:
         txn = head_id(event_id, attempt)
         return self._part(reply, split(reply.text)[0], txn, stream_of=event_id)
 
-    def edit(self, text: str, *, edits: EventId, txn: TransactionId) -> dict[str, Any]:
+    def edit(
+        self, text: str, *, edits: EventId, txn: TransactionId, answer: AnswerMark | None = None
+    ) -> dict[str, Any]:
         """The content that gives the message ``edits`` another text."""
-        return edit_content(split(text)[0], edits=edits, transaction_id=txn, notice=self.notice)
+        return edit_content(
+            split(text)[0], edits=edits, transaction_id=txn, answer=answer, notice=self.notice
+        )
+
+    def file(self, reply: Reply, content: dict[str, Any], txn: TransactionId) -> OutboxRow:
+        """A file of an answer, whose content is at the homeserver already."""
+        about = message_content(
+            "", transaction_id=txn, in_reply_to=reply.in_reply_to, thread=reply.thread
+        )
+        return _send(reply.room_id, txn, about | content)
 
     def _part(
         self, reply: Reply, text: str, txn: TransactionId, *, stream_of: EventId | None = None
@@ -106,12 +118,15 @@ class Replies:
             thread=reply.thread,
             mention=reply.mention,
             mark=reply.mark,
+            answer=reply.answer,
             notice=self.notice,
         )
         return _send(reply.room_id, txn, content, stream_of=stream_of)
 
     def _edit(self, edit: Edit, txn: TransactionId) -> OutboxRow:
-        content = self.edit(edit.text, edits=edit.event_id or EventId(""), txn=txn)
+        content = self.edit(
+            edit.text, edits=edit.event_id or EventId(""), txn=txn, answer=edit.answer
+        )
         if edit.event_id is not None:
             return _send(edit.room_id, txn, content)
         return _row(edit.room_id, txn, "edit", {"sent_as": edit.sent_as, "content": content})

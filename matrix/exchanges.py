@@ -1,0 +1,137 @@
+"""A chat as its room has it: what was asked there and what was answered, read backwards.
+
+An agent without a memory of its own is told what was said before. Nothing of that is stored: the
+messages of an answer say to which question they belong, and the room keeps both.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from attrs import define, evolve, field, frozen
+
+from fsm.answers import AnswerMark
+from fsm.ids import EventId, RoomId, UserId
+from fsm.inbound import Inbound
+from matrix.homeserver import Homeserver
+from matrix.parse import mapping, parse, text_of
+from matrix.text import read_answer
+
+Json = dict[str, Any]
+
+MOST_PAGES = 50
+"""So many pages of 100 events a room is read back. An answer that grew for a minute has some 60
+events, one for each edit."""
+
+
+@frozen(kw_only=True)
+class Exchange:
+    """A question and its answer.
+
+    Args:
+        question: The message, as it now reads; its attachments are all the files that went with it.
+        answer: What the agent said to it, Markdown, as it now reads.
+        mark: What the answer says of itself.
+    """
+
+    question: Inbound
+    answer: str
+    mark: AnswerMark
+
+
+@define
+class _Answer:
+    mark: AnswerMark
+    request: object
+    parts: list[str] = field(factory=list)
+
+
+class Reading:
+    """One reading of a room, newest events first.
+
+    Args:
+        homeserver: Where the room is.
+        room_id: The room.
+    """
+
+    def __init__(self, homeserver: Homeserver, room_id: RoomId) -> None:
+        self._homeserver = homeserver
+        self._room_id = room_id
+        self._edits: dict[tuple[object, object], Json] = {}
+        self._answers: dict[object, _Answer] = {}
+
+    async def exchanges(self) -> AsyncIterator[Exchange]:
+        """What was asked and answered, in the order of the questions, the newest first.
+
+        Edits and redactions are honoured. A question without an answer of the bot's is left out.
+
+        Raises:
+            MatrixError: The room can't be read (any more).
+        """
+        token: str | None = None
+        for _ in range(MOST_PAGES):
+            page = await self._page(token)
+            for raw in page.events:
+                for question, answer in self._take(raw):
+                    whole = await self._whole(question, answer.mark)
+                    text = "\n\n".join(reversed(answer.parts))
+                    yield Exchange(question=whole, answer=text, mark=answer.mark)
+            if page.end in (None, token):
+                return
+            token = page.end
+
+    async def _page(self, token: str | None) -> Any:
+        return await self._homeserver.persist(
+            lambda: self._homeserver.page(self._room_id, direction="b", start=token)
+        )
+
+    def _take(self, raw: Json) -> Iterator[tuple[Inbound, _Answer]]:
+        """The exchange that this event begins, if it is a question that was answered."""
+        content = mapping(raw.get("content"))
+        relation = mapping(content.get("m.relates_to"))
+        sender = raw.get("sender")
+        if relation.get("rel_type") == "m.replace":
+            self._edits.setdefault(
+                (relation.get("event_id"), sender), mapping(content.get("m.new_content"))
+            )
+            return
+        raw = self._as_it_reads(raw)
+        if sender == self._homeserver.user_id:
+            self._note(mapping(raw.get("content")), relation)
+        elif (answer := self._answers.pop(raw.get("event_id"), None)) is not None:
+            question = parse(raw, room_id=self._room_id, bot=self._homeserver.user_id)
+            if question is not None:
+                yield question, answer
+
+    def _note(self, content: Json, relation: Json) -> None:
+        """A message of the bot's: a part of an answer, perhaps."""
+        mark, text = read_answer(content), text_of(content)
+        if mark is None:
+            return
+        request = mapping(relation.get("m.in_reply_to")).get("event_id")
+        answer = self._answers.setdefault(mark.question, _Answer(mark, request))
+        if answer.request == request and text:  # else it was asked anew since
+            answer.parts.append(text)
+
+    def _as_it_reads(self, raw: Json) -> Json:
+        new = self._edits.pop((raw.get("event_id"), raw.get("sender")), None)
+        return raw if new is None else raw | {"content": mapping(raw.get("content")) | new}
+
+    async def _whole(self, question: Inbound, mark: AnswerMark) -> Inbound:
+        """The question with what was put to the agent together with it."""
+        for event_id in mark.also:
+            found = await self._event(event_id, question.sender)
+            if found is not None:
+                body = "\n\n".join(filter(None, (question.body, found.body)))
+                files = (*question.attachments, *found.attachments)
+                question = evolve(question, body=body, attachments=files)
+        return question
+
+    async def _event(self, event_id: EventId, sender: UserId) -> Inbound | None:
+        raw = await self._homeserver.persist(
+            lambda: self._homeserver.event(self._room_id, event_id)
+        )
+        if raw is None or raw.get("sender") != sender:
+            return None
+        return parse(
+            self._as_it_reads(raw), room_id=self._room_id, bot=self._homeserver.user_id
+        )

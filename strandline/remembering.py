@@ -1,0 +1,104 @@
+"""Questions as agents get them: with the files that go with them, and with what was said before."""
+
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, AsyncIterator
+from functools import partial
+from typing import Any
+
+from ephemeral.agents import AgentFailed, AgentFile, AgentQuestion, Earlier, MadeFile, Trouble
+from fsm.attachments import Attachment
+from fsm.effects import AskAgent
+from fsm.ids import AgentId, EventId, PlatformChatId, RoomId
+from matrix import Exchange, Homeserver, MatrixError, Reading
+from strandline.amending import InHand
+
+REMEMBERED = 10_000
+"""Of so many chats it is known with which message they begin, so that nobody reads beyond it."""
+
+
+class Remembering:
+    """Reads what agents need of rooms, when they need it. Nothing of it is stored.
+
+    Args:
+        homeserver: Where the rooms are.
+        most_bytes: So much of a file is passed on, either way.
+    """
+
+    def __init__(self, homeserver: Homeserver, *, most_bytes: int) -> None:
+        self._homeserver = homeserver
+        self._most_bytes = most_bytes
+        self._beginnings: OrderedDict[tuple[RoomId, PlatformChatId], EventId] = OrderedDict()
+
+    def question(self, asked: AskAgent, held: InHand) -> AgentQuestion:
+        """The question as it is now: edited, joined by others."""
+        is_edited = held.inbound.version != asked.inbound.version and asked.again is None
+        own = held.inbound.body if is_edited else asked.text
+        texts = (own, *(joined.text for joined in held.joined))
+        attachments = [*asked.attachments, *(a for j in held.joined for a in j.attachments)]
+        return AgentQuestion(
+            request_id=held.version or asked.request_id,
+            platform_chat_id=asked.platform_chat_id,
+            text="\n\n".join(texts),
+            files=tuple(self._file(asked.agent_id, attachment) for attachment in attachments),
+            earlier=partial(self._earlier, asked),
+        )
+
+    async def keep(self, room_id: RoomId, made: MadeFile) -> dict[str, Any]:
+        """Upload a file of an answer; the content of the message that shows it.
+
+        Raises:
+            MatrixError: The homeserver does not take it.
+        """
+        return await self._homeserver.media.upload(
+            room_id, made.name, made.mimetype, made.chunks, most_bytes=self._most_bytes
+        )
+
+    async def _earlier(self, asked: AskAgent) -> AsyncIterator[Earlier]:
+        question = asked.again or asked.request_id
+        place = asked.room_id, asked.platform_chat_id
+        first = question
+        try:
+            async for exchange in Reading(self._homeserver, asked.room_id).exchanges():
+                is_other = exchange.mark.chat != asked.platform_chat_id
+                if exchange.question.event_id == question or is_other:
+                    continue
+                first = exchange.question.event_id
+                if not exchange.mark.is_empty:
+                    for said in self._said(asked.agent_id, exchange):
+                        yield said
+                if self._beginnings.get(place) == first:
+                    return
+        except MatrixError as error:
+            problem = f"the room can't be read: {error}"
+            raise AgentFailed(asked.agent_id, problem) from error
+        self._note_beginning(place, first)
+
+    def _said(self, agent_id: AgentId, exchange: Exchange) -> tuple[Earlier, Earlier]:
+        files = tuple(self._file(agent_id, file) for file in exchange.question.attachments)
+        return (
+            Earlier(is_agents=True, text=exchange.answer),
+            Earlier(is_agents=False, text=exchange.question.body, files=files),
+        )
+
+    def _note_beginning(self, place: tuple[RoomId, PlatformChatId], first: EventId) -> None:
+        self._beginnings[place] = first
+        while len(self._beginnings) > REMEMBERED:
+            self._beginnings.popitem(last=False)
+
+    def _file(self, agent_id: AgentId, attachment: Attachment) -> AgentFile:
+        async def chunks() -> AsyncGenerator[bytes, None]:
+            try:
+                async for chunk in self._homeserver.media.download(
+                    attachment, most_bytes=self._most_bytes
+                ):
+                    yield chunk
+            except MatrixError as error:
+                problem = f"{attachment.event_id} can't be had: {error}"
+                raise AgentFailed(agent_id, problem, Trouble.FILE) from error
+
+        return AgentFile(
+            name=attachment.name,
+            mimetype=attachment.mimetype,
+            size_bytes=attachment.size_bytes,
+            chunks=chunks,
+        )
