@@ -204,7 +204,7 @@ def _readable(flow: Flow, snapshot: Snapshot) -> dict[str, Any]:
         is_same = of_plain(type(data), fields) == data
         problem = "it would come back as another"
     except CorruptValue as error:
-        is_same, problem = False, str(error)
+        is_same, problem = False, error.problem
     if not is_same:
         what = f"{flow.name} can't keep {data!r} in {snapshot.state!r}: {problem}"
         raise TurnError(what, "give its fields values of the types that they declare")

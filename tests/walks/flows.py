@@ -136,7 +136,7 @@ class Shift:
 
 
 class Shifts(Flow):
-    """Defect: its record is saved, and can't be told apart when it is read."""
+    """Defect: what its record holds can't be told apart when it is read, so it can't be saved."""
 
     scope = Scope.ROOM
 

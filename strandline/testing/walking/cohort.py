@@ -151,7 +151,7 @@ class Cohort:
             errors = [
                 e
                 for event_id, e in self.ground.journal.failed.items()
-                if event_id in walker.happened
+                if event_id.endswith(tuple(walker.happened))  # expired:FLOW:$EVENT
             ]
             self.guide.fail(walker, ": ".join([what, *errors[:1]]))
         self.ground.caused.add(edge)
