@@ -102,6 +102,10 @@ class RoomRouting(Flow):
         """There is a chat in the room, and it is not the sender's."""
         return _has_chat(turn.data) and not is_owners(turn)
 
+    def has_asked(self, turn: Turn) -> bool:
+        """The sender has asked the agent something before."""
+        return turn.inbound.repeats is not None
+
     def brings_space(self, turn: Turn) -> bool:
         """The room was made to be a Space."""
         return isinstance(turn.payload, RoomRecord) and turn.payload.room_type == SPACE
@@ -129,6 +133,8 @@ class RoomRouting(Flow):
     say = Event(bound, STAY, text=True)
     bind = Event((idle, unbound), bound, text=True, signal="say", guard=has_agent)
     say_without_agent = Event((idle, unbound), STAY, text=True, signal="say")
+    retry = Event(bound, STAY, command="retry", guard=has_asked)
+    retry_nothing = Event(anywhere, STAY, command="retry")
     say_archived = Event(archived, STAY, text=True, signal="say")
     say_nothing = Event((gone, space), STAY, text=True, signal="say")
     agent_chosen = Event(anywhere, STAY)
@@ -245,6 +251,25 @@ class RoomRouting(Flow):
     def pass_on(self, turn: Turn, room: RoomRecord) -> None:
         """Ask the room's agent."""
         self._ask(turn, room)
+
+    @on(retry)
+    def ask_again(self, turn: Turn, room: RoomRecord) -> None:
+        """Ask the room's agent what it was asked last."""
+        before = turn.inbound.repeats
+        assert before and room.agent_id and room.platform_chat_id  # noqa: S101, PT018
+        note_use(turn)
+        turn.ask(
+            room.agent_id,
+            room.platform_chat_id,
+            before.body,
+            attachments=before.attachments,
+            again=before.event_id,
+        )
+
+    @on(retry_nothing)
+    def explain_retry(self, turn: Turn, _room: RoomRecord | None) -> None:
+        """There is nothing to ask again."""
+        turn.reply(turn.t("You have asked nothing in this chat that I could ask again."))
 
     @on(bind)
     async def bind_and_pass_on(self, turn: Turn, room: RoomRecord | None) -> RoomRecord:

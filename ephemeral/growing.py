@@ -8,6 +8,18 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
+from attrs import frozen
+
+CLOSE_SECONDS = 5.0
+"""So long an agent may take to end what it is doing, once nobody wants it."""
+
+
+@frozen
+class Meanwhile:
+    """What is shown until the first word arrives."""
+
+    text: str
+
 
 class Growing:
     """Collects the pieces of an answer, and says now and then how far it has come.
@@ -18,13 +30,15 @@ class Growing:
 
     def __init__(
         self,
-        pieces: AsyncIterator[str],
+        pieces: AsyncIterator[str | Meanwhile],
         *,
         interval_seconds: float,
         within_seconds: float | None = None,
         until: asyncio.Future[Any] | None = None,
     ) -> None:
         self.text = ""
+        self._meanwhile = ""
+        self._is_shown = False
         self._pieces = pieces
         self._interval = interval_seconds
         self._within = within_seconds
@@ -33,9 +47,10 @@ class Growing:
     async def so_far(self) -> AsyncGenerator[str, None]:
         """The text so far, once an interval in which it grew, until the answer is complete.
 
-        An answer that is complete within one interval of its first piece yields nothing. What
-        the agent raises comes out of here. Once ``until`` is done, nothing more is read. Only the
-        waiting for the agent has a time limit: whoever reads takes the time that it takes.
+        The first words are there after half an interval; an answer that is complete by then
+        yields nothing. What the agent raises comes out of here. Once ``until`` is done, nothing
+        more is read. Only the waiting for the agent has a time limit: whoever reads takes the time
+        that it takes.
 
         Raises:
             TimeoutError: The answer was not complete ``within_seconds``.
@@ -56,14 +71,24 @@ class Growing:
                 if not piece.done() and last is not None and loop.time() >= last:
                     raise TimeoutError
                 if not piece.done():
-                    due = None
-                    yield self.text
+                    due, self._is_shown = None, True
+                    yield self.text or self._meanwhile
                     continue
                 arrived = piece.result()
                 if arrived is None:
                     return
-                self.text += arrived
-                due = loop.time() + self._interval if due is None else due
+                now = self._add(arrived)
+                wait = 0.0 if now else self._interval / (1 if self._is_shown else 2)
+                due = loop.time() + wait if due is None else due
                 piece = asyncio.ensure_future(anext(self._pieces, None))
         finally:
             piece.cancel()
+            await asyncio.wait({piece}, timeout=CLOSE_SECONDS)  # an agent may have to be told
+
+    def _add(self, arrived: str | Meanwhile) -> bool:
+        """Take a piece; whether it is to be shown at once."""
+        if isinstance(arrived, Meanwhile):
+            self._meanwhile = arrived.text
+            return True
+        self.text += arrived
+        return False

@@ -79,6 +79,8 @@ class Inbound:
         attachments: The file that it is, or that its text is the caption of; and, where an earlier
             life of the process took files for this text, those.
         version: The edit whose text ``body`` is, if it was edited before it was answered.
+        repeats: The sender's last question that an agent was asked here, if this one asks for it
+            again.
         raw: The event as the homeserver gave it, for what needs more (decrypting later).
     """
 
@@ -95,4 +97,5 @@ class Inbound:
     question: Mark | None = None
     attachments: tuple[Attachment, ...] = ()
     version: EventId | None = None
+    repeats: "Inbound | None" = field(default=None, eq=False, repr=False)
     raw: dict[str, object] = field(factory=dict, eq=False, repr=False)

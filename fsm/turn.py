@@ -237,8 +237,16 @@ class Turn:
         text: str,
         *,
         attachments: tuple[Attachment, ...] = (),
+        again: EventId | None = None,
     ) -> None:
         """Ask an agent; its answer becomes the reply to the inbound event.
+
+        Args:
+            agent_id: Whom.
+            platform_chat_id: In which of the platform's chats.
+            text: The question.
+            attachments: Files that go with it.
+            again: The message whose question this is, if it is asked anew.
 
         Raises:
             TurnError: The turn replies already. It would be repeated with other words if the
@@ -254,6 +262,7 @@ class Turn:
                 request_id=self.inbound.event_id,
                 text=text,
                 attachments=attachments,
+                again=again,
                 language=self.tongue.code,
                 inbound=self.inbound,
             )

@@ -132,6 +132,4 @@ class Reading:
         )
         if raw is None or raw.get("sender") != sender:
             return None
-        return parse(
-            self._as_it_reads(raw), room_id=self._room_id, bot=self._homeserver.user_id
-        )
+        return parse(self._as_it_reads(raw), room_id=self._room_id, bot=self._homeserver.user_id)

@@ -10,13 +10,14 @@ from typing import Any
 import structlog
 
 from fsm.failpoints import reach
-from fsm.ids import EventId, RoomId, SyncToken
+from fsm.ids import EventId, RoomId, SyncToken, UserId
 from fsm.inbound import Inbound
 from fsm.questions import Mark
 from matrix.amendments import Amendment, parse_amendment
 from matrix.batch import Batch, Event, Gap, RoomItem, slice_timeline
 from matrix.crypto import joined_rooms, room_events
-from matrix.errors import StoreFailed
+from matrix.errors import Refused, StoreFailed
+from matrix.exchanges import Reading
 from matrix.history import missing_events
 from matrix.homeserver import SYNC_WAIT_MS, Homeserver
 from matrix.parse import mapping, parse, parse_invite, parse_leave
@@ -108,6 +109,16 @@ class Intake:
         if raw is None or raw.get("sender") != self._homeserver.user_id:
             return None
         return read_mark(mapping(raw.get("content")))
+
+    async def last_question(self, room_id: RoomId, sender: UserId) -> Inbound | None:
+        """What the sender has last asked an agent in the room; None where it can't be read."""
+        try:
+            async for exchange in Reading(self._homeserver, room_id).exchanges():
+                if exchange.question.sender == sender:
+                    return exchange.question
+        except Refused as refused:
+            _log.warning("a room can't be read back", room_id=room_id, problem=str(refused))
+        return None
 
     async def decrypt_later(self, inbound: Inbound) -> Inbound | None:
         """The event once its key has come; itself if the key stays away; None if it is no text."""

@@ -1,24 +1,24 @@
 """Asking an agent, between turns: the answer grows in the room, then one commit makes it final."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import AbstractContextManager, aclosing
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
-from attrs import evolve, frozen
+from attrs import define, field, frozen
 
 from durable import AlreadyHandled, Commit, Handled, Store, Stream
-from ephemeral.agents import AgentFailed, AgentFile, AgentQuestion
+from ephemeral.agents import AgentFailed, AgentPiece, AgentQuestion, MadeFile
 from ephemeral.connections import Connections
 from ephemeral.growing import Growing
-from fsm.attachments import Attachment
+from fsm.answers import AnswerMark
 from fsm.effects import AskAgent, OutboxRow, Reply
 from fsm.failpoints import reach
 from fsm.ids import EventId, RoomId, TransactionId
 from fsm.language import Tongue, sentence
-from matrix import Amendment
+from matrix import Amendment, MatrixError
 from strandline.amending import Amending, InHand, Stop
 from strandline.languages import tongue
 from strandline.replies import Replies, head_id
@@ -36,6 +36,37 @@ class Sender(Protocol):
         self, room_id: RoomId, content: dict[str, object], transaction_id: TransactionId
     ) -> bool:
         """Send without a row, once, if the homeserver takes it now."""
+
+
+class Questions(Protocol):
+    """What asking needs of the rooms."""
+
+    def question(self, asked: AskAgent, held: InHand) -> AgentQuestion:
+        """The question as it is now."""
+
+    async def keep(self, room_id: RoomId, made: MadeFile) -> dict[str, Any]:
+        """Upload a file of an answer; the content of the message that shows it.
+
+        Raises:
+            MatrixError: The homeserver does not take it.
+        """
+
+
+@define
+class _Answer:
+    """What has come of an answer so far.
+
+    Args:
+        begun: A part of it stands in the room, or will.
+        text: What is to be shown, Markdown.
+        files: The contents of the messages that show its files.
+        is_empty: The agent has said nothing: the text is the bot's own.
+    """
+
+    begun: bool = False
+    text: str = ""
+    files: list[dict[str, Any]] = field(factory=list)
+    is_empty: bool = False
 
 
 @frozen(kw_only=True)
@@ -67,6 +98,7 @@ class Asking:
         pace: Pace,
         amending: Amending,
         replies: Replies,
+        questions: Questions,
         typing: Callable[[RoomId], AbstractContextManager[None]],
     ) -> None:
         self._store = store
@@ -75,6 +107,7 @@ class Asking:
         self._pace = pace
         self._amending = amending
         self._replies = replies
+        self._questions = questions
         self._typing = typing
         self._heads: dict[EventId, asyncio.Future[EventId | None]] = {}
 
@@ -90,15 +123,15 @@ class Asking:
         held = self._amending.take(question.inbound)
         self._heads[event_id] = asyncio.get_running_loop().create_future()
         try:
-            begun = await self._resume(event_id)
+            answer = _Answer(begun=await self._resume(event_id))
             with self._typing(question.room_id):
-                text, begun = await self._listen(question, attempt, held, begun=begun)
-                while isinstance(edit := held.interruption, Amendment) and edit.text is not None:
-                    held.go_on(evolve(held.inbound, body=edit.text, version=edit.event_id))
-                    question = evolve(question, text=edit.text, inbound=held.inbound)
-                    text, begun = await self._listen(question, attempt, held, begun=begun)
-            head = self._head(event_id, attempt) if begun else None
-            await self._commit(question, _ended(question, text, held, head), attempt, head)
+                await self._listen(question, attempt, held, answer)
+                while held.came.done() and held.ended is None:
+                    held.go_on()
+                    await self._listen(question, attempt, held, answer)
+            head = self._head(event_id, attempt) if answer.begun else None
+            _end(answer, question, held, head)
+            await self._commit(question, answer, held, attempt, head)
         finally:
             del self._heads[event_id]
             self._amending.release(held)
@@ -122,7 +155,8 @@ class Asking:
             head = self._head(taken_back, 0)
             told = tongue.t(_TAKEN_BACK)
             reply = Reply(room_id=stream.room_id, text=told, in_reply_to=taken_back)
-            await self._finish(reply, taken_back, 0, head, is_shown=head is not None)
+            rows = [] if head is None else self._replies.answer(reply, taken_back, 0, head=head)
+            await self._finish(taken_back, stream.room_id, rows)
         finally:
             del self._heads[taken_back]
         return True
@@ -146,42 +180,62 @@ class Asking:
         return head.result() if head.done() else head_id(event_id, attempt)
 
     async def _listen(
-        self, question: AskAgent, attempt: int, held: InHand, *, begun: bool
-    ) -> tuple[str, bool]:
-        asked = AgentQuestion(
-            request_id=question.inbound.version or question.request_id,
-            platform_chat_id=question.platform_chat_id,
-            text=question.text,
-            files=tuple(_file(attachment) for attachment in question.attachments),
-        )
+        self, question: AskAgent, attempt: int, held: InHand, answer: _Answer
+    ) -> None:
+        """Ask, and take the answer in until it is complete, fails or is interrupted."""
+        answer.text, answer.is_empty = "", False
+        answer.files.clear()
+        asked = self._questions.question(question, held)
         pieces = self._connections.ask(question.agent_id, asked)
         growing = Growing(
-            pieces,
+            self._pieces(question, pieces, answer),
             interval_seconds=self._pace.edit_seconds,
             within_seconds=self._pace.answer_seconds,
             until=held.came,
         )
+        told = ""
         try:
             reach("agent.ask.before")
-            async with aclosing(growing.so_far()) as texts:
+            async with aclosing(pieces), aclosing(growing.so_far()) as texts:
                 async for text in texts:
-                    await self._show(question, text, attempt, begun=begun)
-                    begun = True
+                    await self._show(question, text, attempt, held, answer)
         except AgentFailed as failure:
-            return _with_failure(question, growing.text, failure), begun
+            told = _failed(question, failure)
         except TimeoutError:
-            return _too_late(question, growing.text, self._pace.answer_seconds), begun
+            told = _too_late(question, self._pace.answer_seconds)
         finally:
             reach("agent.ask.after")
-        if not growing.text and held.interruption is None:
-            return tongue(question.language).t(
+        answer.is_empty = not growing.text and not answer.files
+        if answer.is_empty and not told and not held.came.done():
+            told = tongue(question.language).t(
                 "_The agent gave an empty answer. Please ask in other words._"
-            ), begun
-        return growing.text, begun
+            )
+        if answer.files and answer.begun and not growing.text:
+            told = tongue(question.language).t("_The answer is in the files below._")
+        answer.text = "\n\n".join(filter(None, (growing.text, told)))
 
-    async def _show(self, question: AskAgent, text: str, attempt: int, *, begun: bool) -> None:
-        reply = _reply(question, text)
-        if not begun:
+    async def _pieces(
+        self, question: AskAgent, pieces: AsyncIterator[AgentPiece], answer: _Answer
+    ) -> AsyncGenerator[str, None]:
+        """The words of an answer. Its files are uploaded as they come, and shown at its end."""
+        async for piece in pieces:
+            if isinstance(piece, str):
+                yield piece
+                continue
+            try:
+                answer.files.append(await self._questions.keep(question.room_id, piece))
+            except MatrixError as error:
+                _log.warning("a file was not taken", room_id=question.room_id, problem=str(error))
+                yield "\n\n" + tongue(question.language).t(
+                    "_I could not pass on the file “{name}”: the homeserver does not take it._",
+                    name=piece.name[:60],
+                )
+
+    async def _show(
+        self, question: AskAgent, text: str, attempt: int, held: InHand, answer: _Answer
+    ) -> None:
+        reply = _reply(question, text, held)
+        if not answer.begun:
             row = self._replies.head(reply, question.request_id, attempt)
             reach("answer.head.before")
             stored = await self._store.commit(
@@ -189,35 +243,47 @@ class Asking:
             )
             reach("answer.head.after")
             self._delivery.submit(stored)
+            answer.begun = True
             return
         head = self._heads[question.request_id]
         if head.done() and (event_id := head.result()) is not None:
             txn = self._pace.new_transaction_id()
-            content = self._replies.edit(text, edits=event_id, txn=txn)
+            content = self._replies.edit(text, edits=event_id, txn=txn, answer=reply.answer)
             reach("answer.edit.before")
             await self._delivery.send_now(reply.room_id, content, txn)
             reach("answer.edit.after")
 
     async def _commit(
-        self, question: AskAgent, text: str, attempt: int, head: EventId | TransactionId | None
+        self,
+        question: AskAgent,
+        answer: _Answer,
+        held: InHand,
+        attempt: int,
+        head: EventId | TransactionId | None,
     ) -> None:
-        reply = _reply(question, text)
-        await self._finish(reply, question.request_id, attempt, head, is_shown=bool(text))
+        reply = _reply(question, answer.text, held, is_empty=answer.is_empty)
+        rows = (
+            []
+            if not answer.text
+            else self._replies.answer(reply, question.request_id, attempt, head=head)
+        )
+        rows += self._replies.files(reply, question.request_id, attempt, answer.files)
+        joined = tuple(Handled(j.request_id, j.room_id) for j in held.joined)
+        await self._finish(question.request_id, reply.room_id, rows, joined=joined)
 
     async def _finish(
         self,
-        reply: Reply,
         event_id: EventId,
-        attempt: int,
-        head: EventId | TransactionId | None,
+        room_id: RoomId,
+        rows: Iterable[OutboxRow],
         *,
-        is_shown: bool,
+        joined: tuple[Handled, ...] = (),
     ) -> None:
-        rows = self._replies.answer(reply, event_id, attempt, head=head) if is_shown else []
         reach("answer.commit.before")
         commit = Commit(
             outbox=tuple(rows),
-            handled=Handled(event_id, reply.room_id),
+            handled=Handled(event_id, room_id),
+            joined=joined,
             stream_ends=event_id,
         )
         try:
@@ -228,59 +294,54 @@ class Asking:
         self._delivery.submit(stored)
 
 
-def _file(attachment: Attachment) -> AgentFile:
-    async def chunks() -> AsyncGenerator[bytes, None]:
-        raise NotImplementedError
-        yield
-
-    return AgentFile(
-        name=attachment.name,
-        mimetype=attachment.mimetype,
-        size_bytes=attachment.size_bytes,
-        chunks=chunks,
-    )
-
-
 _TAKEN_BACK = sentence("_The question was taken back._")
 
 
-def _ended(question: AskAgent, text: str, held: InHand, head: str | None) -> str:
-    """What stays of an answer; nothing, if its question was taken back before any of it showed."""
-    match held.interruption:
+def _end(answer: _Answer, question: AskAgent, held: InHand, head: str | None) -> None:
+    """What stays of it, if it was ended: nothing, if its question was taken back unanswered."""
+    match held.ended:
         case Stop():
             stopped = tongue(question.language).t("_Stopped._")
-            return f"{text}\n\n{stopped}" if text else stopped
+            answer.text = f"{answer.text}\n\n{stopped}" if answer.text else stopped
         case Amendment():
-            return tongue(question.language).t(_TAKEN_BACK) if head is not None else ""
-        case None:
-            return text
+            answer.text = tongue(question.language).t(_TAKEN_BACK) if head is not None else ""
+            answer.is_empty = True
+            answer.files.clear()
+            held.joined = ()  # each has its own turn
 
 
-def _reply(question: AskAgent, text: str) -> Reply:
+def _reply(question: AskAgent, text: str, held: InHand, *, is_empty: bool = False) -> Reply:
+    files = (*question.attachments, *(a for j in held.joined for a in j.attachments))
+    own = question.again or question.request_id
+    also = (*(file.event_id for file in files), *(j.request_id for j in held.joined))
     return Reply(
         room_id=question.room_id,
         text=text,
         in_reply_to=question.request_id,
         thread=question.inbound.thread,
         mention=question.inbound.sender,
+        answer=AnswerMark(
+            chat=question.platform_chat_id,
+            question=own,
+            also=tuple(dict.fromkeys(event_id for event_id in also if event_id != own)),
+            is_empty=is_empty,
+        ),
     )
 
 
-def _with_failure(question: AskAgent, text: str, failure: AgentFailed) -> str:
+def _failed(question: AskAgent, failure: AgentFailed) -> str:
     trouble = failure.trouble
     _log.warning(
         "agent failed", agent=failure.agent_id, trouble=trouble.name, problem=failure.problem
     )
-    told = tongue(question.language).t(trouble.value, agent=failure.agent_id)
-    return f"{text}\n\n{told}" if text else told
+    return tongue(question.language).t(trouble.value, agent=failure.agent_id)
 
 
-def _too_late(question: AskAgent, text: str, seconds: float) -> str:
+def _too_late(question: AskAgent, seconds: float) -> str:
     _log.warning("agent too late", agent=question.agent_id, answer_seconds=seconds)
     language = tongue(question.language)
-    told = language.t(
+    return language.t(
         "Agent `{agent}` gave no full answer within {duration}. Please send your message again.",
         agent=question.agent_id,
         duration=language.duration(timedelta(seconds=seconds)),
     )
-    return f"{text}\n\n{told}" if text else told

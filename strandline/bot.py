@@ -35,6 +35,7 @@ from strandline.handling import Handling, insist
 from strandline.items import Again, Arrived, Item, Missing, Policy
 from strandline.languages import tongue
 from strandline.own_flows import make_flows
+from strandline.remembering import Remembering
 from strandline.replies import Replies
 from strandline.rooms import RoomQueues
 from strandline.turns import Turns
@@ -187,6 +188,7 @@ class Bot:
             delivery=self._delivery,
             amending=self._amending,
             replies=self._replies,
+            questions=Remembering(homeserver, most_bytes=config.files.most_bytes_each),
             typing=self._courtesy.typing,
             pace=Pace(
                 edit_seconds=limits.edit_seconds,
@@ -241,7 +243,10 @@ class Bot:
                 self._flows,
                 is_allowed=config.is_allowed,
                 tells_groups=config.rooms.respond_to != "everyone",
+                prefix=config.commands.prefix,
+                joins=config.replies.while_answering == "join",
             ),
+            waiting=lambda room_id: self._rooms.waiting(room_id),  # noqa: PLW0108  # made below
             deadlines=self._deadlines,
             asked=await self._store.asked(),
         )
@@ -263,6 +268,7 @@ class Bot:
             if isinstance(item, Event):
                 inbound = self._heard(item.inbound)
                 await self._rooms.put(inbound.room_id, Arrived(inbound, batch))
+                self._handling.heard(inbound.room_id)
             else:
                 await self._rooms.put(item.room_id, Missing(item, batch))
 

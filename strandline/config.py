@@ -76,6 +76,7 @@ class RepliesSection:
 
     language: str = ENGLISH
     message_type: str = "m.text"
+    while_answering: str = "wait"
 
 
 @frozen(kw_only=True)
@@ -271,6 +272,8 @@ def _meaning(config: Config) -> Iterator[Problem]:
     yield from _one_of(("replies", "language"), config.replies.language, tuple(LANGUAGES))
     types = ("m.text", "m.notice")
     yield from _one_of(("replies", "message_type"), config.replies.message_type, types)
+    meanwhile = config.replies.while_answering
+    yield from _one_of(("replies", "while_answering"), meanwhile, ("wait", "join"))
     yield from _one_of(("log", "format"), config.log.format, ("console", "json"))
     yield from _one_of(("log", "level"), config.log.level, ("debug", "info", "warning", "error"))
     for number, pattern in enumerate(config.access.users):

@@ -1,7 +1,7 @@
 """Handling: what becomes of each thing that arrives, whatever goes wrong on the way."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
@@ -12,7 +12,8 @@ from durable import Asked, Commit, Handled, Store
 from durable.errors import AlreadyHandled, StoreUnavailable
 from durable.records import RoomRecord, room_key
 from ephemeral.conversations import Lapsed
-from fsm import Attachment, Inbound, Kind, Tongue
+from fsm import Attachment, Command, Inbound, Kind, Tongue
+from fsm.deciding import said_in
 from fsm.effects import ATTEMPT_ORDINALS, AskAgent, OutboxRow, Reply
 from fsm.events import EMOJI_STYLE
 from fsm.failpoints import reach
@@ -22,6 +23,7 @@ from strandline.asking import Asking
 from strandline.checkpoint import Batch, Checkpoint
 from strandline.deadlines import Deadlines, Due
 from strandline.items import Again, Arrived, Item, Missing, Policy, Shore, room_of
+from strandline.joining import Joining
 from strandline.replies import Replies
 from strandline.turns import Turns
 
@@ -35,6 +37,9 @@ TRIES = 5
 _OF_PEOPLE = {Kind.TEXT, Kind.FILE, Kind.REACTION, Kind.UNREADABLE, Kind.ENTERED, Kind.DEPARTED}
 _OF_OTHERS = {Kind.ENTERED, Kind.DEPARTED}
 _OF_ROOMS = {Kind.JOINED, Kind.LEFT, Kind.UPGRADED}
+
+RETRY = "retry"
+"""The command that asks an agent once more; what it was asked is read from the room."""
 
 STORE_PAUSE_SECONDS = 1.0
 """How long to wait before a store that can't be written is tried again."""
@@ -60,6 +65,7 @@ class Handling:
         policy: Policy,
         deadlines: Deadlines,
         asked: Mapping[EventId, Asked],
+        waiting: Callable[[RoomId], Sequence[Item]] = lambda _: (),
     ) -> None:
         self._store = store
         self._turns = turns
@@ -75,6 +81,10 @@ class Handling:
         self._policy = policy
         self._deadlines = deadlines
         self._asked = dict(asked)
+        self._joining = Joining(
+            turns, amending, wanted=self._wanted, waiting=waiting if policy.joins else None
+        )
+        self.heard = self._joining.heard
         self._files: dict[EventId, tuple[Attachment, ...]] = {}
 
     async def handle(self, item: Item) -> None:
@@ -190,11 +200,18 @@ class Handling:
             stored = await insist(lambda: self._store.read(RoomRecord, key))
             owner = stored.value.matrix_user_id if stored.value else None
             inbound = evolve(inbound, sender=owner or inbound.sender)
+        if inbound.kind is Kind.TEXT and self._says(inbound, RETRY):
+            before = await self._shore.last_question(inbound.room_id, inbound.sender)
+            inbound = evolve(inbound, repeats=before)
         if inbound.about is not None and self._may_answer(inbound):
             mark = await self._shore.question_mark(inbound.room_id, inbound.about)
             if mark is not None and mark.asker in (None, inbound.sender):
                 inbound = evolve(inbound, question=mark)
         return inbound
+
+    def _says(self, inbound: Inbound, command: str) -> bool:
+        said = said_in(inbound.body, self._policy.prefix)
+        return isinstance(said, Command) and said.name == command
 
     def _may_answer(self, inbound: Inbound) -> bool:
         """Whether it is worth a look at what the event is about."""
@@ -240,7 +257,8 @@ class Handling:
         self._submit(outcome.rows)
         if outcome.question is not None:
             self._keep_files(outcome.question)
-            await self._asking.answer(outcome.question, attempt)
+            async with self._joining.meanwhile(outcome.question.room_id):
+                await self._asking.answer(outcome.question, attempt)
         if inbound.kind is Kind.REDACTED and inbound.about is not None:
             await self._end_answer(inbound.about, inbound)
         for reopened in outcome.reopened:

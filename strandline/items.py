@@ -78,6 +78,9 @@ class Shore(Protocol):
     async def question_mark(self, room_id: RoomId, event_id: EventId) -> Mark | None:
         """What a message of the bot's says of itself, if it is a question."""
 
+    async def last_question(self, room_id: RoomId, sender: UserId) -> Inbound | None:
+        """What the sender has last asked an agent in the room."""
+
 
 @frozen(kw_only=True)
 class Policy:
@@ -89,6 +92,8 @@ class Policy:
         kinds: The kinds of event that some flow answers.
         longest_answer: A reply with more characters is no answer to a question of the bot's.
         tells_groups: It matters whether a room has more than two people in it.
+        prefix: What a command begins with.
+        joins: What somebody writes while an agent answers them is put to the agent with it.
     """
 
     is_allowed: Callable[[UserId], bool]
@@ -96,10 +101,18 @@ class Policy:
     kinds: frozenset[Kind] = frozenset()
     longest_answer: int = LONGEST_ANSWER
     tells_groups: bool = False
+    prefix: str = "!"
+    joins: bool = False
 
     @classmethod
     def of(
-        cls, flows: Sequence[Flow], *, is_allowed: Callable[[UserId], bool], tells_groups: bool
+        cls,
+        flows: Sequence[Flow],
+        *,
+        is_allowed: Callable[[UserId], bool],
+        tells_groups: bool,
+        prefix: str = "!",
+        joins: bool = False,
     ) -> "Policy":
         """What these flows listen to."""
         events = [event for flow in flows for event in flow.events.values()]
@@ -111,4 +124,6 @@ class Policy:
             kinds=frozenset(event.kind for event in events if event.kind is not None),
             longest_answer=sys.maxsize if takes_any else LONGEST_ANSWER,
             tells_groups=tells_groups,
+            prefix=prefix,
+            joins=joins,
         )

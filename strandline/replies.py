@@ -101,12 +101,20 @@ class Replies:
             split(text)[0], edits=edits, transaction_id=txn, answer=answer, notice=self.notice
         )
 
-    def file(self, reply: Reply, content: dict[str, Any], txn: TransactionId) -> OutboxRow:
-        """A file of an answer, whose content is at the homeserver already."""
-        about = message_content(
-            "", transaction_id=txn, in_reply_to=reply.in_reply_to, thread=reply.thread
-        )
-        return _send(reply.room_id, txn, about | content)
+    def files(
+        self, reply: Reply, event_id: EventId, attempt: int, contents: Iterable[dict[str, Any]]
+    ) -> Iterator[OutboxRow]:
+        """The files of an agent's answer, which are at the homeserver already."""
+        for number, content in enumerate(contents):
+            txn = transaction_id(event_id, f"{attempt * ATTEMPT_ORDINALS}.file.{number}")
+            about = message_content(
+                "",
+                transaction_id=txn,
+                in_reply_to=reply.in_reply_to,
+                thread=reply.thread,
+                answer=reply.answer,
+            )
+            yield _send(reply.room_id, txn, about | content)
 
     def _part(
         self, reply: Reply, text: str, txn: TransactionId, *, stream_of: EventId | None = None

@@ -44,6 +44,10 @@ class RoomQueues(Generic[T]):
         self._rooms[room_id] = deque([item])
         self._begin(room_id)
 
+    def waiting(self, room_id: RoomId) -> tuple[T, ...]:
+        """What waits in the room's queue, besides what is in hand."""
+        return tuple(self._rooms.get(room_id, ()))
+
     async def drain(self) -> None:
         """Begin nothing new, and return when what is in hand is done."""
         self._stopping = True

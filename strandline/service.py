@@ -31,6 +31,7 @@ HELP = (
     ("no", "", sentence("decline what I asked")),
     ("cancel", "", sentence("drop what is pending")),
     ("stop", "", sentence("stop the answer that is being written")),
+    ("retry", "", sentence("ask the agent your last question again")),
     ("repair", "", sentence("make again what is missing in your space")),
     ("language", " | ".join(LANGUAGES), sentence("the language in which I speak with you")),
     ("forget-me", "", sentence("delete what I hold on you, after a question")),

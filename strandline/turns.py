@@ -14,7 +14,7 @@ from attrs import frozen
 from durable import Asked, Commit, Conflict, Handled, PlatformChatSequence, Reopened, Store
 from durable.errors import AlreadyHandled
 from durable.language import language_code, language_key
-from durable.records import FlowRecord, flow_key
+from durable.records import FlowRecord, flow_key, used_key
 from durable.working_records import WorkingRecords
 from ephemeral.conversations import Conversations, Lapsed
 from fsm import Flow, Inbound, Kind, Occurrence, Snapshot, Tongue, Turn
@@ -116,6 +116,21 @@ class Turns:
 
         return await self._turn(inbound, decide, attempt=attempt, settles=settles)
 
+    async def foresee(self, inbound: Inbound) -> AskAgent | None:
+        """The question that handling the event would put to an agent, if that is all it would do.
+
+        Nothing is changed.
+        """
+        async with AsyncExitStack() as stack:
+            work = await self._begin(stack, inbound)
+            await work.deciding.take(stimuli_of(inbound, self._prefix))
+        match work.turn.effects:
+            case [AskAgent() as question]:
+                stays = all(moved.before == moved.after for moved in work.deciding.moves)
+                notes = set(work.records.writes) <= {used_key(inbound.room_id)}
+                return question if stays and notes else None
+        return None
+
     async def expire(self, lapsed: Lapsed) -> Outcome:
         """Say what a conversation has to say when its ephemeral state has come to its end."""
         flow, origin = self._flows[lapsed.flow], lapsed.inbound
@@ -182,32 +197,7 @@ class Turns:
     ) -> Outcome:
         while True:
             async with AsyncExitStack() as stack:
-                await stack.enter_async_context(
-                    self._locks.hold(f"room:{inbound.room_id}", f"user:{inbound.sender}")
-                )
-                records = await stack.enter_async_context(
-                    WorkingRecords(self._store, self._sequence)
-                )
-                turn = Turn(
-                    inbound=inbound,
-                    now=self._clock.now(),
-                    stimulus=Occurrence(inbound.kind),
-                    records=records,
-                    prefix=self._prefix,
-                    tongue=await self._tongue(records, inbound.sender),
-                    server=self._server,
-                    life=self._life,
-                    attempt=attempt,
-                )
-                work = _Work(
-                    Deciding(
-                        flows=self._flows,
-                        turn=turn,
-                        standing=partial(self._standing, records),
-                        keep=partial(records.stand, turn=turn),
-                    ),
-                    records,
-                )
+                work = await self._begin(stack, inbound, attempt)
                 reach("turn.decide.before")
                 await decide(work)
                 reach("turn.decide.after")
@@ -217,6 +207,31 @@ class Turns:
                     continue  # somebody else wrote what this turn had read: decide anew
                 except AlreadyHandled:
                     return Outcome()
+
+    async def _begin(self, stack: AsyncExitStack, inbound: Inbound, attempt: int = 0) -> _Work:
+        """One try, that holds the room and the sender as long as the stack is open."""
+        await stack.enter_async_context(
+            self._locks.hold(f"room:{inbound.room_id}", f"user:{inbound.sender}")
+        )
+        records = await stack.enter_async_context(WorkingRecords(self._store, self._sequence))
+        turn = Turn(
+            inbound=inbound,
+            now=self._clock.now(),
+            stimulus=Occurrence(inbound.kind),
+            records=records,
+            prefix=self._prefix,
+            tongue=await self._tongue(records, inbound.sender),
+            server=self._server,
+            life=self._life,
+            attempt=attempt,
+        )
+        deciding = Deciding(
+            flows=self._flows,
+            turn=turn,
+            standing=partial(self._standing, records),
+            keep=partial(records.stand, turn=turn),
+        )
+        return _Work(deciding, records)
 
     async def _standing(
         self, records: WorkingRecords, flow: Flow, key: ConversationKey

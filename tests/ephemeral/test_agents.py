@@ -23,8 +23,8 @@ def an_echo(options: EchoOptions | None = None) -> AgentEntry:
 
 async def nothing() -> AsyncIterator[bytes]:
     """A file without content."""
-    return
-    yield
+    for chunk in ():
+        yield chunk
 
 
 async def pieces_of(agent: EchoAgent) -> list[str]:

@@ -23,8 +23,8 @@ DONE = event({}, "done")
 
 async def nothing() -> AsyncIterator[bytes]:
     """A file without content."""
-    return
-    yield
+    for chunk in ():
+        yield chunk
 
 
 async def ask(

@@ -21,6 +21,7 @@ from strandline.handling import TRIES, Handling
 from strandline.items import Again, Arrived, Policy
 from strandline.languages import tongue
 from strandline.replies import Replies
+from tests.strandline.test_asking import AsAsked
 from tests.strandline.test_turns import ALICE, BOB, STARTED, Stage
 
 ROOM = RoomId("!a")
@@ -54,6 +55,10 @@ class Quay:
     async def is_group(self, room_id: RoomId) -> bool:
         raise NotImplementedError
 
+    async def last_question(self, room_id: RoomId, sender: UserId) -> Inbound | None:
+        del room_id, sender
+        return None
+
     async def question_mark(self, room_id: RoomId, event_id: EventId) -> Mark | None:
         raise NotImplementedError
 
@@ -86,6 +91,7 @@ class Room:
                 pace=pace,
                 amending=amending,
                 replies=Replies(),
+                questions=AsAsked(),
                 typing=lambda _: nullcontext(),
             ),
             amending=amending,

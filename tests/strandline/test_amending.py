@@ -5,7 +5,7 @@ import pytest
 from fsm import Inbound, Kind
 from fsm.ids import EventId, RoomId, UserId
 from matrix import Amendment
-from strandline.amending import REMEMBERED, Amending, Interruption, Stop
+from strandline.amending import REMEMBERED, Amending, Stop
 
 ROOM, ALICE, BOB = RoomId("!room"), UserId("@alice:x"), UserId("@bob:x")
 QUESTION = Inbound(
@@ -72,7 +72,7 @@ async def test_an_older_edit_or_one_that_comes_twice_does_not_interrupt_an_answe
     amending.note(edit("older", event_id="$b", at_ms=1))
     amending.note(edit("newest", event_id="$a", at_ms=2))
 
-    assert held.interruption is None
+    assert not held.came.done()
 
 
 def test_what_somebody_else_does_to_a_message_leaves_its_own_edit_in_place() -> None:
@@ -105,35 +105,39 @@ async def test_what_is_done_to_a_message_in_hand_interrupts_its_answer() -> None
     amending.note(edit("how many"))
     await asyncio.wait_for(held.came, 1)
 
-    assert held.interruption == edit("how many")
+    assert (held.inbound.body, held.version, held.ended) == ("how many", "$e", None)
 
 
-@pytest.mark.parametrize("last", [edit("newest", event_id="$f", at_ms=2), edit(None), Stop()])
-async def test_of_what_comes_at_once_after_an_edit_the_last_counts(last: Interruption) -> None:
+async def test_of_edits_that_come_at_once_the_last_counts() -> None:
     held = Amending().take(QUESTION)
 
     held.interrupt(edit("how many", at_ms=1))
-    held.interrupt(last)
+    held.interrupt(edit("newest", event_id="$f", at_ms=2))
     await asyncio.wait_for(held.came, 1)
 
-    assert held.interruption == last
+    assert (held.inbound.body, held.version) == ("newest", "$f")
 
 
 @pytest.mark.parametrize("end", [edit(None), Stop()])
-async def test_what_ends_an_answer_is_not_undone_by_an_edit(end: Interruption) -> None:
+async def test_what_ends_an_answer_is_not_undone_by_an_edit(end: Amendment | Stop) -> None:
     held = Amending().take(QUESTION)
 
+    held.interrupt(edit("how many", at_ms=1))
     held.interrupt(end)
-    held.interrupt(edit("how many"))
+    held.interrupt(edit("newest"))
 
-    assert held.interruption == end
+    assert held.ended == end
+    assert held.inbound.body == "how many"
 
 
 async def test_an_edit_that_came_while_the_turn_was_decided_is_not_overlooked() -> None:
     amending = Amending()
     amending.note(edit("how many"))
 
-    assert amending.take(QUESTION).interruption == edit("how many")
+    held = amending.take(QUESTION)
+
+    assert held.came.done()
+    assert held.inbound.body == "how many"
 
 
 async def test_stop_ends_the_answer_of_who_says_it_and_no_other() -> None:
@@ -143,7 +147,7 @@ async def test_stop_ends_the_answer_of_who_says_it_and_no_other() -> None:
     assert amending.stop(ROOM, BOB) is None
     assert not held.came.done()
     assert amending.stop(ROOM, ALICE) == "$q"
-    assert held.interruption == Stop()
+    assert held.ended == Stop()
     amending.release(held)
     assert amending.stop(ROOM, ALICE) is None
 

@@ -9,13 +9,13 @@ import pytest
 from attrs import evolve
 
 from durable import Commit, Store, Stream
-from ephemeral.agents import AgentQuestion
+from ephemeral.agents import AgentPiece, AgentQuestion, MadeFile
 from ephemeral.connections import Connections
 from fsm import AgentEntry, Inbound, Kind, Registry, Tongue
 from fsm.effects import AskAgent, OutboxRow
 from fsm.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId, UserId
-from matrix import Amendment
-from strandline.amending import Amending
+from matrix import Amendment, Refused
+from strandline.amending import Amending, InHand
 from strandline.asking import Asking, Pace
 from strandline.replies import Replies
 
@@ -36,24 +36,50 @@ QUESTION = AskAgent(
 class Slow:
     """An agent that says a word, and then nothing until it is let go on."""
 
-    def __init__(self) -> None:
+    def __init__(self, files: tuple[str, ...]) -> None:
+        self.files = files
         self.asked: list[AgentQuestion] = []
         self.go_on = asyncio.Event()
 
     async def open(self) -> None:
         """Nothing to connect to."""
 
-    async def ask(self, question: AgentQuestion) -> AsyncGenerator[str, None]:
+    async def ask(self, question: AgentQuestion) -> AsyncGenerator[AgentPiece, None]:
         self.asked.append(question)
         yield f"about {question.text}"
         await self.go_on.wait()
         yield " all"
+        for name in self.files:
+            yield MadeFile(name=name, chunks=_three_bytes())
 
     async def probe(self) -> None:
         """It is there."""
 
     async def close(self) -> None:
         """Nothing to disconnect from."""
+
+
+async def _three_bytes() -> AsyncIterator[bytes]:
+    yield b"ab"
+    yield b"c"
+
+
+class AsAsked:
+    """Puts each question as it was asked, and keeps no file."""
+
+    def question(self, asked: AskAgent, held: InHand) -> AgentQuestion:
+        return AgentQuestion(
+            request_id=held.version or asked.request_id,
+            platform_chat_id=asked.platform_chat_id,
+            text="\n\n".join([held.inbound.body, *(joined.text for joined in held.joined)]),
+        )
+
+    async def keep(self, room_id: RoomId, made: MadeFile) -> dict[str, Any]:
+        del room_id
+        if made.name == "refused.bin":
+            raise Refused(413, "M_TOO_LARGE", "too large")
+        data = b"".join([chunk async for chunk in made.chunks])
+        return {"msgtype": "m.file", "body": made.name, "info": {"size": len(data)}}
 
 
 class Sent:
@@ -84,8 +110,8 @@ class Sent:
 class Conversation:
     """One question, being answered."""
 
-    def __init__(self, store: Store) -> None:
-        self.agent, self.sent, self.amending = Slow(), Sent(), Amending()
+    def __init__(self, store: Store, *, files: tuple[str, ...] = ()) -> None:
+        self.agent, self.sent, self.amending = Slow(files), Sent(), Amending()
         registry = Registry([AgentEntry(id=AgentId("a1"), name="A1", kind="slow")])
         self.asking = self.sent.asking = Asking(
             store=store,
@@ -98,6 +124,7 @@ class Conversation:
             ),
             amending=self.amending,
             replies=Replies(),
+            questions=AsAsked(),
             typing=lambda _: nullcontext(),
         )
         self._task = asyncio.ensure_future(self.asking.answer(QUESTION, 0))
@@ -198,3 +225,50 @@ async def test_an_answer_of_an_earlier_life_is_ended_when_its_question_was_taken
     assert conversation.sent.bodies[-1] == "_The question was taken back._"
     assert await store.is_handled(other.event_id)
     assert await store.stream(other.event_id) is None
+
+
+async def test_what_joins_a_question_is_asked_and_handled_with_it(store: Store) -> None:
+    conversation = Conversation(store)
+    await conversation.has_begun()
+    joining = evolve(INBOUND, event_id=EventId("$more"), body="and how")
+
+    held = conversation.amending.in_hand(ROOM)
+    assert held is not None
+    held.interrupt(evolve(QUESTION, request_id=joining.event_id, text="and how", inbound=joining))
+    await conversation.has_begun(times=2)
+    conversation.agent.go_on.set()
+    await conversation.ends()
+
+    asked = [(q.text, q.request_id) for q in conversation.agent.asked]
+    assert asked == [("tell me", "$q"), ("tell me\n\nand how", "$more")]
+    assert conversation.sent.bodies == ["about tell me", "about tell me\n\nand how all"]
+    assert await store.is_handled(joining.event_id)
+
+
+async def test_what_joined_a_question_that_is_taken_back_keeps_its_own_turn(store: Store) -> None:
+    conversation = Conversation(store)
+    await conversation.has_begun()
+    held = conversation.amending.in_hand(ROOM)
+    assert held is not None
+    held.interrupt(evolve(QUESTION, request_id=EventId("$more"), text="and how"))
+    await conversation.has_begun(times=2)
+
+    conversation.amend(None)
+    await conversation.ends()
+
+    assert await store.is_handled(INBOUND.event_id)
+    assert not await store.is_handled(EventId("$more"))
+
+
+async def test_the_files_of_an_answer_follow_its_text(store: Store) -> None:
+    conversation = Conversation(store, files=("plot.svg", "refused.bin"))
+    conversation.agent.go_on.set()
+    await conversation.ends()
+
+    text, name = conversation.sent.bodies
+    assert text.startswith("about tell me all\n\n_I could not pass on the file “refused.bin”")
+    assert name == "plot.svg"
+    file = conversation.sent.rows[1].payload["content"]
+    assert file["info"]["size"] == 3
+    assert file["m.relates_to"]["m.in_reply_to"]["event_id"] == INBOUND.event_id
+    assert file["org.strandline.answer"] == {"chat": "1", "question": "$q"}

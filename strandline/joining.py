@@ -1,0 +1,88 @@
+"""Messages that join the question which is being answered, instead of waiting for their turn."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from fsm import Inbound, Kind
+from fsm.ids import RoomId
+from strandline.amending import Amending, InHand
+from strandline.items import Arrived, Item
+from strandline.turns import Turns
+
+
+class Joining:
+    """Has what waits in a room join the question that is being answered there.
+
+    Only texts of the same person do, which would be put to the same agent and do nothing else. They
+    stay in the queue until they are handled with the first: what did not join has its own turn.
+
+    Args:
+        turns: Knows what would become of a message.
+        amending: Knows what is being answered.
+        wanted: The event, readable and complete; None if no flow is to hear of it.
+        waiting: What waits in a room's queue; None if nothing is to join.
+    """
+
+    def __init__(
+        self,
+        turns: Turns,
+        amending: Amending,
+        *,
+        wanted: Callable[[Inbound], Awaitable[Inbound | None]],
+        waiting: Callable[[RoomId], Sequence[Item]] | None,
+    ) -> None:
+        self._turns = turns
+        self._amending = amending
+        self._wanted = wanted
+        self._waiting = waiting
+        self._news: dict[RoomId, asyncio.Event] = {}
+
+    def heard(self, room_id: RoomId) -> None:
+        """Something more waits in the room's queue."""
+        if room_id in self._news:
+            self._news[room_id].set()
+
+    @asynccontextmanager
+    async def meanwhile(self, room_id: RoomId) -> AsyncIterator[None]:
+        """Let messages join while the body runs, in which a question is answered."""
+        if self._waiting is None:
+            yield
+            return
+        joining = asyncio.ensure_future(self._join(room_id, self._waiting))
+        try:
+            yield
+        finally:
+            joining.cancel()
+            await asyncio.wait({joining})
+
+    async def _join(self, room_id: RoomId, waiting: Callable[[RoomId], Sequence[Item]]) -> None:
+        news = self._news[room_id] = asyncio.Event()
+        try:
+            while True:
+                news.clear()
+                for item in waiting(room_id):
+                    if not await self._joins(item, self._amending.in_hand(room_id)):
+                        break
+                await news.wait()
+        finally:
+            del self._news[room_id]
+
+    async def _joins(self, item: Item, held: InHand | None) -> bool:
+        """Whether the item is dealt with, so that the next one may join too."""
+        if held is None or not isinstance(item, Arrived):
+            return False
+        inbound, first = item.inbound, held.inbound
+        if any(joined.request_id == inbound.event_id for joined in held.joined):
+            return True
+        is_same = (inbound.sender, inbound.thread) == (first.sender, first.thread)
+        if inbound.kind is not Kind.TEXT or not is_same:
+            return False
+        wanted = await self._wanted(inbound)
+        if wanted is None:
+            return True
+        question = await self._turns.foresee(self._amending.amended(wanted) or wanted)
+        if question is None:
+            return False
+        held.interrupt(question)
+        return True
