@@ -71,6 +71,15 @@ async def hears_a_strangers_command(walker: Walker) -> None:
     walker.happened.append(await friend.say(walker.room, "!archive"))
 
 
+async def retries_what_was_never_asked(walker: Walker) -> None:
+    if walker.here.state != "bound":
+        await walker.says("!retry")
+        return
+    friend = await walker.has_company()
+    assert walker.room is not None
+    walker.happened.append(await friend.say(walker.room, "!retry"))
+
+
 async def sends_what_nobody_can_read(walker: Walker) -> None:
     content = {
         "algorithm": "m.megolm.v1.aes-sha2",
@@ -281,6 +290,7 @@ SETTINGS: dict[type[Flow], dict[str, Any]] = {
             RoomRouting.archive: ("!archive", "!yes"),
             RoomRouting.refuse: hears_a_strangers_command,
             RoomRouting.explain: "!archive",
+            RoomRouting.retry_nothing: retries_what_was_never_asked,
         },
         "without": {
             **_except(
