@@ -13,11 +13,14 @@ from fsm.language import sentence
 
 
 class Trouble(Enum):
-    """What went wrong, and what is said of it to who has asked; ``{agent}`` is the agent's id."""
+    """What went wrong, and what is said of it to who has asked.
 
-    UNKNOWN = sentence("Agent `{agent}` could not answer. Please send your message again.")
+    ``{agent}`` is the agent's id, ``{retry}`` the command that asks again.
+    """
+
+    UNKNOWN = sentence("Agent `{agent}` could not answer. `{retry}` asks it again.")
     UNREACHABLE = sentence(
-        "Agent `{agent}` can't be reached just now. Please send your message again in a while."
+        "Agent `{agent}` can't be reached just now. `{retry}` asks it again: better in a while."
     )
     UNTRUSTED = sentence(
         "The connection to agent `{agent}` is not secure, so I did not use it. Please tell "
@@ -28,25 +31,25 @@ class Trouble(Enum):
         "wrong or used up."
     )
     BUSY = sentence(
-        "Agent `{agent}` has too much to do just now. Please send your message again in a while."
+        "Agent `{agent}` has too much to do just now. `{retry}` asks it again: better in a while."
     )
     REJECTED = sentence(
         "Agent `{agent}` can't take this message as it is. Please write it in other words, or "
         "without the files."
     )
     SILENT = sentence(
-        "Agent `{agent}` did not begin to answer. Please send your message again in a while."
+        "Agent `{agent}` did not begin to answer. `{retry}` asks it again."
     )
     FILE = sentence(
         "I could not get a file that goes with this message. Please send the file and the message "
         "again."
     )
     CUT_OFF = sentence(
-        "Here the answer of agent `{agent}` broke off. Please send your message again."
+        "Here the answer of agent `{agent}` broke off. `{retry}` asks for a whole one."
     )
     GARBLED = sentence(
-        "Agent `{agent}` sent something that I can't read. Please send your message again; if that "
-        "does not help, tell whoever runs this bot."
+        "Agent `{agent}` sent something that I can't read. `{retry}` asks it again; if that does "
+        "not help, tell whoever runs this bot."
     )
     TOO_LONG = sentence(
         "The answer of agent `{agent}` is longer than I pass on, so it ends here. Please ask for "

@@ -100,6 +100,7 @@ class Asking:
         replies: Replies,
         questions: Questions,
         typing: Callable[[RoomId], AbstractContextManager[None]],
+        retry: str = "!retry",
     ) -> None:
         self._store = store
         self._connections = connections
@@ -109,6 +110,7 @@ class Asking:
         self._replies = replies
         self._questions = questions
         self._typing = typing
+        self._retry = retry
         self._heads: dict[EventId, asyncio.Future[EventId | None]] = {}
 
     def head_settled(self, row: OutboxRow, event_id: EventId | None) -> None:
@@ -200,9 +202,9 @@ class Asking:
                 async for text in texts:
                     await self._show(question, text, attempt, held, answer)
         except AgentFailed as failure:
-            told = _failed(question, failure)
+            told = _failed(question, failure, self._retry)
         except TimeoutError:
-            told = _too_late(question, self._pace.answer_seconds)
+            told = _too_late(question, self._pace.answer_seconds, self._retry)
         finally:
             reach("agent.ask.after")
         answer.is_empty = not growing.text and not answer.files
@@ -329,19 +331,20 @@ def _reply(question: AskAgent, text: str, held: InHand, *, is_empty: bool = Fals
     )
 
 
-def _failed(question: AskAgent, failure: AgentFailed) -> str:
+def _failed(question: AskAgent, failure: AgentFailed, retry: str) -> str:
     trouble = failure.trouble
     _log.warning(
         "agent failed", agent=failure.agent_id, trouble=trouble.name, problem=failure.problem
     )
-    return tongue(question.language).t(trouble.value, agent=failure.agent_id)
+    return tongue(question.language).t(trouble.value, agent=failure.agent_id, retry=retry)
 
 
-def _too_late(question: AskAgent, seconds: float) -> str:
+def _too_late(question: AskAgent, seconds: float, retry: str) -> str:
     _log.warning("agent too late", agent=question.agent_id, answer_seconds=seconds)
     language = tongue(question.language)
     return language.t(
-        "Agent `{agent}` gave no full answer within {duration}. Please send your message again.",
+        "Agent `{agent}` gave no full answer within {duration}. `{retry}` asks it again.",
         agent=question.agent_id,
+        retry=retry,
         duration=language.duration(timedelta(seconds=seconds)),
     )

@@ -31,7 +31,7 @@ from strandline.clock import Clock
 from strandline.config import Config
 from strandline.deadlines import Deadlines, Due
 from strandline.discovery import agent_kind, make_found
-from strandline.handling import Handling, insist
+from strandline.handling import RETRY, Handling, insist
 from strandline.items import Again, Arrived, Item, Missing, Policy
 from strandline.languages import tongue
 from strandline.own_flows import make_flows
@@ -190,6 +190,7 @@ class Bot:
             replies=self._replies,
             questions=Remembering(homeserver, most_bytes=config.files.most_bytes_each),
             typing=self._courtesy.typing,
+            retry=f"{config.commands.prefix}{RETRY}",
             pace=Pace(
                 edit_seconds=limits.edit_seconds,
                 answer_seconds=limits.answer_seconds,
