@@ -263,7 +263,7 @@ class RoomRouting(Flow):
             room.platform_chat_id,
             before.body,
             attachments=before.attachments,
-            again=before.event_id,
+            again=before,
         )
 
     @on(retry_nothing)

@@ -37,9 +37,7 @@ class Trouble(Enum):
         "Agent `{agent}` can't take this message as it is. Please write it in other words, or "
         "without the files."
     )
-    SILENT = sentence(
-        "Agent `{agent}` did not begin to answer. `{retry}` asks it again."
-    )
+    SILENT = sentence("Agent `{agent}` did not begin to answer. `{retry}` asks it again.")
     FILE = sentence(
         "I could not get a file that goes with this message. Please send the file and the message "
         "again."

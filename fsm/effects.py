@@ -132,7 +132,7 @@ class AskAgent:
         language: The language of the person, for what the bot itself says of the answer.
         inbound: The event, for the thread and the sender of its answer.
         attachments: Files that go with it.
-        again: The message whose question this is, if it is asked anew.
+        again: The question that this is, if it is asked anew.
     """
 
     room_id: RoomId
@@ -142,7 +142,7 @@ class AskAgent:
     text: str
     inbound: Inbound = field(eq=False, repr=False)
     attachments: tuple[Attachment, ...] = ()
-    again: EventId | None = None
+    again: Inbound | None = field(default=None, eq=False, repr=False)
     language: str = "en"
 
 

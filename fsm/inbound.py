@@ -79,6 +79,7 @@ class Inbound:
         attachments: The file that it is, or that its text is the caption of; and, where an earlier
             life of the process took files for this text, those.
         version: The edit whose text ``body`` is, if it was edited before it was answered.
+        parts: Further messages that were put to an agent with it.
         repeats: The sender's last question that an agent was asked here, if this one asks for it
             again.
         raw: The event as the homeserver gave it, for what needs more (decrypting later).
@@ -97,5 +98,6 @@ class Inbound:
     question: Mark | None = None
     attachments: tuple[Attachment, ...] = ()
     version: EventId | None = None
+    parts: tuple[EventId, ...] = ()
     repeats: "Inbound | None" = field(default=None, eq=False, repr=False)
     raw: dict[str, object] = field(factory=dict, eq=False, repr=False)

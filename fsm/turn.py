@@ -237,7 +237,7 @@ class Turn:
         text: str,
         *,
         attachments: tuple[Attachment, ...] = (),
-        again: EventId | None = None,
+        again: Inbound | None = None,
     ) -> None:
         """Ask an agent; its answer becomes the reply to the inbound event.
 
@@ -246,7 +246,7 @@ class Turn:
             platform_chat_id: In which of the platform's chats.
             text: The question.
             attachments: Files that go with it.
-            again: The message whose question this is, if it is asked anew.
+            again: The question that this is, if it is asked anew.
 
         Raises:
             TurnError: The turn replies already. It would be repeated with other words if the

@@ -118,6 +118,7 @@ class Reading:
 
     async def _whole(self, question: Inbound, mark: AnswerMark) -> Inbound:
         """The question with what was put to the agent together with it."""
+        question = evolve(question, parts=mark.also)
         for event_id in mark.also:
             found = await self._event(event_id, question.sender)
             if found is not None:

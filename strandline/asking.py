@@ -3,23 +3,22 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import AbstractContextManager, aclosing
-from datetime import timedelta
 from typing import Any, Protocol
 
 import structlog
-from attrs import define, field, frozen
+from attrs import frozen
 
 from durable import AlreadyHandled, Commit, Handled, Store, Stream
 from ephemeral.agents import AgentFailed, AgentPiece, AgentQuestion, MadeFile
 from ephemeral.connections import Connections
 from ephemeral.growing import Growing
-from fsm.answers import AnswerMark
 from fsm.effects import AskAgent, OutboxRow, Reply
 from fsm.failpoints import reach
 from fsm.ids import EventId, RoomId, TransactionId
-from fsm.language import Tongue, sentence
-from matrix import Amendment, MatrixError
-from strandline.amending import Amending, InHand, Stop
+from fsm.language import Tongue
+from matrix import MatrixError
+from strandline.amending import Amending, InHand
+from strandline.answers import TAKEN_BACK, Answer, as_reply, end, failed, too_late
 from strandline.languages import tongue
 from strandline.replies import Replies, head_id
 
@@ -50,23 +49,6 @@ class Questions(Protocol):
         Raises:
             MatrixError: The homeserver does not take it.
         """
-
-
-@define
-class _Answer:
-    """What has come of an answer so far.
-
-    Args:
-        begun: A part of it stands in the room, or will.
-        text: What is to be shown, Markdown.
-        files: The contents of the messages that show its files.
-        is_empty: The agent has said nothing: the text is the bot's own.
-    """
-
-    begun: bool = False
-    text: str = ""
-    files: list[dict[str, Any]] = field(factory=list)
-    is_empty: bool = False
 
 
 @frozen(kw_only=True)
@@ -125,14 +107,14 @@ class Asking:
         held = self._amending.take(question.inbound)
         self._heads[event_id] = asyncio.get_running_loop().create_future()
         try:
-            answer = _Answer(begun=await self._resume(event_id))
+            answer = Answer(begun=await self._resume(event_id))
             with self._typing(question.room_id):
                 await self._listen(question, attempt, held, answer)
                 while held.came.done() and held.ended is None:
                     held.go_on()
                     await self._listen(question, attempt, held, answer)
             head = self._head(event_id, attempt) if answer.begun else None
-            _end(answer, question, held, head)
+            end(answer, question, held, head)
             await self._commit(question, answer, held, attempt, head)
         finally:
             del self._heads[event_id]
@@ -155,7 +137,7 @@ class Asking:
         try:
             await self._resume(taken_back)
             head = self._head(taken_back, 0)
-            told = tongue.t(_TAKEN_BACK)
+            told = tongue.t(TAKEN_BACK)
             reply = Reply(room_id=stream.room_id, text=told, in_reply_to=taken_back)
             rows = [] if head is None else self._replies.answer(reply, taken_back, 0, head=head)
             await self._finish(taken_back, stream.room_id, rows)
@@ -181,9 +163,7 @@ class Asking:
         head = self._heads[event_id]
         return head.result() if head.done() else head_id(event_id, attempt)
 
-    async def _listen(
-        self, question: AskAgent, attempt: int, held: InHand, answer: _Answer
-    ) -> None:
+    async def _listen(self, question: AskAgent, attempt: int, held: InHand, answer: Answer) -> None:
         """Ask, and take the answer in until it is complete, fails or is interrupted."""
         answer.text, answer.is_empty = "", False
         answer.files.clear()
@@ -202,9 +182,9 @@ class Asking:
                 async for text in texts:
                     await self._show(question, text, attempt, held, answer)
         except AgentFailed as failure:
-            told = _failed(question, failure, self._retry)
+            told = failed(question, failure, self._retry)
         except TimeoutError:
-            told = _too_late(question, self._pace.answer_seconds, self._retry)
+            told = too_late(question, self._pace.answer_seconds, self._retry)
         finally:
             reach("agent.ask.after")
         answer.is_empty = not growing.text and not answer.files
@@ -217,7 +197,7 @@ class Asking:
         answer.text = "\n\n".join(filter(None, (growing.text, told)))
 
     async def _pieces(
-        self, question: AskAgent, pieces: AsyncIterator[AgentPiece], answer: _Answer
+        self, question: AskAgent, pieces: AsyncIterator[AgentPiece], answer: Answer
     ) -> AsyncGenerator[str, None]:
         """The words of an answer. Its files are uploaded as they come, and shown at its end."""
         async for piece in pieces:
@@ -234,9 +214,9 @@ class Asking:
                 )
 
     async def _show(
-        self, question: AskAgent, text: str, attempt: int, held: InHand, answer: _Answer
+        self, question: AskAgent, text: str, attempt: int, held: InHand, answer: Answer
     ) -> None:
-        reply = _reply(question, text, held)
+        reply = as_reply(question, text, held)
         if not answer.begun:
             row = self._replies.head(reply, question.request_id, attempt)
             reach("answer.head.before")
@@ -258,12 +238,12 @@ class Asking:
     async def _commit(
         self,
         question: AskAgent,
-        answer: _Answer,
+        answer: Answer,
         held: InHand,
         attempt: int,
         head: EventId | TransactionId | None,
     ) -> None:
-        reply = _reply(question, answer.text, held, is_empty=answer.is_empty)
+        reply = as_reply(question, answer.text, held, is_empty=answer.is_empty)
         rows = (
             []
             if not answer.text
@@ -294,57 +274,3 @@ class Asking:
             return  # somebody else has answered, and needs no help
         reach("answer.commit.after")
         self._delivery.submit(stored)
-
-
-_TAKEN_BACK = sentence("_The question was taken back._")
-
-
-def _end(answer: _Answer, question: AskAgent, held: InHand, head: str | None) -> None:
-    """What stays of it, if it was ended: nothing, if its question was taken back unanswered."""
-    match held.ended:
-        case Stop():
-            stopped = tongue(question.language).t("_Stopped._")
-            answer.text = f"{answer.text}\n\n{stopped}" if answer.text else stopped
-        case Amendment():
-            answer.text = tongue(question.language).t(_TAKEN_BACK) if head is not None else ""
-            answer.is_empty = True
-            answer.files.clear()
-            held.joined = ()  # each has its own turn
-
-
-def _reply(question: AskAgent, text: str, held: InHand, *, is_empty: bool = False) -> Reply:
-    files = (*question.attachments, *(a for j in held.joined for a in j.attachments))
-    own = question.again or question.request_id
-    also = (*(file.event_id for file in files), *(j.request_id for j in held.joined))
-    return Reply(
-        room_id=question.room_id,
-        text=text,
-        in_reply_to=question.request_id,
-        thread=question.inbound.thread,
-        mention=question.inbound.sender,
-        answer=AnswerMark(
-            chat=question.platform_chat_id,
-            question=own,
-            also=tuple(dict.fromkeys(event_id for event_id in also if event_id != own)),
-            is_empty=is_empty,
-        ),
-    )
-
-
-def _failed(question: AskAgent, failure: AgentFailed, retry: str) -> str:
-    trouble = failure.trouble
-    _log.warning(
-        "agent failed", agent=failure.agent_id, trouble=trouble.name, problem=failure.problem
-    )
-    return tongue(question.language).t(trouble.value, agent=failure.agent_id, retry=retry)
-
-
-def _too_late(question: AskAgent, seconds: float, retry: str) -> str:
-    _log.warning("agent too late", agent=question.agent_id, answer_seconds=seconds)
-    language = tongue(question.language)
-    return language.t(
-        "Agent `{agent}` gave no full answer within {duration}. `{retry}` asks it again.",
-        agent=question.agent_id,
-        retry=retry,
-        duration=language.duration(timedelta(seconds=seconds)),
-    )

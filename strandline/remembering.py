@@ -54,7 +54,7 @@ class Remembering:
         )
 
     async def _earlier(self, asked: AskAgent) -> AsyncIterator[Earlier]:
-        question = asked.again or asked.request_id
+        question = asked.again.event_id if asked.again else asked.request_id
         place = asked.room_id, asked.platform_chat_id
         first = question
         try:

@@ -23,7 +23,7 @@ def an_echo(options: EchoOptions | None = None) -> AgentEntry:
 
 async def nothing() -> AsyncIterator[bytes]:
     """A file without content."""
-    for chunk in ():
+    for chunk in list[bytes]():
         yield chunk
 
 

@@ -23,7 +23,7 @@ DONE = event({}, "done")
 
 async def nothing() -> AsyncIterator[bytes]:
     """A file without content."""
-    for chunk in ():
+    for chunk in list[bytes]():
         yield chunk
 
 
