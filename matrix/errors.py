@@ -107,6 +107,16 @@ class NotEncryptable(MatrixError):
 
 
 @frozen(slots=False)
+class Spoiled(MatrixError):
+    """A file can't be decrypted, or is not what its event says."""
+
+    problem: str
+
+    def __str__(self) -> str:
+        return f"the file can't be used: {self.problem}; have it sent again"
+
+
+@frozen(slots=False)
 class StoreFailed(MatrixError):
     """The crypto store can't be read or written."""
 
@@ -137,4 +147,4 @@ class SessionUnusable(MatrixError):
 
 def is_permanent(error: MatrixError) -> bool:
     """Whether the same request would fail the same way for ever."""
-    return isinstance(error, Refused | NotEncryptable)
+    return isinstance(error, Refused | NotEncryptable | Spoiled)

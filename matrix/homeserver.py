@@ -13,6 +13,7 @@ from matrix.crypto import Crypto, is_encryption
 from matrix.errors import Refused, Unreachable
 from matrix.http import HomeserverHttp, endpoint
 from matrix.keys import KeyExchange
+from matrix.media import Media
 from matrix.parse import events
 from matrix.retry import persist
 from matrix.rooms import Rooms
@@ -74,6 +75,7 @@ class Homeserver:
         self._logins_seen = -1
         self.user_id: UserId = session.user_id
         self.rooms = Rooms(http, session.user_id)
+        self.media = Media(http, self.is_encrypted)
         self.keys = KeyExchange(http, crypto)
 
     @classmethod

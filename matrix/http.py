@@ -2,19 +2,31 @@
 
 import asyncio
 import json
+import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from types import MappingProxyType
+from typing import IO, Any
 from urllib.parse import quote, urlencode
 
 import aiohttp
 import structlog
 
 from matrix.errors import MatrixError, RateLimited, Refused, TokenRevoked, Unreachable
+from matrix.retry import Patience, persist
 
 _log = structlog.get_logger(__name__)
 
 Json = dict[str, Any]
+
+Body = bytes | AsyncGenerator[bytes, None] | None
+
+READ_BYTES = 65_536
+"""A file is read in pieces of so many bytes."""
+
+READ_PATIENCE = Patience(most_seconds=30.0)
+"""How long a download that does not begin is tried again."""
 
 TIMEOUT_SECONDS = 30.0
 """How long a request may take, unless it says otherwise."""
@@ -88,6 +100,80 @@ class HomeserverHttp:
                 raise Unreachable(self.url, "the session was renewed") from None
             return await self._once(method, url, data, timeout_seconds, token=self.token)
 
+    async def read(self, path: str, *, silence_seconds: float) -> AsyncGenerator[bytes, None]:
+        """The body of a good answer to a GET request, in pieces. Tried until its first byte.
+
+        Raises:
+            MatrixError: It can't be had, or not to its end.
+        """
+        async with AsyncExitStack() as stack:
+
+            async def begin() -> aiohttp.ClientResponse:
+                return await stack.enter_async_context(self._reading(path, silence_seconds))
+
+            response = await persist(begin, READ_PATIENCE)
+            with self._typed(silence_seconds):
+                async for chunk in response.content.iter_chunked(READ_BYTES):
+                    yield chunk
+
+    async def post_file(
+        self, path: str, content: IO[bytes], *, mimetype: str, timeout_seconds: float
+    ) -> Json:
+        """POST a file from its beginning, tried once; the answer."""
+        size = content.seek(0, os.SEEK_END)
+
+        async def chunks() -> AsyncGenerator[bytes, None]:
+            content.seek(0)
+            while chunk := content.read(READ_BYTES):
+                yield chunk
+
+        headers = {"Content-Type": mimetype, "Content-Length": str(size)}
+        token = self.token
+        try:
+            return await self._once(
+                "POST", self.url + path, chunks(), timeout_seconds, token=token, headers=headers
+            )
+        except TokenRevoked:
+            if self.renew is None:
+                raise
+            await self._renew_once(token, self.renew)
+            raise Unreachable(self.url, "the session was renewed") from None
+
+    @asynccontextmanager
+    async def _reading(
+        self, path: str, silence_seconds: float
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        token = self.token
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=silence_seconds)
+        with self._typed(silence_seconds):
+            async with self._client.get(
+                self.url + path,
+                headers={"Authorization": f"Bearer {token}"},
+                timeout=timeout,
+                allow_redirects=False,
+            ) as response:
+                if response.status != 200:  # noqa: PLR2004
+                    try:
+                        _judge(self.url, response, await response.content.read(READ_BYTES))
+                    except TokenRevoked:
+                        if self.renew is None:
+                            raise
+                        await self._renew_once(token, self.renew)
+                        raise Unreachable(self.url, "the session was renewed") from None
+                    raise Unreachable(self.url, f"it answers {response.status} to a download")
+                yield response
+
+    @contextmanager
+    def _typed(self, seconds: float) -> Iterator[None]:
+        """Have what the HTTP client raises be one of ours."""
+        try:
+            yield
+        except TimeoutError as error:
+            raise Unreachable(self.url, f"no answer within {seconds:g} s") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            problem = str(error) or type(error).__name__
+            raise Unreachable(self.url, problem) from error
+
     async def log_in(self, path: str, body: object) -> Json:
         """A login request: without the token, and without renewing it."""
         return await self._once("POST", self.url + path, _encode(body), TIMEOUT_SECONDS, token="")
@@ -97,10 +183,17 @@ class HomeserverHttp:
             if self.token == spent:
                 self.token = await renew()
 
-    async def _once(
-        self, method: str, url: str, data: bytes | None, timeout_seconds: float, *, token: str
+    async def _once(  # noqa: PLR0913  # what a request may be
+        self,
+        method: str,
+        url: str,
+        data: Body,
+        timeout_seconds: float,
+        *,
+        token: str,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> Json:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers = {**headers, "Authorization": f"Bearer {token}"} if token else headers
         try:
             answer = await self._exchange(method, url, data, timeout_seconds, headers)
         except Unreachable as lost:
@@ -116,11 +209,11 @@ class HomeserverHttp:
         self,
         method: str,
         url: str,
-        data: bytes | None,
+        data: Body,
         timeout_seconds: float,
-        headers: dict[str, str],
+        headers: Mapping[str, str],
     ) -> Json:
-        try:
+        with self._typed(timeout_seconds):
             async with self._client.request(
                 method,
                 url,
@@ -130,11 +223,6 @@ class HomeserverHttp:
                 timeout=aiohttp.ClientTimeout(total=timeout_seconds),
             ) as response:
                 return _judge(self.url, response, await response.read())
-        except TimeoutError as error:
-            raise Unreachable(self.url, f"no answer within {timeout_seconds:g} s") from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            problem = str(error) or type(error).__name__
-            raise Unreachable(self.url, problem) from error
 
     def _note_lost(self, lost: Unreachable) -> None:
         if self._lost_at is None:

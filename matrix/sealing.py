@@ -1,0 +1,91 @@
+"""Encrypted files, piece by piece (client-server API, "Sending encrypted attachments", version v2).
+
+AES-256 in counter mode, and a SHA-256 of what is stored: the hash is known at the end alone.
+"""
+
+from hashlib import sha256
+from secrets import token_bytes
+from typing import Any
+
+from Crypto.Cipher import AES
+from unpaddedbase64 import decode_base64, encode_base64
+
+from matrix.errors import Spoiled
+from matrix.parse import mapping
+
+Json = dict[str, Any]
+
+_NONCE_BYTES = 8
+"""The first half of the initial counter block is random, the second counts."""
+
+
+class Seal:
+    """Encrypts one file."""
+
+    def __init__(self) -> None:
+        self._key, self._nonce = token_bytes(32), token_bytes(_NONCE_BYTES)
+        self._cipher = AES.new(self._key, AES.MODE_CTR, nonce=self._nonce)
+        self._hash = sha256()
+
+    def seal(self, chunk: bytes) -> bytes:
+        """The next piece, encrypted."""
+        sealed = self._cipher.encrypt(chunk)
+        self._hash.update(sealed)
+        return sealed
+
+    def file(self, url: str) -> Json:
+        """The ``file`` object of the event, once all is sealed and lies at ``url``."""
+        return {
+            "v": "v2",
+            "url": url,
+            "key": {
+                "kty": "oct",
+                "alg": "A256CTR",
+                "ext": True,
+                "k": encode_base64(self._key, urlsafe=True),
+                "key_ops": ["encrypt", "decrypt"],
+            },
+            "iv": encode_base64(self._nonce + bytes(_NONCE_BYTES)),
+            "hashes": {"sha256": encode_base64(self._hash.digest())},
+        }
+
+
+class Unseal:
+    """Decrypts one file.
+
+    Args:
+        file: The ``file`` object of its event.
+
+    Raises:
+        Spoiled: It can't be one.
+    """
+
+    def __init__(self, file: Json) -> None:
+        try:
+            key = decode_base64(mapping(file.get("key"))["k"])
+            iv = decode_base64(file["iv"])
+            self._expected = decode_base64(mapping(file.get("hashes"))["sha256"])
+            self._cipher = AES.new(
+                key,
+                AES.MODE_CTR,
+                nonce=iv[:_NONCE_BYTES],
+                initial_value=int.from_bytes(iv[_NONCE_BYTES:], "big"),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            problem = f"its key can't be used ({type(error).__name__})"
+            raise Spoiled(problem) from error
+        self._hash = sha256()
+
+    def unseal(self, chunk: bytes) -> bytes:
+        """The next piece, decrypted."""
+        self._hash.update(chunk)
+        return self._cipher.decrypt(chunk)
+
+    def check(self) -> None:
+        """See whether all that was decrypted is what was sent.
+
+        Raises:
+            Spoiled: It is not.
+        """
+        if self._hash.digest() != self._expected:
+            raise Spoiled("it is not what was sent")
