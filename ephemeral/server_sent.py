@@ -42,11 +42,15 @@ async def server_sent(
 
 
 async def _lines(chunks: AsyncIterator[bytes], most_bytes: int) -> AsyncIterator[str]:
-    rest, read = b"", 0
+    rest, read = bytearray(), 0
     async for chunk in chunks:
         read += len(chunk)
         if read > most_bytes:
             raise TooMuch
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            yield line.removesuffix(b"\r").decode()
+        *ends, begin = chunk.split(b"\n")
+        for end in ends:
+            rest += end
+            line = rest.removesuffix(b"\r").decode()
+            rest.clear()
+            yield line
+        rest += begin

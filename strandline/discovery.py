@@ -29,6 +29,7 @@ AGENT_GROUP = "strandline.agents"
 BUILT_IN = {
     "echo": EntryPoint("echo", "ephemeral.echo:EchoAgent", AGENT_GROUP),
     "http": EntryPoint("http", "ephemeral.http_agent:HttpAgent", AGENT_GROUP),
+    "openai": EntryPoint("openai", "ephemeral.openai_agent:OpenAiAgent [openai]", AGENT_GROUP),
 }
 """The kinds of agent that come with Strandline. Each is imported when a config has it."""
 
@@ -122,11 +123,20 @@ def agent_kind(name: str) -> AgentKind:
 
     Raises:
         KeyError: There is none.
-        NotFound: The distribution that brings it can't be imported.
+        NotFound: The distribution that brings it can't be imported, or an extra that it needs is
+            not installed.
     """
     kind = agent_kinds()[name]
-    what = f"{AGENT_GROUP}: {name}: {kind.value}"
-    loaded: Any = _imported(what, kind.module, kind.attr)
+    what = f"{AGENT_GROUP}: {name}: {kind.module}:{kind.attr}"
+    try:
+        loaded: Any = _imported(what, kind.module, kind.attr)
+    except NotFound as error:
+        if not kind.extras or not isinstance(error.__cause__, ModuleNotFoundError):
+            raise
+        owner = kind.dist.name if kind.dist else "strandline"
+        install = f"pip install '{owner}[{','.join(kind.extras)}]'"
+        missing = error.__cause__.name
+        raise NotFound(what, f"needs {missing!r}, which is not installed; {install}") from error
     if not callable(loaded) or not hasattr(loaded, "Options"):
         problem = "is no kind of agent; it wants a class that takes an AgentEntry, with Options"
         raise NotFound(what, problem)

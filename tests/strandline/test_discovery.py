@@ -221,7 +221,7 @@ def test_kinds_of_agent_come_from_installed_distributions_too(
     value = "ephemeral.echo:EchoAgent"
     _points(monkeypatch, EntryPoint("parrot", value, discovery.AGENT_GROUP))
 
-    assert set(agent_kinds()) == {"echo", "http", "parrot"}
+    assert set(agent_kinds()) == {"echo", "http", "openai", "parrot"}
     assert agent_kind("parrot") is agent_kind("echo")
 
 
@@ -236,3 +236,20 @@ def test_what_is_no_kind_of_agent_is_told_where_it_is_used(
 
     with pytest.raises(ConfigError, match=r"config.yaml:7: agents\[0\].kind: .*no kind of agent"):
         load_config(config, {})
+
+
+def test_a_kind_whose_package_is_not_installed_names_what_to_install(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "ephemeral.openai_agent", raising=False)
+    monkeypatch.setitem(sys.modules, "openai", None)
+    config = project.parent / "config.yaml"
+    config.write_text(GOOD.replace("echo", "openai"))
+
+    with pytest.raises(ConfigError) as caught:
+        load_config(config, {})
+
+    told = str(caught.value)
+    assert "config.yaml:7: agents[0].kind: " in told
+    assert "needs 'openai', which is not installed; pip install 'strandline[openai]'" in told
+    assert told.count("agents[0]") == 1

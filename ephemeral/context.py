@@ -1,0 +1,223 @@
+"""What a model without memory is told: the room's own words, as many as fit.
+
+Lost at a restart: nothing. The context of a question is read from its room each time, newest
+first, and only as far as its budget reaches.
+
+A token is taken for four bytes of UTF-8, and each message for four tokens more. That is about right
+for English text, and on the safe side for most others; no two models count alike.
+"""
+
+import base64
+import math
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from attrs import define, frozen
+
+from ephemeral.agents import AgentFailed, AgentFile, AgentQuestion
+
+T = TypeVar("T")
+
+Part = dict[str, Any]
+"""A part of a message's content, as the chat-completions API has it."""
+
+Message = dict[str, Any]
+
+BYTES_A_TOKEN = 4
+TOKENS_A_MESSAGE = 4
+TOKENS_AN_IMAGE = 1_000
+
+IMAGES = frozenset({"image/gif", "image/jpeg", "image/png", "image/webp"})
+_TEXTS = frozenset(
+    f"application/{kind}"
+    for kind in ("json", "javascript", "sql", "toml", "x-sh", "x-yaml", "xml", "yaml")
+)
+
+
+def estimated_tokens(text: str) -> int:
+    """So many tokens a message of this text may be."""
+    return -(-len(text.encode()) // BYTES_A_TOKEN) + TOKENS_A_MESSAGE
+
+
+@define(kw_only=True)
+class Budget:
+    """What is left to be spent on one request.
+
+    Args:
+        messages: So many earlier messages.
+        tokens: So many tokens in all, estimated; below 0 once the question alone has spent them.
+        image_bytes: So many bytes of images; 0 for models that take none.
+        text_bytes: So many bytes of text files.
+    """
+
+    messages: int
+    tokens: int
+    image_bytes: int = 0
+    text_bytes: int = 0
+
+    def takes(self, text: str) -> bool:
+        """Spend what one more earlier message costs, if that much is left."""
+        cost = estimated_tokens(text)
+        if self.messages < 1 or self.tokens < cost:
+            return False
+        self.messages -= 1
+        self.tokens -= cost
+        return True
+
+
+@frozen
+class Said:
+    """One message of the conversation.
+
+    Args:
+        role: Who says it.
+        parts: What is said.
+    """
+
+    role: str
+    parts: tuple[Part, ...]
+
+
+async def context(question: AgentQuestion, budget: Budget, *, system: str = "") -> list[Message]:
+    """The messages of a request: what the model is, what was said before, the question.
+
+    The question is always in, however long it is. Earlier messages are in without a gap, back to
+    the first that no longer fits; of an answer whose question did not fit, nothing is.
+
+    Args:
+        question: What is asked.
+        budget: Is spent.
+        system: What the model is told first.
+
+    Raises:
+        AgentFailed: The room, or a file of the question, can't be read.
+    """
+    budget.tokens -= estimated_tokens(system) if system else 0
+    budget.tokens -= estimated_tokens(question.text)
+    asked = Said("user", await _parts(question.text, question.files, budget))
+    newest_first = [asked]
+    if budget.messages > 0 and budget.tokens > 0:
+        newest_first += await _earlier(question, budget)
+    while newest_first[-1].role == "assistant":
+        newest_first.pop()
+    said = list(reversed(newest_first))
+    if system:
+        said.insert(0, Said("system", (_text(system),)))
+    return merged(said)
+
+
+def merged(said: Iterable[Said]) -> list[Message]:
+    """As messages whose roles alternate, which many models insist on."""
+    messages: list[tuple[str, list[Part]]] = []
+    for each in said:
+        if messages and messages[-1][0] == each.role:
+            messages[-1][1].extend(each.parts)
+        else:
+            messages.append((each.role, list(each.parts)))
+    return [{"role": role, "content": _content(parts)} for role, parts in messages]
+
+
+async def _earlier(question: AgentQuestion, budget: Budget) -> list[Said]:
+    found: list[Said] = []
+    async with _closing(question.earlier()) as pages:
+        async for each in pages:
+            if not budget.takes(each.text):
+                break
+            role = "assistant" if each.is_agents else "user"
+            parts = await _parts(each.text, each.files, budget, is_earlier=True, role=role)
+            if parts:
+                found.append(Said(role, parts))
+            if budget.messages < 1:
+                break  # before one more page is loaded
+    return found
+
+
+async def _parts(
+    text: str,
+    files: Sequence[AgentFile],
+    budget: Budget,
+    *,
+    is_earlier: bool = False,
+    role: str = "user",
+) -> tuple[Part, ...]:
+    parts = [_text(text)] if text.strip() else []
+    for file in files:
+        shown = None
+        if role == "user":  # the API has no files in what a model has said
+            try:
+                shown = await _shown(file, budget, budget.tokens if is_earlier else math.inf)
+            except AgentFailed:
+                if not is_earlier:
+                    raise  # else it was there once: the conversation goes on without it
+        parts.append(shown or _named(file, budget))
+    return tuple(parts)
+
+
+async def _shown(file: AgentFile, budget: Budget, most_tokens: float) -> Part | None:
+    """The file's content as a part, if it is of a kind that models read, and fits."""
+    kind = file.mimetype.partition(";")[0].strip().lower()
+    if kind in IMAGES and most_tokens >= TOKENS_AN_IMAGE:
+        image = await _content_of(file, budget.image_bytes)
+        if image is None:
+            return None
+        budget.image_bytes -= len(image)
+        budget.tokens -= TOKENS_AN_IMAGE
+        url = f"data:{kind};base64,{base64.b64encode(image).decode()}"
+        return {"type": "image_url", "image_url": {"url": url}}
+    if kind.startswith("text/") or kind in _TEXTS:
+        written = await _content_of(file, budget.text_bytes)
+        try:
+            text = f"{_title(file)}:\n\n{written.decode()}" if written is not None else ""
+        except UnicodeDecodeError:
+            return None
+        if written is None or estimated_tokens(text) > most_tokens:
+            return None
+        budget.text_bytes -= len(written)
+        budget.tokens -= estimated_tokens(text)
+        return _text(text)
+    return None
+
+
+async def _content_of(file: AgentFile, most_bytes: int) -> bytes | None:
+    """All of it, or None if it is longer: what its sender says of its size is not believed."""
+    if most_bytes < 1 or file.size_bytes > most_bytes:
+        return None
+    content = bytearray()
+    async with _closing(file.chunks()) as chunks:
+        async for chunk in chunks:
+            content += chunk
+            if len(content) > most_bytes:
+                return None
+    return bytes(content)
+
+
+def _named(file: AgentFile, budget: Budget) -> Part:
+    named = f"[{_title(file)}; its content is not shown]"
+    budget.tokens -= estimated_tokens(named)
+    return _text(named)
+
+
+def _title(file: AgentFile) -> str:
+    return f"Attached file {file.name!r} ({file.mimetype})"
+
+
+def _text(text: str) -> Part:
+    return {"type": "text", "text": text}
+
+
+def _content(parts: Sequence[Part]) -> str | list[Part]:
+    """Plain text where it is nothing else: some servers take no parts."""
+    if all(part["type"] == "text" for part in parts):
+        return "\n\n".join(part["text"] for part in parts)
+    return list(parts)
+
+
+@asynccontextmanager
+async def _closing(source: AsyncIterator[T]) -> AsyncGenerator[AsyncIterator[T], None]:
+    """What is not read to its end holds a connection until it is closed."""
+    try:
+        yield source
+    finally:
+        if isinstance(source, AsyncGenerator):
+            await source.aclose()

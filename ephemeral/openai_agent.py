@@ -1,0 +1,262 @@
+"""An agent behind the OpenAI chat-completions API: Ollama, vLLM, LiteLLM, OpenAI and the like.
+
+Such servers remember nothing, so the room is the memory: every request carries the conversation,
+read from the room within a budget (``ephemeral/context.py``). They keep no idempotency keys either.
+One is sent all the same, for gateways that do: a question that is asked again after a crash has the
+same one.
+"""
+
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import openai
+import orjson
+from attrs import field, frozen
+
+from ephemeral.agents import AgentFailed, AgentQuestion, Trouble
+from ephemeral.context import Budget, context
+from ephemeral.openai_chunk import Chunk, NoChunk
+from ephemeral.openai_trouble import message_of, of_error, of_status, retry_after_seconds
+from ephemeral.server_sent import TooMuch, server_sent
+from fsm import AgentEntry
+
+MOST_BYTES = 16_000_000
+"""So many bytes of a stream are read: some 300 of them carry each token."""
+
+MOST_ERROR_BYTES = 65_536
+"""So many bytes of an error are read."""
+
+_NO_MODELS = (404, 405, 501)
+"""What a server that is there answers if it lists no models."""
+
+
+@frozen(kw_only=True)
+class OpenAiOptions:
+    """How to reach it, and what it is told.
+
+    Args:
+        url: Where the API begins; most end in ``/v1``.
+        model: The model's name there.
+        token: Sent as a bearer token. Nothing is taken from the environment.
+        headers: Further headers of each request.
+        extra: Further fields of each request's body.
+        system: What the model is told first.
+        temperature: Left to the server if it is not given.
+        answer_tokens: So many tokens an answer may have.
+        most_messages: So many earlier messages go with a question.
+        most_tokens: So many tokens, estimated, a request may have.
+        images: Whether the model takes images.
+        image_bytes: So many bytes of images go with a question.
+        text_bytes: So many bytes of text files go with a question.
+        connect_seconds: How long a connection may take.
+        silence_seconds: How long it may say nothing.
+    """
+
+    url: str
+    model: str
+    token: str | None = field(default=None, repr=False)
+    headers: dict[str, str] = field(factory=dict, repr=False)
+    extra: dict[str, Any] = field(factory=dict)
+    system: str = ""
+    temperature: float | None = None
+    answer_tokens: int | None = None
+    most_messages: int = 50
+    most_tokens: int = 4_000
+    images: bool = False
+    image_bytes: int = 5_000_000
+    text_bytes: int = 50_000
+    connect_seconds: float = 10.0
+    silence_seconds: float = 60.0
+
+
+class OpenAiAgent:
+    """Asks a model behind the chat-completions API."""
+
+    Options = OpenAiOptions
+
+    def __init__(self, entry: AgentEntry) -> None:
+        assert isinstance(entry.options, OpenAiOptions)  # noqa: S101  # the config has shaped them
+        self._id = entry.id
+        self._options = entry.options
+        self._client = _client(entry.options, self._accept)
+        no_token: dict[str, Any] = {} if entry.options.token else {"Authorization": openai.omit}
+        self._headers = no_token | entry.options.headers
+
+    async def open(self) -> None:
+        """Nothing: connections are made when they are needed."""
+
+    async def ask(self, question: AgentQuestion) -> AsyncGenerator[str, None]:
+        """The answer, piece by piece.
+
+        Raises:
+            AgentFailed: It can't be had, or not to its end.
+        """
+        body = await self._body(question)
+        headers = self._headers | {"Idempotency-Key": question.request_id}
+        begun = False
+        try:
+            async with self._client.chat.completions.with_streaming_response.create(
+                **body, extra_headers=headers, extra_body=self._options.extra
+            ) as response:
+                async for piece in self._pieces(response.headers, response.iter_bytes()):
+                    begun = True
+                    yield piece
+        except openai.APIConnectionError as error:
+            raise self._unasked(error) from error
+        except httpx.ReadTimeout as error:
+            raise self._failed(error, Trouble.CUT_OFF if begun else Trouble.SILENT) from error
+        except TooMuch as error:
+            raise self._failed(error, Trouble.TOO_LONG) from error
+        except (UnicodeDecodeError, httpx.DecodingError) as error:
+            raise self._failed(error, Trouble.GARBLED) from error
+        except httpx.HTTPError as error:
+            raise self._failed(error, Trouble.CUT_OFF) from error
+
+    async def probe(self) -> None:
+        """Ask for the list of models, and don't read it.
+
+        Raises:
+            AgentFailed: It can't be reached, or does not let us in.
+        """
+        try:
+            async with self._client.models.with_streaming_response.list(
+                extra_headers=self._headers, timeout=self._options.connect_seconds
+            ):
+                pass
+        except _NoSuchPage:
+            pass  # it lists no models, but it is there
+        except openai.APIConnectionError as error:
+            raise self._unasked(error) from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def _body(self, question: AgentQuestion) -> dict[str, Any]:
+        options = self._options
+        budget = Budget(
+            messages=options.most_messages,
+            tokens=options.most_tokens,
+            image_bytes=options.image_bytes if options.images else 0,
+            text_bytes=options.text_bytes,
+        )
+        body: dict[str, Any] = {
+            "model": options.model,
+            "messages": await context(question, budget, system=options.system),
+            "stream": True,
+        }
+        if options.temperature is not None:
+            body["temperature"] = options.temperature
+        if options.answer_tokens is not None:
+            body["max_tokens"] = options.answer_tokens
+        return body
+
+    async def _accept(self, response: httpx.Response) -> None:
+        """Turn an error away before the client reads all of it, however much that is."""
+        status = response.status_code
+        if status == httpx.codes.OK:
+            return
+        error = await _error_of(response)
+        problem = f"it answered {status}: {self._veiled(message_of(error))}"
+        is_unlisted = response.request.method == "GET" and status in _NO_MODELS
+        raise (_NoSuchPage if is_unlisted else AgentFailed)(
+            self._id,
+            problem,
+            of_error(error, of_status(status)),
+            retry_after_seconds(response.headers, datetime.now(UTC)),
+        )
+
+    async def _pieces(
+        self, headers: Mapping[str, str], stream: AsyncIterator[bytes]
+    ) -> AsyncIterator[str]:
+        kind = headers.get("content-type", "").partition(";")[0].strip()
+        if kind != "text/event-stream":
+            raise AgentFailed(self._id, f"it answered with {kind[:60]!r}", Trouble.GARBLED)
+        async for event in server_sent(stream, most_bytes=MOST_BYTES):
+            if event.data.strip() == "[DONE]":
+                return
+            try:
+                chunk = Chunk.of(orjson.loads(event.data))
+            except (orjson.JSONDecodeError, NoChunk) as error:
+                raise self._failed(error, Trouble.GARBLED) from error
+            if chunk.error is not None:
+                problem = f"it says: {self._veiled(message_of(chunk.error))}"
+                raise AgentFailed(self._id, problem, of_error(chunk.error, Trouble.UNKNOWN))
+            if chunk.text:
+                yield chunk.text
+            if chunk.finish is not None:
+                self._finish(chunk.finish)
+                return
+        raise AgentFailed(self._id, "the stream ended without a finish_reason", Trouble.CUT_OFF)
+
+    def _finish(self, reason: str) -> None:
+        if reason == "length":
+            raise AgentFailed(self._id, "it reached its limit of tokens", Trouble.TOO_LONG)
+        if reason == "content_filter":
+            raise AgentFailed(self._id, "its content filter objects", Trouble.REJECTED)
+
+    def _unasked(self, error: openai.APIConnectionError) -> AgentFailed:
+        """Why there is no answer at all."""
+        cause = error.__cause__ or error
+        if isinstance(cause, AgentFailed):
+            return cause  # older clients wrap what a hook raises
+        if isinstance(cause, httpx.ReadTimeout):
+            return self._failed(cause, Trouble.SILENT)
+        insecure = isinstance(_root(cause), ssl.SSLError)
+        return self._failed(cause, Trouble.UNTRUSTED if insecure else Trouble.UNREACHABLE)
+
+    def _failed(self, error: BaseException, trouble: Trouble) -> AgentFailed:
+        return AgentFailed(self._id, f"{type(error).__name__}: {error}", trouble)
+
+    def _veiled(self, text: str) -> str:
+        """What a server says, without the token: some quote it."""
+        token = self._options.token
+        return text.replace(token, "…") if token else text
+
+
+class _NoSuchPage(AgentFailed):
+    """The server is there, but has no such page."""
+
+
+def _client(
+    options: OpenAiOptions, accept: Callable[[httpx.Response], Awaitable[None]]
+) -> openai.AsyncOpenAI:
+    http: Any = httpx.AsyncClient(
+        timeout=httpx.Timeout(options.silence_seconds, connect=options.connect_seconds),
+        limits=httpx.Limits(max_connections=None),
+        event_hooks={"response": [accept]},
+    )
+    client = openai.AsyncOpenAI(
+        base_url=options.url,
+        api_key=options.token or "none",  # else the client takes one from the environment
+        max_retries=0,
+        http_client=http,
+    )
+    client.organization = client.project = None  # which also came from there
+    return client
+
+
+async def _error_of(response: httpx.Response) -> Any:
+    body = b""
+    try:
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > MOST_ERROR_BYTES:
+                break
+    except httpx.HTTPError:
+        pass  # the status says enough
+    try:
+        told = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return body[:300].decode(errors="replace")
+    return told.get("error", told) if isinstance(told, dict) else told
+
+
+def _root(error: BaseException) -> BaseException:
+    """What an error comes from in the end."""
+    while error.__cause__ is not None or error.__context__ is not None:
+        error = error.__cause__ or error.__context__ or error
+    return error
