@@ -6,8 +6,10 @@ One is sent all the same, for gateways that do: a question that is asked again a
 same one.
 """
 
+import asyncio
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,7 +22,7 @@ from ephemeral.agents import AgentFailed, AgentQuestion, Trouble
 from ephemeral.context import Budget, context
 from ephemeral.openai_chunk import Chunk, NoChunk
 from ephemeral.openai_trouble import message_of, of_error, of_status, retry_after_seconds
-from ephemeral.server_sent import TooMuch, server_sent
+from ephemeral.server_sent import ServerSent, TooMuch, server_sent
 from fsm import AgentEntry
 
 MOST_BYTES = 16_000_000
@@ -28,6 +30,9 @@ MOST_BYTES = 16_000_000
 
 MOST_ERROR_BYTES = 65_536
 """So many bytes of an error are read."""
+
+SEE_OUT_SECONDS = 0.3
+"""So long a server may take to end a stream whose answer is whole."""
 
 _NO_MODELS = (404, 405, 501)
 """What a server that is there answers if it lists no models."""
@@ -175,8 +180,10 @@ class OpenAiAgent:
         kind = headers.get("content-type", "").partition(";")[0].strip()
         if kind != "text/event-stream":
             raise AgentFailed(self._id, f"it answered with {kind[:60]!r}", Trouble.GARBLED)
-        async for event in server_sent(stream, most_bytes=MOST_BYTES):
+        events = server_sent(stream, most_bytes=MOST_BYTES)
+        async for event in events:
             if event.data.strip() == "[DONE]":
+                await _see_out(events)
                 return
             try:
                 chunk = Chunk.of(orjson.loads(event.data))
@@ -188,6 +195,7 @@ class OpenAiAgent:
             if chunk.text:
                 yield chunk.text
             if chunk.finish is not None:
+                await _see_out(events)
                 self._finish(chunk.finish)
                 return
         raise AgentFailed(self._id, "the stream ended without a finish_reason", Trouble.CUT_OFF)
@@ -237,6 +245,14 @@ def _client(
     )
     client.organization = client.project = None  # which also came from there
     return client
+
+
+async def _see_out(events: AsyncIterator[ServerSent]) -> None:
+    """Read what comes after an answer: else the connection could not be used for another."""
+    with suppress(TimeoutError, httpx.HTTPError, TooMuch, UnicodeDecodeError):
+        async with asyncio.timeout(SEE_OUT_SECONDS):
+            async for _event in events:
+                pass
 
 
 async def _error_of(response: httpx.Response) -> Any:

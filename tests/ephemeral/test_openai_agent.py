@@ -173,7 +173,13 @@ async def test_events_may_be_cut_anywhere_and_have_what_no_one_needs() -> None:
 
 @pytest.mark.parametrize(
     "ending",
-    [[DONE], [chunk(finish="stop")], [chunk(finish="tool_calls"), DONE], [chunk(finish="eos")]],
+    [
+        [DONE],
+        [chunk(finish="stop")],
+        [chunk(finish="tool_calls"), DONE],
+        [chunk(finish="eos"), b"\xff\n"],
+        [DONE, *[b"x" * 65_536] * 300],
+    ],
 )
 async def test_an_answer_is_whole_once_its_server_says_so(ending: list[bytes]) -> None:
     async with Completions(says(chunk("a"), *ending, then="hangs")) as server:
@@ -355,6 +361,23 @@ async def test_an_answer_that_is_no_longer_wanted_is_left_and_the_server_hears_o
         async with asyncio.timeout(2):
             await left.wait()
         await asked.close()
+
+
+async def test_one_connection_serves_one_question_after_another() -> None:
+    ports = set()
+
+    async def script(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        ports.add(request.transport.get_extra_info("peername")[1])
+        return await HELLO(request)
+
+    async with Completions(script) as server:
+        asked = agent(server.url)
+        for _ in range(3):
+            assert [piece async for piece in asked.ask(QUESTION)] == ["Hel", "lo!"]
+        await asked.close()
+
+    assert len(ports) == 1
 
 
 async def test_several_are_asked_at_once() -> None:
