@@ -39,7 +39,6 @@ async def sees_answer(alice: Person, room: RoomId, server: ModelServer, question
     return answer
 
 
-@pytest.mark.xfail(reason="the bot does not read the room for its agents yet", strict=False)
 async def test_the_second_question_sees_the_first(scene: Scene, server: ModelServer) -> None:
     alice, bot = await scene.person("alice"), await a_bot(scene, server)
     room = await scene.meet(alice, bot)
