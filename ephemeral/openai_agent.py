@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import openai
 import orjson
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from ephemeral.agents import AgentFailed, AgentQuestion, Trouble
 from ephemeral.context import Budget, context
@@ -132,9 +132,10 @@ class OpenAiAgent:
             ):
                 pass
         except _NoSuchPage:
-            pass  # it lists no models, but it is there
+            return  # it lists no models, but it is there
         except openai.APIConnectionError as error:
-            raise self._unasked(error) from error
+            if not isinstance(error.__cause__, _NoSuchPage):
+                raise self._unasked(error) from error
 
     async def close(self) -> None:
         """Close the connections."""
@@ -210,7 +211,7 @@ class OpenAiAgent:
         """Why there is no answer at all."""
         cause = error.__cause__ or error
         if isinstance(cause, AgentFailed):
-            return cause  # older clients wrap what a hook raises
+            return evolve(cause)  # some versions of the client wrap what a hook raises
         if isinstance(cause, httpx.ReadTimeout):
             return self._failed(cause, Trouble.SILENT)
         insecure = isinstance(_root(cause), ssl.SSLError)
