@@ -77,9 +77,9 @@ def agent_list(turn: Turn, registry: Registry, user: UserRecord | None) -> str:
     """The registry as a numbered Markdown list that says how to choose."""
     selected = user.selected_agent_id if user else None
     lines = [
-        turn.t("{number}. {agent} ← selected", number=number, agent=_line(agent))
+        turn.t("{number}. {agent} ← selected", number=number, agent=_line(turn, registry, agent))
         if agent.id == selected
-        else f"{number}. {_line(agent)}"
+        else f"{number}. {_line(turn, registry, agent)}"
         for number, agent in enumerate(registry, start=1)
     ]
     return turn.t(
@@ -94,6 +94,8 @@ def no_such_agent(turn: Turn, agents: str) -> str:
     return turn.t("There is no agent “{name}”.\n\n{agents}", name=turn.argument[:60], agents=agents)
 
 
-def _line(agent: AgentEntry) -> str:
-    described = f": {agent.description}" if agent.description else ""
-    return f"**{agent.name}** (`{agent.id}`){described}"
+def _line(turn: Turn, registry: Registry, agent: AgentEntry) -> str:
+    condition = registry.condition(agent.id)
+    named = f"**{agent.name}** (`{agent.id}`)"
+    named += f": {agent.description}" if agent.description else ""
+    return f"{named} · {turn.t(condition.value)}" if condition is not None else named

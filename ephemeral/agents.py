@@ -157,6 +157,17 @@ AgentPiece = str | MadeFile
 """What an answer consists of: Markdown, piece by piece, and files."""
 
 
+@frozen
+class Waiting:
+    """An agent has too many questions at once; this one is in the queue.
+
+    Args:
+        position: Its place, from 1; 0 when its turn has come.
+    """
+
+    position: int
+
+
 class AgentApi(Protocol):
     """A live connection to one agent. Opened when first needed, closed with the process."""
 

@@ -1,74 +1,266 @@
-"""Live connections to agents.
+"""Live connections to agents, and the care that is taken of them.
 
-Lost at a restart: every connection. That is fine: each is opened again by the first question
-that needs it, and the agents' own memory is the platform's.
+Lost at a restart: every connection, and what is known of the agents' health. That is fine: each
+connection is opened again by the first question that needs it, and the agents' own memory is the
+platform's.
 """
 
 import asyncio
+import random
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
+import stamina
 import structlog
+from attrs import define
 
-from ephemeral.agents import AgentApi, AgentFailed, AgentPiece, AgentQuestion
+from ephemeral.agents import (
+    AgentApi,
+    AgentFailed,
+    AgentPiece,
+    AgentQuestion,
+    Trouble,
+    Waiting,
+)
+from ephemeral.breaker import Breaker
+from ephemeral.lines import Lines
 from fsm import AgentEntry, Registry
-from fsm.ids import AgentId
+from fsm.agents import Condition
+from fsm.ids import AgentId, UserId
 
 _log = structlog.get_logger(__name__)
 
 Maker = Callable[[AgentEntry], AgentApi]
 
+TRIES = 3
+"""So often a question is put to an agent that can't be reached, or is busy."""
+
+LONGEST_WAIT_SECONDS = 10.0
+"""An agent that wants to be left alone for longer is not waited for."""
+
+PROBE_SECONDS = 5.0
+"""How long an agent may take to show that it is there."""
+
+_PASSING = {Trouble.UNREACHABLE, Trouble.BUSY}
+_DEAD = {Trouble.UNREACHABLE, Trouble.SILENT}
+_ABSENT = {*_DEAD, Trouble.UNTRUSTED, Trouble.REFUSED}
+
+
+@define
+class _Live:
+    """A connection, closed when it is wanted no more and its last question is answered."""
+
+    api: AgentApi
+    users: int = 0
+    is_wanted: bool = True
+
 
 class Connections:
-    """One live connection for each agent that has been asked something."""
+    """One live connection for each agent that has been asked something.
 
-    def __init__(self, registry: Registry, *, kinds: Mapping[str, Maker]) -> None:
+    Args:
+        registry: The agents; is told how they are.
+        kinds: What makes connections.
+        each: So many questions of one person are answered at once.
+        probe_seconds: How often an agent that nobody asks is looked at.
+        answer_seconds: How long an agent may take to begin, if its entry does not say.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        kinds: Mapping[str, Maker],
+        each: int = 3,
+        probe_seconds: float = 60.0,
+        answer_seconds: float = 300.0,
+    ) -> None:
         self._registry = registry
         self._kinds = kinds
-        self._open: dict[AgentId, AgentApi] = {}
+        self._probe_seconds = probe_seconds
+        self._answer_seconds = answer_seconds
+        self._open: dict[AgentId, _Live] = {}
         self._opening: defaultdict[AgentId, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._lines = Lines(each=each)
+        self._breakers: defaultdict[AgentId, Breaker] = defaultdict(Breaker)
+        self._heard_of: set[AgentId] = set()
 
     async def ask(
-        self, agent_id: AgentId, question: AgentQuestion
-    ) -> AsyncGenerator[AgentPiece, None]:
-        """The agent's answer, piece by piece.
+        self, agent_id: AgentId, question: AgentQuestion, asker: UserId
+    ) -> AsyncGenerator[AgentPiece | Waiting, None]:
+        """The agent's answer, piece by piece; before it, where the question stands in the line.
 
         Raises:
             AgentFailed: Whatever kept the agent from answering to the end.
         """
+        entry = self._registry.get(agent_id)
+        if entry is None:
+            raise AgentFailed(agent_id, "the config has no such agent")
+        place = self._lines.join(agent_id, asker, most=entry.at_a_time)
         try:
-            connection = await self._connection(agent_id)
-            async for piece in connection.ask(question):
-                yield piece
-        except AgentFailed:
-            await self._drop(agent_id)
-            raise
-        except Exception as error:  # an agent's code is a third party's: its user sees AgentFailed
-            _log.exception("agent raised", agent=agent_id)
-            await self._drop(agent_id)
-            raise AgentFailed(agent_id, type(error).__name__) from error
+            position = 0
+            async with aclosing(self._lines.positions(place)) as positions:
+                async for position in positions:
+                    yield Waiting(position)
+            if position:
+                yield Waiting(0)
+            async with aclosing(self._answer(entry, question)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        finally:
+            self._lines.leave(place)
+
+    def answer_seconds(self, agent_id: AgentId) -> float:
+        """How long the agent may take for a whole answer."""
+        entry = self._registry.get(agent_id)
+        own = entry.answer_seconds if entry is not None else None
+        return own or self._answer_seconds
+
+    async def run(self) -> None:
+        """Look now and then at the agents that nobody asks, until cancelled."""
+        while True:
+            await asyncio.gather(
+                *(self._probe(entry) for entry in self._registry if entry.id not in self._heard_of)
+            )
+            self._heard_of.clear()
+            await asyncio.sleep(self._probe_seconds)
 
     async def close(self) -> None:
         """Close them all."""
-        for agent_id in list(self._open):
-            await self._drop(agent_id)
+        for live in list(self._open.values()):
+            await _close(live)
+        self._open.clear()
 
-    async def _connection(self, agent_id: AgentId) -> AgentApi:
-        async with self._opening[agent_id]:
-            if agent_id not in self._open:
-                entry = self._registry.get(agent_id)
-                if entry is None:
-                    raise AgentFailed(agent_id, "the config has no such agent")
-                connection = self._kinds[entry.kind](entry)
-                await connection.open()
-                self._open[agent_id] = connection
-            return self._open[agent_id]
+    async def _answer(
+        self, entry: AgentEntry, question: AgentQuestion
+    ) -> AsyncGenerator[AgentPiece, None]:
+        async with AsyncExitStack() as stack:
+            pieces, first = await self._begin(stack, entry, question)
+            async with self._typed(entry):
+                if first is not None:
+                    yield first
+                async for piece in pieces:
+                    yield piece
 
-    async def _drop(self, agent_id: AgentId) -> None:
-        connection = self._open.pop(agent_id, None)
-        if connection is None:
-            return
+    async def _begin(
+        self, stack: AsyncExitStack, entry: AgentEntry, question: AgentQuestion
+    ) -> tuple[AsyncGenerator[AgentPiece, None], AgentPiece | None]:
+        """The answer's pieces, and the first of them; tried again while nothing has come."""
+        breaker = self._breakers[entry.id]
+        if not breaker.lets_pass():
+            problem = "it has failed several times in a row, and is left alone for a while"
+            raise AgentFailed(entry.id, problem, Trouble.UNREACHABLE)
         try:
-            await connection.close()
-        except Exception:  # noqa: BLE001  # closing is a courtesy; the log has it
-            _log.exception("agent did not close", agent=agent_id)
+            async for attempt in stamina.retry_context(
+                on=_wait_after, attempts=TRIES, timeout=None
+            ):
+                with attempt:
+                    begun = await self._try(stack, entry, question)
+        except AgentFailed as failure:
+            self._found(entry, failure.trouble)
+            raise
+        except BaseException:
+            breaker.gave_up()
+            raise
+        self._found(entry, None)
+        return begun
+
+    async def _try(
+        self, stack: AsyncExitStack, entry: AgentEntry, question: AgentQuestion
+    ) -> tuple[AsyncGenerator[AgentPiece, None], AgentPiece | None]:
+        seconds = entry.first_seconds or entry.answer_seconds or self._answer_seconds
+        async with AsyncExitStack() as trying:
+            connection = await trying.enter_async_context(self._connection(entry))
+            async with self._typed(entry):
+                pieces = connection.ask(question)
+                trying.push_async_callback(pieces.aclose)
+                try:
+                    async with asyncio.timeout(seconds):
+                        first = await anext(pieces, None)
+                except TimeoutError:
+                    problem = f"no word within {seconds:g} s"
+                    raise AgentFailed(entry.id, problem, Trouble.SILENT) from None
+            await stack.enter_async_context(trying.pop_all())
+        return pieces, first
+
+    async def _probe(self, entry: AgentEntry) -> None:
+        trouble = None
+        try:
+            async with (
+                asyncio.timeout(PROBE_SECONDS),
+                self._connection(entry) as connection,
+                self._typed(entry),
+            ):
+                await connection.probe()
+        except TimeoutError:
+            trouble = Trouble.SILENT
+        except AgentFailed as failure:
+            trouble = failure.trouble
+            _log.debug("agent not there", agent=entry.id, problem=failure.problem)
+        self._found(entry, trouble)
+
+    def _found(self, entry: AgentEntry, trouble: Trouble | None) -> None:
+        """Note how the agent is."""
+        self._heard_of.add(entry.id)
+        if trouble in _ABSENT:
+            self._registry.note(entry.id, Condition.UNREACHABLE)
+        else:
+            self._registry.note(entry.id, Condition.REACHABLE)
+        if trouble in _DEAD:
+            self._breakers[entry.id].failed()
+        else:
+            self._breakers[entry.id].succeeded()
+
+    @asynccontextmanager
+    async def _typed(self, entry: AgentEntry) -> AsyncIterator[None]:
+        """Have what an agent's code raises be one of ours, and the connection be made anew."""
+        try:
+            yield
+        except AgentFailed:
+            self._retire(entry.id)
+            raise
+        except Exception as error:  # a third party's code: its user sees AgentFailed
+            _log.exception("agent raised", agent=entry.id)
+            self._retire(entry.id)
+            raise AgentFailed(entry.id, type(error).__name__) from error
+
+    @asynccontextmanager
+    async def _connection(self, entry: AgentEntry) -> AsyncIterator[AgentApi]:
+        """A live connection, which is not closed while the body runs."""
+        async with self._opening[entry.id]:
+            if entry.id not in self._open:
+                async with self._typed(entry):
+                    api = self._kinds[entry.kind](entry)
+                    await api.open()
+                self._open[entry.id] = _Live(api)
+            live = self._open[entry.id]
+        live.users += 1
+        try:
+            yield live.api
+        finally:
+            live.users -= 1
+            if not live.users and not live.is_wanted:
+                await _close(live)
+
+    def _retire(self, agent_id: AgentId) -> None:
+        """The next question has a connection of its own; those that are being answered go on."""
+        live = self._open.pop(agent_id, None)
+        if live is not None:
+            live.is_wanted = False
+
+
+async def _close(live: _Live) -> None:
+    try:
+        await live.api.close()
+    except Exception:  # noqa: BLE001  # closing is a courtesy; the log has it
+        _log.exception("agent did not close")
+
+
+def _wait_after(error: Exception) -> bool | float:
+    """Whether to put the question once more, and after how many seconds."""
+    if not isinstance(error, AgentFailed) or error.trouble not in _PASSING:
+        return False
+    asked_for = error.retry_after_seconds or 0.0
+    jitter = random.uniform(0.3, 0.8)  # noqa: S311  # not a secret
+    return asked_for + jitter if asked_for <= LONGEST_WAIT_SECONDS else False

@@ -71,13 +71,16 @@ class Growing:
                 if not piece.done() and last is not None and loop.time() >= last:
                     raise TimeoutError
                 if not piece.done():
-                    due, self._is_shown = None, True
-                    yield self.text or self._meanwhile
+                    due, self._is_shown = None, bool(self.text)
+                    if self.text or self._meanwhile:
+                        yield self.text or self._meanwhile
                     continue
                 arrived = piece.result()
                 if arrived is None:
                     return
                 now = self._add(arrived)
+                if now and self._within is not None:  # while others come first, no time is lost
+                    last = loop.time() + self._within
                 wait = 0.0 if now else self._interval / (1 if self._is_shown else 2)
                 due = loop.time() + wait if due is None else due
                 piece = asyncio.ensure_future(anext(self._pieces, None))

@@ -1,10 +1,12 @@
 """The registry of agents, as the config names them: values only, no connections."""
 
 from collections.abc import Iterable, Iterator
+from enum import Enum
 
 from attrs import field, frozen
 
 from fsm.ids import AgentId
+from fsm.language import sentence
 
 
 @frozen(kw_only=True)
@@ -17,6 +19,11 @@ class AgentEntry:
         kind: Which implementation of ``AgentApi`` talks to it.
         description: One sentence for ``!agents``; may be empty.
         options: The kind's own settings.
+        first_seconds: How long it may take to begin an answer; None for as long as it may take for
+            all of it.
+        answer_seconds: How long it may take for a whole answer; None for what the config says of
+            all agents.
+        at_a_time: How many questions it is asked at once.
     """
 
     id: AgentId
@@ -24,14 +31,25 @@ class AgentEntry:
     kind: str
     description: str = ""
     options: object = field(default=None, repr=False)
+    first_seconds: float | None = None
+    answer_seconds: float | None = None
+    at_a_time: int = 10
+
+
+class Condition(Enum):
+    """How an agent is just now, as far as is known, and what people read of it."""
+
+    REACHABLE = sentence("reachable")
+    UNREACHABLE = sentence("can't be reached just now")
 
 
 class Registry:
-    """The agents in the config's order. Lookups never raise."""
+    """The agents in the config's order, and how they are. Lookups never raise."""
 
     def __init__(self, entries: Iterable[AgentEntry]) -> None:
         self._entries = tuple(entries)
         self._by_id = {entry.id: entry for entry in self._entries}
+        self._conditions: dict[AgentId, Condition] = {}
 
     def __iter__(self) -> Iterator[AgentEntry]:
         return iter(self._entries)
@@ -45,6 +63,14 @@ class Registry:
     def get(self, agent_id: AgentId | None) -> AgentEntry | None:
         """The entry with this id, or None."""
         return self._by_id.get(agent_id) if agent_id is not None else None
+
+    def note(self, agent_id: AgentId, condition: Condition) -> None:
+        """This is how the agent was found to be. It is never kept over a restart."""
+        self._conditions[agent_id] = condition
+
+    def condition(self, agent_id: AgentId) -> Condition | None:
+        """How the agent was when it was last asked or looked at; None if it never was."""
+        return self._conditions.get(agent_id)
 
     @property
     def only(self) -> AgentEntry | None:

@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 from attrs import define, field
 
-from ephemeral.agents import AgentFailed
+from ephemeral.agents import AgentFailed, Waiting
 from fsm.answers import AnswerMark
 from fsm.effects import AskAgent, Reply
 from fsm.language import sentence
@@ -78,6 +78,17 @@ def failed(question: AskAgent, failure: AgentFailed, retry: str) -> str:
         "agent failed", agent=failure.agent_id, trouble=trouble.name, problem=failure.problem
     )
     return tongue(question.language).t(trouble.value, agent=failure.agent_id, retry=retry)
+
+
+def in_line(question: AskAgent, waiting: Waiting) -> str:
+    """What the person is shown while others are before them; nothing once their turn has come."""
+    if not waiting.position:
+        return ""
+    return tongue(question.language).t(
+        "_Agent `{agent}` has others to answer first. You are number {position} in the line._",
+        agent=question.agent_id,
+        position=waiting.position,
+    )
 
 
 def too_late(question: AskAgent, seconds: float, retry: str) -> str:

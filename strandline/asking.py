@@ -9,16 +9,16 @@ import structlog
 from attrs import frozen
 
 from durable import AlreadyHandled, Commit, Handled, Store, Stream
-from ephemeral.agents import AgentFailed, AgentPiece, AgentQuestion, MadeFile
+from ephemeral.agents import AgentFailed, AgentPiece, AgentQuestion, MadeFile, Waiting
 from ephemeral.connections import Connections
-from ephemeral.growing import Growing
+from ephemeral.growing import Growing, Meanwhile
 from fsm.effects import AskAgent, OutboxRow, Reply
 from fsm.failpoints import reach
 from fsm.ids import EventId, RoomId, TransactionId
 from fsm.language import Tongue
 from matrix import MatrixError
 from strandline.amending import Amending, InHand
-from strandline.answers import TAKEN_BACK, Answer, as_reply, end, failed, too_late
+from strandline.answers import TAKEN_BACK, Answer, as_reply, end, failed, in_line, too_late
 from strandline.languages import tongue
 from strandline.replies import Replies, head_id
 
@@ -58,13 +58,11 @@ class Pace:
     Args:
         edit_seconds: The least time between two edits, and how long an answer may take to be
             shown all at once.
-        answer_seconds: How long an agent may take for the whole answer.
         new_transaction_id: Makes ids for the edits in between: each is new in every life of the
             process, or the homeserver would take the new text for a repeat of the old.
     """
 
     edit_seconds: float
-    answer_seconds: float
     new_transaction_id: Callable[[], TransactionId]
 
 
@@ -168,11 +166,11 @@ class Asking:
         answer.text, answer.is_empty = "", False
         answer.files.clear()
         asked = self._questions.question(question, held)
-        pieces = self._connections.ask(question.agent_id, asked)
+        pieces = self._connections.ask(question.agent_id, asked, question.inbound.sender)
         growing = Growing(
             self._pieces(question, pieces, answer),
             interval_seconds=self._pace.edit_seconds,
-            within_seconds=self._pace.answer_seconds,
+            within_seconds=self._seconds(question),
             until=held.came,
         )
         told = ""
@@ -184,7 +182,7 @@ class Asking:
         except AgentFailed as failure:
             told = failed(question, failure, self._retry)
         except TimeoutError:
-            told = too_late(question, self._pace.answer_seconds, self._retry)
+            told = too_late(question, self._seconds(question), self._retry)
         finally:
             reach("agent.ask.after")
         answer.is_empty = not growing.text and not answer.files
@@ -196,11 +194,17 @@ class Asking:
             told = tongue(question.language).t("_The answer is in the files below._")
         answer.text = "\n\n".join(filter(None, (growing.text, told)))
 
+    def _seconds(self, question: AskAgent) -> float:
+        return self._connections.answer_seconds(question.agent_id)
+
     async def _pieces(
-        self, question: AskAgent, pieces: AsyncIterator[AgentPiece], answer: Answer
-    ) -> AsyncGenerator[str, None]:
+        self, question: AskAgent, pieces: AsyncIterator[AgentPiece | Waiting], answer: Answer
+    ) -> AsyncGenerator[str | Meanwhile, None]:
         """The words of an answer. Its files are uploaded as they come, and shown at its end."""
         async for piece in pieces:
+            if isinstance(piece, Waiting):
+                yield Meanwhile(in_line(question, piece))
+                continue
             if isinstance(piece, str):
                 yield piece
                 continue

@@ -127,7 +127,11 @@ class Bot:
         self._started_at = self._clock.now()
         self._conversations = Conversations()
         self._connections = Connections(
-            self._registry, kinds={entry.kind: agent_kind(entry.kind) for entry in self._registry}
+            self._registry,
+            kinds={entry.kind: agent_kind(entry.kind) for entry in self._registry},
+            each=config.limits.questions_each,
+            probe_seconds=config.limits.probe_seconds,
+            answer_seconds=config.limits.answer_seconds,
         )
         self._amending = Amending()
         self._life = uuid4().hex
@@ -161,6 +165,7 @@ class Bot:
                     )
                 ]
                 running.append(parts.create_task(self._courtesy.run()))
+                running.append(parts.create_task(self._connections.run()))
                 await self._submit_owed()
                 await self._queue_reopened()
                 intake = parts.create_task(self._intake.run())
@@ -193,7 +198,6 @@ class Bot:
             retry=f"{config.commands.prefix}{RETRY}",
             pace=Pace(
                 edit_seconds=limits.edit_seconds,
-                answer_seconds=limits.answer_seconds,
                 new_transaction_id=_transaction_ids(),
             ),
         )

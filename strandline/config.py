@@ -87,6 +87,9 @@ class AgentSection:
     kind: str
     name: str = ""
     description: str = ""
+    first_seconds: float | None = None
+    answer_seconds: float | None = None
+    at_a_time: int = 10
     options: dict[str, Any] = field(factory=dict)
 
 
@@ -99,6 +102,8 @@ class LimitsSection:
     answer_seconds: float = 300.0
     edit_seconds: float = 1.0
     stop_seconds: float = 10.0
+    probe_seconds: float = 60.0
+    questions_each: int = 3
     queued_events: int = 1000
 
     @property
@@ -193,6 +198,9 @@ class Config:
                 name=agent.name or agent.id,
                 kind=agent.kind,
                 description=agent.description,
+                first_seconds=agent.first_seconds,
+                answer_seconds=agent.answer_seconds,
+                at_a_time=agent.at_a_time,
                 options=shaped(agent.options, agent_kind(agent.kind).Options, [], ()),
             )
             for agent in self.agents
@@ -260,15 +268,16 @@ def _meaning(config: Config) -> Iterator[Problem]:
     if not prefix or any(c.isspace() or c.isalnum() for c in prefix):
         problem = f"{prefix!r} can't begin a command; use punctuation, such as !"
         yield ("commands", "prefix"), problem
-    for name in ("confirmation", "held", "answer", "edit", "stop"):
+    for name in ("confirmation", "held", "answer", "edit", "stop", "probe"):
         yield from _span(("limits", f"{name}_seconds"), getattr(config.limits, f"{name}_seconds"))
     yield from _rooms(config.rooms)
     yield from _span(("files", "wait_seconds"), config.files.wait_seconds)
     for name in ("most", "most_bytes_each", "most_bytes"):
         if getattr(config.files, name) < 1:
             yield ("files", name), "must be at least 1"
-    if config.limits.queued_events < 1:
-        yield ("limits", "queued_events"), "must be at least 1"
+    for name in ("queued_events", "questions_each"):
+        if getattr(config.limits, name) < 1:
+            yield ("limits", name), "must be at least 1"
     yield from _one_of(("replies", "language"), config.replies.language, tuple(LANGUAGES))
     types = ("m.text", "m.notice")
     yield from _one_of(("replies", "message_type"), config.replies.message_type, types)
@@ -333,6 +342,11 @@ def _agents(agents: tuple[AgentSection, ...]) -> Iterator[Problem]:
         elif agent.id.casefold() in seen:
             yield (*path, "id"), f"there is an agent {agent.id!r} already; give each its own id"
         seen.add(agent.id.casefold())
+        for name in ("first_seconds", "answer_seconds"):
+            if (seconds := getattr(agent, name)) is not None:
+                yield from _span((*path, name), seconds)
+        if agent.at_a_time < 1:
+            yield (*path, "at_a_time"), "must be at least 1"
         yield from _one_of((*path, "kind"), agent.kind, tuple(agent_kinds()))
         if agent.kind in agent_kinds():
             yield from _options(agent, path)

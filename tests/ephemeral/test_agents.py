@@ -10,8 +10,9 @@ from ephemeral.connections import Connections
 from ephemeral.echo import EchoAgent, EchoOptions
 from ephemeral.growing import Growing
 from fsm import AgentEntry, Registry
-from fsm.ids import AgentId, EventId, PlatformChatId
+from fsm.ids import AgentId, EventId, PlatformChatId, UserId
 
+ALICE = UserId("@alice:x")
 QUESTION = AgentQuestion(
     request_id=EventId("$1"), platform_chat_id=PlatformChatId("42"), text="hello"
 )
@@ -64,10 +65,10 @@ async def test_connections_open_an_agent_once_and_say_when_it_is_not_in_the_conf
     connections = Connections(Registry([an_echo()]), kinds={"echo": EchoAgent})
 
     for _ in range(2):
-        answer = [p async for p in connections.ask(AgentId("agent-1"), QUESTION)]
+        answer = [p async for p in connections.ask(AgentId("agent-1"), QUESTION, ALICE)]
         assert answer == ["[agent-1 · chat 42] hello"]
     with pytest.raises(AgentFailed, match="the config has no such agent"):
-        await anext(connections.ask(AgentId("agent-9"), QUESTION))
+        await anext(connections.ask(AgentId("agent-9"), QUESTION, ALICE))
     await connections.close()
 
 
@@ -93,7 +94,7 @@ async def test_an_agent_that_raises_fails_as_an_agent_and_is_opened_anew() -> No
     connections = Connections(Registry([an_echo()]), kinds={"echo": Broken})
 
     for _ in range(2):
-        answer = connections.ask(AgentId("agent-1"), QUESTION)
+        answer = connections.ask(AgentId("agent-1"), QUESTION, ALICE)
         assert await anext(answer) == "he"
         with pytest.raises(AgentFailed, match="ConnectionResetError"):
             await anext(answer)
@@ -175,4 +176,4 @@ async def test_an_agent_that_can_not_be_connected_to_is_one_that_failed() -> Non
     connections = Connections(registry, kinds={"echo": Unconnectable})
 
     with pytest.raises(AgentFailed, match="OSError"):
-        await anext(connections.ask(AgentId("agent-1"), QUESTION))
+        await anext(connections.ask(AgentId("agent-1"), QUESTION, ALICE))

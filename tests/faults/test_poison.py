@@ -78,7 +78,7 @@ class Room:
         self.store = store
         self.quay = Quay()
         stage = Stage(store, "a1")
-        pace = Pace(edit_seconds=1, answer_seconds=5, new_transaction_id=lambda: TransactionId("t"))
+        pace = Pace(edit_seconds=1, new_transaction_id=lambda: TransactionId("t"))
         amending = Amending()
         self.checkpoint = Checkpoint(self._save)
         self.handling = Handling(

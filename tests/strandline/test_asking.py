@@ -115,11 +115,12 @@ class Conversation:
         registry = Registry([AgentEntry(id=AgentId("a1"), name="A1", kind="slow")])
         self.asking = self.sent.asking = Asking(
             store=store,
-            connections=Connections(registry, kinds={"slow": lambda _: self.agent}),
+            connections=Connections(
+                registry, kinds={"slow": lambda _: self.agent}, answer_seconds=5
+            ),
             delivery=self.sent,
             pace=Pace(
                 edit_seconds=0.01,
-                answer_seconds=5,
                 new_transaction_id=lambda: TransactionId("t"),
             ),
             amending=self.amending,
