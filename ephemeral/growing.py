@@ -39,6 +39,7 @@ class Growing:
         self.text = ""
         self._meanwhile = ""
         self._is_shown = False
+        self._due: float | None = None
         self._pieces = pieces
         self._interval = interval_seconds
         self._within = within_seconds
@@ -55,13 +56,12 @@ class Growing:
         Raises:
             TimeoutError: The answer was not complete ``within_seconds``.
         """
-        due: float | None = None
         loop = asyncio.get_running_loop()
         last = None if self._within is None else loop.time() + self._within
         piece = asyncio.ensure_future(anext(self._pieces, None))
         try:
             while True:
-                soonest = min((at for at in (due, last) if at is not None), default=None)
+                soonest = min((at for at in (self._due, last) if at is not None), default=None)
                 wait = None if soonest is None else max(0.0, soonest - loop.time())
                 await asyncio.wait(
                     {piece} | self._until, timeout=wait, return_when=asyncio.FIRST_COMPLETED
@@ -71,7 +71,7 @@ class Growing:
                 if not piece.done() and last is not None and loop.time() >= last:
                     raise TimeoutError
                 if not piece.done():
-                    due, self._is_shown = None, bool(self.text)
+                    self._due, self._is_shown = None, bool(self.text)
                     if self.text or self._meanwhile:
                         yield self.text or self._meanwhile
                     continue
@@ -82,11 +82,16 @@ class Growing:
                 if now and self._within is not None:  # while others come first, no time is lost
                     last = loop.time() + self._within
                 wait = 0.0 if now else self._interval / (1 if self._is_shown else 2)
-                due = loop.time() + wait if due is None else due
+                self._due = loop.time() + wait if self._due is None else self._due
                 piece = asyncio.ensure_future(anext(self._pieces, None))
         finally:
             piece.cancel()
             await asyncio.wait({piece}, timeout=CLOSE_SECONDS)  # an agent may have to be told
+
+    def show_again(self) -> None:
+        """What was given out last was not shown: give it out anew, after an interval."""
+        if self._due is None:
+            self._due = asyncio.get_running_loop().time() + self._interval
 
     def _add(self, arrived: str | Meanwhile) -> bool:
         """Take a piece; whether it is to be shown at once."""

@@ -16,6 +16,7 @@ from matrix.effects import Effects
 from matrix.errors import MatrixError, RateLimited, is_permanent
 from matrix.homeserver import Homeserver
 from matrix.making import RoomMaker
+from matrix.pacing import EditPace
 
 _log = structlog.get_logger(__name__)
 
@@ -74,7 +75,8 @@ class Delivery:
         self._workers: asyncio.TaskGroup | None = None
         self._idle = asyncio.Event()
         self._idle.set()
-        self._quiet_until = 0.0
+        self._pace = EditPace(monotonic)
+        self._held_up: set[TransactionId] = set()
 
     async def run(self) -> None:
         """Deliver until cancelled."""
@@ -117,19 +119,23 @@ class Delivery:
     ) -> bool:
         """Send a message that no row stands for, once, unless the homeserver is busy.
 
+        Rows go first: while the homeserver lets one wait, nothing is sent that none stands for.
+
         Returns:
             Whether it was taken. If not, it is gone.
         """
-        if self._monotonic() < self._quiet_until:
+        if self._held_up or not self._pace.may(room_id):
             return False
+        began = self._monotonic()
         try:
             await self._homeserver.send(room_id, "m.room.message", content, transaction_id)
         except RateLimited as limited:
-            self._quiet_until = self._monotonic() + limited.retry_after_ms / 1000
+            self._pace.refused(limited.retry_after_ms)
             return False
         except MatrixError as error:
             _log.debug("an edit was skipped", room_id=room_id, problem=str(error))
             return False
+        self._pace.taken(self._monotonic() - began)
         return True
 
     def _begin(self, room_id: RoomId) -> None:
@@ -180,9 +186,17 @@ class Delivery:
 
         async def attempt() -> EventId | None:
             doubtful = self._homeserver.logins != logins or self._may_be_forgotten(row)
-            return await self._effects.attempt(row, look_first=doubtful)
+            try:
+                return await self._effects.attempt(row, look_first=doubtful)
+            except RateLimited as limited:
+                self._held_up.add(row.transaction_id)
+                self._pace.refused(limited.retry_after_ms)
+                raise
 
-        return await self._homeserver.persist(attempt)
+        try:
+            return await self._homeserver.persist(attempt)
+        finally:
+            self._held_up.discard(row.transaction_id)
 
     def _may_be_forgotten(self, row: OutboxRow) -> bool:
         """Whether the homeserver may have had the row and know its transaction id no more."""

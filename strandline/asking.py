@@ -178,7 +178,8 @@ class Asking:
             reach("agent.ask.before")
             async with aclosing(pieces), aclosing(growing.so_far()) as texts:
                 async for text in texts:
-                    await self._show(question, text, attempt, held, answer)
+                    if not await self._show(question, text, attempt, held, answer):
+                        growing.show_again()
         except AgentFailed as failure:
             told = failed(question, failure, self._retry)
         except TimeoutError:
@@ -219,7 +220,8 @@ class Asking:
 
     async def _show(
         self, question: AskAgent, text: str, attempt: int, held: InHand, answer: Answer
-    ) -> None:
+    ) -> bool:
+        """Show how far the answer has come; whether that was possible."""
         reply = as_reply(question, text, held)
         if not answer.begun:
             row = self._replies.head(reply, question.request_id, attempt)
@@ -230,14 +232,16 @@ class Asking:
             reach("answer.head.after")
             self._delivery.submit(stored)
             answer.begun = True
-            return
+            return True
         head = self._heads[question.request_id]
         if head.done() and (event_id := head.result()) is not None:
             txn = self._pace.new_transaction_id()
             content = self._replies.edit(text, edits=event_id, txn=txn, answer=reply.answer)
             reach("answer.edit.before")
-            await self._delivery.send_now(reply.room_id, content, txn)
+            is_shown = await self._delivery.send_now(reply.room_id, content, txn)
             reach("answer.edit.after")
+            return is_shown
+        return False
 
     async def _commit(
         self,
