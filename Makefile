@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Most tests wait for a homeserver more than they compute: three workers keep two cores busy.
 WORKERS ?= 3
 
-.PHONY: demo test soak onboarding newcomer backlog comparison failpoints faults walks locale diagrams walkthrough site check format lint types contracts flows clean
+.PHONY: demo test soak onboarding streaming newcomer backlog comparison failpoints faults walks locale diagrams walkthrough site check format lint types contracts flows clean
 
 $(VENV)/.installed: pyproject.toml
 	@echo "Installing into $(VENV) (about a minute the first time) …"
@@ -31,6 +31,10 @@ soak: $(VENV)/.installed
 PEOPLE ?= 500
 onboarding: $(VENV)/.installed
 	@$(BIN)/python -m benchmarks.onboarding --people $(PEOPLE) $(ONBOARDING)
+
+ROOMS ?= 200
+streaming: $(VENV)/.installed
+	@$(BIN)/python -m benchmarks.streaming --rooms $(ROOMS) $(STREAMING)
 
 # From the built wheel in an empty environment to a first flow that answers in a room.
 newcomer: $(VENV)/.installed
