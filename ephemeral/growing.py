@@ -6,6 +6,7 @@ same request id, and the message in the room that had begun to grow goes on grow
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 from attrs import frozen
@@ -24,6 +25,8 @@ class Meanwhile:
 class Growing:
     """Collects the pieces of an answer, and says now and then how far it has come.
 
+    A fast agent sends many pieces a second, in many rooms: each costs no more than to be added.
+
     Attributes:
         text: All that has arrived.
     """
@@ -40,63 +43,77 @@ class Growing:
         self._meanwhile = ""
         self._is_shown = False
         self._due: float | None = None
+        self._last: float | None = None
+        self._wake = asyncio.Event()
         self._pieces = pieces
         self._interval = interval_seconds
         self._within = within_seconds
-        self._until = {until} if until is not None else set()
+        self._until = until
 
     async def so_far(self) -> AsyncGenerator[str, None]:
         """The text so far, once an interval in which it grew, until the answer is complete.
 
         The first words are there after half an interval; an answer that is complete by then
         yields nothing. What the agent raises comes out of here. Once ``until`` is done, nothing
-        more is read. Only the waiting for the agent has a time limit: whoever reads takes the time
-        that it takes.
+        more is read.
 
         Raises:
             TimeoutError: The answer was not complete ``within_seconds``.
         """
         loop = asyncio.get_running_loop()
-        last = None if self._within is None else loop.time() + self._within
-        piece = asyncio.ensure_future(anext(self._pieces, None))
+        self._restart_clock()
+        reading = asyncio.ensure_future(self._read())
+        reading.add_done_callback(lambda _: self._wake.set())
+        if self._until is not None:
+            self._until.add_done_callback(lambda _: self._wake.set())
         try:
             while True:
-                soonest = min((at for at in (self._due, last) if at is not None), default=None)
-                wait = None if soonest is None else max(0.0, soonest - loop.time())
-                await asyncio.wait(
-                    {piece} | self._until, timeout=wait, return_when=asyncio.FIRST_COMPLETED
-                )
-                if any(until.done() for until in self._until):
+                await self._woken(loop.time())
+                if self._until is not None and self._until.done():
                     return
-                if not piece.done() and last is not None and loop.time() >= last:
+                if reading.done():
+                    reading.result()
+                    return
+                now = loop.time()
+                if self._last is not None and now >= self._last:
                     raise TimeoutError
-                if not piece.done():
+                if self._due is not None and now >= self._due:
                     self._due, self._is_shown = None, bool(self.text)
                     if self.text or self._meanwhile:
                         yield self.text or self._meanwhile
-                    continue
-                arrived = piece.result()
-                if arrived is None:
-                    return
-                now = self._add(arrived)
-                if now and self._within is not None:  # while others come first, no time is lost
-                    last = loop.time() + self._within
-                wait = 0.0 if now else self._interval / (1 if self._is_shown else 2)
-                self._due = loop.time() + wait if self._due is None else self._due
-                piece = asyncio.ensure_future(anext(self._pieces, None))
         finally:
-            piece.cancel()
-            await asyncio.wait({piece}, timeout=CLOSE_SECONDS)  # an agent may have to be told
+            reading.cancel()
+            await asyncio.wait({reading}, timeout=CLOSE_SECONDS)  # an agent may have to be told
 
     def show_again(self) -> None:
         """What was given out last was not shown: give it out anew, after an interval."""
         if self._due is None:
             self._due = asyncio.get_running_loop().time() + self._interval
 
-    def _add(self, arrived: str | Meanwhile) -> bool:
-        """Take a piece; whether it is to be shown at once."""
-        if isinstance(arrived, Meanwhile):
-            self._meanwhile = arrived.text
-            return True
-        self.text += arrived
-        return False
+    async def _read(self) -> None:
+        loop = asyncio.get_running_loop()
+        async for piece in self._pieces:
+            if isinstance(piece, Meanwhile):
+                self._meanwhile = piece.text
+                self._restart_clock()  # while others come first, no time is lost
+                self._show_at(loop.time())
+                continue
+            self.text += piece
+            if self._due is None:
+                self._show_at(loop.time() + self._interval / (1 if self._is_shown else 2))
+
+    def _show_at(self, due: float) -> None:
+        self._due = due
+        self._wake.set()
+
+    def _restart_clock(self) -> None:
+        if self._within is not None:
+            self._last = asyncio.get_running_loop().time() + self._within
+
+    async def _woken(self, now: float) -> None:
+        """Wait until something is to be done."""
+        soonest = min((at for at in (self._due, self._last) if at is not None), default=None)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if soonest is None else max(0.0, soonest - now)):
+                await self._wake.wait()
+        self._wake.clear()

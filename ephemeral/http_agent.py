@@ -18,8 +18,8 @@ as a failure. The same question always has the same request id: a platform that 
 what it has answered does the work once, however often the bot dies meanwhile.
 """
 
-import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -27,19 +27,12 @@ import orjson
 from attrs import field, frozen
 
 from ephemeral.agents import AgentFailed, AgentQuestion, Trouble
+from ephemeral.http_trouble import of_failure, of_status, retry_after_seconds
 from ephemeral.server_sent import TooMuch, server_sent
 from fsm import AgentEntry
 
 MOST_BYTES = 4_000_000
 """So many bytes of a stream are read: no answer that people read needs more."""
-
-_TROUBLES = {
-    401: Trouble.REFUSED,
-    402: Trouble.REFUSED,
-    403: Trouble.REFUSED,
-    429: Trouble.BUSY,
-    503: Trouble.BUSY,
-}
 
 
 @frozen(kw_only=True)
@@ -80,27 +73,19 @@ class HttpAgent:
         Raises:
             AgentFailed: It can't be had, or not to its end.
         """
+        begun = False
         try:
             async with self._client.stream(
                 "POST", self._options.url, json=_body(question), headers=self._headers(question)
             ) as response:
                 self._accept(response)
                 async for piece in self._pieces(response):
+                    begun = True
                     yield piece
-        except httpx.ConnectError as error:
-            insecure = isinstance(_root(error), ssl.SSLError)
-            trouble = Trouble.UNTRUSTED if insecure else Trouble.UNREACHABLE
-            raise self._failed(error, trouble) from error
-        except httpx.ConnectTimeout as error:
-            raise self._failed(error, Trouble.UNREACHABLE) from error
-        except httpx.ReadTimeout as error:
-            raise self._failed(error, Trouble.SILENT) from error
         except TooMuch as error:
             raise self._failed(error, Trouble.TOO_LONG) from error
-        except (UnicodeDecodeError, httpx.DecodingError) as error:
-            raise self._failed(error, Trouble.GARBLED) from error
-        except httpx.HTTPError as error:
-            raise self._failed(error, Trouble.CUT_OFF) from error
+        except (UnicodeDecodeError, httpx.HTTPError) as error:
+            raise self._failed(error, of_failure(error, begun=begun)) from error
 
     async def probe(self) -> None:
         """Connect, and ask for nothing that costs anything.
@@ -109,9 +94,13 @@ class HttpAgent:
             AgentFailed: It can't be reached.
         """
         try:
-            await self._client.head(self._options.url)
+            response = await self._client.head(self._options.url)
         except httpx.HTTPError as error:
-            raise self._failed(error, Trouble.UNREACHABLE) from error
+            raise self._failed(error, of_failure(error, begun=False)) from error
+        if response.is_server_error:
+            raise AgentFailed(
+                self._id, f"it answered {response.status_code}", of_status(response.status_code)
+            )
 
     async def close(self) -> None:
         """Close the connections."""
@@ -124,9 +113,12 @@ class HttpAgent:
             if kind != "text/event-stream":
                 raise AgentFailed(self._id, f"it answered with {kind[:60]!r}", Trouble.GARBLED)
             return
-        is_fault = httpx.codes.is_client_error(status)
-        other = Trouble.REJECTED if is_fault else Trouble.UNREACHABLE
-        raise AgentFailed(self._id, f"it answered {status}", _TROUBLES.get(status, other))
+        raise AgentFailed(
+            self._id,
+            f"it answered {status}",
+            of_status(status),
+            retry_after_seconds(response.headers, datetime.now(UTC)),
+        )
 
     async def _pieces(self, response: httpx.Response) -> AsyncIterator[str]:
         async for event in server_sent(response.aiter_bytes(), most_bytes=MOST_BYTES):
@@ -167,10 +159,3 @@ def _body(question: AgentQuestion) -> dict[str, Any]:
             for file in question.files
         ],
     }
-
-
-def _root(error: BaseException) -> BaseException:
-    """What an error comes from in the end."""
-    while error.__cause__ is not None or error.__context__ is not None:
-        error = error.__cause__ or error.__context__ or error
-    return error

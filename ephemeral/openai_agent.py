@@ -7,7 +7,6 @@ same one.
 """
 
 import asyncio
-import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -20,8 +19,9 @@ from attrs import evolve, field, frozen
 
 from ephemeral.agents import AgentFailed, AgentQuestion, Trouble
 from ephemeral.context import Budget, context
+from ephemeral.http_trouble import of_failure, of_status, retry_after_seconds
 from ephemeral.openai_chunk import Chunk, NoChunk
-from ephemeral.openai_trouble import message_of, of_error, of_status, retry_after_seconds
+from ephemeral.openai_trouble import message_of, of_error
 from ephemeral.server_sent import ServerSent, TooMuch, server_sent
 from fsm import AgentEntry
 
@@ -111,14 +111,10 @@ class OpenAiAgent:
                     yield piece
         except openai.APIConnectionError as error:
             raise self._unasked(error) from error
-        except httpx.ReadTimeout as error:
-            raise self._failed(error, Trouble.CUT_OFF if begun else Trouble.SILENT) from error
         except TooMuch as error:
             raise self._failed(error, Trouble.TOO_LONG) from error
-        except (UnicodeDecodeError, httpx.DecodingError) as error:
-            raise self._failed(error, Trouble.GARBLED) from error
-        except httpx.HTTPError as error:
-            raise self._failed(error, Trouble.CUT_OFF) from error
+        except (UnicodeDecodeError, httpx.HTTPError) as error:
+            raise self._failed(error, of_failure(error, begun=begun)) from error
 
     async def probe(self) -> None:
         """Ask for the list of models, and don't read it.
@@ -212,10 +208,7 @@ class OpenAiAgent:
         cause = error.__cause__ or error
         if isinstance(cause, AgentFailed):
             return evolve(cause)  # some versions of the client wrap what a hook raises
-        if isinstance(cause, httpx.ReadTimeout):
-            return self._failed(cause, Trouble.SILENT)
-        insecure = isinstance(_root(cause), ssl.SSLError)
-        return self._failed(cause, Trouble.UNTRUSTED if insecure else Trouble.UNREACHABLE)
+        return self._failed(cause, of_failure(cause, begun=False))
 
     def _failed(self, error: BaseException, trouble: Trouble) -> AgentFailed:
         return AgentFailed(self._id, f"{type(error).__name__}: {error}", trouble)
@@ -270,10 +263,3 @@ async def _error_of(response: httpx.Response) -> Any:
     except orjson.JSONDecodeError:
         return body[:300].decode(errors="replace")
     return told.get("error", told) if isinstance(told, dict) else told
-
-
-def _root(error: BaseException) -> BaseException:
-    """What an error comes from in the end."""
-    while error.__cause__ is not None or error.__context__ is not None:
-        error = error.__cause__ or error.__context__ or error
-    return error

@@ -86,7 +86,7 @@ async def test_events_may_be_cut_anywhere_and_have_other_fields() -> None:
     [
         (says(event({"text": "a"})), ["a"], Trouble.CUT_OFF),
         (says(event({"text": "a"}), b"data: {", then="cuts"), ["a"], Trouble.CUT_OFF),
-        (says(event({"text": "a"}), then="hangs"), ["a"], Trouble.SILENT),
+        (says(event({"text": "a"}), then="hangs"), ["a"], Trouble.CUT_OFF),
         (says(then="hangs"), [], Trouble.SILENT),
         (says(b"data: {nonsense\n\n"), [], Trouble.GARBLED),
         (says(b"data: [1]\n\n"), [], Trouble.GARBLED),

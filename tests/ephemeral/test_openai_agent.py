@@ -14,8 +14,8 @@ from aiohttp import web
 from attrs import evolve
 
 from ephemeral.agents import AgentFailed, AgentQuestion, Earlier, Trouble
+from ephemeral.http_trouble import retry_after_seconds
 from ephemeral.openai_agent import OpenAiAgent, OpenAiOptions
-from ephemeral.openai_trouble import retry_after_seconds
 from fsm import AgentEntry
 from fsm.ids import AgentId, EventId, PlatformChatId
 from strandline.testing.processes import free_port

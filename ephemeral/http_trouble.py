@@ -1,0 +1,90 @@
+"""What goes wrong over HTTP, in our words: the same for each kind of agent that speaks it."""
+
+import math
+import ssl
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from ephemeral.agents import Trouble
+
+_BY_STATUS = {
+    401: Trouble.REFUSED,
+    402: Trouble.REFUSED,
+    403: Trouble.REFUSED,
+    404: Trouble.UNREACHABLE,  # no such model, or no API under this address
+    405: Trouble.UNREACHABLE,
+    408: Trouble.UNREACHABLE,
+    409: Trouble.BUSY,
+    429: Trouble.BUSY,
+    503: Trouble.BUSY,
+    529: Trouble.BUSY,  # "overloaded", as some write it
+}
+
+_CLIENT, _SERVER = 400, 500
+
+
+def of_status(status: int) -> Trouble:
+    """What an answer of this status, not 200, means."""
+    is_fault = _CLIENT <= status < _SERVER
+    return _BY_STATUS.get(status, Trouble.REJECTED if is_fault else Trouble.UNREACHABLE)
+
+
+def of_failure(error: BaseException, *, begun: bool) -> Trouble:
+    """What it means that a request failed, or its answer broke off.
+
+    Args:
+        error: What an ``httpx`` client raised, or what was raised because of that.
+        begun: A part of the answer has come.
+    """
+    while not isinstance(error, httpx.HTTPError) and error.__cause__ is not None:
+        error = error.__cause__
+    match error:
+        case httpx.ConnectError() if isinstance(_root(error), ssl.SSLError):
+            return Trouble.UNTRUSTED
+        case httpx.ConnectError() | httpx.ConnectTimeout() | httpx.PoolTimeout():
+            return Trouble.UNREACHABLE
+        case httpx.TimeoutException():
+            return Trouble.CUT_OFF if begun else Trouble.SILENT
+        case UnicodeDecodeError() | httpx.DecodingError():
+            return Trouble.GARBLED
+        case httpx.HTTPError():
+            return Trouble.CUT_OFF if begun else Trouble.UNREACHABLE
+        case _:
+            return Trouble.UNKNOWN
+
+
+def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
+    """How long the server wants to be left alone, if it says so (RFC 9110, and OpenAI's own)."""
+    wait = _number(headers.get("retry-after-ms"))
+    if wait is not None:
+        return wait / 1000
+    value = headers.get("retry-after")
+    if value is None:
+        return None
+    wait = _number(value)
+    if wait is not None:
+        return wait
+    try:
+        until = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    until = until if until.tzinfo else until.replace(tzinfo=UTC)
+    return max(0.0, (until - now).total_seconds())
+
+
+def _number(value: str | None) -> float | None:
+    try:
+        number = float(value or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None
+
+
+def _root(error: BaseException) -> BaseException:
+    """What an error comes from in the end."""
+    while error.__cause__ is not None or error.__context__ is not None:
+        error = error.__cause__ or error.__context__ or error
+    return error
