@@ -11,7 +11,7 @@ $(VENV)/.installed: pyproject.toml
 	@echo "Installing into $(VENV) (about a minute the first time) …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,diagrams,openai]' --group dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,diagrams,openai,a2a]' --group dev
 	@touch $@
 
 demo: $(VENV)/.installed

@@ -1,0 +1,261 @@
+"""An Agent2Agent server (A2A protocol 1.0), through the official SDK.
+
+The platform chat is the ``contextId``, the message id is the Matrix event id. What was said before
+is for the agent to remember.
+
+Lost at a restart: which task of a chat is open. That is fine: with the first question of a chat in
+a life of the process the server is asked for the chat's tasks. One that has the question already
+is taken up instead of having the work done twice; one that waits for input is gone on with.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+
+import httpx
+from a2a.client import A2ACardResolver, Client, ClientConfig, ClientFactory
+from a2a.client.errors import A2AClientError
+from a2a.types import (
+    CancelTaskRequest,
+    GetTaskRequest,
+    ListTasksRequest,
+    Message,
+    Role,
+    SendMessageRequest,
+    SubscribeToTaskRequest,
+    Task,
+    TaskState,
+)
+from a2a.utils.errors import (
+    A2AError,
+    ContentTypeNotSupportedError,
+    InvalidParamsError,
+    InvalidRequestError,
+    UnsupportedOperationError,
+)
+from attrs import field, frozen
+
+from ephemeral.a2a_http import TooMuch, a_client
+from ephemeral.a2a_parts import Reading, parts_of
+from ephemeral.agents import AgentFailed, AgentPiece, AgentQuestion, Trouble
+from ephemeral.http_trouble import of_failure
+from fsm import AgentEntry
+
+POLL_SECONDS = 1.0
+CANCEL_SECONDS = 3.0
+
+MOST_KNOWN = 10_000
+"""Of so many chats it is remembered that the server was asked for their tasks."""
+
+_OVER = {
+    TaskState.TASK_STATE_COMPLETED,
+    TaskState.TASK_STATE_FAILED,
+    TaskState.TASK_STATE_CANCELED,
+    TaskState.TASK_STATE_REJECTED,
+}
+_ASKING = {TaskState.TASK_STATE_INPUT_REQUIRED, TaskState.TASK_STATE_AUTH_REQUIRED}
+_AT_WORK = {TaskState.TASK_STATE_SUBMITTED, TaskState.TASK_STATE_WORKING}
+_USABLE = {*_AT_WORK, *_ASKING, TaskState.TASK_STATE_COMPLETED}
+_REJECTIONS = (
+    ContentTypeNotSupportedError,
+    InvalidParamsError,
+    InvalidRequestError,
+    UnsupportedOperationError,
+)
+
+
+@frozen(kw_only=True)
+class A2aOptions:
+    """How to reach it.
+
+    Args:
+        url: Where its agent card is, without ``/.well-known/agent-card.json``.
+        token: Sent as a bearer token, to the origin of ``url`` alone.
+        context_prefix: What comes before the platform chat in a ``contextId``, for an agent that
+            several bots talk to.
+        file_bytes: So many bytes of a file are sent or taken.
+        connect_seconds: How long a connection may take.
+        silence_seconds: How long it may say nothing.
+    """
+
+    url: str
+    token: str | None = field(default=None, repr=False)
+    context_prefix: str = ""
+    file_bytes: int = 5_000_000
+    connect_seconds: float = 10.0
+    silence_seconds: float = 60.0
+
+
+class A2aAgent:
+    """Asks an Agent2Agent server."""
+
+    Options = A2aOptions
+
+    def __init__(self, entry: AgentEntry) -> None:
+        assert isinstance(entry.options, A2aOptions)  # noqa: S101  # the config has shaped them
+        self._id = entry.id
+        self._options = entry.options
+        self._http = a_client(
+            entry.id,
+            url=entry.options.url,
+            token=entry.options.token,
+            timeout=httpx.Timeout(
+                entry.options.silence_seconds, connect=entry.options.connect_seconds
+            ),
+        )
+        self._client: Client | None = None
+        self._asking: dict[str, str] = {}
+        self._known: set[str] = set()
+
+    async def open(self) -> None:
+        """Nothing: connections are made when they are needed."""
+
+    async def ask(self, question: AgentQuestion) -> AsyncGenerator[AgentPiece, None]:
+        """The answer, piece by piece.
+
+        Raises:
+            AgentFailed: It can't be had, or not to its end.
+        """
+        reading = Reading(self._http, self._options.url, self._options.file_bytes)
+        try:
+            client = self._client = self._client or await self._connected()
+            async with aclosing(self._answer(client, question, reading)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        except AgentFailed:
+            raise
+        except Exception as error:
+            raise self._failed(error, begun=reading.begun) from error
+        finally:
+            if reading.task_id and not reading.is_over:
+                await self._cancel(reading.task_id)
+
+    async def probe(self) -> None:
+        """Fetch the agent card.
+
+        Raises:
+            AgentFailed: It can't be had.
+        """
+        try:
+            await self._connected()
+        except AgentFailed:
+            raise
+        except Exception as error:
+            raise self._failed(error, begun=False) from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def _connected(self) -> Client:
+        card = await A2ACardResolver(self._http, self._options.url).get_agent_card()
+        config = ClientConfig(httpx_client=self._http, streaming=True)
+        return ClientFactory(config).create(card)
+
+    async def _answer(
+        self, client: Client, question: AgentQuestion, reading: Reading
+    ) -> AsyncGenerator[AgentPiece, None]:
+        context = self._options.context_prefix + question.platform_chat_id
+        before = await self._task_of(client, context, question)
+        if before is not None:
+            async for piece in self._taken_up(client, before, reading):
+                yield piece
+        else:
+            parts = await parts_of(question, self._options.file_bytes)
+            message = Message(
+                message_id=question.request_id,
+                context_id=context,
+                task_id=self._asking.pop(context, ""),
+                role=Role.ROLE_USER,
+                parts=parts,
+            )
+            async for response in client.send_message(SendMessageRequest(message=message)):
+                async for piece in reading.read(response):
+                    yield piece
+        async for piece in self._to_the_end(client, reading):
+            yield piece
+        if reading.state in _ASKING:
+            self._asking[context] = reading.task_id
+        self._judge(reading)
+
+    async def _task_of(self, client: Client, context: str, question: AgentQuestion) -> Task | None:
+        """The task that has this question already; notes one that waits for input."""
+        if context in self._known:
+            return None
+        if len(self._known) >= MOST_KNOWN:
+            self._known.clear()
+        try:
+            found = await client.list_tasks(
+                ListTasksRequest(
+                    context_id=context, page_size=10, history_length=10, include_artifacts=True
+                )
+            )
+        except A2AClientError:
+            raise
+        except A2AError:
+            found = None  # a server need not list tasks
+        self._known.add(context)
+        for task in found.tasks if found is not None else ():
+            asked = [m.message_id for m in task.history if m.role == Role.ROLE_USER]
+            if asked[-1:] == [question.request_id] and task.status.state in _USABLE:
+                return task
+            if task.status.state in _ASKING:
+                self._asking.setdefault(context, task.id)
+        return None
+
+    async def _taken_up(
+        self, client: Client, task: Task, reading: Reading
+    ) -> AsyncGenerator[AgentPiece, None]:
+        """An answer that the server has begun for an earlier life of the process."""
+        async for piece in reading.read_task(task):
+            yield piece
+        if task.status.state in _AT_WORK:
+            with suppress(A2AError):  # then it is looked at until it is complete
+                async for response in client.subscribe(SubscribeToTaskRequest(id=task.id)):
+                    async for piece in reading.read(response):
+                        yield piece
+
+    async def _to_the_end(
+        self, client: Client, reading: Reading
+    ) -> AsyncGenerator[AgentPiece, None]:
+        """Look at a task that goes on although its stream has ended."""
+        while reading.task_id and reading.state not in {*_OVER, *_ASKING}:
+            await asyncio.sleep(POLL_SECONDS)
+            task = await client.get_task(GetTaskRequest(id=reading.task_id))
+            async for piece in reading.read_task(task):
+                yield piece
+
+    def _judge(self, reading: Reading) -> None:
+        """Raise, if the task has ended in another way than by an answer."""
+        match reading.state:
+            case TaskState.TASK_STATE_REJECTED:
+                raise AgentFailed(self._id, "it rejects the task", Trouble.REJECTED)
+            case TaskState.TASK_STATE_FAILED:
+                raise AgentFailed(self._id, "the task failed", Trouble.UNKNOWN)
+            case TaskState.TASK_STATE_CANCELED:
+                raise AgentFailed(self._id, "the task was cancelled there", Trouble.CUT_OFF)
+            case TaskState.TASK_STATE_AUTH_REQUIRED if not reading.begun:
+                raise AgentFailed(self._id, "it wants to be let in elsewhere", Trouble.REFUSED)
+            case None if not reading.begun:
+                raise AgentFailed(self._id, "it answered nothing", Trouble.CUT_OFF)
+
+    async def _cancel(self, task_id: str) -> None:
+        """Nobody waits for the answer any more."""
+        with suppress(Exception):
+            async with asyncio.timeout(CANCEL_SECONDS):
+                if self._client is not None:
+                    await self._client.cancel_task(CancelTaskRequest(id=task_id))
+
+    def _failed(self, error: Exception, *, begun: bool) -> AgentFailed:
+        told = " ".join(str(error).split())[:300]
+        token = self._options.token
+        problem = f"{type(error).__name__}: {told.replace(token, '…') if token else told}"
+        if isinstance(error, TooMuch):
+            return AgentFailed(self._id, problem, Trouble.TOO_LONG)
+        if isinstance(error, _REJECTIONS):
+            return AgentFailed(self._id, problem, Trouble.REJECTED)
+        trouble = of_failure(error, begun=begun)
+        is_odd = not isinstance(error, A2AError) or isinstance(error, A2AClientError)
+        if trouble is Trouble.UNKNOWN and is_odd:
+            trouble = Trouble.GARBLED  # what the SDK can't make sense of
+        return AgentFailed(self._id, problem, trouble)

@@ -1,0 +1,96 @@
+"""HTTP to one Agent2Agent server, which is not trusted: bounded, and its secret stays with it."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from datetime import UTC, datetime
+
+import httpx
+
+from ephemeral.agents import AgentFailed
+from ephemeral.http_trouble import of_status, retry_after_seconds
+from fsm.ids import AgentId
+
+MOST_BYTES = 32_000_000
+"""So many bytes of one answer are read."""
+
+
+class TooMuch(Exception):
+    """The answer is longer than the limit."""
+
+
+def a_client(
+    agent_id: AgentId, *, url: str, token: str | None, timeout: httpx.Timeout
+) -> httpx.AsyncClient:
+    """A client for the server at ``url``.
+
+    What the server's card calls its address may lie elsewhere: the token goes to the origin of
+    ``url`` alone. A status that is no success raises ``AgentFailed``: no error page is read.
+    """
+
+    async def accept(response: httpx.Response) -> None:
+        if response.is_success:
+            return
+        raise AgentFailed(
+            agent_id,
+            f"it answered {response.status_code}",
+            of_status(response.status_code),
+            retry_after_seconds(response.headers, datetime.now(UTC)),
+        )
+
+    return httpx.AsyncClient(
+        timeout=timeout,
+        auth=_OwnToken(origin(url), token) if token else None,
+        transport=_Bounded(httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=None))),
+        event_hooks={"response": [accept]},
+    )
+
+
+def origin(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port (RFC 6454)."""
+    parsed = httpx.URL(url)
+    port = parsed.port or {"http": 80, "https": 443}.get(parsed.scheme)
+    return parsed.scheme, parsed.host, port
+
+
+class _OwnToken(httpx.Auth):
+    def __init__(self, of: tuple[str, str, int | None], token: str) -> None:
+        self._origin = of
+        self._token = token
+
+    async def async_auth_flow(
+        self, request: httpx.Request
+    ) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        if origin(str(request.url)) == self._origin:
+            request.headers["Authorization"] = f"Bearer {self._token}"
+        yield request
+
+
+class _Bounded(httpx.AsyncBaseTransport):
+    """Reads no more of an answer than the limit."""
+
+    def __init__(self, beneath: httpx.AsyncBaseTransport) -> None:
+        self._beneath = beneath
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await self._beneath.handle_async_request(request)
+        assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101  # it is an async one
+        response.stream = _BoundedStream(response.stream)
+        return response
+
+    async def aclose(self) -> None:
+        await self._beneath.aclose()
+
+
+class _BoundedStream(httpx.AsyncByteStream):
+    def __init__(self, beneath: httpx.AsyncByteStream) -> None:
+        self._beneath = beneath
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        read = 0
+        async for chunk in self._beneath:
+            read += len(chunk)
+            if read > MOST_BYTES:
+                raise TooMuch
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._beneath.aclose()

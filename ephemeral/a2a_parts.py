@@ -1,0 +1,175 @@
+"""Parts of Agent2Agent messages: a question as parts, and an answer's parts as text and files."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+
+import httpx
+import orjson
+from a2a.types import Message, Part, StreamResponse, Task, TaskState, TaskStatus
+from google.protobuf.json_format import MessageToDict
+
+from ephemeral.a2a_http import origin
+from ephemeral.agents import AgentPiece, AgentQuestion, MadeFile
+
+MOST_DATA_CHARS = 4_000
+"""Structured data is shown up to so many characters."""
+
+_ENDS_WITH_WORDS = {
+    TaskState.TASK_STATE_FAILED,
+    TaskState.TASK_STATE_REJECTED,
+    TaskState.TASK_STATE_INPUT_REQUIRED,
+    TaskState.TASK_STATE_AUTH_REQUIRED,
+}
+
+
+async def parts_of(question: AgentQuestion, most_bytes: int) -> list[Part]:
+    """The question's text and files; a file that is larger than the limit is only named.
+
+    Raises:
+        AgentFailed: A file can't be had.
+    """
+    parts = [Part(text=question.text)]
+    for file in question.files:
+        content = bytearray()
+        if file.size_bytes <= most_bytes:
+            async for chunk in file.chunks():
+                content += chunk
+                if len(content) > most_bytes:
+                    break
+        if file.size_bytes > most_bytes or len(content) > most_bytes:
+            named = f"[File {file.name!r} ({file.mimetype}) is too large to be sent]"
+            parts.append(Part(text=named))
+        else:
+            parts.append(Part(raw=bytes(content), filename=file.name, media_type=file.mimetype))
+    return parts
+
+
+class Reading:
+    """An answer as it is read, from a stream or from a task that is looked at again.
+
+    Args:
+        http: Fetches files that are given by their address.
+        url: The agent's own: nothing is fetched from elsewhere.
+        file_bytes: So many bytes of a file are taken.
+
+    Attributes:
+        task_id: The task; empty for an agent that answers by a message.
+        state: The task's state, as last told.
+        begun: Something was given out.
+    """
+
+    def __init__(self, http: httpx.AsyncClient, url: str, file_bytes: int) -> None:
+        self.task_id = ""
+        self.state: int | None = None
+        self.begun = False
+        self._http = http
+        self._origin = origin(url)
+        self._file_bytes = file_bytes
+        self._artifact = ""
+        self._seen: dict[str, int] = {}
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the agent has nothing more to do for it."""
+        at_work = (TaskState.TASK_STATE_SUBMITTED, TaskState.TASK_STATE_WORKING)
+        return self.state is not None and self.state not in at_work
+
+    async def read(self, response: StreamResponse) -> AsyncGenerator[AgentPiece, None]:
+        """What one event of a stream adds to the answer."""
+        match response.WhichOneof("payload"):
+            case "message":
+                async for piece in self._message(response.message):
+                    yield piece
+            case "task":
+                async for piece in self.read_task(response.task):
+                    yield piece
+            case "artifact_update":
+                update = response.artifact_update
+                self.task_id = update.task_id or self.task_id
+                async for piece in self._artifact_parts(
+                    update.artifact.artifact_id, update.artifact.parts
+                ):
+                    yield piece
+            case "status_update":
+                self.task_id = response.status_update.task_id or self.task_id
+                async for piece in self._status(response.status_update.status):
+                    yield piece
+
+    async def read_task(self, task: Task) -> AsyncGenerator[AgentPiece, None]:
+        """What a whole task adds to what was read of it before."""
+        self.task_id = task.id
+        for artifact in task.artifacts:
+            new = list(artifact.parts)[self._seen.get(artifact.artifact_id, 0) :]
+            async for piece in self._artifact_parts(artifact.artifact_id, new):
+                yield piece
+        async for piece in self._status(task.status):
+            yield piece
+
+    async def _status(self, status: TaskStatus) -> AsyncGenerator[AgentPiece, None]:
+        before, self.state = self.state, status.state
+        is_said = not self.begun and self.state == TaskState.TASK_STATE_COMPLETED
+        if before != self.state and (is_said or self.state in _ENDS_WITH_WORDS):
+            async for piece in self._message(status.message):
+                yield piece
+
+    async def _message(self, message: Message) -> AsyncGenerator[AgentPiece, None]:
+        if message.parts and self.begun:
+            yield "\n\n"
+        async for piece in self._parts(message.parts):
+            yield piece
+
+    async def _artifact_parts(
+        self, artifact_id: str, parts: Iterable[Part]
+    ) -> AsyncGenerator[AgentPiece, None]:
+        parts = list(parts)
+        if parts and self.begun and artifact_id != self._artifact:
+            yield "\n\n"
+        self._artifact = artifact_id
+        self._seen[artifact_id] = self._seen.get(artifact_id, 0) + len(parts)
+        async for piece in self._parts(parts):
+            yield piece
+
+    async def _parts(self, parts: Iterable[Part]) -> AsyncGenerator[AgentPiece, None]:
+        for part in parts:
+            self.begun = True
+            match part.WhichOneof("content"):
+                case "text":
+                    yield part.text
+                case "data":
+                    yield _block(part)
+                case "raw":
+                    yield MadeFile(
+                        name=part.filename or "file",
+                        mimetype=part.media_type or "application/octet-stream",
+                        chunks=_one(part.raw),
+                    )
+                case "url":
+                    yield self._from_elsewhere(part)
+
+    def _from_elsewhere(self, part: Part) -> AgentPiece:
+        name = part.filename or part.url.rpartition("/")[2] or "file"
+        if origin(part.url) == self._origin:
+            mimetype = part.media_type or "application/octet-stream"
+            return MadeFile(name=name, mimetype=mimetype, chunks=self._fetched(part.url))
+        plain = "".join(c for c in name if c.isalnum() or c in " ._-")
+        is_link = part.url.startswith(("https://", "http://")) and not set(part.url) & set(" <>()")
+        return f"\n\n[{plain}]({part.url})" if is_link else f"\n\n{plain}"
+
+    async def _fetched(self, url: str) -> AsyncIterator[bytes]:
+        read = 0
+        async with self._http.stream("GET", url) as response:
+            async for chunk in response.aiter_bytes():
+                read += len(chunk)
+                yield chunk
+                if read > self._file_bytes:
+                    return  # more than is passed on: whoever takes it refuses it
+
+
+async def _one(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
+def _block(part: Part) -> str:
+    shown = orjson.dumps(MessageToDict(part.data), option=orjson.OPT_INDENT_2).decode()
+    if len(shown) > MOST_DATA_CHARS:
+        shown = f"{shown[:MOST_DATA_CHARS]}\n…"
+    return f"\n\n```json\n{shown.replace('```', '` ` `')}\n```\n\n"
