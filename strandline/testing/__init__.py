@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from strandline.testing.bot import BotProcess
     from strandline.testing.cast import Cast
+    from strandline.testing.conformance import AgentConformance
     from strandline.testing.errors import KitError, NotSeen, SynapseMissing
     from strandline.testing.homeserver import Credentials, Synapse
     from strandline.testing.person import Person, TimelineEvent
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "bot": ("BotProcess",),
     "cast": ("Cast",),
+    "conformance": ("AgentConformance",),
     "errors": ("KitError", "NotSeen", "SynapseMissing"),
     "homeserver": ("Credentials", "Synapse"),
     "person": ("Person", "TimelineEvent"),
@@ -36,6 +38,7 @@ __all__ = [
     "BOB",
     "CAROL",
     "ROOM",
+    "AgentConformance",
     "BotProcess",
     "BotStore",
     "Cast",

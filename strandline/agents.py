@@ -1,0 +1,25 @@
+"""The names that a kind of agent is written with, for third parties."""
+
+from ephemeral.agents import (
+    AgentApi,
+    AgentFailed,
+    AgentFile,
+    AgentPiece,
+    AgentQuestion,
+    Earlier,
+    MadeFile,
+    Trouble,
+)
+from fsm import AgentEntry
+
+__all__ = [
+    "AgentApi",
+    "AgentEntry",
+    "AgentFailed",
+    "AgentFile",
+    "AgentPiece",
+    "AgentQuestion",
+    "Earlier",
+    "MadeFile",
+    "Trouble",
+]
