@@ -193,7 +193,7 @@ class Asking:
             )
         if answer.files and answer.begun and not growing.text:
             told = tongue(question.language).t("_The answer is in the files below._")
-        answer.text = "\n\n".join(filter(None, (growing.text, told)))
+        answer.text = "\n\n".join(filter(None, (growing.text.strip("\n"), told)))
 
     def _seconds(self, question: AskAgent) -> float:
         return self._connections.answer_seconds(question.agent_id)

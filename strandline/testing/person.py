@@ -189,6 +189,16 @@ class Person:
         }
         return await self.send(room_id, "m.room.message", content)
 
+    async def downloads(self, uri: str) -> bytes:
+        """The content of a file, by its ``mxc://`` URI."""
+        path = uri.removeprefix("mxc://")
+        url = f"{self._url}/_matrix/client/v1/media/download/{path}"
+        async with self._connected() as http, http.get(url) as answer:
+            if answer.status != 200:  # noqa: PLR2004
+                what = f"{uri}: {answer.status}"
+                raise KitError(what)
+            return await answer.read()
+
     async def redact(self, room_id: RoomId, event_id: EventId) -> EventId:
         """Take an event back."""
         path = _room(room_id, "redact", event_id, f"person.{id(self)}.{next(self._numbers)}")

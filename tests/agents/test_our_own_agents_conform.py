@@ -10,12 +10,15 @@ from urllib.request import urlopen
 
 import pytest
 
+from ephemeral.a2a_agent import A2aAgent
 from ephemeral.echo import EchoAgent
 from ephemeral.http_agent import HttpAgent
+from ephemeral.openai_agent import OpenAiAgent
 from strandline.testing import AgentConformance
 from strandline.testing.processes import free_port
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
 SERVER = """
 import sys
 import platform_server as server
@@ -42,6 +45,40 @@ def platform() -> Iterator[str]:
     server.wait()
 
 
+def _served(url: str, *command: str) -> Iterator[str]:
+    server = subprocess.Popen(  # noqa: S603  # what the tests bring
+        [sys.executable, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT
+    )
+    for _ in range(400):
+        try:
+            urlopen(url).close()  # noqa: S310  # ours
+            break
+        except OSError:
+            time.sleep(0.05)
+    yield url
+    server.kill()
+    server.wait()
+
+
+@pytest.fixture(scope="module")
+def harbour() -> Iterator[str]:
+    port = free_port()
+    base = f"http://127.0.0.1:{port}"
+    for _ in _served(f"{base}/report", "-m", "tests.kit.a2a_server", str(port), "0.005"):
+        yield base
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    rules = tmp_path_factory.mktemp("model") / "fakellm.yaml"
+    rules.write_text("version: 1\nrules: [{name: any, respond: {content: Aye aye.}}]\n")
+    port = free_port()
+    base = f"http://127.0.0.1:{port}/v1"
+    command = ("-c", "from fakellm.cli import main; main()", "serve", "--port", str(port))
+    for _ in _served(f"{base}/models", *command, "--config", str(rules)):
+        yield base
+
+
 class TestEcho(AgentConformance):
     kind = EchoAgent
 
@@ -56,3 +93,27 @@ class TestHttp(AgentConformance):
     @pytest.fixture
     def unreachable(self) -> Mapping[str, Any]:
         return {"url": f"http://127.0.0.1:{free_port()}/ask", "connect_seconds": 1}
+
+
+class TestA2a(AgentConformance):
+    kind = A2aAgent
+
+    @pytest.fixture
+    def options(self, harbour: str) -> Mapping[str, Any]:
+        return {"url": harbour}
+
+    @pytest.fixture
+    def unreachable(self) -> Mapping[str, Any]:
+        return {"url": f"http://127.0.0.1:{free_port()}", "connect_seconds": 1}
+
+
+class TestOpenAi(AgentConformance):
+    kind = OpenAiAgent
+
+    @pytest.fixture
+    def options(self, model: str) -> Mapping[str, Any]:
+        return {"url": model, "model": "mock"}
+
+    @pytest.fixture
+    def unreachable(self) -> Mapping[str, Any]:
+        return {"url": f"http://127.0.0.1:{free_port()}", "model": "m", "connect_seconds": 1}

@@ -91,12 +91,12 @@ async def test_files_go_both_ways_and_stop_ends_the_task(scene: Scene, server: S
     await alice.sees(room, r"at last: Who is on duty\?$")
     chart = await alice.say(room, "chart")
     file = await alice.sees(room, r"^chart\.txt$", after=chart)
+    await alice.sees(room, r"^tides\.csv$", after=chart)
 
     assert (await server.report())["files"] == [["rota.txt", "text/plain", 9]]
     assert await answers_to(alice, room, chart) == ["Here it is.", "chart.txt", "tides.csv"]
-    uri = file.content["url"].removeprefix("mxc://")
     assert file.content["info"] == {"size": 6, "mimetype": "text/plain"}
-    assert await alice.downloads(uri) == b"depths"
+    assert await alice.downloads(file.content["url"]) == b"depths"
     slow = await alice.say(room, "slowly now")
     await alice.sees(room, "^I", after=slow)
     await alice.asks(room, "!stop", "I stopped")

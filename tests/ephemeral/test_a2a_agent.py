@@ -95,10 +95,8 @@ async def test_an_answer_comes_word_by_word() -> None:
     async with serving() as server, an_agent(server.url) as agent:
         pieces = [piece async for piece in agent.ask(QUESTION)]
 
-        assert pieces == [
-            HEARD.split(" ", maxsplit=1)[0],
-            *(f" {word}" for word in HEARD.split(" ")[1:]),
-        ]
+        first, *others = HEARD.split(" ")
+        assert pieces == [first, *(f" {word}" for word in others)]
 
 
 async def test_an_answer_may_be_a_message_alone() -> None:

@@ -1,6 +1,6 @@
 """An Agent2Agent server, built with the SDK's own server side, as a process or in a test.
 
-    python -m tests.kit.a2a_server PORT
+    python -m tests.kit.a2a_server PORT [WORD_SECONDS]
 
 It remembers what was said in each context, and does what the text asks for: see ``Harbourmaster``.
 """
@@ -28,13 +28,14 @@ WORD_SECONDS = 0.1
 class Harbourmaster(AgentExecutor):
     """Says word by word how much it has heard in a context, and what last.
 
-    ``which ship`` asks back, ``let me in`` wants credentials, ``fail`` and ``reject`` do so, ``chart``
-    answers with a file of its own and one by its address, ``count`` with data, ``briefly`` with a
-    message and no task, ``slowly`` takes its time.
+    ``which ship`` asks back, ``let me in`` wants credentials, ``fail`` and ``reject`` do so,
+    ``chart`` answers with a file of its own and one by its address, ``briefly`` with a message and
+    no task, ``slowly`` takes its time.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, word_seconds: float = WORD_SECONDS) -> None:
         self.url = url
+        self.word_seconds = word_seconds
         self.heard: defaultdict[str, list[str]] = defaultdict(list)
         self.worked: Counter[str] = Counter()
         self.cancelled: list[str] = []
@@ -87,7 +88,7 @@ class Harbourmaster(AgentExecutor):
                 await updater.add_artifact([linked])
                 await updater.complete()
             case _:
-                pause = 1.0 if text.startswith("slowly") else WORD_SECONDS
+                pause = 1.0 if text.startswith("slowly") else self.word_seconds
                 answer = f"I have heard {len(said)} things in {updater.context_id}, at last: {text}"
                 for number, word in enumerate(answer.split(" ")):
                     piece = [Part(text=word if number == 0 else f" {word}")]
@@ -142,8 +143,9 @@ def app(executor: Harbourmaster, *, streaming: bool = True) -> Starlette:
 
 if __name__ == "__main__":
     port = int(sys.argv[1])
+    pause = float(sys.argv[2]) if len(sys.argv) > 2 else WORD_SECONDS
     uvicorn.run(
-        app(Harbourmaster(f"http://127.0.0.1:{port}")),
+        app(Harbourmaster(f"http://127.0.0.1:{port}", word_seconds=pause)),
         host="127.0.0.1",
         port=port,
         log_level="warning",
