@@ -1,7 +1,9 @@
 """Text on its way out: Markdown to safe HTML, the content of messages. Pure."""
 
 import html
+import re
 from typing import Any
+from urllib.parse import unquote
 
 import nh3
 from attrs import asdict
@@ -46,6 +48,9 @@ _TAGS = {
 }
 _ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "code": {"class"}}
 _SCHEMES = {"http", "https", "mailto"}
+
+_ABSOLUTE = re.compile("https?://|mailto:", re.IGNORECASE)
+_LANGUAGE = re.compile(r"language-[\w+#.-]{1,30}")
 
 
 def message_content(  # noqa: PLR0913  # what a message may carry
@@ -148,12 +153,15 @@ def edit_content(
 
 
 def to_html(text: str) -> str:
-    """Markdown as HTML that can be shown to anybody: no scripts, no images, no odd links."""
+    """Markdown as HTML that can be shown to anybody: no scripts, no images, no odd links.
+
+    Links to people are no links: clients draw those as mentions.
+    """
     return nh3.clean(
         _MARKDOWN.render(text),
         tags=_TAGS,
         attributes=_ATTRIBUTES,
-        attribute_filter=_only_language_classes,
+        attribute_filter=_harmless_attribute,
         url_schemes=_SCHEMES,
         link_rel="noopener",
     ).strip()
@@ -176,7 +184,15 @@ def _text_content(text: str, msgtype: str) -> Json:
     return content
 
 
-def _only_language_classes(_tag: str, attribute: str, value: str) -> str | None:
-    if attribute == "class" and not value.startswith("language-"):
+def _harmless_attribute(_tag: str, attribute: str, value: str) -> str | None:
+    if attribute == "class" and not _LANGUAGE.fullmatch(value):
+        return None
+    if attribute == "href" and (not _ABSOLUTE.match(value) or _is_mention(value)):
         return None
     return value
+
+
+def _is_mention(url: str) -> bool:
+    """Whether it leads to a person (Matrix specification, "matrix.to navigation")."""
+    plain = unquote(unquote(url)).casefold()
+    return "matrix.to" in plain and "@" in plain

@@ -9,7 +9,7 @@ import structlog
 from attrs import frozen
 
 from durable import AlreadyHandled, Commit, Handled, Store, Stream
-from ephemeral.agents import AgentFailed, AgentPiece, AgentQuestion, MadeFile, Waiting
+from ephemeral.agents import AgentFailed, AgentPiece, AgentQuestion, MadeFile, Trouble, Waiting
 from ephemeral.connections import Connections
 from ephemeral.growing import Growing, Meanwhile
 from fsm.effects import AskAgent, OutboxRow, Reply
@@ -23,6 +23,9 @@ from strandline.languages import tongue
 from strandline.replies import Replies, head_id
 
 _log = structlog.get_logger(__name__)
+
+MOST_CHARS = 200_000
+"""So many characters of an answer are passed on: a dozen messages. Nobody reads more."""
 
 
 class Sender(Protocol):
@@ -202,12 +205,17 @@ class Asking:
         self, question: AskAgent, pieces: AsyncIterator[AgentPiece | Waiting], answer: Answer
     ) -> AsyncGenerator[str | Meanwhile, None]:
         """The words of an answer. Its files are uploaded as they come, and shown at its end."""
+        said = 0
         async for piece in pieces:
             if isinstance(piece, Waiting):
                 yield Meanwhile(in_line(question, piece))
                 continue
             if isinstance(piece, str):
-                yield piece
+                yield piece[: MOST_CHARS - said]
+                said += len(piece)
+                if said > MOST_CHARS:
+                    problem = f"its answer has more than {MOST_CHARS} characters"
+                    raise AgentFailed(question.agent_id, problem, Trouble.TOO_LONG)
                 continue
             try:
                 answer.files.append(await self._questions.keep(question.room_id, piece))

@@ -153,7 +153,8 @@ def test_html_that_could_harm_does_not_leave(text: str, never: str) -> None:
 
 
 def test_links_can_be_followed_and_code_keeps_its_language() -> None:
-    assert 'href="https://matrix.to/#/@a:b"' in to_html("[a](https://matrix.to/#/@a:b)")
+    assert "href" not in to_html("[a](https://matrix.to/#/@a:b)"), "no mention of who was not meant"
+    assert 'href="https://matrix.to/#/!r:b"' in to_html("[a](https://matrix.to/#/!r:b)")
     assert 'class="language-py"' in to_html("```py\nx\n```")
 
 
