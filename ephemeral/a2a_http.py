@@ -7,6 +7,7 @@ import httpx
 
 from ephemeral.agents import AgentFailed
 from ephemeral.http_trouble import of_status, retry_after_seconds
+from ephemeral.origins import Origin, origin
 from fsm.ids import AgentId
 
 MOST_BYTES = 32_000_000
@@ -44,15 +45,8 @@ def a_client(
     )
 
 
-def origin(url: str) -> tuple[str, str, int | None]:
-    """Scheme, host and port (RFC 6454)."""
-    parsed = httpx.URL(url)
-    port = parsed.port or {"http": 80, "https": 443}.get(parsed.scheme)
-    return parsed.scheme, parsed.host, port
-
-
 class _OwnToken(httpx.Auth):
-    def __init__(self, of: tuple[str, str, int | None], token: str) -> None:
+    def __init__(self, of: Origin, token: str) -> None:
         self._origin = of
         self._token = token
 

@@ -8,10 +8,10 @@ The question is one POST request, the answer a stream of server-sent events (WHA
     Idempotency-Key: $event                     data: {"text": "lo!"}
                                                 event: done
     {"request_id": "$event",                    data: {}
-     "chat_id": "42", "text": "hello",
-     "attachments": [{"name": "a.png",
-       "mimetype": "image/png",
-       "size_bytes": 1200}]}
+     "chat_id": "42", "text": "hello"}
+
+Files of the question make it a form of several parts (RFC 7578), written as they are read. Files of
+the answer are addresses at the platform.
 
 An answer without ``done`` is one that broke off. ``event: error`` with ``{"message": "…"}`` ends it
 as a failure. The same question always has the same request id: a platform that keeps the ids of
@@ -26,8 +26,10 @@ import httpx
 import orjson
 from attrs import field, frozen
 
-from ephemeral.agents import AgentFailed, AgentQuestion, Trouble
+from ephemeral.agents import AgentFailed, AgentPiece, AgentQuestion, MadeFile, Trouble
+from ephemeral.http_question import Sent
 from ephemeral.http_trouble import of_failure, of_status, retry_after_seconds
+from ephemeral.origins import origin
 from ephemeral.server_sent import TooMuch, server_sent
 from fsm import AgentEntry
 
@@ -67,16 +69,19 @@ class HttpAgent:
     async def open(self) -> None:
         """Nothing: connections are made when they are needed."""
 
-    async def ask(self, question: AgentQuestion) -> AsyncGenerator[str, None]:
+    async def ask(self, question: AgentQuestion) -> AsyncGenerator[AgentPiece, None]:
         """The answer, piece by piece.
 
         Raises:
             AgentFailed: It can't be had, or not to its end.
         """
-        begun = False
+        begun, sent = False, Sent.of(question)
         try:
             async with self._client.stream(
-                "POST", self._options.url, json=_body(question), headers=self._headers(question)
+                "POST",
+                self._options.url,
+                headers=self._headers(question) | sent.headers,
+                content=sent.content(),
             ) as response:
                 self._accept(response)
                 async for piece in self._pieces(response):
@@ -120,7 +125,7 @@ class HttpAgent:
             retry_after_seconds(response.headers, datetime.now(UTC)),
         )
 
-    async def _pieces(self, response: httpx.Response) -> AsyncIterator[str]:
+    async def _pieces(self, response: httpx.Response) -> AsyncIterator[AgentPiece]:
         async for event in server_sent(response.aiter_bytes(), most_bytes=MOST_BYTES):
             try:
                 data: Any = orjson.loads(event.data or "{}")
@@ -132,6 +137,9 @@ class HttpAgent:
                 raise AgentFailed(self._id, "an event that is no JSON object", Trouble.GARBLED)
             if event.event == "error":
                 raise AgentFailed(self._id, f"it says: {data.get('message')}", Trouble.UNKNOWN)
+            if event.event == "file":
+                yield self._file(data)
+                continue
             text = data.get("text", "")
             if not isinstance(text, str):
                 raise AgentFailed(self._id, "a text that is none", Trouble.GARBLED)
@@ -139,23 +147,37 @@ class HttpAgent:
                 yield text
         raise AgentFailed(self._id, "the stream ended without done", Trouble.CUT_OFF)
 
+    def _file(self, data: dict[str, Any]) -> MadeFile:
+        name, mimetype, url = (str(data.get(key) or "") for key in ("name", "mimetype", "url"))
+        try:
+            whole = httpx.URL(self._options.url).join(url)
+            is_own = origin(whole) == origin(self._options.url)
+        except httpx.InvalidURL:
+            is_own = False
+        if not url or not is_own:
+            problem = f"a file at {url[:100]!r}, which is not its own address"
+            raise AgentFailed(self._id, problem, Trouble.GARBLED)
+        return MadeFile(
+            name=name or "file",
+            mimetype=mimetype or "application/octet-stream",
+            chunks=self._fetched(whole),
+        )
+
+    async def _fetched(self, url: httpx.URL) -> AsyncIterator[bytes]:
+        async with self._client.stream("GET", url, headers=self._authorization()) as response:
+            if response.status_code != httpx.codes.OK:
+                problem = f"it answered {response.status_code} for a file of its own"
+                raise AgentFailed(self._id, problem, of_status(response.status_code))
+            async for chunk in response.aiter_bytes():
+                yield chunk
+
     def _headers(self, question: AgentQuestion) -> dict[str, str]:
         headers = {"Accept": "text/event-stream", "Idempotency-Key": question.request_id}
-        if self._options.token is not None:
-            headers["Authorization"] = f"Bearer {self._options.token}"
-        return headers
+        return headers | self._authorization()
+
+    def _authorization(self) -> dict[str, str]:
+        token = self._options.token
+        return {"Authorization": f"Bearer {token}"} if token is not None else {}
 
     def _failed(self, error: Exception, trouble: Trouble) -> AgentFailed:
         return AgentFailed(self._id, f"{type(error).__name__}: {error}", trouble)
-
-
-def _body(question: AgentQuestion) -> dict[str, Any]:
-    return {
-        "request_id": question.request_id,
-        "chat_id": question.platform_chat_id,
-        "text": question.text,
-        "attachments": [
-            {"name": file.name, "mimetype": file.mimetype, "size_bytes": file.size_bytes}
-            for file in question.files
-        ],
-    }

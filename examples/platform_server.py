@@ -10,6 +10,7 @@ import asyncio
 import json
 import sys
 from collections import defaultdict
+from typing import Any
 
 from aiohttp import web
 
@@ -33,7 +34,7 @@ class Platform:
 
     async def ask(self, request: web.Request) -> web.StreamResponse:
         """One question, answered as a stream of server-sent events."""
-        question = await request.json()
+        question = await read(request)
         self.asked[question["request_id"]] += 1
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
@@ -55,6 +56,21 @@ class Platform:
     async def report(self, _request: web.Request) -> web.Response:
         """How often each question has come, for tests."""
         return web.json_response(self.asked)
+
+
+async def read(request: web.Request) -> dict[str, str]:
+    """The question: JSON, or the first part of a form whose other parts are files."""
+    if request.content_type == "application/json":
+        found: dict[str, str] = await request.json()
+        return found
+    form: Any = await request.multipart()
+    question: dict[str, str] = await (await form.next()).json()
+    while (file := await form.next()) is not None:
+        size = 0
+        while chunk := await file.read_chunk():
+            size += len(chunk)
+        question["text"] += f" ({file.filename}: {size} bytes)"
+    return question
 
 
 async def send(response: web.StreamResponse, data: object, event: str = "message") -> None:

@@ -8,7 +8,7 @@ import pytest
 import trustme
 from attrs import evolve
 
-from ephemeral.agents import AgentFailed, AgentFile, AgentQuestion, Trouble
+from ephemeral.agents import AgentFailed, AgentFile, AgentQuestion, MadeFile, Trouble
 from ephemeral.http_agent import HttpAgent, HttpOptions
 from fsm import AgentEntry
 from fsm.ids import AgentId, EventId, PlatformChatId
@@ -21,10 +21,15 @@ QUESTION = AgentQuestion(
 DONE = event({}, "done")
 
 
-async def nothing() -> AsyncIterator[bytes]:
-    """A file without content."""
-    for chunk in list[bytes]():
-        yield chunk
+async def content() -> AsyncIterator[bytes]:
+    yield b"ab"
+    yield b"c"
+
+
+async def read(file: MadeFile) -> str:
+    """All that is to be known of a file."""
+    whole = b"".join([chunk async for chunk in file.chunks])
+    return f"{file.name} {file.mimetype} {whole.decode()}"
 
 
 async def ask(
@@ -39,7 +44,8 @@ async def ask(
     try:
         async with aclosing(agent.ask(question)) as answer:
             async for piece in answer:
-                pieces.append(piece)  # noqa: PERF401  # what came before a failure counts
+                text = piece if isinstance(piece, str) else await read(piece)
+                pieces.append(text)  # what came before a failure counts
     except AgentFailed as failure:
         return pieces, failure
     finally:
@@ -58,20 +64,55 @@ async def test_an_answer_comes_in_the_pieces_in_which_it_is_sent() -> None:
         assert await ask(platform.url) == (["Hel", "lo!"], None)
 
 
-async def test_a_question_says_whose_it_is_and_what_goes_with_it() -> None:
-    file = AgentFile(name="a.png", mimetype="image/png", size_bytes=1200, chunks=nothing)
+async def test_a_question_says_whose_it_is() -> None:
     async with Platform(says(DONE)) as platform:
-        await ask(platform.url, evolve(QUESTION, files=(file,)), token="t0ken")  # noqa: S106
+        await ask(platform.url, token="t0ken")  # noqa: S106
 
     [(headers, body)] = platform.asked
     assert headers["Idempotency-Key"] == "$1"
     assert headers["Authorization"] == "Bearer t0ken"
-    assert body == {
-        "request_id": "$1",
-        "chat_id": "42",
-        "text": "hello",
-        "attachments": [{"name": "a.png", "mimetype": "image/png", "size_bytes": 1200}],
+    assert body == {"request_id": "$1", "chat_id": "42", "text": "hello", "attachments": []}
+
+
+async def test_files_go_with_a_question_piece_by_piece() -> None:
+    odd = AgentFile(name='a"\r\nb.png', mimetype="image/png\r\nX: y", size_bytes=9, chunks=content)
+    plain = AgentFile(name="день.txt", mimetype="text/plain", size_bytes=3, chunks=content)
+    async with Platform(says(DONE)) as platform:
+        await ask(platform.url, evolve(QUESTION, files=(odd, plain)))
+
+    [(_, (body, files))] = platform.asked
+    assert body["attachments"][1] == {
+        "name": "день.txt",
+        "mimetype": "text/plain",
+        "size_bytes": 3,
     }
+    assert files == [
+        ("a%22%0D%0Ab.png", "application/octet-stream", b"abc"),
+        ("день.txt", "text/plain", b"abc"),
+    ]
+
+
+async def test_a_file_of_an_answer_is_fetched_from_its_own_platform_alone() -> None:
+    def with_file(url: str) -> Script:
+        file = {"name": "a.txt", "mimetype": "text/plain", "url": url}
+        return says(event({"text": "here"}), event(file, "file"), DONE)
+
+    async with Platform(with_file("/file")) as platform:
+        pieces, failure = await ask(platform.url, token="t0ken")  # noqa: S106
+        assert pieces == ["here", "a.txt text/plain the file of Bearer t0ken"]
+        assert failure is None
+    for url in (
+        "http://127.0.0.1:1/file",
+        "//127.0.0.1:1/file",
+        "file:///etc/passwd",
+        "",
+        "http://[",
+    ):
+        async with Platform(with_file(url)) as platform:
+            pieces, failure = await ask(platform.url)
+        assert pieces == ["here"]
+        assert failure is not None
+        assert failure.trouble is Trouble.GARBLED
 
 
 async def test_events_may_be_cut_anywhere_and_have_other_fields() -> None:

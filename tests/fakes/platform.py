@@ -29,6 +29,7 @@ class Platform:
         self._tls = tls
         app = web.Application()
         app.router.add_post("/ask", self._answer)
+        app.router.add_get("/file", self._file)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
 
     async def __aenter__(self) -> Self:
@@ -39,9 +40,23 @@ class Platform:
     async def __aexit__(self, *_exc: object) -> None:
         await self._runner.cleanup()
 
+    async def _file(self, request: web.Request) -> web.Response:
+        return web.Response(text=f"the file of {request.headers.get('Authorization')}")
+
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        self.asked.append((dict(request.headers), await request.json()))
+        self.asked.append((dict(request.headers), await _read(request)))
         return await self.script(request)
+
+
+async def _read(request: web.Request) -> Any:
+    """The JSON of a question, or the parts of a form."""
+    if request.content_type == "application/json":
+        return await request.json()
+    form: Any = await request.multipart()
+    question, files = await (await form.next()).json(), []
+    while (part := await form.next()) is not None:
+        files.append((part.filename, part.headers["Content-Type"], bytes(await part.read())))
+    return question, files
 
 
 def says(*chunks: bytes, then: str = "ends", kind: str = "text/event-stream") -> Script:
