@@ -27,10 +27,10 @@ FLOW_GROUP = "strandline.flows"
 AGENT_GROUP = "strandline.agents"
 
 BUILT_IN = {
-    "a2a": EntryPoint("a2a", "ephemeral.a2a_agent:A2aAgent [a2a]", AGENT_GROUP),
     "echo": EntryPoint("echo", "ephemeral.echo:EchoAgent", AGENT_GROUP),
     "http": EntryPoint("http", "ephemeral.http_agent:HttpAgent", AGENT_GROUP),
     "openai": EntryPoint("openai", "ephemeral.openai_agent:OpenAiAgent [openai]", AGENT_GROUP),
+    "a2a": EntryPoint("a2a", "ephemeral.a2a_agent:A2aAgent [a2a]", AGENT_GROUP),
 }
 """The kinds of agent that come with Strandline. Each is imported when a config has it."""
 

@@ -89,7 +89,7 @@ def test_every_problem_of_a_config_is_a_line_on_standard_error(folder: Path) -> 
     code, output, errors = strandline(folder, "config", "check", "--config", "other.yaml")
 
     assert (code, output) == (2, "")
-    known = "id, kind, name, description, options"
+    known = "id, kind, name, description, first_seconds, answer_seconds, at_a_time, options"
     assert errors.splitlines() == [
         "strandline: other.yaml:4: homeserver.pasword: unknown key; did you mean 'password'?",
         f"other.yaml:8: agents[0].colour: unknown key; known here: {known}",

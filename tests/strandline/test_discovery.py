@@ -221,7 +221,7 @@ def test_kinds_of_agent_come_from_installed_distributions_too(
     value = "ephemeral.echo:EchoAgent"
     _points(monkeypatch, EntryPoint("parrot", value, discovery.AGENT_GROUP))
 
-    assert set(agent_kinds()) == {"echo", "http", "openai", "parrot"}
+    assert set(agent_kinds()) == {"a2a", "echo", "http", "openai", "parrot"}
     assert agent_kind("parrot") is agent_kind("echo")
 
 
