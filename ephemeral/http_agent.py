@@ -48,7 +48,7 @@ class HttpOptions:
         silence_seconds: How long it may say nothing.
     """
 
-    url: str = ""
+    url: str
     token: str | None = field(default=None, repr=False)
     connect_seconds: float = 10.0
     silence_seconds: float = 60.0

@@ -360,8 +360,20 @@ def _options(agent: AgentSection, path: KeyPath) -> Iterator[Problem]:
         return
     problems: list[Problem] = []
     options = shaped(agent.options, kind.Options, problems, (*path, "options"))
-    problems += _numbers(options, (*path, "options")) if options is not None else ()
+    if options is not None:
+        problems += _numbers(options, (*path, "options"))
+        problems += _address(getattr(options, "url", None), (*path, "options", "url"))
     yield from problems
+
+
+def _address(url: object, path: KeyPath) -> Iterator[Problem]:
+    """Where an agent is, if its kind says so by an option ``url``."""
+    if not isinstance(url, str):
+        return
+    if "@" in url.partition("//")[2].partition("/")[0]:
+        yield path, "a name or password in a URL would be logged; give a token instead"
+    elif not _is_url(url.partition("?")[0]):
+        yield path, f"{url!r} is no URL; write https://agent.example.org"
 
 
 def _flows(paths: tuple[str, ...]) -> Iterator[Problem]:
