@@ -169,7 +169,11 @@ class Waiting:
 
 
 class AgentApi(Protocol):
-    """A live connection to one agent. Opened when first needed, closed with the process."""
+    """A live connection to one agent.
+
+    Opened before its first question or probe; closed with the process, or when it has failed and
+    nobody reads from it any more.
+    """
 
     async def open(self) -> None:
         """Connect.

@@ -46,16 +46,15 @@ class Breaker:
         self._failures, self._pause = 0, FIRST_PAUSE_SECONDS
         self._open_until, self._is_on_trial = None, False
 
-    def failed(self, retry_after_seconds: float | None = None) -> None:
-        """It could not be reached; perhaps it says for how long."""
+    def failed(self) -> None:
+        """It could not be reached."""
         self._failures += 1
         if self._failures < FAILURES and not self.is_open:
             return
         if self._is_on_trial:
             self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
         self._is_on_trial = False
-        pause = max(self._pause, min(retry_after_seconds or 0, LONGEST_PAUSE_SECONDS))
-        self._open_until = self._monotonic() + pause
+        self._open_until = self._monotonic() + self._pause
 
     def gave_up(self) -> None:
         """Nobody waited to see whether it would."""

@@ -179,7 +179,7 @@ class Asking:
         told = ""
         try:
             reach("agent.ask.before")
-            async with aclosing(pieces), aclosing(growing.so_far()) as texts:
+            async with aclosing(growing.so_far()) as texts:
                 async for text in texts:
                     if not await self._show(question, text, attempt, held, answer):
                         growing.show_again()

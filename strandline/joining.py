@@ -79,9 +79,10 @@ class Joining:
         if inbound.kind is not Kind.TEXT or not is_same:
             return False
         wanted = await self._wanted(inbound)
-        if wanted is None:
-            return True
-        question = await self._turns.foresee(self._amending.amended(wanted) or wanted)
+        amended = None if wanted is None else self._amending.amended(wanted)
+        if amended is None:
+            return True  # it is nothing to answer
+        question = await self._turns.foresee(amended)
         if question is None:
             return False
         held.interrupt(question)
