@@ -3,7 +3,8 @@
     python examples/platform_server.py 8080
 
 It keeps what it has answered by request id. So a bot that dies in the middle of an answer and asks
-again gets the same words, and the work is done once. A real platform would keep them on disk.
+again after its restart gets the same words, and the work is done once. A restart of the platform
+itself forgets them: a real one would keep them on disk.
 """
 
 import asyncio
