@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import httpx
 
-from ephemeral.agents import AgentFailed
-from ephemeral.http_trouble import of_status, retry_after_seconds
+from ephemeral.agents import AgentFailed, Trouble
+from ephemeral.http_trouble import UNPACKED, is_packed, of_status, retry_after_seconds
 from ephemeral.origins import Origin, origin
 from fsm.ids import AgentId
 
@@ -28,6 +28,8 @@ def a_client(
     """
 
     async def accept(response: httpx.Response) -> None:
+        if is_packed(response):
+            raise AgentFailed(agent_id, "it sends a compressed answer", Trouble.GARBLED)
         if response.is_success:
             return
         raise AgentFailed(
@@ -39,6 +41,7 @@ def a_client(
 
     return httpx.AsyncClient(
         timeout=timeout,
+        headers=UNPACKED,
         auth=_OwnToken(origin(url), token) if token else None,
         transport=_Bounded(httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=None))),
         event_hooks={"response": [accept]},

@@ -32,6 +32,15 @@ def of_status(status: int) -> Trouble:
     return _BY_STATUS.get(status, Trouble.REJECTED if is_fault else Trouble.UNREACHABLE)
 
 
+UNPACKED = {"Accept-Encoding": "identity"}
+"""What every request says: of a compressed answer a few bytes could grow to gigabytes."""
+
+
+def is_packed(response: httpx.Response) -> bool:
+    """Whether an answer is compressed, though it was asked not to be."""
+    return response.headers.get("content-encoding", "identity").lower() not in ("", "identity")
+
+
 def of_failure(error: BaseException, *, begun: bool) -> Trouble:
     """What it means that a request failed, or its answer broke off.
 

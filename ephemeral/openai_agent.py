@@ -19,7 +19,13 @@ from attrs import evolve, field, frozen
 
 from ephemeral.agents import AgentFailed, AgentQuestion, Trouble
 from ephemeral.context import Budget, context
-from ephemeral.http_trouble import of_failure, of_status, retry_after_seconds
+from ephemeral.http_trouble import (
+    UNPACKED,
+    is_packed,
+    of_failure,
+    of_status,
+    retry_after_seconds,
+)
 from ephemeral.openai_chunk import Chunk, NoChunk
 from ephemeral.openai_trouble import message_of, of_error
 from ephemeral.server_sent import ServerSent, TooMuch, server_sent
@@ -159,6 +165,8 @@ class OpenAiAgent:
     async def _accept(self, response: httpx.Response) -> None:
         """Turn an error away before the client reads all of it, however much that is."""
         status = response.status_code
+        if is_packed(response):
+            raise AgentFailed(self._id, "it sends a compressed answer", Trouble.GARBLED)
         if status == httpx.codes.OK:
             return
         error = await _error_of(response)
@@ -229,6 +237,7 @@ def _client(
     http: Any = httpx.AsyncClient(
         timeout=httpx.Timeout(options.silence_seconds, connect=options.connect_seconds),
         limits=httpx.Limits(max_connections=None),
+        headers=UNPACKED,
         event_hooks={"response": [accept]},
     )
     client = openai.AsyncOpenAI(

@@ -1,6 +1,7 @@
 """Agent2Agent servers: ones that the SDK's own server side makes, and ones that send odd bytes."""
 
 import asyncio
+import gzip
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -316,3 +317,12 @@ def _but_lists_nothing(script: Script) -> Script:
         return await script(request)
 
     return listing
+
+
+async def test_a_compressed_answer_is_not_unpacked() -> None:
+    async def script(request: web.Request) -> web.StreamResponse:
+        assert request.headers["Accept-Encoding"] == "identity"
+        headers = {"Content-Type": "text/event-stream", "Content-Encoding": "gzip"}
+        return web.Response(body=gzip.compress(said("a" * 1_000_000)), headers=headers)
+
+    assert await trouble(_but_lists_nothing(script)) == ("", Trouble.GARBLED)

@@ -1,6 +1,7 @@
 """The chat-completions API, against a real server that misbehaves as it is told."""
 
 import asyncio
+import gzip
 import ssl
 import tracemalloc
 from collections.abc import AsyncIterator
@@ -420,3 +421,16 @@ async def test_a_probe_asks_for_nothing_that_costs_anything() -> None:
     assert server.asked == []
     [headers] = server.probed
     assert headers["Authorization"] == f"Bearer {TOKEN}"
+
+
+async def test_a_compressed_answer_is_not_unpacked() -> None:
+    packed = gzip.compress(chunk("a" * 1_000_000))
+
+    async def script(request: web.Request) -> web.StreamResponse:
+        assert request.headers["Accept-Encoding"] == "identity"
+        headers = {"Content-Type": "text/event-stream", "Content-Encoding": "gzip"}
+        return web.Response(body=packed, headers=headers)
+
+    pieces, failure = await failed(script)
+
+    assert (pieces, failure.trouble) == ([], Trouble.GARBLED)
