@@ -13,13 +13,14 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 import stamina
 import structlog
-from attrs import define
+from attrs import define, evolve
 
 from ephemeral.agents import (
     AgentApi,
     AgentFailed,
     AgentPiece,
     AgentQuestion,
+    MadeFile,
     Trouble,
     Waiting,
 )
@@ -139,9 +140,9 @@ class Connections:
             pieces, first = await self._begin(stack, entry, question)
             async with self._typed(entry):
                 if first is not None:
-                    yield first
+                    yield self._guarded(entry, first)
                 async for piece in pieces:
-                    yield piece
+                    yield self._guarded(entry, piece)
 
     async def _begin(
         self, stack: AsyncExitStack, entry: AgentEntry, question: AgentQuestion
@@ -183,6 +184,16 @@ class Connections:
                     raise AgentFailed(entry.id, problem, Trouble.SILENT) from None
             await stack.enter_async_context(trying.pop_all())
         return pieces, first
+
+    def _guarded(self, entry: AgentEntry, piece: AgentPiece) -> AgentPiece:
+        """The piece; reading it, if it is a file, raises nothing but what we know."""
+
+        async def chunks(made: MadeFile) -> AsyncIterator[bytes]:
+            async with self._typed(entry):
+                async for chunk in made.chunks:
+                    yield chunk
+
+        return piece if isinstance(piece, str) else evolve(piece, chunks=chunks(piece))
 
     async def _probe(self, entry: AgentEntry) -> None:
         trouble = None

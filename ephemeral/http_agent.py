@@ -28,13 +28,22 @@ from attrs import field, frozen
 
 from ephemeral.agents import AgentFailed, AgentPiece, AgentQuestion, MadeFile, Trouble
 from ephemeral.http_question import Sent
-from ephemeral.http_trouble import of_failure, of_status, retry_after_seconds
+from ephemeral.http_trouble import (
+    UNPACKED,
+    is_packed,
+    of_failure,
+    of_status,
+    retry_after_seconds,
+)
 from ephemeral.origins import origin
 from ephemeral.server_sent import TooMuch, server_sent
 from fsm import AgentEntry
 
 MOST_BYTES = 4_000_000
 """So many bytes of a stream are read: no answer that people read needs more."""
+
+MOST_MESSAGE_CHARS = 300
+"""So much of what an agent says of a failure goes into the log."""
 
 
 @frozen(kw_only=True)
@@ -64,7 +73,11 @@ class HttpAgent:
         self._id = entry.id
         self._options = entry.options
         silence, connect = self._options.silence_seconds, self._options.connect_seconds
-        self._client = httpx.AsyncClient(timeout=httpx.Timeout(silence, connect=connect))
+        self._client = httpx.AsyncClient(
+            timeout=httpx.Timeout(silence, connect=connect),
+            limits=httpx.Limits(max_connections=None),
+            headers=UNPACKED,
+        )
 
     async def open(self) -> None:
         """Nothing: connections are made when they are needed."""
@@ -102,7 +115,8 @@ class HttpAgent:
             response = await self._client.head(self._options.url)
         except httpx.HTTPError as error:
             raise self._failed(error, of_failure(error, begun=False)) from error
-        if response.is_server_error:
+        # A server that knows no HEAD is there all the same.
+        if response.is_server_error and response.status_code != httpx.codes.NOT_IMPLEMENTED:
             raise AgentFailed(
                 self._id, f"it answered {response.status_code}", of_status(response.status_code)
             )
@@ -113,6 +127,7 @@ class HttpAgent:
 
     def _accept(self, response: httpx.Response) -> None:
         status = response.status_code
+        self._refuse_packed(response)
         if status == httpx.codes.OK:
             kind = response.headers.get("content-type", "").partition(";")[0].strip()
             if kind != "text/event-stream":
@@ -136,7 +151,8 @@ class HttpAgent:
             if not isinstance(data, dict):
                 raise AgentFailed(self._id, "an event that is no JSON object", Trouble.GARBLED)
             if event.event == "error":
-                raise AgentFailed(self._id, f"it says: {data.get('message')}", Trouble.UNKNOWN)
+                message = str(data.get("message"))[:MOST_MESSAGE_CHARS]
+                raise AgentFailed(self._id, f"it says: {message}", Trouble.UNKNOWN)
             if event.event == "file":
                 yield self._file(data)
                 continue
@@ -164,12 +180,25 @@ class HttpAgent:
         )
 
     async def _fetched(self, url: httpx.URL) -> AsyncIterator[bytes]:
-        async with self._client.stream("GET", url, headers=self._authorization()) as response:
-            if response.status_code != httpx.codes.OK:
-                problem = f"it answered {response.status_code} for a file of its own"
-                raise AgentFailed(self._id, problem, of_status(response.status_code))
-            async for chunk in response.aiter_bytes():
-                yield chunk
+        try:
+            async with self._client.stream("GET", url, headers=self._authorization()) as response:
+                if response.status_code != httpx.codes.OK:
+                    raise self._no_file(response.status_code)
+                self._refuse_packed(response)
+                async for chunk in response.aiter_bytes():
+                    yield chunk
+        except httpx.HTTPError as error:
+            raise self._failed(error, of_failure(error, begun=True)) from error
+
+    def _refuse_packed(self, response: httpx.Response) -> None:
+        if is_packed(response):
+            raise AgentFailed(self._id, "it sends a compressed answer", Trouble.GARBLED)
+
+    def _no_file(self, status: int) -> AgentFailed:
+        trouble = of_status(status)
+        if httpx.codes.is_client_error(status) and trouble not in {Trouble.REFUSED, Trouble.BUSY}:
+            trouble = Trouble.GARBLED  # it is there, and has named a file that is not
+        return AgentFailed(self._id, f"it answered {status} for a file of its own", trouble)
 
     def _headers(self, question: AgentQuestion) -> dict[str, str]:
         headers = {"Accept": "text/event-stream", "Idempotency-Key": question.request_id}

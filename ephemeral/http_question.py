@@ -41,7 +41,7 @@ class Sent:
         if not self.boundary:
             yield self._json()
             return
-        yield self._opening('name="question"', "application/json")
+        yield self._opening('name="question"', "application/json").removeprefix(b"\r\n")
         yield self._json()
         for file in self.question.files:
             name = file.name.translate(_ESCAPES)

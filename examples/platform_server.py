@@ -2,15 +2,15 @@
 
     python examples/platform_server.py 8080
 
-It keeps what it has answered by request id. So a bot that dies in the middle of an answer and asks
-again after its restart gets the same words, and the work is done once. A restart of the platform
-itself forgets them: a real one would keep them on disk.
+It keeps its answers by request id: a bot that dies in the middle of one gets the same words after
+its restart. A restart of the platform itself forgets them: a real one keeps them on disk.
 """
 
 import asyncio
 import json
 import sys
 from collections import defaultdict
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
@@ -39,13 +39,21 @@ class Platform:
         self.asked[question["request_id"]] += 1
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
-        for word in self.answer(question).split(" "):
-            await send(response, {"text": f"{word} "})
-            await asyncio.sleep(WORD_SECONDS)
-        await send(response, {}, event="done")
+        with suppress(ConnectionError):  # the bot hangs up after !stop: so the work ends
+            for word in self.answer(question).split(" "):
+                await send(response, {"text": f"{word} "})
+                await asyncio.sleep(WORD_SECONDS)
+            if question["attachments"]:
+                file = {"name": "answer.txt", "url": f"/files/{question['request_id']}"}
+                await send(response, file, event="file")
+            await send(response, {}, event="done")
         return response
 
-    def answer(self, question: dict[str, str]) -> str:
+    async def file(self, request: web.Request) -> web.Response:
+        """An answer as a file."""
+        return web.Response(text=self.answers[request.match_info["key"]])
+
+    def answer(self, question: dict[str, Any]) -> str:
         """The answer to the question; the same each time that the same question comes."""
         key = question["request_id"]
         if key not in self.answers:
@@ -59,13 +67,12 @@ class Platform:
         return web.json_response(self.asked)
 
 
-async def read(request: web.Request) -> dict[str, str]:
+async def read(request: web.Request) -> dict[str, Any]:
     """The question: JSON, or the first part of a form whose other parts are files."""
     if request.content_type == "application/json":
-        found: dict[str, str] = await request.json()
-        return found
+        return dict(await request.json())
     form: Any = await request.multipart()
-    question: dict[str, str] = await (await form.next()).json()
+    question = dict(await (await form.next()).json())
     while (file := await form.next()) is not None:
         size = 0
         while chunk := await file.read_chunk():
@@ -84,6 +91,7 @@ def app() -> web.Application:
     platform, application = Platform(), web.Application()
     application.router.add_post("/ask", platform.ask)
     application.router.add_get("/asked", platform.report)
+    application.router.add_get("/files/{key:.+}", platform.file)
     return application
 
 

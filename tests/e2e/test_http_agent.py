@@ -66,36 +66,43 @@ async def a_bot(scene: Scene, platform: Platform, **options: Any) -> Bot:
     return bot
 
 
-async def test_an_answer_grows_in_one_message(scene: Scene, platform: Platform) -> None:
+async def test_an_answer_grows_in_one_message_and_files_go_both_ways(
+    scene: Scene, platform: Platform
+) -> None:
     alice, bot = await scene.person("alice"), await a_bot(scene, platform)
     room = await scene.meet(alice, bot)
 
     answer = await alice.asks(room, QUESTION, ANSWER)
+    file = await alice.send_file(room, "rota.txt", b"Anna, Bob", caption="and now?")
+    made = await alice.sees(room, r"^answer\.txt$", after=file)
 
     assert answer.edits >= 2
-    await alice.asks(room, "and now?", r"You have said 2 things, at last: and now\?")
+    whole = "You have said 2 things, at last: and now? (rota.txt: 9 bytes)"
+    assert await alice.downloads(made.content["url"]) == whole.encode()
+    said = [e.body.strip() for e in await alice.timeline(room) if e.in_reply_to == file]
+    assert said == [whole, "answer.txt"]
 
 
-@pytest.mark.parametrize(
-    "point", ["agent.ask.before", "answer.edit.after", "answer.commit.before", "delivery.done"]
-)
-async def test_a_kill_leaves_one_whole_answer_and_one_key(
-    scene: Scene, platform: Platform, point: str
+async def test_a_question_whose_bot_is_killed_four_times_is_worked_on_once(
+    scene: Scene, platform: Platform
 ) -> None:
     alice, bot = await scene.person("alice"), await a_bot(scene, platform)
     room = await scene.meet(alice, bot)
     await bot.stop()
-    bot.environment["STRANDLINE_FAILPOINT"] = point
-    await bot.start()
-
     question = await alice.say(room, QUESTION)
-    assert await bot.ended() == -9
+
+    points = ("agent.ask.before", "answer.edit.after", "answer.commit.before", "delivery.done")
+    for point in points:
+        bot.environment["STRANDLINE_FAILPOINT"] = point
+        await bot.start()
+        assert await bot.ended() == -9
     del bot.environment["STRANDLINE_FAILPOINT"]
     await bot.start()
 
     await alice.sees(room, ANSWER, after=question)
-    said = [e for e in await alice.timeline(room) if e.in_reply_to == question]
-    assert [e.body.strip() for e in said] == [ANSWER]
+    await bot.settled()
+    said = [e.body.strip() for e in await alice.timeline(room) if e.in_reply_to == question]
+    assert said == [ANSWER]
     assert set(await platform.asked()) == {question}
 
 

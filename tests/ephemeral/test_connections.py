@@ -4,7 +4,14 @@ from collections.abc import AsyncGenerator, Sequence
 import pytest
 
 from ephemeral import lines
-from ephemeral.agents import AgentFailed, AgentPiece, AgentQuestion, Trouble, Waiting
+from ephemeral.agents import (
+    AgentFailed,
+    AgentPiece,
+    AgentQuestion,
+    MadeFile,
+    Trouble,
+    Waiting,
+)
 from ephemeral.breaker import FAILURES, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Breaker
 from ephemeral.connections import TRIES, Connections
 from fsm import AgentEntry, Registry
@@ -21,7 +28,7 @@ def asked(text: str = "hello") -> AgentQuestion:
 class Scripted:
     """Does what each question in turn is to meet: pieces, pauses in seconds, failures."""
 
-    def __init__(self, *answers: Sequence[str | float | Exception]) -> None:
+    def __init__(self, *answers: Sequence[str | float | Exception | MadeFile]) -> None:
         self.answers = list(answers)
         self.asked: list[AgentQuestion] = []
         self.probes = 0
@@ -92,6 +99,21 @@ async def test_what_does_not_pass_is_not_tried_again(failure: Exception) -> None
         await answer(connected(agent)[0])
 
     assert len(agent.asked) == 1
+
+
+async def test_a_file_that_raises_while_it_is_read_fails_as_its_agent() -> None:
+    async def content() -> AsyncGenerator[bytes, None]:
+        yield b"ab"
+        raise ValueError("a bug")
+
+    agent = Scripted([MadeFile(name="a", chunks=content())])
+    pieces = connected(agent)[0].ask(A1, asked(), ALICE)
+    file = await anext(pieces)
+    assert isinstance(file, MadeFile)
+
+    with pytest.raises(AgentFailed, match="ValueError"):
+        [chunk async for chunk in file.chunks]
+    await pieces.aclose()
 
 
 async def test_nothing_is_tried_again_once_a_word_has_come() -> None:

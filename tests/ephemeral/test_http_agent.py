@@ -1,11 +1,14 @@
 """The small protocol, against a real server that misbehaves as it is told."""
 
+import asyncio
+import gzip
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 
 import pytest
 import trustme
+from aiohttp import web
 from attrs import evolve
 
 from ephemeral.agents import AgentFailed, AgentFile, AgentQuestion, MadeFile, Trouble
@@ -19,6 +22,7 @@ QUESTION = AgentQuestion(
     request_id=EventId("$1"), platform_chat_id=PlatformChatId("42"), text="hello"
 )
 DONE = event({}, "done")
+HERE = event({"name": "a.txt", "mimetype": "text/plain", "url": "/file"}, "file")
 
 
 async def content() -> AsyncIterator[bytes]:
@@ -32,13 +36,16 @@ async def read(file: MadeFile) -> str:
     return f"{file.name} {file.mimetype} {whole.decode()}"
 
 
+def made(url: str, token: str | None = None) -> HttpAgent:
+    options = HttpOptions(url=url, token=token, connect_seconds=1, silence_seconds=0.3)
+    return HttpAgent(AgentEntry(id=AgentId("a"), name="A", kind="http", options=options))
+
+
 async def ask(
     url: str, question: AgentQuestion = QUESTION, *, token: str | None = None
 ) -> tuple[list[str], AgentFailed | None]:
     """The pieces that came, and how it failed if it did."""
-    options = HttpOptions(url=url, token=token, connect_seconds=1, silence_seconds=0.3)
-    entry = AgentEntry(id=AgentId("a"), name="A", kind="http", options=options)
-    agent = HttpAgent(entry)
+    agent = made(url, token)
     await agent.open()
     pieces: list[str] = []
     try:
@@ -159,21 +166,142 @@ async def test_a_server_that_is_down_can_not_be_reached() -> None:
     assert failure.trouble is Trouble.UNREACHABLE
 
 
-async def test_a_certificate_that_nobody_vouches_for_is_not_trusted() -> None:
+def certified() -> ssl.SSLContext:
+    """By an authority that nobody knows."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(tls)
+    return tls
 
-    async with Platform(says(DONE), tls=tls) as platform:
-        _, failure = await ask(platform.url)
+
+async def test_a_certificate_that_nobody_vouches_for_is_not_trusted() -> None:
+    async with Platform(says(DONE), tls=certified()) as platform:
+        _, failure = await ask(platform.url, token="t0ken")  # noqa: S106
+        assert await probed(platform.url) is Trouble.UNTRUSTED
 
     assert failure is not None
     assert failure.trouble is Trouble.UNTRUSTED
+    assert platform.asked == []
+
+
+async def probed(url: str) -> Trouble | None:
+    agent = made(url)
+    try:
+        await agent.probe()
+    except AgentFailed as failure:
+        return failure.trouble
+    finally:
+        await agent.close()
+    return None
+
+
+async def test_whatever_answers_is_there_unless_it_says_that_it_is_broken() -> None:
+    for status in (200, 302, 401, 404, 405, 501):
+        async with Platform(answers(status)) as platform:
+            assert await probed(platform.url) is None
+    for status, expected in ((500, Trouble.UNREACHABLE), (503, Trouble.BUSY)):
+        async with Platform(answers(status)) as platform:
+            assert await probed(platform.url) is expected
+    assert await probed(f"http://127.0.0.1:{free_port()}/ask") is Trouble.UNREACHABLE
+
+
+async def test_an_agent_says_how_long_it_wants_to_be_left_alone() -> None:
+    async with Platform(answers(429, **{"Retry-After": "7"})) as platform:
+        _, failure = await ask(platform.url)
+
+    assert failure is not None
+    assert failure.retry_after_seconds == 7
+
+
+async def test_a_token_goes_to_no_other_address() -> None:
+    async with Platform(says(DONE)) as other:
+        to_other = answers(307, Location=other.url)
+        async with Platform(to_other) as platform:
+            _, failure = await ask(platform.url, token="t0ken")  # noqa: S106
+            platform.script, platform.file = says(HERE, DONE), to_other
+            _, of_file = await ask(platform.url, token="t0ken")  # noqa: S106
+
+    assert failure is not None
+    assert failure.trouble is Trouble.UNREACHABLE
+    assert of_file is not None
+    assert "t0ken" not in f"{failure!r} {of_file!r}"
+    assert other.asked == []
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        (answers(404), Trouble.GARBLED),
+        (answers(401), Trouble.REFUSED),
+        (answers(500), Trouble.UNREACHABLE),
+        (says(b"ab", then="cuts"), Trouble.CUT_OFF),
+        (says(b"ab", then="hangs"), Trouble.CUT_OFF),
+    ],
+)
+async def test_a_file_that_can_not_be_had_fails_the_answer(file: Script, expected: Trouble) -> None:
+    async with Platform(says(event({"text": "a"}), HERE, DONE), file=file) as platform:
+        pieces, failure = await ask(platform.url)
+
+    assert pieces == ["a"]
+    assert failure is not None
+    assert failure.trouble is expected
+
+
+async def test_nothing_is_taken_compressed() -> None:
+    """A thousand times as much could come out of it before it is counted."""
+
+    async def bomb(request: web.Request) -> web.StreamResponse:
+        assert request.headers["Accept-Encoding"] == "identity"
+        body = gzip.compress(event({"text": "x" * 1_000_000}) + DONE)
+        headers = {"Content-Type": "text/event-stream", "Content-Encoding": "gzip"}
+        return web.Response(body=body, headers=headers)
+
+    assert await trouble(bomb) == ([], Trouble.GARBLED)
+    async with Platform(says(HERE, DONE), file=bomb) as platform:
+        _, failure = await ask(platform.url)
+
+    assert failure is not None
+    assert failure.trouble is Trouble.GARBLED
+
+
+def with_file(chunks: Callable[[], AsyncIterator[bytes]]) -> AgentQuestion:
+    return evolve(QUESTION, files=(AgentFile(name="a", chunks=chunks),))
+
+
+async def test_a_file_that_can_not_be_had_from_the_room_fails_the_question() -> None:
+    async def lost() -> AsyncIterator[bytes]:
+        yield b"ab"
+        raise AgentFailed(AgentId("a"), "gone", Trouble.FILE)
+
+    async with Platform(says(DONE)) as platform:
+        pieces, failure = await ask(platform.url, with_file(lost))
+
+    assert pieces == []
+    assert failure is not None
+    assert failure.trouble is Trouble.FILE
+
+
+async def test_what_a_platform_does_not_read_is_not_read_either() -> None:
+    given = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal given
+        while True:
+            given += 65_536
+            yield bytes(65_536)
+
+    async with Platform(says(then="hangs"), reads=False) as platform:
+        _, failure = await ask(platform.url, with_file(endless))
+
+    assert failure is not None
+    assert failure.trouble is Trouble.SILENT
+    assert given < 20_000_000
 
 
 async def test_an_answer_that_is_no_longer_wanted_is_left() -> None:
     async with Platform(pours(event({"text": "x"}))) as platform:
-        options = HttpOptions(url=platform.url)
-        agent = HttpAgent(AgentEntry(id=AgentId("a"), name="A", kind="http", options=options))
+        agent = made(platform.url)
         async with aclosing(agent.ask(QUESTION)) as answer:
             assert await anext(answer) == "x"
+        async with asyncio.timeout(5):
+            await platform.left.wait()
         await agent.close()

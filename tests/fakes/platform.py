@@ -18,11 +18,24 @@ class Platform:
 
     Attributes:
         script: Answers the next requests.
+        file: Answers who fetches ``/file``.
+        reads: Questions are read before they are answered.
         asked: The requests' headers and bodies, in order.
+        left: Set once somebody has closed the connection before the end of their answer.
     """
 
-    def __init__(self, script: Script, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        script: Script,
+        *,
+        file: Script | None = None,
+        reads: bool = True,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.script = script
+        self.file = file or _whose
+        self.reads = reads
+        self.left = asyncio.Event()
         self.asked: list[tuple[dict[str, str], Any]] = []
         self.port = free_port()
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}/ask"
@@ -30,7 +43,8 @@ class Platform:
         app = web.Application()
         app.router.add_post("/ask", self._answer)
         app.router.add_get("/file", self._file)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        app.router.add_head("/ask", self._look)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1, lingering_time=0.1)
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
@@ -40,12 +54,24 @@ class Platform:
     async def __aexit__(self, *_exc: object) -> None:
         await self._runner.cleanup()
 
-    async def _file(self, request: web.Request) -> web.Response:
-        return web.Response(text=f"the file of {request.headers.get('Authorization')}")
-
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        self.asked.append((dict(request.headers), await _read(request)))
+        body = await _read(request) if self.reads else None
+        self.asked.append((dict(request.headers), body))
+        try:
+            return await self.script(request)
+        except ConnectionError:
+            self.left.set()
+            raise
+
+    async def _file(self, request: web.Request) -> web.StreamResponse:
+        return await self.file(request)
+
+    async def _look(self, request: web.Request) -> web.StreamResponse:
         return await self.script(request)
+
+
+async def _whose(request: web.Request) -> web.StreamResponse:
+    return web.Response(text=f"the file of {request.headers.get('Authorization')}")
 
 
 async def _read(request: web.Request) -> Any:
