@@ -13,8 +13,8 @@ from fsm.ids import ConversationKey
 from fsm.walks import By, Edge, Walk, arrive
 from strandline.testing.walking.afterwards import Afterwards
 from strandline.testing.walking.ground import Ground, each_of
-from strandline.testing.walking.guide import DOUBT_SECONDS, Guide, is_meant
-from strandline.testing.walking.steps import Step, forgets
+from strandline.testing.walking.guide import DOUBT_SECONDS, Guide
+from strandline.testing.walking.steps import Step, forgets, is_meant
 from strandline.testing.walking.walker import Cause, Walker
 
 

@@ -6,7 +6,7 @@ from fsm.walks import By, Edge, Position, Walk, arrive
 from strandline.testing.errors import KitError, NotSeen
 from strandline.testing.walking.ground import Ground
 from strandline.testing.walking.journal import Move
-from strandline.testing.walking.steps import Step
+from strandline.testing.walking.steps import Step, is_meant
 from strandline.testing.walking.walker import PATIENCE_SECONDS, Cause, Walker
 
 DOUBT_SECONDS = 10.0
@@ -46,7 +46,9 @@ class Guide:
             walker.here = Position(walker.walk.idle, walker.walk.idle)
 
         def is_seen() -> bool:
-            return any(is_meant(move, edge) for move in walker.moves[moved:])
+            """And the turn is over: all steps of one turn are there, or none."""
+            meant = [move for move in walker.moves[moved:] if is_meant(move, edge)]
+            return any(move.event_id in self.ground.journal.handled for move in meant)
 
         is_prompt = self.ground.causes.is_prompt(edge) and len(walker.happened) > sent_last
         if not is_prompt and not walker.turned_off:
@@ -106,11 +108,6 @@ class Guide:
             what = what.replace(walker.room or "\0", "ROOM").replace(walker.person.user_id, "USER")
             walker.failure = what
             self.ground.failures.append((walker, what))
-
-
-def is_meant(move: Move, edge: Edge) -> bool:
-    """The move is the step."""
-    return (move.by, move.source, move.target) == (edge.event, edge.source, edge.target)
 
 
 def _told(cause: Cause) -> str:

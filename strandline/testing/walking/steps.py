@@ -32,6 +32,21 @@ class Step:
     moves: list[Move]
     is_comparable: bool
 
+    @property
+    def prompt_moves(self) -> list[Move]:
+        """The moves of the turns that the walker caused, and of the one that was meant.
+
+        What the flow goes on to do by itself, in turns of its own, comes sooner or later.
+        """
+        meant = [move.event_id for move in self.moves if is_meant(move, self.edge)]
+        turns = {*self.caused, *meant[:1]}
+        return [move for move in self.moves if move.event_id in turns]
+
+
+def is_meant(move: Move, edge: Edge) -> bool:
+    """The move is the step."""
+    return (move.by, move.source, move.target) == (edge.event, edge.source, edge.target)
+
 
 @frozen
 class Seen:
@@ -57,7 +72,7 @@ class Comparison:
         """A step was taken, and this is how the room looks."""
         walk = step.before.then(step.edge)
         steps = tuple(edge for edge in walk.edges if edge.by is not By.RESTART)
-        seen = Seen(tuple(map(str, step.moves)), _answers(walker, step, timeline))
+        seen = Seen(tuple(map(str, step.prompt_moves)), _answers(walker, step, timeline))
         if not step.is_comparable:
             return
         if len(steps) == len(walk.edges):
