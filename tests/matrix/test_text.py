@@ -140,6 +140,20 @@ def test_no_piece_leaves_a_code_block_open_unless_the_text_does(text: str, limit
     assert all(len(json.dumps(p).encode()) - 2 <= limit for p in pieces)
 
 
+@given(
+    st.lists(st.sampled_from([*CODE, "- item", "  - sub", "> ```"]), min_size=20).map("\n".join),
+    st.integers(241, 400),
+    st.integers(241, 2000),
+)
+def test_the_first_piece_stays_wherever_the_text_has_grown_to(
+    text: str, limit: int, so_far: int
+) -> None:
+    pieces = split(text[:so_far], limit)
+
+    if len(pieces) > 1:
+        assert split(text, limit)[0] == pieces[0]
+
+
 def is_words(line: str) -> bool:
     return bool(line.strip()) and not line.strip().startswith(("`", "~"))
 

@@ -24,8 +24,6 @@ TAGS = {
 }
 ATTRIBUTES = {("a", "href"), ("a", "rel"), ("ol", "start"), ("code", "class")}
 HEAD = EventId("$" + "e" * 43)
-SESSION = OutboundGroupSession()
-SESSION.mark_as_shared()
 EVENT_BYTES = 65_536
 OF_THE_HOMESERVER = 4_000
 """What it adds to an event that counts: up to 20 events before it, hashes, signatures."""
@@ -172,10 +170,12 @@ def sealed(content: dict[str, Any]) -> dict[str, Any]:
         ensure_ascii=False,
         separators=(",", ":"),
     )
+    session = OutboundGroupSession()
+    session.mark_as_shared()
     return {
         "algorithm": "m.megolm.v1.aes-sha2",
         "sender_key": "k" * 43,
-        "ciphertext": SESSION.encrypt(clear),
+        "ciphertext": session.encrypt(clear),
         "session_id": "s" * 43,
         "device_id": "d" * 50,
         "m.relates_to": content["m.relates_to"],
