@@ -3,7 +3,7 @@
 import json
 import re
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 BODY_LIMIT = 18_000
 """The most bytes, as JSON in UTF-8, of a message's text.
@@ -19,26 +19,42 @@ LONGEST_OPENING = 60
 NEW_LINE = "\n"
 
 LONGEST_FENCE = 20
-"""A code block between longer ones is cut as any text is."""
+"""A code block between longer ones, or deeper inside of lists, is cut as any text is."""
 
 # Overrides and isolates of the writing direction can make a text look like another one; control
 # characters have no look at all. New lines and tabs stay.
 _TRICKS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
-_FENCE = re.compile(r"^ {0,3}(`{3,}(?=[^`\n]*$)|~{3,})[^\n]*$", re.MULTILINE)
+# Servers and clients that don't know "m.mentions" look for "@room" in the body, as a word.
+_EVERYBODY = re.compile("@(?=room(?![A-Za-z0-9_]))", re.IGNORECASE)
+NOBODY = "@\u2060"
+"""What such an @ becomes: with a word joiner, which is not seen."""
+
+# Within a possessive quantifier nothing is tried twice: a line of 18,000 ">" takes no long.
+_FENCE = re.compile(
+    r"^((?:[ >]|(?:[-*+]|\d{1,9}[.)]) )*+)(`{3,}(?=[^`\n]*$)|~{3,})[^\n]*$", re.MULTILINE
+)
+_ITEM = re.compile(r"^[ >]*+(?:[-*+]|\d{1,9}[.)]) ", re.MULTILINE)
+
+_BREAKS = [re.compile(each) for each in (r"\n\n(?=\S)", r"\n(?=\S)", r"\n\n", r"\n", r" ")]
+"""Where a text is cut best: what begins at the margin is not inside of a list."""
 
 
 @frozen
 class _Block:
-    """A fenced code block that is not closed.
+    """A fenced code block.
 
     Args:
         start: Where its opening line begins.
+        end: Behind its closing line; None while there is none.
+        inside: What its lines begin with, if it is inside of quotes or lists.
         fence: What its closing line is to begin with.
-        opening: Its opening line.
+        opening: Its opening line, without what is before the fence.
     """
 
     start: int
+    end: int | None
+    inside: str
     fence: str
     opening: str
 
@@ -48,34 +64,33 @@ def split(text: str, limit: int = BODY_LIMIT) -> list[str]:
 
     Pieces end at a paragraph, a line, a word or, if there is no such place in their second half,
     anywhere between two characters. A fenced code block that begins in a piece's last three
-    quarters begins the next piece instead; one that must be cut is closed, and opened again. Where
-    the first piece ends depends on nothing beyond it, so a text that grows keeps it.
+    quarters begins the next piece instead; one that must be cut is closed, and opened again. What
+    was inside of a list, and now begins a piece, is moved to the margin, or it would be taken for
+    code. Where the first piece ends depends on nothing beyond it, so a text that grows keeps it.
     """
     rest = harmless(text)
     pieces: list[str] = []
     while len(rest) > limit or weight(rest) > limit:
         most = _longest(rest, limit)
-        block = _open_block(rest[:most])
-        if block is not None and block.start > most // 4:
-            cut, block = block.start, None
-        elif block is not None and limit > 4 * LONGEST_OPENING:
-            most = _longest(rest, limit - weight(f"\n{block.fence}"))
-            cut = _cut(rest, most, ("\n",))
+        blocks = _blocks(rest[:most])
+        block = blocks.pop() if blocks and blocks[-1].end is None else None
+        if block is not None and block.start <= most // 4 and limit > 4 * LONGEST_OPENING:
+            piece, rest = _within(block, rest, limit)
         else:
-            cut, block = _cut(rest, most, ("\n\n", "\n", " ")), None
-        if block is None:
-            piece, rest = rest[:cut].rstrip(), rest[cut:].lstrip("\n")
-        else:
-            is_line = rest[cut - 1] == "\n"
-            piece = f"{rest[:cut].removesuffix(NEW_LINE)}\n{block.fence}"
-            rest = _reopened(block, rest[cut:], is_line=is_line)
+            cut = block.start if block and block.start > most // 4 else _cut(rest, most, blocks)
+            piece = rest[:cut].rstrip()
+            rest = _at_the_margin(rest[cut:].lstrip(NEW_LINE), piece)
         pieces.append(piece)
     return [piece for piece in (*pieces, rest) if piece.strip()] or [""]
 
 
 def harmless(text: str) -> str:
-    """The text without control characters, tricks with its direction, and halves of characters."""
-    return _TRICKS.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    """The text without control characters, tricks with its direction, and halves of characters.
+
+    ``@room`` has a word joiner after its @, which is not seen: so it calls nobody.
+    """
+    plain = _TRICKS.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    return _EVERYBODY.sub(NOBODY, plain)
 
 
 def weight(text: str) -> int:
@@ -83,40 +98,69 @@ def weight(text: str) -> int:
     return len(json.dumps(text, ensure_ascii=False).encode()) - 2
 
 
-def _reopened(block: _Block, rest: str, *, is_line: bool) -> str:
-    """What follows a piece that has closed the block: the block's rest, if there is any.
-
-    Args:
-        block: The block.
-        rest: What follows the piece.
-        is_line: It begins with a line of its own, not in the middle of one.
-    """
-    first, _, others = rest.partition("\n")
-    if is_line and first.strip().startswith(block.fence) and not first.strip(f" {block.fence[0]}"):
-        return others.lstrip("\n")
-    return f"{block.opening[:LONGEST_OPENING]}\n{rest}"
-
-
-def _cut(text: str, most: int, separators: tuple[str, ...]) -> int:
-    """Where a piece of at most so many characters ends."""
-    for separator in separators:
-        found = text.rfind(separator, most // 2, most)
-        if found > 0:
-            return found + len(separator)
+def _cut(text: str, most: int, blocks: list[_Block]) -> int:
+    """Where a piece of at most so many characters, with these whole code blocks, ends."""
+    ends = [0, *((block.end or most) - 1 for block in blocks)]  # at the last new line of each
+    starts = [*(block.start for block in blocks), most]
+    between = [(max(e, most // 2), s) for e, s in zip(ends, starts, strict=True) if s > most // 2]
+    for each in _BREAKS:
+        for begin, end in reversed(between):
+            # one more character, to see what follows the break
+            found = [m.end() for m in each.finditer(text, begin, end + 1) if m.end() <= end]
+            if found:
+                return found[-1]
     return most
 
 
-def _open_block(text: str) -> _Block | None:
-    """The code block that is open at the end of the text (CommonMark, "Fenced code blocks")."""
-    block: _Block | None = None
-    complete = text[: text.rfind("\n") + 1]
+def _within(block: _Block, text: str, limit: int) -> tuple[str, str]:
+    """A piece that ends inside of the block, and the text that is left: both have a block of it."""
+    closing = f"{NEW_LINE}{block.inside}{block.fence}"
+    most = _longest(text, limit - weight(closing))
+    cut = text.rfind(NEW_LINE, most // 2, most) + 1
+    # In the middle of a line: what follows begins one, and is not to look like the block's end.
+    cut = cut or max(len(text[:most].rstrip(f" >{block.fence[0]}")) - 1, most // 2)
+    is_line, rest = text[cut - 1] == NEW_LINE, text[cut:]
+    piece = text[:cut].removesuffix(NEW_LINE) + closing
+    first, _, others = rest.partition(NEW_LINE)
+    bare = first.strip(" >")
+    if is_line and bare.startswith(block.fence) and not bare.strip(block.fence[0]):
+        return piece, _at_the_margin(others.lstrip(NEW_LINE), piece)
+    opening = block.opening[:LONGEST_OPENING]
+    if ">" not in block.inside:
+        return piece, f"{opening}\n{_moved(rest, len(block.inside))}"
+    quoted = "" if is_line else block.inside
+    return piece, f"{block.inside}{opening}\n{quoted}{rest}"
+
+
+def _at_the_margin(rest: str, before: str) -> str:
+    """What follows a piece, without the indentation of the list in which that has ended."""
+    width = len(rest) - len(rest.lstrip(" "))
+    return _moved(rest, width) if width and _ITEM.search(before) else rest
+
+
+def _moved(text: str, width: int) -> str:
+    """The text, its first lines moved to the left, as many as have so much indentation."""
+    lines = text.split(NEW_LINE)
+    for number, line in enumerate(lines):
+        if line.strip() and not line.startswith(" " * width):
+            break
+        lines[number] = line[width:]
+    return NEW_LINE.join(lines)
+
+
+def _blocks(text: str) -> list[_Block]:
+    """The code blocks of the text (CommonMark, "Fenced code blocks"); the last may be open."""
+    blocks: list[_Block] = []
+    complete = text[: text.rfind(NEW_LINE) + 1]
     for line in _FENCE.finditer(complete):
-        fence = line[1]
-        if block is None:
-            block = _Block(line.start(), fence, line[0].strip())
-        elif fence.startswith(block.fence) and line[0].strip() == fence:
-            block = None
-    return block if block is None or len(block.fence) <= LONGEST_FENCE else None
+        before, fence = line[1], line[2]
+        last = blocks[-1] if blocks else None
+        if last is None or last.end is not None:
+            inside = re.sub("[^ >]", " ", before)
+            blocks.append(_Block(line.start(), None, inside, fence, line[0][len(before) :].strip()))
+        elif fence.startswith(last.fence) and line[0].strip(" >") == fence:
+            blocks[-1] = evolve(last, end=line.end() + 1)
+    return [block for block in blocks if len(block.fence) + len(block.inside) <= LONGEST_FENCE]
 
 
 def _longest(text: str, limit: int) -> int:

@@ -3,16 +3,17 @@
 import html
 import re
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import nh3
 from attrs import asdict
 from markdown_it import MarkdownIt
+from markdown_it.rules_block import StateBlock, table
 
 from fsm.answers import AnswerMark
 from fsm.ids import EventId, PlatformChatId, TransactionId, UserId
 from fsm.questions import Mark
-from matrix.splitting import harmless, weight
+from matrix.splitting import NOBODY, harmless, weight
 
 TURN_KEY = "org.strandline.turn"
 """The key of an event's content that carries its transaction id."""
@@ -30,6 +31,12 @@ ANSWER_KEY = "org.strandline.answer"
 HTML_LIMIT = 24_000
 """The most bytes of a message's HTML. It is left out if it would be longer; the text stays."""
 
+MOST_CELLS = HTML_LIMIT // len("<td></td>\n")
+"""The most cells of a message's tables."""
+
+MOST_BRACKETS = 3_000
+"""A text with more of ``[`` has no HTML: the time to look for its links grows with their square."""
+
 EDIT_FALLBACK_CHARS = 200
 """So much of an edit's text goes into the fallback for clients that don't know edits."""
 
@@ -38,6 +45,20 @@ Json = dict[str, Any]
 # No images: they could be fetched from anywhere. No raw HTML: it is shown as text.
 _MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True})
 _MARKDOWN.enable(["table", "strikethrough"]).disable("image")
+
+
+def _small_table(state: StateBlock, start: int, end: int, silent: bool) -> bool:  # noqa: FBT001
+    """A table, as far as its cells could be shown: a few characters can make 65,000 of them."""
+    columns = state.src[state.bMarks[start] : state.eMarks[start]].count("|") + 1
+    left = state.env.get("cells", MOST_CELLS)
+    if columns > left or not table(state, start, min(end, start + 2 + left // columns), silent):
+        return False
+    if not silent:
+        state.env["cells"] = left - columns * (state.line - start)
+    return True
+
+
+_MARKDOWN.block.ruler.at("table", _small_table, {"alt": ["paragraph", "reference"]})
 
 # What Matrix clients are told to understand (client-server API, "m.room.message msgtypes"), without
 # images and colours.
@@ -50,6 +71,8 @@ _ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "code": {"class"}}
 _SCHEMES = {"http", "https", "mailto"}
 
 _ABSOLUTE = re.compile("https?://|mailto:", re.IGNORECASE)
+_TAG_OR_ROOM = re.compile("<[^>]*>|@(?=room(?![A-Za-z0-9_]))", re.IGNORECASE)
+_QUOTED_NOBODY = quote(NOBODY.removeprefix("@"))
 _LANGUAGE = re.compile(r"language-[\w+#.-]{1,30}")
 
 
@@ -144,7 +167,7 @@ def edit_content(
         new[ANSWER_KEY] = _answer(answer)
     return {
         "msgtype": msgtype,
-        "body": "* " + harmless(text)[:EDIT_FALLBACK_CHARS],
+        "body": "* " + harmless(text[:EDIT_FALLBACK_CHARS]),
         "m.mentions": {},
         "m.new_content": new,
         "m.relates_to": {"rel_type": "m.replace", "event_id": edits},
@@ -157,13 +180,17 @@ def to_html(text: str) -> str:
 
     Links to people are no links: clients draw those as mentions.
     """
-    return nh3.clean(
+    clean = nh3.clean(
         _MARKDOWN.render(text),
         tags=_TAGS,
         attributes=_ATTRIBUTES,
         attribute_filter=_harmless_attribute,
         url_schemes=_SCHEMES,
         link_rel="noopener",
+    )
+    # "&#64;room" is no "@room" before it is rendered
+    return _TAG_OR_ROOM.sub(
+        lambda found: found[0].replace("@", NOBODY, found[0] == "@"), clean
     ).strip()
 
 
@@ -178,21 +205,35 @@ def _text_content(text: str, msgtype: str) -> Json:
     body = harmless(text)
     # An empty m.mentions says that nobody is pinged, whatever names or "@room" the text holds.
     content: Json = {"msgtype": msgtype, "body": body, "m.mentions": {}}
-    rendered = to_html(body)
-    if rendered != f"<p>{html.escape(body, quote=False)}</p>" and weight(rendered) <= HTML_LIMIT:
+    rendered = _rendered(body)
+    if rendered is not None:
         content |= {"format": "org.matrix.custom.html", "formatted_body": rendered}
     return content
+
+
+def _rendered(body: str) -> str | None:
+    """Its HTML, where that says more than the body and is not too long."""
+    if body.count("[") > MOST_BRACKETS:
+        return None
+    rendered = to_html(body)
+    is_plain = rendered == f"<p>{html.escape(body, quote=False)}</p>"
+    return None if is_plain or weight(rendered) > HTML_LIMIT else rendered
 
 
 def _harmless_attribute(_tag: str, attribute: str, value: str) -> str | None:
     if attribute == "class" and not _LANGUAGE.fullmatch(value):
         return None
-    if attribute == "href" and (not _ABSOLUTE.match(value) or _is_mention(value)):
-        return None
+    if attribute == "href":
+        value = value.replace(_QUOTED_NOBODY, "")
+        return value if _ABSOLUTE.match(value) and not _is_mention(value) else None
     return value
 
 
 def _is_mention(url: str) -> bool:
-    """Whether it leads to a person (Matrix specification, "matrix.to navigation")."""
+    """Whether it leads to a person.
+
+    That is so at matrix.to (Matrix specification, "matrix.to navigation"), and wherever there is a
+    client for the web: all of them name people behind the #.
+    """
     plain = unquote(unquote(url)).casefold()
-    return "matrix.to" in plain and "@" in plain
+    return "@" in plain.partition("#")[2] or ("matrix.to" in plain and "@" in plain)

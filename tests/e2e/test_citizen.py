@@ -37,7 +37,7 @@ async def test_an_answer_mentions_who_asked_and_nobody_else(scene: Scene) -> Non
     bot, alice = await scene.bot(), await scene.person("alice")
     room = await scene.meet(alice, bot)
 
-    answer = await alice.asks(room, "hello @room", r"chat \d+\] hello @room")
+    answer = await alice.asks(room, "hello @room", "chat \\d+\\] hello @\u2060room")
 
     assert answer.content["m.mentions"] == {"user_ids": [alice.user_id]}
 

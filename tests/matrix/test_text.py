@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 from hypothesis import example, given
@@ -6,7 +7,7 @@ from hypothesis import strategies as st
 
 from fsm.ids import EventId, TransactionId
 from matrix.splitting import harmless, split
-from matrix.text import TURN_KEY, edit_content, message_content, to_html
+from matrix.text import EDIT_FALLBACK_CHARS, TURN_KEY, edit_content, message_content, to_html
 
 TXN = TransactionId("strandline.t.0")
 HEAVY = ["я", "\n", '"', "\\", "😀", "*a*", "> ", "- a\n", "&", "<", "|a|b|\n|-|-|\n", "|", "`"]
@@ -69,10 +70,10 @@ def test_a_cut_in_the_middle_of_a_line_of_code_loses_nothing_and_takes_no_line_f
     pieces = split(text, 1000)
 
     assert all(len(json.dumps(piece)) - 2 <= 1000 for piece in pieces)
-    inside = [piece.removeprefix("```\n").removesuffix("\n```") for piece in pieces[:-1]]
-    whole = "".join(inside) + pieces[-1].removeprefix("```\n")
-    assert whole.replace("\n", "") == text.removeprefix("```\n").replace("\n", "")
-    assert pieces[-1].endswith("more code\n```\nprose")
+    said = [line for piece in pieces for line in piece.split("\n") if line != "```"]
+    assert all(is_closed(piece) for piece in pieces)
+    assert "".join(said) == f"{'a' * length}```more codeprose"
+    assert pieces[-1] == "prose" or pieces[-1].endswith("more code\n```\nprose")
 
 
 def test_blank_lines_of_code_are_kept_at_a_cut() -> None:
@@ -83,6 +84,46 @@ def test_blank_lines_of_code_are_kept_at_a_cut() -> None:
 
     code = [line for piece in pieces for line in piece.split("\n") if line != "```"]
     assert code == lines
+
+
+def test_no_blank_line_of_code_is_taken_for_the_end_of_a_paragraph() -> None:
+    code = "```py\na = 1\n\nb = 2\n```"
+    text = f"{'w ' * 60}\n{code}\n{'x' * 60}\n{'y' * 100}"
+
+    first, second = split(text, 250)
+
+    assert first.endswith(f"{code}\n{'x' * 60}")
+    assert second == "y" * 100
+
+
+@pytest.mark.parametrize("limit", range(241, 320))
+def test_what_was_inside_of_a_list_begins_a_piece_at_the_margin(limit: int) -> None:
+    """Or its indentation would make code of it."""
+    step = "{}. Do this:\n\n    ```sh\n    run\n\n    again\n    ```\n\n    - and that\n\n"
+    text = "".join(step.format(number) for number in range(1, 20))
+
+    shown = "".join(to_html(piece) for piece in split(text, limit))
+
+    assert shown.count('<pre><code class="language-sh">run\n\nagain\n</code></pre>') == 19
+    assert shown.count("<li>and that</li>") == shown.count("Do this:") == 19
+    assert shown.count("<pre>") == 19
+    assert "```" not in shown
+
+
+@pytest.mark.parametrize("margin", ["", "> ", "- ", "1. ", "> - ", "* - 1. "])
+def test_a_code_block_inside_of_quotes_and_lists_is_closed_and_opened_again(margin: str) -> None:
+    inside = "".join(c if c in " >" else " " for c in margin)
+    lines = [f"line {number}" for number in range(100)]
+    block = [f"{margin}```sh", *(inside + line for line in [*lines, "```"])]
+    text = "\n".join(["words", "", *block, "", "after"])
+
+    pieces = split(text, 300)
+
+    shown = "".join(to_html(piece) for piece in pieces)
+    code = re.findall('(?s)<pre><code class="language-sh">(.*?)</code>', shown)
+    assert len(pieces) == len(code) > 2
+    assert "".join(code).split() == " ".join(lines).split()
+    assert "<p>after</p>" in to_html(pieces[-1])
 
 
 CODE = ["```", "```python", "~~~", "````", "some code", "a longer line of words", "    four", ""]
@@ -97,6 +138,20 @@ def test_no_piece_leaves_a_code_block_open_unless_the_text_does(text: str, limit
     said = [line.strip() for line in text.split("\n") if is_words(line)]
     assert [li.strip() for p in pieces for li in p.split("\n") if is_words(li)] == said
     assert all(len(json.dumps(p).encode()) - 2 <= limit for p in pieces)
+
+
+@given(
+    st.lists(st.sampled_from([*CODE, "- item", "  - sub", "> ```"]), min_size=20).map("\n".join),
+    st.integers(241, 400),
+    st.integers(241, 2000),
+)
+def test_the_first_piece_stays_wherever_the_text_has_grown_to(
+    text: str, limit: int, so_far: int
+) -> None:
+    pieces = split(text[:so_far], limit)
+
+    if len(pieces) > 1:
+        assert split(text, limit)[0] == pieces[0]
 
 
 def is_words(line: str) -> bool:
@@ -169,6 +224,54 @@ def test_nobody_is_pinged() -> None:
     edit = edit_content("@room", edits=EventId("$e"), transaction_id=TXN)
 
     assert message["m.mentions"] == edit["m.mentions"] == edit["m.new_content"]["m.mentions"] == {}
+
+
+ROOM = ["@room", "@Room!", "`@room`", "@\x00room", "<info@room.com>", "&#64;room", "@roomы"]
+
+
+@pytest.mark.parametrize("text", ROOM)
+def test_a_word_that_would_call_a_whole_room_is_broken_up_unseen(text: str) -> None:
+    """For homeservers and clients that don't know ``m.mentions`` yet."""
+    content = message_content(text, transaction_id=TXN)
+    long = "x" * (EDIT_FALLBACK_CHARS - 5) + "@roommate"
+    edit = edit_content(long, edits=EventId("$e"), transaction_id=TXN)
+
+    for said in (content["body"], content.get("formatted_body", ""), edit["body"]):
+        assert not re.search(r"(?ia)>[^<]*@room\b|^[^<]*@room\b", said)
+    assert edit["m.new_content"]["body"] == long
+
+
+def test_links_with_such_a_word_stay_as_they_are() -> None:
+    content = message_content("[x](https://example.org/@room/1)", transaction_id=TXN)
+
+    assert 'href="https://example.org/@room/1"' in content["formatted_body"]
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://matrix.to/#/@bob:x",
+        "https://matrix.to/#/%40bob:x?via=x",
+        "https://matrix.to/%23/@bob:x",
+        "https://app.element.io/#/user/@bob:x",
+        "matrix:u/bob:x",
+    ],
+)
+def test_a_link_to_a_person_is_no_link(link: str) -> None:
+    assert "href" not in to_html(f"[bob]({link})")
+    assert "bob" in to_html(f"[bob]({link})")
+
+
+def test_a_table_with_more_cells_than_can_be_shown_takes_no_time() -> None:
+    wide = "|" + "a|" * 90 + "\n|" + "-|" * 90 + "\n" + "|\n" * 8_000
+    several = "|a|b|\n|-|-|\n|1|2|\n\nand\n\n|c|\n|-|\n|3|"
+
+    assert to_html(split(wide)[0]).count("<td>") < 2_400
+    assert to_html(several).count("<td>") == 3
+
+
+def test_a_text_with_thousands_of_brackets_has_no_html() -> None:
+    assert "formatted_body" not in message_content("[" * 4_000, transaction_id=TXN)
 
 
 def test_an_edit_replaces_the_whole_text() -> None:
