@@ -5,7 +5,6 @@ from attrs import define, field
 from fsm.walks import By, Edge, Position, Walk, arrive
 from strandline.testing.errors import KitError, NotSeen
 from strandline.testing.walking.ground import Ground
-from strandline.testing.walking.journal import Move
 from strandline.testing.walking.steps import Step, is_meant
 from strandline.testing.walking.walker import PATIENCE_SECONDS, Cause, Walker
 
