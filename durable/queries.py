@@ -1,7 +1,7 @@
 """The store's statements, each a function of a connection."""
 
 import sqlite3
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from durable.applying import ROW_COLUMNS, to_row
 from durable.codec import dump, load
@@ -23,9 +23,10 @@ DUE = (
 DUE_AT_ONCE = 1_000
 """After a long time down, a million deadlines may have passed."""
 
-HANDLED_KEPT = 2_000
-"""Handled ids kept below the checkpoint (about 0.2 MB): ``/messages`` pages in topological order
-and may bring an old event back, which must not look new."""
+HANDLED_KEPT = 300
+"""Handled ids kept for each room below the checkpoint (about 30 kB a room). History is read forward
+from the checkpoint, but ``/messages`` pages in topological order: events from shortly before it may
+come again, and must not look new. This is three of its pages."""
 
 
 def handled_among(
@@ -118,31 +119,53 @@ def checkpoint(db: sqlite3.Connection) -> SyncToken | None:
 
 
 def advance(
-    token: SyncToken, passed: Collection[EventId] | None, *, keep: int
+    token: SyncToken,
+    passed: Collection[EventId],
+    memberships: Mapping[RoomId, bool],
+    *,
+    keep: int,
 ) -> Callable[[sqlite3.Connection], None]:
-    """Save the token and prune."""
+    """Save the token and the rooms that were joined and left below it, and prune."""
 
     def write(db: sqlite3.Connection) -> None:
         set_meta(db, "checkpoint", token)
-        if passed is None:
-            db.execute(
-                "DELETE FROM handled WHERE position <= (SELECT max(position) FROM handled) - ?",
-                (keep,),
+        for room_id, is_in in memberships.items():
+            change = (
+                "INSERT OR IGNORE INTO joined_room (room_id) VALUES (?)"
+                if is_in
+                else "DELETE FROM joined_room WHERE room_id = ?"
             )
-            return
+            db.execute(change, (room_id,))
         for table in ("handled", "reopened"):
             db.execute(
                 f"UPDATE {table} SET is_below = 1"  # noqa: S608  # one of the two
                 " WHERE event_id IN (SELECT value FROM json_each(?))",
                 (dump(list(passed)),),
             )
-        db.execute(
-            "DELETE FROM handled WHERE is_below"
-            " AND position <= (SELECT max(position) FROM handled) - ?",
-            (keep,),
-        )
+        rooms = db.execute(
+            "SELECT DISTINCT room_id FROM handled"
+            " WHERE event_id IN (SELECT value FROM json_each(?))",
+            (dump(list(passed)),),
+        ).fetchall()
+        for (room_id,) in rooms:
+            db.execute(
+                "DELETE FROM handled WHERE is_below AND room_id = ? AND position <="
+                " (SELECT position FROM handled WHERE room_id = ?"
+                " ORDER BY position DESC LIMIT 1 OFFSET ?)",
+                (room_id, room_id, keep),
+            )
 
     return write
+
+
+def is_joined(room_id: RoomId) -> Callable[[sqlite3.Connection], bool]:
+    """Whether the bot was in the room at the checkpoint."""
+
+    def ask(db: sqlite3.Connection) -> bool:
+        found = db.execute("SELECT 1 FROM joined_room WHERE room_id = ?", (room_id,))
+        return found.fetchone() is not None
+
+    return ask
 
 
 def quarantine(key: str, text: str, error: str, at_ms: int) -> Callable[[sqlite3.Connection], None]:

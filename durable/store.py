@@ -2,12 +2,13 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from logging import getLogger
 from pathlib import Path
 from secrets import token_hex
+from types import MappingProxyType
 from typing import Self, TypeVar
 
 from durable import parking, queries
@@ -28,6 +29,9 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 _log = getLogger(__name__)
+
+NO_MEMBERSHIPS: Mapping[RoomId, bool] = MappingProxyType({})
+"""No room was joined or left."""
 
 
 class Store:
@@ -185,18 +189,28 @@ class Store:
         """The newest sync token below which everything is handled."""
         return await self._query(queries.checkpoint)
 
-    async def advance(self, token: SyncToken, *, passed: Collection[EventId] | None = None) -> None:
+    async def advance(
+        self,
+        token: SyncToken,
+        *,
+        passed: Collection[EventId] = (),
+        memberships: Mapping[RoomId, bool] = NO_MEMBERSHIPS,
+    ) -> None:
         """Move the checkpoint, and forget handled events that lie far below it.
 
         Args:
             token: The new checkpoint.
-            passed: The events that it moved past. Given, only events that were named so are
-                ever forgotten, however many were handled above the checkpoint; None forgets all
-                but the newest.
+            passed: The events that it moved past. Only events that were named so are ever
+                forgotten: of each room's, all but the newest ``HANDLED_KEPT``.
+            memberships: The rooms that the bot has joined (True) or left (False) below it.
         """
         reach("checkpoint.before")
-        await self._write(queries.advance(token, passed, keep=HANDLED_KEPT))
+        await self._write(queries.advance(token, passed, memberships, keep=HANDLED_KEPT))
         reach("checkpoint.after")
+
+    async def is_joined(self, room_id: RoomId) -> bool:
+        """Whether the bot was in the room at the checkpoint."""
+        return await self._query(queries.is_joined(room_id))
 
     async def park_event(
         self,

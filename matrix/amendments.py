@@ -1,5 +1,6 @@
 """Edits and redactions: what people do to messages that they have sent."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from attrs import frozen
@@ -28,6 +29,25 @@ class Amendment:
     event_id: EventId
     text: str | None
     sent_at_ms: int = 0
+
+
+def amendments(
+    raw: dict[str, Any],
+    room_id: RoomId,
+    decrypted: Callable[[RoomId, dict[str, Any]], dict[str, Any]],
+) -> Iterator[Amendment]:
+    """What the event does to another, and the edit of it that the homeserver bundles with it.
+
+    Args:
+        raw: The event, decrypted.
+        room_id: Where it stands.
+        decrypted: Decrypts a bundled edit (client-server API, "Aggregations of child events").
+    """
+    relations = mapping(mapping(raw.get("unsigned")).get("m.relations"))
+    bundled = mapping(relations.get("m.replace"))
+    for event in (raw, decrypted(room_id, bundled) if bundled else bundled):
+        if (amendment := parse_amendment(event, room_id)) is not None:
+            yield amendment
 
 
 def parse_amendment(raw: object, room_id: RoomId) -> Amendment | None:

@@ -1,10 +1,11 @@
 """What one sync response brings: events that want handling, and gaps that want filling."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import field, frozen
 
-from fsm.ids import EventId, RoomId, SyncToken, UserId
+from fsm.ids import RoomId, SyncToken, UserId
 from fsm.inbound import Inbound
 from matrix.parse import events, is_own_invite, is_own_join, mapping
 
@@ -24,19 +25,22 @@ class Gap:
 
     Args:
         room_id: The room.
-        start: The token from which history is read forward, or None where the bot came into the
-            room in this stretch: then it is read back until its invite.
+        since: The sync token that was asked from: the stretch is after it.
+        is_entered: The bot came into the room in this stretch: what is to be handled begins at
+            its invite, or where it joined uninvited.
         end: The token at which it ends, exclusive; None if nothing is left out before ``tail``.
         tail: Events after ``end`` that came in the response and belong to the stretch, since
             whether they are answered depends on what is in it.
-        join: The bot's join, where it is known.
+        join_follows: The bot's join comes right after the tail: without an invite, nothing in the
+            stretch is to be handled.
     """
 
     room_id: RoomId
-    start: str | None
+    since: SyncToken
     end: str | None
+    is_entered: bool = False
     tail: tuple[Json, ...] = field(default=(), repr=False)
-    join: EventId | None = None
+    join_follows: bool = False
 
 
 RoomItem = Event | Gap
@@ -50,11 +54,13 @@ class Batch:
         since: The token that was asked from; None for the first sync ever.
         next: The token to ask from next. It may be stored once all items are handled.
         items: Each room's in the room's order.
+        memberships: The rooms that the bot joined (True) or left (False).
     """
 
     since: SyncToken | None
     next: SyncToken
     items: tuple[RoomItem, ...]
+    memberships: Mapping[RoomId, bool] = field(factory=dict)
 
 
 @frozen
@@ -65,17 +71,40 @@ class Slice:
     events: tuple[Json, ...]
 
 
-def slice_timeline(room_id: RoomId, room: Json, *, since: SyncToken, bot: UserId) -> Slice:
-    """What of a joined room's part of a sync response is to be handled."""
+def slice_timeline(
+    room_id: RoomId, room: Json, *, since: SyncToken, bot: UserId, join: Json | None
+) -> Slice:
+    """What of a joined room's part of a sync response is to be handled.
+
+    Args:
+        room_id: The room.
+        room: Its part of the response.
+        since: The token that was asked from.
+        bot: The bot's own user id.
+        join: The bot's coming into the room, if it was not in it at ``since``.
+    """
     timeline = mapping(room.get("timeline"))
     arrived = tuple(events(timeline.get("events")))
-    join = _own_join(room, arrived, bot)
     token = timeline.get("prev_batch")
     end = token if isinstance(token, str) and timeline.get("limited") is True else None
     if join is None:
-        gap = Gap(room_id=room_id, start=since, end=end) if end is not None else None
+        gap = Gap(room_id=room_id, since=since, end=end) if end is not None else None
         return Slice(gap, arrived)
-    return _slice_of_joined(room_id, arrived, join, end=end, bot=bot)
+    return _slice_of_joined(room_id, arrived, join, since=since, end=end, bot=bot)
+
+
+def join_in_timeline(room: Json, bot: UserId) -> Json | None:
+    """The bot's latest coming into the room, if it happened in the response's timeline."""
+    return _last_join(mapping(room.get("timeline")), bot)
+
+
+def join_in_state(room: Json, bot: UserId) -> Json | None:
+    """The bot's join, if the response's state has it.
+
+    That it is there does not mean that it is news: with lazily loaded members a homeserver repeats
+    it whenever the bot has spoken and the homeserver does not remember having told this device.
+    """
+    return _last_join(mapping(room.get("state")), bot)
 
 
 def after_invite(timeline: tuple[Json, ...], bot: UserId) -> tuple[Json, ...] | None:
@@ -86,39 +115,40 @@ def after_invite(timeline: tuple[Json, ...], bot: UserId) -> tuple[Json, ...] | 
     return None
 
 
-def _slice_of_joined(
-    room_id: RoomId, arrived: tuple[Json, ...], join: Json, *, end: str | None, bot: UserId
+def _slice_of_joined(  # noqa: PLR0913  # what ``slice_timeline`` has found out
+    room_id: RoomId,
+    arrived: tuple[Json, ...],
+    join: Json,
+    *,
+    since: SyncToken,
+    end: str | None,
+    bot: UserId,
 ) -> Slice:
     """Of a room that the bot has just joined: what was written since its invite."""
     since_invite = after_invite(arrived, bot)
     if since_invite is not None:
         return Slice(None, since_invite)
     joined_at = next((i for i, event in enumerate(arrived) if event is join), None)
-    if end is None or (joined_at is not None and _came_uninvited(join)):
+    if end is None or (joined_at is not None and came_uninvited(join)):
         return Slice(None, arrived[joined_at or 0 :])
     split = len(arrived) if joined_at is None else joined_at
     gap = Gap(
         room_id=room_id,
-        start=None,
+        since=since,
         end=end,
+        is_entered=True,
         tail=arrived[:split],
-        join=_event_id(join),
+        join_follows=joined_at is not None,
     )
     return Slice(gap, arrived[split:])
 
 
-def _own_join(room: Json, arrived: tuple[Json, ...], bot: UserId) -> Json | None:
-    """The bot's latest coming into the room, if the response tells of one."""
-    state = events(mapping(room.get("state")).get("events"))
-    found = [event for event in (*state, *arrived) if is_own_join(event, bot)]
-    return found[-1] if found else None
-
-
-def _came_uninvited(join: Json) -> bool:
+def came_uninvited(join: Json) -> bool:
+    """Whether there was no invite before the bot's join."""
     previous = mapping(mapping(join.get("unsigned")).get("prev_content"))
     return previous.get("membership") != "invite"
 
 
-def _event_id(event: Json) -> EventId | None:
-    event_id = event.get("event_id")
-    return EventId(event_id) if isinstance(event_id, str) else None
+def _last_join(part: Json, bot: UserId) -> Json | None:
+    found = [event for event in events(part.get("events")) if is_own_join(event, bot)]
+    return found[-1] if found else None

@@ -1,24 +1,39 @@
 """Filling gaps: the events that a sync response leaves out, read page by page and in order."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import structlog
 from attrs import frozen
 
 from fsm.failpoints import reach
-from matrix.amendments import Amendment, parse_amendment
-from matrix.batch import Gap
+from matrix.amendments import Amendment, amendments
+from matrix.batch import Gap, came_uninvited
 from matrix.errors import Refused
 from matrix.homeserver import Homeserver, Page
-from matrix.parse import is_own_invite
+from matrix.parse import is_own_invite, is_own_join
 
 _log = structlog.get_logger(__name__)
 
 Json = dict[str, Any]
 
 SEARCH_PAGES = 50
-"""So many pages of 100 events back the bot's invite is looked for."""
+"""So many pages of 100 events before the bot's join its invite is looked for."""
+
+
+@frozen
+class _Begin:
+    """Where in the history that is to be handled begins.
+
+    Args:
+        event: The invite or the join.
+        token: A token shortly before it.
+        is_invite: The event is the invite: what is handled begins after it.
+    """
+
+    event: Json
+    token: str | None
+    is_invite: bool
 
 
 @frozen
@@ -38,9 +53,31 @@ class _Reading:
         )
         reach("gap.page.after")
         for raw in page.events:
-            if (amendment := parse_amendment(raw, self.gap.room_id)) is not None:
+            for amendment in amendments(raw, self.gap.room_id, self.homeserver.decrypted):
                 self.amend(amendment)
         return page
+
+    async def forward(self, start: str | None) -> AsyncIterator[Page]:
+        """Pages from a token, or from the room's beginning, to the gap's end."""
+        token = start
+        while True:
+            page = await self.page("f", token, self.gap.end)
+            yield page
+            if not self.goes_on(page, token):
+                return
+            token = page.end
+
+    def goes_on(self, page: Page, token: str | None) -> bool:
+        """Whether there is more after the page that was read from the token."""
+        return page.end not in (None, token, self.gap.end)
+
+    async def first_page(self) -> Page:
+        """The gap's first page, when the edits and redactions on all of its pages are known."""
+        pages = self.forward(self.gap.since)
+        first = await anext(pages)
+        async for _page in pages:
+            pass
+        return first
 
 
 async def missing_events(
@@ -48,77 +85,90 @@ async def missing_events(
 ) -> AsyncIterator[Json]:
     """The events of the gap, oldest first, decrypted. Holds one page at a time.
 
-    Edits and redactions are told to ``amend`` before the events of their page.
+    All edits and redactions in the gap are told to ``amend`` before the first event, so that no
+    message is handled as it no longer reads: a gap of several pages is read twice.
     """
     reading = _Reading(homeserver, gap, amend)
-    if gap.start is None:
-        async for raw in _since_invite(reading):
-            yield raw
-        return
-    try:
-        async for raw in _forward(reading, gap.start):
-            yield raw
-    except Refused as refused:
-        _warn(gap, refused)
-
-
-async def _forward(reading: _Reading, start: str | None) -> AsyncIterator[Json]:
-    """From a token, or from the room's beginning, to the gap's end."""
-    token = start
-    while True:
-        page = await reading.page("f", token, reading.gap.end)
-        for raw in page.events:
-            yield raw
-        if page.end in (None, token, reading.gap.end):
-            return
-        token = page.end
-
-
-async def _since_invite(reading: _Reading) -> AsyncIterator[Json]:
-    """What was written after the bot's invite; after its join if there is no invite to be found."""
-    gap, invite = reading.gap, None
-    try:
-        invite, start = await _newest_invite(reading)
-        async for raw in _after(reading, invite, start):
-            yield raw
-    except Refused as refused:
-        _warn(gap, refused)
-    for raw in _tail(gap, is_whole=invite is not None):
+    events = _since_entering(reading) if gap.is_entered else _since_token(reading)
+    async for raw in events:
         yield raw
 
 
-async def _after(reading: _Reading, invite: str | None, start: str | None) -> AsyncIterator[Json]:
-    """The events after the invite, up to the gap's end."""
-    if invite is None:
-        return
+async def _since_token(reading: _Reading) -> AsyncIterator[Json]:
+    """Everything in the gap."""
+    try:
+        first = await reading.first_page()
+        for raw in first.events:
+            yield raw
+        if reading.goes_on(first, reading.gap.since):
+            async for raw in _events(reading, first.end):
+                yield raw
+    except Refused as refused:
+        _warn(reading.gap, refused)
+    for raw in reading.gap.tail:
+        yield raw
+
+
+async def _events(reading: _Reading, start: str | None) -> AsyncIterator[Json]:
+    async for page in reading.forward(start):
+        for raw in page.events:
+            yield raw
+
+
+async def _since_entering(reading: _Reading) -> AsyncIterator[Json]:
+    """What was written after the bot's invite; from its join on if there was no invite.
+
+    Where neither is to be found, it is what was written since the token, as in any other gap:
+    nothing is passed over because something was not found.
+    """
+    gap, begin = reading.gap, None
+    try:
+        begin = await _begin(reading)
+    except Refused as refused:
+        _warn(gap, refused)
+    if begin is not None:
+        async for raw in _after(reading, begin):
+            yield raw
+        for raw in gap.tail:
+            yield raw
+    elif not gap.join_follows:
+        async for raw in _since_token(reading):
+            yield raw
+
+
+async def _after(reading: _Reading, begin: _Begin) -> AsyncIterator[Json]:
+    """The events from the beginning on, up to the gap's end."""
     reached = False
-    async for raw in _forward(reading, start):
-        if reached:
-            yield raw
-        reached = reached or raw.get("event_id") == invite
+    try:
+        async for raw in _events(reading, begin.token):
+            is_begin = raw.get("event_id") == begin.event.get("event_id")
+            reached = reached or is_begin
+            if reached and not (is_begin and begin.is_invite):
+                yield raw
+    except Refused as refused:
+        _warn(reading.gap, refused)
 
 
-def _tail(gap: Gap, *, is_whole: bool) -> Iterator[Json]:
-    """What came with the response itself: all of it, or what is after the bot's join."""
-    seen = is_whole or gap.join is None
-    for raw in gap.tail:
-        seen = seen or raw.get("event_id") == gap.join
-        if seen:
-            yield raw
-
-
-async def _newest_invite(reading: _Reading) -> tuple[str | None, str | None]:
-    """The event of the bot's newest invite in the gap, and a token shortly before it."""
+async def _begin(reading: _Reading) -> _Begin | None:
+    """The bot's newest invite in the gap, else its join; read from the gap's end back."""
     token, bot = reading.gap.end, reading.homeserver.user_id
-    for _ in range(SEARCH_PAGES):
+    is_joined = reading.gap.join_follows
+    join: _Begin | None = None
+    pages_before_join = 0
+    while pages_before_join < SEARCH_PAGES:
         page = await reading.page("b", token, None)
-        found = next((raw for raw in page.events if is_own_invite(raw, bot)), None)
-        if found is not None:
-            return str(found.get("event_id")), page.end
+        for raw in page.events:
+            if is_own_invite(raw, bot):
+                return _Begin(raw, page.end, is_invite=True)
+            if not is_joined and is_own_join(raw, bot):
+                is_joined, join = True, _Begin(raw, page.end, is_invite=False)
+                if came_uninvited(raw):
+                    return join
         if page.end in (None, token):
             break
         token = page.end
-    return None, None
+        pages_before_join += is_joined
+    return join
 
 
 def _warn(gap: Gap, refused: Refused) -> None:

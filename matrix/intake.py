@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -13,8 +13,16 @@ from fsm.failpoints import reach
 from fsm.ids import EventId, RoomId, SyncToken, UserId
 from fsm.inbound import Inbound
 from fsm.questions import Mark
-from matrix.amendments import Amendment, parse_amendment
-from matrix.batch import Batch, Event, Gap, RoomItem, slice_timeline
+from matrix.amendments import Amendment, amendments
+from matrix.batch import (
+    Batch,
+    Event,
+    Gap,
+    RoomItem,
+    join_in_state,
+    join_in_timeline,
+    slice_timeline,
+)
 from matrix.crypto import joined_rooms, room_events
 from matrix.errors import Refused, StoreFailed
 from matrix.exchanges import Reading
@@ -36,6 +44,11 @@ async def _at_once() -> None:
     """Wait for nothing."""
 
 
+async def _in_none(_room_id: RoomId) -> bool:
+    """Whether the bot was in the room: in none."""
+    return False
+
+
 class Intake:
     """Reads everything that happens in the bot's rooms, from a token on.
 
@@ -47,6 +60,7 @@ class Intake:
         take: Is given each batch, in order. The next is asked for when it has returned.
         ready: Is awaited once, after the first sync.
         key_wait_seconds: How long an encrypted event waits for its key.
+        was_joined: Whether the bot was in a room at ``since``.
         nonce: Draws a number, which keeps a first sync apart from one that was asked before.
     """
 
@@ -58,6 +72,7 @@ class Intake:
         take: Callable[[Batch], Awaitable[None]],
         amend: Callable[[Amendment], None] = lambda _: None,
         ready: Callable[[], Awaitable[None]] = _at_once,
+        was_joined: Callable[[RoomId], Awaitable[bool]] = _in_none,
         key_wait_seconds: float = 10.0,
         nonce: Callable[[], int] = lambda: random.randrange(1, 1000),  # noqa: S311
     ) -> None:
@@ -66,6 +81,8 @@ class Intake:
         self._take = take
         self._amend = amend
         self._ready = ready
+        self._was_joined = was_joined
+        self._memberships: dict[RoomId, bool] = {}
         self._key_wait_seconds = key_wait_seconds
         self._nonce = nonce
         self._is_handing = False
@@ -75,7 +92,7 @@ class Intake:
         first = True
         while True:
             sync = await self._homeserver.persist(partial(self._sync, wait=not first))
-            batch = self._batch(sync)
+            batch = await self._batch(sync)
             reach("batch.hand.before")
             self._is_handing = True
             await self._take(batch)
@@ -90,14 +107,13 @@ class Intake:
     async def fill(self, gap: Gap) -> AsyncIterator[Inbound]:
         """The events that a gap hides, in order."""
         async for raw in missing_events(self._homeserver, gap, self._amend):
-            inbound = self._parse(gap.room_id, raw)
-            if inbound is not None:
+            if (inbound := self._parse(gap.room_id, raw)) is not None:
                 yield inbound
 
     async def event(self, room_id: RoomId, event_id: EventId) -> Inbound | None:
         """One event by its id; None if it is gone, or redacted."""
         raw = await self._homeserver.persist(lambda: self._homeserver.event(room_id, event_id))
-        return None if raw is None else self._parse(room_id, raw)
+        return next(self._heard(room_id, () if raw is None else (raw,)), None)
 
     async def is_group(self, room_id: RoomId) -> bool:
         """Whether more than two people are in the room, or invited to it."""
@@ -134,7 +150,7 @@ class Intake:
 
     def _readable(self, inbound: Inbound) -> Inbound | None:
         raw = self._homeserver.decrypted(inbound.room_id, inbound.raw)
-        return inbound if raw is inbound.raw else self._parse(inbound.room_id, raw)
+        return inbound if raw is inbound.raw else next(self._heard(inbound.room_id, (raw,)), None)
 
     async def _sync(self, *, wait: bool) -> Json:
         """One response, its keys stored before the next request acknowledges them."""
@@ -153,44 +169,78 @@ class Intake:
         reach("sync.keys.stored")
         return sync
 
-    def _batch(self, sync: Json) -> Batch:
+    async def _batch(self, sync: Json) -> Batch:
         items: list[RoomItem] = list(self._invites(sync))
+        memberships: dict[RoomId, bool] = {}
         for room_id, room in joined_rooms(sync):
             self._note(room_id, room)
+            join = await self._join(room_id, room)
+            if self._since is None or join is not None:
+                memberships[room_id] = True
             if self._since is not None:
-                items += self._room_items(room_id, room, self._since)
-        items += self._departures(sync)
-        return Batch(self._since, SyncToken(sync["next_batch"]), tuple(items))
+                items += self._room_items(room_id, room, self._since, join)
+        for room_id, inbound in self._departures(sync):
+            memberships[room_id] = False
+            if self._since is not None:
+                items.append(Event(inbound))
+        self._memberships |= memberships
+        return Batch(self._since, SyncToken(sync["next_batch"]), tuple(items), memberships)
+
+    async def _join(self, room_id: RoomId, room: Json) -> Json | None:
+        """The bot's coming into the room, if it was not in it before this response.
+
+        What the bot knows decides, not what a response repeats.
+        """
+        bot = self._homeserver.user_id
+        if (join := join_in_timeline(room, bot)) is not None:
+            return join
+        if (join := join_in_state(room, bot)) is None:
+            return None
+        if room_id in self._memberships:
+            return None if self._memberships[room_id] else join
+        return None if await self._was_joined(room_id) else join
 
     def _invites(self, sync: Json) -> Iterator[RoomItem]:
         invites = mapping(mapping(sync.get("rooms")).get("invite"))
         for room_id, invite in invites.items():
             yield Event(parse_invite(RoomId(room_id), invite, bot=self._homeserver.user_id))
 
-    def _departures(self, sync: Json) -> Iterator[RoomItem]:
+    def _departures(self, sync: Json) -> Iterator[tuple[RoomId, Inbound]]:
         for left, room in mapping(mapping(sync.get("rooms")).get("leave")).items():
             room_id = RoomId(left)
             self._homeserver.forget(room_id)
-            if self._since is not None:
-                yield Event(parse_leave(room_id, room, bot=self._homeserver.user_id))
+            yield room_id, parse_leave(room_id, room, bot=self._homeserver.user_id)
 
-    def _room_items(self, room_id: RoomId, room: Json, since: SyncToken) -> Iterator[RoomItem]:
-        part = slice_timeline(room_id, room, since=since, bot=self._homeserver.user_id)
+    def _room_items(
+        self, room_id: RoomId, room: Json, since: SyncToken, join: Json | None
+    ) -> Iterator[RoomItem]:
+        bot = self._homeserver.user_id
+        part = slice_timeline(room_id, room, since=since, bot=bot, join=join)
         if part.gap is not None:
             yield part.gap
         readable = [self._homeserver.decrypted(room_id, raw) for raw in part.events]
+        yield from map(Event, self._heard(room_id, readable))
+
+    def _heard(self, room_id: RoomId, readable: Iterable[Json]) -> Iterator[Inbound]:
+        """What these events, decrypted, say to the bot.
+
+        Every event passes here, whether it came with a sync response, by its id, or once its key
+        was there. All edits and redactions among them are told first, as ``missing_events`` does
+        for those of a gap.
+        """
+        readable = tuple(readable)
         for raw in readable:
-            if (amendment := parse_amendment(raw, room_id)) is not None:
+            for amendment in amendments(raw, room_id, self._homeserver.decrypted):
                 self._amend(amendment)
         for raw in readable:
             if (inbound := self._parse(room_id, raw)) is not None:
-                yield Event(inbound)
+                yield inbound
+
+    def _parse(self, room_id: RoomId, raw: Json) -> Inbound | None:
+        return parse(raw, room_id=room_id, bot=self._homeserver.user_id)
 
     def _note(self, room_id: RoomId, room: Json) -> None:
         """Whether other people are in the room than before, for whom its keys are."""
         limited = mapping(room.get("timeline")).get("limited") is True
         if limited or any(event.get("type") == "m.room.member" for event in room_events(room)):
             self._homeserver.members_changed(room_id)
-
-    def _parse(self, room_id: RoomId, raw: Json) -> Inbound | None:
-        return parse(raw, room_id=room_id, bot=self._homeserver.user_id)

@@ -7,7 +7,7 @@ its room waits for. None of it is kept: after a crash it comes again with the ev
 import asyncio
 from collections import OrderedDict
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from fsm import Inbound
 from fsm.effects import AskAgent
@@ -15,8 +15,11 @@ from fsm.ids import EventId, RoomId, UserId
 from matrix import Amendment
 
 REMEMBERED = 1_000
-"""So many amendments are kept for messages that have not been handled. Older ones were made to
-messages that were answered long ago."""
+"""So many amendments of one person in one room are kept for messages that have not been handled.
+Older ones were made to messages that were answered long ago."""
+
+MOST_PEOPLE = 10_000
+"""The amendments of so many people are kept; those who amended nothing for longest go first."""
 
 
 @frozen
@@ -24,8 +27,7 @@ class Stop:
     """The asker wants no more of the answer."""
 
 
-_Place = tuple[RoomId, EventId, UserId | None]
-"""A message, and whose edit of it this is; None for its being taken back, by whomever."""
+_Message = tuple[RoomId, EventId]
 
 
 class InHand:
@@ -70,20 +72,26 @@ class Amending:
     """Knows what was done to messages, and tells whoever has them in hand."""
 
     def __init__(self) -> None:
-        self._made: OrderedDict[_Place, Amendment] = OrderedDict()
+        self._made: OrderedDict[tuple[RoomId, UserId], _Made] = OrderedDict()
+        self._taken_back: dict[_Message, Amendment] = {}
         self._in_hand: dict[EventId, InHand] = {}
 
     def note(self, amendment: Amendment) -> None:
         """An edit or a redaction has arrived, perhaps later than one that was made after it."""
-        place = _place(amendment)
-        before = self._made.pop(place, None)
+        message = amendment.room_id, amendment.target
+        if amendment.text is None:
+            before = self._taken_back.get(message)
+        else:
+            before = self._edit(message, amendment.sender)
         is_news = before is None or _order(before) < _order(amendment)
-        self._made[place] = amendment if before is None or is_news else before
-        while len(self._made) > REMEMBERED:
-            self._made.popitem(last=False)
+        self._keep(amendment if before is None or is_news else before)
         held = self._in_hand.get(amendment.target)
         if is_news and held is not None and _may(amendment, held.inbound):
             held.interrupt(amendment)
+
+    def is_taken_back(self, room_id: RoomId, event_id: EventId) -> bool:
+        """Whether the message was taken back, by whomever."""
+        return (room_id, event_id) in self._taken_back
 
     def amended(self, inbound: Inbound) -> Inbound | None:
         """The message as it is now; None if it was taken back."""
@@ -123,13 +131,41 @@ class Amending:
     def _newest(self, inbound: Inbound) -> Amendment | None:
         """What was done to the message: its own sender's edit, unless it was taken back."""
         message = inbound.room_id, inbound.event_id
-        taken_back = self._made.get((*message, None))  # and stays so, whatever is edited
-        return taken_back or self._made.get((*message, inbound.sender))
+        taken_back = self._taken_back.get(message)  # and stays so, whatever is edited
+        return taken_back or self._edit(message, inbound.sender)
+
+    def _edit(self, message: _Message, sender: UserId) -> Amendment | None:
+        room_id, event_id = message
+        return self._made.get((room_id, sender), _Made()).edits.get(event_id)
+
+    def _keep(self, amendment: Amendment) -> None:
+        """Keep it. Only its own author's are forgotten for it, and those of who was long silent."""
+        author = amendment.room_id, amendment.sender
+        made = self._made.setdefault(author, _Made())
+        self._made.move_to_end(author)
+        kept = made.redactions if amendment.text is None else made.edits
+        kept.pop(amendment.target, None)
+        kept[amendment.target] = amendment
+        if amendment.text is None:
+            self._taken_back[amendment.room_id, amendment.target] = amendment
+        if len(kept) > REMEMBERED:
+            self._forget(kept.popitem(last=False)[1])
+        if len(self._made) > MOST_PEOPLE:
+            for redaction in self._made.popitem(last=False)[1].redactions.values():
+                self._forget(redaction)
+
+    def _forget(self, amendment: Amendment) -> None:
+        message = amendment.room_id, amendment.target
+        if self._taken_back.get(message) is amendment:
+            del self._taken_back[message]
 
 
-def _place(amendment: Amendment) -> _Place:
-    by = None if amendment.text is None else amendment.sender
-    return amendment.room_id, amendment.target, by
+@frozen(eq=False)
+class _Made:
+    """What one person did to messages in one room, by the message, the oldest first."""
+
+    edits: OrderedDict[EventId, Amendment] = field(factory=OrderedDict)
+    redactions: OrderedDict[EventId, Amendment] = field(factory=OrderedDict)
 
 
 def _order(amendment: Amendment) -> tuple[int, EventId]:

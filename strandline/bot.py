@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from itertools import count
@@ -21,7 +21,7 @@ from ephemeral.conversations import Conversations, Lapsed
 from fsm import Command, Flow, Inbound, Kind, Registry, Tier, Tongue
 from fsm.deciding import said_in
 from fsm.effects import OutboxRow
-from fsm.ids import EventId, RoomId, TransactionId, UserId
+from fsm.ids import EventId, RoomId, SyncToken, TransactionId, UserId
 from matrix import Batch as SyncBatch
 from matrix import Courtesy, Delivery, Event, Homeserver, Intake, RoomMaker
 from strandline.amending import Amending
@@ -222,15 +222,14 @@ class Bot:
             for flow in self._flows
             for state in flow.states.values()
         )
-        self._checkpoint = Checkpoint(
-            lambda token, passed: insist(lambda: self._store.advance(token, passed=passed))
-        )
+        self._checkpoint = Checkpoint(self._advance)
         self._intake = Intake(
             homeserver,
             since=self._report.checkpoint,
             take=self._take,
             amend=self._amending.note,
             ready=self._ready,
+            was_joined=lambda room_id: insist(lambda: self._store.is_joined(room_id)),
         )
         self._handling = Handling(
             store=self._store,
@@ -267,8 +266,13 @@ class Bot:
             await self._checkpoint.kept.wait()
         await self._delivery.run()
 
+    async def _advance(
+        self, token: SyncToken, passed: list[EventId], memberships: Mapping[RoomId, bool]
+    ) -> None:
+        await insist(lambda: self._store.advance(token, passed=passed, memberships=memberships))
+
     async def _take(self, arrived: SyncBatch) -> None:
-        batch = self._checkpoint.begin(arrived.next, len(arrived.items))
+        batch = self._checkpoint.begin(arrived.next, len(arrived.items), arrived.memberships)
         for item in arrived.items:
             if isinstance(item, Event):
                 inbound = self._heard(item.inbound)

@@ -2,7 +2,7 @@ import pytest
 
 from durable import Commit, Handled, Reopened, Store
 from durable.queries import HANDLED_KEPT, advance
-from fsm.ids import EventId, SyncToken
+from fsm.ids import EventId, RoomId, SyncToken
 from tests.durable.opening import ASKED, ROOM
 
 
@@ -11,10 +11,10 @@ async def handle(store: Store, *event_ids: str) -> None:
         await store.commit(Commit(handled=Handled(EventId(event_id), ROOM)))
 
 
-async def prune(store: Store, *, passed: list[str] | None, keep: int) -> set[str]:
+async def prune(store: Store, *, passed: list[str], keep: int) -> set[str]:
     """Which of the events ``$0`` to ``$9`` are still known once the checkpoint has moved."""
-    ids = None if passed is None else [EventId(e) for e in passed]
-    await store._writer.run(advance(SyncToken("t"), ids, keep=keep))  # noqa: SLF001
+    ids = [EventId(e) for e in passed]
+    await store._writer.run(advance(SyncToken("t"), ids, {}, keep=keep))  # noqa: SLF001
     return set(await store.handled_among([EventId(f"${i}") for i in range(10)]))
 
 
@@ -32,11 +32,34 @@ async def test_the_checkpoint_is_the_last_token_that_was_saved(store: Store) -> 
 async def test_handled_events_outlive_the_checkpoint_by_a_window(store: Store) -> None:
     await handle(store, *(f"${i}" for i in range(10)))
 
-    await store.advance(SyncToken("s1"))
-    known = await store.handled_among([EventId(f"${i}") for i in range(10)])
+    everything = [f"${i}" for i in range(10)]
+
+    await store.advance(SyncToken("s1"), passed=[EventId(e) for e in everything])
+    known = await store.handled_among([EventId(e) for e in everything])
 
     assert len(known) == 10 < HANDLED_KEPT
-    assert {"$7", "$8", "$9"} == await prune(store, passed=None, keep=3)
+    assert {"$7", "$8", "$9"} == await prune(store, passed=everything, keep=3)
+
+
+async def test_a_busy_room_has_no_other_rooms_events_forgotten(store: Store) -> None:
+    quiet = Handled(EventId("$0"), RoomId("!quiet"))
+    await store.commit(Commit(handled=quiet))
+    await handle(store, *(f"${i}" for i in range(1, 10)))
+
+    known = await prune(store, passed=[f"${i}" for i in range(10)], keep=3)
+
+    assert known == {"$0", "$7", "$8", "$9"}
+
+
+async def test_a_room_is_joined_from_the_checkpoint_on_that_lies_after_the_join(
+    store: Store,
+) -> None:
+    await store.advance(SyncToken("s1"), memberships={ROOM: True})
+    assert await store.is_joined(ROOM)
+    assert not await store.is_joined(RoomId("!other"))
+
+    await store.advance(SyncToken("s2"), memberships={ROOM: False})
+    assert not await store.is_joined(ROOM)
 
 
 async def test_an_event_above_the_checkpoint_is_never_forgotten(store: Store) -> None:
@@ -61,7 +84,7 @@ async def test_an_event_handled_again_is_below_the_checkpoint_if_it_was(
         await prune(store, passed=["$0"], keep=3)
     await handle(store, *(f"${i}" for i in range(10)))
 
-    assert "$0" not in await prune(store, passed=[], keep=3)
+    assert "$0" not in await prune(store, passed=["$9"], keep=3)
 
 
 async def test_an_event_handled_again_is_kept_if_it_is_above_the_checkpoint(store: Store) -> None:
@@ -69,4 +92,4 @@ async def test_an_event_handled_again_is_kept_if_it_is_above_the_checkpoint(stor
     await store.commit(Commit(reopens=(Reopened(EventId("$0"), ROOM, 1),)))
     await handle(store, *(f"${i}" for i in range(10)))
 
-    assert "$0" in await prune(store, passed=[], keep=3)
+    assert "$0" in await prune(store, passed=["$9"], keep=3)

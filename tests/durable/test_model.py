@@ -179,8 +179,8 @@ class StoreModel(RuleBasedStateMachine):
             self.reopened[event] = self.parked.pop(event) + 1
             self.handled.discard(event)
 
-    @rule(token=TEXTS, passed=st.none() | st.lists(EVENTS))
-    def advance(self, token: str, passed: list[EventId] | None) -> None:
+    @rule(token=TEXTS, passed=st.lists(EVENTS))
+    def advance(self, token: str, passed: list[EventId]) -> None:
         self.token = SyncToken(token)
         self.wait(self.store.advance(self.token, passed=passed))
 

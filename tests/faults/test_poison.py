@@ -1,6 +1,6 @@
 """A message whose handling always fails is set aside, and nothing else suffers."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -107,7 +107,9 @@ class Room:
             asked={},
         )
 
-    async def _save(self, token: SyncToken, passed: list[EventId]) -> None:
+    async def _save(
+        self, token: SyncToken, passed: list[EventId], _: Mapping[RoomId, bool]
+    ) -> None:
         await self.store.advance(token, passed=passed)
 
     async def _tongue_of(self, user_id: UserId) -> Tongue:

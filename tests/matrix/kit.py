@@ -98,6 +98,7 @@ class Harbour:
     ready: int = 0
     taken: int = 0
     key_wait_seconds: float = 5.0
+    was_in: set[str] = field(factory=set)
     intake: Intake = field(init=False)
     delivery: Delivery = field(init=False)
 
@@ -109,6 +110,7 @@ class Harbour:
             amend=self.amendments.append,
             ready=self._count_ready,
             key_wait_seconds=self.key_wait_seconds,
+            was_joined=self._was_joined,
         )
         self.delivery = self.new_delivery()
 
@@ -162,6 +164,9 @@ class Harbour:
                 self.arrived.append(item.inbound)
         self.taken = len(self.arrived)
         self.since = batch.next
+
+    async def _was_joined(self, room_id: RoomId) -> bool:
+        return room_id in self.was_in
 
     async def _count_ready(self) -> None:
         self.ready += 1

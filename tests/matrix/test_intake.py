@@ -235,8 +235,7 @@ async def test_a_gap_is_filled_page_by_page_and_in_its_place(
         "rooms.messages",
         Answer(body={"chunk": [text("1", "$1"), text("2", "$2")], "end": "m1"}),
         Answer(503, b""),
-        Answer(body={"chunk": [], "end": "m2"}),
-        Answer(body={"chunk": [text("3", "$3")]}),
+        *[Answer(body={"chunk": [], "end": "m2"}), Answer(body={"chunk": [text("3", "$3")]})] * 2,
     )
     await server.syncs(limited(text("4", "$4"), prev_batch="p1"))
 
@@ -246,8 +245,130 @@ async def test_a_gap_is_filled_page_by_page_and_in_its_place(
     assert harbour.bodies == ["1", "2", "3", "4"]
     asked = [r.query for r in server.asked("rooms.messages")]
     assert [(q["from"], q["to"], q["dir"]) for q in asked] == [
-        (start, "p1", "f") for start in ("s0", "m1", "m1", "m2")
+        (start, "p1", "f") for start in ("s0", "m1", "m1", "m2", "m1", "m2")
     ]
+
+
+async def test_of_a_room_that_the_bot_was_in_a_repeated_join_is_no_news(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    """With lazily loaded members, a homeserver that was restarted repeats it in ``state``."""
+    page = Answer(body={"chunk": [text("1", "$1"), text("2", "$2")]})
+    await server.script("rooms.messages", page)
+    again = limited(text("3", "$3"), state=[member("join", "$j")], prev_batch="p1")
+    await server.syncs(again)
+
+    async with Harbour(homeserver, was_in={ROOM}).at_work() as harbour:
+        await harbour.until(lambda: len(harbour.arrived) == 3)
+
+    assert harbour.bodies == ["1", "2", "3"]
+    asked = [(r.query["dir"], r.query["from"]) for r in server.asked("rooms.messages")]
+    assert asked == [("f", "s0")]
+    assert harbour.batches[0].memberships == {}
+
+
+async def test_a_join_that_was_seen_in_this_life_is_no_news_when_it_is_repeated(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    await server.script("rooms.messages", Answer(body={"chunk": [text("1", "$1")]}))
+    join = member("join", "$j")
+    again = limited(text("2", "$2"), state=[join], prev_batch="p1")
+    await server.syncs(joined(join) | {"next_batch": "s1"}, again)
+
+    async with Harbour(homeserver).at_work() as harbour:
+        await harbour.until(lambda: len(harbour.arrived) == 3)
+
+    assert harbour.bodies == ["", "1", "2"]
+    assert [b.memberships for b in harbour.batches[:2]] == [{ROOM: True}, {}]
+    assert [r.query["from"] for r in server.asked("rooms.messages")] == ["s1"]
+
+
+async def test_nothing_is_passed_over_because_neither_join_nor_invite_is_found(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    older = [text("1", "$1"), text("2", "$2")]
+    await server.script(
+        "rooms.messages", Answer(body={"chunk": older[::-1]}), Answer(body={"chunk": older})
+    )
+    await server.syncs(limited(text("3", "$3"), state=[member("join", "$j")], prev_batch="p1"))
+
+    async with Harbour(homeserver).at_work() as harbour:
+        await harbour.until(lambda: len(harbour.arrived) == 3)
+
+    assert harbour.bodies == ["1", "2", "3"]
+    asked = [(r.query["dir"], r.query["from"]) for r in server.asked("rooms.messages")]
+    assert asked == [("b", "p1"), ("f", "s0")]
+
+
+async def test_of_a_room_entered_uninvited_everything_since_the_join_counts(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    """The bot made it, and more was said than a sync response holds."""
+    history = [text("before", "$0"), member("join", "$j"), text("1", "$1")]
+    await server.script(
+        "rooms.messages",
+        Answer(body={"chunk": history[::-1], "end": "b1"}),
+        Answer(body={"chunk": history}),
+    )
+    await server.syncs(limited(text("2", "$2"), state=[member("join", "$j")], prev_batch="p1"))
+
+    async with Harbour(homeserver).at_work() as harbour:
+        await harbour.until(lambda: len(harbour.arrived) == 3)
+
+    assert harbour.bodies == ["", "1", "2"]
+    assert harbour.batches[0].memberships == {ROOM: True}
+
+
+async def test_rooms_that_were_left_are_told_with_the_batch(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    await server.syncs({"rooms": {"leave": {ROOM: {}}}})
+
+    async with Harbour(homeserver, was_in={ROOM}).at_work() as harbour:
+        await harbour.until(lambda: harbour.batches)
+
+    assert harbour.batches[0].memberships == {ROOM: False}
+
+
+async def test_edits_on_a_later_page_of_a_gap_are_told_before_its_first_event(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    first = Answer(body={"chunk": [text("how much", "$q")], "end": "m1"})
+    second = Answer(body={"chunk": [edit("how many", "$e")]})
+    await server.script("rooms.messages", first, second, second)
+    await server.syncs(limited(prev_batch="p1"))
+    harbour = Harbour(homeserver)
+    known: list[list[str]] = []
+
+    async def take(batch: Batch) -> None:
+        for item in batch.items:
+            assert isinstance(item, Gap)
+            known.extend(
+                [
+                    [amendment.event_id for amendment in harbour.amendments]
+                    async for _inbound in harbour.intake.fill(item)
+                ]
+            )
+
+    harbour.intake = Intake(homeserver, since=START, take=take, amend=harbour.amendments.append)
+    async with harbour.at_work():
+        await harbour.until(lambda: known)
+
+    assert known == [["$e"]]
+
+
+async def test_an_event_fetched_by_its_id_brings_the_edit_that_the_homeserver_bundles(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    """The edit itself may have come before the checkpoint, in an earlier life."""
+    bundle = {"m.relations": {"m.replace": edit("how many", "$e")}}
+    await server.script("rooms.event", Answer(body=text("how much", "$q") | {"unsigned": bundle}))
+    harbour = Harbour(homeserver)
+
+    found = await harbour.intake.event(ROOM, EventId("$q"))
+
+    assert found is not None
+    assert [(a.event_id, a.text) for a in harbour.amendments] == [("$e", "how many")]
 
 
 @pytest.mark.parametrize("end", ["s0", "p1"])

@@ -5,7 +5,7 @@ import pytest
 from fsm import Inbound, Kind
 from fsm.ids import EventId, RoomId, UserId
 from matrix import Amendment
-from strandline.amending import REMEMBERED, Amending, Stop
+from strandline.amending import MOST_PEOPLE, REMEMBERED, Amending, Stop
 
 ROOM, ALICE, BOB = RoomId("!room"), UserId("@alice:x"), UserId("@bob:x")
 QUESTION = Inbound(
@@ -163,3 +163,31 @@ def test_edits_of_messages_that_were_answered_long_ago_do_not_fill_the_memory() 
 
     old = Inbound(event_id=EventId("$0"), room_id=ROOM, sender=ALICE, kind=Kind.TEXT, body="old")
     assert amending.amended(old) is old
+
+
+def test_what_one_person_edits_makes_nobody_elses_withdrawn_message_count_again() -> None:
+    amending = Amending()
+    amending.note(edit(None))
+
+    for number in range(REMEMBERED + 1):
+        target = EventId(f"${number}")
+        amending.note(
+            Amendment(target=target, room_id=ROOM, sender=BOB, event_id=target, text="new")
+        )
+        amending.note(
+            Amendment(target=target, room_id=ROOM, sender=BOB, event_id=target, text=None)
+        )
+
+    assert amending.amended(QUESTION) is None
+    assert amending.is_taken_back(ROOM, QUESTION.event_id)
+
+
+def test_the_amendments_of_very_many_people_do_not_fill_the_memory() -> None:
+    amending = Amending()
+    amending.note(edit(None))
+
+    for number in range(MOST_PEOPLE):
+        amending.note(edit("new", by=UserId(f"@u{number}:x"), event_id=f"$e{number}"))
+
+    assert amending.amended(QUESTION) is QUESTION
+    assert not amending.is_taken_back(ROOM, QUESTION.event_id)

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from fsm.ids import EventId, RoomId, SyncToken
@@ -98,7 +98,7 @@ async def test_items_that_came_before_the_workers_are_handled_once_they_run() ->
 async def test_the_checkpoint_waits_for_the_oldest_batch() -> None:
     saved: list[tuple[str, list[EventId]]] = []
 
-    async def save(token: SyncToken, passed: list[EventId]) -> None:
+    async def save(token: SyncToken, passed: list[EventId], _: Mapping[RoomId, bool]) -> None:
         saved.append((token, passed))
 
     checkpoint = Checkpoint(save)
@@ -122,7 +122,9 @@ async def test_the_checkpoint_waits_for_the_oldest_batch() -> None:
 async def test_the_checkpoint_is_saved_when_it_moves() -> None:
     saved = asyncio.Event()
 
-    async def save(_token: SyncToken, _passed: list[EventId]) -> None:
+    async def save(
+        _token: SyncToken, _passed: list[EventId], _memberships: Mapping[RoomId, bool]
+    ) -> None:
         saved.set()
 
     checkpoint = Checkpoint(save)
