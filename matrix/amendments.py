@@ -6,7 +6,8 @@ from typing import Any
 from attrs import frozen
 
 from fsm.ids import EventId, RoomId, UserId
-from matrix.parse import about_of_redaction, clean, integer, mapping, text_of
+from matrix import fields
+from matrix.parse import about_of_redaction, text_of
 
 
 @frozen(kw_only=True)
@@ -43,8 +44,7 @@ def amendments(
         room_id: Where it stands.
         decrypted: Decrypts a bundled edit (client-server API, "Aggregations of child events").
     """
-    relations = mapping(mapping(raw.get("unsigned")).get("m.relations"))
-    bundled = mapping(relations.get("m.replace"))
+    bundled = fields.fields(raw, "unsigned", "m.relations", "m.replace")
     for event in (raw, decrypted(room_id, bundled) if bundled else bundled):
         if (amendment := parse_amendment(event, room_id)) is not None:
             yield amendment
@@ -54,8 +54,8 @@ def parse_amendment(raw: object, room_id: RoomId) -> Amendment | None:
     """What the event, decrypted, does to another; None if it does nothing of the kind."""
     if not isinstance(raw, dict) or "state_key" in raw:
         return None
-    event_id, sender = raw.get("event_id"), raw.get("sender")
-    if not isinstance(event_id, str) or not isinstance(sender, str):
+    event_id, sender = fields.event_id(raw, "event_id"), fields.user_id(raw, "sender")
+    if event_id is None or sender is None:
         return None
     target, text = _target_and_text(raw)
     if target is None:
@@ -63,21 +63,21 @@ def parse_amendment(raw: object, room_id: RoomId) -> Amendment | None:
     return Amendment(
         target=target,
         room_id=room_id,
-        sender=UserId(clean(sender)),
-        event_id=EventId(clean(event_id)),
+        sender=sender,
+        event_id=event_id,
         text=text,
-        sent_at_ms=integer(raw.get("origin_server_ts")),
+        sent_at_ms=fields.number(raw, "origin_server_ts"),
     )
 
 
 def _target_and_text(raw: dict[str, Any]) -> tuple[EventId | None, str | None]:
     if raw.get("type") == "m.room.redaction":
         return about_of_redaction(raw), None
-    content = mapping(raw.get("content"))
-    relation = mapping(content.get("m.relates_to"))
-    target = relation.get("event_id")
-    text = text_of(mapping(content.get("m.new_content")))
+    content = fields.fields(raw, "content")
+    relation = fields.fields(content, "m.relates_to")
+    target = fields.event_id(relation, "event_id")
+    text = text_of(fields.fields(content, "m.new_content"))
     is_edit = raw.get("type") == "m.room.message" and relation.get("rel_type") == "m.replace"
-    if not is_edit or not isinstance(target, str) or text is None:
+    if not is_edit or target is None or text is None:
         return None, None
-    return EventId(clean(target)), text
+    return target, text

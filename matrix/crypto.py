@@ -22,11 +22,18 @@ from peewee import OperationalError  # type: ignore[import-untyped]  # what nio'
 
 from fsm.ids import RoomId, UserId
 from matrix.errors import StoreFailed
-from matrix.parse import events, mapping
+from matrix.fields import events, integer, mapping
 
 _log = structlog.get_logger(__name__)
 
 Json = dict[str, Any]
+
+SEALED = ("m.room.message", "m.reaction")
+"""What people say in encrypted events. The homeserver judges everything else, and sees only the
+outside of these."""
+
+NOTHING = "strandline.nothing"
+"""The type of an event that could be opened and is of no kind that may be sealed."""
 
 
 class Crypto:
@@ -116,8 +123,11 @@ class Crypto:
         except Exception as error:  # noqa: BLE001  # hostile input: logged here, read by operators
             _log.warning("an event can't be decrypted", room_id=room_id, problem=repr(error))
             return None
-        content = clear.get("content")
-        return raw | {"type": clear.get("type"), "content": content}
+        content = mapping(clear.get("content"))
+        if clear.get("type") not in SEALED or "state_key" in clear or "state_key" in raw:
+            # power levels do not count under the seal: nothing else is to come out of it
+            return raw | {"type": NOTHING, "content": {}}
+        return raw | {"type": clear["type"], "content": content}
 
     async def new_keys(self) -> None:
         """Wait for a sync response that brings to-device messages."""
@@ -172,8 +182,7 @@ class Crypto:
         # that the pool is drained.
         if "device_one_time_keys_count" in sync:
             counts = mapping(sync["device_one_time_keys_count"])
-            count = counts.get("signed_curve25519", 0)
-            self.olm.uploaded_key_count = count if isinstance(count, int) else 0
+            self.olm.uploaded_key_count = integer(counts.get("signed_curve25519"))
 
     def _note_devices(self, sync: Json) -> None:
         lists = mapping(sync.get("device_lists"))

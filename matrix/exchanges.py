@@ -12,8 +12,9 @@ from attrs import define, evolve, field, frozen
 from fsm.answers import AnswerMark
 from fsm.ids import EventId, RoomId, UserId
 from fsm.inbound import Inbound
+from matrix import fields
 from matrix.homeserver import Homeserver
-from matrix.parse import mapping, parse, text_of
+from matrix.parse import parse, text_of
 from matrix.text import read_answer
 
 Json = dict[str, Any]
@@ -41,7 +42,7 @@ class Exchange:
 @define
 class _Answer:
     mark: AnswerMark
-    request: object
+    request: EventId | None
     parts: list[str] = field(factory=list)
 
 
@@ -56,8 +57,8 @@ class Reading:
     def __init__(self, homeserver: Homeserver, room_id: RoomId) -> None:
         self._homeserver = homeserver
         self._room_id = room_id
-        self._edits: dict[tuple[object, object], Json] = {}
-        self._answers: dict[object, _Answer] = {}
+        self._edits: dict[tuple[EventId, UserId], Json] = {}
+        self._answers: dict[EventId, _Answer] = {}
 
     async def exchanges(self) -> AsyncIterator[Exchange]:
         """What was asked and answered, in the order of the questions, the newest first.
@@ -86,18 +87,20 @@ class Reading:
 
     def _take(self, raw: Json) -> Iterator[tuple[Inbound, _Answer]]:
         """The exchange that this event begins, if it is a question that was answered."""
-        content = mapping(raw.get("content"))
-        relation = mapping(content.get("m.relates_to"))
-        sender = raw.get("sender")
+        content = fields.fields(raw, "content")
+        relation = fields.fields(content, "m.relates_to")
+        event_id, sender = fields.event_id(raw, "event_id"), fields.user_id(raw, "sender")
+        if event_id is None or sender is None:
+            return
         if relation.get("rel_type") == "m.replace":
-            self._edits.setdefault(
-                (relation.get("event_id"), sender), mapping(content.get("m.new_content"))
-            )
+            if (target := fields.event_id(relation, "event_id")) is not None:
+                new = fields.fields(content, "m.new_content")
+                self._edits.setdefault((target, sender), new)
             return
         raw = self._as_it_reads(raw)
         if sender == self._homeserver.user_id:
-            self._note(mapping(raw.get("content")), relation)
-        elif (answer := self._answers.pop(raw.get("event_id"), None)) is not None:
+            self._note(fields.fields(raw, "content"), relation)
+        elif (answer := self._answers.pop(event_id, None)) is not None:
             question = parse(raw, room_id=self._room_id, bot=self._homeserver.user_id)
             if question is not None:
                 yield question, answer
@@ -107,14 +110,17 @@ class Reading:
         mark, text = read_answer(content), text_of(content)
         if mark is None:
             return
-        request = mapping(relation.get("m.in_reply_to")).get("event_id")
+        request = fields.event_id(fields.fields(relation, "m.in_reply_to"), "event_id")
         answer = self._answers.setdefault(mark.question, _Answer(mark, request))
         if answer.request == request and text:  # else it was asked anew since
             answer.parts.append(text)
 
     def _as_it_reads(self, raw: Json) -> Json:
-        new = self._edits.pop((raw.get("event_id"), raw.get("sender")), None)
-        return raw if new is None else raw | {"content": mapping(raw.get("content")) | new}
+        event_id, sender = fields.event_id(raw, "event_id"), fields.user_id(raw, "sender")
+        if event_id is None or sender is None:
+            return raw
+        new = self._edits.pop((event_id, sender), None)
+        return raw if new is None else raw | {"content": fields.fields(raw, "content") | new}
 
     async def _whole(self, question: Inbound, mark: AnswerMark) -> Inbound:
         """The question with what was put to the agent together with it."""

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 import aiohttp
 import structlog
 
+from matrix import fields
 from matrix.errors import MatrixError, RateLimited, Refused, TokenRevoked, Unreachable
 from matrix.retry import Patience, persist
 
@@ -30,6 +31,9 @@ READ_PATIENCE = Patience(most_seconds=30.0)
 
 TIMEOUT_SECONDS = 30.0
 """How long a request may take, unless it says otherwise."""
+
+MOST_RETRY_AFTER_MS = 300_000
+"""No request waits longer before it is tried again, whatever the homeserver asks for."""
 
 _PASSING = {
     *("M_RESOURCE_LIMIT_EXCEEDED", "M_USER_LOCKED", "M_USER_SUSPENDED", "M_LIMIT_EXCEEDED"),
@@ -250,11 +254,12 @@ def _encode(body: object) -> bytes:
 def _judge(url: str, response: aiohttp.ClientResponse, body: bytes) -> Json:
     """The JSON object of a good answer; raises for any other."""
     status = response.status
-    answer = _json_object(body)
+    answer = fields.decoded(body)
     if status < 300 and answer is not None:  # noqa: PLR2004
         return answer
     facts = answer or {}
-    errcode, message = str(facts.get("errcode", "")), str(facts.get("error", ""))
+    errcode = fields.text(facts, "errcode", most_chars=100) or ""
+    message = fields.text(facts, "error", most_chars=500) or ""
     if status == 429:  # noqa: PLR2004
         raise RateLimited(_retry_after_ms(facts, response.headers.get("Retry-After", "")))
     if errcode == "M_UNKNOWN_TOKEN":
@@ -268,19 +273,14 @@ def _judge(url: str, response: aiohttp.ClientResponse, body: bytes) -> Json:
     raise Unreachable(url, f"it answers {status}{hint} with {_excerpt(body)}")
 
 
-def _json_object(body: bytes) -> Json | None:
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return answer if isinstance(answer, dict) else None
-
-
 def _retry_after_ms(facts: Json, header: str) -> int:
+    """How long a homeserver asks for patience, as far as that is reasonable."""
     asked = facts.get("retry_after_ms")
-    if isinstance(asked, int) and not isinstance(asked, bool) and asked >= 0:
-        return asked
-    return int(header) * 1000 if header.isascii() and header.isdigit() else 1000
+    if isinstance(asked, int | float) and not isinstance(asked, bool) and asked >= 0:
+        return int(min(asked, MOST_RETRY_AFTER_MS))
+    if not header.isascii() or not header.isdigit():
+        return 1000
+    return min(int(header[:10]) * 1000, MOST_RETRY_AFTER_MS)
 
 
 def _excerpt(body: bytes) -> str:

@@ -8,13 +8,20 @@ from attrs import evolve
 from fsm.attachments import Attachment
 from fsm.ids import EventId, RoomId, UserId
 from fsm.inbound import Inbound, Kind
+from matrix import fields
+from matrix.fields import clean, events, integer, mapping, plain
 from matrix.text import BY_KEY, TURN_KEY
+
+__all__ = ("clean", "events", "integer", "mapping")
 
 MAX_BODY_CHARS = 65_536
 """Longer bodies are cut here. A homeserver that keeps to the specification sends none."""
 
 MAX_NAME_CHARS = 255
 """Longer file names are cut here."""
+
+MAX_URL_CHARS = 1_000
+"""A file whose address is longer is none."""
 
 _TEXT_TYPES = ("m.text", "m.emote")
 _FILE_TYPES = {"m.file": "file", "m.image": "image", "m.audio": "audio", "m.video": "video"}
@@ -30,15 +37,15 @@ def parse(raw: object, *, room_id: RoomId, bot: UserId) -> Inbound | None:
     """
     if not isinstance(raw, dict):
         return None
-    event_id, sender = raw.get("event_id"), raw.get("sender")
-    if not isinstance(event_id, str) or not isinstance(sender, str) or not event_id:
+    event_id, sender = fields.event_id(raw, "event_id"), fields.user_id(raw, "sender")
+    if event_id is None or sender is None:
         return None
     bare = Inbound(
-        event_id=EventId(clean(event_id)),
+        event_id=event_id,
         room_id=room_id,
-        sender=UserId(clean(sender)),
+        sender=sender,
         kind=Kind.TEXT,
-        sent_at_ms=integer(raw.get("origin_server_ts")),
+        sent_at_ms=fields.number(raw, "origin_server_ts"),
         raw=raw,
     )
     return _of_state(bare, raw, bot) if "state_key" in raw else _of_people(bare, raw, bot)
@@ -51,53 +58,49 @@ def parse_invite(room_id: RoomId, invite: object, *, bot: UserId) -> Inbound:
     the same, so that an invite that comes again is known.
     """
     event = next((e for e in _stripped_events(invite) if _is_membership(e, bot, "invite")), {})
-    sender = event.get("sender")
-    stamp = event.get("event_id") or event.get("origin_server_ts") or ""
+    sent_at_ms = fields.number(event, "origin_server_ts")
+    stamp = fields.event_id(event, "event_id") or sent_at_ms
     return Inbound(
-        event_id=EventId(clean(f"invite:{room_id}:{stamp}" if stamp else f"invite:{room_id}")),
+        event_id=EventId(f"invite:{room_id}:{stamp}" if stamp else f"invite:{room_id}"),
         room_id=room_id,
-        sender=UserId(clean(sender) if isinstance(sender, str) else ""),
+        sender=fields.user_id(event, "sender") or UserId(""),
         kind=Kind.INVITED,
-        sent_at_ms=integer(event.get("origin_server_ts")),
+        sent_at_ms=sent_at_ms,
         raw=event,
     )
 
 
 def parse_leave(room_id: RoomId, left: object, *, bot: UserId) -> Inbound:
     """The end of the bot's being in ``room_id``, from the room's part of a sync response."""
-    room = mapping(left)
     found = [
         event
         for part in ("state", "timeline")
-        for event in events(mapping(room.get(part)).get("events"))
+        for event in events(fields.fields(mapping(left), part).get("events"))
         if event.get("type") == "m.room.member" and event.get("state_key") == bot
     ]
     event = found[-1] if found else {}
-    event_id = event.get("event_id")
-    sender = event.get("sender")
     return Inbound(
-        event_id=EventId(clean(event_id if isinstance(event_id, str) else f"left:{room_id}")),
+        event_id=fields.event_id(event, "event_id") or EventId(f"left:{room_id}"),
         room_id=room_id,
-        sender=UserId(clean(sender) if isinstance(sender, str) else ""),
+        sender=fields.user_id(event, "sender") or UserId(""),
         kind=Kind.LEFT,
-        sent_at_ms=integer(event.get("origin_server_ts")),
+        sent_at_ms=fields.number(event, "origin_server_ts"),
         raw=event,
     )
 
 
 def about_of_redaction(raw: dict[str, Any]) -> EventId | None:
     """The event that a redaction takes back: in its content from room version 11 on."""
-    target = mapping(raw.get("content")).get("redacts") or raw.get("redacts")
-    return EventId(clean(target)) if isinstance(target, str) and target else None
+    content = fields.fields(raw, "content")
+    return fields.event_id(content, "redacts") or fields.event_id(raw, "redacts")
 
 
 def text_of(content: dict[str, Any]) -> str | None:
     """What a message's content says in words, a file's caption among it; None for nothing."""
-    body = content.get("body")
-    is_text = content.get("msgtype") in _TEXT_TYPES
-    if not isinstance(body, str) or not (is_text or _has_caption(content)):
+    is_text = fields.text(content, "msgtype") in _TEXT_TYPES
+    if not is_text and not _has_caption(content):
         return None
-    return clean(body[:MAX_BODY_CHARS])
+    return fields.text(content, "body", most_chars=MAX_BODY_CHARS)
 
 
 def is_own_join(raw: object, bot: UserId) -> bool:
@@ -112,49 +115,29 @@ def is_own_invite(raw: object, bot: UserId) -> bool:
     return isinstance(raw, dict) and _is_membership(raw, bot, "invite")
 
 
-def clean(text: str) -> str:
-    """The text with what can't be encoded (lone surrogates) replaced by question marks."""
-    return text.encode("utf-8", "replace").decode() if not text.isascii() else text
-
-
-def mapping(value: object) -> dict[str, Any]:
-    """``value`` if it is a JSON object, else an empty one."""
-    return value if isinstance(value, dict) else {}
-
-
-def events(value: object) -> list[dict[str, Any]]:
-    """The JSON objects in ``value`` if it is an array, else none."""
-    return [e for e in value if isinstance(e, dict)] if isinstance(value, list) else []
-
-
-def integer(value: object) -> int:
-    """``value`` if it is a whole number, else 0."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
-
-
 def _of_state(bare: Inbound, raw: dict[str, Any], bot: UserId) -> Inbound | None:
     if is_own_join(raw, bot):
         return evolve(bare, kind=Kind.JOINED)
-    replacement = mapping(raw.get("content")).get("replacement_room")
-    if raw.get("type") == "m.room.tombstone" and isinstance(replacement, str) and replacement:
-        return evolve(bare, kind=Kind.UPGRADED, body=clean(replacement))
-    member = raw.get("state_key")
-    if raw.get("type") != "m.room.member" or not isinstance(member, str) or member == bot:
+    replacement = fields.room_id(fields.fields(raw, "content"), "replacement_room")
+    if raw.get("type") == "m.room.tombstone" and replacement is not None:
+        return evolve(bare, kind=Kind.UPGRADED, body=replacement)
+    member = fields.user_id(raw, "state_key")
+    if raw.get("type") != "m.room.member" or member is None or member == bot:
         return None
     kind = _coming_or_going(raw)
-    return None if kind is None else evolve(bare, kind=kind, sender=UserId(clean(member)))
+    return None if kind is None else evolve(bare, kind=kind, sender=member)
 
 
 def _coming_or_going(raw: dict[str, Any]) -> Kind | None:
     """What a change of another's membership means; a new name or a refused invite is neither."""
-    before, now = _previous_membership(raw), mapping(raw.get("content")).get("membership")
+    before, now = _previous_membership(raw), fields.fields(raw, "content").get("membership")
     if now == "join" and before != "join":
         return Kind.ENTERED
     return Kind.DEPARTED if before == "join" and now in ("leave", "ban") else None
 
 
 def _of_people(bare: Inbound, raw: dict[str, Any], bot: UserId) -> Inbound | None:
-    content = mapping(raw.get("content"))
+    content = fields.fields(raw, "content")
     is_bots = TURN_KEY in content and content.get(BY_KEY, bare.sender) == bare.sender
     if bare.sender == bot or is_bots:  # two such bots in a room would never stop
         return None
@@ -164,7 +147,7 @@ def _of_people(bare: Inbound, raw: dict[str, Any], bot: UserId) -> Inbound | Non
         case "m.room.message":
             return _message(bare, content, bot)
         case "m.reaction":
-            return _reaction(bare, mapping(content.get("m.relates_to")))
+            return _reaction(bare, fields.fields(content, "m.relates_to"))
         case "m.room.redaction":
             about = about_of_redaction(raw)
             return None if about is None else evolve(bare, kind=Kind.REDACTED, about=about)
@@ -172,58 +155,59 @@ def _of_people(bare: Inbound, raw: dict[str, Any], bot: UserId) -> Inbound | Non
 
 
 def _message(bare: Inbound, content: dict[str, Any], bot: UserId) -> Inbound | None:
-    relation = mapping(content.get("m.relates_to"))
+    relation = fields.fields(content, "m.relates_to")
     if relation.get("rel_type") == "m.replace":
         return None
     text, file = text_of(content), _attachment(bare.event_id, content)
     if text is None and file is None:
         return None
-    thread = relation.get("event_id") if relation.get("rel_type") == "m.thread" else None
+    is_thread = relation.get("rel_type") == "m.thread"
+    thread = fields.event_id(relation, "event_id") if is_thread else None
     is_reply = thread is None or relation.get("is_falling_back") is not True
-    about = mapping(relation.get("m.in_reply_to")).get("event_id") if is_reply else None
+    about = fields.event_id(fields.fields(relation, "m.in_reply_to"), "event_id")
     body = _without_fallback(text) if text is not None and "m.in_reply_to" in relation else text
     return evolve(
         bare,
         kind=Kind.FILE if text is None else Kind.TEXT,
         body=body or "",
-        about=EventId(clean(about)) if isinstance(about, str) else None,
-        thread=EventId(clean(thread)) if isinstance(thread, str) else None,
+        about=about if is_reply else None,
+        thread=thread,
         mentions_bot=_mentions(content, bot),
         attachments=() if file is None else (file,),
     )
 
 
 def _reaction(bare: Inbound, relation: dict[str, Any]) -> Inbound | None:
-    about, key = relation.get("event_id"), relation.get("key")
-    if relation.get("rel_type") != "m.annotation":
+    about, key = fields.event_id(relation, "event_id"), fields.text(relation, "key", most_chars=64)
+    if relation.get("rel_type") != "m.annotation" or about is None or key is None:
         return None
-    if not isinstance(about, str) or not isinstance(key, str):
-        return None
-    return evolve(bare, kind=Kind.REACTION, body=clean(key[:64]), about=EventId(clean(about)))
+    return evolve(bare, kind=Kind.REACTION, body=key, about=about)
 
 
 def _has_caption(content: dict[str, Any]) -> bool:
     """A file whose body is not its name (client-server API, "Media captions")."""
     name = content.get("filename")
     has_name = isinstance(name, str) and name != content.get("body")
-    return content.get("msgtype") in _FILE_TYPES and has_name
+    return fields.text(content, "msgtype") in _FILE_TYPES and has_name
 
 
 def _attachment(event_id: EventId, content: dict[str, Any]) -> Attachment | None:
-    kind = _FILE_TYPES.get(str(content.get("msgtype")))
-    encryption = mapping(content.get("file"))
-    url = encryption.get("url") or content.get("url")
-    if kind is None or not isinstance(url, str):
+    kind = _FILE_TYPES.get(fields.text(content, "msgtype") or "")
+    encryption = plain(fields.fields(content, "file"))
+    url = fields.text(encryption, "url") or fields.text(content, "url")
+    if kind is None or url is None or len(url) > MAX_URL_CHARS:
         return None
-    name, info = content.get("filename", content.get("body")), mapping(content.get("info"))
-    mimetype = info.get("mimetype")
+    named = "filename" if "filename" in content else "body"
+    info = fields.fields(content, "info")
+    mimetype = fields.text(info, "mimetype", most_chars=MAX_NAME_CHARS)
+    name = fields.text(content, named, most_chars=MAX_NAME_CHARS)
     return Attachment(
         event_id=event_id,
-        name=clean(name[:MAX_NAME_CHARS]) if isinstance(name, str) else kind,
+        name=kind if name is None else name,
         kind=kind,
-        mimetype=clean(mimetype) if isinstance(mimetype, str) else "application/octet-stream",
-        size_bytes=max(0, integer(info.get("size"))),
-        url=clean(url),
+        mimetype="application/octet-stream" if mimetype is None else mimetype,
+        size_bytes=fields.number(info, "size"),
+        url=url,
         encryption=encryption or None,
     )
 
@@ -254,18 +238,18 @@ def _without_fallback(body: str) -> str:
 
 
 def _stripped_events(invite: object) -> list[dict[str, Any]]:
-    return events(mapping(mapping(invite).get("invite_state")).get("events"))
+    return events(fields.fields(mapping(invite), "invite_state").get("events"))
 
 
 def _is_membership(raw: dict[str, Any], user_id: UserId, membership: str) -> bool:
     return (
         raw.get("type") == "m.room.member"
         and raw.get("state_key") == user_id
-        and mapping(raw.get("content")).get("membership") == membership
+        and fields.fields(raw, "content").get("membership") == membership
     )
 
 
 def _previous_membership(raw: dict[str, Any]) -> object:
-    unsigned = mapping(raw.get("unsigned"))
+    unsigned = fields.fields(raw, "unsigned")
     previous = mapping(unsigned.get("prev_content") or raw.get("prev_content"))
     return previous.get("membership")

@@ -13,6 +13,7 @@ from markdown_it.rules_block import StateBlock, table
 from fsm.answers import AnswerMark
 from fsm.ids import EventId, PlatformChatId, TransactionId, UserId
 from fsm.questions import Mark
+from matrix import fields
 from matrix.splitting import NOBODY, harmless, weight
 
 TURN_KEY = "org.strandline.turn"
@@ -124,30 +125,28 @@ def reaction_content(key: str, *, about: EventId, transaction_id: TransactionId)
 
 def read_mark(content: Json) -> Mark | None:
     """What a message of the bot's says of itself, if it is a question."""
-    found = content.get(QUESTION_KEY)
-    names = ("flow", "id", "life")
-    if not isinstance(found, dict) or not all(isinstance(found.get(n), str) for n in names):
+    found = fields.fields(content, QUESTION_KEY)
+    flow, question, life = (fields.text(found, name) for name in ("flow", "id", "life"))
+    asker = fields.user_id(found, "asker")
+    if flow is None or question is None or life is None:
         return None
-    asker = found.get("asker")
-    if asker is not None and not isinstance(asker, str):
+    if asker is None and found.get("asker") is not None:
         return None
-    whose = None if asker is None else UserId(asker)
-    return Mark(**{name: found[name] for name in names}, asker=whose)
+    return Mark(flow=flow, id=EventId(question), life=life, asker=asker)
 
 
 def read_answer(content: Json) -> AnswerMark | None:
     """What a message of the bot's says of itself, if it is an agent's answer."""
-    found = content.get(ANSWER_KEY)
-    if not isinstance(found, dict):
-        return None
-    chat, question = found.get("chat"), found.get("question")
+    found = fields.fields(content, ANSWER_KEY)
+    chat, question = fields.text(found, "chat"), fields.event_id(found, "question")
     also = found.get("also", [])
-    if not isinstance(chat, str) or not isinstance(question, str) or not isinstance(also, list):
+    if chat is None or question is None or not isinstance(also, list):
         return None
+    ids = (fields.event_id({"id": each}, "id") for each in also)
     return AnswerMark(
         chat=PlatformChatId(chat),
-        question=EventId(question),
-        also=tuple(EventId(each) for each in also if isinstance(each, str)),
+        question=question,
+        also=tuple(each for each in ids if each is not None),
         is_empty=found.get("empty") is True,
     )
 

@@ -35,6 +35,9 @@ class Alice:
 
     def event(self, body: str, event_id: str, **left_out: Any) -> Json:
         clear = {"type": "m.room.message", "content": {"msgtype": "m.text", "body": body}}
+        return self.sealed(clear, event_id, **left_out)
+
+    def sealed(self, clear: Json, event_id: str, **left_out: Any) -> Json:
         sealed = self.crypto.olm.group_encrypt(ROOM, clear)
         content = {name: value for name, value in sealed.items() if name not in left_out}
         return text("", event_id) | {"type": "m.room.encrypted", "content": content}
@@ -62,6 +65,30 @@ async def test_an_encrypted_text_is_read(
         await harbour.until(lambda: harbour.arrived)
 
     assert harbour.bodies == ["secret"]
+
+
+@pytest.mark.parametrize(
+    "clear",
+    [
+        {"type": "m.room.redaction", "content": {"redacts": "$victim"}, "redacts": "$victim"},
+        {"type": "m.room.tombstone", "content": {"replacement_room": "!x"}},
+        {"type": "m.room.member", "state_key": BOT, "content": {"membership": "join"}},
+        {"type": "m.room.message", "state_key": "", "content": {"msgtype": "m.text", "body": "x"}},
+        {"type": [], "content": []},
+    ],
+)
+async def test_nothing_but_messages_and_reactions_comes_out_of_the_seal(
+    server: ScriptedHomeserver, homeserver: Homeserver, alice: Alice, clear: Json
+) -> None:
+    """The homeserver holds no power level against what it can't read."""
+    keys = {"to_device": {"events": [alice.room_key]}}
+    await server.syncs(joined(alice.sealed(clear, "$1"), alice.event("after", "$2")) | keys)
+
+    async with Harbour(homeserver).at_work() as harbour:
+        await harbour.until(lambda: harbour.arrived)
+
+    assert harbour.bodies == ["after"]
+    assert not harbour.amendments
 
 
 async def test_a_text_without_the_fields_that_are_going_out_of_use_is_read(

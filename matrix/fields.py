@@ -1,0 +1,171 @@
+"""The wall: where JSON that anybody may have written becomes typed values. Pure and total.
+
+Nothing here raises, whatever the JSON is, and what has another shape than was asked for counts as
+absent. No code of ``matrix/`` looks into an event's JSON by any other way than through here.
+"""
+
+import json
+import re
+from typing import Any
+
+from fsm.ids import EventId, RoomId, UserId
+
+Json = dict[str, Any]
+
+MOST_ID_BYTES = 255
+"""Longer ids are none (client-server API, "Common Identifier Format")."""
+
+MOST_INTEGER = 2**53 - 1
+"""Larger numbers are none (appendices, "Canonical JSON")."""
+
+MOST_DEPTH = 100
+"""What is nested deeper is left out."""
+
+# Without control characters, and without what can't be encoded as UTF-8.
+_CHARACTER = r"[^\x00-\x1f\x7f\ud800-\udfff]"
+_EVENT = re.compile(rf"\${_CHARACTER}+")
+_ROOM = re.compile(rf"!{_CHARACTER}+")
+_USER = re.compile(rf"@{_CHARACTER}*:{_CHARACTER}+")
+
+_STRING_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
+
+
+def event_id(raw: Json, key: str) -> EventId | None:
+    """The event id under ``key``, if there is one."""
+    found = _id(raw.get(key), _EVENT)
+    return None if found is None else EventId(found)
+
+
+def user_id(raw: Json, key: str) -> UserId | None:
+    """The user id under ``key``, if there is one."""
+    found = _id(raw.get(key), _USER)
+    return None if found is None else UserId(found)
+
+
+def room_id(raw: Json, key: str) -> RoomId | None:
+    """The room id under ``key``, if there is one."""
+    found = _id(raw.get(key), _ROOM)
+    return None if found is None else RoomId(found)
+
+
+def is_room_id(value: object) -> bool:
+    """Whether this is a room id."""
+    return _id(value, _ROOM) is not None
+
+
+def text(raw: Json, key: str, *, most_chars: int | None = None) -> str | None:
+    """The text under ``key``, cut, if there is one."""
+    value = raw.get(key)
+    return clean(value[:most_chars]) if isinstance(value, str) else None
+
+
+def number(raw: Json, key: str) -> int:
+    """The whole number under ``key``, if there is one, else 0."""
+    return integer(raw.get(key))
+
+
+def fields(raw: Json, *path: str) -> Json:
+    """The JSON object at the end of ``path``, if there is one, else an empty one."""
+    for key in path:
+        raw = mapping(raw.get(key))
+    return raw
+
+
+def clean(text: str) -> str:
+    """The text with what can't be encoded (lone surrogates) replaced by question marks."""
+    return text.encode("utf-8", "replace").decode() if not text.isascii() else text
+
+
+def mapping(value: object) -> Json:
+    """``value`` if it is a JSON object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def events(value: object) -> list[Json]:
+    """The JSON objects in ``value`` if it is an array, else none."""
+    return [e for e in value if isinstance(e, dict)] if isinstance(value, list) else []
+
+
+def integer(value: object) -> int:
+    """``value`` if it is a whole number that a time or a size can be, else 0."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return 0
+    return value if 0 <= value <= MOST_INTEGER else 0
+
+
+def plain(value: object, *, depth: int = MOST_DEPTH) -> Any:
+    """``value`` without anything that can't be stored and written as JSON again."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict | list) and depth == 0:
+        return None
+    if isinstance(value, dict):
+        return {clean(str(k)): plain(v, depth=depth - 1) for k, v in value.items()}
+    if isinstance(value, list):
+        return [plain(each, depth=depth - 1) for each in value]
+    return value if isinstance(value, int | float) and abs(value) <= MOST_INTEGER else None
+
+
+def decoded(body: bytes) -> Json | None:
+    """The JSON object that ``body`` is, or None if it is none.
+
+    Numbers that are none, or too large, become ``null``; so does what is nested too deep. One such
+    value from anybody would otherwise make a whole sync response unreadable.
+    """
+    try:
+        answer = _loads(body)
+    except RecursionError:
+        answer = _loads_flattened(body)
+    except ValueError:
+        return None
+    if not isinstance(answer, dict):
+        return None
+    has_escapes = b"\\ud" in body or b"\\uD" in body
+    return plain(answer) if has_escapes else answer
+
+
+def _loads(body: bytes) -> object:
+    return json.loads(body, parse_int=_whole, parse_float=_finite, parse_constant=_nothing)
+
+
+def _loads_flattened(body: bytes) -> object:
+    try:
+        return _loads(_flattened(body))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _flattened(body: bytes) -> bytes:
+    """The JSON with ``null`` in the place of what is nested too deep."""
+    kept: list[bytes] = []
+    depth = at = 0
+    for token in _STRING_OR_BRACKET.finditer(body):
+        if token[0] in (b"[", b"{"):
+            depth += 1
+            if depth == MOST_DEPTH + 1:
+                kept += [body[at : token.start()], b"null"]
+        elif token[0] in (b"]", b"}"):
+            depth -= 1
+            if depth == MOST_DEPTH:
+                at = token.end()
+    return b"".join([*kept, body[at:]])
+
+
+def _whole(digits: str) -> int | None:
+    value = int(digits) if len(digits) <= len(str(-MOST_INTEGER)) else None
+    return value if value is not None and abs(value) <= MOST_INTEGER else None
+
+
+def _finite(digits: str) -> float | None:
+    value = float(digits)
+    return value if abs(value) <= MOST_INTEGER else None
+
+
+def _nothing(_: str) -> None:
+    """For ``NaN`` and the infinities, which are no JSON."""
+
+
+def _id(value: object, form: re.Pattern[str]) -> str | None:
+    if not isinstance(value, str) or len(value) > MOST_ID_BYTES or not form.fullmatch(value):
+        return None
+    return value if len(value.encode()) <= MOST_ID_BYTES else None
