@@ -15,6 +15,7 @@ from ephemeral.conversations import Lapsed
 from fsm import Attachment, Command, Inbound, Kind, Tongue
 from fsm.deciding import said_in
 from fsm.effects import ATTEMPT_ORDINALS, AskAgent, OutboxRow, Reply
+from fsm.errors import StrandlineError
 from fsm.events import EMOJI_STYLE
 from fsm.failpoints import reach
 from fsm.ids import EventId, RoomId, UserId
@@ -168,7 +169,14 @@ class Handling:
     async def _event(self, inbound: Inbound, batch: Batch) -> None:
         reach("event.arrived")
         batch.passed.append(inbound.event_id)
-        wanted = await self._wanted(inbound)
+        try:
+            wanted = await self._wanted(inbound)
+        except StrandlineError:
+            raise  # the store or the account can't go on: the bot ends, and the event comes again
+        except Exception as error:  # noqa: BLE001  # parked with its error, which `parked list` shows
+            _log.exception("an event can't be read", event_id=inbound.event_id)
+            await self._park(inbound, 0, error)
+            return
         if wanted is None:
             _log.debug("passed over", event_id=inbound.event_id)
         else:

@@ -115,9 +115,16 @@ class Room:
     async def _tongue_of(self, user_id: UserId) -> Tongue:
         return tongue("ru" if user_id == BOB else "en")
 
-    async def hears(self, event_id: str, body: str, *, sender: UserId = ALICE) -> None:
+    async def hears(
+        self, event_id: str, body: str, *, sender: UserId = ALICE, about: EventId | None = None
+    ) -> None:
         inbound = Inbound(
-            event_id=EventId(event_id), room_id=ROOM, sender=sender, kind=Kind.TEXT, body=body
+            event_id=EventId(event_id),
+            room_id=ROOM,
+            sender=sender,
+            kind=Kind.TEXT,
+            body=body,
+            about=about,
         )
         self.quay.events[inbound.event_id] = inbound
         batch = self.checkpoint.begin(SyncToken(f"s{event_id}"), 1)
@@ -204,3 +211,16 @@ async def test_a_deadline_that_fails_every_time_is_told_once_and_tried_again_lat
 
     assert "Something whose time was up here went wrong on my side" in room.quay.said[0]
     assert len({row.transaction_id for row in room.quay.sent}) == 1
+
+
+async def test_an_event_that_can_not_be_completed_is_parked_and_the_room_goes_on(
+    room: Room,
+) -> None:
+    """The room's worker would end, and the bot with it."""
+    await room.hears("$poison", "yes", about=EventId("$asks for what raises"))
+    await room.hears("$next", "!help")
+
+    [parked] = await room.store.parked()
+    assert (parked.event_id, parked.error.partition(":")[0]) == ("$poison", "NotImplementedError")
+    assert await room.store.is_handled(EventId("$poison"))
+    assert "Commands:" in room.quay.said[1]
