@@ -41,19 +41,28 @@ async def may_move(turn: Turn, room: RoomRecord, to: RoomId) -> bool:
     return there is None or is_free
 
 
-async def move_room(turn: Turn, room: RoomRecord, to: RoomId) -> None:
-    """Everything that this room was, the other is from now on."""
-    turn.records.save(room_key(to), room)
-    turn.join(to)
+async def replaced_room(turn: Turn, room: RoomRecord) -> RoomRecord | None:
+    """What the bot knows of the room that this one replaces, if both are the same owner's."""
+    if not turn.inbound.body or room != RoomRecord(matrix_user_id=room.matrix_user_id):
+        return None
+    before = await turn.records.read(RoomRecord, room_key(RoomId(turn.inbound.body)))
+    is_same = before is not None and before.matrix_user_id == room.matrix_user_id
+    return before if is_same else None
+
+
+async def move_room(turn: Turn, room: RoomRecord, to: RoomId, *, since: RoomId) -> None:
+    """What the room ``since`` was, the other, in which the bot is, is from now on."""
+    if since != turn.room_id:
+        turn.records.save(room_key(since), None)
     if room.room_type == SPACE:
-        await _move_space(turn, to)
+        await _move_space(turn, to, since)
         return
-    await move_use(turn, turn.room_id, to)
+    await move_use(turn, since, to)
     chat = await chat_in(turn, room)
     if chat is not None and room.matrix_user_id is not None:
         owner: UserId = room.matrix_user_id
         turn.records.save(chat_key(owner, chat.chat_id), evolve(chat, room_id=to))
-        unlink(turn, room.space_id, turn.room_id)
+        unlink(turn, room.space_id, since)
         if room.room_type == CHAT:
             link(turn, room.space_id, to)
     turn.say(
@@ -61,8 +70,8 @@ async def move_room(turn: Turn, room: RoomRecord, to: RoomId) -> None:
     )
 
 
-async def _move_space(turn: Turn, to: RoomId) -> None:
+async def _move_space(turn: Turn, to: RoomId, since: RoomId) -> None:
     user = await user_of(turn, turn.sender)
-    if user.space_id == turn.room_id:
+    if user.space_id == since:
         turn.records.save(user_key(turn.sender), evolve(user, space_id=to))
         await link_chats(turn, to)

@@ -6,7 +6,7 @@ from attrs import evolve
 
 from durable.addressing import OWNER, is_addressed, is_owners
 from durable.chat_book import note_use, numbered
-from durable.moving import lose_space, may_move, move_room, revive
+from durable.moving import lose_space, may_move, move_room, replaced_room, revive
 from durable.records import ARCHIVED, GONE, SPACE, RoomRecord, UserRecord, room_key, user_key
 from durable.room_changes import (
     archive_question,
@@ -201,7 +201,12 @@ class RoomRouting(Flow):
 
     @on(joined)
     async def greet(self, turn: Turn, room: RoomRecord) -> None:
-        """Say who is here and what to do next."""
+        """Say who is here and what to do next. What this room replaces, it is from now on."""
+        before = await replaced_room(turn, room)
+        if before is not None:
+            await move_room(turn, before, turn.room_id, since=RoomId(turn.inbound.body))
+            turn.signal(self.name, "settle", before)
+            return
         owner = room.matrix_user_id
         user = await turn.records.read(UserRecord, user_key(owner)) if owner else None
         is_bound = _has_route(room, self._registry)
@@ -239,7 +244,10 @@ class RoomRouting(Flow):
     async def move_on(self, turn: Turn, room: RoomRecord) -> None:
         """Everything that this room was, its replacement is."""
         assert isinstance(turn.payload, str)  # noqa: S101  # this flow sends it
-        await move_room(turn, room, RoomId(turn.payload))
+        to = RoomId(turn.payload)
+        turn.records.save(room_key(to), room)
+        turn.join(to)
+        await move_room(turn, room, to, since=turn.room_id)
 
     @on(settle_space, settle_bound, settle)
     def take_place(self, turn: Turn, _room: RoomRecord | None) -> RoomRecord:

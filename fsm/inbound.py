@@ -28,7 +28,9 @@ class Kind(Enum):
     """The bot was invited to the room; ``sender`` is who invited it."""
 
     JOINED = "joined"
-    """The bot's own join of the room. ``sender`` is whose room it is; the bot, if nobody's."""
+    """The bot's own join of the room. ``sender`` is whose room it is; the bot, if nobody's. The
+    ``body`` is the id of the room that this one replaces, if both rooms say so and nothing else has
+    happened here yet."""
 
     LEFT = "left"
     """The bot is no longer in the room: it left, or was kicked. ``sender`` is whose room it is."""

@@ -23,6 +23,7 @@ from matrix.batch import (
     join_in_timeline,
     slice_timeline,
 )
+from matrix.claims import enter_replacement, replaced_by
 from matrix.crypto import joined_rooms, room_events
 from matrix.errors import Refused, StoreFailed
 from matrix.exchanges import Reading
@@ -118,6 +119,16 @@ class Intake:
     async def is_group(self, room_id: RoomId) -> bool:
         """Whether more than two people are in the room, or invited to it."""
         return await self._homeserver.persist(lambda: self._homeserver.is_group(room_id))
+
+    async def enter_replacement(self, room_id: RoomId, to: RoomId, *, stays: bool) -> bool:
+        """Enter ``to``; whether it says that it replaces ``room_id``. If not, it may be left."""
+        return await self._homeserver.persist(
+            lambda: enter_replacement(self._homeserver, room_id, to, stays=stays)
+        )
+
+    async def replaces(self, room_id: RoomId) -> RoomId | None:
+        """The room that this one replaces, if both rooms say so."""
+        return await self._homeserver.persist(lambda: replaced_by(self._homeserver, room_id))
 
     async def question_mark(self, room_id: RoomId, event_id: EventId) -> Mark | None:
         """What a message of the bot's says of itself, if it is a question."""

@@ -64,6 +64,20 @@ class Rooms:
                 raise
             return None
 
+    async def own_join(self, room_id: RoomId) -> Json | None:
+        """The event by which the bot is in the room, or None.
+
+        Raises:
+            Refused: The bot is not in the room.
+        """
+        path = endpoint("rooms", room_id, "state", "m.room.member", self._user_id)
+        try:
+            return await self._http.request("GET", path, query={"format": "event"})
+        except Refused as refused:
+            if refused.status != _NOT_FOUND:
+                raise
+            return None
+
     async def set_state(
         self, room_id: RoomId, event_type: str, state_key: str, content: Json
     ) -> EventId:

@@ -170,6 +170,7 @@ class Handling:
         reach("event.arrived")
         batch.passed.append(inbound.event_id)
         try:
+            await self._take_over(inbound)
             wanted = await self._wanted(inbound)
         except StrandlineError:
             raise  # the store or the account can't go on: the bot ends, and the event comes again
@@ -190,6 +191,8 @@ class Handling:
             return None
         if inbound.kind in _OF_PEOPLE and not self._policy.is_allowed(inbound.sender):
             return None
+        if inbound.kind is Kind.UPGRADED and not await self._is_replaced(inbound):
+            return None
         readable: Inbound | None = inbound
         if inbound.kind is Kind.UNREADABLE:
             readable = await self._shore.decrypt_later(inbound)
@@ -198,6 +201,45 @@ class Handling:
         completed = await self._completed(readable)
         is_idle_reaction = completed.kind is Kind.REACTION and completed.question is None
         return None if is_idle_reaction else completed
+
+    async def _is_replaced(self, inbound: Inbound) -> bool:
+        """Whether a room that the bot knows has the replacement that its tombstone names.
+
+        A tombstone may name any room there is. The bot enters that room to ask it, and leaves it
+        again if it says otherwise and nobody has invited the bot.
+        """
+        room_id, to = inbound.room_id, RoomId(inbound.body)
+        known = await insist(lambda: self._store.read(RoomRecord, room_key(room_id)))
+        there = await insist(lambda: self._store.read(RoomRecord, room_key(to)))
+        if known.value is None:
+            return False
+        return await self._shore.enter_replacement(room_id, to, stays=there.value is not None)
+
+    async def _take_over(self, inbound: Inbound) -> None:
+        """Have a new room that replaces another be what that was, before anything else in it.
+
+        The bot may have been invited to the new room only after the tombstone of the old one, so
+        that it could not enter then.
+        """
+        if inbound.kind not in (Kind.TEXT, Kind.FILE, Kind.UNREADABLE, Kind.JOINED):
+            return
+        key = room_key(inbound.room_id)
+        room = (await insist(lambda: self._store.read(RoomRecord, key))).value
+        if room is None or room.matrix_user_id is None:
+            return
+        if room != RoomRecord(matrix_user_id=room.matrix_user_id):
+            return  # it is bound already
+        replaced = await self._shore.replaces(inbound.room_id)
+        if replaced is not None:
+            taken_over = evolve(
+                inbound,
+                event_id=EventId(f"replaces:{inbound.room_id}"),
+                kind=Kind.JOINED,
+                sender=room.matrix_user_id,
+                body=replaced,
+            )
+            if not await insist(lambda: self._store.is_handled(taken_over.event_id)):
+                await self._attempts(taken_over, 0)
 
     async def _completed(self, inbound: Inbound) -> Inbound:
         """The event with what only the homeserver knows of it."""

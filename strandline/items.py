@@ -75,6 +75,12 @@ class Shore(Protocol):
     async def is_group(self, room_id: RoomId) -> bool:
         """Whether more than two people are in the room, or invited to it."""
 
+    async def enter_replacement(self, room_id: RoomId, to: RoomId, *, stays: bool) -> bool:
+        """Enter ``to``; whether it says that it replaces ``room_id``. If not, it may be left."""
+
+    async def replaces(self, room_id: RoomId) -> RoomId | None:
+        """The room that this one replaces, if both rooms say so."""
+
     async def question_mark(self, room_id: RoomId, event_id: EventId) -> Mark | None:
         """What a message of the bot's says of itself, if it is a question."""
 

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from fsm.ids import RoomId
 from tests.kit.scene import Scene
 
 pytestmark = pytest.mark.homeserver
@@ -156,6 +157,46 @@ async def test_nobody_takes_over_another_persons_room_by_upgrading_into_it(scene
 
     await alice.asks(home.chat, "still mine?", r"chat 1\] still mine")
     assert bot.store.get(f"matrix_room:{home.chat}")["matrix_user_id"] == alice.user_id
+
+
+async def test_a_tombstone_that_names_a_strangers_room_gives_nobody_that_room(
+    scene: Scene,
+) -> None:
+    bot = await scene.bot(rooms=SPACES)
+    alice, mallory = await scene.person("alice"), await scene.person("mallory")
+    lair = await scene.welcome(mallory, bot)
+    await mallory.asks(lair.lobby, "hello", r"chat 2\] hello")
+    private = await alice.create_room()
+    public = RoomId(
+        (await alice.request("POST", "/createRoom", {"preset": "public_chat"}))["room_id"]
+    )
+
+    for room in (private, public):
+        content = {"body": "moved", "replacement_room": room}
+        await mallory.set_state(lair.lobby, "m.room.tombstone", content)
+        await mallory.asks(lair.lobby, "still here?", r"chat 2\] still here")
+
+    assert bot.store.rows("SELECT 1 FROM kv WHERE key = ?", f"matrix_room:{private}") == []
+    assert await alice.membership(private, bot.user_id) is None
+    assert await alice.membership(public, bot.user_id) == "leave"
+    assert await alice.timeline(public) == []
+    await alice.invite(private, bot.user_id)
+    await alice.asks(private, "mine", r"\] mine$")
+    assert bot.store.get(f"matrix_room:{private}")["matrix_user_id"] == alice.user_id
+
+
+async def test_a_replacement_that_the_bot_is_invited_to_later_takes_the_chat_along(
+    scene: Scene,
+) -> None:
+    bot, alice = await scene.bot(rooms=SPACES), await scene.person("alice")
+    home = await scene.welcome(alice, bot)
+    await alice.asks(home.lobby, "hello", r"chat 2\] hello")
+    new = await alice.upgrade(home.lobby)
+
+    await alice.invite(new, bot.user_id)
+
+    await alice.asks(new, "hello again", r"^\[agent-1 · chat 2\] hello again$")
+    assert bot.store.rows("SELECT 1 FROM kv WHERE key = ?", f"matrix_room:{home.lobby}") == []
 
 
 async def test_who_is_forgotten_begins_anew_and_nobody_else_is(scene: Scene) -> None:

@@ -59,6 +59,13 @@ class Quay:
         del room_id, sender
         return None
 
+    async def enter_replacement(self, *_rooms: RoomId, stays: bool) -> bool:
+        del stays
+        return False
+
+    async def replaces(self, _room: RoomId) -> RoomId | None:
+        return None
+
     async def question_mark(self, room_id: RoomId, event_id: EventId) -> Mark | None:
         raise NotImplementedError
 
