@@ -21,6 +21,8 @@ def is_addressed(turn: Turn, respond_to: str) -> bool:
         turn: The turn.
         respond_to: In rooms of more than two: ``owner``, ``mention`` or ``everyone``.
     """
-    if not turn.inbound.is_group or respond_to == EVERYONE:
+    if respond_to == EVERYONE:
         return True
-    return turn.inbound.mentions_bot if respond_to == MENTION else is_owners(turn)
+    if respond_to == MENTION and (turn.inbound.is_group or turn.inbound.mentions_bot):
+        return turn.inbound.mentions_bot
+    return is_owners(turn)

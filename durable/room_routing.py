@@ -316,8 +316,10 @@ class RoomRouting(Flow):
         assert isinstance(agent, AgentEntry)  # noqa: S101  # user routing sends one
         turn.signal("held", "release")
         state = self.state_of(room) if room else self.idle
-        turn.reply(choice_meaning(turn, self._registry, agent, room, state=state.name))
-        if room is None or state is not self.unbound:
+        is_guests = state is self.unbound and not is_owners(turn)
+        stands = "another's" if is_guests else state.name
+        turn.reply(choice_meaning(turn, self._registry, agent, room, state=stands))
+        if room is None or state is not self.unbound or is_guests:
             return None
         return evolve(room, agent_id=None, platform_chat_id=None)
 

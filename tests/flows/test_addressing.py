@@ -1,6 +1,7 @@
 """In rooms of many: which texts are for the bot, and what goes with them."""
 
 import pytest
+from attrs import evolve
 
 from durable.addressing import is_addressed
 from durable.records import ARCHIVED, RoomRecord, UsedRecord, room_key, used_key
@@ -72,10 +73,27 @@ async def test_what_is_overheard_is_passed_over_in_silence_however_the_room_stan
     assert town.room_record() == room
 
 
-async def test_in_a_room_of_two_everybody_is_answered() -> None:
-    turn = await town_with("mention").text("hi", sender=BOB)
+async def test_in_a_room_of_two_the_owner_need_not_name_the_bot() -> None:
+    turn = await town_with("mention").text("hi", sender=ALICE)
 
     assert len(asked(turn)) == 1
+
+
+@pytest.mark.parametrize("respond_to", ["owner", "mention"])
+async def test_who_is_left_alone_with_the_bot_does_not_get_the_owners_chat(respond_to: str) -> None:
+    turn = await town_with(respond_to).text("hi", sender=BOB)
+
+    assert turn.effects == []
+
+
+async def test_a_guests_choice_leaves_the_binding_of_an_agent_that_is_away() -> None:
+    away = evolve(BOUND, agent_id=AgentId("gone"))
+    town = town_with("everyone", room=away)
+
+    turn = await town.command("agent 1", sender=BOB)
+
+    assert town.room_record() == away
+    assert "It answers in your new chats." in said(turn)
 
 
 async def test_a_room_of_nobodys_hears_everybody() -> None:
