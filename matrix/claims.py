@@ -8,8 +8,8 @@ import structlog
 
 from fsm.ids import EventId, RoomId, UserId
 from matrix.errors import Refused
-from matrix.homeserver import Homeserver
 from matrix.fields import is_room_id, mapping
+from matrix.homeserver import Homeserver
 
 _log = structlog.get_logger(__name__)
 

@@ -53,10 +53,16 @@ RAW_INVITED = {"unsigned": {"prev_content": {"membership": "invite"}}}
 class Talk:
     """Steps one flow after another by hand, over records in memory."""
 
-    def __init__(self, agents: Registry, *, records: dict[str, object] | None = None) -> None:
+    def __init__(
+        self,
+        agents: Registry,
+        *,
+        records: dict[str, object] | None = None,
+        respond_to: str = "owner",
+    ) -> None:
         self.records = RecordsInMemory(records=records or {})
         self.user = UserRouting(agents)
-        self.room = RoomRouting(agents, is_allowed=lambda user: user != BOB)
+        self.room = RoomRouting(agents, is_allowed=lambda user: user != BOB, respond_to=respond_to)
         self.confirmation = Confirmation(lifetime=timedelta(minutes=5), started_at=NOW)
         self.held = Held(lifetime=timedelta(minutes=10))
         self.selection = LoadSelection(lifetime=timedelta(minutes=5), started_at=NOW)

@@ -209,7 +209,7 @@ async def test_there_is_nothing_to_archive_where_there_is_no_chat(
 
 
 async def test_a_guest_binds_a_room_to_the_guests_agent_and_the_owners_chat() -> None:
-    talk = Talk(registry("agent-1", "agent-2"))
+    talk = Talk(registry("agent-1", "agent-2"), respond_to="everyone")
     talk.records.save(room_key(ROOM), RoomRecord(matrix_user_id=ALICE))
     talk.records.save(user_key(ALICE), UserRecord(next_chat_index=7))
     guest = UserRecord(selected_agent_id=AgentId("agent-2"))
