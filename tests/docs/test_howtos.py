@@ -6,7 +6,7 @@ import pytest
 
 from tests.docs.pages import DOCS, Block, Shell, blocks, carry_out, paths, write
 
-pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(3600)]
 
 SETTINGS = next(block for block in blocks(DOCS / "tutorial.md") if block.title == "pytest.ini")
 

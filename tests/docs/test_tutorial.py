@@ -7,7 +7,7 @@ from strandline.testing import Person
 from tests.docs.pages import DOCS, Shell, blocks, carry_out, talk, write
 from tests.kit.scene import Scene
 
-pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(3600)]
 
 TUTORIAL = DOCS / "tutorial.md"
 

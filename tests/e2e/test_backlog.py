@@ -15,7 +15,7 @@ from fsm.ids import RoomId
 from strandline.testing import Person
 from tests.kit.scene import Bot, Scene
 
-pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(3600)]
 
 FULL = 2000
 IN_CI = 120
@@ -23,7 +23,7 @@ IN_CI = 120
 
 @pytest.mark.parametrize(
     "messages",
-    [IN_CI, pytest.param(FULL, marks=[pytest.mark.slow, pytest.mark.timeout(1500)])],
+    [IN_CI, pytest.param(FULL, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])],
 )
 async def test_what_was_sent_to_one_room_while_it_was_down_is_answered_once_and_in_order(
     scene: Scene, messages: int
@@ -43,7 +43,7 @@ async def test_what_was_sent_to_one_room_while_it_was_down_is_answered_once_and_
     ("messages", "rooms"),
     [
         (IN_CI, 10),
-        pytest.param(FULL, 50, marks=[pytest.mark.slow, pytest.mark.timeout(1500)]),
+        pytest.param(FULL, 50, marks=[pytest.mark.slow, pytest.mark.timeout(3600)]),
     ],
 )
 async def test_what_was_sent_to_many_rooms_while_it_was_down_is_answered_once_and_in_order(
@@ -97,7 +97,7 @@ async def answered(
             assert len(asked) == messages
             if not room.unanswered:
                 break
-            assert time.monotonic() - begun < 0.5 * sum(expected.values()) + 30, (
+            assert time.monotonic() - begun < 5 * sum(expected.values()) + 300, (
                 f"{len(room.unanswered)} of {messages} are not answered"
             )
             await asyncio.sleep(1)

@@ -12,7 +12,7 @@ from strandline.testing import Person, Synapse
 from tests.e2e.test_backlog import answered
 from tests.kit.scene import Bot, Scene
 
-pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(3600)]
 
 MESSAGES = 200
 

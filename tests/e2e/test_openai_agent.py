@@ -11,7 +11,7 @@ from strandline.testing import Person
 from tests.kit.model_server import ModelServer
 from tests.kit.scene import Bot, Scene
 
-pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(3600)]
 
 PATIENCE = 120.0
 """A model on a busy CPU takes its time."""

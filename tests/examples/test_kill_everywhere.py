@@ -16,7 +16,7 @@ from strandline.testing import Walker, kill_everywhere
 
 IS_FULL = os.environ.get("STRANDLINE_WALKS") == "all"
 
-pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(3600)]
 
 
 def colleague_reacts(key: str) -> Callable[[Walker], Awaitable[None]]:

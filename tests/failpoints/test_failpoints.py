@@ -27,7 +27,7 @@ def test_no_kind_of_event_owns_a_failpoint_that_is_gone() -> None:
 
 
 @pytest.mark.homeserver
-@pytest.mark.timeout(3600 if IS_FULL else 300)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("name", KINDS)
 async def test_a_kill_at_any_point_of(

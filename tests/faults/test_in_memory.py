@@ -73,7 +73,7 @@ async def _one(
 BOTS = [MemoryBot, MemoryNewcomer]
 
 
-@pytest.mark.timeout(300)  # it starts the bot some hundred times
+@pytest.mark.timeout(3600)  # it starts the bot some hundred times
 @pytest.mark.parametrize("kind", BOTS)
 @pytest.mark.parametrize("names", [[name] for name in DISK] if EVERY else [DISK], ids=" ".join)
 async def test_a_disk_that_fails_at_any_statement_costs_no_answer_and_no_room(
@@ -94,7 +94,7 @@ async def test_a_disk_that_fails_at_any_statement_costs_no_answer_and_no_room(
     assert [line for line in log if line["event"] == "turn failed"] == []
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("kind", BOTS)
 @pytest.mark.parametrize("fault", ["reset", "reset after", "429"])
 async def test_a_request_that_fails_at_any_time_costs_no_answer_and_no_room(

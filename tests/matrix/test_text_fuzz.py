@@ -215,5 +215,5 @@ def test_no_text_takes_long_to_be_shown(unit: str) -> None:
     first = split(text)[0]
     content = message_content(first, transaction_id=TXN)
 
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 10  # ends what is quadratic; a hundredth is usual
     assert_harmless(content.get("formatted_body", ""))

@@ -9,7 +9,7 @@ from benchmarks.soak import Settings, soak
 pytestmark = pytest.mark.homeserver
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(3600)
 async def test_sixty_kills_lose_double_reorder_and_reuse_nothing(tmp_path: Path) -> None:
     settings = Settings(seed=1, kills=60, people=4, rooms=6, rate=3, life_seconds=1)
 

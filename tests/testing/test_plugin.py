@@ -14,7 +14,7 @@ import pytest
 
 from tests.testing.processes import is_running
 
-pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(3600)]
 
 FLOWS = '''
 from attrs import frozen

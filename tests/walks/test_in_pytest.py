@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(3600)]
 
 FLOWS = '''
 from strandline import STAY, Event, Flow, Scope, State, Turn, durable, on

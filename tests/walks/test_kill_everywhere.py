@@ -13,7 +13,7 @@ from tests.walks.flows import Distant, Form, Greeter, Hog, Shifts, Sleeper, Sulk
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(3600)]
 
 test_a_form_survives = kill_everywhere(
     Form, inputs={Form.name_given: "Ada", Form.misnamed: "x", Form.age_given: ["41", "7"]}

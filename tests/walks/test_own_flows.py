@@ -20,7 +20,7 @@ from tests.walks.own_flows import ONE_AGENT, WITH_A_SPACE, settings
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(3600)]
 
 
 @pytest.fixture(scope="module")
