@@ -17,6 +17,8 @@ from matrix.errors import MatrixError, RateLimited, is_permanent
 from matrix.homeserver import Homeserver
 from matrix.making import RoomMaker
 from matrix.pacing import EditPace
+from matrix.parse import is_redacted
+from matrix.text import read_answer
 
 _log = structlog.get_logger(__name__)
 
@@ -30,6 +32,10 @@ transaction ids after 24 hours, and at once those of another device; clocks may 
 
 MOST_OWED = 50
 """So many rows may wait for one room; its further events are handled when some have left."""
+
+WAITED_MS = 5_000
+"""An answer that has waited longer is sent only after a look at its question, which may have been
+taken back since, perhaps while the bot was down."""
 
 ROOMS_AT_A_TIME = 8
 """So many rooms are being made at a time: a homeserver has other things to do."""
@@ -45,6 +51,7 @@ class Delivery:
         made: Is told of each room that was asked for: its id, or None and why there is none. It
             deals with the row.
         park: Is told of each row that can never succeed, and why. The room goes on.
+        is_taken_back: Whether a message is known to have been taken back.
         monotonic: A clock, to keep quiet for as long as the homeserver asks.
         now: The wall clock, to tell how old a row is.
     """
@@ -57,6 +64,7 @@ class Delivery:
         delivered: Delivered,
         made: Made,
         park: Park,
+        is_taken_back: Callable[[RoomId, EventId], bool] = lambda *_: False,
         monotonic: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -67,6 +75,7 @@ class Delivery:
         self._made = made
         self._delivered = delivered
         self._park = park
+        self._is_taken_back = is_taken_back
         self._monotonic = monotonic
         self._now = now
         self._owed: dict[RoomId, deque[OutboxRow]] = {}
@@ -185,6 +194,9 @@ class Delivery:
         logins = self._homeserver.logins
 
         async def attempt() -> EventId | None:
+            if await self._is_withdrawn(row):
+                _log.info("an answer is withdrawn with its question", room_id=row.room_id)
+                return None
             doubtful = self._homeserver.logins != logins or self._may_be_forgotten(row)
             try:
                 return await self._effects.attempt(row, look_first=doubtful)
@@ -198,13 +210,30 @@ class Delivery:
         finally:
             self._held_up.discard(row.transaction_id)
 
+    async def _is_withdrawn(self, row: OutboxRow) -> bool:
+        """Whether the row is an agent's answer to a question that was taken back while it waited.
+
+        The first message of an answer that grows is left to whoever gives the answer.
+        """
+        content = row.payload.get("content")
+        mark = read_answer(content) if row.kind == "send" and isinstance(content, dict) else None
+        if mark is None or row.stream_of is not None:
+            return False
+        if self._is_taken_back(row.room_id, mark.question):
+            return True
+        if not row.created_at_ms or self._age_ms(row) <= WAITED_MS:
+            return False
+        return is_redacted(await self._homeserver.event(row.room_id, mark.question))
+
+    def _age_ms(self, row: OutboxRow) -> float:
+        return self._now().timestamp() * 1000 - row.created_at_ms
+
     def _may_be_forgotten(self, row: OutboxRow) -> bool:
         """Whether the homeserver may have had the row and know its transaction id no more."""
         if not row.created_at_ms:  # it was never stored, so nobody has tried it
             return False
-        age_ms = self._now().timestamp() * 1000 - row.created_at_ms
         is_before_login = row.created_at_ms <= self._homeserver.logged_in_at_ms
-        return is_before_login or not 0 <= age_ms <= REMEMBERED_MS
+        return is_before_login or not 0 <= self._age_ms(row) <= REMEMBERED_MS
 
     async def _make(self, row: OutboxRow) -> None:
         """Have the room made; whoever asked for it then deals with the row."""

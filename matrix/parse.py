@@ -95,6 +95,11 @@ def about_of_redaction(raw: dict[str, Any]) -> EventId | None:
     return fields.event_id(content, "redacts") or fields.event_id(raw, "redacts")
 
 
+def is_redacted(raw: dict[str, Any] | None) -> bool:
+    """Whether a message was taken back: nothing is left in it."""
+    return raw is not None and not fields.fields(raw, "content")
+
+
 def text_of(content: dict[str, Any]) -> str | None:
     """What a message's content says in words, a file's caption among it; None for nothing."""
     is_text = fields.text(content, "msgtype") in _TEXT_TYPES

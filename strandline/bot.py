@@ -186,6 +186,7 @@ class Bot:
             delivered=self._delivered,
             made=self._made,
             park=self._parked,
+            is_taken_back=self._amending.is_taken_back,
         )
         self._asking = Asking(
             store=self._store,

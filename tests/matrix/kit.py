@@ -120,6 +120,7 @@ class Harbour:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         *,
         maker: RoomMaker | None = None,
+        taken_back: frozenset[str] = frozenset(),
     ) -> Delivery:
         usual = RoomMaker(self.homeserver, self.style, secret="s")  # noqa: S106  # of no use to anybody
         return Delivery(
@@ -128,6 +129,7 @@ class Harbour:
             delivered=self._delivered,
             made=self._made,
             park=self._park,
+            is_taken_back=lambda _, event_id: event_id in taken_back,
             monotonic=monotonic,
             now=now,
         )

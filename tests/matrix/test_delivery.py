@@ -1,18 +1,19 @@
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import evolve
 
+from fsm.answers import AnswerMark
 from fsm.effects import OutboxRow
-from fsm.ids import EventId, RoomId, TransactionId
+from fsm.ids import EventId, PlatformChatId, RoomId, TransactionId
 from matrix import Homeserver
 from matrix.delivery import MOST_OWED, REMEMBERED_MS
 from matrix.text import message_content, reaction_content
 from tests.fakes.homeserver import BOT, Answer, ScriptedHomeserver
-from tests.matrix.kit import ROOM, Harbour, send, settings, text
+from tests.matrix.kit import ROOM, Harbour, Json, send, settings, text
 
 OTHER = RoomId("!other")
 
@@ -333,3 +334,46 @@ async def test_an_encrypted_room_is_known_after_a_restart(
 
 def _row(kind: str, transaction_id: str) -> OutboxRow:
     return send("", transaction_id, kind=kind, payload={})
+
+
+def answer(transaction_id: str, question: str, **changes: Any) -> OutboxRow:
+    mark = AnswerMark(chat=PlatformChatId("1"), question=EventId(question))
+    content = message_content("42", transaction_id=TransactionId(transaction_id), answer=mark)
+    row = send("42", transaction_id)
+    return evolve(row, payload={"type": "m.room.message", "content": content}, **changes)
+
+
+async def test_an_answer_whose_question_was_taken_back_while_it_waited_does_not_leave(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    harbour = Harbour(homeserver)
+    harbour.delivery = harbour.new_delivery(taken_back=frozenset({"$gone"}))
+
+    async with harbour.at_work(intake=False):
+        harbour.delivery.submit([answer("t1", "$gone"), answer("t2", "$kept"), send("next", "t3")])
+        await harbour.delivery.flushed()
+
+    assert server.bodies(ROOM) == ["42", "next"]
+    first, sent = harbour.delivered[0]
+    assert (first.transaction_id, sent) == ("t1", None)
+
+
+@pytest.mark.parametrize(
+    ("content", "leaves"), [({}, False), ({"msgtype": "m.text", "body": "how much"}, True)]
+)
+async def test_an_answer_of_an_earlier_life_leaves_after_a_look_at_its_question(
+    server: ScriptedHomeserver, homeserver: Homeserver, content: Json, *, leaves: bool
+) -> None:
+    """The question may have been taken back while the bot was down."""
+    await server.script("rooms.event", Answer(body=text("", "$q") | {"content": content}))
+    harbour = Harbour(homeserver)
+    created = datetime(2026, 1, 1, tzinfo=UTC)
+    harbour.delivery = harbour.new_delivery(now=lambda: created + timedelta(minutes=1))
+    created_at_ms = int(created.timestamp() * 1000)
+
+    async with harbour.at_work(intake=False):
+        harbour.delivery.submit([answer("t1", "$q", created_at_ms=created_at_ms)])
+        await harbour.delivery.flushed()
+
+    assert bool(server.bodies(ROOM)) is leaves
+    assert not harbour.parked
