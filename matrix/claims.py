@@ -6,10 +6,13 @@ likes to say. The room itself knows.
 
 import structlog
 
-from fsm.ids import EventId, RoomId, UserId
+from fsm.ids import RoomId
+from fsm.inbound import Inbound, Kind
+from matrix import fields
 from matrix.errors import Refused
 from matrix.fields import is_room_id, mapping
 from matrix.homeserver import Homeserver
+from matrix.parse import is_own_invite
 
 _log = structlog.get_logger(__name__)
 
@@ -31,7 +34,7 @@ async def enter_replacement(
     try:
         await homeserver.join(to)
         is_so = await _predecessor(homeserver, to) == room_id
-        inviter = None if is_so or stays else await inviter_of(homeserver, to)
+        invite = None if is_so or stays else await invite_of(homeserver, to)
     except Refused as refused:  # an invite may follow, and be accepted as any is
         _log.warning(
             "a room that replaces another can't be entered", room_id=room_id, problem=str(refused)
@@ -39,7 +42,7 @@ async def enter_replacement(
         return False
     if not is_so:
         _log.warning("a tombstone is not followed: its room denies it", room_id=room_id, to=to)
-        if not stays and inviter is None:
+        if not stays and invite is None:
             await homeserver.leave(to)
     return is_so
 
@@ -56,17 +59,20 @@ async def replaced_by(homeserver: Homeserver, room_id: RoomId) -> RoomId | None:
     return before if mapping(tombstone).get("replacement_room") == room_id else None
 
 
-async def inviter_of(homeserver: Homeserver, room_id: RoomId) -> UserId | None:
-    """Who invited the bot into a room that it is in, as the room has it; None if nobody did."""
-    joined = await homeserver.rooms.own_join(room_id)
-    unsigned = mapping(mapping(joined).get("unsigned"))
-    before = unsigned.get("replaces_state")
-    if not isinstance(before, str):
+async def invite_of(homeserver: Homeserver, room_id: RoomId) -> Inbound | None:
+    """The invite that brought the bot into a room, as the room has it; None if none did."""
+    try:
+        joined = mapping(await homeserver.rooms.own_join(room_id))
+    except Refused:
         return None
-    invite = mapping(await homeserver.event(room_id, EventId(before)))
-    sender = invite.get("sender")
-    is_invite = mapping(invite.get("content")).get("membership") == "invite"
-    return UserId(sender) if is_invite and isinstance(sender, str) else None
+    before = fields.event_id(fields.fields(joined, "unsigned"), "replaces_state")
+    if before is None:
+        return None
+    invite = mapping(await homeserver.event(room_id, before))
+    sender = fields.user_id(invite, "sender")
+    if sender is None or not is_own_invite(invite, homeserver.user_id):
+        return None
+    return Inbound(event_id=before, room_id=room_id, sender=sender, kind=Kind.INVITED, raw=invite)
 
 
 async def _predecessor(homeserver: Homeserver, room_id: RoomId) -> RoomId | None:

@@ -23,7 +23,7 @@ from matrix.batch import (
     join_in_timeline,
     slice_timeline,
 )
-from matrix.claims import enter_replacement, replaced_by
+from matrix.claims import enter_replacement, invite_of, replaced_by
 from matrix.crypto import joined_rooms, room_events
 from matrix.errors import Refused, StoreFailed
 from matrix.exchanges import Reading
@@ -125,6 +125,10 @@ class Intake:
         return await self._homeserver.persist(
             lambda: enter_replacement(self._homeserver, room_id, to, stays=stays)
         )
+
+    async def invite(self, room_id: RoomId) -> Inbound | None:
+        """The invite that brought the bot into the room, as the room has it."""
+        return await self._homeserver.persist(lambda: invite_of(self._homeserver, room_id))
 
     async def replaces(self, room_id: RoomId) -> RoomId | None:
         """The room that this one replaces, if both rooms say so."""

@@ -55,9 +55,12 @@ def parse_invite(room_id: RoomId, invite: object, *, bot: UserId) -> Inbound:
     """The invite to ``room_id``, whose sender is "" where the homeserver does not name it.
 
     It has no event id of its own. The one that it gets is the same for as long as the invite is
-    the same, so that an invite that comes again is known.
+    the same, so that an invite that comes again is known. What is said of it is a claim: the
+    inviter's homeserver may put events before the true one, which stands last. Once the bot is in
+    the room, it asks the room (``matrix.claims``).
     """
-    event = next((e for e in _stripped_events(invite) if _is_membership(e, bot, "invite")), {})
+    invites = [e for e in _stripped_events(invite) if _is_membership(e, bot, "invite")]
+    event = invites[-1] if invites else {}
     sent_at_ms = fields.number(event, "origin_server_ts")
     stamp = fields.event_id(event, "event_id") or sent_at_ms
     return Inbound(

@@ -38,6 +38,7 @@ TRIES = 5
 _OF_PEOPLE = {Kind.TEXT, Kind.FILE, Kind.REACTION, Kind.UNREADABLE, Kind.ENTERED, Kind.DEPARTED}
 _OF_OTHERS = {Kind.ENTERED, Kind.DEPARTED}
 _OF_ROOMS = {Kind.JOINED, Kind.LEFT, Kind.UPGRADED}
+_FIRST_IN_ROOM = {Kind.TEXT, Kind.FILE, Kind.UNREADABLE, Kind.JOINED}
 
 RETRY = "retry"
 """The command that asks an agent once more; what it was asked is read from the room."""
@@ -170,7 +171,6 @@ class Handling:
         reach("event.arrived")
         batch.passed.append(inbound.event_id)
         try:
-            await self._take_over(inbound)
             wanted = await self._wanted(inbound)
         except StrandlineError:
             raise  # the store or the account can't go on: the bot ends, and the event comes again
@@ -193,6 +193,8 @@ class Handling:
             return None
         if inbound.kind is Kind.UPGRADED and not await self._is_replaced(inbound):
             return None
+        if inbound.kind in _FIRST_IN_ROOM:
+            await self._confirm(inbound)
         readable: Inbound | None = inbound
         if inbound.kind is Kind.UNREADABLE:
             readable = await self._shore.decrypt_later(inbound)
@@ -215,31 +217,40 @@ class Handling:
             return False
         return await self._shore.enter_replacement(room_id, to, stays=there.value is not None)
 
-    async def _take_over(self, inbound: Inbound) -> None:
-        """Have a new room that replaces another be what that was, before anything else in it.
+    async def _confirm(self, inbound: Inbound) -> None:
+        """Before anything else in a new room, hold what was claimed of it against the room itself.
 
-        The bot may have been invited to the new room only after the tombstone of the old one, so
-        that it could not enter then.
+        It is whose invite the room names. If that is somebody else than the stripped invite said,
+        this one is void, and the true one is taken instead, or declined. And what a room has been
+        that this one replaces, it is now: the bot may have been invited only after the tombstone.
         """
-        if inbound.kind not in (Kind.TEXT, Kind.FILE, Kind.UNREADABLE, Kind.JOINED):
+        room = await self._blank(inbound.room_id)
+        if room is None:
             return
-        key = room_key(inbound.room_id)
-        room = (await insist(lambda: self._store.read(RoomRecord, key))).value
+        invite = await self._shore.invite(inbound.room_id)
+        if invite is not None and invite.sender != room.matrix_user_id:
+            _log.warning("an invite was not whose it was said to be", room_id=inbound.room_id)
+            void = EventId(f"void:{invite.event_id}")
+            await self._once(evolve(invite, event_id=void, kind=Kind.LEFT))
+            await self._once(evolve(invite, event_id=EventId(f"true:{invite.event_id}")))
+            room = await self._blank(inbound.room_id)
+        replaced = None if room is None else await self._shore.replaces(inbound.room_id)
+        if room is not None and replaced is not None:
+            event_id = EventId(f"replaces:{inbound.room_id}")
+            owner = room.matrix_user_id or inbound.sender
+            joined = evolve(inbound, kind=Kind.JOINED, sender=owner, body=replaced)
+            await self._once(evolve(joined, event_id=event_id))
+
+    async def _blank(self, room_id: RoomId) -> RoomRecord | None:
+        """A room of which no more is known than who is said to have invited the bot."""
+        room = (await insist(lambda: self._store.read(RoomRecord, room_key(room_id)))).value
         if room is None or room.matrix_user_id is None:
-            return
-        if room != RoomRecord(matrix_user_id=room.matrix_user_id):
-            return  # it is bound already
-        replaced = await self._shore.replaces(inbound.room_id)
-        if replaced is not None:
-            taken_over = evolve(
-                inbound,
-                event_id=EventId(f"replaces:{inbound.room_id}"),
-                kind=Kind.JOINED,
-                sender=room.matrix_user_id,
-                body=replaced,
-            )
-            if not await insist(lambda: self._store.is_handled(taken_over.event_id)):
-                await self._attempts(taken_over, 0)
+            return None
+        return room if room == RoomRecord(matrix_user_id=room.matrix_user_id) else None
+
+    async def _once(self, inbound: Inbound) -> None:
+        if not await insist(lambda: self._store.is_handled(inbound.event_id)):
+            await self._attempts(inbound, 0)
 
     async def _completed(self, inbound: Inbound) -> Inbound:
         """The event with what only the homeserver knows of it."""

@@ -78,6 +78,9 @@ class Shore(Protocol):
     async def enter_replacement(self, room_id: RoomId, to: RoomId, *, stays: bool) -> bool:
         """Enter ``to``; whether it says that it replaces ``room_id``. If not, it may be left."""
 
+    async def invite(self, room_id: RoomId) -> Inbound | None:
+        """The invite that brought the bot into the room, as the room has it; None if none did."""
+
     async def replaces(self, room_id: RoomId) -> RoomId | None:
         """The room that this one replaces, if both rooms say so."""
 

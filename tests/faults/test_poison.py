@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from durable import Store
-from durable.records import Deadline
+from durable.records import Deadline, RoomRecord, room_key
 from ephemeral.connections import Connections
 from fsm import Inbound, Kind, Mark, Registry, Tongue
 from fsm.effects import OutboxRow
@@ -33,6 +33,7 @@ class Quay:
     def __init__(self) -> None:
         self.sent: list[OutboxRow] = []
         self.events: dict[EventId, Inbound] = {}
+        self.invited: Inbound | None = None
 
     def submit(self, rows: tuple[OutboxRow, ...]) -> None:
         self.sent += rows
@@ -62,6 +63,9 @@ class Quay:
     async def enter_replacement(self, *_rooms: RoomId, stays: bool) -> bool:
         del stays
         return False
+
+    async def invite(self, _room: RoomId) -> Inbound | None:
+        return self.invited
 
     async def replaces(self, _room: RoomId) -> RoomId | None:
         return None
@@ -136,6 +140,12 @@ class Room:
         self.quay.events[inbound.event_id] = inbound
         batch = self.checkpoint.begin(SyncToken(f"s{event_id}"), 1)
         await self.handling.handle(Arrived(inbound, batch))
+
+    async def invites(self, sender: UserId) -> None:
+        invited = Inbound(
+            event_id=EventId("invite:1"), room_id=ROOM, sender=sender, kind=Kind.INVITED
+        )
+        await self.handling.handle(Arrived(invited, self.checkpoint.begin(SyncToken("s"), 1)))
 
 
 @pytest.fixture
@@ -231,3 +241,30 @@ async def test_an_event_that_can_not_be_completed_is_parked_and_the_room_goes_on
     assert (parked.event_id, parked.error.partition(":")[0]) == ("$poison", "NotImplementedError")
     assert await room.store.is_handled(EventId("$poison"))
     assert "Commands:" in room.quay.said[1]
+
+
+async def test_an_invite_that_was_not_whose_it_was_said_to_be_gives_nobody_a_room(
+    room: Room,
+) -> None:
+    """Mallory's homeserver says that it was Alice, whom the config lets in."""
+    await room.invites(ALICE)
+    room.quay.invited = Inbound(
+        event_id=EventId("$i"), room_id=ROOM, sender=UserId("@mallory:x"), kind=Kind.INVITED
+    )
+
+    await room.hears("$text", "hello")
+
+    record = (await room.store.read(RoomRecord, room_key(ROOM))).value
+    assert record is not None
+    assert record.matrix_user_id == "@mallory:x"
+
+
+async def test_a_room_is_the_true_inviters(room: Room) -> None:
+    await room.invites(ALICE)
+    room.quay.invited = Inbound(event_id=EventId("$i"), room_id=ROOM, sender=BOB, kind=Kind.INVITED)
+
+    await room.hears("$text", "!help", sender=BOB)
+
+    record = (await room.store.read(RoomRecord, room_key(ROOM))).value
+    assert record is not None
+    assert record.matrix_user_id == BOB

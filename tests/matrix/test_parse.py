@@ -365,3 +365,20 @@ def _invite() -> dict[str, Any]:
         "sender": ALICE,
         "content": {"membership": "invite"},
     }
+
+
+def test_of_the_events_of_an_invite_the_last_says_who_invited() -> None:
+    """The inviter's homeserver may put a forged one before it."""
+    forged, true = (
+        {
+            "type": "m.room.member",
+            "state_key": BOT,
+            "sender": sender,
+            "content": {"membership": "invite"},
+        }
+        for sender in (ALICE, "@mallory:x")
+    )
+
+    inbound = parse_invite(ROOM, {"invite_state": {"events": [forged, true]}}, bot=UserId(BOT))
+
+    assert inbound.sender == "@mallory:x"

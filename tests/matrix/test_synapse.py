@@ -12,6 +12,7 @@ from fsm.effects import OutboxRow, transaction_id
 from fsm.ids import RoomId, SyncToken
 from fsm.inbound import Kind
 from matrix import Homeserver, HomeserverSettings
+from matrix.claims import invite_of
 from matrix.text import message_content
 from strandline.testing import Credentials, Person, Synapse
 from tests.kit.encrypted import EncryptedPerson
@@ -199,3 +200,21 @@ async def reply(bot: Bot, room_id: RoomId, text: str, *, is_old: bool = False) -
     ):
         harbour.delivery.submit([row])
         await harbour.delivery.flushed()
+
+
+async def test_a_room_says_who_invited_the_bot(
+    synapse: Synapse, account: Credentials, alice: Person, tmp_path: Path
+) -> None:
+    bot = Bot(synapse, account, tmp_path)
+    await bot.begin()
+    room = await alice.create_room(invite=[account.user_id])
+    own = RoomId((await alice.request("POST", "/createRoom", {"preset": "public_chat"}))["room_id"])
+    await alice.say(room, "hello")
+    await bot.live("hello")
+
+    async with Homeserver.connect(bot.settings, bot.folder) as homeserver:
+        await homeserver.join(own)
+        invited, uninvited = [await invite_of(homeserver, place) for place in (room, own)]
+
+    assert invited is not None
+    assert (invited.sender, uninvited) == (alice.user_id, None)
