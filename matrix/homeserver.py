@@ -6,19 +6,22 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import structlog
 from attrs import frozen
 
 from fsm.ids import EventId, RoomId, SyncToken, TransactionId, UserId
 from matrix.crypto import Crypto, is_encryption
-from matrix.errors import Refused, Unreachable
+from matrix.errors import Refused, TokenRevoked, Unreachable
+from matrix.fields import events, fields, is_room_id, mapping
 from matrix.http import HomeserverHttp, endpoint
 from matrix.keys import KeyExchange
 from matrix.media import Media
-from matrix.parse import events
-from matrix.retry import persist
+from matrix.retry import FOR_A_WHILE, find_out, persist
 from matrix.rooms import Rooms
 from matrix.session import HomeserverSettings, Login, Session
 from matrix.text import BY_KEY
+
+_log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -73,6 +76,8 @@ class Homeserver:
         self._people: dict[RoomId, int] = {}
         self._counting: dict[RoomId, object] = {}
         self._logins_seen = -1
+        self._sync_problem = ""
+        self.patience = FOR_A_WHILE
         self.user_id: UserId = session.user_id
         self.rooms = Rooms(http, session.user_id)
         self.media = Media(http, self.is_encrypted)
@@ -122,6 +127,10 @@ class Homeserver:
         """Try until it works or can never work; see ``matrix.retry.persist``."""
         return await persist(operation)
 
+    async def find_out(self, operation: Callable[[], Awaitable[T]], unknown: T) -> T:
+        """Read what only adds to an event, or ``unknown``; see ``matrix.retry.find_out``."""
+        return await find_out(operation, self._login.whoami, unknown, self.patience)
+
     async def sync(self, since: SyncToken | None, wait_ms: int) -> Json:
         """One sync response, raw, its keys and encryption settings stored.
 
@@ -131,12 +140,18 @@ class Homeserver:
         query = {"timeout": str(wait_ms), "filter": _filter(first=since is None)}
         if since is not None:
             query["since"] = since
-        answer = await self._http.request(
-            "GET", endpoint("sync"), query=query, timeout_seconds=wait_ms / 1000 + 60
-        )
+        try:
+            answer = await self._http.request(
+                "GET", endpoint("sync"), query=query, timeout_seconds=wait_ms / 1000 + 60
+            )
+        except (Refused, TokenRevoked) as refused:
+            # without it the bot can do nothing: only a login that is refused ends it
+            self._note_refused_sync(str(refused))
+            raise Unreachable(self._http.url, str(refused)) from refused
+        self._note_refused_sync("")
         if not isinstance(answer.get("next_batch"), str):
             raise Unreachable(self._http.url, "its sync answer lacks next_batch")
-        return answer
+        return answer | {"rooms": _rooms(answer)}
 
     async def upkeep(self) -> None:
         """Exchange the keys that are due."""
@@ -254,6 +269,11 @@ class Homeserver:
         self._crypto.mark_encrypted([room_id])
         return True
 
+    def _note_refused_sync(self, problem: str) -> None:
+        if problem and problem != self._sync_problem:
+            _log.error("the homeserver refuses to sync, trying again", problem=problem)
+        self._sync_problem = problem
+
     async def _count(self, room_id: RoomId) -> int:
         """How many are in the room; kept unless somebody came or went while they were counted."""
         counting = self._counting.setdefault(room_id, object())
@@ -266,6 +286,16 @@ class Homeserver:
     def _miscounted(self, room_id: RoomId) -> None:
         self._people.pop(room_id, None)
         self._counting.pop(room_id, None)
+
+
+def _rooms(sync: Json) -> Json:
+    """The rooms of a sync response, as far as they have an id that the homeserver can be asked."""
+    return {
+        membership: {
+            room_id: room for room_id, room in mapping(rooms).items() if is_room_id(room_id)
+        }
+        for membership, rooms in fields(sync, "rooms").items()
+    }
 
 
 def _filter(*, first: bool) -> str:

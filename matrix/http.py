@@ -42,6 +42,10 @@ _PASSING = {
 """Error codes below 500 that an operator of the homeserver lifts: tried again."""
 
 
+_TOO_LARGE = (413, 414, 431)
+"""Said of a request, by whatever stands in front of the homeserver: it will never be smaller."""
+
+
 class HomeserverHttp:
     """Requests to one homeserver.
 
@@ -265,7 +269,7 @@ def _judge(url: str, response: aiohttp.ClientResponse, body: bytes) -> Json:
     if errcode == "M_UNKNOWN_TOKEN":
         raise TokenRevoked(message)
     # A proxy in front may say 404 in HTML for a minute: only a homeserver's own words are final.
-    final = status == 413 or (400 <= status < 500 and errcode and errcode not in _PASSING)  # noqa: PLR2004
+    final = status in _TOO_LARGE or (400 <= status < 500 and errcode and errcode not in _PASSING)  # noqa: PLR2004
     if final:
         raise Refused(status, errcode or "M_TOO_LARGE", message)
     where = response.headers.get("Location")

@@ -25,7 +25,7 @@ from matrix.batch import (
 )
 from matrix.claims import enter_replacement, invite_of, replaced_by
 from matrix.crypto import joined_rooms, room_events
-from matrix.errors import Refused, StoreFailed
+from matrix.errors import StoreFailed
 from matrix.exchanges import Reading
 from matrix.history import missing_events
 from matrix.homeserver import SYNC_WAIT_MS, Homeserver
@@ -118,7 +118,7 @@ class Intake:
 
     async def is_group(self, room_id: RoomId) -> bool:
         """Whether more than two people are in the room, or invited to it."""
-        return await self._homeserver.persist(lambda: self._homeserver.is_group(room_id))
+        return await self._homeserver.find_out(lambda: self._homeserver.is_group(room_id), False)
 
     async def enter_replacement(self, room_id: RoomId, to: RoomId, *, stays: bool) -> bool:
         """Enter ``to``; whether it says that it replaces ``room_id``. If not, it may be left."""
@@ -136,20 +136,16 @@ class Intake:
 
     async def question_mark(self, room_id: RoomId, event_id: EventId) -> Mark | None:
         """What a message of the bot's says of itself, if it is a question."""
-        raw = await self._homeserver.persist(lambda: self._homeserver.event(room_id, event_id))
+        raw = await self._homeserver.find_out(
+            lambda: self._homeserver.event(room_id, event_id), None
+        )
         if raw is None or raw.get("sender") != self._homeserver.user_id:
             return None
         return read_mark(mapping(raw.get("content")))
 
     async def last_question(self, room_id: RoomId, sender: UserId) -> Inbound | None:
         """What the sender has last asked an agent in the room; None where it can't be read."""
-        try:
-            async for exchange in Reading(self._homeserver, room_id).exchanges():
-                if exchange.question.sender == sender:
-                    return exchange.question
-        except Refused as refused:
-            _log.warning("a room can't be read back", room_id=room_id, problem=str(refused))
-        return None
+        return await self._homeserver.find_out(lambda: self._last_question(room_id, sender), None)
 
     async def decrypt_later(self, inbound: Inbound) -> Inbound | None:
         """The event once its key has come; itself if the key stays away; None if it is no text."""
@@ -162,6 +158,12 @@ class Intake:
             if readable is not inbound or not self._is_handing:
                 break  # while a batch waits for its places, no sync can bring the key
         return readable
+
+    async def _last_question(self, room_id: RoomId, sender: UserId) -> Inbound | None:
+        async for exchange in Reading(self._homeserver, room_id).exchanges():
+            if exchange.question.sender == sender:
+                return exchange.question
+        return None
 
     def _readable(self, inbound: Inbound) -> Inbound | None:
         raw = self._homeserver.decrypted(inbound.room_id, inbound.raw)

@@ -1,13 +1,17 @@
 """Patience: trying again what a homeserver that is away, busy or broken did not do."""
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import stamina
+import structlog
 from attrs import define, frozen
 
-from matrix.errors import RateLimited, StoreFailed, Unreachable
+from matrix.errors import RateLimited, Refused, StoreFailed, Unreachable
+
+_log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -24,15 +28,20 @@ class Patience:
         first_seconds: The wait after the first failure.
         longest_seconds: No wait is longer, unless the homeserver asks for more.
         most_seconds: Give up after this time, or never (None).
+        most_tries: Give up after so many tries, or never (None).
     """
 
     first_seconds: float = 0.25
     longest_seconds: float = 15.0
     most_seconds: float | None = None
+    most_tries: int | None = None
 
 
 FOR_EVER = Patience()
 """Tries until it works or is cancelled."""
+
+FOR_A_WHILE = Patience(most_seconds=30.0, most_tries=6)
+"""For what only adds to an event: it is handled without, rather than never."""
 
 
 async def persist(operation: Callable[[], Awaitable[T]], patience: Patience = FOR_EVER) -> T:
@@ -42,11 +51,48 @@ async def persist(operation: Callable[[], Awaitable[T]], patience: Patience = FO
         MatrixError: What the last try raised.
     """
     async for attempt in stamina.retry_context(
-        on=_Waits(patience), attempts=None, timeout=patience.most_seconds
+        on=_Waits(patience), attempts=patience.most_tries, timeout=patience.most_seconds
     ):
         with attempt:
             return await operation()
     raise AssertionError("stamina's iterator ends by returning or raising")  # pragma: no cover
+
+
+async def find_out(
+    operation: Callable[[], Awaitable[T]],
+    is_there: Callable[[], Awaitable[object]],
+    unknown: T,
+    patience: Patience = FOR_A_WHILE,
+) -> T:
+    """Do it until it works, or until it fails again and again at a homeserver that is there.
+
+    A homeserver that is away is waited for, however long. One that answers everything else will
+    not answer this: then ``unknown`` is what is known.
+
+    Args:
+        operation: The request, which changes nothing.
+        is_there: Another request, which any homeserver answers.
+        unknown: What to go on with if it is not found out.
+        patience: How long it is tried while the homeserver is there.
+    """
+    while True:
+        try:
+            async with asyncio.timeout(patience.most_seconds):
+                return await persist(operation, patience)
+        except Refused as refused:
+            problem: Exception = refused
+            break
+        except (Unreachable, RateLimited, StoreFailed, TimeoutError) as failed:
+            problem = failed
+        try:
+            await is_there()
+            break
+        except (Refused, RateLimited):
+            break
+        except Unreachable:
+            await persist(is_there)
+    _log.warning("something can't be found out, going on without", problem=str(problem))
+    return unknown
 
 
 @define

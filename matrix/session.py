@@ -143,7 +143,7 @@ class Login:
             return await self._log_in(device_id=None)
         self._http.token = token
         try:
-            answer = await self._whoami()
+            answer = await self.whoami()
         except (TokenRevoked, Refused) as error:
             raise LoginRefused(self._settings.user_id, str(error)) from error
         session = Session(
@@ -160,7 +160,7 @@ class Login:
         self._http.token = stored.access_token
         self._session = stored
         try:
-            await self._whoami()
+            await self.whoami()
         except TokenRevoked as revoked:
             return await self._again(stored, revoked)
         except (Unreachable, RateLimited):
@@ -199,7 +199,8 @@ class Login:
         reach("session.login.after")
         return session
 
-    async def _whoami(self) -> dict[str, object]:
+    async def whoami(self) -> dict[str, object]:
+        """Ask the homeserver whose the access token is."""
         return await self._http.request("GET", endpoint("account", "whoami"), timeout_seconds=10)
 
     def _check(self, session: Session) -> None:

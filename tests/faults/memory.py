@@ -162,6 +162,10 @@ class MemoryHomeserver:
     async def persist(self, operation: Callable[[], Awaitable[T]]) -> T:
         return await persist(operation, SOON)
 
+    async def find_out(self, operation: Callable[[], Awaitable[T]], unknown: T) -> T:
+        del unknown
+        return await self.persist(operation)
+
     async def sync(self, since: SyncToken | None, wait_ms: int) -> Json:
         del wait_ms
         begin = 0 if since is None else int(since.removeprefix("s"))

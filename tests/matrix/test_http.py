@@ -39,6 +39,9 @@ async def http(server: ScriptedHomeserver) -> AsyncIterator[HomeserverHttp]:
         (Answer(429, HTML), RateLimited),
         (Answer(403, REFUSED), Refused),
         (Answer(413, HTML), Refused),
+        (Answer(414, HTML), Refused),
+        (Answer(431, b""), Refused),
+        (Answer(404, {"errcode": []}), Unreachable),
         (Answer(401, {"errcode": "M_UNKNOWN_TOKEN", "error": "gone"}), TokenRevoked),
     ],
 )
@@ -61,6 +64,12 @@ async def test_each_failure_says_whether_to_try_again(
         ({"errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 70}, {"Retry-After": "9"}, 70),
         ({"errcode": "M_LIMIT_EXCEEDED"}, {"Retry-After": "9"}, 9000),
         ({"errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": "soon"}, {}, 1000),
+        ({"errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": []}, {"Retry-After": "2"}, 2000),
+        ({"errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 70.5}, {}, 70),
+        ({"errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": -1}, {}, 1000),
+        ({"errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 2**52}, {}, 300_000),
+        ({"errcode": "M_LIMIT_EXCEEDED"}, {"Retry-After": "9" * 5000}, 300_000),
+        ({"errcode": "M_LIMIT_EXCEEDED"}, {"Retry-After": "tomorrow"}, 1000),
     ],
 )
 async def test_a_rate_limit_says_how_long_to_wait(

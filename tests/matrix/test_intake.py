@@ -55,6 +55,14 @@ async def test_the_next_sync_is_asked_for_only_when_the_batch_was_taken(
         [Answer(429, {"errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 20})],
         [Answer(200, {})],
         [Answer(200, {"next_batch": 7})],
+        [Answer(414, b"<html>too long</html>")],
+        [Answer(403, {"errcode": "M_FORBIDDEN", "error": "not now"})],
+        [Answer(400, {"errcode": "M_UNKNOWN", "error": "a wrong token"})],
+        [
+            Answer(
+                429, {"errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": [20]}, {"Retry-After": "0"}
+            )
+        ],
     ],
 )
 async def test_a_homeserver_in_trouble_costs_nothing(
@@ -113,10 +121,11 @@ async def test_two_first_syncs_differ_so_that_no_cache_answers_them(
 ) -> None:
     numbers = count(11)
     for _ in range(2):
-        await server.script("sync", Answer(401, {"errcode": "M_FORBIDDEN"}))
+        await server.script("sync", Answer(401, {"errcode": "M_UNKNOWN_TOKEN"}))
+        await server.script("login", Answer(403, {"errcode": "M_FORBIDDEN", "error": "No."}))
         harbour = Harbour(homeserver, since=None)
         harbour.intake._nonce = lambda: next(numbers)  # noqa: SLF001
-        with pytest.raises(Exception, match="M_FORBIDDEN"):
+        with pytest.raises(LoginRefused):
             await harbour.intake.run()
 
     assert [r.query["timeout"] for r in server.asked("sync")] == ["11", "12"]
@@ -506,6 +515,20 @@ async def test_without_an_invite_in_history_only_what_follows_the_join_counts(
         await harbour.until(lambda: harbour.arrived)
 
     assert harbour.bodies == ["", "after"]
+
+
+async def test_a_room_whose_id_is_none_is_passed_over(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    rooms: Json = {
+        room_id: {"invite_state": {"events": []}} for room_id in ("", "x", "!" + "r" * 20_000)
+    }
+    await server.syncs({"rooms": {"invite": rooms}}, joined(text("next")) | {"next_batch": "s2"})
+
+    async with Harbour(homeserver).at_work() as harbour:
+        await harbour.until(lambda: harbour.arrived)
+
+    assert harbour.bodies == ["next"]
 
 
 async def test_a_room_that_was_entered_uninvited_has_no_history(
