@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Most tests wait for a homeserver more than they compute: three workers keep two cores busy.
 WORKERS ?= 3
 
-.PHONY: demo test soak onboarding streaming newcomer backlog comparison failpoints faults walks locale diagrams walkthrough site check format lint types contracts flows clean
+.PHONY: demo test soak onboarding streaming newcomer backlog comparison failpoints faults mutations walks locale diagrams walkthrough site check format lint types contracts flows clean
 
 $(VENV)/.installed: pyproject.toml
 	@echo "Installing into $(VENV) (about a minute the first time) …"
@@ -53,6 +53,11 @@ failpoints: $(VENV)/.installed
 
 faults: $(VENV)/.installed
 	STRANDLINE_FAULTS=all $(BIN)/pytest tests/faults/test_every_fault.py -n $(WORKERS) --dist worksteal
+
+# Every field of every event that is read, replaced by anything, through every reader.
+MUTATIONS ?= 200000
+mutations: $(VENV)/.installed
+	STRANDLINE_MUTATIONS=$(MUTATIONS) SEED=$(SEED) $(BIN)/pytest tests/matrix/test_mutations.py -s
 
 # Walks every path of the bot's own flows, and kills it at the end of each; `make test` walks short ones.
 walks: $(VENV)/.installed

@@ -151,7 +151,7 @@ class Homeserver:
         self._note_refused_sync("")
         if not isinstance(answer.get("next_batch"), str):
             raise Unreachable(self._http.url, "its sync answer lacks next_batch")
-        return answer | {"rooms": _rooms(answer)}
+        return answer | {"rooms": usable_rooms(answer)}
 
     async def upkeep(self) -> None:
         """Exchange the keys that are due."""
@@ -288,7 +288,7 @@ class Homeserver:
         self._counting.pop(room_id, None)
 
 
-def _rooms(sync: Json) -> Json:
+def usable_rooms(sync: Json) -> Json:
     """The rooms of a sync response, as far as they have an id that the homeserver can be asked."""
     return {
         membership: {
