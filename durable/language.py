@@ -6,6 +6,7 @@ from attrs import frozen
 
 from durable.records import FlowRecord, flow_key
 from fsm import STAY, Event, Flow, Scope, State, Tongue, Turn, durable, on
+from fsm.compared import compared
 from fsm.ids import ConversationKey, UserId
 
 
@@ -77,9 +78,9 @@ class Language(Flow):
         turn.reply(told)
 
     def _find(self, name: str) -> str | None:
-        wanted = name.strip().casefold()
+        wanted = compared(name)
         for code, names in self._names.items():
-            if wanted in (code.casefold(), *(n.casefold() for n in names)):
+            if wanted in (compared(code), *map(compared, names)):
                 return code
         return None
 

@@ -17,6 +17,7 @@ from durable.plan import Wish, chat_purpose
 from durable.records import CHAT, GONE, ChatRecord, RoomRecord, chat_key, room_key
 from fsm import Registry, Turn
 from fsm.chats import Choice, Choices
+from fsm.compared import compared
 from fsm.ids import ChatId, RoomId
 
 
@@ -70,11 +71,11 @@ async def load_chat(turn: Turn) -> Wish | None:
 
 def _load_named(turn: Turn, archived: list[ChatRecord]) -> None:
     """By its place in the list that is offered, or by its chat id."""
-    wanted = turn.argument.strip().casefold()
+    wanted = compared(turn.argument)
     named = [
         chat
         for number, chat in enumerate(archived, start=1)
-        if wanted in (str(number), chat.chat_id.casefold())
+        if wanted in (str(number), compared(chat.chat_id))
     ]
     if named:
         turn.signal("chats", "load", named[0].chat_id)

@@ -12,10 +12,8 @@ from ephemeral.asked import NO, Asked, is_of_another_life
 from ephemeral.words import within
 from fsm import STAY, Event, Flow, Reaction, Scope, State, Turn, ephemeral, minutes, on
 from fsm.chats import Choice, Choices
+from fsm.compared import answered, number_in
 from fsm.events import ANY
-
-DIGITS = 6
-"""A number with more of them is something that somebody says to the agent."""
 
 
 @frozen
@@ -58,7 +56,7 @@ class LoadSelection(Flow):
 
     def answers_a_list(self, turn: Turn) -> bool:
         """The answer is one that a list takes. Any other is something to say to the agent."""
-        return _number(turn) is not None or turn.argument.strip().casefold() in NO
+        return _number(turn) is not None or answered(turn.argument) in NO
 
     offer = Event((idle, choosing), choosing)
     choice = Event(
@@ -185,9 +183,7 @@ def _number(turn: Turn) -> int | None:
     """The number that is the whole answer. A ✅ means the only chat there is, or none."""
     if isinstance(turn.stimulus, Reaction):
         return 1 if isinstance(turn.data, Choosing) and len(turn.data.items) == 1 else 0
-    written = turn.argument.strip()
-    is_number = written.isascii() and written.isdigit() and len(written) <= DIGITS
-    return int(written) if is_number and not turn.inbound.attachments else None
+    return None if turn.inbound.attachments else number_in(turn.argument)
 
 
 def _chosen(turn: Turn) -> Choice | None:

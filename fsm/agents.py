@@ -5,6 +5,7 @@ from enum import Enum
 
 from attrs import field, frozen
 
+from fsm.compared import compared, number_in
 from fsm.ids import AgentId
 from fsm.language import sentence
 
@@ -79,8 +80,9 @@ class Registry:
 
     def find(self, choice: str) -> AgentEntry | None:
         """The agent that a person means by an id (any case) or a number counted from 1."""
+        number = number_in(choice)
+        if number is not None and 1 <= number <= len(self._entries):
+            return self._entries[number - 1]
         wanted = choice.strip()
-        if wanted.isascii() and wanted.isdigit() and 1 <= int(wanted) <= len(self._entries):
-            return self._entries[int(wanted) - 1]
-        matching = [e for e in self._entries if e.id.casefold() == wanted.casefold()]
+        matching = [e for e in self._entries if compared(e.id) == compared(wanted)]
         return matching[0] if len(matching) == 1 else self._by_id.get(AgentId(wanted))

@@ -1,9 +1,11 @@
 """Deciding: what the flows make of one turn, step by step. Nothing is committed by it."""
 
+import unicodedata
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from attrs import define, evolve, field, frozen
 
+from fsm.compared import compared, without_unseen_start
 from fsm.errors import NoSuchTransition
 from fsm.events import Answer, Attached, Command, Expiry, Occurrence, Reaction, Stimulus, Text
 from fsm.flow import Flow, Move, Snapshot
@@ -181,10 +183,16 @@ def stimuli_of(inbound: Inbound, prefix: str) -> tuple[Stimulus, ...]:
 
 
 def said_in(body: str, prefix: str) -> Command | Text:
-    """The command that a text is, or the text itself."""
-    stripped = body.strip()
-    after = stripped.removeprefix(prefix)
-    if after == stripped or not after[:1].isalpha():
+    """The command that a text is, or the text itself.
+
+    A command's name is in the form in which such names are compared.
+    """
+    stripped = without_unseen_start(body).rstrip()
+    full_width = unicodedata.normalize("NFKC", stripped[: len(prefix)])
+    if full_width != prefix:
+        return Text(body)
+    after = without_unseen_start(stripped[len(prefix) :])
+    if not after[:1].isalpha():
         return Text(body)
     name, *argument = after.split(maxsplit=1)
-    return Command(name.casefold(), argument[0] if argument else "")
+    return Command(compared(name), argument[0] if argument else "")

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from attrs import define, field, frozen
 
+from fsm.compared import answered, compared
 from fsm.errors import FlowError
 from fsm.inbound import Kind
 from fsm.questions import Mark
@@ -22,9 +23,6 @@ class Target(Enum):
 
 STAY = Target.STAY
 """The event is answered without leaving the state."""
-
-EMOJI_STYLE = "\ufe0f"
-"""The variation selector that some clients put after an emoji."""
 
 ANY = "*"
 """Every command that nothing before it answers: no event above it, and no flow before its own."""
@@ -120,8 +118,8 @@ class Event:
             whole message must match, blanks at its ends aside. ``turn.match`` is then the match.
         attachment: A file causes it, with or without a text.
         reaction: The emoji that cause it, put on a question of this flow's to the same person.
-        answer: The texts, in any case, that cause it as replies to such a question; ``ANY`` for
-            every text.
+        answer: The texts that cause it as replies to such a question, in any case and with or
+            without punctuation around them; ``ANY`` for every text.
         expiry: It is caused by the end of its source's time.
         kind: An inbound event of this kind, which is not a message, causes it.
         signal: A name, besides its own, under which another flow's handler triggers it: what
@@ -159,7 +157,7 @@ class Event:
         """Whether this stimulus causes the event, state and guard aside."""
         match stimulus:
             case Command(name=name):
-                answers = name in self.command or ANY in self.command
+                answers = ANY in self.command or name in map(compared, self.command)
             case Text():
                 answers = self.text is True or self.match(stimulus) is not None
             case Attached():
@@ -167,17 +165,14 @@ class Event:
             case Occurrence(kind=kind):
                 answers = self.kind is kind
             case Reaction(key=key):
-                answers = key.removesuffix(EMOJI_STYLE) in self._emoji()
+                answers = compared(key) in map(compared, self.reaction)
             case Answer(body=body):
-                answers = ANY in self.answer or body.strip().casefold() in self.answer
+                answers = ANY in self.answer or answered(body) in map(answered, self.answer)
             case Expiry():
                 answers = self.expiry
             case Signal(event=event):
                 answers = event in (self.name, self.signal)
         return answers
-
-    def _emoji(self) -> list[str]:
-        return [key.removesuffix(EMOJI_STYLE) for key in self.reaction]
 
     def match(self, stimulus: Stimulus) -> re.Match[str] | None:
         """What the event's regular expression finds in a text, if it has one."""

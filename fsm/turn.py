@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 from attrs import define, evolve, field
 
 from fsm.attachments import Attachment
+from fsm.compared import compared
 from fsm.effects import (
     AskAgent,
     Edit,
@@ -27,7 +28,7 @@ from fsm.effects import (
     effect_id,
 )
 from fsm.errors import TurnError
-from fsm.events import EMOJI_STYLE, Answer, Command, Event, Reaction, Stimulus, Text
+from fsm.events import Answer, Command, Event, Reaction, Stimulus, Text
 from fsm.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId, UserId
 from fsm.inbound import Inbound, Kind
 from fsm.language import Tongue
@@ -155,10 +156,10 @@ class Turn:
 
     @property
     def emoji(self) -> str:
-        """The reaction that is being answered, without its variation selector; else empty."""
+        """The reaction that is being answered, in the form in which it is compared; else empty."""
         match self.stimulus:
             case Reaction(key=key):
-                return key.removesuffix(EMOJI_STYLE)
+                return compared(key)
             case _:
                 return ""
 

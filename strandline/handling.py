@@ -13,10 +13,10 @@ from durable.errors import AlreadyHandled, StoreUnavailable
 from durable.records import RoomRecord, room_key
 from ephemeral.conversations import Lapsed
 from fsm import Attachment, Command, Inbound, Kind, Tongue
+from fsm.compared import compared
 from fsm.deciding import said_in
 from fsm.effects import ATTEMPT_ORDINALS, AskAgent, OutboxRow, Reply
 from fsm.errors import StrandlineError
-from fsm.events import EMOJI_STYLE
 from fsm.failpoints import reach
 from fsm.ids import EventId, RoomId, UserId
 from strandline.amending import Amending
@@ -277,7 +277,7 @@ class Handling:
     def _may_answer(self, inbound: Inbound) -> bool:
         """Whether it is worth a look at what the event is about."""
         if inbound.kind is Kind.REACTION:
-            return inbound.body.removesuffix(EMOJI_STYLE) in self._policy.reactions
+            return compared(inbound.body) in self._policy.reactions
         return inbound.kind is Kind.TEXT and len(inbound.body) <= self._policy.longest_answer
 
     async def _attempts(self, inbound: Inbound, attempt: int) -> None:

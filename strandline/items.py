@@ -8,6 +8,7 @@ from attrs import frozen
 
 from ephemeral.conversations import Lapsed
 from fsm import Flow, Inbound, Kind, Mark
+from fsm.compared import compared
 from fsm.events import ANY
 from fsm.ids import EventId, RoomId, UserId
 from matrix import Gap
@@ -97,7 +98,7 @@ class Policy:
 
     Args:
         is_allowed: Who may talk to it at all.
-        reactions: The emoji that mean something to it.
+        reactions: The emoji that mean something to it, as they are compared.
         kinds: The kinds of event that some flow answers.
         longest_answer: A reply with more characters is no answer to a question of the bot's.
         tells_groups: It matters whether a room has more than two people in it.
@@ -129,7 +130,7 @@ class Policy:
         takes_any = any(ANY in event.answer for flow in theirs for event in flow.events.values())
         return cls(
             is_allowed=is_allowed,
-            reactions=frozenset(key for event in events for key in event.reaction),
+            reactions=frozenset(compared(key) for event in events for key in event.reaction),
             kinds=frozenset(event.kind for event in events if event.kind is not None),
             longest_answer=sys.maxsize if takes_any else LONGEST_ANSWER,
             tells_groups=tells_groups,

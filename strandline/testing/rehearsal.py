@@ -19,7 +19,7 @@ from ephemeral.conversations import Conversations, Lapsed
 from fsm import Attachment, Flow, Inbound, Kind, Mark, RecordsInMemory, Snapshot, Tier, Turn
 from fsm.deciding import Deciding, Moved, Place, stimuli_of
 from fsm.effects import Edit, Reply
-from fsm.events import EMOJI_STYLE, Occurrence
+from fsm.events import Occurrence
 from fsm.ids import ConversationKey, EventId, RoomId, UserId
 from strandline.testing.errors import KitError
 
@@ -95,7 +95,7 @@ class Rehearsal:
             Kind.REACTION,
             by,
             room,
-            body=key.removesuffix(EMOJI_STYLE),
+            body=key,
             about=question.event_id,
             question=_to(by, question.mark),
         )

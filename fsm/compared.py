@@ -1,0 +1,62 @@
+"""The one form in which what people type is compared: commands, answers, names, emoji, numbers."""
+
+import unicodedata
+from functools import lru_cache
+
+_SKIN_TONES = range(0x1F3FB, 0x1F400)
+_VARIATION_SELECTORS = range(0xFE00, 0xFE10)
+_JOINER = "\u200d"
+"""Belongs to an emoji, where it stands between two of its parts."""
+
+MOST_COMPARED = 1_000
+"""No command, answer or name has more characters."""
+
+MOST_DIGITS = 6
+"""A number with more of them is none of a list that was offered."""
+
+
+@lru_cache(maxsize=4_096)
+def compared(text: str) -> str:
+    """The text in normal form.
+
+    Canonically composed, full-width letters as plain ones, in one case, without characters that
+    can't be seen, variation selectors and skin tones, and without blanks at its ends (Unicode
+    Standard Annex 15, NFKC; chapter 3.13, default case folding).
+    """
+    seen = "".join(c for c in text[:MOST_COMPARED] if not _is_unseen(c))
+    return unicodedata.normalize("NFKC", seen).casefold().strip().strip(_JOINER)
+
+
+def answered(text: str) -> str:
+    """The text in normal form without punctuation around it: "Yes." is "yes"."""
+    form = compared(text)
+    begin, end = 0, len(form)
+    while begin < end and _is_punctuation(form[begin]):
+        begin += 1
+    while end > begin and _is_punctuation(form[end - 1]):
+        end -= 1
+    return form[begin:end] or form
+
+
+def number_in(text: str) -> int | None:
+    """The whole number that the text is; None if it is none, or larger than any that is offered."""
+    digits = "".join(c for c in text[:MOST_COMPARED] if not _is_unseen(c)).strip()
+    is_number = digits.isdecimal() and len(digits) <= MOST_DIGITS
+    return int(digits) if is_number else None
+
+
+def without_unseen_start(text: str) -> str:
+    """The text from its first character on that can be seen."""
+    begin = next((i for i, c in enumerate(text) if not (c.isspace() or _is_unseen(c))), len(text))
+    return text[begin:]
+
+
+def _is_unseen(char: str) -> bool:
+    code = ord(char)
+    if code in _SKIN_TONES or code in _VARIATION_SELECTORS:
+        return True
+    return char != _JOINER and unicodedata.category(char) == "Cf"
+
+
+def _is_punctuation(char: str) -> bool:
+    return char.isspace() or unicodedata.category(char).startswith("P")

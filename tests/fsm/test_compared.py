@@ -1,0 +1,95 @@
+import unicodedata
+
+import pytest
+
+from fsm import STAY, Command, Event, Flow, Mark, Reaction, State, Text
+from fsm.agents import AgentEntry, Registry
+from fsm.compared import compared, number_in
+from fsm.deciding import said_in
+from fsm.events import Answer
+from fsm.ids import AgentId, EventId
+
+MARK = Mark(flow="poll", id=EventId("$q"), life="l", asker=None)
+
+
+class Poll(Flow):
+    idle = State(initial=True)
+
+    agree = Event(idle, STAY, reaction="👍", answer=("yes", "+1"))
+    like = Event(idle, STAY, reaction="❤️")
+    eat = Event(idle, STAY, command="café")
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "!café",
+        unicodedata.normalize("NFD", "!café"),
+        "!CAFÉ",
+        "! café",
+        "\u200b!café",
+        "!\u2060café",
+        "\uff01\uff43\uff41\uff46é",
+        "  !café  ",
+    ],
+)
+def test_a_command_is_known_however_it_is_typed(typed: str) -> None:
+    said = said_in(typed, "!")
+
+    assert said == Command("café")
+    assert Poll.eat.answers(said)
+
+
+@pytest.mark.parametrize("typed", ["!", "!!", "! ", "!?", "wow!", "\u200b", "!1", "café"])
+def test_what_is_no_command_is_a_text(typed: str) -> None:
+    assert said_in(typed, "!") == Text(typed)
+
+
+@pytest.mark.parametrize("key", ["👍", "👍🏽", "👍\ufe0f", "👍🏿\ufe0e"])
+def test_a_reaction_counts_in_every_skin_tone_and_style(key: str) -> None:
+    assert Poll.agree.answers(Reaction(key, MARK))
+    assert not Poll.like.answers(Reaction(key, MARK))
+
+
+def test_a_declared_variation_selector_does_not_matter_either() -> None:
+    assert Poll.like.answers(Reaction("❤", MARK))
+
+
+@pytest.mark.parametrize(
+    "text", ["yes", "Yes.", " YES! ", "“yes”", "(yes)", "ｙｅｓ", "yes…", "+1"]
+)
+def test_an_answer_counts_with_punctuation_around_it(text: str) -> None:
+    assert Poll.agree.answers(Answer(text, MARK))
+
+
+@pytest.mark.parametrize("text", ["", "...", "yes and no", "no", "👎"])
+def test_another_text_is_another_answer(text: str) -> None:
+    assert not Poll.agree.answers(Answer(text, MARK))
+
+
+def test_a_joined_emoji_stays_itself() -> None:
+    assert compared("👩\u200d🔬") != compared("👩🔬")
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("7", 7),
+        (" 12 ", 12),
+        ("\uff13", 3),
+        ("9" * 5_000, None),
+        ("²", None),
+        ("٣", 3),
+        ("-1", None),
+    ],
+)
+def test_a_number_is_read_within_bounds(text: str, number: int | None) -> None:
+    assert number_in(text) == number
+
+
+@pytest.mark.parametrize("choice", ["1", "Agent-1", "\uff41gent-1", " agent-1\u200b"])
+def test_an_agent_is_found_however_its_name_is_typed(choice: str) -> None:
+    agents = Registry([AgentEntry(id=AgentId("agent-1"), name="One", kind="echo")])
+
+    assert agents.find(choice) is not None
+    assert agents.find("9" * 5_000) is None
