@@ -9,7 +9,13 @@ from pathlib import Path
 
 from attrs import frozen
 
-from durable.errors import FolderNotWritable, NewerSchema, NotOurDatabase, StoreUnavailable
+from durable.errors import (
+    DatabaseMoved,
+    FolderNotWritable,
+    NewerSchema,
+    NotOurDatabase,
+    StoreUnavailable,
+)
 from durable.folder import make_folder
 from durable.migrations import CURRENT, migrate
 from durable.sqlite_errors import translated
@@ -29,11 +35,49 @@ _ADOPTABLE = frozenset({"kv"})
 
 
 @frozen
+class OpenFile:
+    """The database file as it was opened, to notice when it is moved away or replaced.
+
+    SQLite goes on writing to a file that has been moved, and would issue numbers there that the
+    next start, on the file in its place, issues again.
+    """
+
+    path: Path
+    device: int
+    inode: int
+
+    @classmethod
+    def at(cls, path: Path) -> "OpenFile | None":
+        """The file at the path; None where the file system does not know it."""
+        try:
+            found = path.stat()
+        except OSError:
+            return None
+        return cls(path, found.st_dev, found.st_ino)
+
+    def must_be_there(self) -> None:
+        """Raise unless it is where it was.
+
+        Raises:
+            DatabaseMoved: It is not.
+        """
+        try:
+            found = self.path.stat()
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise DatabaseMoved(self.path) from error
+        except OSError:
+            return  # a disk in trouble: SQLite's own error says more
+        if (found.st_dev, found.st_ino) != (self.device, self.inode):
+            raise DatabaseMoved(self.path)
+
+
+@frozen
 class Connections:
-    """The two connections: one writes, one reads beside it."""
+    """The two connections, one writes and one reads beside it, and the file that they have open."""
 
     writer: sqlite3.Connection
     reader: sqlite3.Connection
+    file: OpenFile | None = None
 
 
 def open_database(path: Path, connect: Connect = sqlite3.connect) -> Connections:
@@ -63,7 +107,7 @@ def open_database(path: Path, connect: Connect = sqlite3.connect) -> Connections
             writer.close()
             raise
         reader.execute("PRAGMA query_only = ON")  # a write on the reader's thread is a mistake
-        return Connections(writer, reader)
+        return Connections(writer, reader, OpenFile.at(path))
 
 
 def _is_half_made(path: Path) -> bool:

@@ -5,6 +5,7 @@
     StrandlineError
     └── StoreError
         ├── StoreUnavailable    the disk is full, read-only, busy or failing; nothing was written
+        ├── DatabaseMoved       the file was moved away or replaced while it was open
         ├── StoreDamaged        SQLite finds the file corrupt
         ├── StoreDefect         SQLite refused a statement of ours: a bug
         ├── StoreClosed         a call after ``close``
@@ -40,6 +41,20 @@ class StoreUnavailable(StoreError):
         return (
             f"the store can't be used now ({self.reason}) and nothing was written; "
             f"free space on its disk or make it writable, then try again"
+        )
+
+
+@frozen(slots=False)
+class DatabaseMoved(StoreError):
+    """The database file is no longer where it was opened. Nothing more is written to it."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} was moved away or replaced while the bot was running, so the bot stops: "
+            f"what it would write now would be lost. Put the file back, with its -wal file, and "
+            f"start the bot again; move a database only while the bot is stopped"
         )
 
 

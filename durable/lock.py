@@ -79,7 +79,9 @@ class DataLock:
             self.made_folder = not self._folder.exists()
             make_folder(self._folder)
             # O_CLOEXEC: a child of the bot must not hold the folder after it
-            return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            # O_NOFOLLOW: a link in its place would have the bot empty another file
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            return os.open(self._path, flags, 0o600)
         except OSError as error:
             raise FolderNotWritable(self._folder, error.strerror or str(error)) from error
 

@@ -44,7 +44,7 @@ class Store:
     def __init__(
         self, connections: Connections, reading: ThreadPoolExecutor, now: Callable[[], datetime]
     ) -> None:
-        self._writer = Writer(connections.writer)
+        self._writer = Writer(connections.writer, connections.file)
         self._reader = connections.reader
         self._reading = reading
         self._now = now

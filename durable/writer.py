@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from attrs import define
 
+from durable.connection import OpenFile
 from durable.errors import StoreClosed, StoreError
 from durable.sqlite_errors import translate
 from fsm.failpoints import reach
@@ -45,8 +46,9 @@ class Writer:
     result before the transaction that holds it is on disk.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, file: OpenFile | None = None) -> None:
         self._connection = connection
+        self._file = file
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._is_open = True
@@ -120,6 +122,8 @@ class Writer:
                 job.error = _ours(error)
 
     def _commit(self, group: list[_Job]) -> None:
+        if self._file is not None:
+            self._file.must_be_there()
         reach("commit.begin")
         self._connection.execute("BEGIN IMMEDIATE")
         for job in group:

@@ -245,7 +245,13 @@ class HomeserverHttp:
 
 
 def endpoint(*parts: str, version: str = "v3") -> str:
-    """The path of a client-server endpoint, each part escaped whole."""
+    """The path of a client-server endpoint, each part escaped whole.
+
+    Raises:
+        Refused: A part is a dot segment, which would name another endpoint (RFC 3986, 5.2.4).
+    """
+    if not {".", ".."}.isdisjoint(parts):
+        raise Refused(400, "M_INVALID_PARAM", "no id and no event type is called . or ..")
     return f"/_matrix/client/{version}/" + "/".join(
         quote(part, safe="", errors="replace") for part in parts
     )

@@ -210,7 +210,12 @@ class Config:
         """Whether this user may talk to the bot."""
         own_server = f"@*:{self.homeserver.user_id.partition(':')[2]}"
         patterns = self.access.users or (own_server,)
-        return any(fnmatchcase(user_id, pattern) for pattern in patterns)
+        return any(fnmatchcase(user_id, _only_stars(pattern)) for pattern in patterns)
+
+
+def _only_stars(pattern: str) -> str:
+    """The pattern with brackets as themselves: they belong to IPv6 server names."""
+    return pattern.replace("[", "[[]")
 
 
 def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> Config:

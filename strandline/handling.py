@@ -9,7 +9,7 @@ import structlog
 from attrs import evolve
 
 from durable import Asked, Commit, Handled, Store
-from durable.errors import AlreadyHandled, StoreUnavailable
+from durable.errors import AlreadyHandled, DatabaseMoved, StoreUnavailable
 from durable.records import RoomRecord, room_key
 from ephemeral.conversations import Lapsed
 from fsm import Attachment, Command, Inbound, Kind, Tongue
@@ -297,6 +297,8 @@ class Handling:
         for tries in range(1, TRIES + 1):
             try:
                 await insist(take)
+            except DatabaseMoved:
+                raise  # nothing can be written any more: the bot ends
             except Exception as error:  # noqa: BLE001  # parked with its error, which `parked list` shows
                 _log.exception("turn failed", event_id=event_id, tries=tries)
                 if tries == TRIES:

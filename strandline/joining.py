@@ -10,6 +10,9 @@ from strandline.amending import Amending, InHand
 from strandline.items import Arrived, Item
 from strandline.turns import Turns
 
+MOST_JOINED = 50
+"""So many messages join one question; what comes after has its own turn."""
+
 
 class Joining:
     """Has what waits in a room join the question that is being answered there.
@@ -76,7 +79,7 @@ class Joining:
         if any(joined.request_id == inbound.event_id for joined in held.joined):
             return True
         is_same = (inbound.sender, inbound.thread) == (first.sender, first.thread)
-        if inbound.kind is not Kind.TEXT or not is_same:
+        if inbound.kind is not Kind.TEXT or not is_same or len(held.joined) >= MOST_JOINED:
             return False
         wanted = await self._wanted(inbound)
         amended = None if wanted is None else self._amending.amended(wanted)

@@ -8,6 +8,7 @@ from durable.errors import (
     AlreadyHandled,
     Conflict,
     CorruptValue,
+    DatabaseMoved,
     DataFolderInUse,
     FolderNotWritable,
     NewerSchema,
@@ -23,6 +24,7 @@ from tests.durable.opening import ASKED, NOON
 FOLDER = Path("/data")
 EXAMPLES = [
     (StoreUnavailable("disk full"), "disk full", "free space"),
+    (DatabaseMoved(FOLDER), "/data was moved", "Put the file back"),
     (StoreDamaged("page 3"), "page 3", "restore"),
     (StoreDefect("no such table"), "no such table", "report it"),
     (StoreClosed(), "closed", "open it again"),

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from durable import Commit, Handled, Store, Stream
-from durable.errors import StoreError
+from durable import Commit, Handled, PlatformChatSequence, Store, Stream
+from durable.errors import DatabaseMoved, StoreError
 from durable.records import IssuedNumber
 from tests.durable.faults import NthFails
 from tests.durable.opening import ASKED, ROOM, noon, open_store, plain, row
@@ -63,3 +63,29 @@ async def test_a_fault_at_any_statement_costs_only_what_was_refused(
     while not await run_with_fault(tmp_path / str(nth) / "a.db", nth, name):
         nth += 1
     assert nth > 60
+
+
+async def test_a_database_that_was_moved_away_is_written_no_more(tmp_path: Path) -> None:
+    path = tmp_path / "lambda_matrix.db"
+    store = await Store.open(path, now=noon)
+    sequence = PlatformChatSequence(store)
+    assert await sequence.allocate() == "1"
+    path.rename(tmp_path / "elsewhere.db")
+
+    with pytest.raises(DatabaseMoved, match="moved away or replaced"):
+        await sequence.allocate()
+
+    (tmp_path / "elsewhere.db").rename(path)
+    assert await sequence.allocate() == "2"
+    await store.close()
+
+
+async def test_a_database_that_was_replaced_is_written_no_more(tmp_path: Path) -> None:
+    path = tmp_path / "lambda_matrix.db"
+    store = await Store.open(path, now=noon)
+    path.rename(tmp_path / "elsewhere.db")
+    path.write_bytes((tmp_path / "elsewhere.db").read_bytes())
+
+    with pytest.raises(DatabaseMoved):
+        await PlatformChatSequence(store).allocate()
+    await store.close()

@@ -65,8 +65,19 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
         DataLock(tmp_path / "data" / "lambda_matrix.db").acquire()
 
 
-def test_a_full_disk_is_no_lock(path: Path) -> None:
-    path.with_name(f"{path.name}.lock").symlink_to("/dev/full")
+def test_what_can_not_be_written_is_no_lock(path: Path) -> None:
+    os.mkfifo(path.with_name(f"{path.name}.lock"))
 
     with pytest.raises(FolderNotWritable):
         DataLock(path).acquire()
+
+
+def test_a_link_in_the_place_of_the_lock_is_not_followed(path: Path) -> None:
+    other = path.with_name("precious")
+    other.write_text("of somebody else")
+    path.with_name(f"{path.name}.lock").symlink_to(other)
+
+    with pytest.raises(FolderNotWritable):
+        DataLock(path).acquire()
+
+    assert other.read_text() == "of somebody else"

@@ -215,3 +215,23 @@ async def test_nothing_secret_is_logged_even_at_debug(scene: Scene) -> None:
     assert lines == bot.log_lines()
     assert all({"event", "level", "timestamp"} <= line.keys() for line in lines)
     assert lines[-1]["event"] == "stopped"
+
+
+async def test_a_data_folder_that_is_moved_away_stops_the_bot_with_a_sentence(
+    scene: Scene,
+) -> None:
+    bot = await scene.bot()
+    alice = await scene.person("alice")
+    room = await scene.meet(alice, bot)
+    await alice.asks(room, "hello", r"chat 1\] hello")
+    folder = bot.database.parent
+    folder.rename(folder.with_name("elsewhere"))
+
+    other = await alice.create_room(invite=[bot.user_id])
+
+    assert await bot.ended() != 0
+    assert "was moved away or replaced while the bot was running" in bot.log_path.read_text()
+    folder.with_name("elsewhere").rename(folder)
+    await bot.start()
+    await alice.sees(other, "Hello!")
+    await alice.asks(other, "hello", r"chat 2\] hello")

@@ -166,3 +166,9 @@ async def test_a_revoked_token_is_renewed_once_for_all_requests(
 
 def test_ids_are_escaped_whole() -> None:
     assert endpoint("rooms", "!a/../b?c#d", "join").endswith("/rooms/%21a%2F..%2Fb%3Fc%23d/join")
+
+
+@pytest.mark.parametrize("part", [".", ".."])
+def test_a_dot_segment_names_no_other_endpoint(part: str) -> None:
+    with pytest.raises(Refused, match="M_INVALID_PARAM"):
+        endpoint("rooms", "!r", "state", part, "")

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fsm.ids import UserId
 from strandline.config import Config, load_config
 from strandline.errors import ConfigError
 
@@ -234,3 +235,15 @@ def test_what_the_environment_has_is_not_quoted(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=re.escape(expected)) as caught:
             load_config(tmp_path / name, {"A": "hunter2" * 20})
         assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("pattern", ["@*:[2001:db8::1]:8448", "@alice:[2001:db8::1]:8448", None])
+def test_a_server_that_is_an_ipv6_address_counts_in_access_patterns(
+    tmp_path: Path, pattern: str | None
+) -> None:
+    access = "" if pattern is None else f'access: {{users: ["{pattern}"]}}\n'
+    text = GOOD.replace("@bot:example.org", "@bot:[2001:db8::1]:8448") + access
+    config = load(tmp_path, text)
+
+    assert config.is_allowed(UserId("@alice:[2001:db8::1]:8448"))
+    assert not config.is_allowed(UserId("@alice:2"))

@@ -10,7 +10,7 @@ from matrix import Amendment
 from strandline.amending import Amending
 from strandline.checkpoint import Batch
 from strandline.items import Arrived, Item
-from strandline.joining import Joining
+from strandline.joining import MOST_JOINED, Joining
 from strandline.turns import Turns
 from tests.strandline.test_asking import ALICE, INBOUND, QUESTION, ROOM
 
@@ -90,3 +90,11 @@ async def test_what_was_taken_back_or_handled_does_not_join() -> None:
     )
 
     assert await room.joined() == ["and when"]
+
+
+async def test_only_so_many_join_one_question() -> None:
+    room = Room()
+    for number in range(MOST_JOINED + 10):
+        room.hears(f"${number}", str(number))
+
+    assert await room.joined() == [str(number) for number in range(MOST_JOINED)]
