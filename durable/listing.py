@@ -5,6 +5,7 @@ from datetime import datetime
 from durable.chat_book import address, chats_of
 from durable.records import GONE, ChatRecord, RoomRecord, UsedRecord, room_key, used_key
 from fsm import Registry, Turn
+from fsm.markdown import as_typed
 
 
 async def list_chats(turn: Turn, registry: Registry) -> str:
@@ -47,12 +48,12 @@ async def _line(turn: Turn, chat: ChatRecord, registry: Registry) -> str:
     if room is None or room.room_type == GONE:
         return turn.t(
             "**{name}**: its room is gone, `{prefix}repair` makes it again",
-            name=chat.name,
+            name=as_typed(chat.name),
             prefix=turn.prefix,
         )
     return turn.t(
         "**{name}** ([open it]({link})): {agent}, {used}",
-        name=chat.name,
+        name=as_typed(chat.name),
         link=address(turn, chat.room_id),
         agent=_agent(turn, room, registry),
         used=await _last_use(turn, chat),

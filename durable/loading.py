@@ -19,6 +19,7 @@ from fsm import Registry, Turn
 from fsm.chats import Choice, Choices
 from fsm.compared import compared
 from fsm.ids import ChatId, RoomId
+from fsm.markdown import as_typed
 
 
 async def offer_chats(turn: Turn, registry: Registry) -> None:
@@ -33,7 +34,9 @@ async def offer_chats(turn: Turn, registry: Registry) -> None:
             )
         )
     else:
-        items = [Choice(c.chat_id, c.name, await detail(turn, c, registry)) for c in archived]
+        items = [
+            Choice(c.chat_id, as_typed(c.name), await detail(turn, c, registry)) for c in archived
+        ]
         turn.signal("loadselection", "offer", Choices(tuple(items)))
 
 
@@ -56,7 +59,7 @@ async def load_chat(turn: Turn) -> Wish | None:
         turn.reply(
             turn.t(
                 "“{name}” is not archived: [open it]({link}).",
-                name=chat.name,
+                name=as_typed(chat.name),
                 link=address(turn, alive),
             )
         )
@@ -83,7 +86,7 @@ def _load_named(turn: Turn, archived: list[ChatRecord]) -> None:
         turn.reply(
             turn.t(
                 "You have no archived chat “{named}”. `{prefix}load` lists those that you have.",
-                named=turn.argument[:60],
+                named=as_typed(turn.argument[:60]),
                 prefix=turn.prefix,
             )
         )
@@ -110,7 +113,7 @@ async def _reopen(turn: Turn, chat: ChatRecord, room: RoomRecord) -> None:
     turn.reply(
         turn.t(
             "“{name}” is back: accept its invite if you have left it, or [open it]({link}).",
-            name=chat.name,
+            name=as_typed(chat.name),
             link=address(turn, chat.room_id),
         )
     )
@@ -142,6 +145,8 @@ async def _take_this_room(turn: Turn, chat: ChatRecord, before: RoomRecord | Non
         chat_key(turn.sender, chat.chat_id), evolve(chat, room_id=turn.room_id, archived=False)
     )
     link(turn, space_id, turn.room_id)
-    turn.reply(turn.t("“{name}” goes on here, since its own room is gone.", name=chat.name))
+    turn.reply(
+        turn.t("“{name}” goes on here, since its own room is gone.", name=as_typed(chat.name))
+    )
     turn.signal("room", "settle", room)
     return True

@@ -29,6 +29,7 @@ from durable.records import (
 from durable.user_routing import agent_list
 from fsm import Registry, Turn
 from fsm.ids import ChatId, RoomId
+from fsm.markdown import as_typed
 
 
 def space_wish(turn: Turn) -> Wish:
@@ -89,7 +90,7 @@ async def _settle_space(turn: Turn, wish: Wish) -> None:
 def _tell_of_space(turn: Turn, wish: Wish) -> None:
     told = turn.t(
         "Your Space “{name}” is ready: accept its invite, or [open it]({link}).",
-        name=wish.name,
+        name=as_typed(wish.name),
         link=address(turn, turn.room_id),
     )
     turn.say(told, room_id=wish.asked_in)
@@ -161,12 +162,12 @@ def _welcome(turn: Turn, room: RoomRecord, user: UserRecord, registry: Registry)
     if agent is None:
         return turn.t(
             "Welcome to “{name}”. Choose who is to answer here.\n\n{agents}",
-            name=name_of(turn, room),
+            name=as_typed(name_of(turn, room)),
             agents=agent_list(turn, registry, user),
         )
     return turn.t(
         "Welcome to “{name}”. **{agent}** (`{id}`) answers here: just write.",
-        name=name_of(turn, room),
+        name=as_typed(name_of(turn, room)),
         agent=agent.name,
         id=agent.id,
     )
@@ -175,7 +176,7 @@ def _welcome(turn: Turn, room: RoomRecord, user: UserRecord, registry: Registry)
 def _tell_where(turn: Turn, wish: Wish, room_id: RoomId) -> None:
     told = turn.t(
         "“{name}” is ready: accept its invite, or [open it]({link}).",
-        name=wish.name,
+        name=as_typed(wish.name),
         link=address(turn, room_id),
     )
     turn.say(told, room_id=wish.asked_in)

@@ -6,6 +6,7 @@ from durable.chat_book import chat_in, enter, name_in, name_of, numbered, unlink
 from durable.records import ARCHIVED, RoomRecord, UserRecord, chat_key, user_key
 from durable.user_routing import agent_list, no_such_agent
 from fsm import AgentEntry, Registry, Turn
+from fsm.markdown import as_typed
 
 
 async def change_name(turn: Turn, room: RoomRecord) -> RoomRecord:
@@ -18,7 +19,7 @@ async def change_name(turn: Turn, room: RoomRecord) -> RoomRecord:
     if chat is not None:
         turn.records.save(chat_key(turn.sender, chat.chat_id), evolve(chat, name=name))
     turn.set_state(turn.room_id, "m.room.name", {"name": name})
-    turn.reply(turn.t("This chat is now called “{name}”.", name=name))
+    turn.reply(turn.t("This chat is now called “{name}”.", name=as_typed(name)))
     return evolve(room, display_name=name)
 
 
@@ -29,7 +30,7 @@ def rebind_question(turn: Turn, room: RoomRecord, agent: AgentEntry) -> str:
         "what was said before.",
         agent=agent.name,
         id=agent.id,
-        name=name_of(turn, room),
+        name=as_typed(name_of(turn, room)),
     )
 
 
@@ -54,7 +55,7 @@ async def bind_anew(turn: Turn, room: RoomRecord) -> RoomRecord:
 def archive_question(turn: Turn, room: RoomRecord) -> str:
     """The question whether the chat is to answer no more."""
     return turn.t(
-        "Archive “{name}”? This room then gets no more answers.", name=name_of(turn, room)
+        "Archive “{name}”? This room then gets no more answers.", name=as_typed(name_of(turn, room))
     )
 
 
@@ -72,7 +73,7 @@ async def close(turn: Turn, room: RoomRecord) -> RoomRecord:
     turn.reply(
         turn.t(
             "“{name}” is archived. `{prefix}load` brings it back, `{prefix}new` begins another.",
-            name=room.display_name,
+            name=as_typed(room.display_name),
             prefix=turn.prefix,
         )
     )

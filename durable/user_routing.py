@@ -4,6 +4,7 @@ from attrs import evolve
 
 from durable.records import UserRecord
 from fsm import STAY, AgentEntry, Event, Flow, Registry, Scope, State, Turn, durable, on
+from fsm.markdown import as_typed
 
 
 class UserRouting(Flow):
@@ -91,7 +92,9 @@ def agent_list(turn: Turn, registry: Registry, user: UserRecord | None) -> str:
 
 def no_such_agent(turn: Turn, agents: str) -> str:
     """What the command's argument does not name, and what there is instead."""
-    return turn.t("There is no agent “{name}”.\n\n{agents}", name=turn.argument[:60], agents=agents)
+    return turn.t(
+        "There is no agent “{name}”.\n\n{agents}", name=as_typed(turn.argument[:60]), agents=agents
+    )
 
 
 def _line(turn: Turn, registry: Registry, agent: AgentEntry) -> str:

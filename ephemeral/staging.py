@@ -25,6 +25,7 @@ from fsm import (
     on,
 )
 from fsm.attachments import Said
+from fsm.markdown import as_typed
 
 ACKNOWLEDGED = "📎"
 """The emoji that says that a file is staged."""
@@ -223,7 +224,7 @@ class Staging(Flow):
             return turn.t(
                 "“{name}” is too large: it has {size}, and I take files of up to {most}. "
                 "Please send a smaller one.",
-                name=name,
+                name=as_typed(name),
                 size=size(tongue, new.size_bytes),
                 most=size(tongue, limits.most_bytes_each),
             )
@@ -234,13 +235,13 @@ class Staging(Flow):
                 "I didn't take “{name}”: only {count} files can wait. "
                 "Write the message that they are for, or drop one.",
                 limits.most_files,
-                name=name,
+                name=as_typed(name),
             )
         if staged.size_bytes + new.size_bytes > limits.most_bytes_in_all:
             return turn.t(
                 "I didn't take “{name}”: it has {size}, and all files that wait may have {most} "
                 "together. Write the message that they are for, or drop one.",
-                name=name,
+                name=as_typed(name),
                 size=size(tongue, new.size_bytes),
                 most=size(tongue, limits.most_bytes_in_all),
             )

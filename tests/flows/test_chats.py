@@ -17,7 +17,8 @@ from ephemeral.confirmation import Pending
 from fsm import AgentEntry, Kind, Reaction, Signal
 from fsm.chats import Choice
 from fsm.effects import AskAgent, Edit, Invite, React, SetState
-from fsm.ids import AgentId, ChatId, EventId, PlatformChatId, RoomId
+from fsm.ids import AgentId, ChatId, EventId, PlatformChatId, RoomId, TransactionId
+from matrix.text import message_content
 from tests.flows.kit import ALICE, BOB, ROOM, Town, question_of, registry, rooms_asked, said
 
 SPACE_ID, C1, C2 = RoomId("!space:x"), RoomId("!chat-C1:x"), RoomId("!chat-C2:x")
@@ -135,6 +136,16 @@ async def test_a_name_is_cut_to_what_a_list_can_show(town: Town) -> None:
     await town.command(f"rename {'long ' * 100}", room_id=C1)
 
     assert len(town.chat("C1").name) <= 100
+
+
+async def test_a_name_is_shown_as_it_was_typed(town: Town) -> None:
+    """A live link in the bot's own message would be the bot's word for it."""
+    turn = await town.command("rename [free](https://example.org) *now*", room_id=C1)
+
+    assert town.chat("C1").name == "[free](https://example.org) *now*"
+    shown = message_content(said(turn), transaction_id=TransactionId("t"))["formatted_body"]
+    assert "<a " not in shown
+    assert "[free](https://example.org) *now*" in shown
 
 
 async def test_rename_without_a_name_says_how_to_write_it(town: Town) -> None:

@@ -12,6 +12,7 @@ from durable.records import (
 from fsm import Command, Kind, Occurrence, Signal, Snapshot, Text
 from fsm.effects import AskAgent, JoinRoom, LeaveRoom
 from fsm.ids import AgentId, ChatId, EventId, PlatformChatId
+from fsm.markdown import as_typed
 from tests.flows.kit import ALICE, BOB, NOW, ROOM, Talk, registry, said, signals
 
 BOUND = RoomRecord(
@@ -101,7 +102,7 @@ async def test_a_choice_that_names_no_agent_changes_nothing_and_lists_them(choic
 
     assert after.state == "idle"
     assert "1. **Agent-1**" in said(turn)
-    assert choice in said(turn)
+    assert as_typed(choice) in said(turn)
 
 
 async def test_the_first_message_binds_the_room_and_asks_its_agent() -> None:

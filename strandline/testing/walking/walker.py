@@ -147,8 +147,11 @@ class Walker:
         await self.person.kick(await self.at_home(), self.bot)
 
     async def replaces_room(self) -> None:
-        """Replace the room by a new one."""
-        await self.person.upgrade(await self.at_home())
+        """Replace the room by a new one, which the bot may enter as it may this one."""
+        room = await self.at_home()
+        # the new room has the rules of the old one
+        await self.person.set_state(room, "m.room.join_rules", {"join_rule": "public"})
+        await self.person.upgrade(room)
 
     async def has_friend(self) -> Person:
         """Somebody else with an account."""
