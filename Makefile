@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Most tests wait for a homeserver more than they compute: three workers keep two cores busy.
 WORKERS ?= 3
 
-.PHONY: demo test soak onboarding streaming newcomer backlog comparison failpoints faults mutations walks locale diagrams walkthrough site check format lint types contracts flows clean
+.PHONY: demo test test-all soak onboarding streaming newcomer backlog comparison failpoints faults mutations walks locale diagrams walkthrough site check format lint types contracts flows clean
 
 $(VENV)/.installed: pyproject.toml
 	@echo "Installing into $(VENV) (about a minute the first time) …"
@@ -22,6 +22,10 @@ test: $(VENV)/.installed check
 	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist worksteal
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+# What `make test` runs, and what is long besides.
+test-all: $(VENV)/.installed check
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not slow"
 
 KILLS ?= 100
 SEED ?= 1
@@ -49,10 +53,10 @@ comparison: $(VENV)/.installed
 
 # Every named point by every kind of event; `make test` kills at each point once or twice.
 failpoints: $(VENV)/.installed
-	STRANDLINE_FAILPOINTS=all $(BIN)/pytest tests/failpoints -n $(WORKERS) --dist worksteal
+	STRANDLINE_FAILPOINTS=all $(BIN)/pytest tests/failpoints -m "not slow" -n $(WORKERS) --dist worksteal
 
 faults: $(VENV)/.installed
-	STRANDLINE_FAULTS=all $(BIN)/pytest tests/faults/test_every_fault.py -n $(WORKERS) --dist worksteal
+	STRANDLINE_FAULTS=all $(BIN)/pytest tests/faults/test_every_fault.py -m "not slow" -n $(WORKERS) --dist worksteal
 
 # Every field of every event that is read, replaced by anything, through every reader.
 MUTATIONS ?= 200000
@@ -61,7 +65,7 @@ mutations: $(VENV)/.installed
 
 # Walks every path of the bot's own flows, and kills it at the end of each; `make test` walks short ones.
 walks: $(VENV)/.installed
-	STRANDLINE_WALKS=all $(BIN)/pytest tests/walks tests/examples -n 2
+	STRANDLINE_WALKS=all $(BIN)/pytest tests/walks tests/examples -m "not slow" -n 2
 
 # Collects the sentences that the bot says, and compiles their translations; names what is missing.
 locale: $(VENV)/.installed

@@ -1,10 +1,63 @@
 from collections.abc import AsyncIterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
 
 from strandline.testing import Synapse
 from tests.kit.scene import Scene
+
+LONG = (
+    "tests/docs/test_howtos.py::test_the_code_*test-kills*",
+    "tests/docs/test_tutorial.py::test_every_step_*",
+    "tests/durable/test_sequence.py::*50 kills*",
+    "tests/examples/test_kill_everywhere.py::test_the_duty_survives",
+    "tests/examples/test_kill_everywhere.py::test_the_poll_survives",
+    "tests/examples/test_kill_everywhere.py::test_the_request_survives",
+    *(
+        f"tests/failpoints/test_failpoints.py::*<{kind}-*"
+        for kind in (
+            "declined",
+            "deadline",
+            "first message",
+            "first start",
+            "forget",
+            "held",
+            "kicked",
+            "load",
+            "logged out",
+            "new chat",
+            "passed on",
+            "poison",
+            "replaced",
+            "select",
+            "staged file",
+        )
+    ),
+    "tests/faults/test_every_fault.py::*<reset after>",
+    "tests/faults/test_every_fault.py::*<truncated>",
+    "tests/faults/test_in_memory.py::test_a_disk_*",
+    "tests/soak/test_random_kills.py::*<60>",
+    "tests/testing/test_plugin.py::test_the_examples_of_the_reference_run",
+    "tests/testing/test_plugin.py::test_tests_are_run_however_*",
+    "tests/testing/test_plugin.py::test_workers_of_xdist_*",
+    "tests/walks/test_kill_everywhere.py::test_a_form_survives",
+    "tests/walks/test_kill_everywhere.py::test_an_end_of_time_*",
+    "tests/walks/test_own_flows.py::test_chats_*",
+    "tests/walks/test_own_flows.py::test_load_selection_survives",
+    "tests/walks/test_own_flows.py::test_room_routing_survives",
+    "tests/walks/test_own_flows.py::test_service_survives",
+)
+"""Tests that take long and seldom find what a shorter one of their kind does not: `make test-all`
+runs them, `make test` does not. Patterns of their ids, with < and > for the brackets."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        name = item.nodeid.replace("[", "<").replace("]", ">")
+        if any(fnmatchcase(name, pattern) for pattern in LONG):
+            item.add_marker("long")
 
 
 @pytest.fixture

@@ -12,9 +12,6 @@ from fsm.ids import PlatformChatId, RoomId
 from tests.durable.opening import ROOM, open_store, plain
 from tests.durable.processes import child, kill, read
 
-KILLS = 50
-ALLOCATIONS = 1000
-
 
 def room(platform_chat_id: str, name: str = "!a:example.org") -> dict[str, str | None]:
     record = RoomRecord(platform_chat_id=PlatformChatId(platform_chat_id))
@@ -96,16 +93,22 @@ async def test_concurrent_turns_get_numbers_of_their_own(store: Store) -> None:
     assert [str(n) for n in range(1, 201)] == sorted(numbers, key=int)
 
 
-def test_a_thousand_allocations_and_fifty_kills_issue_no_number_twice(path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kills", "allocations"),
+    [pytest.param(5, 200, id="5 kills"), pytest.param(50, 1000, id="50 kills")],
+)
+def test_allocations_and_kills_issue_no_number_twice(
+    path: Path, kills: int, allocations: int
+) -> None:
     random = Random(1)
     issued: list[int] = []
 
-    for _ in range(KILLS):
+    for _ in range(kills):
         with child("allocations", path, "10000") as process:
             found = read(process, random.randint(1, 40)) + kill(process)
             issued += [int(number) for number in found]
-    with child("allocations", path, str(ALLOCATIONS)) as process:
-        issued += [int(number) for number in read(process, ALLOCATIONS)]
+    with child("allocations", path, str(allocations)) as process:
+        issued += [int(number) for number in read(process, allocations)]
 
-    assert len(issued) >= ALLOCATIONS
+    assert len(issued) >= allocations
     assert all(earlier < later for earlier, later in pairwise(issued))
