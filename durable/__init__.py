@@ -1,6 +1,6 @@
 """Everything that survives kill -9."""
 
-from durable.commits import Asked, Commit, Handled, Parked, Reopened, Stored, Stream
+from durable.commits import Asked, Commit, Handled, Parked, Progress, Reopened, Stored, Stream
 from durable.errors import AlreadyHandled, Conflict, StoreError, StoreUnavailable
 from durable.first_start import FirstStart
 from durable.loader import RestartReport, load
@@ -20,6 +20,7 @@ __all__ = [
     "Handled",
     "Parked",
     "PlatformChatSequence",
+    "Progress",
     "Reopened",
     "RestartReport",
     "Store",

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 from attrs import field, frozen
 
 from fsm.effects import OutboxRow
-from fsm.ids import EventId, RoomId, TransactionId
+from fsm.ids import EventId, RoomId, SyncToken, TransactionId
 
 R = TypeVar("R")
 
@@ -126,3 +126,21 @@ class Commit:
     stream_ends: EventId | None = None
     reopens: tuple[Reopened, ...] = ()
     closes: EventId | None = None
+
+
+@frozen(kw_only=True)
+class Progress:
+    """What one save makes durable, together.
+
+    Args:
+        token: The new checkpoint; None where it has not moved.
+        passed: The events that now lie below it.
+        memberships: The rooms that the bot joined (True) or left (False) below it.
+        behind: The rooms that are behind it from now on, with the token of each; None for a room
+            that has caught up.
+    """
+
+    token: SyncToken | None = None
+    passed: tuple[EventId, ...] = ()
+    memberships: Mapping[RoomId, bool] = field(factory=dict)
+    behind: Mapping[RoomId, SyncToken | None] = field(factory=dict)

@@ -1,11 +1,11 @@
 """The store's statements, each a function of a connection."""
 
 import sqlite3
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 
 from durable.applying import ROW_COLUMNS, to_row
 from durable.codec import dump, load
-from durable.commits import Asked, Reopened, Stream
+from durable.commits import Asked, Progress, Reopened, Stream
 from fsm.effects import OutboxRow
 from fsm.ids import EventId, RoomId, SyncToken, UserId
 
@@ -118,17 +118,17 @@ def checkpoint(db: sqlite3.Connection) -> SyncToken | None:
     return None if token is None else SyncToken(token)
 
 
-def advance(
-    token: SyncToken,
-    passed: Collection[EventId],
-    memberships: Mapping[RoomId, bool],
-    *,
-    keep: int,
-) -> Callable[[sqlite3.Connection], None]:
-    """Save the token and the rooms that were joined and left below it, and prune."""
+def advance(progress: Progress, *, keep: int) -> Callable[[sqlite3.Connection], None]:
+    """Save the progress, and prune."""
+    passed, memberships = progress.passed, progress.memberships
 
     def write(db: sqlite3.Connection) -> None:
-        set_meta(db, "checkpoint", token)
+        if progress.token is not None:
+            set_meta(db, "checkpoint", progress.token)
+        for room_id, since in progress.behind.items():
+            db.execute("DELETE FROM behind WHERE room_id = ?", (room_id,))
+            if since is not None:
+                db.execute("INSERT INTO behind (room_id, since) VALUES (?, ?)", (room_id, since))
         for room_id, is_in in memberships.items():
             change = (
                 "INSERT OR IGNORE INTO joined_room (room_id) VALUES (?)"
@@ -156,6 +156,12 @@ def advance(
             )
 
     return write
+
+
+def behind(db: sqlite3.Connection) -> dict[RoomId, SyncToken]:
+    """The rooms that are behind the checkpoint, and from where each is to be read."""
+    rows = db.execute("SELECT room_id, since FROM behind ORDER BY room_id").fetchall()
+    return {RoomId(room_id): SyncToken(since) for room_id, since in rows}
 
 
 def is_joined(room_id: RoomId) -> Callable[[sqlite3.Connection], bool]:

@@ -2,19 +2,18 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from logging import getLogger
 from pathlib import Path
 from secrets import token_hex
-from types import MappingProxyType
 from typing import Self, TypeVar
 
 from durable import parking, queries
 from durable.applying import apply, read_value
 from durable.codec import from_json
-from durable.commits import Asked, Commit, Parked, Reopened, Stored, Stream
+from durable.commits import Asked, Commit, Parked, Progress, Reopened, Stored, Stream
 from durable.connection import Connect, Connections, open_database
 from durable.errors import CorruptValue, StoreClosed
 from durable.queries import HANDLED_KEPT
@@ -29,9 +28,6 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 _log = getLogger(__name__)
-
-NO_MEMBERSHIPS: Mapping[RoomId, bool] = MappingProxyType({})
-"""No room was joined or left."""
 
 
 class Store:
@@ -189,24 +185,19 @@ class Store:
         """The newest sync token below which everything is handled."""
         return await self._query(queries.checkpoint)
 
-    async def advance(
-        self,
-        token: SyncToken,
-        *,
-        passed: Collection[EventId] = (),
-        memberships: Mapping[RoomId, bool] = NO_MEMBERSHIPS,
-    ) -> None:
+    async def advance(self, progress: Progress) -> None:
         """Move the checkpoint, and forget handled events that lie far below it.
 
-        Args:
-            token: The new checkpoint.
-            passed: The events that it moved past. Only events that were named so are ever
-                forgotten: of each room's, all but the newest ``HANDLED_KEPT``.
-            memberships: The rooms that the bot has joined (True) or left (False) below it.
+        Only events that are named as passed are ever forgotten: of each room's, all but the newest
+        ``HANDLED_KEPT``.
         """
         reach("checkpoint.before")
-        await self._write(queries.advance(token, passed, memberships, keep=HANDLED_KEPT))
+        await self._write(queries.advance(progress, keep=HANDLED_KEPT))
         reach("checkpoint.after")
+
+    async def behind(self) -> dict[RoomId, SyncToken]:
+        """The rooms that are behind the checkpoint, and from where each is to be read."""
+        return await self._query(queries.behind)
 
     async def is_joined(self, room_id: RoomId) -> bool:
         """Whether the bot was in the room at the checkpoint."""

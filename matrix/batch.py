@@ -18,6 +18,11 @@ class Event:
 
     inbound: Inbound
 
+    @property
+    def room_id(self) -> RoomId:
+        """The room."""
+        return self.inbound.room_id
+
 
 @frozen(kw_only=True)
 class Gap:
@@ -55,12 +60,15 @@ class Batch:
         next: The token to ask from next. It may be stored once all items are handled.
         items: Each room's in the room's order.
         memberships: The rooms that the bot joined (True) or left (False).
+        fixed: The rooms whose items can't be read again from ``since``: besides those, the rooms to
+            which the bot was invited.
     """
 
     since: SyncToken | None
     next: SyncToken
     items: tuple[RoomItem, ...]
     memberships: Mapping[RoomId, bool] = field(factory=dict)
+    fixed: frozenset[RoomId] = frozenset()
 
 
 @frozen

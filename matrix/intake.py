@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -25,7 +26,7 @@ from matrix.batch import (
 )
 from matrix.claims import enter_replacement, invite_of, replaced_by
 from matrix.crypto import joined_rooms, room_events
-from matrix.errors import StoreFailed
+from matrix.errors import Refused, StoreFailed
 from matrix.exchanges import Reading
 from matrix.history import missing_events
 from matrix.homeserver import SYNC_WAIT_MS, Homeserver
@@ -36,6 +37,12 @@ _log = structlog.get_logger(__name__)
 
 Json = dict[str, Any]
 
+
+KEYLESS_SHARE = 0.05
+"""This share of the usual time is waited for the key of somebody whose last key stayed away."""
+
+MOST_KEYLESS = 1_000
+"""So many people in rooms are remembered whose last key stayed away."""
 
 KEY_WAITS = 6
 """So often an encrypted event waits for its key, as long as no sync can bring it."""
@@ -87,6 +94,7 @@ class Intake:
         self._key_wait_seconds = key_wait_seconds
         self._nonce = nonce
         self._is_handing = False
+        self._keyless: OrderedDict[tuple[RoomId, UserId], None] = OrderedDict()
 
     async def run(self) -> None:
         """Sync until cancelled."""
@@ -148,16 +156,40 @@ class Intake:
         return await self._homeserver.find_out(lambda: self._last_question(room_id, sender), None)
 
     async def decrypt_later(self, inbound: Inbound) -> Inbound | None:
-        """The event once its key has come; itself if the key stays away; None if it is no text."""
-        readable: Inbound | None = inbound
-        for _ in range(KEY_WAITS):
+        """The event once its key has come; itself if the key stays away; None if it is no text.
+
+        Who has sent something whose key stayed away is waited for less long in that room, and
+        nobody in a room that is not encrypted: no client seals anything there.
+        """
+        place = inbound.room_id, inbound.sender
+        readable = self._readable(inbound)
+        if readable is inbound and not await self._is_encrypted(inbound.room_id):
+            return None
+        wait_seconds = self._key_wait_seconds
+        if place in self._keyless:
+            wait_seconds *= KEYLESS_SHARE
+        for _ in range(1 if place in self._keyless else KEY_WAITS):
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._key_wait_seconds):
+                async with asyncio.timeout(wait_seconds):
                     while (readable := self._readable(inbound)) is inbound:
                         await self._homeserver.new_keys()
             if readable is not inbound or not self._is_handing:
                 break  # while a batch waits for its places, no sync can bring the key
+        self._note_keys(place, came=readable is not inbound)
         return readable
+
+    async def _is_encrypted(self, room_id: RoomId) -> bool:
+        try:
+            return await self._homeserver.persist(lambda: self._homeserver.is_encrypted(room_id))
+        except Refused:  # the bot is not in the room any more
+            return False
+
+    def _note_keys(self, place: tuple[RoomId, UserId], *, came: bool) -> None:
+        self._keyless.pop(place, None)
+        if not came:
+            self._keyless[place] = None
+        if len(self._keyless) > MOST_KEYLESS:
+            self._keyless.popitem(last=False)
 
     async def _last_question(self, room_id: RoomId, sender: UserId) -> Inbound | None:
         async for exchange in Reading(self._homeserver, room_id).exchanges():
@@ -187,7 +219,8 @@ class Intake:
         return sync
 
     async def _batch(self, sync: Json) -> Batch:
-        items: list[RoomItem] = list(self._invites(sync))
+        invites = list(self._invites(sync))
+        items: list[RoomItem] = [*invites]
         memberships: dict[RoomId, bool] = {}
         for room_id, room in joined_rooms(sync):
             self._note(room_id, room)
@@ -201,7 +234,9 @@ class Intake:
             if self._since is not None:
                 items.append(Event(inbound))
         self._memberships |= memberships
-        return Batch(self._since, SyncToken(sync["next_batch"]), tuple(items), memberships)
+        fixed = frozenset([*memberships, *(invite.room_id for invite in invites)])
+        token = SyncToken(sync["next_batch"])
+        return Batch(self._since, token, tuple(items), memberships, fixed)
 
     async def _join(self, room_id: RoomId, room: Json) -> Json | None:
         """The bot's coming into the room, if it was not in it before this response.

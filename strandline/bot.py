@@ -2,7 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from itertools import count
@@ -13,7 +14,7 @@ from uuid import uuid4
 import structlog
 from attrs import evolve
 
-from durable import DataLock, FirstStart, Store, load, volume_warning
+from durable import DataLock, FirstStart, Progress, Store, load, volume_warning
 from durable.language import language_code, language_key
 from durable.records import FlowRecord
 from ephemeral.connections import Connections
@@ -21,18 +22,18 @@ from ephemeral.conversations import Conversations, Lapsed
 from fsm import Command, Flow, Inbound, Kind, Registry, Tier, Tongue
 from fsm.deciding import said_in
 from fsm.effects import OutboxRow
-from fsm.ids import EventId, RoomId, SyncToken, TransactionId, UserId
+from fsm.ids import EventId, RoomId, TransactionId, UserId
 from matrix import Batch as SyncBatch
-from matrix import Courtesy, Delivery, Event, Homeserver, Intake, RoomMaker
+from matrix import Courtesy, Delivery, Event, Gap, Homeserver, Intake, RoomMaker
 from strandline.amending import Amending
 from strandline.asking import Asking, Pace
-from strandline.checkpoint import Checkpoint
+from strandline.checkpoint import Batch, Checkpoint
 from strandline.clock import Clock
 from strandline.config import Config
 from strandline.deadlines import Deadlines, Due
 from strandline.discovery import agent_kind, make_found
 from strandline.handling import RETRY, Handling, insist
-from strandline.items import Again, Arrived, Item, Missing, Policy
+from strandline.items import Again, Arrived, Item, Missing, Policy, room_of
 from strandline.languages import tongue
 from strandline.own_flows import make_flows
 from strandline.remembering import Remembering
@@ -168,6 +169,7 @@ class Bot:
                 running.append(parts.create_task(self._connections.run()))
                 await self._submit_owed()
                 await self._queue_reopened()
+                await self._queue_behind()
                 intake = parts.create_task(self._intake.run())
                 await stop.wait()
                 intake.cancel()
@@ -255,7 +257,9 @@ class Bot:
             deadlines=self._deadlines,
             asked=await self._store.asked(),
         )
-        self._rooms: RoomQueues[Item] = RoomQueues(self._handling.handle, most=limits.queued_events)
+        self._rooms: RoomQueues[Item] = RoomQueues(
+            self._handling.handle, most=limits.queued_events, more=self._skipped
+        )
 
     async def _tongue_of(self, user_id: UserId) -> Tongue:
         kept = await self._store.read(FlowRecord, language_key(user_id))
@@ -267,20 +271,49 @@ class Bot:
             await self._checkpoint.kept.wait()
         await self._delivery.run()
 
-    async def _advance(
-        self, token: SyncToken, passed: list[EventId], memberships: Mapping[RoomId, bool]
-    ) -> None:
-        await insist(lambda: self._store.advance(token, passed=passed, memberships=memberships))
+    async def _advance(self, progress: Progress) -> None:
+        await insist(lambda: self._store.advance(progress))
 
     async def _take(self, arrived: SyncBatch) -> None:
-        batch = self._checkpoint.begin(arrived.next, len(arrived.items), arrived.memberships)
+        batch = self._checkpoint.begin(
+            arrived.next,
+            Counter(item.room_id for item in arrived.items),
+            since=arrived.since,
+            fixed=arrived.fixed,
+            memberships=arrived.memberships,
+        )
         for item in arrived.items:
             if isinstance(item, Event):
                 inbound = self._heard(item.inbound)
-                await self._rooms.put(inbound.room_id, Arrived(inbound, batch))
-                self._handling.heard(inbound.room_id)
+                if await self._queue(Arrived(inbound, batch), batch):
+                    self._handling.heard(inbound.room_id)
             else:
-                await self._rooms.put(item.room_id, Missing(item, batch))
+                await self._queue(Missing(item, batch), batch)
+
+    async def _queue(self, item: Arrived | Missing, batch: Batch) -> bool:
+        """Queue it, or have it read later where too much waits; whether it is queued."""
+        room_id = room_of(item)
+        if not self._checkpoint.may_skip(batch, room_id):
+            await self._rooms.put(room_id, item)
+            return True
+        is_skipping = self._checkpoint.is_skipping(room_id)  # nothing overtakes what was skipped
+        if is_skipping or not await self._rooms.offer(room_id, item):
+            self._checkpoint.skip(batch, room_id)
+            return False
+        return True
+
+    def _skipped(self, room_id: RoomId) -> Missing | None:
+        """What was skipped in the room, now that nothing waits in it."""
+        batch = self._checkpoint.read_skipped(room_id)
+        return None if batch is None else _stretch(room_id, batch)
+
+    async def _queue_behind(self) -> None:
+        """Read again where rooms were left behind by an earlier life."""
+        if self._report.checkpoint is None:
+            return
+        for room_id, since in (await self._store.behind()).items():
+            batch = self._checkpoint.restore(room_id, since, self._report.checkpoint)
+            await self._rooms.put(room_id, _stretch(room_id, batch))
 
     def _heard(self, inbound: Inbound) -> Inbound:
         """The event; if it says stop, the answer in hand has been told and is what it is about."""
@@ -344,6 +377,12 @@ class Bot:
         if self._report.checkpoint is None:
             await self._checkpoint.kept.wait()
         _log.info("ready", user_id=self._config.homeserver.user_id)
+
+
+def _stretch(room_id: RoomId, batch: Batch) -> Missing:
+    """A stretch of the room's history, as a batch that stands for it says."""
+    assert batch.since is not None  # noqa: S101  # it was left there
+    return Missing(Gap(room_id=room_id, since=batch.since, end=batch.token), batch)
 
 
 def _has_tier(flow: Flow, tier: Tier) -> bool:

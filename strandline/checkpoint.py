@@ -1,13 +1,23 @@
-"""The checkpoint: the newest sync token below which everything is handled, kept in the store."""
+"""The checkpoint: the newest sync token below which everything is handled, kept in the store.
+
+A room that is stuck, or in which more arrives than may wait, does not hold it: such a room is left
+*behind* the checkpoint, under a token of its own, from which it is read again.
+"""
 
 import asyncio
-from collections import deque
+import time
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
 
 from attrs import define, field
 
+from durable import Progress
 from fsm.failpoints import reach
 from fsm.ids import EventId, RoomId, SyncToken
+from fsm.inbound import Inbound
+
+STUCK_SECONDS = 5.0
+"""Rooms in which something takes longer are left behind."""
 
 
 @define(eq=False)
@@ -16,72 +26,203 @@ class Batch:
 
     Args:
         token: Where the sync after it goes on.
-        left: How many of its items are not handled yet.
+        left: How many of its items are not handled yet, by room.
+        since: The token that was asked from; None for the first sync ever.
+        fixed: Rooms whose items can't be read again from ``since``: invites, and rooms that the bot
+            came into or left.
         memberships: The rooms that the bot joined (True) or left (False) in it.
-        passed: The events that were in it.
+        begun_at: When it arrived, in seconds of the checkpoint's clock.
+        passed: The events that were in it, by room.
+        is_passed: The checkpoint has moved over it; what is left of it belongs to rooms behind.
     """
 
     token: SyncToken
-    left: int
+    left: Counter[RoomId]
+    since: SyncToken | None = None
+    fixed: frozenset[RoomId] = frozenset()
     memberships: Mapping[RoomId, bool] = field(factory=dict)
-    passed: list[EventId] = field(factory=list)
+    begun_at: float = 0.0
+    passed: dict[RoomId, list[EventId]] = field(factory=dict)
+    is_passed: bool = False
 
 
 class Checkpoint:
     """A low watermark over the batches, as a consumer of a log keeps one.
 
     Args:
-        save: Makes a token durable, and learns which events now lie below it, and which rooms the
-            bot joined (True) or left (False) there.
+        save: Makes progress durable.
+        monotonic: A clock, to notice what is stuck.
     """
 
     def __init__(
         self,
-        save: Callable[[SyncToken, list[EventId], Mapping[RoomId, bool]], Awaitable[None]],
+        save: Callable[[Progress], Awaitable[None]],
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._save = save
+        self._monotonic = monotonic
         self._batches: deque[Batch] = deque()
         self._moved = asyncio.Event()
+        self._open: Counter[RoomId] = Counter()
+        self._behind: dict[RoomId, SyncToken] = {}
+        self._skipped: dict[RoomId, SyncToken] = {}
+        self._changed: dict[RoomId, SyncToken | None] = {}
+        self._withheld: dict[RoomId, list[EventId]] = {}
+        self._passed: list[EventId] = []
+        self.newest: SyncToken | None = None
+        """The token after the newest batch."""
         self.kept = asyncio.Event()
         """Is set once a token has been saved in this life of the process."""
 
     def begin(
-        self, token: SyncToken, items: int, memberships: Mapping[RoomId, bool] | None = None
+        self,
+        token: SyncToken,
+        items: Mapping[RoomId, int],
+        *,
+        since: SyncToken | None = None,
+        fixed: frozenset[RoomId] = frozenset(),
+        memberships: Mapping[RoomId, bool] | None = None,
     ) -> Batch:
-        """A batch of so many items has arrived, in which the bot joined or left rooms."""
-        batch = Batch(token, items, memberships or {})
+        """A batch has arrived, with so many items for each room."""
+        batch = Batch(
+            token=token,
+            left=Counter(items),
+            since=since,
+            fixed=fixed,
+            memberships=memberships or {},
+            begun_at=self._monotonic(),
+        )
+        self.newest = token
         self._batches.append(batch)
+        self._open.update(items)
         self._look()
         return batch
 
-    def done(self, batch: Batch) -> None:
-        """One more of the batch's items is handled."""
-        batch.left -= 1
+    def note(self, batch: Batch, inbound: Inbound) -> None:
+        """An event of the batch is being handled."""
+        batch.passed.setdefault(inbound.room_id, []).append(inbound.event_id)
+
+    def done(self, batch: Batch, room_id: RoomId) -> None:
+        """One more of the batch's items for the room is handled."""
+        batch.left[room_id] -= 1
+        if not batch.left[room_id]:
+            del batch.left[room_id]
+        self._open[room_id] -= 1
+        if not self._open[room_id]:
+            del self._open[room_id]
+        if batch.is_passed:
+            self._withheld.setdefault(room_id, []).extend(batch.passed.pop(room_id, ()))
+        if room_id in self._behind and not self._open[room_id] and room_id not in self._skipped:
+            self._catch_up(room_id)
         self._look()
+
+    def is_skipping(self, room_id: RoomId) -> bool:
+        """Whether what arrives in the room is to be read later, from the room's history."""
+        return room_id in self._skipped
+
+    def may_skip(self, batch: Batch, room_id: RoomId) -> bool:
+        """Whether the batch's items for the room can be read again, from the room's history."""
+        return batch.since is not None and room_id not in batch.fixed
+
+    def skip(self, batch: Batch, room_id: RoomId) -> None:
+        """One of the batch's items is to be read later: there is no place for it now."""
+        assert batch.since is not None  # noqa: S101  # ``may_skip`` was asked
+        self._skipped.setdefault(room_id, batch.since)
+        self._leave_behind(room_id)
+        self.done(batch, room_id)
+
+    def read_skipped(self, room_id: RoomId) -> Batch | None:
+        """What was skipped in the room is read now: the batch that stands for it; None if none was.
+
+        Its ``since`` is where to begin, its ``token`` where to end.
+        """
+        since = self._skipped.pop(room_id, None)
+        if since is None or self.newest is None:
+            return None
+        self._behind[room_id] = self._changed[room_id] = since
+        return self._stands_for(room_id, since, self.newest)
+
+    def restore(self, room_id: RoomId, since: SyncToken, token: SyncToken) -> Batch:
+        """A room that an earlier life left behind: the batch that stands for what is to be read."""
+        self._behind[room_id] = since
+        return self._stands_for(room_id, since, token)
 
     async def run(self) -> None:
         """Save the watermark whenever it has moved; many moves during one save are one more."""
         while True:
-            await self._moved.wait()
+            try:
+                async with asyncio.timeout(STUCK_SECONDS):
+                    await self._moved.wait()
+            except TimeoutError:
+                self.leave_stuck()
             await self.flush()
+
+    def leave_stuck(self) -> None:
+        """Leave the rooms behind that have held the checkpoint for too long."""
+        now = self._monotonic()
+        for batch in self._batches:
+            if now - batch.begun_at < STUCK_SECONDS:
+                return
+            for room_id in batch.left.keys() - batch.fixed:
+                self._leave_behind(room_id)
 
     async def flush(self) -> None:
         """Save the watermark now, if it has moved."""
         self._moved.clear()
         token: SyncToken | None = None
-        passed: list[EventId] = []
         memberships: dict[RoomId, bool] = {}
-        while self._batches and not self._batches[0].left:
+        while self._batches and self._is_passed(self._batches[0]):
             batch = self._batches.popleft()
-            token = batch.token
-            passed += batch.passed
+            batch.is_passed, token = True, batch.token
             memberships |= batch.memberships
+            self._pass(batch)
+        passed, self._passed = tuple(self._passed), []
+        behind, self._changed = self._changed, {}
+        if token is None and not behind:
+            self._passed = list(passed)
+            return
+        reach("checkpoint.save.before")
+        await self._save(
+            Progress(token=token, passed=passed, memberships=memberships, behind=behind)
+        )
         if token is not None:
-            reach("checkpoint.save.before")
-            await self._save(token, passed, memberships)
             self.kept.set()
-            reach("checkpoint.save.after")
+        reach("checkpoint.save.after")
+
+    def _pass(self, batch: Batch) -> None:
+        """The checkpoint moves over the batch, and its events are below it.
+
+        Those of a room that is behind are not: they come again when the room is read.
+        """
+        for room_id in [*batch.passed]:
+            is_behind = room_id in self._behind
+            kept = self._withheld.setdefault(room_id, []) if is_behind else self._passed
+            kept += batch.passed.pop(room_id)
+
+    def _stands_for(self, room_id: RoomId, since: SyncToken, token: SyncToken) -> Batch:
+        self._open[room_id] += 1
+        return Batch(token=token, left=Counter({room_id: 1}), since=since, is_passed=True)
+
+    def _leave_behind(self, room_id: RoomId) -> None:
+        """Leave it behind, from the oldest batch on in which something of it is left."""
+        if room_id in self._behind:
+            return
+        tokens = (b.since for b in self._batches if room_id in b.left and room_id not in b.fixed)
+        since = next(tokens, None)
+        if since is not None:
+            self._behind[room_id] = self._changed[room_id] = since
+            self._moved.set()
+
+    def _catch_up(self, room_id: RoomId) -> None:
+        del self._behind[room_id]
+        self._changed[room_id] = None
+        self._passed += self._withheld.pop(room_id, ())
+        self._moved.set()
+
+    def _is_passed(self, batch: Batch) -> bool:
+        return all(r in self._behind and r not in batch.fixed for r in batch.left)
 
     def _look(self) -> None:
-        if self._batches and not self._batches[0].left:
+        if self._batches and self._is_passed(self._batches[0]):
             self._moved.set()

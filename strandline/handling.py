@@ -95,11 +95,11 @@ class Handling:
         match item:
             case Arrived(inbound=inbound, batch=batch):
                 await self._event(inbound, batch)
-                self._checkpoint.done(batch)
+                self._checkpoint.done(batch, inbound.room_id)
             case Missing(gap=gap, batch=batch):
                 async for inbound in self._shore.fill(gap):
                     await self._event(inbound, batch)
-                self._checkpoint.done(batch)
+                self._checkpoint.done(batch, gap.room_id)
             case Again():
                 await self._again(item)
             case Lapsed():
@@ -169,7 +169,7 @@ class Handling:
 
     async def _event(self, inbound: Inbound, batch: Batch) -> None:
         reach("event.arrived")
-        batch.passed.append(inbound.event_id)
+        self._checkpoint.note(batch, inbound)
         try:
             wanted = await self._wanted(inbound)
         except StrandlineError:

@@ -10,17 +10,29 @@ from fsm.ids import RoomId
 T = TypeVar("T")
 
 
+MOST_IN_ROOM = 100
+"""So many items may wait in one room. What arrives beyond that is read later, from its history."""
+
+
 class RoomQueues(Generic[T]):
     """A queue and a worker for each room that has something to do, and none for the others.
 
     Args:
         handle: Handles one item. What it raises ends the program: it must deal with its own.
-        most: How many items may wait in all rooms together; ``put`` waits beyond that, so that a
-            slow agent slows the sync down instead of filling the memory.
+        most: How many items may wait in all rooms together; beyond that ``put`` waits, and
+            ``offer`` refuses.
+        more: Asked when a room's queue is empty: a further item for it, or None.
     """
 
-    def __init__(self, handle: Callable[[T], Awaitable[None]], *, most: int) -> None:
+    def __init__(
+        self,
+        handle: Callable[[T], Awaitable[None]],
+        *,
+        most: int,
+        more: Callable[[RoomId], T | None] = lambda _: None,
+    ) -> None:
         self._handle = handle
+        self._more = more
         self._places = asyncio.Semaphore(most)
         self._rooms: dict[RoomId, deque[T]] = {}
         self._workers: asyncio.TaskGroup | None = None
@@ -44,6 +56,13 @@ class RoomQueues(Generic[T]):
         self._rooms[room_id] = deque([item])
         self._begin(room_id)
 
+    async def offer(self, room_id: RoomId, item: T) -> bool:
+        """Append ``item`` unless too many wait, in the room or in all of them; whether it was."""
+        if self._places.locked() or len(self._rooms.get(room_id, ())) >= MOST_IN_ROOM:
+            return False
+        await self.put(room_id, item)  # there is a place: it does not wait
+        return True
+
     def waiting(self, room_id: RoomId) -> tuple[T, ...]:
         """What waits in the room's queue, besides what is in hand."""
         return tuple(self._rooms.get(room_id, ()))
@@ -60,9 +79,14 @@ class RoomQueues(Generic[T]):
 
     async def _work(self, room_id: RoomId) -> None:
         items = self._rooms[room_id]
-        while items and not self._stopping:
-            await self._handle(items.popleft())
-            self._places.release()
+        while not self._stopping:
+            if items:
+                await self._handle(items.popleft())
+                self._places.release()
+            elif (more := self._more(room_id)) is not None:
+                await self._handle(more)
+            else:
+                break
         del self._rooms[room_id]
         if not self._rooms:
             self._idle.set()

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from itertools import count
 from pathlib import Path
 
-from durable import Commit, DataLock, Handled, PlatformChatSequence, Store, Stream
+from durable import Commit, DataLock, Handled, PlatformChatSequence, Progress, Store, Stream
 from fsm import failpoints
 from fsm.ids import EventId, SyncToken
 from tests.durable.opening import ROOM, open_store, row
@@ -88,7 +88,7 @@ async def one_of_each(path: Path) -> None:
     report("row parked")
     await store.park_event(asked, ROOM, error="ValueError", attempts=5)
     report("event parked")
-    await store.advance(SyncToken("s1"), passed=[asked])
+    await store.advance(Progress(token=SyncToken("s1"), passed=(asked,)))
     report("advanced")
     await store.close()
     report("closed")

@@ -1,6 +1,6 @@
 import pytest
 
-from durable import Commit, Handled, Reopened, Store
+from durable import Commit, Handled, Progress, Reopened, Store
 from durable.queries import HANDLED_KEPT, advance
 from fsm.ids import EventId, RoomId, SyncToken
 from tests.durable.opening import ASKED, ROOM
@@ -13,8 +13,8 @@ async def handle(store: Store, *event_ids: str) -> None:
 
 async def prune(store: Store, *, passed: list[str], keep: int) -> set[str]:
     """Which of the events ``$0`` to ``$9`` are still known once the checkpoint has moved."""
-    ids = [EventId(e) for e in passed]
-    await store._writer.run(advance(SyncToken("t"), ids, {}, keep=keep))  # noqa: SLF001
+    ids = tuple(EventId(e) for e in passed)
+    await store._writer.run(advance(Progress(token=SyncToken("t"), passed=ids), keep=keep))  # noqa: SLF001
     return set(await store.handled_among([EventId(f"${i}") for i in range(10)]))
 
 
@@ -23,8 +23,8 @@ async def test_a_first_start_has_no_checkpoint(store: Store) -> None:
 
 
 async def test_the_checkpoint_is_the_last_token_that_was_saved(store: Store) -> None:
-    await store.advance(SyncToken("s1"))
-    await store.advance(SyncToken("s2"), passed=[ASKED])
+    await store.advance(Progress(token=SyncToken("s1")))
+    await store.advance(Progress(token=SyncToken("s2"), passed=(ASKED,)))
 
     assert await store.checkpoint() == "s2"
 
@@ -34,7 +34,9 @@ async def test_handled_events_outlive_the_checkpoint_by_a_window(store: Store) -
 
     everything = [f"${i}" for i in range(10)]
 
-    await store.advance(SyncToken("s1"), passed=[EventId(e) for e in everything])
+    await store.advance(
+        Progress(token=SyncToken("s1"), passed=tuple(EventId(e) for e in everything))
+    )
     known = await store.handled_among([EventId(e) for e in everything])
 
     assert len(known) == 10 < HANDLED_KEPT
@@ -54,11 +56,11 @@ async def test_a_busy_room_has_no_other_rooms_events_forgotten(store: Store) -> 
 async def test_a_room_is_joined_from_the_checkpoint_on_that_lies_after_the_join(
     store: Store,
 ) -> None:
-    await store.advance(SyncToken("s1"), memberships={ROOM: True})
+    await store.advance(Progress(token=SyncToken("s1"), memberships={ROOM: True}))
     assert await store.is_joined(ROOM)
     assert not await store.is_joined(RoomId("!other"))
 
-    await store.advance(SyncToken("s2"), memberships={ROOM: False})
+    await store.advance(Progress(token=SyncToken("s2"), memberships={ROOM: False}))
     assert not await store.is_joined(ROOM)
 
 
@@ -93,3 +95,16 @@ async def test_an_event_handled_again_is_kept_if_it_is_above_the_checkpoint(stor
     await handle(store, *(f"${i}" for i in range(10)))
 
     assert "$0" in await prune(store, passed=["$9"], keep=3)
+
+
+async def test_rooms_are_behind_the_checkpoint_until_they_have_caught_up(store: Store) -> None:
+    other = RoomId("!other")
+    await store.advance(
+        Progress(token=SyncToken("s3"), behind={ROOM: SyncToken("s1"), other: SyncToken("s2")})
+    )
+    assert await store.behind() == {ROOM: "s1", other: "s2"}
+
+    await store.advance(Progress(behind={ROOM: SyncToken("s2"), other: None}))
+
+    assert await store.behind() == {ROOM: "s2"}
+    assert await store.checkpoint() == "s3"

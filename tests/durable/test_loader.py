@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from durable import Commit, PlatformChatSequence, Store, Stream, load
+from durable import Commit, PlatformChatSequence, Progress, Store, Stream, load
 from durable.codec import to_json
 from durable.loader import INDEXED
 from durable.queries import ROOMS_OF_OWNER
@@ -50,7 +50,7 @@ async def test_the_report_says_what_came_back(store: Store) -> None:
     await store.retry_parked(EventId("$q"))
     await store.commit(Commit(writes={user_key(UserId("@b")): "{"}))
     await store.read(UserRecord, user_key(UserId("@b")))
-    await store.advance(SyncToken("s1"))
+    await store.advance(Progress(token=SyncToken("s1")))
 
     report = await load(store, REGISTRY)
 

@@ -25,6 +25,7 @@ from durable import (
     Conflict,
     Handled,
     PlatformChatSequence,
+    Progress,
     Reopened,
     Store,
     Stream,
@@ -182,7 +183,7 @@ class StoreModel(RuleBasedStateMachine):
     @rule(token=TEXTS, passed=st.lists(EVENTS))
     def advance(self, token: str, passed: list[EventId]) -> None:
         self.token = SyncToken(token)
-        self.wait(self.store.advance(self.token, passed=passed))
+        self.wait(self.store.advance(Progress(token=self.token, passed=tuple(passed))))
 
     @rule()
     def allocate(self) -> None:

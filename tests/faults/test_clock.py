@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from durable import Store, load
+from durable import Progress, Store, load
 from fsm import AgentEntry, Registry
 from fsm.ids import AgentId, EventId, RoomId, SyncToken
 from tests.strandline.test_turns import ALICE, STARTED, Stage, texts
@@ -43,7 +43,7 @@ async def test_order_and_numbers_do_not_come_from_the_clock(
         await stage.take("!help", event_id=f"$help{number}")
         await stage.take("hello", event_id=f"$hello{number}", room=f"!{number}")
         await store.park_event(EventId(f"$p{number}"), RoomId("!p"), error="e", attempts=5)
-    await store.advance(SyncToken("s1"), passed=[EventId("$help0")])
+    await store.advance(Progress(token=SyncToken("s1"), passed=(EventId("$help0"),)))
     await store.close()
 
     store, stage = await life(tmp_path, clock)

@@ -1,12 +1,12 @@
 """A message whose handling always fails is set aside, and nothing else suffers."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from durable import Store
+from durable import Progress, Store
 from durable.records import Deadline, RoomRecord, room_key
 from ephemeral.connections import Connections
 from fsm import Inbound, Kind, Mark, Registry, Tongue
@@ -118,10 +118,8 @@ class Room:
             asked={},
         )
 
-    async def _save(
-        self, token: SyncToken, passed: list[EventId], _: Mapping[RoomId, bool]
-    ) -> None:
-        await self.store.advance(token, passed=passed)
+    async def _save(self, progress: Progress) -> None:
+        await self.store.advance(progress)
 
     async def _tongue_of(self, user_id: UserId) -> Tongue:
         return tongue("ru" if user_id == BOB else "en")
@@ -138,14 +136,16 @@ class Room:
             about=about,
         )
         self.quay.events[inbound.event_id] = inbound
-        batch = self.checkpoint.begin(SyncToken(f"s{event_id}"), 1)
+        batch = self.checkpoint.begin(SyncToken(f"s{event_id}"), {ROOM: 1})
         await self.handling.handle(Arrived(inbound, batch))
 
     async def invites(self, sender: UserId) -> None:
         invited = Inbound(
             event_id=EventId("invite:1"), room_id=ROOM, sender=sender, kind=Kind.INVITED
         )
-        await self.handling.handle(Arrived(invited, self.checkpoint.begin(SyncToken("s"), 1)))
+        await self.handling.handle(
+            Arrived(invited, self.checkpoint.begin(SyncToken("s"), {ROOM: 1}))
+        )
 
 
 @pytest.fixture

@@ -67,6 +67,15 @@ def joined(
     return {"rooms": {"join": {room_id: room}}}
 
 
+ENCRYPTION: Json = {
+    "type": "m.room.encryption",
+    "event_id": "$encryption",
+    "sender": ALICE,
+    "state_key": "",
+    "content": {"algorithm": "m.megolm.v1.aes-sha2"},
+}
+
+
 def limited(*timeline: Json, prev_batch: str = "p1", **more: Any) -> Json:
     return joined(*timeline, limited=True, prev_batch=prev_batch, **more)
 

@@ -10,7 +10,7 @@ from fsm.inbound import Kind
 from matrix import Homeserver, StoreFailed
 from matrix.crypto import Crypto
 from tests.fakes.homeserver import BOT, Answer, ScriptedHomeserver
-from tests.matrix.kit import ALICE, ROOM, Harbour, Json, joined, send, settings, text
+from tests.matrix.kit import ALICE, ENCRYPTION, ROOM, Harbour, Json, joined, send, settings, text
 
 
 class Alice:
@@ -107,7 +107,7 @@ async def test_a_text_without_the_fields_that_are_going_out_of_use_is_read(
 async def test_a_text_whose_key_comes_later_is_read_then(
     server: ScriptedHomeserver, homeserver: Homeserver, alice: Alice
 ) -> None:
-    await server.syncs(joined(alice.event("patience", "$1")))
+    await server.syncs(joined(alice.event("patience", "$1"), state=[ENCRYPTION]))
 
     async with Harbour(homeserver).at_work() as harbour:
         await harbour.until(lambda: harbour.arrived)

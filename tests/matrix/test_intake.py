@@ -7,7 +7,18 @@ from fsm.ids import EventId
 from fsm.inbound import Kind
 from matrix import Batch, Gap, Homeserver, Intake, LoginRefused
 from tests.fakes.homeserver import Answer, ScriptedHomeserver
-from tests.matrix.kit import ALICE, ROOM, START, Harbour, Json, joined, limited, member, text
+from tests.matrix.kit import (
+    ALICE,
+    ENCRYPTION,
+    ROOM,
+    START,
+    Harbour,
+    Json,
+    joined,
+    limited,
+    member,
+    text,
+)
 
 INVITED: Json = {"rooms": {"invite": {ROOM: {"invite_state": {"events": []}}}}}
 
@@ -671,7 +682,7 @@ async def test_an_event_whose_key_stays_away_is_given_back_unreadable(
     server: ScriptedHomeserver, homeserver: Homeserver
 ) -> None:
     encrypted = {"type": "m.room.encrypted", "event_id": "$e", "sender": ALICE, "content": {"a": 1}}
-    await server.syncs(joined(encrypted))
+    await server.syncs(joined(encrypted, state=[ENCRYPTION]))
     async with Harbour(homeserver, key_wait_seconds=0.05).at_work() as harbour:
         await harbour.until(lambda: harbour.arrived)
 
@@ -679,6 +690,35 @@ async def test_an_event_whose_key_stays_away_is_given_back_unreadable(
 
     assert late is harbour.arrived[0]
     assert late.kind is Kind.UNREADABLE
+
+
+async def test_no_key_is_waited_for_in_a_room_that_is_not_encrypted(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    encrypted = {"type": "m.room.encrypted", "event_id": "$e", "sender": ALICE, "content": {"a": 1}}
+    await server.script("rooms.state", Answer(404, {"errcode": "M_NOT_FOUND", "error": "none"}))
+    await server.syncs(joined(encrypted))
+    async with Harbour(homeserver, key_wait_seconds=3600).at_work() as harbour:
+        await harbour.until(lambda: harbour.arrived)
+
+        assert await harbour.intake.decrypt_later(harbour.arrived[0]) is None
+
+
+async def test_who_has_sent_garbage_is_waited_for_once(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    garbage = [
+        {"type": "m.room.encrypted", "event_id": f"$e{n}", "sender": ALICE, "content": {"a": n}}
+        for n in range(100)
+    ]
+    await server.syncs(joined(*garbage, state=[ENCRYPTION]))
+    async with Harbour(homeserver, key_wait_seconds=0.2).at_work() as harbour:
+        await harbour.until(lambda: harbour.arrived)
+
+        late = [await harbour.intake.decrypt_later(inbound) for inbound in harbour.arrived]
+
+    assert late == harbour.arrived
+    assert list(harbour.intake._keyless) == [(ROOM, ALICE)]  # noqa: SLF001
 
 
 def edit(body: str, event_id: str, *, at_ms: int = 1) -> dict[str, object]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from attrs import define, field
 
-from durable import Commit, Conflict, Handled, PlatformChatSequence, Store, Stream
+from durable import Commit, Conflict, Handled, PlatformChatSequence, Progress, Store, Stream
 from fsm.effects import OutboxRow
 from fsm.ids import EventId, SyncToken
 from tests.durable.opening import NOON, ROOM, noon, row
@@ -107,7 +107,7 @@ class Script:
         passed, self._unpassed = self._unpassed, []
         token = SyncToken(f"s{len(self.states)}")
         self._change().advance(token, passed)
-        await self._acknowledged(store.advance(token, passed=passed))
+        await self._acknowledged(store.advance(Progress(token=token, passed=tuple(passed))))
 
     async def _allocate(self, store: Store) -> None:
         number = int(self.states[-1].meta.get("issued", "0")) + 1

@@ -1,4 +1,5 @@
 import asyncio
+from collections import Counter
 from typing import Any, cast
 
 from attrs import evolve
@@ -41,7 +42,7 @@ class Room:
 
     def hears(self, event_id: str, body: str, **changes: Any) -> None:
         inbound = evolve(INBOUND, event_id=EventId(event_id), body=body, **changes)
-        self.queue.append(Arrived(inbound, Batch(SyncToken("s"), 1)))
+        self.queue.append(Arrived(inbound, Batch(SyncToken("s"), Counter())))
         self.joining.heard(ROOM)
 
     async def joined(self) -> list[str]:

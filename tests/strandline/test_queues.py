@@ -1,11 +1,13 @@
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fsm.ids import EventId, RoomId, SyncToken
-from strandline.checkpoint import Checkpoint
+from durable import Progress
+from fsm import Inbound, Kind
+from fsm.ids import EventId, RoomId, SyncToken, UserId
+from strandline.checkpoint import STUCK_SECONDS, Batch, Checkpoint
 from strandline.locks import KeyLocks
-from strandline.rooms import RoomQueues
+from strandline.rooms import MOST_IN_ROOM, RoomQueues
 
 FAST, SLOW = RoomId("!fast"), RoomId("!slow")
 
@@ -95,44 +97,152 @@ async def test_items_that_came_before_the_workers_are_handled_once_they_run() ->
     assert handled == ["early"]
 
 
+def ids(*event_ids: str) -> tuple[EventId, ...]:
+    return tuple(map(EventId, event_ids))
+
+
+class Saved:
+    """A checkpoint, and what it has saved."""
+
+    def __init__(self) -> None:
+        self.progress: list[Progress] = []
+        self.now = 0.0
+        self.checkpoint = Checkpoint(self._save, monotonic=lambda: self.now)
+
+    async def _save(self, progress: Progress) -> None:
+        self.progress.append(progress)
+
+    def begin(
+        self, since: int, rooms: dict[RoomId, int], *, fixed: frozenset[RoomId] = frozenset()
+    ) -> Batch:
+        return self.checkpoint.begin(
+            SyncToken(f"s{since + 1}"), rooms, since=SyncToken(f"s{since}"), fixed=fixed
+        )
+
+    def handle(self, batch: Batch, room_id: RoomId, event_id: str) -> None:
+        inbound = Inbound(
+            event_id=EventId(event_id), room_id=room_id, sender=UserId("@a:x"), kind=Kind.TEXT
+        )
+        self.checkpoint.note(batch, inbound)
+        self.checkpoint.done(batch, room_id)
+
+
 async def test_the_checkpoint_waits_for_the_oldest_batch() -> None:
-    saved: list[tuple[str, list[EventId]]] = []
+    saved = Saved()
+    first, second = saved.begin(0, {SLOW: 2}), saved.begin(1, {FAST: 1})
+    saved.begin(2, {})
 
-    async def save(token: SyncToken, passed: list[EventId], _: Mapping[RoomId, bool]) -> None:
-        saved.append((token, passed))
-
-    checkpoint = Checkpoint(save)
-    first = checkpoint.begin(SyncToken("s1"), 2)
-    second = checkpoint.begin(SyncToken("s2"), 1)
-    first.passed.append(EventId("$1"))
-    second.passed.append(EventId("$2"))
-    checkpoint.begin(SyncToken("s3"), 0)
-
-    checkpoint.done(second)
-    await checkpoint.flush()
-    checkpoint.done(first)
-    await checkpoint.flush()
-    assert saved == []
-    checkpoint.done(first)
-    await checkpoint.flush()
-    await checkpoint.flush()
-    assert saved == [("s3", ["$1", "$2"])]
+    saved.handle(second, FAST, "$2")
+    await saved.checkpoint.flush()
+    saved.handle(first, SLOW, "$1")
+    await saved.checkpoint.flush()
+    assert saved.progress == []
+    saved.handle(first, SLOW, "$3")
+    await saved.checkpoint.flush()
+    await saved.checkpoint.flush()
+    assert saved.progress == [Progress(token=SyncToken("s3"), passed=ids("$1", "$3", "$2"))]
 
 
 async def test_the_checkpoint_is_saved_when_it_moves() -> None:
-    saved = asyncio.Event()
-
-    async def save(
-        _token: SyncToken, _passed: list[EventId], _memberships: Mapping[RoomId, bool]
-    ) -> None:
-        saved.set()
-
-    checkpoint = Checkpoint(save)
+    saved = Saved()
     async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(checkpoint.run())
-        checkpoint.begin(SyncToken("s1"), 0)
-        await saved.wait()
+        task = tasks.create_task(saved.checkpoint.run())
+        saved.begin(0, {})
+        await saved.checkpoint.kept.wait()
         task.cancel()
+
+
+async def test_a_room_that_is_stuck_is_left_behind_until_it_has_caught_up() -> None:
+    saved = Saved()
+    first = saved.begin(0, {SLOW: 2, FAST: 1})
+    saved.handle(first, SLOW, "$1")
+    saved.handle(first, FAST, "$2")
+    saved.now = STUCK_SECONDS + 1
+    second = saved.begin(1, {SLOW: 1, FAST: 1})
+    saved.handle(second, FAST, "$3")
+
+    saved.checkpoint.leave_stuck()
+    await saved.checkpoint.flush()
+    saved.handle(first, SLOW, "$4")
+    await saved.checkpoint.flush()
+    saved.handle(second, SLOW, "$5")
+    await saved.checkpoint.flush()
+
+    assert saved.progress == [
+        Progress(token=SyncToken("s2"), passed=ids("$2", "$3"), behind={SLOW: SyncToken("s0")}),
+        Progress(passed=ids("$1", "$4", "$5"), behind={SLOW: None}),
+    ]
+
+
+async def test_what_can_not_be_read_again_holds_the_checkpoint() -> None:
+    saved = Saved()
+    saved.begin(0, {SLOW: 1}, fixed=frozenset({SLOW}))
+    saved.now = STUCK_SECONDS + 1
+
+    saved.checkpoint.leave_stuck()
+    await saved.checkpoint.flush()
+
+    assert saved.progress == []
+
+
+async def test_what_was_skipped_is_read_from_where_it_began() -> None:
+    saved = Saved()
+    first = saved.begin(0, {SLOW: 1})
+    second, third = saved.begin(1, {SLOW: 1}), saved.begin(2, {SLOW: 1})
+    saved.checkpoint.skip(second, SLOW)
+    saved.checkpoint.skip(third, SLOW)
+    await saved.checkpoint.flush()
+    assert saved.checkpoint.is_skipping(SLOW)
+
+    saved.handle(first, SLOW, "$1")
+    stretch = saved.checkpoint.read_skipped(SLOW)
+    await saved.checkpoint.flush()
+    assert stretch is not None
+    assert (stretch.since, stretch.token) == ("s1", "s3")
+    saved.handle(stretch, SLOW, "$2")
+    await saved.checkpoint.flush()
+
+    assert saved.progress == [
+        Progress(token=SyncToken("s3"), behind={SLOW: SyncToken("s0")}),
+        Progress(behind={SLOW: SyncToken("s1")}),
+        Progress(passed=ids("$1", "$2"), behind={SLOW: None}),
+    ]
+    assert not saved.checkpoint.is_skipping(SLOW)
+    assert saved.checkpoint.read_skipped(SLOW) is None
+
+
+async def test_a_room_that_an_earlier_life_left_behind_catches_up() -> None:
+    saved = Saved()
+    stretch = saved.checkpoint.restore(SLOW, SyncToken("s0"), SyncToken("s5"))
+    batch = saved.begin(5, {SLOW: 1})
+    saved.handle(stretch, SLOW, "$1")
+    await saved.checkpoint.flush()
+    saved.handle(batch, SLOW, "$2")
+    await saved.checkpoint.flush()
+
+    # the second event's batch is passed when it is handled, and so is the stretch
+    assert saved.progress[-1].behind == {SLOW: None}
+    assert {e for p in saved.progress for e in p.passed} == {"$1", "$2"}
+
+
+async def test_a_room_refuses_what_it_has_no_place_for_and_asks_for_more_when_it_is_empty() -> None:
+    handled: list[str] = []
+    may_go_on, more = asyncio.Event(), ["later"]
+
+    async def handle(item: str) -> None:
+        await may_go_on.wait()
+        handled.append(item)
+
+    queues = RoomQueues(handle, most=1_000, more=lambda _: more.pop() if more else None)
+    async with working(queues):
+        taken = [await queues.offer(SLOW, str(n)) for n in range(MOST_IN_ROOM + 5)]
+        assert await queues.offer(FAST, "another room's")
+        may_go_on.set()
+        while len(handled) < MOST_IN_ROOM + 2:
+            await asyncio.sleep(0)
+
+    assert taken.count(True) == MOST_IN_ROOM
+    assert handled.index("later") > handled.index(str(MOST_IN_ROOM - 1))
 
 
 async def test_locks_exclude_by_key_and_leave_nothing_behind() -> None:

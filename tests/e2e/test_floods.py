@@ -1,0 +1,68 @@
+"""What one person sends in one room keeps nobody else waiting, and none of it is lost."""
+
+import asyncio
+import time
+from statistics import median
+
+import pytest
+
+from fsm.ids import RoomId
+from strandline.testing import Person
+from tests.e2e.test_backlog import answered
+from tests.kit.scene import Bot, Scene
+
+pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(3600)]
+
+FLOOD = 250
+GARBAGE = 130
+
+
+async def test_a_flood_in_one_room_is_answered_in_order_also_if_the_bot_dies_in_it(
+    scene: Scene,
+) -> None:
+    """More than may wait in a room is read from its history when there is a place."""
+    bot = await scene.bot(options={"delay_seconds": 0.03})
+    alice = await scene.person("alice")
+    room = await scene.meet(alice, bot)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_send(alice, room, FLOOD))
+        for _ in range(3):
+            await asyncio.sleep(2)
+            await bot.kill()
+            await bot.start()
+
+    await answered(f"{FLOOD} live, three kills", alice, bot, {room: FLOOD}, 0.0)
+    await bot.settled()
+    await _caught_up(bot)
+
+
+async def test_events_that_nobody_can_decrypt_keep_nobody_else_waiting(scene: Scene) -> None:
+    bot = await scene.bot()
+    alice, mallory = await scene.person("alice"), await scene.person("mallory")
+    room, lair = await scene.meet(alice, bot), await scene.meet(mallory, bot)
+    before = median([await _round_trip(alice, room, f"before {n}") for n in range(5)])
+
+    content = {"algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "A", "session_id": "s"}
+    for number in range(GARBAGE):
+        await mallory.send(lair, "m.room.encrypted", content | {"session_id": f"s{number}"})
+    beside = median([await _round_trip(alice, room, f"beside {n}") for n in range(5)])
+    await mallory.asks(lair, "and I?", r"\] and I\?$")
+
+    print(f"\nround trip: {before:.3f} s before, {beside:.3f} s beside {GARBAGE} undecryptable")
+
+
+async def _send(person: Person, room: RoomId, messages: int) -> None:
+    for number in range(messages):
+        await person.say(room, f"m{number}")
+
+
+async def _round_trip(person: Person, room: RoomId, text: str) -> float:
+    began = time.monotonic()
+    await person.asks(room, text, rf"\] {text}$")
+    return time.monotonic() - began
+
+
+async def _caught_up(bot: Bot) -> None:
+    while bot.store.rows("SELECT room_id FROM behind"):
+        await asyncio.sleep(0.1)
