@@ -8,6 +8,7 @@ from durable.records import FlowRecord, flow_key
 from fsm import STAY, Event, Flow, Scope, State, Tongue, Turn, durable, on
 from fsm.compared import compared
 from fsm.ids import ConversationKey, UserId
+from fsm.markdown import as_typed
 
 
 @frozen
@@ -66,7 +67,7 @@ class Language(Flow):
         if turn.argument:
             told = turn.t(
                 "I don't speak “{language}”. Choose one of these:\n\n{choices}",
-                language=turn.argument[:60],
+                language=as_typed(turn.argument[:60]),
                 choices=choices,
             )
         else:

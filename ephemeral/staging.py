@@ -271,7 +271,8 @@ def _listed(turn: Turn, staged: Staged) -> str:
 
 
 def _line(tongue: Tongue, file: Attachment) -> str:
-    return f"{_name(file)} ({file.mimetype}, {size(tongue, file.size_bytes)})"
+    name, mimetype = as_typed(_name(file)), as_typed(file.mimetype)
+    return f"{name} ({mimetype}, {size(tongue, file.size_bytes)})"
 
 
 def _name(file: Attachment) -> str:

@@ -1,8 +1,13 @@
 """What people typed, as it goes into a sentence of the bot's, which is Markdown."""
 
 import re
+import unicodedata
 
-_MARKUP = re.compile(r"([\\`*_\[\]<>~|!#])")
+_CONTROLS = ("Cc", "Cf", "Cs")
+_JOINER = "\u200d"
+"""It stands between the parts of an emoji."""
+
+_MARKUP = re.compile(r"([\\`*_\[\]<>~|!#&])")
 
 
 def as_typed(text: str | None) -> str:
@@ -11,4 +16,9 @@ def as_typed(text: str | None) -> str:
     A name such as ``[free](https://example.org)`` would else be a link in the bot's own message
     (CommonMark 0.31, 2.4, "Backslash escapes").
     """
-    return _MARKUP.sub(r"\\\1", " ".join((text or "").split()))
+    shown = "".join(c for c in " ".join((text or "").split()) if not _is_control(c))
+    return _MARKUP.sub(r"\\\1", shown)
+
+
+def _is_control(char: str) -> bool:
+    return unicodedata.category(char) in _CONTROLS and char != _JOINER

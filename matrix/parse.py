@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from urllib.parse import unquote
 
 from attrs import evolve
 
@@ -22,6 +23,9 @@ MAX_NAME_CHARS = 255
 
 MAX_URL_CHARS = 1_000
 """A file whose address is longer is none."""
+
+_PILL = re.compile(r"""href=["']https://matrix\.to/#/([^"'?]+)""")
+"""A link to a person (client-server API, "User, room, and group mentions")."""
 
 _TEXT_TYPES = ("m.text", "m.emote")
 _FILE_TYPES = {"m.file": "file", "m.image": "image", "m.audio": "audio", "m.video": "video"}
@@ -225,7 +229,12 @@ def _mentions(content: dict[str, Any], bot: UserId) -> bool:
     if isinstance(mentions, dict):
         named = mentions.get("user_ids")
         return isinstance(named, list) and bot in named
-    # a client that is older than m.mentions
+    # a client that is older than m.mentions: a pill, or the bot's name
+    formatted = content.get("formatted_body")
+    if isinstance(formatted, str):
+        links = (unquote(link) for link in _PILL.findall(formatted[:MAX_BODY_CHARS]))
+        if any(link == bot for link in links):
+            return True
     body, localpart = content.get("body"), bot.removeprefix("@").partition(":")[0]
     words = rf"(?<!\w)({re.escape(bot)}|{re.escape(localpart)})(?!\w)"
     return (

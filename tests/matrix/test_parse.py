@@ -382,3 +382,26 @@ def test_of_the_events_of_an_invite_the_last_says_who_invited() -> None:
     inbound = parse_invite(ROOM, {"invite_state": {"events": [forged, true]}}, bot=UserId(BOT))
 
     assert inbound.sender == "@mallory:x"
+
+
+@pytest.mark.parametrize(
+    "user_id", [BOT, BOT.replace("@", "%40").replace(":", "%3A"), f"{BOT}?via=x"]
+)
+def test_a_pill_to_the_bot_mentions_it_without_m_mentions(user_id: str) -> None:
+    formatted = f'<a href="https://matrix.to/#/{user_id}">The Helper</a>: hello'
+    content = {"msgtype": "m.text", "body": "The Helper: hello", "formatted_body": formatted}
+
+    inbound = read(text("") | {"content": content})
+
+    assert inbound is not None
+    assert inbound.mentions_bot
+
+
+def test_a_pill_to_somebody_else_does_not() -> None:
+    formatted = f'<a href="https://matrix.to/#/{ALICE}">Alice</a>: hello'
+    content = {"msgtype": "m.text", "body": "Alice: hello", "formatted_body": formatted}
+
+    inbound = read(text("") | {"content": content})
+
+    assert inbound is not None
+    assert not inbound.mentions_bot
