@@ -179,7 +179,9 @@ def stimuli_of(inbound: Inbound, prefix: str) -> tuple[Stimulus, ...]:
         return (Occurrence(inbound.kind),)
     answer = (Answer(inbound.body, mark),) if mark is not None else ()
     attached = (Attached(),) if inbound.attachments else ()
-    return (*answer, *attached, said_in(inbound.body, prefix))
+    said = said_in(inbound.body, prefix)
+    text = (Text(inbound.body),) if isinstance(said, Command) and said.is_loose else ()
+    return (*answer, *attached, said, *text)
 
 
 def said_in(body: str, prefix: str) -> Command | Text:
@@ -195,4 +197,5 @@ def said_in(body: str, prefix: str) -> Command | Text:
     if not after[:1].isalpha():
         return Text(body)
     name, *argument = after.split(maxsplit=1)
-    return Command(compared(name), argument[0] if argument else "")
+    is_loose = after != stripped[len(prefix) :]
+    return Command(compared(name), argument[0] if argument else "", is_loose=is_loose)

@@ -30,10 +30,18 @@ ANY = "*"
 
 @frozen
 class Command:
-    """A person typed a command: ``!name argument``."""
+    """A person typed a command: ``!name argument``.
+
+    Args:
+        name: Its name, in the form in which names are compared.
+        argument: What follows it.
+        is_loose: There was a blank after the prefix. It counts only if some flow has a command of
+            that name: else it is a text.
+    """
 
     name: str
     argument: str = ""
+    is_loose: bool = field(default=False, eq=False)
 
 
 @frozen
@@ -156,8 +164,9 @@ class Event:
     def answers(self, stimulus: Stimulus) -> bool:
         """Whether this stimulus causes the event, state and guard aside."""
         match stimulus:
-            case Command(name=name):
-                answers = ANY in self.command or name in map(compared, self.command)
+            case Command(name=name, is_loose=is_loose):
+                takes_any = ANY in self.command and not is_loose
+                answers = takes_any or name in map(compared, self.command)
             case Text():
                 answers = self.text is True or self.match(stimulus) is not None
             case Attached():

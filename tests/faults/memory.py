@@ -77,6 +77,9 @@ class MemoryRooms:
         found = self.states.get((room_id, event_type, state_key))
         return await self._homeserver.request(lambda: found)
 
+    async def own_join(self, room_id: RoomId) -> Json | None:
+        return await self._homeserver.request(lambda: self._homeserver.own_join(room_id))
+
     async def set_state(
         self, room_id: RoomId, event_type: str, state_key: str, content: Json
     ) -> EventId:
@@ -197,9 +200,24 @@ class MemoryHomeserver:
 
         await self.request(accept)
 
-    async def page(self, room_id: RoomId, **_where: Any) -> Page:
-        found = [raw for room, raw in self.log if room == room_id]
-        return await self.request(lambda: Page(found[::-1], None))
+    def own_join(self, room_id: RoomId) -> Json | None:
+        """The bot's join, which says what it came after."""
+        moves = [
+            raw for room, raw in self.log if room == room_id and raw["type"] == "m.room.member"
+        ]
+        if not moves or moves[-1]["content"]["membership"] != "join":
+            return None
+        before = [raw["event_id"] for raw in moves[:-1]][-1:]
+        return moves[-1] | {"unsigned": {"replaces_state": before[0]} if before else {}}
+
+    async def page(
+        self, room_id: RoomId, *, direction: str, start: str | None, end: str | None = None
+    ) -> Page:
+        low, high = (start, end) if direction == "f" else (end, start)
+        begin = 0 if low is None else int(low.removeprefix("s"))
+        stop = len(self.log) if high is None else int(high.removeprefix("s"))
+        found = [raw for room, raw in self.log[begin:stop] if room == room_id]
+        return await self.request(lambda: Page(found if direction == "f" else found[::-1], None))
 
     async def event(self, room_id: RoomId, event_id: EventId) -> Json | None:
         found = (r for room, r in self.log if room == room_id and r["event_id"] == event_id)

@@ -268,7 +268,7 @@ async def test_commands_are_read_whatever_their_case_and_space(store: Store, bod
     assert "Commands:" in texts(outcome)[0]
 
 
-@pytest.mark.parametrize("body", ["!!", "!?", "!", "help", "!1", "¡help"])
+@pytest.mark.parametrize("body", ["! wow", "!!", "!?", "!", "help", "!1", "¡help"])
 async def test_what_is_no_command_goes_to_the_agent(store: Store, body: str) -> None:
     outcome = await Stage(store, "a1").take(body)
 
