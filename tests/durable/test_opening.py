@@ -275,3 +275,12 @@ async def test_a_full_disk_fails_every_commit_of_the_group_and_the_next_one_work
     assert (await store.read(IssuedNumber, "a")).text == "3"
     assert (await store.read(IssuedNumber, "b")).text is None
     await store.close()
+
+
+async def test_a_data_folder_that_others_may_read_is_closed_to_them(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o755)
+
+    await (await open_store(folder / "lambda_matrix.db")).close()
+
+    assert mode(folder) == 0o700
