@@ -280,7 +280,9 @@ def _judge(url: str, response: aiohttp.ClientResponse, body: bytes) -> Json:
         raise Refused(status, errcode or "M_TOO_LARGE", message)
     where = response.headers.get("Location")
     hint = f" to {where}" if where else ""
-    raise Unreachable(url, f"it answers {status}{hint} with {_excerpt(body)}")
+    # a good answer that was cut off may begin with an access token
+    what = f"{len(body)} bytes that are no JSON" if status < 300 else _excerpt(body)  # noqa: PLR2004
+    raise Unreachable(url, f"it answers {status}{hint} with {what}")
 
 
 def _retry_after_ms(facts: Json, header: str) -> int:

@@ -316,13 +316,22 @@ def _homeserver(section: HomeserverSection) -> Iterator[Problem]:
         problem = "a name or password in a URL would be logged; give them as keys of their own"
         yield ("homeserver", "url"), problem
     elif not _is_url(section.url):
-        yield ("homeserver", "url"), f"{section.url!r} is no URL; write https://matrix.example.org"
+        yield (
+            ("homeserver", "url"),
+            f"{_shown(section.url)} is no URL; write https://matrix.example.org",
+        )
     if not re.fullmatch(r"@[^:\s]+:\S+", section.user_id):
         problem = f"{section.user_id!r} is no Matrix id; write @NAME:SERVER"
         yield ("homeserver", "user_id"), problem
     if bool(section.password) == bool(section.access_token):
         both = "both are given" if section.password else "neither is given"
         yield ("homeserver",), f"password or access_token: {both}; give one of the two"
+
+
+def _shown(url: str) -> str:
+    """A URL as an error quotes it: a query may hold a key."""
+    bare, query, _ = url.partition("?")
+    return repr(bare + query + ("…" if query else ""))
 
 
 def _is_url(text: str) -> bool:
@@ -378,7 +387,7 @@ def _address(url: object, path: KeyPath) -> Iterator[Problem]:
     if "@" in url.partition("//")[2].partition("/")[0]:
         yield path, "a name or password in a URL would be logged; give a token instead"
     elif not _is_url(url.partition("?")[0]):
-        yield path, f"{url!r} is no URL; write https://agent.example.org"
+        yield path, f"{_shown(url)} is no URL; write https://agent.example.org"
 
 
 def _flows(paths: tuple[str, ...]) -> Iterator[Problem]:

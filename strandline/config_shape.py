@@ -15,9 +15,6 @@ from strandline.config_file import KeyPath
 T = TypeVar("T")
 Problem = tuple[KeyPath, str]
 
-_SECRETS = ("password", "access_token")
-"""Keys whose values are not to be quoted in an error."""
-
 QUOTED = 60
 """So many characters of a value that does not fit stand in the error."""
 
@@ -39,19 +36,31 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def _problems(error: BaseException, path: KeyPath) -> list[Problem]:
+def _problems(error: BaseException, path: KeyPath, *, is_secret: bool = False) -> list[Problem]:
+    """What is wrong, each with its path. Nothing of a secret is quoted.
+
+    A secret is what its class leaves out of its ``repr``, and all below it.
+    """
     if isinstance(error, ClassValidationError | IterableValidationError):
         noted, bare = error.group_exceptions()
-        found = [p for e, note in noted for p in _problems(e, (*path, _step(note)))]
-        return found + [p for e in bare for p in _problems(e, path)]
+        hidden = _secrets(error.cl) if isinstance(error, ClassValidationError) else frozenset()
+        found = []
+        for inner, note in noted:
+            step = _step(note)
+            found += _problems(inner, (*path, step), is_secret=is_secret or step in hidden)
+        return found + [p for e in bare for p in _problems(e, path, is_secret=is_secret)]
     if isinstance(error, ForbiddenExtraKeysError):
         known = [a.name for a in fields(error.cl)]
         return [_unknown(key, known, path) for key in sorted(error.extra_fields)]
     if isinstance(error, KeyError):
         return [(path, "is missing; add it (see config.example.yaml)")]  # the path names the key
-    if path and path[-1] in _SECRETS:
+    if is_secret:
         return [(path, "text is expected here; put it in quotes")]
     return [(path, str(error))]
+
+
+def _secrets(cls: type[Any]) -> frozenset[str]:
+    return frozenset(a.name for a in fields(cls) if a.repr is False) if has(cls) else frozenset()
 
 
 def _step(note: Any) -> str | int:

@@ -172,3 +172,16 @@ def test_ids_are_escaped_whole() -> None:
 def test_a_dot_segment_names_no_other_endpoint(part: str) -> None:
     with pytest.raises(Refused, match="M_INVALID_PARAM"):
         endpoint("rooms", "!r", "state", part, "")
+
+
+async def test_a_good_answer_that_was_cut_off_is_not_quoted(
+    server: ScriptedHomeserver, http: HomeserverHttp
+) -> None:
+    """It may be the answer to a login."""
+    await server.script("login", Answer(200, b'{"access_token": "syt_secret", "us'))
+
+    with pytest.raises(Unreachable) as caught:
+        await http.request("POST", endpoint("login"), body={})
+
+    assert "syt_secret" not in str(caught.value)
+    assert "no JSON" in str(caught.value)

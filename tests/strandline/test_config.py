@@ -66,7 +66,7 @@ def test_a_small_config_has_safe_defaults(tmp_path: Path) -> None:
         ("agents:", "log: loud\nagents:", "config.yaml:5: log: a mapping of keys is expected here, not a single value"),
         ("agents:", "log: {level:info}\nagents:", "config.yaml:5: log.level: unknown key; put a space after the colon"),
         ("https://matrix.example.org", "https://a b", "config.yaml:2: homeserver.url: 'https://a b' is no URL; write"),
-        ("https://matrix.example.org", "https://h?x=1", "config.yaml:2: homeserver.url: 'https://h?x=1' is no URL; write"),
+        ("https://matrix.example.org", "https://h?x=1", "config.yaml:2: homeserver.url: 'https://h?…' is no URL; write"),
         ("https://matrix.example.org", "https://u:p@h", "config.yaml:2: homeserver.url: a name or password in a URL would be logged; give"),
         ("agents:", "access: {users: ['@alice']}\nagents:", "config.yaml:5: access.users[0]: '@alice' matches no Matrix id; write"),
         ("agents:", 'storage: {data_dir: "a\\0"}\nagents:', "config.yaml:5: storage.data_dir: this holds a character that is no text; take it out"),
@@ -203,12 +203,32 @@ def test_secrets_are_not_in_the_repr(tmp_path: Path) -> None:
         "? {password: hunter2}\n  : 1",
         "url: https://bot:hunter2@matrix.example.org",
         "pasword: hunter2",
+        "password: 1234567",
+        "access_token: 1234567",
+        "url: https://matrix example.org?key=hunter2",
     ],
 )
 def test_a_secret_that_cannot_be_read_is_not_quoted(tmp_path: Path, broken: str) -> None:
     lines = problems(tmp_path, GOOD.replace("password: hunter2", broken))
 
     assert "hunter2" not in "".join(lines)
+    assert "1234567" not in "".join(lines)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "{url: 'https://a.example', model: m, token: 1234567}",
+        "{url: 'https://a.example', model: m, token: [1234567]}",
+        "{url: 'https://a.example', model: m, headers: {X-Key: 1234567}}",
+        "{url: 'ftp://a.example?key=1234567', model: m}",
+    ],
+)
+def test_a_secret_of_an_agent_is_not_quoted(tmp_path: Path, options: str) -> None:
+    lines = problems(tmp_path, GOOD.replace("kind: echo", f"kind: openai, options: {options}"))
+
+    assert len(lines) == 1
+    assert "1234567" not in lines[0]
 
 
 @pytest.mark.parametrize("section", ["[{password: hunter2}]", "{password:hunter2}", "hunter2"])
