@@ -21,6 +21,10 @@ class Kind(Enum):
     REACTION = "reaction"
     """An emoji put on the event ``about``; it is the ``body``."""
 
+    OTHER = "other"
+    """Something else that a person sent; the ``body`` says what: ``sticker``, ``poll``,
+    ``location`` or ``unknown``."""
+
     REDACTED = "redacted"
     """The event ``about`` was taken back."""
 

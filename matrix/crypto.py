@@ -28,7 +28,13 @@ _log = structlog.get_logger(__name__)
 
 Json = dict[str, Any]
 
-SEALED = ("m.room.message", "m.reaction")
+SEALED = (
+    "m.room.message",
+    "m.reaction",
+    "m.sticker",
+    "m.poll.start",
+    "org.matrix.msc3381.poll.start",
+)
 """What people say in encrypted events. The homeserver judges everything else, and sees only the
 outside of these."""
 

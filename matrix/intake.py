@@ -164,7 +164,7 @@ class Intake:
         place = inbound.room_id, inbound.sender
         readable = self._readable(inbound)
         if readable is inbound and not await self._is_encrypted(inbound.room_id):
-            return None
+            return inbound
         wait_seconds = self._key_wait_seconds
         if place in self._keyless:
             wait_seconds *= KEYLESS_SHARE

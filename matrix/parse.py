@@ -27,6 +27,17 @@ MAX_URL_CHARS = 1_000
 _PILL = re.compile(r"""href=["']https://matrix\.to/#/([^"'?]+)""")
 """A link to a person (client-server API, "User, room, and group mentions")."""
 
+_OTHERS = {
+    "m.sticker": "sticker",
+    "m.location": "location",
+    "m.poll.start": "poll",
+    "org.matrix.msc3381.poll.start": "poll",
+}
+"""What people send and the bot does not read, by type of event or of message."""
+
+_SILENT = ("", "m.notice", "m.text", "m.emote", "m.key.verification.request")
+"""Messages that are for nobody, or for other bots, or lack the text that they should have."""
+
 _TEXT_TYPES = ("m.text", "m.emote")
 _FILE_TYPES = {"m.file": "file", "m.image": "image", "m.audio": "audio", "m.video": "video"}
 
@@ -163,7 +174,17 @@ def _of_people(bare: Inbound, raw: dict[str, Any], bot: UserId) -> Inbound | Non
         case "m.room.redaction":
             about = about_of_redaction(raw)
             return None if about is None else evolve(bare, kind=Kind.REDACTED, about=about)
-    return None
+    return _other(bare, fields.text(raw, "type") or "", content)
+
+
+def _other(bare: Inbound, kind: str, content: dict[str, Any]) -> Inbound | None:
+    """A message of a kind that the bot does not read; None for what says nothing to people."""
+    if fields.fields(content, "m.relates_to").get("rel_type") == "m.replace":
+        return None
+    name = _OTHERS.get(kind)
+    if name is None and (kind in _SILENT or fields.text(content, "body") is None):
+        return None
+    return evolve(bare, kind=Kind.OTHER, body=name or "unknown")
 
 
 def _message(bare: Inbound, content: dict[str, Any], bot: UserId) -> Inbound | None:
@@ -172,7 +193,7 @@ def _message(bare: Inbound, content: dict[str, Any], bot: UserId) -> Inbound | N
         return None
     text, file = text_of(content), _attachment(bare.event_id, content)
     if text is None and file is None:
-        return None
+        return _other(bare, fields.text(content, "msgtype") or "", content)
     is_thread = relation.get("rel_type") == "m.thread"
     thread = fields.event_id(relation, "event_id") if is_thread else None
     is_reply = thread is None or relation.get("is_falling_back") is not True

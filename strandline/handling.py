@@ -1,6 +1,7 @@
 """Handling: what becomes of each thing that arrives, whatever goes wrong on the way."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TypeVar
@@ -35,10 +36,22 @@ T = TypeVar("T")
 TRIES = 5
 """So often a turn that raises is tried, with growing pauses, before its event is parked."""
 
-_OF_PEOPLE = {Kind.TEXT, Kind.FILE, Kind.REACTION, Kind.UNREADABLE, Kind.ENTERED, Kind.DEPARTED}
+_OF_PEOPLE = {
+    Kind.TEXT,
+    Kind.FILE,
+    Kind.OTHER,
+    Kind.REACTION,
+    Kind.UNREADABLE,
+    Kind.ENTERED,
+    Kind.DEPARTED,
+}
+_SAID = {Kind.TEXT, Kind.FILE, Kind.OTHER}
 _OF_OTHERS = {Kind.ENTERED, Kind.DEPARTED}
 _OF_ROOMS = {Kind.JOINED, Kind.LEFT, Kind.UPGRADED}
 _FIRST_IN_ROOM = {Kind.TEXT, Kind.FILE, Kind.UNREADABLE, Kind.JOINED}
+
+MOST_EXPLAINED = 1_000
+"""So many kinds of message, each in its room, are remembered as explained."""
 
 RETRY = "retry"
 """The command that asks an agent once more; what it was asked is read from the room."""
@@ -87,6 +100,7 @@ class Handling:
             turns, amending, wanted=self._wanted, waiting=waiting if policy.joins else None
         )
         self.heard = self._joining.heard
+        self._explained: OrderedDict[tuple[RoomId, str], None] = OrderedDict()
         self._files: dict[EventId, tuple[Attachment, ...]] = {}
 
     async def handle(self, item: Item) -> None:
@@ -202,7 +216,17 @@ class Handling:
             return None
         completed = await self._completed(readable)
         is_idle_reaction = completed.kind is Kind.REACTION and completed.question is None
-        return None if is_idle_reaction else completed
+        is_known = completed.kind is Kind.OTHER and self._is_explained(completed)
+        return None if is_idle_reaction or is_known else completed
+
+    def _is_explained(self, inbound: Inbound) -> bool:
+        """Whether this life has said before, in this room, that it does not read this kind."""
+        place = inbound.room_id, inbound.body
+        is_known = place in self._explained
+        self._explained[place] = None
+        if len(self._explained) > MOST_EXPLAINED:
+            self._explained.popitem(last=False)
+        return is_known
 
     async def _is_replaced(self, inbound: Inbound) -> bool:
         """Whether a room that the bot knows has the replacement that its tombstone names.
@@ -254,7 +278,7 @@ class Handling:
 
     async def _completed(self, inbound: Inbound) -> Inbound:
         """The event with what only the homeserver knows of it."""
-        if inbound.kind in (Kind.TEXT, Kind.FILE) and self._policy.tells_groups:
+        if inbound.kind in _SAID and self._policy.tells_groups:
             inbound = evolve(inbound, is_group=await self._shore.is_group(inbound.room_id))
         if inbound.kind in _OF_ROOMS:
             key = room_key(inbound.room_id)

@@ -57,5 +57,6 @@ def make_flows(
         further=[type(flow) for flow in further],
         cancellable=[flow.name for flow in flows if "cancel" in flow.events],
         started_at=started_at,
+        is_addressed=lambda turn: is_addressed(turn, respond_to),
     )
     return [*flows, service]

@@ -1,6 +1,6 @@
 """Commands about the bot itself: help, status, and what to say when nothing else answers."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from difflib import get_close_matches
 
@@ -52,6 +52,7 @@ class Service(Flow):
         further: Other people's flows; what their commands do is listed too.
         cancellable: The flows that have an event ``cancel``.
         started_at: When this life of the process began.
+        is_addressed: Whether what is said in the room is for the bot.
     """
 
     scope = Scope.MEMBER
@@ -73,7 +74,13 @@ class Service(Flow):
     misunderstand = Event(idle, STAY, command=ANY)
     fail_to_read = Event(idle, STAY, kind=Kind.UNREADABLE)
 
-    def __init__(
+    def is_for_us(self, turn: Turn) -> bool:
+        """What is said in the room is for the bot."""
+        return self._is_addressed(turn)
+
+    explain = Event(idle, STAY, kind=Kind.OTHER, guard=is_for_us)
+
+    def __init__(  # noqa: PLR0913  # what it tells of, each by itself
         self,
         registry: Registry,
         *,
@@ -81,7 +88,9 @@ class Service(Flow):
         further: Iterable[type[Flow]] = (),
         cancellable: Iterable[str],
         started_at: datetime,
+        is_addressed: Callable[[Turn], bool] = lambda _: True,
     ) -> None:
+        self._is_addressed = is_addressed
         self._registry = registry
         self._cancellable = tuple(cancellable)
         self._commands = sorted({*commands, *self.commands()} - {ANY})
@@ -190,6 +199,17 @@ class Service(Flow):
                 "I couldn't decrypt this message: its key didn't reach me. Please send it again."
             )
         )
+
+    @on(explain)
+    def ask_for_words(self, turn: Turn, _data: None) -> None:
+        """It is of a kind that no flow reads."""
+        told = {
+            "sticker": turn.t("I can't read stickers. Please write it in words."),
+            "poll": turn.t("I can't take part in polls. Please write it in words."),
+            "location": turn.t("I can't read locations. Please write it in words."),
+        }
+        unknown = turn.t("I can't read this kind of message. Please write it in words.")
+        turn.reply(told.get(turn.inbound.body, unknown))
 
     def _room(self, turn: Turn, room: RoomRecord | None) -> str:
         if room is None or room.agent_id is None or room.platform_chat_id is None:

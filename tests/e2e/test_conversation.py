@@ -147,3 +147,18 @@ async def test_an_agent_that_takes_too_long_is_named_and_other_rooms_do_not_wait
     await bob.asks(fast, "quick", r"^\[agent-2 · chat \d\] quick$")
 
     await alice.sees(slow, r"Agent `agent-1` gave no full answer within", after=question)
+
+
+async def test_what_the_bot_does_not_read_gets_one_sentence_once(scene: Scene) -> None:
+    bot = await scene.bot()
+    alice = await scene.person("alice")
+    room = await scene.meet(alice, bot)
+
+    for _ in range(3):
+        await alice.send(room, "m.sticker", {"body": "Wave", "url": "mxc://x/y", "info": {}})
+    await alice.send(room, "m.poll.start", {"m.text": [{"body": "Shall we?"}]})
+    await alice.asks(room, "hello", r"\] hello$")
+
+    said = [e.body for e in await alice.timeline(room) if e.sender == bot.user_id]
+    assert sum("I can't read stickers" in body for body in said) == 1
+    assert sum("I can't take part in polls" in body for body in said) == 1

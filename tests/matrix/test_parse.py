@@ -86,7 +86,6 @@ def test_an_emote_is_text_too() -> None:
         text("mine", sender=BOT),
         text("bot talk", msgtype="m.notice"),
         text("* x", **EDIT),
-        text("cat.png", msgtype="m.image"),
         text(None),
         text(["a"]),
         text({}),
@@ -405,3 +404,37 @@ def test_a_pill_to_somebody_else_does_not() -> None:
 
     assert inbound is not None
     assert not inbound.mentions_bot
+
+
+@pytest.mark.parametrize(
+    ("event", "kind"),
+    [
+        ({"type": "m.sticker", "content": {"body": "Wave", "url": "mxc://x/y"}}, "sticker"),
+        ({"type": "org.matrix.msc3381.poll.start", "content": {}}, "poll"),
+        ({"type": "m.poll.start", "content": {}}, "poll"),
+        ({"content": {"msgtype": "m.location", "body": "Here", "geo_uri": "geo:1,2"}}, "location"),
+        ({"content": {"msgtype": "org.example.dance", "body": "Dance"}}, "unknown"),
+        ({"content": {"msgtype": "m.image", "body": "without an address.png"}}, "unknown"),
+        ({"type": "org.example.dance", "content": {"body": "Dance"}}, "unknown"),
+    ],
+)
+def test_what_the_bot_does_not_read_is_known_by_its_kind(event: Json, kind: str) -> None:
+    inbound = read(text("") | event)
+
+    assert inbound is not None
+    assert (inbound.kind, inbound.body) == (Kind.OTHER, kind)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"content": {"msgtype": "m.notice", "body": "beep"}},
+        {"content": {"msgtype": "m.key.verification.request", "body": "Verify me"}},
+        {"content": {"msgtype": "m.text"}},
+        {"type": "m.poll.response", "content": {}},
+        {"type": "m.call.candidates", "content": {"body": 7}},
+        {"type": "m.sticker", "content": {"m.relates_to": {"rel_type": "m.replace"}}},
+    ],
+)
+def test_what_is_for_nobody_says_nothing(event: Json) -> None:
+    assert read(text("") | event) is None

@@ -40,6 +40,7 @@ _PATIENT = {
 _BY_KIND: Mapping[Kind, Cause] = {
     Kind.TEXT: SMALL_TALK,
     Kind.FILE: Walker.sends_file,
+    Kind.OTHER: Walker.sends_sticker,
     Kind.REDACTED: Walker.takes_back,
     Kind.INVITED: Walker.invites,
     Kind.LEFT: Walker.removes_bot,

@@ -29,8 +29,8 @@ class Walker:
     """Somebody with an account, a room with the bot once that is needed, and a way to go.
 
     What a sample input does may be an ``async`` function of the walker: its verbs are ``says``,
-    ``reacts``, ``replies``, ``sends_file``, ``takes_back``, ``invites``, ``removes_bot``,
-    ``has_company``, ``loses_company`` and ``replaces_room``.
+    ``reacts``, ``replies``, ``sends_file``, ``sends_sticker``, ``takes_back``, ``invites``,
+    ``removes_bot``, ``has_company``, ``loses_company`` and ``replaces_room``.
 
     Attributes:
         person: The account.
@@ -117,6 +117,12 @@ class Walker:
         """Send a small file without a caption."""
         room = await self.at_home()
         self.happened.append(await self.person.send_file(room, name, data))
+
+    async def sends_sticker(self) -> None:
+        """Send a sticker, which is no message that a flow reads."""
+        content = {"body": "Wave", "url": "mxc://example.org/wave", "info": {}}
+        sent = await self.person.send(await self.at_home(), "m.sticker", content)
+        self.happened.append(sent)
 
     async def takes_back(self) -> None:
         """Redact the newest thing that the walker has sent."""
