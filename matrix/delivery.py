@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
+from attrs import evolve
 
 from fsm.effects import NewRoom, OutboxRow
 from fsm.failpoints import reach
 from fsm.ids import EventId, RoomId, TransactionId
+from matrix import fields
 from matrix.effects import Effects
 from matrix.errors import MatrixError, RateLimited, is_permanent
 from matrix.homeserver import Homeserver
@@ -194,12 +196,12 @@ class Delivery:
         logins = self._homeserver.logins
 
         async def attempt() -> EventId | None:
-            if await self._is_withdrawn(row):
-                _log.info("an answer is withdrawn with its question", room_id=row.room_id)
+            leaves = await self._still_wanted(row)
+            if leaves is None:
                 return None
             doubtful = self._homeserver.logins != logins or self._may_be_forgotten(row)
             try:
-                return await self._effects.attempt(row, look_first=doubtful)
+                return await self._effects.attempt(leaves, look_first=doubtful)
             except RateLimited as limited:
                 self._held_up.add(row.transaction_id)
                 self._pace.refused(limited.retry_after_ms)
@@ -210,14 +212,24 @@ class Delivery:
         finally:
             self._held_up.discard(row.transaction_id)
 
+    async def _still_wanted(self, row: OutboxRow) -> OutboxRow | None:
+        """The row, or what leaves in its place if it is withdrawn; None for nothing."""
+        if not await self._is_withdrawn(row):
+            return row
+        _log.info("an answer is withdrawn with its question", room_id=row.room_id)
+        instead = row.payload.get("instead")
+        return instead and evolve(row, payload=row.payload | {"content": instead})
+
     async def _is_withdrawn(self, row: OutboxRow) -> bool:
         """Whether the row is an agent's answer to a question that was taken back while it waited.
 
-        The first message of an answer that grows is left to whoever gives the answer.
+        The first message of an answer that grows is left to whoever gives the answer. An edit that
+        holds no word of the agent's says perhaps just that: it leaves.
         """
-        content = row.payload.get("content")
-        mark = read_answer(content) if row.kind == "send" and isinstance(content, dict) else None
-        if mark is None or row.stream_of is not None:
+        content = fields.fields(row.payload, "content")
+        new = fields.fields(content, "m.new_content")
+        mark = read_answer(new or content) if row.kind in ("send", "edit") else None
+        if mark is None or row.stream_of is not None or (new and mark.is_empty):
             return False
         if self._is_taken_back(row.room_id, mark.question):
             return True

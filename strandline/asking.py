@@ -260,11 +260,12 @@ class Asking:
         head: EventId | TransactionId | None,
     ) -> None:
         reply = as_reply(question, answer.text, held, is_empty=answer.is_empty)
-        rows = (
-            []
-            if not answer.text
-            else self._replies.answer(reply, question.request_id, attempt, head=head)
-        )
+        rows: list[OutboxRow] = []
+        if answer.text:
+            instead = tongue(question.language).t(TAKEN_BACK)
+            rows += self._replies.answer(
+                reply, question.request_id, attempt, head=head, instead=instead
+            )
         rows += self._replies.files(reply, question.request_id, attempt, answer.files)
         joined = tuple(Handled(j.request_id, j.room_id) for j in held.joined)
         await self._finish(question.request_id, reply.room_id, rows, joined=joined)

@@ -352,8 +352,12 @@ class Handling:
             await self._attempts(reopened.inbound, reopened.attempt)
 
     async def _end_answer(self, taken_back: EventId, redaction: Inbound) -> None:
-        """A message was taken back, to which an earlier life may have begun to give an answer."""
-        if taken_back in self._asked or await self._store.stream(taken_back) is not None:
+        """A message was taken back, to which an earlier life may have begun to give an answer.
+
+        An id counts only in its own room: nobody takes back what was asked in another.
+        """
+        begun = self._asked.get(taken_back), await self._store.stream(taken_back)
+        if redaction.room_id in {answer.room_id for answer in begun if answer is not None}:
             await self._give_up(taken_back, redaction)
 
     async def _give_up(self, event_id: EventId, inbound: Inbound) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from attrs import asdict, frozen
+from attrs import asdict, evolve, frozen
 
 from fsm.answers import AnswerMark
 from fsm.effects import (
@@ -64,7 +64,13 @@ class Replies:
         ]
 
     def answer(
-        self, reply: Reply, event_id: EventId, attempt: int, *, head: EventId | TransactionId | None
+        self,
+        reply: Reply,
+        event_id: EventId,
+        attempt: int,
+        *,
+        head: EventId | TransactionId | None,
+        instead: str = "",
     ) -> list[OutboxRow]:
         """An agent's whole answer.
 
@@ -74,6 +80,8 @@ class Replies:
             attempt: How often that was handled before.
             head: The first message of the answer, if there is one: it is edited. The id under
                 which it was sent, if it has no other yet.
+            instead: What that first message says if the question is taken back while the rows
+                wait; the others are then not sent.
         """
         first = f"{attempt * ATTEMPT_ORDINALS}.answer"
         rows = [
@@ -85,7 +93,7 @@ class Replies:
             sent_as = head_id(event_id, attempt)
             known = {"sent_as": sent_as} if head == sent_as else {"event_id": EventId(head)}
             edit = Edit(room_id=reply.room_id, text=reply.text, answer=reply.answer, **known)
-            rows[0] = self._edit(edit, txn)
+            rows[0] = self._edit(edit, txn, instead=instead)
         return rows
 
     def head(self, reply: Reply, event_id: EventId, attempt: int) -> OutboxRow:
@@ -131,13 +139,17 @@ class Replies:
         )
         return _send(reply.room_id, txn, content, stream_of=stream_of)
 
-    def _edit(self, edit: Edit, txn: TransactionId) -> OutboxRow:
-        content = self.edit(
-            edit.text, edits=edit.event_id or EventId(""), txn=txn, answer=edit.answer
-        )
+    def _edit(self, edit: Edit, txn: TransactionId, *, instead: str = "") -> OutboxRow:
+        edits, mark = edit.event_id or EventId(""), edit.answer
+        payload: dict[str, Any] = {
+            "content": self.edit(edit.text, edits=edits, txn=txn, answer=mark)
+        }
+        if instead and mark is not None:
+            empty = evolve(mark, is_empty=True)
+            payload["instead"] = self.edit(instead, edits=edits, txn=txn, answer=empty)
         if edit.event_id is not None:
-            return _send(edit.room_id, txn, content)
-        return _row(edit.room_id, txn, "edit", {"sent_as": edit.sent_as, "content": content})
+            return _row(edit.room_id, txn, "send", payload | {"type": "m.room.message"})
+        return _row(edit.room_id, txn, "edit", payload | {"sent_as": edit.sent_as})
 
 
 def head_id(event_id: EventId, attempt: int) -> TransactionId:

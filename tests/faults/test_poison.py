@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from durable import Progress, Store
+from durable import Commit, Progress, Store, Stream
 from durable.records import Deadline, RoomRecord, room_key
 from ephemeral.connections import Connections
 from fsm import Inbound, Kind, Mark, Registry, Tongue
@@ -139,6 +139,17 @@ class Room:
         batch = self.checkpoint.begin(SyncToken(f"s{event_id}"), {ROOM: 1})
         await self.handling.handle(Arrived(inbound, batch))
 
+    async def takes_back(self, about: str, *, room_id: RoomId = ROOM) -> None:
+        inbound = Inbound(
+            event_id=EventId(f"$redacts in {room_id}"),
+            room_id=room_id,
+            sender=BOB,
+            kind=Kind.REDACTED,
+            about=EventId(about),
+        )
+        batch = self.checkpoint.begin(SyncToken("s"), {room_id: 1})
+        await self.handling.handle(Arrived(inbound, batch))
+
     async def invites(self, sender: UserId) -> None:
         invited = Inbound(
             event_id=EventId("invite:1"), room_id=ROOM, sender=sender, kind=Kind.INVITED
@@ -268,3 +279,19 @@ async def test_a_room_is_the_true_inviters(room: Room) -> None:
     record = (await room.store.read(RoomRecord, room_key(ROOM))).value
     assert record is not None
     assert record.matrix_user_id == BOB
+
+
+async def test_a_redaction_ends_only_an_answer_of_its_own_room(room: Room) -> None:
+    """Bob names a question of Alice's in a room of his own."""
+    begun = Stream(EventId("$asked"), ROOM, EventId("$head"))
+    await room.store.commit(Commit(stream_begins=begun))
+
+    await room.takes_back("$asked", room_id=RoomId("!of bob"))
+
+    assert await room.store.stream(begun.event_id) == begun
+    assert not await room.store.is_handled(begun.event_id)
+
+    await room.takes_back("$asked")
+
+    assert await room.store.stream(begun.event_id) is None
+    assert await room.store.is_handled(begun.event_id)

@@ -11,7 +11,7 @@ from fsm.effects import OutboxRow
 from fsm.ids import EventId, PlatformChatId, RoomId, TransactionId
 from matrix import Homeserver
 from matrix.delivery import MOST_OWED, REMEMBERED_MS
-from matrix.text import message_content, reaction_content
+from matrix.text import edit_content, message_content, reaction_content
 from tests.fakes.homeserver import BOT, Answer, ScriptedHomeserver
 from tests.matrix.kit import ROOM, Harbour, Json, send, settings, text
 
@@ -377,3 +377,66 @@ async def test_an_answer_of_an_earlier_life_leaves_after_a_look_at_its_question(
 
     assert bool(server.bodies(ROOM)) is leaves
     assert not harbour.parked
+
+
+HEAD = EventId("$head")
+
+
+def edit(transaction_id: str, text: str, *, instead: str = "", **changes: Any) -> OutboxRow:
+    """The last edit of an answer that has grown in ``HEAD``, to a question that was taken back."""
+    txn = TransactionId(transaction_id)
+    mark = AnswerMark(chat=PlatformChatId("1"), question=EventId("$gone"))
+    content = edit_content(text, edits=HEAD, transaction_id=txn, answer=mark)
+    payload: Json = {"type": "m.room.message", "content": content}
+    if instead:
+        empty = evolve(mark, is_empty=True)
+        payload["instead"] = edit_content(instead, edits=HEAD, transaction_id=txn, answer=empty)
+    return evolve(send("", transaction_id), payload=payload | changes.pop("more", {}), **changes)
+
+
+@pytest.mark.parametrize("kind", ["send", "edit"])
+async def test_an_edit_whose_question_was_taken_back_leaves_as_what_stands_for_it_instead(
+    server: ScriptedHomeserver, homeserver: Homeserver, kind: str
+) -> None:
+    """The homeserver has named the head, or it is known only as what it was sent as."""
+    harbour = Harbour(homeserver)
+    harbour.delivery = harbour.new_delivery(taken_back=frozenset({"$gone"}))
+    head = send("4", "head", stream_of=EventId("$gone"))
+    row = edit("t1", "42", instead="taken back", kind=kind, more={"sent_as": "head"})
+
+    async with harbour.at_work(intake=False):
+        harbour.delivery.submit([head, row, send("next", "t2")])
+        await harbour.delivery.flushed()
+
+    assert server.bodies(ROOM) == ["4", "* taken back", "next"]
+    _, (edited, event_id), _ = harbour.delivered
+    assert (edited, event_id) == (row, "$sent1")
+
+
+async def test_an_edit_with_nothing_to_stand_for_it_does_not_leave(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    """Rows of an earlier release have nothing."""
+    harbour = Harbour(homeserver)
+    harbour.delivery = harbour.new_delivery(taken_back=frozenset({"$gone"}))
+
+    async with harbour.at_work(intake=False):
+        harbour.delivery.submit([edit("t1", "42"), send("next", "t2")])
+        await harbour.delivery.flushed()
+
+    assert server.bodies(ROOM) == ["next"]
+
+
+async def test_an_edit_that_says_that_its_question_was_taken_back_leaves(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    harbour = Harbour(homeserver)
+    harbour.delivery = harbour.new_delivery(taken_back=frozenset({"$gone"}))
+    row = edit("t1", "", instead="taken back")
+    said = evolve(row, payload=row.payload | {"content": row.payload["instead"]})
+
+    async with harbour.at_work(intake=False):
+        harbour.delivery.submit([said])
+        await harbour.delivery.flushed()
+
+    assert server.bodies(ROOM) == ["* taken back"]

@@ -199,6 +199,21 @@ async def test_a_question_that_is_taken_back_ends_its_answer(store: Store) -> No
     assert await store.is_handled(INBOUND.event_id)
 
 
+async def test_a_whole_answer_says_what_stands_for_it_if_its_question_is_taken_back_later(
+    store: Store,
+) -> None:
+    conversation = Conversation(store)
+    await conversation.has_begun()
+    conversation.agent.go_on.set()
+    await conversation.ends()
+
+    [_, edit] = await store.owed()
+
+    instead = edit.payload["instead"]
+    assert instead["m.new_content"]["body"] == "_The question was taken back._"
+    assert instead["m.relates_to"]["event_id"] == HEAD
+
+
 async def test_a_question_that_is_taken_back_before_anything_shows_gets_no_answer(
     store: Store,
 ) -> None:
