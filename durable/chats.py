@@ -7,7 +7,8 @@ from durable.loading import load_chat, offer_chats
 from durable.onboarding import ask_for, settle, space_wish
 from durable.plan import SPACE_PURPOSE, Plan, Wish, chat_purpose
 from durable.records import UserRecord, user_key
-from durable.repairing import repair, welcome_back
+from durable.repairing import explain_invite, repair, welcome_back
+from durable.room_words import problem_of
 from fsm import STAY, Event, Flow, Kind, Registry, Scope, State, Turn, durable, on
 from fsm.ids import ChatId
 
@@ -52,6 +53,10 @@ class Chats(Flow):
             isinstance(plan, Plan) and bool(plan.find(purpose)) and not plan.without(purpose).wishes
         )
 
+    def was_invite(self, turn: Turn) -> bool:
+        """What was refused is an invite."""
+        return turn.inbound.body == "m.room.member"
+
     onboard = Event(anywhere, STAY)
     welcome = Event(anywhere, STAY)
     make_space = Event(anywhere, making_space, signal="make", guard=lacks_space)
@@ -61,6 +66,7 @@ class Chats(Flow):
     last_chat_made = Event(making_chat, idle, kind=Kind.MADE, guard=made_all)
     made = Event(anywhere, STAY, kind=Kind.MADE)
     not_made = Event(making, STAY, kind=Kind.NOT_MADE)
+    not_invited = Event(anywhere, STAY, kind=Kind.REFUSED, guard=was_invite)
     new = Event(anywhere, STAY, command="new")
     show = Event(anywhere, STAY, command="chats")
     mend = Event(anywhere, STAY, command="repair")
@@ -141,11 +147,16 @@ class Chats(Flow):
         told = turn.t(
             "I couldn't make “{name}”: {problem}. `{prefix}repair` has me try again.",
             name=wish.name,
-            problem=_problem(turn),
+            problem=problem_of(turn),
             prefix=turn.prefix,
         )
         turn.say(told, room_id=wish.asked_in)
         return plan.refusing(wish.purpose)
+
+    @on(not_invited)
+    async def tell_of_invite(self, turn: Turn, _plan: Plan | None) -> None:
+        """Say to which room the homeserver does not let the bot invite."""
+        await explain_invite(turn)
 
     @on(show)
     async def list_all(self, turn: Turn, _plan: Plan | None) -> None:
@@ -206,8 +217,3 @@ def _say_at_work(turn: Turn) -> None:
     """The room comes later; a reaction is acknowledged where it was put."""
     inbound = turn.inbound
     turn.react(AT_WORK, event_id=inbound.about if inbound.kind is Kind.REACTION else None)
-
-
-def _problem(turn: Turn) -> str:
-    """What the homeserver said, on one line."""
-    return " ".join(str(turn.inbound.raw.get("problem", "")).split())[:300].rstrip(".")

@@ -109,7 +109,7 @@ async def _reopen(turn: Turn, chat: ChatRecord, room: RoomRecord) -> None:
     )
     turn.records.save(chat_key(turn.sender, chat.chat_id), evolve(chat, archived=False))
     link(turn, space_id, chat.room_id)
-    turn.invite(chat.room_id)
+    turn.invite(chat.room_id, asked_in=turn.room_id)
     turn.reply(
         turn.t(
             "“{name}” is back: accept its invite if you have left it, or [open it]({link}).",

@@ -83,7 +83,7 @@ async def _settle_space(turn: Turn, wish: Wish) -> None:
     turn.records.save(user_key(turn.sender), evolve(user, space_id=turn.room_id))
     space = RoomRecord(room_type=SPACE, matrix_user_id=turn.sender, display_name=wish.name)
     turn.signal("room", "settle", space)
-    turn.invite(turn.room_id)
+    turn.invite(turn.room_id, asked_in=wish.asked_in)
     await link_chats(turn, turn.room_id)
 
 
@@ -119,7 +119,7 @@ async def _settle_chat(turn: Turn, wish: Wish, chat_id: ChatId, registry: Regist
     else:
         await _replace_room(turn, chat, user.space_id)
     link(turn, user.space_id, turn.room_id)
-    turn.invite(turn.room_id)
+    turn.invite(turn.room_id, asked_in=wish.asked_in)
     turn.say(_welcome(turn, room, user, registry))
     _tell_where(turn, wish, turn.room_id)
 

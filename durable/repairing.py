@@ -2,11 +2,14 @@
 
 from attrs import evolve
 
-from durable.chat_book import chats_of, user_of
+from durable.chat_book import chats_of, name_of, user_of
 from durable.onboarding import link_chats, space_wish
 from durable.plan import SPACE_PURPOSE, Plan, Wish, chat_purpose
 from durable.records import GONE, ChatRecord, RoomRecord, room_key
+from durable.room_words import problem_of
 from fsm import Turn
+from fsm.ids import RoomId
+from fsm.markdown import as_typed
 
 
 async def repair(turn: Turn, plan: Plan, *, with_space: bool) -> tuple[Wish, ...]:
@@ -26,9 +29,23 @@ async def welcome_back(turn: Turn) -> None:
     """Link the sender's chats, and invite to all: who is in a room already stays there."""
     space_id = (await user_of(turn, turn.sender)).space_id
     if space_id is not None:
-        turn.invite(space_id)
+        turn.invite(space_id, asked_in=turn.room_id)
     for chat in await link_chats(turn, space_id):
-        turn.invite(chat.room_id)
+        turn.invite(chat.room_id, asked_in=turn.room_id)
+
+
+async def explain_invite(turn: Turn) -> None:
+    """Say that the homeserver does not let the bot invite the sender to a room."""
+    room_id = RoomId(str(turn.inbound.raw.get("room_id", "")))
+    room = await turn.records.read(RoomRecord, room_key(room_id))
+    turn.reply(
+        turn.t(
+            "I couldn't invite you to “{name}”: {problem}. If you have left it, somebody who is in "
+            "it has to let you in.",
+            name=as_typed(name_of(turn, room)) if room else room_id,
+            problem=problem_of(turn),
+        )
+    )
 
 
 async def _homeless(turn: Turn) -> list[ChatRecord]:
@@ -45,7 +62,7 @@ def _tell(turn: Turn, missing: list[str]) -> None:
     if missing:
         turn.reply(
             turn.t(
-                "I make again what is missing: {list}. I have invited you to everything else; "
+                "I make again what is missing: {list}. I invite you to everything else; "
                 "what you are in already stays as it is.",
                 list=", ".join(missing),
             )
@@ -53,7 +70,7 @@ def _tell(turn: Turn, missing: list[str]) -> None:
         return
     turn.reply(
         turn.t(
-            "Nothing is missing. I have invited you to your Space and your chats again; what you "
+            "Nothing is missing. I invite you to your Space and your chats again; what you "
             "are in already stays as it is."
         )
     )

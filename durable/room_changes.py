@@ -4,23 +4,50 @@ from attrs import evolve
 
 from durable.chat_book import chat_in, enter, name_in, name_of, numbered, unlink
 from durable.records import ARCHIVED, RoomRecord, UserRecord, chat_key, user_key
+from durable.room_words import problem_of
 from durable.user_routing import agent_list, no_such_agent
 from fsm import AgentEntry, Registry, Turn
 from fsm.markdown import as_typed
 
+ROOM_NAME = "m.room.name"
+"""The type of the state event that names a room."""
 
-async def change_name(turn: Turn, room: RoomRecord) -> RoomRecord:
-    """Give the chat the name that the command has, in the room and on record."""
+
+def ask_for_name(turn: Turn) -> None:
+    """Have the room given the name that the command has; a later turn says what came of it."""
     name = name_in(turn.argument)
-    if not name:
+    if name:
+        turn.set_state(turn.room_id, ROOM_NAME, {"name": name}, asked_in=turn.room_id)
+    else:
         turn.reply(turn.t("Write the new name with it: `{prefix}rename NAME`.", prefix=turn.prefix))
-        return room
+
+
+async def take_name(turn: Turn, room: RoomRecord) -> RoomRecord:
+    """The room has its new name: so has the chat, on record."""
+    name = _new_name(turn)
     chat = await chat_in(turn, room)
-    if chat is not None:
-        turn.records.save(chat_key(turn.sender, chat.chat_id), evolve(chat, name=name))
-    turn.set_state(turn.room_id, "m.room.name", {"name": name})
+    if chat is not None and room.matrix_user_id is not None:
+        turn.records.save(chat_key(room.matrix_user_id, chat.chat_id), evolve(chat, name=name))
     turn.reply(turn.t("This chat is now called “{name}”.", name=as_typed(name)))
     return evolve(room, display_name=name)
+
+
+def explain_name(turn: Turn) -> None:
+    """The homeserver does not let the bot rename the room."""
+    turn.reply(
+        turn.t(
+            "I couldn't call this chat “{name}”: {problem}. Give me the right to change the room's "
+            "name, and write `{prefix}rename` again.",
+            name=as_typed(_new_name(turn)),
+            problem=problem_of(turn),
+            prefix=turn.prefix,
+        )
+    )
+
+
+def _new_name(turn: Turn) -> str:
+    content = turn.inbound.raw.get("content")
+    return str(content.get("name", "")) if isinstance(content, dict) else ""
 
 
 def rebind_question(turn: Turn, room: RoomRecord, agent: AgentEntry) -> str:

@@ -9,12 +9,15 @@ from durable.chat_book import note_use, numbered
 from durable.moving import lose_space, may_move, move_room, replaced_room, revive
 from durable.records import ARCHIVED, GONE, SPACE, RoomRecord, UserRecord, room_key, user_key
 from durable.room_changes import (
+    ROOM_NAME,
     archive_question,
+    ask_for_name,
     bind_anew,
-    change_name,
     close,
+    explain_name,
     rebind_question,
     rebind_usage,
+    take_name,
 )
 from durable.room_words import choice_meaning, greeting, no_agent, no_chat, owners_only
 from fsm import (
@@ -98,6 +101,10 @@ class RoomRouting(Flow):
         """There is a chat in the room, and it is the sender's."""
         return _has_chat(turn.data) and is_owners(turn)
 
+    def was_name(self, turn: Turn) -> bool:
+        """What was asked for is a name for a room with a chat in it."""
+        return turn.inbound.body == ROOM_NAME and _has_chat(turn.data)
+
     def is_anothers(self, turn: Turn) -> bool:
         """There is a chat in the room, and it is not the sender's."""
         return _has_chat(turn.data) and not is_owners(turn)
@@ -139,6 +146,8 @@ class RoomRouting(Flow):
     say_nothing = Event((gone, space), STAY, text=True, signal="say")
     agent_chosen = Event(anywhere, STAY)
     rename = Event(present, STAY, command="rename", guard=may_change)
+    renamed = Event(present, STAY, kind=Kind.DONE, guard=was_name)
+    not_renamed = Event(present, STAY, kind=Kind.REFUSED, guard=was_name)
     ask_rebind = Event(opened, STAY, command="rebind", guard=may_change)
     rebind = Event(opened, bound, guard=has_chat)
     ask_archive = Event(opened, STAY, command="archive", guard=may_change)
@@ -324,9 +333,19 @@ class RoomRouting(Flow):
         return evolve(room, agent_id=None, platform_chat_id=None)
 
     @on(rename)
+    def ask_for_name(self, turn: Turn, _room: RoomRecord) -> None:
+        """Have the room given another name."""
+        ask_for_name(turn)
+
+    @on(renamed)
     async def take_name(self, turn: Turn, room: RoomRecord) -> RoomRecord:
-        """Give the chat another name, in the room and on record."""
-        return await change_name(turn, room)
+        """The chat has another name."""
+        return await take_name(turn, room)
+
+    @on(not_renamed)
+    def explain_name(self, turn: Turn, _room: RoomRecord) -> None:
+        """Say why the chat keeps its name."""
+        explain_name(turn)
 
     @on(ask_rebind)
     def confirm_rebind(self, turn: Turn, room: RoomRecord) -> None:

@@ -101,6 +101,11 @@ def choice_meaning(
     )
 
 
+def problem_of(turn: Turn) -> str:
+    """What the homeserver said when it refused what a turn had asked for, on one line."""
+    return " ".join(str(turn.inbound.raw.get("problem", "")).split())[:300].rstrip(".")
+
+
 def _next_step(
     turn: Turn, registry: Registry, room: RoomRecord, *, owner: UserRecord | None, is_bound: bool
 ) -> str:

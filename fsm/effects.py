@@ -67,20 +67,38 @@ class React:
 
 @frozen(kw_only=True)
 class SetState:
-    """Set a piece of a room's state."""
+    """Set a piece of a room's state.
+
+    Args:
+        room_id: Where.
+        type: The state event's type.
+        content: Its content.
+        state_key: Its key.
+        asked_in: The room in which it was asked for, if somebody is to hear what came of it: a turn
+            of kind DONE or REFUSED follows there.
+    """
 
     room_id: RoomId
     type: str
     content: Mapping[str, Any]
     state_key: str = ""
+    asked_in: RoomId | None = None
 
 
 @frozen(kw_only=True)
 class Invite:
-    """Invite somebody. Inviting who is there already changes nothing."""
+    """Invite somebody. Inviting who is there already changes nothing.
+
+    Args:
+        room_id: To which room.
+        user_id: Whom.
+        asked_in: The room in which it was asked for, if somebody is to hear of a refusal: a turn of
+            kind REFUSED follows there.
+    """
 
     room_id: RoomId
     user_id: UserId
+    asked_in: RoomId | None = None
 
 
 @frozen(kw_only=True)
@@ -177,7 +195,9 @@ class OutboxRow:
             up; either may have ``"instead"``: the content that leaves in the place of an edit whose
             question was taken back), ``state`` (``{"type", "state_key", "content"}``), ``invite``
             (``{"user_id"}``), ``create`` (a ``NewRoom``; ``room_id`` then is a name for its place
-            in the order, no room), ``join`` or ``leave`` (empty payload).
+            in the order, no room), ``join`` or ``leave`` (empty payload). With ``"asked"``
+            (``{"in": room id, "by": user id, "about": event id or null}``) a turn hears what came
+            of it.
         payload: JSON object.
         position: The store's row number, 0 before the row is stored.
         created_at_ms: When it was stored, Unix time in milliseconds, 0 before.

@@ -56,6 +56,15 @@ class Kind(Enum):
     NOT_MADE = "not made"
     """The homeserver refuses to make a room; ``room_id`` is where it was asked for."""
 
+    DONE = "done"
+    """A piece of state that a turn asked for is set. ``room_id`` is where it was asked for,
+    ``sender`` by whom, ``about`` the event; ``body`` is the state's type, and ``raw`` has the
+    ``room_id`` and the ``content`` that were asked for."""
+
+    REFUSED = "refused"
+    """The homeserver refuses to set a piece of state, or to invite (``m.room.member``). As above;
+    ``raw`` has the ``problem`` too."""
+
     EXPIRED = "expired"
     """The time of a state that ends by itself is up."""
 

@@ -292,16 +292,47 @@ class Turn:
             )
         )
 
-    def invite(self, room_id: RoomId, user_id: UserId | None = None) -> None:
-        """Invite the sender, or somebody else, to a room."""
-        self.effects.append(Invite(room_id=room_id, user_id=user_id or self.sender))
+    def invite(
+        self, room_id: RoomId, user_id: UserId | None = None, *, asked_in: RoomId | None = None
+    ) -> None:
+        """Invite the sender, or somebody else, to a room.
+
+        Args:
+            room_id: To which.
+            user_id: Whom; the sender, if left out.
+            asked_in: Where a refusal is to be told: a turn of kind REFUSED follows there.
+        """
+        self.effects.append(
+            Invite(room_id=room_id, user_id=user_id or self.sender, asked_in=asked_in)
+        )
 
     def set_state(
-        self, room_id: RoomId, event_type: str, content: Mapping[str, Any], *, state_key: str = ""
+        self,
+        room_id: RoomId,
+        event_type: str,
+        content: Mapping[str, Any],
+        *,
+        state_key: str = "",
+        asked_in: RoomId | None = None,
     ) -> None:
-        """Set a piece of a room's state."""
+        """Set a piece of a room's state. It is set after this turn, or refused.
+
+        Args:
+            room_id: Where.
+            event_type: Its type.
+            content: Its content.
+            state_key: Its key.
+            asked_in: Where it is to be told what came of it: a turn of kind DONE or REFUSED follows
+                there. Say that something is done in that turn, not in this one.
+        """
         self.effects.append(
-            SetState(room_id=room_id, type=event_type, content=content, state_key=state_key)
+            SetState(
+                room_id=room_id,
+                type=event_type,
+                content=content,
+                state_key=state_key,
+                asked_in=asked_in,
+            )
         )
 
     def reopen(self, inbound: Inbound, attempt: int) -> None:
@@ -359,9 +390,10 @@ class Turn:
     def _answered(self) -> EventId | None:
         """The event to which a reply refers: none for what is no event of the room.
 
-        A reaction is answered at what it was put on: clients show no reply to a reaction.
+        A reaction is answered at what it was put on: clients show no reply to a reaction. What came
+        of an effect answers what asked for it.
         """
-        if self.inbound.kind is Kind.REACTION:
+        if self.inbound.kind in (Kind.REACTION, Kind.DONE, Kind.REFUSED):
             return self.inbound.about
         return self.inbound.event_id if self.inbound.event_id.startswith("$") else None
 

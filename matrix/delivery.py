@@ -51,7 +51,8 @@ class Delivery:
         maker: Makes the rooms that are asked for.
         delivered: Is told of each row that is done, with the event that it became, if any.
         made: Is told of each room that was asked for: its id, or None and why there is none. It
-            deals with the row.
+            deals with the row. It is told too of other rows that somebody wants to hear of: their
+            room, or None and why they are refused.
         park: Is told of each row that can never succeed, and why. The room goes on.
         is_taken_back: Whether a message is known to have been taken back.
         monotonic: A clock, to keep quiet for as long as the homeserver asks.
@@ -182,8 +183,19 @@ class Delivery:
             problem = f"{type(error).__name__}: {error}"
         else:
             self._effects.note(row, event_id)
+            if row.kind == "state" and "asked" in row.payload:
+                await self._made(row, row.room_id, "")
+                reach("delivery.told")
+                return
             await self._delivered(row, event_id)
             reach("delivery.done")
+            return
+        if "asked" in row.payload:
+            _log.warning(
+                "an effect is refused", room_id=row.room_id, kind=row.kind, problem=problem
+            )
+            await self._made(row, None, problem)
+            reach("delivery.told")
             return
         _log.warning("an effect is parked", room_id=row.room_id, kind=row.kind, problem=problem)
         await self._park(row, problem)

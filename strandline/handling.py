@@ -124,16 +124,11 @@ class Handling:
                 _log.debug("turn done", event_id=item.event_id)
 
     async def made(self, row: OutboxRow, room_id: RoomId | None, problem: str) -> None:
-        """A room that was asked for is there, or will never be: the asker's turn follows."""
-        wish = row.payload
-        inbound = Inbound(
-            event_id=EventId(row.transaction_id),
-            room_id=room_id or RoomId(wish["asked_in"]),
-            sender=UserId(wish["user_id"]),
-            kind=Kind.NOT_MADE if room_id is None else Kind.MADE,
-            body=wish["purpose"],
-            raw={"problem": problem, "asked_in": wish["asked_in"], "name": wish["name"]},
-        )
+        """A room that was asked for is there, or will never be: the asker's turn follows.
+
+        So it is with anything else that was asked for and is done or refused.
+        """
+        inbound = _made(row, room_id, problem) if row.kind == "create" else _done(row, problem)
 
         async def take() -> None:
             outcome = await self._turns.take(inbound, settles=row.transaction_id)
@@ -408,6 +403,37 @@ class Handling:
         )
         reach("park.after")
         self._submit(stored)
+
+
+def _made(row: OutboxRow, room_id: RoomId | None, problem: str) -> Inbound:
+    """What the asker's turn hears of a room."""
+    wish = row.payload
+    return Inbound(
+        event_id=EventId(row.transaction_id),
+        room_id=room_id or RoomId(wish["asked_in"]),
+        sender=UserId(wish["user_id"]),
+        kind=Kind.NOT_MADE if room_id is None else Kind.MADE,
+        body=wish["purpose"],
+        raw={"problem": problem, "asked_in": wish["asked_in"], "name": wish["name"]},
+    )
+
+
+def _done(row: OutboxRow, problem: str) -> Inbound:
+    """What the asker's turn hears of another effect."""
+    asked, about = row.payload["asked"], row.payload["asked"]["about"]
+    return Inbound(
+        event_id=EventId(row.transaction_id),
+        room_id=RoomId(asked["in"]),
+        sender=UserId(asked["by"]),
+        kind=Kind.REFUSED if problem else Kind.DONE,
+        body=row.payload.get("type", "m.room.member"),
+        about=None if about is None else EventId(about),
+        raw={
+            "problem": problem,
+            "room_id": row.room_id,
+            "content": row.payload.get("content", {}),
+        },
+    )
 
 
 def _spoken(error: Exception) -> str:

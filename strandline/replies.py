@@ -22,7 +22,7 @@ from fsm.effects import (
     transaction_id,
 )
 from fsm.ids import EventId, RoomId, TransactionId
-from fsm.inbound import Inbound
+from fsm.inbound import Inbound, Kind
 from matrix.splitting import split
 from matrix.text import edit_content, message_content, reaction_content
 
@@ -50,6 +50,12 @@ class Replies:
                     rows += self.reply(effect, inbound.event_id, attempt=attempt, index=index)
                 case Edit():
                     rows.append(self._edit(effect, txn))
+                case SetState(asked_in=str(asked_in)) | Invite(asked_in=str(asked_in)):
+                    asked = {"in": asked_in, "by": inbound.sender, "about": _about(inbound)}
+                    rows += [
+                        evolve(row, payload=row.payload | {"asked": asked})
+                        for row in _plain(effect, txn)
+                    ]
                 case _:
                     rows += _plain(effect, txn)
         return tuple(rows)
@@ -155,6 +161,13 @@ class Replies:
 def head_id(event_id: EventId, attempt: int) -> TransactionId:
     """Under which the first message of a growing answer is sent."""
     return transaction_id(event_id, f"{attempt * ATTEMPT_ORDINALS}.head")
+
+
+def _about(inbound: Inbound) -> EventId | None:
+    """What a later turn, which hears of an effect of this one, replies to."""
+    if inbound.kind in (Kind.TEXT, Kind.FILE):
+        return inbound.event_id
+    return inbound.about
 
 
 def _plain(effect: Effect, txn: TransactionId) -> Iterator[OutboxRow]:

@@ -31,7 +31,14 @@ from strandline.replies import Replies
 
 _log = structlog.get_logger(__name__)
 
-_NO_EVENTS = {Kind.INVITED, Kind.MADE, Kind.NOT_MADE, Kind.EXPIRED}
+_NO_EVENTS = {
+    Kind.INVITED,
+    Kind.MADE,
+    Kind.NOT_MADE,
+    Kind.DONE,
+    Kind.REFUSED,
+    Kind.EXPIRED,
+}
 """Kinds that come by no event: an invite stays until it is answered, the others are the bot's."""
 
 

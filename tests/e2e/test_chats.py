@@ -64,6 +64,25 @@ async def test_a_chat_is_renamed_in_the_room_and_on_record(scene: Scene) -> None
     await alice.asks(home.lobby, "!chats", r"\*\*Low water\*\*")
 
 
+async def test_a_room_that_the_bot_may_not_rename_keeps_its_name_and_the_owner_is_told(
+    scene: Scene,
+) -> None:
+    """Nobody has given the bot a right in the room of the invite."""
+    bot, alice, home = await at_home(scene)
+    await alice.asks(home.lobby, "hello", r"chat 2\] hello")
+
+    refused = await alice.asks(home.lobby, "!rename Low water", "I couldn't call this chat")
+
+    assert "M_FORBIDDEN" in refused.body
+    assert bot.store.get(f"matrix_room:{home.lobby}")["display_name"] == "Chat 2"
+    assert bot.store.rows("SELECT * FROM outbox") == []
+    levels = await alice.state(home.lobby, "m.room.power_levels")
+    levels["users"][bot.user_id] = 50
+    await alice.set_state(home.lobby, "m.room.power_levels", levels)
+    await alice.asks(home.lobby, "!rename Low water", "is now called “Low water”")
+    assert await alice.state(home.lobby, "m.room.name") == {"name": "Low water"}
+
+
 @pytest.mark.parametrize("how", ["number", "command", "reply", "only one"])
 async def test_an_archived_chat_is_brought_back_to_its_room_and_its_platform_chat(
     scene: Scene, how: str

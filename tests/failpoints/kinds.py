@@ -154,6 +154,27 @@ class Yes(Bound):
         assert place.bot.store.get(key)["archived"] is said_so
 
 
+class Rename(Bound):
+    """A new name for a room that the bot may rename: it is told after the room has it."""
+
+    owns = ("delivery.told", "delivery.state.*")
+
+    async def prepare(self, place: Place) -> None:
+        await super().prepare(place)
+        levels = await place.person.state(place.room, "m.room.power_levels")
+        levels["users"][place.bot.user_id] = 50
+        await place.person.set_state(place.room, "m.room.power_levels", levels)
+
+    async def event(self, place: Place) -> None:
+        await place.say("!rename Low tide", "is now called “Low tide”")
+
+    async def verdict(self, place: Place) -> None:
+        await place.verdict()
+        record = place.bot.store.get(f"matrix_room:{place.room}")
+        named = await place.person.state(place.room, "m.room.name")
+        assert (record["display_name"], named["name"]) == ("Low tide", "Low tide")
+
+
 class Load(Bound):
     """The choice of an archived chat from a list."""
 
@@ -613,6 +634,7 @@ KINDS: dict[str, Kind] = {
     "first message": FirstMessage(),
     "select": Select(),
     "yes": Yes(),
+    "rename": Rename(),
     "load": Load(),
     "forget": Forget(),
     "streaming": Streaming(),

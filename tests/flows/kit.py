@@ -30,7 +30,7 @@ from fsm import (
     Turn,
 )
 from fsm.deciding import Deciding, Moved
-from fsm.effects import Edit, NewRoom, Reply, effect_id
+from fsm.effects import Edit, NewRoom, Reply, SetState, effect_id
 from fsm.events import Stimulus
 from fsm.ids import AgentId, ChatId, ConversationKey, EventId, RoomId, TransactionId, UserId
 from fsm.questions import Mark
@@ -208,6 +208,19 @@ class Town(Talk):
             body=wish.purpose,
             event_id=EventId(f"strandline.{wish.purpose}"),
             raw={"problem": problem, "asked_in": wish.asked_in, "name": wish.name},
+        )
+
+    async def set_all(self, turn: Turn, problem: str = "") -> Turn:
+        """The homeserver has set the state that the turn asks to hear of, or refuses to."""
+        [state] = [e for e in turn.effects if isinstance(e, SetState) and e.asked_in]
+        return await self.happens(
+            Kind.REFUSED if problem else Kind.DONE,
+            room_id=state.asked_in,
+            sender=turn.sender,
+            body=state.type,
+            about=turn.inbound.event_id,
+            event_id=EventId("strandline.state"),
+            raw={"problem": problem, "room_id": state.room_id, "content": state.content},
         )
 
     async def made_all(self, turn: Turn) -> list[Turn]:

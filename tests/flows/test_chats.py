@@ -16,7 +16,7 @@ from durable.records import (
 from ephemeral.confirmation import Pending
 from fsm import AgentEntry, Kind, Reaction, Signal
 from fsm.chats import Choice
-from fsm.effects import AskAgent, Edit, Invite, React, SetState
+from fsm.effects import AskAgent, Edit, Invite, React, Reply, SetState
 from fsm.ids import AgentId, ChatId, EventId, PlatformChatId, RoomId, TransactionId
 from matrix.text import message_content
 from tests.flows.kit import ALICE, BOB, ROOM, Town, question_of, registry, rooms_asked, said
@@ -121,26 +121,60 @@ async def test_chats_are_listed_by_number_and_those_of_a_namesake_elsewhere_are_
 
 
 async def test_a_chat_is_renamed_in_its_room_and_on_record(town: Town) -> None:
-    turn = await town.command("rename  Grand   plans", room_id=C1)
+    asked = await town.command("rename  Grand   plans", room_id=C1)
+    before = town.chat("C1").name
+    turn = await town.set_all(asked)
 
-    name = SetState(room_id=C1, type="m.room.name", content={"name": "Grand plans"})
-    assert name in turn.effects
+    name = {"name": "Grand plans"}
+    assert asked.effects == [
+        SetState(room_id=C1, type="m.room.name", content=name, asked_in=C1),
+    ]
+    assert before == "Chat 1"
     assert town.chat("C1").name == "Grand plans"
     room = town.room_at(C1)
     assert room is not None
     assert room.display_name == "Grand plans"
     assert said(turn) == "This chat is now called “Grand plans”."
+    assert [e.in_reply_to for e in turn.effects if isinstance(e, Reply)] == [asked.inbound.event_id]
+
+
+async def test_a_chat_that_can_not_be_renamed_keeps_its_name_and_says_why(town: Town) -> None:
+    before = dict(town.records.records)
+    asked = await town.command("rename Grand plans", room_id=C1)
+
+    turn = await town.set_all(asked, problem="403 M_FORBIDDEN no right")
+
+    assert town.records.records == before
+    assert said(turn) == (
+        "I couldn't call this chat “Grand plans”: 403 M_FORBIDDEN no right. Give me the right to "
+        "change the room's name, and write `!rename` again."
+    )
+
+
+async def test_a_refused_invite_is_told_where_it_was_asked_for(town: Town) -> None:
+    turn = await town.happens(
+        Kind.REFUSED,
+        body="m.room.member",
+        about=EventId("$repair"),
+        raw={"problem": "403 no", "room_id": C1},
+    )
+
+    assert said(turn) == (
+        "I couldn't invite you to “Chat 1”: 403 no. If you have left it, somebody who is in it has "
+        "to let you in."
+    )
 
 
 async def test_a_name_is_cut_to_what_a_list_can_show(town: Town) -> None:
-    await town.command(f"rename {'long ' * 100}", room_id=C1)
+    await town.set_all(await town.command(f"rename {'long ' * 100}", room_id=C1))
 
     assert len(town.chat("C1").name) <= 100
 
 
 async def test_a_name_is_shown_as_it_was_typed(town: Town) -> None:
     """A live link in the bot's own message would be the bot's word for it."""
-    turn = await town.command("rename [free](https://example.org) *now*", room_id=C1)
+    asked = await town.command("rename [free](https://example.org) *now*", room_id=C1)
+    turn = await town.set_all(asked)
 
     assert town.chat("C1").name == "[free](https://example.org) *now*"
     shown = message_content(said(turn), transaction_id=TransactionId("t"))["formatted_body"]
@@ -302,7 +336,7 @@ async def test_a_chat_is_reopened_in_its_own_room(town: Town, line: str) -> None
 
     assert not town.chat("C1").archived
     assert child(C1) in turn.effects
-    assert Invite(room_id=C1, user_id=ALICE) in turn.effects
+    assert Invite(room_id=C1, user_id=ALICE, asked_in=ROOM) in turn.effects
     assert f"“Chat 1” is back: accept its invite if you have left it, or [open it]({LINK})." in (
         said(turn)
     )
@@ -468,7 +502,7 @@ async def test_repair_makes_again_the_rooms_that_are_gone_with_the_chats_they_ha
     town: Town,
 ) -> None:
     await town.text("hi", room_id=C1)
-    await town.command("rename Grand plans", room_id=C1)
+    await town.set_all(await town.command("rename Grand plans", room_id=C1))
     await gone(town)
 
     turn = await town.command("repair")
@@ -505,8 +539,8 @@ async def test_repair_touches_nothing_that_is_there(town: Town) -> None:
     assert town.records.records == before
     assert rooms_asked(turn) == []
     assert [e for e in turn.effects if isinstance(e, Invite)] == [
-        Invite(room_id=SPACE_ID, user_id=ALICE),
-        Invite(room_id=C1, user_id=ALICE),
+        Invite(room_id=SPACE_ID, user_id=ALICE, asked_in=ROOM),
+        Invite(room_id=C1, user_id=ALICE, asked_in=ROOM),
     ]
     assert said(turn).startswith("Nothing is missing.")
 
@@ -531,7 +565,7 @@ async def test_repair_leaves_archived_chats_in_the_archive(town: Town) -> None:
     turn = await town.command("repair")
 
     assert rooms_asked(turn) == []
-    assert Invite(room_id=C1, user_id=ALICE) not in turn.effects
+    assert C1 not in [e.room_id for e in turn.effects if isinstance(e, Invite)]
 
 
 async def test_a_refused_question_changes_nothing(town: Town) -> None:

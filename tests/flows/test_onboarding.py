@@ -49,8 +49,8 @@ async def test_a_first_invite_gets_a_space_and_in_it_a_first_chat(town: Town) ->
     assert "Hello!" in said(greeting)
     assert rooms_asked(greeting) == [wish("space", "alice's space", is_space=True)]
     assert rooms_asked(space) == [wish("chat:C1", "Chat 1", space_id=SPACE_ID, asked_in=SPACE_ID)]
-    assert Invite(room_id=SPACE_ID, user_id=ALICE) in space.effects
-    assert Invite(room_id=C1, user_id=ALICE) in chat.effects
+    assert Invite(room_id=SPACE_ID, user_id=ALICE, asked_in=ROOM) in space.effects
+    assert Invite(room_id=C1, user_id=ALICE, asked_in=ROOM) in chat.effects
     assert child(SPACE_ID, C1) in chat.effects
     assert town.plan() == Snapshot("idle")
 
@@ -212,7 +212,7 @@ async def test_without_onboarding_the_room_of_the_invite_is_the_chat() -> None:
     assert rooms_asked(greeting) == []
     assert rooms_asked(new) == [wish("chat:C1", "Chat 1")]
     assert town.chat("C1").room_id == C1
-    assert Invite(room_id=C1, user_id=ALICE) in mended.effects
+    assert Invite(room_id=C1, user_id=ALICE, asked_in=ROOM) in mended.effects
     assert town.plan() == Snapshot("idle")
 
 
@@ -370,8 +370,8 @@ async def test_somebody_who_comes_back_is_invited_to_all_that_they_have(town: To
     back = await town.happens(Kind.JOINED, room_id=OTHER, raw=dict(RAW_INVITED))
 
     assert [e for e in back.effects if isinstance(e, Invite)] == [
-        Invite(room_id=SPACE_ID, user_id=ALICE),
-        Invite(room_id=C1, user_id=ALICE),
+        Invite(room_id=SPACE_ID, user_id=ALICE, asked_in=OTHER),
+        Invite(room_id=C1, user_id=ALICE, asked_in=OTHER),
     ]
     assert rooms_asked(back) == []
 

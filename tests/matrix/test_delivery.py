@@ -440,3 +440,26 @@ async def test_an_edit_that_says_that_its_question_was_taken_back_leaves(
         await harbour.delivery.flushed()
 
     assert server.bodies(ROOM) == ["* taken back"]
+
+
+NAMING: Json = {"type": "m.room.name", "state_key": "", "content": {"name": "Tides"}}
+ASKED: Json = {"asked": {"in": ROOM, "by": "@alice:test", "about": "$rename"}}
+
+
+@pytest.mark.parametrize("is_set", [True, False])
+async def test_who_wants_to_hear_whether_a_state_is_set_hears_it_once_it_is_or_is_refused(
+    server: ScriptedHomeserver, homeserver: Homeserver, *, is_set: bool
+) -> None:
+    refused = Answer(403, {"errcode": "M_FORBIDDEN"})
+    await server.script("rooms.state", Answer(body={"event_id": "$set"}) if is_set else refused)
+    row = send("", "t1", kind="state", payload=NAMING | ASKED)
+
+    async with Harbour(homeserver).at_work(intake=False) as harbour:
+        harbour.delivery.submit([row, send("next", "t2")])
+        await harbour.delivery.flushed()
+
+    [(told, room_id, problem)] = harbour.made
+    assert (told, room_id) == (row, ROOM if is_set else None)
+    assert ("M_FORBIDDEN" in problem) is not is_set
+    assert not harbour.parked
+    assert server.bodies(ROOM) == ["next"]

@@ -59,6 +59,23 @@ async def asks_for_a_refused_room(walker: Walker) -> None:
     )
 
 
+async def may_rename(walker: Walker) -> None:
+    await _renames(walker, level=50)
+
+
+async def may_not_rename(walker: Walker) -> None:
+    await _renames(walker, level=0)
+
+
+async def _renames(walker: Walker, *, level: int) -> None:
+    """With a bot that has these rights in the room."""
+    room = await walker.at_home()
+    levels = await walker.person.state(room, "m.room.power_levels")
+    users = levels["users"] | {walker.bot: level}
+    await walker.person.set_state(room, "m.room.power_levels", levels | {"users": users})
+    await walker.says("!rename Another name")
+
+
 async def hears_somebody_else(walker: Walker) -> None:
     friend = await walker.has_company()
     assert walker.room is not None
@@ -274,6 +291,7 @@ SETTINGS: dict[type[Flow], dict[str, Any]] = {
             Chats.make_space: NO_SPACE,
             Chats.onboard: NO_SPACE,
             Chats.welcome: NO_SPACE,
+            Chats.not_invited: "whom the bot may not invite is in the room, or nobody lets it",
             (Chats.idle, Chats.made): "every room that is made here was asked for",
         },
     },
@@ -285,6 +303,8 @@ SETTINGS: dict[type[Flow], dict[str, Any]] = {
             RoomRouting.bind: ("!agent 1", "hello"),
             RoomRouting.agent_chosen: "!agent 2",
             RoomRouting.rename: "Another name",
+            RoomRouting.renamed: may_rename,
+            RoomRouting.not_renamed: may_not_rename,
             RoomRouting.ask_rebind: "2",
             RoomRouting.rebind: ("!rebind 2", "!yes"),
             RoomRouting.archive: ("!archive", "!yes"),
@@ -322,6 +342,8 @@ SETTINGS: dict[type[Flow], dict[str, Any]] = {
                 RoomRouting.unbound,
                 RoomRouting.lost,
                 RoomRouting.rename,
+                RoomRouting.renamed,
+                RoomRouting.not_renamed,
                 RoomRouting.ask_archive,
                 RoomRouting.archive,
                 RoomRouting.ask_rebind,

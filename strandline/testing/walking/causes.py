@@ -34,6 +34,8 @@ _PATIENT = {
     Kind.UPGRADED,
     Kind.MADE,
     Kind.NOT_MADE,
+    Kind.DONE,
+    Kind.REFUSED,
     Kind.UNREADABLE,
 }
 
