@@ -9,6 +9,7 @@ is taken up instead of having the work done twice; one that waits for input is g
 """
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 
@@ -39,7 +40,13 @@ from ephemeral.a2a_http import TooMuch, a_client
 from ephemeral.a2a_parts import Reading, parts_of
 from ephemeral.agents import AgentFailed, AgentPiece, AgentQuestion, Trouble
 from ephemeral.http_trouble import of_failure
+from ephemeral.origins import Origin, origin
 from fsm import AgentEntry
+
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
+
+MOST_URL_CHARS = 200
+"""So much of an address that an agent names goes into the log."""
 
 POLL_SECONDS = 1.0
 CANCEL_SECONDS = 3.0
@@ -70,7 +77,9 @@ class A2aOptions:
 
     Args:
         url: Where its agent card is, without ``/.well-known/agent-card.json``.
-        token: Sent as a bearer token, to the origin of ``url`` alone.
+        token: Sent as a bearer token, to the origin of ``url`` and to ``hosts`` alone.
+        hosts: Further hosts, each ``HOST`` or ``HOST:PORT``, to which the agent card may have
+            questions sent, by the scheme of ``url``; to others than these they are not sent.
         context_prefix: What comes before the platform chat in a ``contextId``, for an agent that
             several bots talk to.
         file_bytes: So many bytes of a file are sent or taken.
@@ -80,10 +89,37 @@ class A2aOptions:
 
     url: str
     token: str | None = field(default=None, repr=False)
+    hosts: tuple[str, ...] = field(default=())
     context_prefix: str = ""
     file_bytes: int = 5_000_000
     connect_seconds: float = 10.0
     silence_seconds: float = 60.0
+
+    @hosts.validator
+    def _check_hosts(self, _attribute: object, hosts: tuple[str, ...]) -> None:
+        for host in hosts:
+            if not _is_host(host):
+                problem = f"{host!r} is no host; write agents.example.net, or with :PORT after it"
+                raise ValueError(problem)
+
+    @property
+    def origins(self) -> frozenset[Origin]:
+        """Where questions and the token may go.
+
+        Raises:
+            httpx.InvalidURL: ``url`` is no address.
+        """
+        scheme = httpx.URL(self.url).scheme
+        return frozenset(
+            origin(url) for url in (self.url, *(f"{scheme}://{h}" for h in self.hosts))
+        )
+
+
+def _is_host(text: str) -> bool:
+    try:
+        return bool(_HOST.fullmatch(text)) and (httpx.URL(f"http://{text}").port or 0) < 2**16
+    except httpx.InvalidURL:
+        return False
 
 
 class A2aAgent:
@@ -97,7 +133,7 @@ class A2aAgent:
         self._options = entry.options
         self._http = a_client(
             entry.id,
-            url=entry.options.url,
+            origins=entry.options.origins,
             token=entry.options.token,
             timeout=httpx.Timeout(
                 entry.options.silence_seconds, connect=entry.options.connect_seconds
@@ -116,7 +152,7 @@ class A2aAgent:
         Raises:
             AgentFailed: It can't be had, or not to its end.
         """
-        reading = Reading(self._http, self._options.url, self._options.file_bytes)
+        reading = Reading(self._http, self._options.origins, self._options.file_bytes)
         try:
             client = self._client = self._client or await self._connected()
             async with aclosing(self._answer(client, question, reading)) as pieces:
@@ -149,8 +185,24 @@ class A2aAgent:
 
     async def _connected(self) -> Client:
         card = await A2ACardResolver(self._http, self._options.url).get_agent_card()
+        allowed = [i for i in card.supported_interfaces if self._is_allowed(i.url)]
+        if card.supported_interfaces and not allowed:
+            named = card.supported_interfaces[0].url[:MOST_URL_CHARS]
+            problem = (
+                f"its card has questions sent to {named!r}, which is not the origin of its url; "
+                "if that is right, name that host under options.hosts"
+            )
+            raise AgentFailed(self._id, problem, Trouble.UNTRUSTED)
+        del card.supported_interfaces[:]
+        card.supported_interfaces.extend(allowed)
         config = ClientConfig(httpx_client=self._http, streaming=True)
         return ClientFactory(config).create(card)
+
+    def _is_allowed(self, url: str) -> bool:
+        try:
+            return origin(url) in self._options.origins
+        except httpx.InvalidURL:
+            return False
 
     async def _answer(
         self, client: Client, question: AgentQuestion, reading: Reading

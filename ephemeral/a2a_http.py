@@ -1,6 +1,6 @@
 """HTTP to one Agent2Agent server, which is not trusted: bounded, and its secret stays with it."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator, Collection, Generator
 from datetime import UTC, datetime
 
 import httpx
@@ -19,13 +19,22 @@ class TooMuch(Exception):
 
 
 def a_client(
-    agent_id: AgentId, *, url: str, token: str | None, timeout: httpx.Timeout
+    agent_id: AgentId,
+    *,
+    origins: Collection[Origin],
+    token: str | None,
+    timeout: httpx.Timeout,
 ) -> httpx.AsyncClient:
-    """A client for the server at ``url``.
+    """A client for a server that may have requests sent to these origins, and to no others.
 
-    What the server's card calls its address may lie elsewhere: the token goes to the origin of
-    ``url`` alone. A status that is no success raises ``AgentFailed``: no error page is read.
+    A request to another raises ``AgentFailed``, whatever asked for it: the server's card, a task, a
+    redirect. So does a status that is no success: no error page is read.
     """
+
+    async def allow(request: httpx.Request) -> None:
+        if origin(request.url) not in origins:
+            problem = f"a request to {request.url.host!r}, which is no host of its own"
+            raise AgentFailed(agent_id, problem, Trouble.UNTRUSTED)
 
     async def accept(response: httpx.Response) -> None:
         if is_packed(response):
@@ -42,22 +51,18 @@ def a_client(
     return httpx.AsyncClient(
         timeout=timeout,
         headers=UNPACKED,
-        auth=_OwnToken(origin(url), token) if token else None,
+        auth=_Bearer(token) if token else None,
         transport=_Bounded(httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=None))),
-        event_hooks={"response": [accept]},
+        event_hooks={"request": [allow], "response": [accept]},
     )
 
 
-class _OwnToken(httpx.Auth):
-    def __init__(self, of: Origin, token: str) -> None:
-        self._origin = of
+class _Bearer(httpx.Auth):
+    def __init__(self, token: str) -> None:
         self._token = token
 
-    async def async_auth_flow(
-        self, request: httpx.Request
-    ) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        if origin(str(request.url)) == self._origin:
-            request.headers["Authorization"] = f"Bearer {self._token}"
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["Authorization"] = f"Bearer {self._token}"
         yield request
 
 

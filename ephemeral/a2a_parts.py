@@ -1,6 +1,6 @@
 """Parts of Agent2Agent messages: a question as parts, and an answer's parts as text and files."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
 
 import httpx
 import orjson
@@ -8,7 +8,7 @@ from a2a.types import Message, Part, StreamResponse, Task, TaskState, TaskStatus
 from google.protobuf.json_format import MessageToDict
 
 from ephemeral.agents import AgentPiece, AgentQuestion, MadeFile
-from ephemeral.origins import origin
+from ephemeral.origins import Origin, origin
 
 MOST_DATA_CHARS = 4_000
 """Structured data is shown up to so many characters."""
@@ -48,7 +48,7 @@ class Reading:
 
     Args:
         http: Fetches files that are given by their address.
-        url: The agent's own: nothing is fetched from elsewhere.
+        origins: The agent's own: nothing is fetched from elsewhere.
         file_bytes: So many bytes of a file are taken.
 
     Attributes:
@@ -57,12 +57,14 @@ class Reading:
         begun: Something was given out.
     """
 
-    def __init__(self, http: httpx.AsyncClient, url: str, file_bytes: int) -> None:
+    def __init__(
+        self, http: httpx.AsyncClient, origins: Collection[Origin], file_bytes: int
+    ) -> None:
         self.task_id = ""
         self.state: int | None = None
         self.begun = False
         self._http = http
-        self._origin = origin(url)
+        self._origins = origins
         self._file_bytes = file_bytes
         self._artifact = ""
         self._seen: dict[str, int] = {}
@@ -147,7 +149,7 @@ class Reading:
 
     def _from_elsewhere(self, part: Part) -> AgentPiece:
         name = part.filename or part.url.rpartition("/")[2] or "file"
-        if origin(part.url) == self._origin:
+        if origin(part.url) in self._origins:
             mimetype = part.media_type or "application/octet-stream"
             return MadeFile(name=name, mimetype=mimetype, chunks=self._fetched(part.url))
         plain = "".join(c for c in name if c.isalnum() or c in " ._-")

@@ -281,30 +281,87 @@ async def test_nobody_there_and_nobody_trusted() -> None:
         assert (await ask(agent)).trouble is Trouble.UNTRUSTED
 
 
-async def test_the_token_goes_to_the_origin_of_the_config_alone() -> None:
-    tokens: dict[str, str | None] = {}
+Noted = list[tuple[str, str | None]]
+"""The methods and paths of requests, and the ``Authorization`` of each."""
 
-    def noting(name: str) -> Script:
-        async def script(request: web.Request) -> web.Response:
-            tokens[name] = request.headers.get("Authorization")
-            return web.Response(status=500)
 
-        return script
+def noting(requests: Noted) -> Script:
+    async def script(request: web.Request) -> web.Response:
+        requests.append((f"{request.method} {request.path}", request.headers.get("Authorization")))
+        return web.Response(status=500)
 
-    async with scripted(noting("own")) as url, an_agent(url, token="t0ken") as agent:  # noqa: S106
+    return script
+
+
+@asynccontextmanager
+async def naming(elsewhere: str) -> AsyncIterator[str]:
+    """A server whose card has questions sent to another one."""
+    port = free_port()
+    application = web.Application()
+    application.router.add_get("/.well-known/agent-card.json", partial(_card, elsewhere))
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    yield f"http://127.0.0.1:{port}"
+    await runner.cleanup()
+
+
+async def test_the_token_goes_to_the_agent() -> None:
+    noted: Noted = []
+
+    async with scripted(noting(noted)) as url, an_agent(url, token="t0ken") as agent:  # noqa: S106
         await ask(agent)
-    async with scripted(noting("elsewhere")) as elsewhere:
-        port = free_port()
-        application = web.Application()
-        application.router.add_get("/.well-known/agent-card.json", partial(_card, elsewhere))
-        runner = web.AppRunner(application)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-        async with an_agent(f"http://127.0.0.1:{port}", token="t0ken") as agent:  # noqa: S106
-            await ask(agent)
-        await runner.cleanup()
 
-    assert tokens == {"own": "Bearer t0ken", "elsewhere": None}
+    assert noted[0] == ("POST /rpc", "Bearer t0ken")
+
+
+async def test_a_card_sends_no_question_to_an_origin_that_the_config_does_not_name() -> None:
+    noted: Noted = []
+
+    async with (
+        scripted(noting(noted)) as elsewhere,
+        naming(elsewhere) as url,
+        an_agent(url, token="t0ken") as agent,  # noqa: S106
+    ):
+        heard = await ask(agent)
+        with pytest.raises(AgentFailed) as probed:
+            await agent.probe()
+
+    assert (heard.text, heard.trouble) == ("", Trouble.UNTRUSTED)
+    assert f"{elsewhere}/rpc" in str(probed.value)
+    assert "name that host under options.hosts" in str(probed.value)
+    assert noted == []
+
+
+async def test_a_host_that_the_config_names_is_sent_questions_and_the_token() -> None:
+    noted: Noted = []
+
+    async with scripted(noting(noted)) as elsewhere, naming(elsewhere) as url:
+        host = elsewhere.removeprefix("http://")
+        async with an_agent(url, token="t0ken", hosts=(host,)) as agent:  # noqa: S106
+            heard = await ask(agent)
+
+    assert heard.trouble is Trouble.UNREACHABLE
+    assert noted[0] == ("POST /rpc", "Bearer t0ken")
+
+
+@pytest.mark.parametrize("host", ["", "https://a.example", "a/b", "a:99999", "u@a", "a b", "[::1"])
+def test_what_is_no_host_is_refused(host: str) -> None:
+    with pytest.raises(ValueError, match="is no host"):
+        A2aOptions(url="https://a.example", hosts=(host,))
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_takes_neither_question_nor_token_elsewhere(status: int) -> None:
+    noted: Noted = []
+
+    async with scripted(noting(noted)) as elsewhere:
+        redirects = answers(status, Location=f"{elsewhere}/rpc")
+        async with scripted(redirects) as url, an_agent(url, token="t0ken") as agent:  # noqa: S106
+            heard = await ask(agent)
+
+    assert heard.trouble is not None
+    assert noted == []
 
 
 def _but_lists_nothing(script: Script) -> Script:

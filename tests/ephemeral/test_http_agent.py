@@ -305,3 +305,15 @@ async def test_an_answer_that_is_no_longer_wanted_is_left() -> None:
         async with asyncio.timeout(5):
             await platform.left.wait()
         await agent.close()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_takes_neither_question_nor_token_elsewhere(status: int) -> None:
+    async with (
+        Platform(says(DONE)) as elsewhere,
+        Platform(answers(status, Location=elsewhere.url)) as platform,
+    ):
+        _, failure = await ask(platform.url, token="t0ken")  # noqa: S106
+
+    assert failure is not None
+    assert elsewhere.asked == []

@@ -434,3 +434,13 @@ async def test_a_compressed_answer_is_not_unpacked() -> None:
     pieces, failure = await failed(script)
 
     assert (pieces, failure.trouble) == ([], Trouble.GARBLED)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_takes_neither_question_nor_token_elsewhere(status: int) -> None:
+    async with Completions(HELLO) as elsewhere:
+        location = f"{elsewhere.url}/chat/completions"
+        _, failure = await failed(answers(status, Location=location), token=TOKEN)
+
+    assert failure.problem.startswith(f"it answered {status}")
+    assert elsewhere.asked == []
