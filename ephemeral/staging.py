@@ -25,6 +25,7 @@ from fsm import (
     on,
 )
 from fsm.attachments import Said
+from fsm.compared import compared, number_in
 from fsm.markdown import as_typed
 
 ACKNOWLEDGED = "📎"
@@ -97,7 +98,7 @@ class Staging(Flow):
 
     def says_clear(self, turn: Turn) -> bool:
         """``!files clear``, or ``!files drop 1`` where there is one."""
-        return turn.argument.casefold() == "clear" or (
+        return compared(turn.argument) == "clear" or (
             self.names_a_file(turn) and len(_staged(turn).files) == 1
         )
 
@@ -254,9 +255,10 @@ def _staged(turn: Turn) -> Staged:
 
 def _dropped(turn: Turn) -> Attachment | None:
     """The file that ``!files drop N`` names."""
-    words = turn.argument.casefold().split()
+    verb, _, which = compared(turn.argument).partition(" ")
+    number = number_in(which) if verb == "drop" else None
     files = enumerate(_staged(turn).files, start=1)
-    return next((file for n, file in files if words == ["drop", str(n)]), None)
+    return next((file for n, file in files if n == number), None)
 
 
 def _listed(turn: Turn, staged: Staged) -> str:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from fsm.compared import answered, compared
 from fsm.events import ANY, Event
 from fsm.methods import Flaws
 
@@ -13,9 +14,9 @@ ANY_TEXT = "text"
 
 def causes(event: Event) -> Iterator[tuple[str, str]]:
     """Each cause of the event, and what would be the same or wider: any text, for one text."""
-    yield from ((f"the command {name!r}", ANY_COMMAND) for name in event.command)
-    yield from ((f"the reaction {key}", "") for key in event.reaction)
-    yield from ((f"the answer {text!r}", ANY_ANSWER) for text in event.answer)
+    yield from ((f"the command {compared(name)!r}", ANY_COMMAND) for name in event.command)
+    yield from ((f"the reaction {compared(key)}", "") for key in event.reaction)
+    yield from ((f"the answer {answered(text)!r}", ANY_ANSWER) for text in event.answer)
     if event.text:
         yield ANY_TEXT if event.text is True else f"the text {event.text!r}", ANY_TEXT
     if event.attachment:
@@ -32,15 +33,15 @@ def never_matched(event: Event) -> Flaws:
         if name != ANY and not _can_be_typed(name):
             yield (
                 "SL134",
-                f"nobody can type the command {name!r}: commands are read in lower case",
+                f"the command {name!r} is not written as commands are compared",
                 "write one word in lower case that begins with a letter, without the prefix",
             )
     for text in event.answer:
-        if text != text.strip().casefold():
+        if text != compared(text):
             yield (
                 "SL134",
-                f"no answer is {text!r}: answers are read in lower case",
-                f"write {text.strip().casefold()!r}",
+                f"the answer {text!r} is not written as answers are compared",
+                f"write {compared(text)!r}",
             )
     if isinstance(event.text, str):
         try:
@@ -54,4 +55,4 @@ def never_matched(event: Event) -> Flaws:
 
 
 def _can_be_typed(name: str) -> bool:
-    return name[:1].isalpha() and name == name.casefold() and not any(map(str.isspace, name))
+    return name[:1].isalpha() and name == compared(name) and not any(map(str.isspace, name))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
+from fsm.compared import compared
 from fsm.events import ANY
 from fsm.findings import Finding
 from fsm.flow import Flow
@@ -30,7 +31,7 @@ def collisions(flows: Sequence[type[Flow]]) -> Iterator[tuple[type[Flow], Findin
                 ),
             )
         for command in sorted(_resting(first) & _resting(second)):
-            event = next(e for e in second.events.values() if command in e.command)
+            event = next(e for e in second.events.values() if command in map(compared, e.command))
             yield (
                 second,
                 Finding(
@@ -46,7 +47,7 @@ def collisions(flows: Sequence[type[Flow]]) -> Iterator[tuple[type[Flow], Findin
 def _resting(flow: type[Flow]) -> set[str]:
     """The commands that the flow answers at idle or in a durable state."""
     return {
-        command
+        compared(command)
         for event in flow.events.values()
         for command in event.command
         if command != ANY

@@ -1,7 +1,7 @@
 """Deciding: what the flows make of one turn, step by step. Nothing is committed by it."""
 
 import unicodedata
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
 from attrs import define, evolve, field, frozen
 
@@ -14,6 +14,9 @@ from fsm.inbound import Inbound, Kind
 from fsm.questions import Mark, Question
 from fsm.signals import Signal
 from fsm.turn import Turn
+
+LONGEST_MENTION = 300
+"""So far into a text, in characters, a command after the bot's name may begin."""
 
 Place = tuple[str, ConversationKey]
 """One conversation: its flow's name and its key."""
@@ -179,23 +182,53 @@ def stimuli_of(inbound: Inbound, prefix: str) -> tuple[Stimulus, ...]:
         return (Occurrence(inbound.kind),)
     answer = (Answer(inbound.body, mark),) if mark is not None else ()
     attached = (Attached(),) if inbound.attachments else ()
-    said = said_in(inbound.body, prefix)
+    said = said_in(inbound.body, prefix, inbound.names)
     text = (Text(inbound.body),) if isinstance(said, Command) and said.is_loose else ()
     return (*answer, *attached, said, *text)
 
 
-def said_in(body: str, prefix: str) -> Command | Text:
+def said_in(body: str, prefix: str, names: Collection[str] = ()) -> Command | Text:
     """The command that a text is, or the text itself.
 
     A command's name is in the form in which such names are compared.
+
+    Args:
+        body: The text.
+        prefix: What commands begin with.
+        names: What the bot is called: one of them may stand before the command.
     """
     stripped = without_unseen_start(body).rstrip()
-    full_width = unicodedata.normalize("NFKC", stripped[: len(prefix)])
-    if full_width != prefix:
+    begin = 0 if _is_prefix(stripped, 0, prefix) else _after_a_name(stripped, prefix, names)
+    if begin is None:
         return Text(body)
+    stripped = stripped[begin:]
     after = without_unseen_start(stripped[len(prefix) :])
     if not after[:1].isalpha():
         return Text(body)
     name, *argument = after.split(maxsplit=1)
     is_loose = after != stripped[len(prefix) :]
     return Command(compared(name), argument[0] if argument else "", is_loose=is_loose)
+
+
+def _is_prefix(text: str, at: int, prefix: str) -> bool:
+    found, wanted = (
+        unicodedata.normalize("NFKC", t) for t in (text[at : at + len(prefix)], prefix)
+    )
+    return found == wanted
+
+
+def _after_a_name(text: str, prefix: str, names: Collection[str]) -> int | None:
+    """Where the prefix stands in ``helper: !status``; None if no name of the bot's is before it."""
+    head = unicodedata.normalize("NFKC", text[:LONGEST_MENTION])
+    if unicodedata.normalize("NFKC", prefix) not in head:
+        return None
+    known = {compared(name).removeprefix("@") for name in names} - {""}
+    for at in range(1, min(len(text), LONGEST_MENTION)):
+        if not _is_prefix(text, at, prefix):
+            continue
+        before = text[:at]
+        mention = compared(before)
+        is_apart = mention.endswith((":", ",")) or before[-1].isspace()
+        if is_apart and mention.rstrip(":, ").removeprefix("@") in known:
+            return at
+    return None

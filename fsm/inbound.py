@@ -88,6 +88,8 @@ class Inbound:
         thread: The root of the thread in which it stands (``m.thread``).
         mentions_bot: It names the bot (``m.mentions``, or its id or name in the text), or replies
             to it.
+        names: What the bot is called in its room: a text that begins with one of them, as in
+            ``helper: !status``, is to the bot.
         is_group: More than two people are in the room, or invited to it.
         question: What the event ``about`` says of itself, if it is a question of the bot's to this
             sender.
@@ -109,6 +111,7 @@ class Inbound:
     about: EventId | None = None
     thread: EventId | None = None
     mentions_bot: bool = False
+    names: tuple[str, ...] = field(default=(), eq=False, repr=False)
     is_group: bool = False
     question: Mark | None = None
     attachments: tuple[Attachment, ...] = ()

@@ -11,8 +11,8 @@ from attrs import frozen
 
 from fsm.ids import EventId, RoomId, SyncToken, TransactionId, UserId
 from matrix.crypto import Crypto, is_encryption
-from matrix.errors import Refused, TokenRevoked, Unreachable
-from matrix.fields import events, fields, is_room_id, mapping
+from matrix.errors import MatrixError, Refused, TokenRevoked, Unreachable
+from matrix.fields import events, fields, is_room_id, mapping, text
 from matrix.http import HomeserverHttp, endpoint
 from matrix.keys import KeyExchange
 from matrix.media import Media
@@ -31,6 +31,12 @@ SYNC_WAIT_MS = 30_000
 
 JOIN_SECONDS = 120.0
 """A join may have to wait for another homeserver."""
+
+NAME_SECONDS = 5.0
+"""How long the bot waits to hear what it is called: it can do without."""
+
+MOST_NAME_CHARS = 255
+"""A longer display name is cut."""
 
 PAGE_EVENTS = 100
 """Events a page of a room's history. Synapse gives no more."""
@@ -79,6 +85,8 @@ class Homeserver:
         self._sync_problem = ""
         self.patience = FOR_A_WHILE
         self.user_id: UserId = session.user_id
+        self.name = ""
+        self._is_name_known = False
         self.rooms = Rooms(http, session.user_id)
         self.media = Media(http, self.is_encrypted)
         self.keys = KeyExchange(http, crypto)
@@ -152,6 +160,21 @@ class Homeserver:
         if not isinstance(answer.get("next_batch"), str):
             raise Unreachable(self._http.url, "its sync answer lacks next_batch")
         return answer | {"rooms": usable_rooms(answer)}
+
+    async def learn_name(self) -> None:
+        """Ask what the account's display name is, unless that is known. It is tried once."""
+        if self._is_name_known:
+            return
+        path = endpoint("profile", self.user_id, "displayname")
+        try:
+            answer = await self._http.request("GET", path, timeout_seconds=NAME_SECONDS)
+        except Refused:
+            answer = {}  # there is none
+        except MatrixError as error:
+            _log.debug("the display name is not known yet", problem=str(error))
+            return
+        self.name = text(answer, "displayname", most_chars=MOST_NAME_CHARS) or ""
+        self._is_name_known = True
 
     async def upkeep(self) -> None:
         """Exchange the keys that are due."""

@@ -100,6 +100,7 @@ class Intake:
         """Sync until cancelled."""
         first = True
         while True:
+            await self._homeserver.learn_name()
             sync = await self._homeserver.persist(partial(self._sync, wait=not first))
             batch = await self._batch(sync)
             reach("batch.hand.before")
@@ -289,7 +290,8 @@ class Intake:
                 yield inbound
 
     def _parse(self, room_id: RoomId, raw: Json) -> Inbound | None:
-        return parse(raw, room_id=room_id, bot=self._homeserver.user_id)
+        homeserver = self._homeserver
+        return parse(raw, room_id=room_id, bot=homeserver.user_id, name=homeserver.name)
 
     def _note(self, room_id: RoomId, room: Json) -> None:
         """Whether other people are in the room than before, for whom its keys are."""

@@ -1,6 +1,8 @@
 """From an event's JSON to what a flow may answer. Pure and total: no JSON makes it raise."""
 
+import html
 import re
+from itertools import islice
 from typing import Any
 from urllib.parse import unquote
 
@@ -21,11 +23,14 @@ MAX_BODY_CHARS = 65_536
 MAX_NAME_CHARS = 255
 """Longer file names are cut here."""
 
+MOST_PILLS = 5
+"""So many pills to the bot are looked at for what it is called."""
+
 MAX_URL_CHARS = 1_000
 """A file whose address is longer is none."""
 
-_PILL = re.compile(r"""href=["']https://matrix\.to/#/([^"'?]+)""")
-"""A link to a person (client-server API, "User, room, and group mentions")."""
+_PILL = re.compile(r"""href=["']https://matrix\.to/#/([^"'?]+)[^>]*>([^<]{0,255})""")
+"""A link to a person, and its text (client-server API, "User, room, and group mentions")."""
 
 _OTHERS = {
     "m.sticker": "sticker",
@@ -42,13 +47,14 @@ _TEXT_TYPES = ("m.text", "m.emote")
 _FILE_TYPES = {"m.file": "file", "m.image": "image", "m.audio": "audio", "m.video": "video"}
 
 
-def parse(raw: object, *, room_id: RoomId, bot: UserId) -> Inbound | None:
+def parse(raw: object, *, room_id: RoomId, bot: UserId, name: str = "") -> Inbound | None:
     """What the event says to the bot, or None if it is nothing that wants an answer.
 
     Args:
         raw: The event as JSON, decrypted if it could be.
         room_id: The room in which it happened.
         bot: The bot's own user id. Its own messages are not answered.
+        name: What it is called besides; empty for nothing.
     """
     if not isinstance(raw, dict):
         return None
@@ -63,7 +69,7 @@ def parse(raw: object, *, room_id: RoomId, bot: UserId) -> Inbound | None:
         sent_at_ms=fields.number(raw, "origin_server_ts"),
         raw=raw,
     )
-    return _of_state(bare, raw, bot) if "state_key" in raw else _of_people(bare, raw, bot)
+    return _of_state(bare, raw, bot) if "state_key" in raw else _of_people(bare, raw, bot, name)
 
 
 def parse_invite(room_id: RoomId, invite: object, *, bot: UserId) -> Inbound:
@@ -159,7 +165,7 @@ def _coming_or_going(raw: dict[str, Any]) -> Kind | None:
     return Kind.DEPARTED if before == "join" and now in ("leave", "ban") else None
 
 
-def _of_people(bare: Inbound, raw: dict[str, Any], bot: UserId) -> Inbound | None:
+def _of_people(bare: Inbound, raw: dict[str, Any], bot: UserId, name: str) -> Inbound | None:
     content = fields.fields(raw, "content")
     is_bots = TURN_KEY in content and content.get(BY_KEY, bare.sender) == bare.sender
     if bare.sender == bot or is_bots:  # two such bots in a room would never stop
@@ -168,7 +174,7 @@ def _of_people(bare: Inbound, raw: dict[str, Any], bot: UserId) -> Inbound | Non
         case "m.room.encrypted" if content:
             return evolve(bare, kind=Kind.UNREADABLE)
         case "m.room.message":
-            return _message(bare, content, bot)
+            return _message(bare, content, bot, name)
         case "m.reaction":
             return _reaction(bare, fields.fields(content, "m.relates_to"))
         case "m.room.redaction":
@@ -187,7 +193,7 @@ def _other(bare: Inbound, kind: str, content: dict[str, Any]) -> Inbound | None:
     return evolve(bare, kind=Kind.OTHER, body=name or "unknown")
 
 
-def _message(bare: Inbound, content: dict[str, Any], bot: UserId) -> Inbound | None:
+def _message(bare: Inbound, content: dict[str, Any], bot: UserId, name: str) -> Inbound | None:
     relation = fields.fields(content, "m.relates_to")
     if relation.get("rel_type") == "m.replace":
         return None
@@ -205,7 +211,8 @@ def _message(bare: Inbound, content: dict[str, Any], bot: UserId) -> Inbound | N
         body=body or "",
         about=about if is_reply else None,
         thread=thread,
-        mentions_bot=_mentions(content, bot),
+        mentions_bot=_mentions(content, bot, name),
+        names=_names(content, bot, name),
         attachments=() if file is None else (file,),
     )
 
@@ -245,19 +252,30 @@ def _attachment(event_id: EventId, content: dict[str, Any]) -> Attachment | None
     )
 
 
-def _mentions(content: dict[str, Any], bot: UserId) -> bool:
+def _names(content: dict[str, Any], bot: UserId, name: str) -> tuple[str, ...]:
+    """What the bot may be called in the text: its id, its names, and what stands on its pills."""
+    localpart = bot.removeprefix("@").partition(":")[0]
+    called = (html.unescape(text) for link, text in _pills(content) if unquote(link) == bot)
+    return tuple(filter(None, dict.fromkeys((bot, localpart, name, *islice(called, MOST_PILLS)))))
+
+
+def _pills(content: dict[str, Any]) -> list[tuple[str, str]]:
+    """The links to people, each with its text."""
+    formatted = content.get("formatted_body")
+    return _PILL.findall(formatted[:MAX_BODY_CHARS]) if isinstance(formatted, str) else []
+
+
+def _mentions(content: dict[str, Any], bot: UserId, name: str) -> bool:
     mentions = content.get("m.mentions")
     if isinstance(mentions, dict):
         named = mentions.get("user_ids")
         return isinstance(named, list) and bot in named
     # a client that is older than m.mentions: a pill, or the bot's name
-    formatted = content.get("formatted_body")
-    if isinstance(formatted, str):
-        links = (unquote(link) for link in _PILL.findall(formatted[:MAX_BODY_CHARS]))
-        if any(link == bot for link in links):
-            return True
+    if any(unquote(link) == bot for link, _ in _pills(content)):
+        return True
     body, localpart = content.get("body"), bot.removeprefix("@").partition(":")[0]
-    words = rf"(?<!\w)({re.escape(bot)}|{re.escape(localpart)})(?!\w)"
+    called = "|".join(map(re.escape, filter(None, (bot, localpart, name))))
+    words = rf"(?<!\w)({called})(?!\w)"
     return (
         isinstance(body, str) and re.search(words, body[:MAX_BODY_CHARS], re.IGNORECASE) is not None
     )

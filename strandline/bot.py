@@ -20,6 +20,7 @@ from durable.records import FlowRecord
 from ephemeral.connections import Connections
 from ephemeral.conversations import Conversations, Lapsed
 from fsm import Command, Flow, Inbound, Kind, Registry, Tier, Tongue
+from fsm.compared import compared
 from fsm.deciding import said_in
 from fsm.effects import OutboxRow
 from fsm.ids import EventId, RoomId, TransactionId, UserId
@@ -317,10 +318,10 @@ class Bot:
 
     def _heard(self, inbound: Inbound) -> Inbound:
         """The event; if it says stop, the answer in hand has been told and is what it is about."""
-        if inbound.kind is Kind.REACTION and inbound.body.startswith(STOP_SIGN):
+        if inbound.kind is Kind.REACTION and compared(inbound.body) == STOP_SIGN:
             self._amending.stop(inbound.room_id, inbound.sender)
         elif inbound.kind is Kind.TEXT:
-            said = said_in(inbound.body, self._config.commands.prefix)
+            said = said_in(inbound.body, self._config.commands.prefix, inbound.names)
             if isinstance(said, Command) and said.name == STOP:
                 stopped = self._amending.stop(inbound.room_id, inbound.sender)
                 return evolve(inbound, about=stopped)

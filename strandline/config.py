@@ -13,6 +13,7 @@ from attrs import evolve, field, fields, frozen
 
 from ephemeral.staging import StageLimits
 from fsm import AgentEntry
+from fsm.compared import compared, number_in
 from fsm.ids import AgentId, UserId
 from matrix import HomeserverSettings, RoomStyle
 from strandline.config_file import ConfigFile, KeyPath, dotted, read_config_file
@@ -351,11 +352,11 @@ def _agents(agents: tuple[AgentSection, ...]) -> Iterator[Problem]:
         path: KeyPath = ("agents", number)
         if not agent.id or any(c.isspace() for c in agent.id):
             yield (*path, "id"), f"{agent.id!r} can't be typed in a command; use no spaces"
-        elif agent.id.isdigit():
+        elif number_in(agent.id) is not None:
             yield (*path, "id"), f"{agent.id!r} reads as a number of the list; add a letter"
-        elif agent.id.casefold() in seen:
+        elif compared(agent.id) in seen:
             yield (*path, "id"), f"there is an agent {agent.id!r} already; give each its own id"
-        seen.add(agent.id.casefold())
+        seen.add(compared(agent.id))
         for name in ("first_seconds", "answer_seconds"):
             if (seconds := getattr(agent, name)) is not None:
                 yield from _span((*path, name), seconds)

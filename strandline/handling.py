@@ -290,7 +290,7 @@ class Handling:
         return inbound
 
     def _says(self, inbound: Inbound, command: str) -> bool:
-        said = said_in(inbound.body, self._policy.prefix)
+        said = said_in(inbound.body, self._policy.prefix, inbound.names)
         return isinstance(said, Command) and said.name == command
 
     def _may_answer(self, inbound: Inbound) -> bool:

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 
 from durable.records import ARCHIVED, GONE, RoomRecord, UserRecord, room_key, user_key
 from fsm import ANY, STAY, Command, Event, Flow, Kind, Registry, Scope, State, Turn, on
+from fsm.compared import compared
 from fsm.effects import Reply
 from fsm.ids import AgentId
 from fsm.language import sentence
@@ -172,7 +173,7 @@ class Service(Flow):
         near = get_close_matches(name, self._commands, n=1)
         given = f"`{turn.prefix}{name[:40].replace('`', '')}`"
         listing = f"`{turn.prefix}help`"
-        if name in self._commands:
+        if name in map(compared, self._commands):
             told = turn.t(
                 "{command} does nothing here just now. {help} lists my commands.",
                 command=given,

@@ -42,6 +42,29 @@ async def test_with_several_agents_the_greeting_asks_and_a_waiting_message_is_pa
     assert [a.in_reply_to for a in answers] == [first, second]
 
 
+async def test_a_command_after_the_bots_name_is_the_command(scene: Scene) -> None:
+    bot, alice = await scene.bot(), await scene.person("alice")
+    await scene.call(bot, "Harbour Helper")
+    await bot.restart()
+    room = await scene.meet(alice, bot)
+    localpart = bot.user_id.removeprefix("@").partition(":")[0]
+    pill = f'<a href="https://matrix.to/#/{bot.user_id}">Harbour Helper</a>: !status'
+
+    await alice.asks(room, f"{localpart}: !status", "This room: ")
+    await alice.asks(room, f"{bot.user_id}, !STATUS", "This room: ")
+    await alice.asks(room, "Harbour helper: ! status", "This room: ")
+    content = {
+        "msgtype": "m.text",
+        "body": "Harbour Helper: !status",
+        "format": "org.matrix.custom.html",
+        "formatted_body": pill,
+        "m.mentions": {"user_ids": [bot.user_id]},
+    }
+    event_id = await alice.send(room, "m.room.message", content)
+    await alice.sees(room, "This room: ", after=event_id)
+    await alice.asks(room, f"{localpart}: hello", rf"\] {localpart}: hello$")
+
+
 async def test_commands_answer_and_an_unknown_one_gets_the_nearest_name(scene: Scene) -> None:
     bot = await scene.bot(agents=2)
     alice = await scene.person("alice")

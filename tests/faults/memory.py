@@ -116,6 +116,7 @@ class MemoryHomeserver:
     wrong: list[str] = field(factory=list)
     """What a bot must never ask."""
     user_id: UserId = BOT
+    name: str = ""
     logins: int = 0
     logged_in_at_ms: int = 0
     keys: NoKeys = field(factory=NoKeys)
@@ -126,6 +127,9 @@ class MemoryHomeserver:
 
     def __attrs_post_init__(self) -> None:
         self.rooms = MemoryRooms(self)
+
+    async def learn_name(self) -> None:
+        """It has none."""
 
     def members_changed(self, room_id: RoomId) -> None:
         """Nobody needs a key."""

@@ -147,6 +147,17 @@ async def test_dropping_the_last_leaves_nothing_waiting(talk: Talk) -> None:
     assert "your file is no longer waiting" in said(turn)
 
 
+@pytest.mark.parametrize(
+    "argument", ["CLEAR", "\uff43lear", "clear\u200b", "Drop  \uff11", "drop 01"]
+)
+async def test_what_is_to_be_dropped_is_known_however_it_is_typed(
+    talk: Talk, argument: str
+) -> None:
+    after, _ = await talk.step(talk.staging, Command("files", argument), at=A_ALONE)
+
+    assert after.state == "idle"
+
+
 @pytest.mark.parametrize("argument", ["drop", "drop 0", "drop 3", "drop x", "drop 1 2", "all"])
 async def test_another_argument_is_told_how_to_write_it(talk: Talk, argument: str) -> None:
     after, turn = await talk.step(talk.staging, Command("files", argument), at=A_B)

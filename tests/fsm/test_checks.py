@@ -85,6 +85,7 @@ def test_a_state_is_true_to_its_tier(state: State, expected: list[str]) -> None:
         ({"command": ""}, ["SL134"]),
         ({"command": ("go", "weiter", "далее", "forget-me", ANY)}, []),
         ({"answer": "Yes"}, ["SL134"]),
+        ({"command": "cafe\u0301"}, ["SL134"]),
         ({"answer": ("yes", ANY)}, []),
     ],
 )
@@ -143,6 +144,7 @@ def test_a_handler_that_names_no_event_is_refused() -> None:
         ({"text": True}, {"text": r"\d+"}),
         ({"text": r"\d+"}, {"text": r"\d+"}),
         ({"reaction": "✅"}, {"reaction": "✅"}),
+        ({"reaction": "👍"}, {"reaction": "👍🏽"}),
         ({"attachment": True}, {"attachment": True}),
     ],
 )

@@ -45,6 +45,47 @@ def test_what_is_no_command_is_a_text(typed: str) -> None:
     assert said_in(typed, "!") == Text(typed)
 
 
+NAMES = ("@helper:example.org", "helper", "Harbour Helper!")
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "helper: !status",
+        "Helper, !status",
+        "helper !status",
+        "@helper: !status",
+        "@helper:example.org !status",
+        "@helper:example.org: ! status",
+        "Harbour Helper!: !status",
+        "\u200bHARBOUR HELPER!: \u2068!status",
+        "\uff48elper\uff1a \uff01status",
+    ],
+)
+def test_a_command_after_the_bots_name_is_the_command(typed: str) -> None:
+    assert said_in(typed, "!", NAMES) == Command("status")
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "helper!status",
+        "helpers: !status",
+        "the helper: !status",
+        "helper: what does !status do",
+        "helper:",
+        "harbour: !status",
+        f"{'x' * 10_000} helper: !status",
+    ],
+)
+def test_a_command_after_anything_else_is_a_text(typed: str) -> None:
+    assert said_in(typed, "!", NAMES) == Text(typed)
+
+
+def test_a_prefix_of_full_width_is_known_too() -> None:
+    assert said_in("!status", "\uff01") == said_in("\uff01status", "\uff01") == Command("status")
+
+
 @pytest.mark.parametrize("key", ["👍", "👍🏽", "👍\ufe0f", "👍🏿\ufe0e"])
 def test_a_reaction_counts_in_every_skin_tone_and_style(key: str) -> None:
     assert Poll.agree.answers(Reaction(key, MARK))

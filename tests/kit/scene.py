@@ -185,6 +185,12 @@ class Scene:
         async with self._as_bot(bot) as account:
             return set((await account.request("GET", "/joined_rooms"))["joined_rooms"])
 
+    async def call(self, bot: Bot, name: str) -> None:
+        """Give the bot's account another display name, which it learns with its next start."""
+        async with self._as_bot(bot) as account:
+            path = f"/profile/{bot.user_id}/displayname"
+            await account.request("PUT", path, {"displayname": name})
+
     def _as_bot(self, bot: Bot) -> Person:
         session = json.loads((bot.database.parent / "matrix_store" / "session.json").read_text())
         credentials = Credentials(

@@ -396,6 +396,29 @@ def test_a_pill_to_the_bot_mentions_it_without_m_mentions(user_id: str) -> None:
     assert inbound.mentions_bot
 
 
+def test_the_bot_is_called_by_its_id_its_names_and_what_stands_on_its_pill() -> None:
+    formatted = (
+        f'<a href="https://matrix.to/#/{ALICE}">Alice</a> '
+        f'<a href="https://matrix.to/#/{BOT}">The &quot;Helper&quot;</a>: !status'
+    )
+    content = {"msgtype": "m.text", "body": "!status", "formatted_body": formatted}
+    raw = text("") | {"content": content}
+
+    inbound = parse(raw, room_id=ROOM, bot=UserId(BOT), name="Harbour")
+
+    assert inbound is not None
+    assert inbound.names == (BOT, "bot", "Harbour", 'The "Helper"')
+
+
+def test_the_display_name_in_a_text_mentions_the_bot() -> None:
+    inbound = parse(
+        text("harbour helper, hi"), room_id=ROOM, bot=UserId(BOT), name="Harbour Helper"
+    )
+
+    assert inbound is not None
+    assert inbound.mentions_bot
+
+
 def test_a_pill_to_somebody_else_does_not() -> None:
     formatted = f'<a href="https://matrix.to/#/{ALICE}">Alice</a>: hello'
     content = {"msgtype": "m.text", "body": "Alice: hello", "formatted_body": formatted}

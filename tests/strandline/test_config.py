@@ -80,6 +80,7 @@ def test_a_small_config_has_safe_defaults(tmp_path: Path) -> None:
         ("hunter2", "*hunter2", "config.yaml:4: is not valid YAML: * and & refer to other values here; put"),
         ('  user_id: "@bot:example.org"\n', "", "config.yaml:1: homeserver.user_id: is missing; add it"),
         ("kind: echo", "kind: ecko", "config.yaml:7: agents[0].kind: 'ecko' is none of echo, "),
+        ("kind: echo", "kind: echo\n  - id: \uff21gent-1\n    kind: echo", "config.yaml:8: agents[1].id: there is an agent '\uff21gent-1' already; give"),
         ("kind: echo", "kind: echo\n  - id: AGENT-1\n    kind: echo", "config.yaml:8: agents[1].id: there is an agent 'AGENT-1' already; give"),
         ("kind: echo", "kind: echo\n    options: {chunk: 2}", "config.yaml:8: agents[0].options.chunk: unknown key; did you mean 'chunks'?"),
         ("kind: echo", "kind: http", "config.yaml:6: agents[0].options.url: is missing; add it"),
