@@ -16,6 +16,7 @@ from durable import DataLock, Store
 from durable.parking import INVITE
 from fsm import StrandlineError
 from fsm.ids import EventId
+from fsm.terminal import printable
 from strandline import bot, fatal
 from strandline.clock import clock_of
 from strandline.commands.diagram import diagram
@@ -90,7 +91,8 @@ def parked_list(config_path: Path) -> None:
         click.echo("nothing is parked")
     for row in rows:
         at = datetime.fromtimestamp(row.parked_at_ms / 1000, UTC)
-        click.echo(f"{at:%Y-%m-%d %H:%M:%S}  {row.room_id}  {row.event_id}  {row.error}")
+        columns = map(printable, (row.room_id, row.event_id, row.error))
+        click.echo("  ".join((f"{at:%Y-%m-%d %H:%M:%S}", *columns)))
 
 
 @parked.command("retry")
@@ -127,11 +129,12 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001  # the last supervisor: its reader is the operator
         known = _first_known(error)
         if known is not None:
-            click.echo(f"strandline: {known}", err=True)
+            click.echo(printable(f"strandline: {known}", lines=True), err=True)
             sys.exit(2)
         _log.critical("stopped by a defect", exc_info=True)
         click.echo(
-            f"strandline: internal error ({type(error).__name__}: {error}); nothing that was "
+            f"strandline: internal error ({printable(f'{type(error).__name__}: {error}')}); "
+            "nothing that was "
             "acknowledged is lost; please report it with the log",
             err=True,
         )

@@ -2,9 +2,12 @@
 
 import logging
 import sys
-from typing import Any
+from io import StringIO
+from typing import Any, TextIO
 
 import structlog
+
+from fsm.terminal import printable
 
 QUIET = ("nio", "peewee", "transitions", "aiohttp", "asyncio", "markdown_it")
 """Libraries that have nothing to say to an operator below a warning."""
@@ -47,9 +50,18 @@ def _rendering(*, as_json: bool) -> list[Any]:
             structlog.processors.JSONRenderer(default=str),
         ]
     return [
-        structlog.dev.ConsoleRenderer(
-            colors=sys.stdout.isatty(),
-            # the default shows local variables where rich is installed, passwords among them
-            exception_formatter=structlog.dev.plain_traceback,
-        )
+        _written_out,
+        structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=_traceback),
     ]
+
+
+def _written_out(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """The line's texts as a terminal may have them; what is no text, the renderer quotes."""
+    return {k: printable(v) if isinstance(v, str) else v for k, v in event.items()}
+
+
+def _traceback(to: TextIO, exc_info: Any) -> None:
+    """Without local variables, which the default shows where rich is installed, passwords too."""
+    whole = StringIO()
+    structlog.dev.plain_traceback(whole, exc_info)
+    to.write(printable(whole.getvalue(), lines=True))

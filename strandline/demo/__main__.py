@@ -10,6 +10,7 @@ from contextlib import suppress
 import aiohttp
 
 from fsm import StrandlineError
+from fsm.terminal import printable
 from strandline.demo.stage import set_up
 from strandline.demo.terminal import chat
 from strandline.demo.tour import NotAsExpected, Tour
@@ -20,7 +21,7 @@ _began = time.perf_counter()
 def tell(line: str) -> None:
     """One line of progress, with the seconds since the start."""
     with suppress(OSError):  # the reader of a pipe or the terminal is gone; cleaning up goes on
-        print(f"[{time.perf_counter() - _began:5.1f} s] {line}", flush=True)  # noqa: T201
+        print(f"[{time.perf_counter() - _began:5.1f} s] {printable(line, lines=True)}", flush=True)  # noqa: T201
 
 
 async def demo() -> int:
@@ -52,7 +53,7 @@ def main() -> None:
         if known is None:
             raise
         with suppress(OSError):
-            print(f"strandline: {_one_line(known)}", file=sys.stderr)  # noqa: T201
+            print(f"strandline: {printable(_one_line(known))}", file=sys.stderr)  # noqa: T201
         code = 1
     try:
         sys.stdout.flush()

@@ -5,6 +5,7 @@ import codecs
 import os
 import sys
 
+from fsm.terminal import printable
 from strandline.demo.stage import Stage, Tell
 
 HELP = (
@@ -72,5 +73,6 @@ async def _listen(stage: Stage) -> None:
             mark = "✎" if event.event_id in shown else " "
             shown[event.event_id] = event.body
             for number, line in enumerate(event.body.splitlines() or [""]):
-                print(f"  bot {mark if not number else ' '} │ {line}", flush=True)  # noqa: T201
+                shown_mark = mark if not number else " "
+                print(f"  bot {shown_mark} │ {printable(line)}", flush=True)  # noqa: T201
         await asyncio.sleep(0.2)

@@ -6,6 +6,7 @@ from typing import Any
 
 from attrs import frozen
 
+from fsm.terminal import printable
 from strandline.testing.log import OUTPUT, TEST, Line
 from strandline.testing.person import fold
 
@@ -52,7 +53,7 @@ def transcript(raw: Iterable[dict[str, Any]], names: Names) -> str:
             continue
         lines += _lines(event, names, told)
         lines += [f"{'':22}[{key} {who}]" for key, who in reactions.get(event_id, ())]
-    return "\n".join(lines)
+    return printable("\n".join(lines), lines=True)
 
 
 def state_table(log: Iterable[Line], names: Names) -> str:
@@ -75,7 +76,7 @@ def log_text(log: Iterable[Line]) -> str:
     lines = [text for line in log if line["event"] not in _BETWEEN_US for text in _log_lines(line)]
     left_out = len(lines) - MOST_LINES
     head = [f"({left_out} lines before)"] if left_out > 0 else []
-    return "\n".join(head + lines[-MOST_LINES:])
+    return printable("\n".join(head + lines[-MOST_LINES:]), lines=True)
 
 
 _BETWEEN_US = {"moved", "turn done", "passed over", "time was set forward"}

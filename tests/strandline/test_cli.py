@@ -49,13 +49,13 @@ def strandline(folder: Path, *arguments: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout.strip(), done.stderr.strip()
 
 
-def park(folder: Path) -> None:
+def park(folder: Path, error: str = "ValueError: no") -> None:
     """Leave a data folder in which an event is parked."""
 
     async def work() -> None:
         (folder / "data").mkdir(mode=0o700)
         store = await Store.open(folder / "data" / "lambda_matrix.db", now=lambda: NOON)
-        await store.park_event(EVENT, ROOM, error="ValueError: no", attempts=5)
+        await store.park_event(EVENT, ROOM, error=error, attempts=5)
         await store.close()
 
     asyncio.run(work())
@@ -137,6 +137,14 @@ def test_parked_events_are_listed_with_time_room_and_error(folder: Path) -> None
     [line] = output.splitlines()
     assert line.endswith(f"{ROOM}  {EVENT}  ValueError: no")
     assert line.startswith("2026-07-01 12:00:00")
+
+
+def test_an_error_that_is_listed_does_nothing_to_the_terminal(folder: Path) -> None:
+    park(folder, "ValueError: \x1b]0;owned\x07\u202e\n2026-01-01 a line of its own")
+
+    _, output, _ = strandline(folder, "parked", "list")
+
+    assert output.endswith("ValueError: \\x1b]0;owned\\x07\\u202e\\n2026-01-01 a line of its own")
 
 
 @pytest.mark.parametrize(("command", "reopened"), [("retry", [EVENT]), ("drop", [])])

@@ -22,3 +22,31 @@ def test_a_full_disk_under_the_output_is_one_line_and_no_traceback(tmp_path: Pat
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert "No space left on device" in done.stderr
+
+
+LOGS = """
+import logging, structlog
+from strandline.log import configure_log
+configure_log(as_json={as_json}, level="info")
+log = structlog.get_logger()
+log.info("a\\x1b[2J", room_id="!\\x9b31m\\u202e", listed=["\\x1b"])
+logging.getLogger("library").warning("b\\x1b]0;owned\\x07")
+try:
+    raise ValueError("c\\x1b[31m")
+except ValueError:
+    log.exception("failed")
+"""
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_log_line_holds_nothing_that_a_terminal_obeys(*, as_json: bool) -> None:
+    done = subprocess.run(  # noqa: S603  # the arguments are ours
+        [sys.executable, "-c", LOGS.format(as_json=as_json)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert not set(done.stdout) & {"\x1b", "\x07", "\x9b", "\u202e"}
+    for told in ("x1b[2J", "x1b]0;owned", "ValueError: c", "x1b[31m"):
+        assert told in done.stdout.replace("u001b", "x1b")
