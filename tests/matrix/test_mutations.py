@@ -30,9 +30,10 @@ from matrix.sent import find_sent
 from matrix.session import Login, Session
 from matrix.text import read_answer, read_mark
 from tests.fakes.homeserver import BOT, ScriptedHomeserver
+from tests.kit.mutations import EVENTS, TO_DEVICE, mutated
 from tests.matrix.kit import ALICE, ROOM, Json
-from tests.matrix.mutations import EVENTS, TO_DEVICE, Told, mutated, sync_of
 from tests.matrix.test_crypto import Alice
+from tests.matrix.told import Told, sync_of
 
 MUTATIONS = int(os.environ.get("STRANDLINE_MUTATIONS", "1000"))
 SEED = int(os.environ.get("SEED", "1"))
