@@ -13,6 +13,8 @@ import aiohttp
 from attrs import frozen
 
 from fsm.ids import EventId, RoomId, UserId
+from matrix.fields import event_id as read_event_id
+from matrix.fields import fields
 from strandline.testing.errors import KitError, NotSeen
 from strandline.testing.homeserver import Credentials
 
@@ -157,10 +159,10 @@ class Person:
         """Who put which emoji on an event, oldest first."""
         found = []
         for event in await self.raw_timeline(room_id):
-            relation = event.get("content", {}).get("m.relates_to", {})
+            relation = fields(event, "content", "m.relates_to")
             is_reaction = event.get("type") == "m.reaction"
             if is_reaction and relation.get("event_id") == event_id:
-                found.append((UserId(event["sender"]), str(relation["key"])))
+                found.append((UserId(event["sender"]), str(relation.get("key", ""))))
         return found
 
     async def send_file(  # noqa: PLR0913  # what a file may carry
@@ -331,11 +333,11 @@ def fold(raw: Iterable[dict[str, Any]]) -> list[TimelineEvent]:
     """The messages among raw events, each with its newest text in its first place."""
     events: dict[EventId, TimelineEvent] = {}
     for event in raw:
-        content = event.get("content", {})
+        content = fields(event, "content")
         if event.get("type") != "m.room.message" or not content:
             continue
-        relation = content.get("m.relates_to", {})
-        edited = events.get(relation.get("event_id", ""))
+        relation = fields(content, "m.relates_to")
+        edited = events.get(read_event_id(relation, "event_id") or EventId(""))
         if relation.get("rel_type") == "m.replace" and edited is not None:
             if edited.sender == event["sender"]:
                 events[edited.event_id] = _edited(edited, event)
@@ -347,13 +349,13 @@ def fold(raw: Iterable[dict[str, Any]]) -> list[TimelineEvent]:
             body=str(content.get("body", "")),
             content=content,
             sent_at_ms=event.get("origin_server_ts", 0),
-            in_reply_to=relation.get("m.in_reply_to", {}).get("event_id"),
+            in_reply_to=read_event_id(fields(relation, "m.in_reply_to"), "event_id"),
         )
     return list(events.values())
 
 
 def _edited(event: TimelineEvent, edit: dict[str, Any]) -> TimelineEvent:
-    new = edit["content"].get("m.new_content", {})
+    new = fields(edit, "content", "m.new_content")
     return TimelineEvent(
         event_id=event.event_id,
         sender=event.sender,
