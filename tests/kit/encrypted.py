@@ -119,6 +119,17 @@ class EncryptedPerson:
         assert isinstance(answer, RoomSendResponse), answer
         return EventId(answer.event_id)
 
+    def sealed(self, room_id: RoomId, clear: str) -> dict[str, Any]:
+        """The content of an encrypted event that says this, for a room where it has spoken."""
+        session = self._client.olm.outbound_group_sessions[room_id]
+        return {
+            "algorithm": "m.megolm.v1.aes-sha2",
+            "sender_key": self._client.olm.account.identity_keys["curve25519"],
+            "ciphertext": session.encrypt(clear),
+            "session_id": session.id,
+            "device_id": self._client.device_id,
+        }
+
     async def timeline(self, room_id: RoomId) -> list[Seen]:
         """Every message of the room that this client can read, in the homeserver's order."""
         await self.sync()

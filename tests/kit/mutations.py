@@ -132,17 +132,17 @@ def mutated(value: Any, random: Random, *, times: int = 1) -> Any:
     for _ in range(times):
         places = list(_places(copy))
         if not places:
-            return _anything(random)
+            return anything(random)
         holder, key = random.choice(places)
         dice = random.random()
         if dice < 0.1:
             del holder[key]
         elif dice < 0.2 and isinstance(holder, dict):
-            holder[random.choice(NEW_KEYS)] = _anything(random)
+            holder[random.choice(NEW_KEYS)] = anything(random)
         elif dice < 0.3:
             holder[key] = _copy(value)
         else:
-            holder[key] = _anything(random)
+            holder[key] = anything(random)
     return copy
 
 
@@ -161,7 +161,8 @@ def _copy(value: Any) -> Any:
     return [_copy(inner) for inner in value] if isinstance(value, list) else value
 
 
-def _anything(random: Random) -> Any:
+def anything(random: Random) -> Any:
+    """Any JSON, and what some take for it."""
     make: Callable[[], Any] = random.choice(
         (
             lambda: random.choice((None, True, False, 0, -1, 1.5, [], {}, [[]], [{}], "", " ")),
@@ -171,8 +172,8 @@ def _anything(random: Random) -> Any:
             lambda: random.choice(("$", "@", "!", "@a:", "mxc://", "")) + "x" * 20_000,
             lambda: random.choice(("$q", "$1", ALICE, BOT, ROOM, "m.text", "join", "m.replace")),
             lambda: _deep(random.choice((3, 30, 90)), random),
-            lambda: {random.choice(("event_id", "body", "\ud800", "")): _anything(random)},
-            lambda: [_anything(random), _anything(random)],
+            lambda: {random.choice(("event_id", "body", "\ud800", "")): anything(random)},
+            lambda: [anything(random), anything(random)],
         )
     )
     return make()
