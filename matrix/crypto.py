@@ -127,7 +127,7 @@ class Crypto:
         except EncryptionError:
             return None
         except Exception as error:  # noqa: BLE001  # hostile input: logged here, read by operators
-            _log.warning("an event can't be decrypted", room_id=room_id, problem=repr(error))
+            _log.warning("an event can't be decrypted", room_id=room_id, problem=_name(error))
             return None
         content = mapping(clear.get("content"))
         if clear.get("type") not in SEALED or "state_key" in clear or "state_key" in raw:
@@ -171,7 +171,7 @@ class Crypto:
                 "a to-device message is dropped",
                 sender=raw.get("sender"),
                 type=raw.get("type"),
-                problem=repr(error),
+                problem=_name(error),
             )
             return False
         return True
@@ -206,6 +206,11 @@ class Crypto:
         sender_keys = self.olm.inbound_group_store[room_id].items()
         found = next((key for key, sessions in sender_keys if session_id in sessions), "")
         return raw | {"content": {"sender_key": found, "device_id": ""} | content}
+
+
+def _name(error: Exception) -> str:
+    """What is told of an error: its own words may quote the event, and what was encrypted in it."""
+    return type(error).__name__
 
 
 def is_encryption(event: Json) -> bool:

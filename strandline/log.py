@@ -9,8 +9,12 @@ import structlog
 
 from fsm.terminal import printable
 
-QUIET = ("nio", "peewee", "transitions", "aiohttp", "asyncio", "markdown_it")
+QUIET = ("peewee", "transitions", "aiohttp", "asyncio", "markdown_it")
 """Libraries that have nothing to say to an operator below a warning."""
+
+SILENT = ("nio",)
+"""Libraries that quote what they can't use whole, at any level: events that anybody has sent, also
+what was encrypted, and the keys of rooms. What matters of it, the bot says itself."""
 
 
 def configure_log(*, as_json: bool, level: str) -> None:
@@ -41,6 +45,8 @@ def configure_log(*, as_json: bool, level: str) -> None:
     logging.captureWarnings(capture=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
+    for name in SILENT:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def _rendering(*, as_json: bool) -> list[Any]:

@@ -50,3 +50,29 @@ def test_a_log_line_holds_nothing_that_a_terminal_obeys(*, as_json: bool) -> Non
     assert not set(done.stdout) & {"\x1b", "\x07", "\x9b", "\u202e"}
     for told in ("x1b[2J", "x1b]0;owned", "ValueError: c", "x1b[31m"):
         assert told in done.stdout.replace("u001b", "x1b")
+
+
+QUOTED = """
+import sys
+from pathlib import Path
+
+from matrix.crypto import Crypto
+from strandline.log import configure_log
+
+configure_log(as_json=True, level="debug")
+crypto = Crypto("@bot:test", "DEVICE", Path(sys.argv[1]))
+odd = {"type": "m.room.encrypted", "sender": "@a:test", "content": {"body": "a secret"}}
+crypto.receive({"to_device": {"events": [odd]}})
+crypto.decrypt("!room", odd | {"event_id": "$e", "origin_server_ts": 1})
+crypto.close()
+print("done")
+"""
+
+
+def test_what_the_crypto_engine_can_not_use_is_not_quoted_in_the_log(tmp_path: Path) -> None:
+    done = subprocess.run(  # noqa: S603  # the arguments are ours
+        [sys.executable, "-c", QUOTED, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+
+    assert "a secret" not in done.stdout
+    assert "done" in done.stdout
