@@ -76,7 +76,7 @@ class Crypto:
             StoreFailed: It could not be written. The same response may be given again.
         """
         try:
-            with self._store.database.atomic():
+            with self._store.database.atomic(), no_panic():
                 received = [self._receive_to_device(e) for e in to_device_events(sync)]
                 self._note_encryption(sync)
         except Exception as error:
@@ -120,10 +120,11 @@ class Crypto:
         be read.
         """
         try:
-            event = MegolmEvent.from_dict(self._with_sender_key(room_id, raw))
-            if not isinstance(event, MegolmEvent):
-                return None
-            clear = self.olm.decrypt_megolm_event(event, room_id).source
+            with no_panic():
+                event = MegolmEvent.from_dict(self._with_sender_key(room_id, raw))
+                if not isinstance(event, MegolmEvent):
+                    return None
+                clear = self.olm.decrypt_megolm_event(event, room_id).source
         except EncryptionError:
             return None
         except Exception as error:  # noqa: BLE001  # hostile input: logged here, read by operators
@@ -160,7 +161,7 @@ class Crypto:
         through.
         """
         try:
-            with self._store.database.atomic():
+            with self._store.database.atomic(), no_panic():
                 event = ToDeviceEvent.parse_event(raw)
                 if isinstance(event, ToDeviceEvent):
                     self.olm.handle_to_device_event(event)
@@ -206,6 +207,22 @@ class Crypto:
         sender_keys = self.olm.inbound_group_store[room_id].items()
         found = next((key for key, sessions in sender_keys if session_id in sessions), "")
         return raw | {"content": {"sender_key": found, "device_id": ""} | content}
+
+
+@contextmanager
+def no_panic() -> Iterator[None]:
+    """Have a panic of the engine's Rust part be an error like any other.
+
+    It is raised as a ``BaseException``, which would end the bot. Whatever gives the engine what
+    somebody else wrote does it in here, inside of its own guard.
+    """
+    try:
+        yield
+    except BaseException as panic:
+        if type(panic).__name__ != "PanicException":
+            raise
+        problem = f"the crypto engine panicked: {panic}"
+        raise RuntimeError(problem) from panic
 
 
 def _name(error: Exception) -> str:

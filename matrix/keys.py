@@ -18,7 +18,8 @@ from nio.responses import (
 
 from fsm.failpoints import reach
 from fsm.ids import RoomId
-from matrix.crypto import Crypto
+from matrix.crypto import Crypto, no_panic
+from matrix.device_keys import is_one_time_key, usable_devices
 from matrix.errors import MatrixError, NotEncryptable, Refused, StoreFailed
 from matrix.http import HomeserverHttp, endpoint
 from matrix.parse import mapping
@@ -100,7 +101,7 @@ class KeyExchange:
         async with self._locks.setdefault(room_id, asyncio.Lock()):
             olm = self._crypto.olm
             try:
-                with self._crypto.writing():
+                with self._crypto.writing(), no_panic():
                     await self._share(room_id)
                     return "m.room.encrypted", self._seal(room_id, kind, content)
             except MatrixError:
@@ -113,7 +114,8 @@ class KeyExchange:
 
     async def _attempt(self, part: Callable[[], Awaitable[None]]) -> None:
         try:
-            await part()
+            with no_panic():
+                await part()
         except MatrixError as error:
             _log.info("key exchange put off", step=part.__name__, problem=str(error))
         except Exception as error:  # noqa: BLE001  # other people's keys may be anything: logged
@@ -164,7 +166,7 @@ class KeyExchange:
         for user in users:
             if user in found:
                 self._unanswered.pop(user, None)
-                self._take_devices(user, mapping(found[user]))
+                self._take_devices(user, usable_devices(user, found[user]))
             else:
                 # their homeserver is away: that is no news of their devices
                 self._unanswered[user] = self._monotonic() + ASK_AGAIN_SECONDS
@@ -176,7 +178,7 @@ class KeyExchange:
         olm.users_for_key_query.discard(user)
         olm.tracked_users.add(user)
         try:
-            with self._crypto.writing():
+            with self._crypto.writing(), no_panic():
                 olm.handle_response(KeysQueryResponse({user: devices}, {}))
         except StoreFailed:
             olm.users_for_key_query.add(user)
@@ -190,11 +192,13 @@ class KeyExchange:
         answer = await self._http.request("POST", endpoint("keys", "claim"), body=body)
         for user, devices in mapping(answer.get("one_time_keys")).items():
             for device, key in mapping(devices).items():
-                self._take_claimed(user, device, mapping(key))
+                if is_one_time_key(user, device, key):
+                    self._take_claimed(user, device, mapping(key))
 
     def _take_claimed(self, user: str, device: str, key: Json) -> None:
         try:
-            self._crypto.olm.handle_response(KeysClaimResponse({user: {device: key}}, {}))
+            with no_panic():
+                self._crypto.olm.handle_response(KeysClaimResponse({user: {device: key}}, {}))
         except Exception as error:  # noqa: BLE001  # logged; this device gets no keys
             _log.warning("a device's key can't be used", user_id=user, problem=repr(error))
 

@@ -22,6 +22,7 @@ from strandline.testing.log import OUTPUT, Line
 from tests.kit.encrypted import EncryptedPerson
 from tests.kit.hostile import Hostile, Place
 from tests.kit.scene import Bot, EncryptedTalker, Scene
+from tests.matrix.kit import Json
 
 pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(7200)]
 
@@ -93,6 +94,31 @@ async def test_hostile_events_stop_nothing_and_cost_nobody_an_answer(scene: Scen
     for asker in askers:
         await scene.answers_each_once(asker.person, asker.room, asker.texts)
     assert len(lives) == 3
+
+
+@pytest.mark.parametrize("key", ["A" * 42 + "==", "A" * 44], ids=["31 bytes", "33 bytes"])
+async def test_a_device_key_of_the_wrong_size_costs_nobody_in_the_room_an_answer(
+    scene: Scene, key: str
+) -> None:
+    """The crypto engine panics on it."""
+    bot = await scene.bot()
+    alice, person = await scene.person("alice"), await scene.person("mallory")
+    room = await alice.create_room(invite=[person.user_id], encrypted=True)
+    await person.join(room)
+    await Hostile(person, bot.user_id, "", []).publish(person.credentials.device_id, key)
+
+    await alice.invite(room, bot.user_id)
+
+    async with asyncio.timeout(30):
+        while not await _sealed_by(bot, alice, room):
+            bot.must_run()
+            await asyncio.sleep(0.1)
+
+
+async def _sealed_by(bot: Bot, person: Person, room: RoomId) -> list[Json]:
+    """What the bot has said in an encrypted room."""
+    events = await person.raw_timeline(room)
+    return [e for e in events if (e["sender"], e["type"]) == (bot.user_id, "m.room.encrypted")]
 
 
 async def _strike(enemies: list[Hostile], events: int, *, into_bobs_room: bool = False) -> None:

@@ -122,6 +122,7 @@ class EncryptedPerson:
     def sealed(self, room_id: RoomId, clear: str) -> dict[str, Any]:
         """The content of an encrypted event that says this, for a room where it has spoken."""
         session = self._client.olm.outbound_group_sessions[room_id]
+        session.message_count = 0  # it would be replaced after a hundred
         return {
             "algorithm": "m.megolm.v1.aes-sha2",
             "sender_key": self._client.olm.account.identity_keys["curve25519"],

@@ -320,18 +320,28 @@ class Hostile:
     async def keys(self, place: Place, random: Random) -> None:
         """Device keys that are none, for somebody who is in rooms with the bot."""
         del place
-        user, device = self.person.user_id, self.person.credentials.device_id
-        names = (f"curve25519:{device}", f"ed25519:{device}")
+        key = random.choice(
+            ("A" * 42 + "==", "A" * 43, "A" * 44, "A" * 42 + "B", "", "é", "A" * 20_000)
+        )
+        await self.publish(self.person.credentials.device_id, key, random)
+
+    async def publish(self, device: str, key: str, random: Random | None = None) -> None:
+        """Publish this as the device's keys; something else in it may be anything."""
+        user, signer = self.person.user_id, f"ed25519:{device}"
+        signatures = {user: {signer: "A" * 86}}
         device_keys: Json = {
             "user_id": user,
             "device_id": device,
             "algorithms": ["m.megolm.v1.aes-sha2", "m.olm.v1.curve25519-aes-sha2"],
-            "keys": dict.fromkeys(names, "A" * 43),
-            "signatures": {user: {names[1]: "A" * 86}},
+            "keys": {f"curve25519:{device}": key, signer: key},
+            "signatures": signatures,
         }
-        key = {"key": "A" * 43, "signatures": {user: {names[1]: "A" * 86}}}
-        usual = {"device_keys": device_keys, "one_time_keys": {"signed_curve25519:AAAA": key}}
-        await self.person.request("POST", "/keys/upload", mutated(usual, random, times=2))
+        one_time_key = {"signed_curve25519:AAAA": {"key": key, "signatures": signatures}}
+        body: Json = {"device_keys": device_keys, "one_time_keys": one_time_key}
+        if random is not None and random.random() < 0.5:
+            part = random.choice(("keys", "signatures"))
+            device_keys[part] = mutated(device_keys[part], random)
+        await self.person.request("POST", "/keys/upload", body)
 
     def placed(self, value: Any, place: Place, random: Random) -> Any:
         """The value with the names of this homeserver in it."""

@@ -4,11 +4,12 @@ from typing import Any
 import pytest
 from nio.responses import KeysClaimResponse, KeysQueryResponse
 from structlog.testing import capture_logs
+from vodozemac import Ed25519PublicKey
 
 from fsm.ids import RoomId, UserId
 from fsm.inbound import Kind
 from matrix import Homeserver, StoreFailed
-from matrix.crypto import Crypto
+from matrix.crypto import Crypto, no_panic
 from tests.fakes.homeserver import BOT, Answer, ScriptedHomeserver
 from tests.matrix.kit import ALICE, ENCRYPTION, ROOM, Harbour, Json, joined, send, settings, text
 
@@ -268,6 +269,73 @@ async def test_odd_device_keys_do_not_stop_a_reply(
 
     assert not harbour.parked
     assert [kind for _, kind, _ in server.contents] == ["m.room.encrypted"]
+
+
+def _keys_of(device: str, key: object, **more: object) -> Json:
+    signature = {ALICE: {f"ed25519:{device}": "A" * 86}}
+    keys = {f"ed25519:{device}": key, f"curve25519:{device}": "A" * 43}
+    named = {"user_id": ALICE, "device_id": device, "keys": keys, "signatures": signature}
+    return {**named, **more}
+
+
+@pytest.mark.parametrize("device", ["X", "A device"])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"key": "A" * 42 + "=="},  # 31 bytes: the engine panics
+        {"key": "A" * 42},
+        {"key": "A" * 44},  # 33 bytes: the engine panics
+        {"key": "A" * 42 + "B"},
+        {"key": "A" * 43 + "="},
+        {"key": ""},
+        {"key": "\ud800"},
+        {"key": 5},
+        {"key": "A" * 43, "unsigned": 5},
+        {"key": "A" * 43, "unsigned": {"device_display_name": []}},
+        {"key": "A" * 43, "signatures": 5},
+        {"key": "A" * 43, "signatures": {ALICE: {"ed25519:X": "A" * 87}}},
+    ],
+)
+async def test_a_device_whose_keys_are_none_costs_the_person_no_other_device(
+    server: ScriptedHomeserver, homeserver: Homeserver, alice: Alice, odd: Json, device: str
+) -> None:
+    server.encrypted.add(ROOM)
+    server.members.append(ALICE)
+    devices = {device: _keys_of(device, **odd), "ALICE": alice.own_keys["device_keys"]}
+    await server.script("keys.query", Answer(body={"device_keys": {ALICE: devices}}))
+
+    with capture_logs() as logs:
+        await homeserver.keys.encrypt(ROOM, "m.room.message", {"body": "1"})
+
+    known = homeserver._crypto.olm.device_store.active_user_devices(ALICE)  # noqa: SLF001
+    assert [device.id for device in known] == ["ALICE"]
+    assert logs == []
+
+
+@pytest.mark.parametrize("odd", [5, {}, {"a": 5}, {"a": {"key": "A" * 42}}, {"a": {"key": 5}}])
+async def test_a_one_time_key_that_is_none_does_not_stop_a_reply(
+    server: ScriptedHomeserver, homeserver: Homeserver, alice: Alice, odd: object
+) -> None:
+    server.encrypted.add(ROOM)
+    server.members.append(ALICE)
+    devices = {"device_keys": {ALICE: {"ALICE": alice.own_keys["device_keys"]}}}
+    await server.script("keys.query", Answer(body=devices))
+    await server.script("keys.claim", Answer(body={"one_time_keys": {ALICE: {"ALICE": odd}}}))
+
+    with capture_logs() as logs:
+        kind, _ = await homeserver.keys.encrypt(ROOM, "m.room.message", {"body": "1"})
+
+    assert (kind, logs) == ("m.room.encrypted", [])
+
+
+def test_a_panic_of_the_engine_is_an_error() -> None:
+    with pytest.raises(RuntimeError, match="panicked"), no_panic():
+        Ed25519PublicKey.from_base64("A" * 44)
+
+
+def test_what_is_no_panic_is_raised_as_it_is() -> None:
+    with pytest.raises(KeyboardInterrupt), no_panic():
+        raise KeyboardInterrupt
 
 
 async def test_what_cannot_be_encrypted_is_parked_and_never_sent_in_clear(
