@@ -145,8 +145,9 @@ class Hostile:
 
     async def strike(self, random: Random, place: Place | None = None) -> bool:
         """Send one hostile event, or do one hostile thing; whether the homeserver took it."""
-        open_to_us = [each for each in self.places if each.forbidden < MOST_FORBIDDEN]
-        place = place or random.choice(open_to_us)
+        if place is None and not self._open():
+            await self.new_room()
+        place = place or random.choice(self._open())
         act = random.choices(*_acts(place))[0]
         try:
             await act(self, place, random)
@@ -157,6 +158,9 @@ class Hostile:
             return False
         self.sent[act.__name__] += 1
         return True
+
+    def _open(self) -> list[Place]:
+        return [place for place in self.places if place.forbidden < MOST_FORBIDDEN]
 
     async def mutation(self, place: Place, random: Random) -> None:
         """An event of a kind that the bot reads, with some of its parts replaced."""
