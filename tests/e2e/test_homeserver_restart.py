@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(3600)]
 
 MESSAGES = 300
 
-ROOMS = ["one that the bot made", "one that it was invited to"]
+ROOMS = ["one that the bot made", "one that it was invited to", "one that it joined uninvited"]
 
 
 @pytest.mark.parametrize("where", ROOMS)
@@ -27,9 +27,10 @@ async def test_a_backlog_is_answered_once_and_as_it_reads_after_a_restart_of_bot
         async with Scene(synapse, tmp_path) as scene:
             alice = await scene.person("alice")
             bot, room = await _room(scene, alice, where)
-            sent = [await alice.say(room, f"m{number}") for number in range(MESSAGES)]
+            sending = asyncio.create_task(_say(alice, room))
             await _answers(alice, bot, room, at_least=40)
             await bot.kill()
+            sent = await sending
             edited, gone = await _change_the_last(alice, room, sent)
             synapse.stop()
             synapse.start()
@@ -46,13 +47,20 @@ async def test_a_backlog_is_answered_once_and_as_it_reads_after_a_restart_of_bot
 
 
 async def _room(scene: Scene, alice: Person, where: str) -> tuple[Bot, RoomId]:
-    made = where == "one that the bot made"
-    bot = await scene.bot(
-        options={"delay_seconds": 0.2}, rooms={"onboarding": "space" if made else "none"}
-    )
-    if made:
+    onboarding = "space" if where == "one that the bot made" else "none"
+    bot = await scene.bot(options={"delay_seconds": 0.2}, rooms={"onboarding": onboarding})
+    if where == "one that the bot made":
         return bot, (await scene.welcome(alice, bot)).chat
+    if where == "one that it joined uninvited":
+        made = await alice.request("POST", "/createRoom", {"preset": "public_chat"})
+        room = RoomId(made["room_id"])
+        await scene.join_as(bot, room)
+        return bot, room
     return bot, await scene.meet(alice, bot)
+
+
+async def _say(alice: Person, room: RoomId) -> list[EventId]:
+    return [await alice.say(room, f"m{number}") for number in range(MESSAGES)]
 
 
 async def _answers(alice: Person, bot: Bot, room: RoomId, *, at_least: int) -> None:

@@ -169,6 +169,14 @@ class Scene:
         async with self._as_bot(bot) as account:
             await account.leave(room)
 
+    async def join_as(self, bot: Bot, room: RoomId) -> None:
+        """Have the bot's account join a room by itself, and wait until the bot has seen it."""
+        async with self._as_bot(bot) as account:
+            await account.join(room)
+        async with asyncio.timeout(30):
+            while (room,) not in bot.store.rows("SELECT room_id FROM joined_room"):
+                await asyncio.sleep(0.05)
+
     async def log_out(self, bot: Bot) -> None:
         """Revoke the bot's session; the homeserver forgets its device."""
         async with self._as_bot(bot) as account:
