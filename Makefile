@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Most tests wait for a homeserver more than they compute: three workers keep two cores busy.
 WORKERS ?= 3
 
-.PHONY: demo test test-all coverage soak onboarding streaming newcomer backlog comparison failpoints faults mutations walks locale diagrams walkthrough site check format lint types contracts flows clean
+.PHONY: demo test test-all coverage soak onboarding streaming newcomer backlog comparison failpoints faults mutations hostile flood walks locale diagrams walkthrough site check format lint types contracts flows clean
 
 $(VENV)/.installed: pyproject.toml
 	@echo "Installing into $(VENV) (about a minute the first time) …"
@@ -66,6 +66,16 @@ faults: $(VENV)/.installed
 MUTATIONS ?= 200000
 mutations: $(VENV)/.installed
 	STRANDLINE_MUTATIONS=$(MUTATIONS) SEED=$(SEED) $(BIN)/pytest tests/matrix/test_mutations.py -s
+
+# Hostile events through a whole bot, beside people who ask; `make test` sends 150.
+HOSTILE ?= 2000
+hostile: $(VENV)/.installed
+	STRANDLINE_HOSTILE=$(HOSTILE) $(BIN)/pytest tests/e2e/test_hostile_people.py -s
+
+# One user sends 5,000 messages, and 1,001 events that nobody can decrypt into each of two rooms: how
+# long another waits meanwhile.
+flood: $(VENV)/.installed
+	@$(BIN)/python -m benchmarks.flood $(FLOOD)
 
 # Walks every path of the bot's own flows, and kills it at the end of each; `make test` walks short ones.
 walks: $(VENV)/.installed
