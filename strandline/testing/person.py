@@ -21,6 +21,12 @@ from strandline.testing.homeserver import Credentials
 Expected = str | Callable[["TimelineEvent"], bool]
 """A regular expression that is searched for in the body, or a predicate."""
 
+MIN_WAIT_SECONDS = 0.02
+"""Between two readings of a room."""
+
+MAX_WAIT_MS = 1000
+"""After this time a room is read again, although nothing was sent there."""
+
 
 @frozen(kw_only=True)
 class TimelineEvent:
@@ -295,17 +301,30 @@ class Person:
         """
         wanted = _predicate(expected)
         until = asyncio.get_running_loop().time() + timeout_seconds
-        while True:
-            events = await self.timeline(room_id)
+        async for events in self.timelines(room_id):
             ids = [e.event_id for e in events]
             start = ids.index(after) + 1 if after in ids else 0
             for event in events[start:]:
                 if event.sender != self.user_id and wanted(event):
                     return event
             if asyncio.get_running_loop().time() > until:
-                what = f"{self.user_id} does not see {expected!r} within {timeout_seconds:g} s"
-                raise NotSeen(what, await self.transcript(room_id))
-            await asyncio.sleep(0.05)
+                break
+        what = f"{self.user_id} does not see {expected!r} within {timeout_seconds:g} s"
+        raise NotSeen(what, await self.transcript(room_id))
+
+    async def timelines(self, room_id: RoomId) -> AsyncIterator[list[TimelineEvent]]:
+        """The room's messages now, and again after what is sent there or a second; endless."""
+        since = await self._sync({"rooms": []})
+        while True:
+            yield await self.timeline(room_id)
+            await asyncio.sleep(MIN_WAIT_SECONDS)
+            since = await self._sync({"rooms": [room_id]}, f"&since={since}&timeout={MAX_WAIT_MS}")
+
+    async def _sync(self, rooms: dict[str, Any], parameters: str = "") -> str:
+        """Wait for what is new in the rooms; the token from where to wait on."""
+        filter_ = quote(json.dumps({"room": rooms, "presence": {"types": []}}))
+        path = f"/sync?set_presence=offline&filter={filter_}{parameters}"
+        return str((await self.request("GET", path))["next_batch"])
 
     async def asks(self, room_id: RoomId, text: str, expected: Expected) -> TimelineEvent:
         """Say something and wait for the answer to it."""

@@ -64,14 +64,12 @@ class Place:
         """Wait until these have all their answers, whatever comes besides."""
         wanted = said or tuple(self.said)
         until = asyncio.get_running_loop().time() + 40 + len(wanted) / 4
-        while True:
-            events = await self.events()
+        async for events in self.person.timelines(self.room):
             missing = [s.body for s in wanted if not self._has(s, events)]
             if not missing:
                 return
             told = f"not rightly answered: {missing}\n{transcript(events)}"
             assert asyncio.get_running_loop().time() < until, told
-            await asyncio.sleep(0.05 if len(wanted) < 10 else 0.5)
 
     async def greeted(self) -> None:
         await self.person.sees(self.room, GREETING)

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -17,8 +18,9 @@ def calls() -> Iterator[tuple[str, str | None]]:
                     yield f"{path.relative_to(ROOT)}:{node.lineno}", _literal(node)
 
 
-def names() -> list[str]:
-    return sorted({name for _, name in calls() if name is not None})
+@cache
+def names() -> tuple[str, ...]:
+    return tuple(sorted({name for _, name in calls() if name is not None}))
 
 
 def _is_reach(function: ast.expr) -> bool:
