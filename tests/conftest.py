@@ -14,6 +14,7 @@ LONG = (
     "tests/examples/test_kill_everywhere.py::test_the_duty_survives",
     "tests/examples/test_kill_everywhere.py::test_the_poll_survives",
     "tests/examples/test_kill_everywhere.py::test_the_request_survives",
+    "tests/e2e/test_homeserver_restart.py::*-300>",
     *(
         f"tests/failpoints/test_failpoints.py::*<{kind}-*"
         for kind in (

@@ -14,20 +14,19 @@ from tests.kit.scene import Bot, Scene
 
 pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(3600)]
 
-MESSAGES = 300
-
 ROOMS = ["one that the bot made", "one that it was invited to", "one that it joined uninvited"]
 
 
+@pytest.mark.parametrize("messages", [160, 300])
 @pytest.mark.parametrize("where", ROOMS)
 async def test_a_backlog_is_answered_once_and_as_it_reads_after_a_restart_of_both(
-    where: str, tmp_path: Path
+    where: str, messages: int, tmp_path: Path
 ) -> None:
     with Synapse() as synapse:
         async with Scene(synapse, tmp_path) as scene:
             alice = await scene.person("alice")
             bot, room = await _room(scene, alice, where)
-            sending = asyncio.create_task(_say(alice, room))
+            sending = asyncio.create_task(_say(alice, room, messages))
             await _answers(alice, bot, room, at_least=40)
             await bot.kill()
             sent = await sending
@@ -38,7 +37,7 @@ async def test_a_backlog_is_answered_once_and_as_it_reads_after_a_restart_of_bot
             bot.configure(agents=["agent-1"])
             await bot.start()
 
-            await answered(where, alice, bot, {room: MESSAGES - len(gone)}, 0.0)
+            await answered(where, alice, bot, {room: messages - len(gone)}, 0.0)
             asked = [e for e in await alice.timeline(room) if e.in_reply_to in edited]
             assert len(asked) == len(edited)
             assert all("] as it now reads" in answer.body for answer in asked)
@@ -59,8 +58,8 @@ async def _room(scene: Scene, alice: Person, where: str) -> tuple[Bot, RoomId]:
     return bot, await scene.meet(alice, bot)
 
 
-async def _say(alice: Person, room: RoomId) -> list[EventId]:
-    return [await alice.say(room, f"m{number}") for number in range(MESSAGES)]
+async def _say(alice: Person, room: RoomId, messages: int) -> list[EventId]:
+    return [await alice.say(room, f"m{number}") for number in range(messages)]
 
 
 async def _answers(alice: Person, bot: Bot, room: RoomId, *, at_least: int) -> None:
