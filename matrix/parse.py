@@ -29,8 +29,9 @@ MOST_PILLS = 5
 MAX_URL_CHARS = 1_000
 """A file whose address is longer is none."""
 
-_PILL = re.compile(r"""href=["']https://matrix\.to/#/([^"'?]+)[^>]*>([^<]{0,255})""")
-"""A link to a person, and its text (client-server API, "User, room, and group mentions")."""
+_PILL = re.compile(r"""href=["']https://matrix\.to/#/([^"'?>]+)["'?][^>]{0,1000}>([^<]{0,255})""")
+"""A link to a person, and its text (client-server API, "User, room, and group mentions"). Its parts
+exclude each other and are bounded, so that no HTML takes more than linear time."""
 
 _OTHERS = {
     "m.sticker": "sticker",

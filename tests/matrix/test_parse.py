@@ -1,4 +1,5 @@
 import json
+import time
 from typing import Any
 
 import pytest
@@ -408,6 +409,20 @@ def test_the_bot_is_called_by_its_id_its_names_and_what_stands_on_its_pill() -> 
 
     assert inbound is not None
     assert inbound.names == (BOT, "bot", "Harbour", 'The "Helper"')
+
+
+@pytest.mark.parametrize(
+    "piece", ['href="https://matrix.to/#/' + "a" * 60_000, 'href="https://matrix.to/#/a" ' * 2_000]
+)
+def test_links_without_an_end_take_no_time(piece: str) -> None:
+    content = {"msgtype": "m.text", "body": "hello", "formatted_body": piece}
+    began = time.process_time()
+
+    inbound = read(text("") | {"content": content})
+
+    assert time.process_time() - began < 0.3  # ends what is quadratic; a hundredth is usual
+    assert inbound is not None
+    assert not inbound.mentions_bot
 
 
 def test_the_display_name_in_a_text_mentions_the_bot() -> None:
