@@ -245,6 +245,33 @@ async def test_a_room_refuses_what_it_has_no_place_for_and_asks_for_more_when_it
     assert handled.index("later") > handled.index(str(MOST_IN_ROOM - 1))
 
 
+async def test_a_room_that_found_all_places_taken_by_others_goes_on_when_one_is_free() -> None:
+    handled: list[str] = []
+    may_go_on, others = asyncio.Event(), [RoomId("!b"), RoomId("!c")]
+    more = {SLOW: ["slow's"]} | {room_id: [f"{room_id}'s"] for room_id in others}
+
+    async def handle(item: str) -> None:
+        if item.startswith("waits"):
+            await may_go_on.wait()
+        handled.append(item)
+
+    queues = RoomQueues(handle, most=2, more=lambda r: more[r].pop() if more.get(r) else None)
+    async with working(queues):
+        assert await queues.offer(FAST, "waits 1")
+        assert await queues.offer(FAST, "waits 2")
+        for room_id in (SLOW, *others):
+            assert not await queues.offer(room_id, "has no place")
+        may_go_on.set()
+        async with asyncio.timeout(10):
+            while len(handled) < 5:
+                await asyncio.sleep(0)
+        assert await queues.offer(SLOW, "has a place")
+        while "has a place" not in handled:
+            await asyncio.sleep(0)
+
+    assert {"slow's", "!b's", "!c's"} <= set(handled)
+
+
 async def test_locks_exclude_by_key_and_leave_nothing_behind() -> None:
     locks = KeyLocks()
     inside: list[str] = []
