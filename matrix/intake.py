@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import structlog
+from attrs import evolve
 
 from fsm.failpoints import reach
 from fsm.ids import EventId, RoomId, SyncToken, UserId
@@ -270,24 +271,29 @@ class Intake:
         bot = self._homeserver.user_id
         part = slice_timeline(room_id, room, since=since, bot=bot, join=join)
         if part.gap is not None:
-            yield part.gap
-        readable = [self._homeserver.decrypted(room_id, raw) for raw in part.events]
-        yield from map(Event, self._heard(room_id, readable))
+            yield evolve(part.gap, tail=self._told(room_id, part.gap.tail))
+        yield from map(Event, self._heard(room_id, part.events))
 
-    def _heard(self, room_id: RoomId, readable: Iterable[Json]) -> Iterator[Inbound]:
-        """What these events, decrypted, say to the bot.
+    def _heard(self, room_id: RoomId, events: Iterable[Json]) -> Iterator[Inbound]:
+        """What these events say to the bot.
 
         Every event passes here, whether it came with a sync response, by its id, or once its key
-        was there. All edits and redactions among them are told first, as ``missing_events`` does
-        for those of a gap.
+        was there.
         """
-        readable = tuple(readable)
+        for raw in self._told(room_id, events):
+            if (inbound := self._parse(room_id, raw)) is not None:
+                yield inbound
+
+    def _told(self, room_id: RoomId, events: Iterable[Json]) -> tuple[Json, ...]:
+        """These events, decrypted. All edits and redactions among them have been told.
+
+        ``missing_events`` does the same for those of a gap.
+        """
+        readable = tuple(self._homeserver.decrypted(room_id, raw) for raw in events)
         for raw in readable:
             for amendment in amendments(raw, room_id, self._homeserver.decrypted):
                 self._amend(amendment)
-        for raw in readable:
-            if (inbound := self._parse(room_id, raw)) is not None:
-                yield inbound
+        return readable
 
     def _parse(self, room_id: RoomId, raw: Json) -> Inbound | None:
         homeserver = self._homeserver

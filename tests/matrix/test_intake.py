@@ -377,6 +377,33 @@ async def test_edits_on_a_later_page_of_a_gap_are_told_before_its_first_event(
     assert known == [["$e"]]
 
 
+async def test_edits_between_an_invite_in_a_gap_and_the_join_are_told_before_its_first_event(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    page = Answer(body={"chunk": [member("invite", "$i")]})
+    await server.script("rooms.messages", page, page)
+    join = member("join", "$j", before="invite")
+    await server.syncs(limited(text("how much", "$q"), edit("how many", "$e"), join))
+    harbour = Harbour(homeserver)
+    known: list[tuple[str, list[str]]] = []
+
+    async def take(batch: Batch) -> None:
+        for item in batch.items:
+            if isinstance(item, Gap):
+                known.extend(
+                    [
+                        (inbound.event_id, [a.event_id for a in harbour.amendments])
+                        async for inbound in harbour.intake.fill(item)
+                    ]
+                )
+
+    harbour.intake = Intake(homeserver, since=START, take=take, amend=harbour.amendments.append)
+    async with harbour.at_work():
+        await harbour.until(lambda: known)
+
+    assert known == [("$q", ["$e"])]
+
+
 async def test_an_event_fetched_by_its_id_brings_the_edit_that_the_homeserver_bundles(
     server: ScriptedHomeserver, homeserver: Homeserver
 ) -> None:
