@@ -33,7 +33,7 @@ class Gap:
         since: The sync token that was asked from: the stretch is after it.
         is_entered: The bot came into the room in this stretch: what is to be handled begins at
             its invite, or where it joined uninvited.
-        end: The token at which it ends, exclusive; None if nothing is left out before ``tail``.
+        end: The token at which it ends, exclusive.
         tail: Events after ``end`` that came in the response and belong to the stretch, since
             whether they are answered depends on what is in it.
         join_follows: The bot's join comes right after the tail: without an invite, nothing in the
@@ -42,7 +42,7 @@ class Gap:
 
     room_id: RoomId
     since: SyncToken
-    end: str | None
+    end: str
     is_entered: bool = False
     tail: tuple[Json, ...] = field(default=(), repr=False)
     join_follows: bool = False
