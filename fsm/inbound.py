@@ -96,6 +96,7 @@ class Inbound:
         attachments: The file that it is, or that its text is the caption of; and, where an earlier
             life of the process took files for this text, those.
         version: The edit whose text ``body`` is, if it was edited before it was answered.
+        unedited: What it said before.
         parts: Further messages that were put to an agent with it.
         repeats: The sender's last question that an agent was asked here, if this one asks for it
             again.
@@ -116,6 +117,7 @@ class Inbound:
     question: Mark | None = None
     attachments: tuple[Attachment, ...] = ()
     version: EventId | None = None
+    unedited: str = field(default="", eq=False, repr=False)
     parts: tuple[EventId, ...] = ()
     repeats: "Inbound | None" = field(default=None, eq=False, repr=False)
     raw: dict[str, object] = field(factory=dict, eq=False, repr=False)

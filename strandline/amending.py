@@ -6,6 +6,7 @@ its room waits for. None of it is kept: after a crash it comes again with the ev
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 
 from attrs import evolve, field, frozen
 
@@ -55,9 +56,10 @@ class InHand:
         match by:
             case AskAgent():
                 self.joined, self.version = (*self.joined, by), by.request_id
+            case Amendment() if by.target != self.inbound.event_id:
+                self.joined, self.version = tuple(_joined(self.joined, by)), by.event_id
             case Amendment(text=str(text)):
-                self.inbound = evolve(self.inbound, body=text, version=by.event_id)
-                self.version = by.event_id
+                self.inbound, self.version = _edited(self.inbound, by, text), by.event_id
             case _:
                 self.ended = by
         if not self.came.done():
@@ -78,16 +80,11 @@ class Amending:
 
     def note(self, amendment: Amendment) -> None:
         """An edit or a redaction has arrived, perhaps later than one that was made after it."""
-        message = amendment.room_id, amendment.target
-        if amendment.text is None:
-            before = self._taken_back.get(message)
-        else:
-            before = self._edit(message, amendment.sender)
-        is_news = before is None or _order(before) < _order(amendment)
-        self._keep(amendment if before is None or is_news else before)
-        held = self._in_hand.get(amendment.target)
-        if is_news and held is not None and _may(amendment, held.inbound):
-            held.interrupt(amendment)
+        self._keep(amendment)
+        for held in self._in_hand.values():
+            for inbound in (held.inbound, *(joined.inbound for joined in held.joined)):
+                if amendment.target in (inbound.event_id, inbound.version):
+                    self._look(held, inbound)
 
     def is_taken_back(self, room_id: RoomId, event_id: EventId) -> bool:
         """Whether the message was taken back, by whomever."""
@@ -100,16 +97,18 @@ class Amending:
             return inbound
         if amendment.text is None:
             return None
-        return evolve(inbound, body=amendment.text, version=amendment.event_id)
+        return _edited(inbound, amendment, amendment.text)
 
     def take(self, inbound: Inbound) -> InHand:
         """The message is being answered, until ``release``."""
-        held = InHand(inbound)
-        made = self._newest(inbound)
-        if made is not None and made.event_id != inbound.version:
-            held.interrupt(made)  # it came while the turn was being decided
-        self._in_hand[inbound.event_id] = held
+        held = self._in_hand[inbound.event_id] = InHand(inbound)
+        self._look(held, inbound)
         return held
+
+    def join(self, held: InHand, question: AskAgent) -> None:
+        """A further question is answered with the one that is in hand."""
+        held.interrupt(question)
+        self._look(held, question.inbound)
 
     def release(self, held: InHand) -> None:
         """The message is answered."""
@@ -128,25 +127,39 @@ class Amending:
                 return event_id
         return None
 
-    def _newest(self, inbound: Inbound) -> Amendment | None:
-        """What was done to the message: its own sender's edit, unless it was taken back."""
-        message = inbound.room_id, inbound.event_id
-        taken_back = self._taken_back.get(message)  # and stays so, whatever is edited
-        return taken_back or self._edit(message, inbound.sender)
+    def _look(self, held: InHand, inbound: Inbound) -> None:
+        """Interrupt the answer if something was done to a message since it was decided upon."""
+        made = self._newest(inbound)
+        if made is not None and made.event_id != inbound.version:
+            held.interrupt(made)
 
-    def _edit(self, message: _Message, sender: UserId) -> Amendment | None:
-        room_id, event_id = message
-        return self._made.get((room_id, sender), _Made()).edits.get(event_id)
+    def _newest(self, inbound: Inbound) -> Amendment | None:
+        """What was done to the message: its own sender's edit, unless it was taken back.
+
+        An edit that was itself taken back leaves the one before it, or the original text.
+        """
+        taken_back = self._taken_back.get((inbound.room_id, inbound.event_id))
+        if taken_back is not None:  # and stays so, whatever is edited
+            return taken_back
+        made = self._made.get((inbound.room_id, inbound.sender), _Made()).edits.values()
+        edits = [e for e in made if e.target == inbound.event_id and self._counts(e)]
+        if edits:
+            return max(edits, key=_order)
+        undone = inbound.version and self._taken_back.get((inbound.room_id, inbound.version))
+        return evolve(undone, target=inbound.event_id, text=inbound.unedited) if undone else None
+
+    def _counts(self, edit: Amendment) -> bool:
+        return not self.is_taken_back(edit.room_id, edit.event_id)
 
     def _keep(self, amendment: Amendment) -> None:
         """Keep it. Only its own author's are forgotten for it, and those of who was long silent."""
         author = amendment.room_id, amendment.sender
         made = self._made.setdefault(author, _Made())
         self._made.move_to_end(author)
-        kept = made.redactions if amendment.text is None else made.edits
-        kept.pop(amendment.target, None)
-        kept[amendment.target] = amendment
-        if amendment.text is None:
+        is_redaction = amendment.text is None
+        kept = made.redactions if is_redaction else made.edits
+        kept[amendment.target if is_redaction else amendment.event_id] = amendment
+        if is_redaction:
             self._taken_back[amendment.room_id, amendment.target] = amendment
         if len(kept) > REMEMBERED:
             self._forget(kept.popitem(last=False)[1])
@@ -162,7 +175,12 @@ class Amending:
 
 @frozen(eq=False)
 class _Made:
-    """What one person did to messages in one room, by the message, the oldest first."""
+    """What one person did to messages in one room, the oldest first.
+
+    Args:
+        edits: By their own ids.
+        redactions: By the message that each takes back.
+    """
 
     edits: OrderedDict[EventId, Amendment] = field(factory=OrderedDict)
     redactions: OrderedDict[EventId, Amendment] = field(factory=OrderedDict)
@@ -172,8 +190,15 @@ def _order(amendment: Amendment) -> tuple[int, EventId]:
     return amendment.sent_at_ms, amendment.event_id
 
 
-def _may(amendment: Amendment, inbound: Inbound) -> bool:
-    """Everybody edits their own messages; who may redact another's, the homeserver decides."""
-    if amendment.room_id != inbound.room_id:
-        return False
-    return amendment.text is None or amendment.sender == inbound.sender
+def _edited(inbound: Inbound, by: Amendment, text: str) -> Inbound:
+    unedited = inbound.body if inbound.version is None else inbound.unedited
+    return evolve(inbound, body=text, version=by.event_id, unedited=unedited)
+
+
+def _joined(joined: Iterable[AskAgent], by: Amendment) -> Iterator[AskAgent]:
+    """The questions that joined one, without the one that was taken back, or as it now reads."""
+    for question in joined:
+        if question.request_id != by.target:
+            yield question
+        elif by.text is not None:
+            yield evolve(question, text=by.text, inbound=_edited(question.inbound, by, by.text))

@@ -88,5 +88,5 @@ class Joining:
         question = await self._turns.foresee(amended)
         if question is None:
             return False
-        held.interrupt(question)
+        self._amending.join(held, question)
         return True

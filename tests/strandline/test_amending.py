@@ -1,6 +1,7 @@
 import asyncio
 
 import pytest
+from attrs import evolve
 
 from fsm import Inbound, Kind
 from fsm.ids import EventId, RoomId, UserId
@@ -29,6 +30,10 @@ def edit(
         text=text,
         sent_at_ms=at_ms,
     )
+
+
+def take_back(event_id: str, *, by: UserId = ALICE) -> Amendment:
+    return evolve(edit(None, by=by, event_id=f"$back {event_id}"), target=EventId(event_id))
 
 
 def test_a_message_that_was_edited_before_it_was_read_has_its_newest_text() -> None:
@@ -116,6 +121,43 @@ async def test_of_edits_that_come_at_once_the_last_counts() -> None:
     await asyncio.wait_for(held.came, 1)
 
     assert (held.inbound.body, held.version) == ("newest", "$f")
+
+
+def test_an_edit_that_was_taken_back_leaves_the_one_before_it_or_the_original() -> None:
+    amending = Amending()
+    amending.note(edit("how many", at_ms=1))
+    amending.note(edit("newest", event_id="$f", at_ms=2))
+
+    amending.note(take_back("$f"))
+    now = amending.amended(QUESTION)
+    assert now is not None
+    assert (now.body, now.version) == ("how many", "$e")
+
+    amending.note(take_back("$e"))
+    amending.note(edit("how many", at_ms=1))  # read again, in a gap
+    assert amending.amended(QUESTION) is QUESTION
+    undone = amending.amended(now)  # it had been handed on meanwhile
+    assert undone is not None
+    assert undone.body == QUESTION.body
+
+
+async def test_an_answer_to_an_edit_that_is_taken_back_begins_anew() -> None:
+    amending = Amending()
+    amending.note(edit("how many"))
+    now = amending.amended(QUESTION)
+    assert now is not None
+    held = amending.take(now)
+
+    amending.note(take_back("$e"))
+    assert held.came.done()
+    assert (held.inbound.body, held.version, held.ended) == (QUESTION.body, "$back $e", None)
+
+    held.go_on()
+    amending.note(edit("once more", event_id="$f"))
+    amending.note(take_back("$f", by=BOB))
+    assert held.inbound.body == QUESTION.body
+    amending.release(held)
+    assert amending.amended(held.inbound) == held.inbound
 
 
 @pytest.mark.parametrize("end", [edit(None), Stop()])

@@ -93,6 +93,47 @@ async def test_what_was_taken_back_or_handled_does_not_join() -> None:
     assert await room.joined() == ["and when"]
 
 
+async def test_what_joined_is_answered_as_it_now_reads_and_not_once_it_is_taken_back() -> None:
+    room = Room()
+    room.hears("$1", "and how")
+    room.hears("$2", "and when")
+    held = room.amending.take(INBOUND)
+    async with room.joining.meanwhile(ROOM):
+        await asyncio.sleep(0.01)
+        held.go_on()
+        made = Amendment(
+            target=EventId("$1"), room_id=ROOM, sender=ALICE, event_id=EventId("$e"), text="and who"
+        )
+        room.amending.note(made)
+        assert [question.text for question in held.joined] == ["and who", "and when"]
+        assert held.came.done()
+        assert held.version == "$e"
+
+        held.go_on()
+        room.amending.note(evolve(made, event_id=EventId("$r"), text=None))
+        room.joining.heard(ROOM)
+        await asyncio.sleep(0.01)
+
+    assert [question.text for question in held.joined] == ["and when"]
+    assert held.came.done()
+    assert held.ended is None
+
+
+async def test_an_edit_that_came_while_a_question_joined_is_not_overlooked() -> None:
+    room = Room()
+    held = room.amending.take(INBOUND)
+    room.amending.note(
+        Amendment(
+            target=EventId("$1"), room_id=ROOM, sender=ALICE, event_id=EventId("$e"), text="and who"
+        )
+    )
+
+    inbound = evolve(INBOUND, event_id=EventId("$1"), body="and how")
+    room.amending.join(held, evolve(QUESTION, request_id=inbound.event_id, inbound=inbound))
+
+    assert [question.text for question in held.joined] == ["and who"]
+
+
 async def test_only_so_many_join_one_question() -> None:
     room = Room()
     for number in range(MOST_JOINED + 10):
