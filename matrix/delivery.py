@@ -247,7 +247,10 @@ class Delivery:
             return True
         if not row.created_at_ms or self._age_ms(row) <= WAITED_MS:
             return False
-        return is_redacted(await self._homeserver.event(row.room_id, mark.question))
+        question = await self._homeserver.find_out(
+            lambda: self._homeserver.event(row.room_id, mark.question), None
+        )
+        return is_redacted(question)
 
     def _age_ms(self, row: OutboxRow) -> float:
         return self._now().timestamp() * 1000 - row.created_at_ms

@@ -11,6 +11,7 @@ from fsm.effects import OutboxRow
 from fsm.ids import EventId, PlatformChatId, RoomId, TransactionId
 from matrix import Homeserver
 from matrix.delivery import MOST_OWED, REMEMBERED_MS
+from matrix.retry import Patience
 from matrix.text import edit_content, message_content, reaction_content
 from tests.fakes.homeserver import BOT, Answer, ScriptedHomeserver
 from tests.matrix.kit import ROOM, Harbour, Json, send, settings, text
@@ -377,6 +378,22 @@ async def test_an_answer_of_an_earlier_life_leaves_after_a_look_at_its_question(
 
     assert bool(server.bodies(ROOM)) is leaves
     assert not harbour.parked
+
+
+async def test_an_answer_leaves_though_its_question_can_never_be_looked_at(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    homeserver.patience = Patience(0.001, 0.01, most_seconds=0.5, most_tries=6)
+    await server.script("rooms.event", *[Answer(500, {"errcode": "M_UNKNOWN"})] * 1000)
+    harbour = Harbour(homeserver)
+    harbour.delivery = harbour.new_delivery(now=lambda: datetime.now(UTC) + timedelta(minutes=1))
+    created_at_ms = int(datetime.now(UTC).timestamp() * 1000)
+
+    async with harbour.at_work(intake=False), asyncio.timeout(60):
+        harbour.delivery.submit([answer("t1", "$q", created_at_ms=created_at_ms)])
+        await harbour.delivery.flushed()
+
+    assert server.bodies(ROOM) == ["42"]
 
 
 HEAD = EventId("$head")
