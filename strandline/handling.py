@@ -140,13 +140,11 @@ class Handling:
 
     async def _again(self, item: Again) -> None:
         inbound = await self._shore.event(item.room_id, item.event_id)
-        if inbound is not None and inbound.kind is Kind.UNREADABLE:
-            inbound = await self._shore.decrypt_later(inbound)
-        if inbound is None:
-            _log.warning("a message that was to be handled again is gone", event_id=item.event_id)
-            await insist(lambda: self._store.commit(Commit(closes=item.event_id)))
-        else:
-            await self._attempts(inbound, item.attempt)
+        heard = inbound if inbound is not None and self._is_heard(inbound) else None
+        if heard is not None and await self._read(heard, item.attempt, self._whole):
+            return
+        _log.warning("a message that was to be handled again is gone", event_id=item.event_id)
+        await insist(lambda: self._store.commit(Commit(closes=item.event_id)))
 
     async def _lapse(self, item: Lapsed) -> None:
         async def take() -> None:
@@ -179,18 +177,27 @@ class Handling:
     async def _event(self, inbound: Inbound, batch: Batch) -> None:
         reach("event.arrived")
         self._checkpoint.note(batch, inbound)
+        if not await self._read(inbound, 0, self._wanted):
+            _log.debug("passed over", event_id=inbound.event_id)
+
+    async def _read(
+        self,
+        inbound: Inbound,
+        attempt: int,
+        read: Callable[[Inbound], Awaitable[Inbound | None]],
+    ) -> bool:
+        """Handle what ``read`` makes of the event, or park it; whether there was anything."""
         try:
-            wanted = await self._wanted(inbound)
+            wanted = await read(inbound)
         except StrandlineError:
             raise  # the store or the account can't go on: the bot ends, and the event comes again
         except Exception as error:  # noqa: BLE001  # parked with its error, which `parked list` shows
             _log.exception("an event can't be read", event_id=inbound.event_id)
-            await self._park(inbound, 0, error)
-            return
-        if wanted is None:
-            _log.debug("passed over", event_id=inbound.event_id)
-        else:
-            await self._attempts(wanted, 0)
+            await self._park(inbound, attempt, error)
+            return True
+        if wanted is not None:
+            await self._attempts(wanted, attempt)
+        return wanted is not None
 
     async def _wanted(self, inbound: Inbound) -> Inbound | None:
         """The event, readable and complete; None if no flow is to hear of it."""
@@ -198,12 +205,19 @@ class Handling:
             return None
         if await insist(lambda: self._store.is_handled(inbound.event_id)):
             return None
-        if inbound.kind in _OF_PEOPLE and not self._policy.is_allowed(inbound.sender):
+        if not self._is_heard(inbound):
             return None
         if inbound.kind is Kind.UPGRADED and not await self._is_replaced(inbound):
             return None
         if inbound.kind in _FIRST_IN_ROOM:
             await self._confirm(inbound)
+        return await self._whole(inbound)
+
+    def _is_heard(self, inbound: Inbound) -> bool:
+        return inbound.kind not in _OF_PEOPLE or self._policy.is_allowed(inbound.sender)
+
+    async def _whole(self, inbound: Inbound) -> Inbound | None:
+        """The event, readable and complete; None if there is nothing to answer in it."""
         readable: Inbound | None = inbound
         if inbound.kind is Kind.UNREADABLE:
             readable = await self._shore.decrypt_later(inbound)
@@ -211,17 +225,17 @@ class Handling:
             return None
         completed = await self._completed(readable)
         is_idle_reaction = completed.kind is Kind.REACTION and completed.question is None
-        is_known = completed.kind is Kind.OTHER and self._is_explained(completed)
+        is_known = completed.kind is Kind.OTHER and self._kind_in_room(completed) in self._explained
         return None if is_idle_reaction or is_known else completed
 
-    def _is_explained(self, inbound: Inbound) -> bool:
-        """Whether this life has said before, in this room, that it does not read this kind."""
-        place = inbound.room_id, inbound.body
-        is_known = place in self._explained
-        self._explained[place] = None
+    def _kind_in_room(self, inbound: Inbound) -> tuple[RoomId, str]:
+        return inbound.room_id, inbound.body
+
+    def _note_explained(self, inbound: Inbound) -> None:
+        """It was said in this room that the bot does not read this kind: once is enough."""
+        self._explained[self._kind_in_room(inbound)] = None
         if len(self._explained) > MOST_EXPLAINED:
             self._explained.popitem(last=False)
-        return is_known
 
     async def _is_replaced(self, inbound: Inbound) -> bool:
         """Whether a room that the bot knows has the replacement that its tombstone names.
@@ -337,6 +351,8 @@ class Handling:
         amended = evolve(amended, attachments=(*amended.attachments, *new))
         outcome = await self._turns.take(amended, attempt)
         self._submit(outcome.rows)
+        if inbound.kind is Kind.OTHER and outcome.rows:
+            self._note_explained(inbound)
         if outcome.question is not None:
             self._keep_files(outcome.question)
             async with self._joining.meanwhile(outcome.question.room_id):

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from durable import Commit, Progress, Store, Stream
 from durable.records import Deadline, RoomRecord, room_key
@@ -34,6 +35,7 @@ class Quay:
         self.sent: list[OutboxRow] = []
         self.events: dict[EventId, Inbound] = {}
         self.invited: Inbound | None = None
+        self.mark: Mark | None = None
 
     def submit(self, rows: tuple[OutboxRow, ...]) -> None:
         self.sent += rows
@@ -71,7 +73,10 @@ class Quay:
         return None
 
     async def question_mark(self, room_id: RoomId, event_id: EventId) -> Mark | None:
-        raise NotImplementedError
+        del room_id, event_id
+        if self.mark is None:
+            raise NotImplementedError
+        return self.mark
 
     @property
     def said(self) -> list[str]:
@@ -88,7 +93,8 @@ class Room:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.quay = Quay()
-        stage = Stage(store, "a1")
+        self.is_addressed = True
+        stage = Stage(store, "a1", is_addressed=lambda _: self.is_addressed)
         pace = Pace(edit_seconds=1, new_transaction_id=lambda: TransactionId("t"))
         amending = Amending()
         self.checkpoint = Checkpoint(self._save)
@@ -125,13 +131,19 @@ class Room:
         return tongue("ru" if user_id == BOB else "en")
 
     async def hears(
-        self, event_id: str, body: str, *, sender: UserId = ALICE, about: EventId | None = None
+        self,
+        event_id: str,
+        body: str,
+        *,
+        sender: UserId = ALICE,
+        about: EventId | None = None,
+        kind: Kind = Kind.TEXT,
     ) -> None:
         inbound = Inbound(
             event_id=EventId(event_id),
             room_id=ROOM,
             sender=sender,
-            kind=Kind.TEXT,
+            kind=kind,
             body=body,
             about=about,
         )
@@ -208,6 +220,57 @@ async def test_a_dropped_message_stays_handled(room: Room) -> None:
 
     assert len(room.quay.sent) == 1
     assert await room.store.parked() == ()
+
+
+async def test_a_retried_message_is_completed_as_one_is_that_comes_with_the_sync(
+    room: Room,
+) -> None:
+    await room.hears("$poison", "yes", about=EventId("$asks for what raises"))
+    await room.store.retry_parked(EventId("$poison"))
+    room.quay.mark = Mark(flow="confirmation", id=EventId("$earlier"), life="", asker=ALICE)
+    [again] = await room.store.reopened()
+
+    await room.handling.handle(Again(again.room_id, again.event_id, again.ordinal))
+
+    assert await room.store.reopened() == ()
+    assert room.quay.said[-1].startswith("This question is no longer open")
+
+
+async def test_a_retried_message_that_can_still_not_be_completed_is_parked_again(
+    room: Room,
+) -> None:
+    await room.hears("$poison", "yes", about=EventId("$asks for what raises"))
+    await room.store.retry_parked(EventId("$poison"))
+
+    await room.handling.handle(Again(ROOM, EventId("$poison"), 1))
+
+    assert [parked.event_id for parked in await room.store.parked()] == ["$poison"]
+    assert await room.store.reopened() == ()
+
+
+async def test_who_is_not_let_in_any_more_is_not_heard_again(room: Room) -> None:
+    await room.hears("$poison", "!break")
+    await room.store.retry_parked(EventId("$poison"))
+    sent = len(room.quay.sent)
+    inbound = room.quay.events[EventId("$poison")]
+    room.quay.events[EventId("$poison")] = evolve(inbound, sender=UserId("@mallory:x"))
+
+    await room.handling.handle(Again(ROOM, EventId("$poison"), 1))
+
+    assert len(room.quay.sent) == sent
+    assert await room.store.reopened() == ()
+
+
+async def test_a_kind_that_was_not_meant_for_the_bot_is_explained_when_it_is(room: Room) -> None:
+    room.is_addressed = False
+    await room.hears("$1", "sticker", kind=Kind.OTHER)
+    assert room.quay.sent == []
+
+    room.is_addressed = True
+    await room.hears("$2", "sticker", kind=Kind.OTHER)
+    await room.hears("$3", "sticker", kind=Kind.OTHER)
+
+    assert len(room.quay.sent) == 1
 
 
 async def test_a_message_to_be_handled_again_that_is_gone_is_let_go(room: Room) -> None:

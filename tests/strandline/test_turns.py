@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -40,7 +40,13 @@ class Fragile(Flow):
 class Stage:
     """Turns over a real store, with a clock of its own."""
 
-    def __init__(self, store: Store, *agents: str, language: str = "en") -> None:
+    def __init__(
+        self,
+        store: Store,
+        *agents: str,
+        language: str = "en",
+        is_addressed: Callable[[Turn], bool] = lambda _: True,
+    ) -> None:
         registry = Registry(AgentEntry(id=AgentId(a), name=a, kind="echo") for a in agents)
         self.store = store
         self.seconds = 0.0
@@ -60,6 +66,7 @@ class Stage:
             commands=commands,
             cancellable=["confirmation", "held"],
             started_at=STARTED,
+            is_addressed=is_addressed,
         )
         self.turns = Turns(
             [*flows, service],
