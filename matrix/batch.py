@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from fsm.ids import RoomId, SyncToken, UserId
 from fsm.inbound import Inbound
-from matrix.parse import events, is_own_invite, is_own_join, mapping
+from matrix.parse import events, is_own_departure, is_own_invite, is_own_join, mapping
 
 Json = dict[str, Any]
 
@@ -79,6 +79,27 @@ class Slice:
     events: tuple[Json, ...]
 
 
+@define
+class Presence:
+    """Whether the bot is in a room, or invited to it, from event to event.
+
+    What is said there while it is not is said to others, though it may read it once it is back.
+    """
+
+    bot: UserId
+    is_in: bool = True
+
+    def sees(self, event: Json) -> bool:
+        """Whether the event, the next in the room, happens while the bot is there."""
+        if _moves(event, self.bot):
+            self.is_in = not is_own_departure(event, self.bot)
+        return self.is_in
+
+
+def _moves(event: Json, bot: UserId) -> bool:
+    return any(moved(event, bot) for moved in (is_own_invite, is_own_join, is_own_departure))
+
+
 def slice_timeline(
     room_id: RoomId, room: Json, *, since: SyncToken, bot: UserId, join: Json | None
 ) -> Slice:
@@ -97,7 +118,9 @@ def slice_timeline(
     end = token if isinstance(token, str) and timeline.get("limited") is True else None
     if join is None:
         gap = Gap(room_id=room_id, since=since, end=end) if end is not None else None
-        return Slice(gap, arrived)
+        first = next((event for event in arrived if _moves(event, bot)), {})
+        presence = Presence(bot, is_in=not first or is_own_departure(first, bot))
+        return Slice(gap, tuple(filter(presence.sees, arrived)))
     return _slice_of_joined(room_id, arrived, join, since=since, end=end, bot=bot)
 
 

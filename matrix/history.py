@@ -8,7 +8,7 @@ from attrs import frozen
 
 from fsm.failpoints import reach
 from matrix.amendments import Amendment, amendments
-from matrix.batch import Gap, came_uninvited
+from matrix.batch import Gap, Presence, came_uninvited
 from matrix.errors import Refused
 from matrix.homeserver import Homeserver, Page
 from matrix.parse import is_own_invite, is_own_join
@@ -86,12 +86,14 @@ async def missing_events(
     """The events of the gap, oldest first, decrypted. Holds one page at a time.
 
     All edits and redactions in the gap are told to ``amend`` before the first event, so that no
-    message is handled as it no longer reads: a gap of several pages is read twice.
+    message is handled as it no longer reads: a gap of several pages is read twice. What was said
+    while the bot was out of the room is left out.
     """
-    reading = _Reading(homeserver, gap, amend)
+    reading, presence = _Reading(homeserver, gap, amend), Presence(homeserver.user_id)
     events = _since_entering(reading) if gap.is_entered else _since_token(reading)
     async for raw in events:
-        yield raw
+        if presence.sees(raw):
+            yield raw
 
 
 async def _since_token(reading: _Reading) -> AsyncIterator[Json]:

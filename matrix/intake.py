@@ -226,8 +226,8 @@ class Intake:
         memberships: dict[RoomId, bool] = {}
         for room_id, room in joined_rooms(sync):
             self._note(room_id, room)
-            join = await self._join(room_id, room)
-            if self._since is None or join is not None:
+            join, has_come = await self._join(room_id, room)
+            if self._since is None or has_come:
                 memberships[room_id] = True
             if self._since is not None:
                 items += self._room_items(room_id, room, self._since, join)
@@ -240,19 +240,21 @@ class Intake:
         token = SyncToken(sync["next_batch"])
         return Batch(self._since, token, tuple(items), memberships, fixed)
 
-    async def _join(self, room_id: RoomId, room: Json) -> Json | None:
-        """The bot's coming into the room, if it was not in it before this response.
+    async def _join(self, room_id: RoomId, room: Json) -> tuple[Json | None, bool]:
+        """The bot's coming into the room, if it was not in it before, and whether it has come.
 
-        What the bot knows decides, not what a response repeats.
+        What the bot knows decides, not what a response repeats. It may have left and come again.
         """
         bot = self._homeserver.user_id
-        if (join := join_in_timeline(room, bot)) is not None:
-            return join
-        if (join := join_in_state(room, bot)) is None:
-            return None
+        in_timeline = join_in_timeline(room, bot)
+        join = in_timeline or join_in_state(room, bot)
+        if join is None:
+            return None, False
         if room_id in self._memberships:
-            return None if self._memberships[room_id] else join
-        return None if await self._was_joined(room_id) else join
+            was_in = self._memberships[room_id]
+        else:
+            was_in = await self._was_joined(room_id)
+        return (None, in_timeline is not None) if was_in else (join, True)
 
     def _invites(self, sync: Json) -> Iterator[RoomItem]:
         invites = mapping(mapping(sync.get("rooms")).get("invite"))

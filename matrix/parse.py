@@ -145,6 +145,11 @@ def is_own_invite(raw: object, bot: UserId) -> bool:
     return isinstance(raw, dict) and _is_membership(raw, bot, "invite")
 
 
+def is_own_departure(raw: object, bot: UserId) -> bool:
+    """Whether this is the bot's leaving the room, or being removed from it."""
+    return isinstance(raw, dict) and any(_is_membership(raw, bot, m) for m in ("leave", "ban"))
+
+
 def _of_state(bare: Inbound, raw: dict[str, Any], bot: UserId) -> Inbound | None:
     if is_own_join(raw, bot):
         return evolve(bare, kind=Kind.JOINED)

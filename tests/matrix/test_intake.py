@@ -287,6 +287,38 @@ async def test_of_a_room_that_the_bot_was_in_a_repeated_join_is_no_news(
     assert harbour.batches[0].memberships == {}
 
 
+async def test_what_was_said_before_the_bot_left_and_came_again_is_not_lost(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    """The bot was killed before it had answered; it left and came in the life that was killed."""
+    timeline = [text("before", "$1"), member("leave", "$l"), text("while away", "$2")]
+    timeline += [member("invite", "$i"), text("since the invite", "$3")]
+    timeline += [member("join", "$j", before="invite"), text("after", "$4")]
+    await server.syncs(joined(*timeline))
+
+    async with Harbour(homeserver, was_in={ROOM}).at_work() as harbour:
+        await harbour.until(lambda: len(harbour.arrived) == 4)
+
+    assert harbour.bodies == ["before", "since the invite", "", "after"]
+    assert harbour.batches[0].memberships == {ROOM: True}
+
+
+async def test_what_a_gap_hides_from_before_the_bot_left_and_came_again_is_not_lost(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    history = [text("before", "$1"), member("leave", "$l"), text("while away", "$2")]
+    await server.script("rooms.messages", Answer(body={"chunk": history}))
+    timeline = [text("still away", "$3"), member("invite", "$i"), text("since the invite", "$4")]
+    timeline += [member("join", "$j", before="invite"), text("after", "$5")]
+    await server.syncs(limited(*timeline))
+
+    async with Harbour(homeserver, was_in={ROOM}).at_work() as harbour:
+        await harbour.until(lambda: len(harbour.arrived) == 4)
+
+    assert harbour.bodies == ["before", "since the invite", "", "after"]
+    assert [r.query["dir"] for r in server.asked("rooms.messages")] == ["f"]
+
+
 async def test_a_join_that_was_seen_in_this_life_is_no_news_when_it_is_repeated(
     server: ScriptedHomeserver, homeserver: Homeserver
 ) -> None:
