@@ -150,7 +150,7 @@ def advance(progress: Progress, *, keep: int) -> Callable[[sqlite3.Connection], 
         for (room_id,) in rooms:
             db.execute(
                 "DELETE FROM handled WHERE is_below AND room_id = ? AND position <="
-                " (SELECT position FROM handled WHERE room_id = ?"
+                " (SELECT position FROM handled WHERE is_below AND room_id = ?"
                 " ORDER BY position DESC LIMIT 1 OFFSET ?)",
                 (room_id, room_id, keep),
             )

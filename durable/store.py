@@ -189,7 +189,7 @@ class Store:
         """Move the checkpoint, and forget handled events that lie far below it.
 
         Only events that are named as passed are ever forgotten: of each room's, all but the newest
-        ``HANDLED_KEPT``.
+        ``HANDLED_KEPT``, whatever has been handled above the checkpoint.
         """
         reach("checkpoint.before")
         await self._write(queries.advance(progress, keep=HANDLED_KEPT))

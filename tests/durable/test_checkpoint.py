@@ -64,12 +64,22 @@ async def test_a_room_is_joined_from_the_checkpoint_on_that_lies_after_the_join(
     assert not await store.is_joined(ROOM)
 
 
+async def test_what_is_handled_above_the_checkpoint_shortens_no_window_below_it(
+    store: Store,
+) -> None:
+    await handle(store, *(f"${i}" for i in range(10)))
+
+    known = await prune(store, passed=["$0", "$1", "$2", "$3"], keep=3)
+
+    assert known == {f"${i}" for i in range(1, 10)}
+
+
 async def test_an_event_above_the_checkpoint_is_never_forgotten(store: Store) -> None:
     await handle(store, *(f"${i}" for i in range(10)))
 
     assert {f"${i}" for i in range(10)} == await prune(store, passed=[], keep=3)
     assert {"$0", "$2", *(f"${i}" for i in range(4, 10))} == await prune(
-        store, passed=["$1", "$3", "$9"], keep=3
+        store, passed=["$1", "$3", "$9"], keep=1
     )
     assert {"$7", "$8", "$9"} == await prune(store, passed=[f"${i}" for i in range(10)], keep=3)
 
@@ -86,7 +96,7 @@ async def test_an_event_handled_again_is_below_the_checkpoint_if_it_was(
         await prune(store, passed=["$0"], keep=3)
     await handle(store, *(f"${i}" for i in range(10)))
 
-    assert "$0" not in await prune(store, passed=["$9"], keep=3)
+    assert "$0" not in await prune(store, passed=["$9"], keep=1)
 
 
 async def test_an_event_handled_again_is_kept_if_it_is_above_the_checkpoint(store: Store) -> None:
@@ -94,7 +104,7 @@ async def test_an_event_handled_again_is_kept_if_it_is_above_the_checkpoint(stor
     await store.commit(Commit(reopens=(Reopened(EventId("$0"), ROOM, 1),)))
     await handle(store, *(f"${i}" for i in range(10)))
 
-    assert "$0" in await prune(store, passed=["$9"], keep=3)
+    assert "$0" in await prune(store, passed=["$9"], keep=1)
 
 
 async def test_rooms_are_behind_the_checkpoint_until_they_have_caught_up(store: Store) -> None:
