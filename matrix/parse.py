@@ -191,8 +191,8 @@ def _of_people(bare: Inbound, raw: dict[str, Any], bot: UserId, name: str) -> In
 
 def _other(bare: Inbound, kind: str, content: dict[str, Any]) -> Inbound | None:
     """A message of a kind that the bot does not read; None for what says nothing to people."""
-    if fields.fields(content, "m.relates_to").get("rel_type") == "m.replace":
-        return None
+    if not content or fields.fields(content, "m.relates_to").get("rel_type") == "m.replace":
+        return None  # it was taken back, or changes another
     name = _OTHERS.get(kind)
     if name is None and (kind in _SILENT or fields.text(content, "body") is None):
         return None

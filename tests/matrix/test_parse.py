@@ -448,8 +448,8 @@ def test_a_pill_to_somebody_else_does_not() -> None:
     ("event", "kind"),
     [
         ({"type": "m.sticker", "content": {"body": "Wave", "url": "mxc://x/y"}}, "sticker"),
-        ({"type": "org.matrix.msc3381.poll.start", "content": {}}, "poll"),
-        ({"type": "m.poll.start", "content": {}}, "poll"),
+        ({"type": "org.matrix.msc3381.poll.start", "content": {"m.text": "?"}}, "poll"),
+        ({"type": "m.poll.start", "content": {"m.text": []}}, "poll"),
         ({"content": {"msgtype": "m.location", "body": "Here", "geo_uri": "geo:1,2"}}, "location"),
         ({"content": {"msgtype": "org.example.dance", "body": "Dance"}}, "unknown"),
         ({"content": {"msgtype": "m.image", "body": "without an address.png"}}, "unknown"),
@@ -470,6 +470,8 @@ def test_what_the_bot_does_not_read_is_known_by_its_kind(event: Json, kind: str)
         {"content": {"msgtype": "m.key.verification.request", "body": "Verify me"}},
         {"content": {"msgtype": "m.text"}},
         {"type": "m.poll.response", "content": {}},
+        {"type": "m.poll.start", "content": {}},  # it was taken back
+        {"type": "m.sticker", "content": {}},
         {"type": "m.call.candidates", "content": {"body": 7}},
         {"type": "m.sticker", "content": {"m.relates_to": {"rel_type": "m.replace"}}},
     ],
