@@ -6,7 +6,7 @@ its room waits for. None of it is kept: after a crash it comes again with the ev
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from attrs import evolve, field, frozen
 
@@ -71,15 +71,22 @@ class InHand:
 
 
 class Amending:
-    """Knows what was done to messages, and tells whoever has them in hand."""
+    """Knows what was done to messages, and tells whoever has them in hand.
 
-    def __init__(self) -> None:
+    Args:
+        is_allowed: Whose messages are heard at all. Others' edits are not kept: they are of theirs.
+    """
+
+    def __init__(self, *, is_allowed: Callable[[UserId], bool] = lambda _: True) -> None:
+        self._is_allowed = is_allowed
         self._made: OrderedDict[tuple[RoomId, UserId], _Made] = OrderedDict()
         self._taken_back: dict[_Message, Amendment] = {}
         self._in_hand: dict[EventId, InHand] = {}
 
     def note(self, amendment: Amendment) -> None:
         """An edit or a redaction has arrived, perhaps later than one that was made after it."""
+        if amendment.text is not None and not self._is_allowed(amendment.sender):
+            return
         self._keep(amendment)
         for held in self._in_hand.values():
             for inbound in (held.inbound, *(joined.inbound for joined in held.joined)):

@@ -135,7 +135,7 @@ class Bot:
             probe_seconds=config.limits.probe_seconds,
             answer_seconds=config.limits.answer_seconds,
         )
-        self._amending = Amending()
+        self._amending = Amending(is_allowed=config.is_allowed)
         self._life = uuid4().hex
         self._replies = Replies(notice=config.replies.message_type == "m.notice")
         self._flows = [

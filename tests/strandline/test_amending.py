@@ -182,6 +182,17 @@ async def test_an_edit_that_came_while_the_turn_was_decided_is_not_overlooked() 
     assert held.inbound.body == "how many"
 
 
+def test_edits_of_who_is_not_heard_take_no_memory_and_a_moderators_redaction_counts() -> None:
+    amending = Amending(is_allowed=lambda user: user == ALICE)
+
+    amending.note(edit("x" * 60_000, by=BOB))
+    amending.note(edit("how many", event_id="$e2"))
+    assert list(amending._made) == [(ROOM, ALICE)]  # noqa: SLF001
+
+    amending.note(edit(None, by=BOB, event_id="$r"))
+    assert amending.amended(QUESTION) is None
+
+
 async def test_stop_ends_the_answer_of_who_says_it_and_no_other() -> None:
     amending = Amending()
     held = amending.take(QUESTION)
