@@ -15,7 +15,6 @@ MOST_DIGITS = 6
 """A number with more of them is none of a list that was offered."""
 
 
-@lru_cache(maxsize=4_096)
 def compared(text: str) -> str:
     """The text in normal form.
 
@@ -23,7 +22,12 @@ def compared(text: str) -> str:
     can't be seen, variation selectors and skin tones, and without blanks at its ends (Unicode
     Standard Annex 15, NFKC; chapter 3.13, default case folding).
     """
-    seen = "".join(c for c in text[:MOST_COMPARED] if not _is_unseen(c))
+    return _compared(text[:MOST_COMPARED])
+
+
+@lru_cache(maxsize=4_096)
+def _compared(text: str) -> str:
+    seen = "".join(c for c in text if not _is_unseen(c))
     return unicodedata.normalize("NFKC", seen).casefold().strip().strip(_JOINER)
 
 

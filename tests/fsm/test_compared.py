@@ -1,3 +1,4 @@
+import tracemalloc
 import unicodedata
 
 import pytest
@@ -134,3 +135,13 @@ def test_an_agent_is_found_however_its_name_is_typed(choice: str) -> None:
 
     assert agents.find(choice) is not None
     assert agents.find("9" * 5_000) is None
+
+
+def test_what_is_remembered_of_long_texts_is_short() -> None:
+    tracemalloc.start()
+    for number in range(100):
+        compared(f"{number}" + "x" * 60_000)
+    held, _most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert held < 1_000_000
