@@ -170,6 +170,12 @@ async def _begin(reading: _Reading) -> _Begin | None:
             break
         token = page.end
         pages_before_join += is_joined
+    else:
+        _log.warning(
+            "the bot's invite lies too far back, what was said between it and the join is passed"
+            " over",
+            room_id=reading.gap.room_id,
+        )
     return join
 
 

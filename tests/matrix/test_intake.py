@@ -6,6 +6,7 @@ from structlog.testing import capture_logs
 from fsm.ids import EventId
 from fsm.inbound import Kind
 from matrix import Batch, Gap, Homeserver, Intake, LoginRefused
+from matrix.history import SEARCH_PAGES
 from tests.fakes.homeserver import Answer, ScriptedHomeserver
 from tests.matrix.kit import (
     ALICE,
@@ -547,6 +548,22 @@ async def test_what_came_with_the_response_is_told_even_if_history_can_not_be_re
         await harbour.until(lambda: len(harbour.arrived) == 2)
 
     assert harbour.bodies == ["", "after"]
+
+
+async def test_an_invite_that_lies_too_far_back_is_not_passed_over_silently(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    pages = [Answer(body={"chunk": [text("old")], "end": f"b{n}"}) for n in range(SEARCH_PAGES)]
+    await server.script("rooms.messages", *pages)
+    join = member("join", "$j", before="invite")
+    await server.syncs(limited(text("before", "$1"), join, text("after", "$2"), prev_batch="p1"))
+
+    with capture_logs() as logs:
+        async with Harbour(homeserver).at_work() as harbour:
+            await harbour.until(lambda: len(harbour.arrived) == 2)
+
+    assert harbour.bodies == ["", "after"]
+    assert [e["log_level"] for e in logs if "too far back" in e["event"]] == ["warning"]
 
 
 async def test_an_invite_at_the_very_beginning_of_history(
