@@ -7,7 +7,14 @@ from attrs import define, field, frozen
 
 from fsm.ids import RoomId, SyncToken, UserId
 from fsm.inbound import Inbound
-from matrix.parse import events, is_own_departure, is_own_invite, is_own_join, mapping
+from matrix.parse import (
+    events,
+    is_own_departure,
+    is_own_invite,
+    is_own_join,
+    mapping,
+    previous_membership,
+)
 
 Json = dict[str, Any]
 
@@ -118,10 +125,20 @@ def slice_timeline(
     end = token if isinstance(token, str) and timeline.get("limited") is True else None
     if join is None:
         gap = Gap(room_id=room_id, since=since, end=end) if end is not None else None
-        first = next((event for event in arrived if _moves(event, bot)), {})
-        presence = Presence(bot, is_in=not first or is_own_departure(first, bot))
+        presence = Presence(bot, is_in=gap is None or not _begins_outside(arrived, bot))
         return Slice(gap, tuple(filter(presence.sees, arrived)))
     return _slice_of_joined(room_id, arrived, join, since=since, end=end, bot=bot)
+
+
+def _begins_outside(arrived: tuple[Json, ...], bot: UserId) -> bool:
+    """Whether the bot left in what was left out before these events, and came again in them.
+
+    A join that does not say what was before it may be a mere change of its name.
+    """
+    first = next((event for event in arrived if _moves(event, bot)), {})
+    if is_own_join(first, bot):
+        return previous_membership(first) is not None
+    return is_own_invite(first, bot)
 
 
 def join_in_timeline(room: Json, bot: UserId) -> Json | None:

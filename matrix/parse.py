@@ -137,7 +137,7 @@ def is_own_join(raw: object, bot: UserId) -> bool:
     """Whether this is the bot's coming into the room, not a change of its name in it."""
     if not isinstance(raw, dict) or not _is_membership(raw, bot, "join"):
         return False
-    return _previous_membership(raw) != "join"
+    return previous_membership(raw) != "join"
 
 
 def is_own_invite(raw: object, bot: UserId) -> bool:
@@ -165,7 +165,7 @@ def _of_state(bare: Inbound, raw: dict[str, Any], bot: UserId) -> Inbound | None
 
 def _coming_or_going(raw: dict[str, Any]) -> Kind | None:
     """What a change of another's membership means; a new name or a refused invite is neither."""
-    before, now = _previous_membership(raw), fields.fields(raw, "content").get("membership")
+    before, now = previous_membership(raw), fields.fields(raw, "content").get("membership")
     if now == "join" and before != "join":
         return Kind.ENTERED
     return Kind.DEPARTED if before == "join" and now in ("leave", "ban") else None
@@ -311,7 +311,8 @@ def _is_membership(raw: dict[str, Any], user_id: UserId, membership: str) -> boo
     )
 
 
-def _previous_membership(raw: dict[str, Any]) -> object:
+def previous_membership(raw: dict[str, Any]) -> object:
+    """What a membership event replaces; None if it does not say that."""
     unsigned = fields.fields(raw, "unsigned")
     previous = mapping(unsigned.get("prev_content") or raw.get("prev_content"))
     return previous.get("membership")

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from itertools import count
 
 import pytest
@@ -302,6 +303,19 @@ async def test_what_was_said_before_the_bot_left_and_came_again_is_not_lost(
 
     assert harbour.bodies == ["before", "since the invite", "", "after"]
     assert harbour.batches[0].memberships == {ROOM: True}
+
+
+@pytest.mark.parametrize("response", [joined, limited])
+async def test_a_change_of_the_bots_name_that_names_no_membership_before_it_hides_nothing(
+    server: ScriptedHomeserver, homeserver: Homeserver, response: Callable[..., Json]
+) -> None:
+    await server.script("rooms.messages", Answer(body={"chunk": []}))
+    await server.syncs(response(text("before", "$1"), member("join", "$j"), text("after", "$2")))
+
+    async with Harbour(homeserver, was_in={ROOM}).at_work() as harbour:
+        await harbour.until(lambda: "after" in harbour.bodies)
+
+    assert "before" in harbour.bodies
 
 
 async def test_what_a_gap_hides_from_before_the_bot_left_and_came_again_is_not_lost(
