@@ -47,13 +47,21 @@ def handled_among(
 
 
 def delivered(row: OutboxRow, event_id: EventId | None) -> Callable[[sqlite3.Connection], None]:
-    """Delete an acknowledged row; the answer that it began now has its head."""
+    """Delete an acknowledged row; the answer that it began now has its head.
+
+    So has a last edit of it, if the answer was complete before its head had left.
+    """
 
     def write(db: sqlite3.Connection) -> None:
         db.execute("DELETE FROM outbox WHERE transaction_id = ?", (row.transaction_id,))
         if row.stream_of is not None and event_id is not None:
             db.execute(
                 "UPDATE stream SET head_event_id = ? WHERE event_id = ?", (event_id, row.stream_of)
+            )
+            db.execute(
+                "UPDATE outbox SET payload = json_set(payload, '$.edits', ?)"
+                " WHERE kind = 'edit' AND json_extract(payload, '$.sent_as') = ?",
+                (event_id, row.transaction_id),
             )
 
     return write

@@ -192,12 +192,12 @@ class OutboxRow:
         room_id: The room whose order it keeps: rows of one room leave in ``position`` order.
         kind: ``send`` (payload ``{"type": event type, "content": event content}``), ``edit``
             (``{"content": …, "sent_as": transaction id}``: the event that it replaces is looked
-            up; either may have ``"instead"``: the content that leaves in the place of an edit whose
-            question was taken back), ``state`` (``{"type", "state_key", "content"}``), ``invite``
-            (``{"user_id"}``), ``create`` (a ``NewRoom``; ``room_id`` then is a name for its place
-            in the order, no room), ``join`` or ``leave`` (empty payload). With ``"asked"``
-            (``{"in": room id, "by": user id, "about": event id or null}``) a turn hears what came
-            of it.
+            up, unless it is known by now, as ``"edits"``; ``send`` and ``edit`` may have
+            ``"instead"``: the content that leaves in the place of an edit whose question was taken
+            back), ``state`` (``{"type", "state_key", "content"}``), ``invite`` (``{"user_id"}``),
+            ``create`` (a ``NewRoom``; ``room_id`` then is a name for its place in the order, no
+            room), ``join`` or ``leave`` (empty payload). With ``"asked"`` (``{"in": room id, "by":
+            user id, "about": event id or null}``) a turn hears what came of it.
         payload: JSON object.
         position: The store's row number, 0 before the row is stored.
         created_at_ms: When it was stored, Unix time in milliseconds, 0 before.

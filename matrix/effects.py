@@ -87,7 +87,7 @@ class Effects:
     async def _edit(self, row: OutboxRow) -> EventId | None:
         """Edit the message that was sent under another row's id. If it is gone, so is the edit."""
         sent_as = TransactionId(row.payload["sent_as"])
-        edited = self._sent.get(sent_as)
+        edited = row.payload.get("edits") or self._sent.get(sent_as)
         if edited is None:
             edited = await find_sent(self._homeserver, row.room_id, sent_as)
         if edited is None:

@@ -2,6 +2,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from durable import (
     AlreadyHandled,
@@ -123,6 +124,21 @@ async def test_an_answer_that_begins_again_keeps_its_head(store: Store) -> None:
     await store.commit(begins)
 
     assert await store.stream(ASKED) == Stream(ASKED, ROOM, EventId("$head"))
+
+
+async def test_the_last_edit_of_an_answer_knows_its_first_message_once_that_is_delivered(
+    store: Store,
+) -> None:
+    """It may lie too far back to be found in the room, when the bot starts again."""
+    edit = evolve(row("edit"), kind="edit", payload={"content": {}, "sent_as": "head"})
+    [head] = await store.commit(Commit(outbox=(row("head", stream_of=ASKED),)))
+    other = evolve(row("other"), kind="edit", payload={"content": {}, "sent_as": "another head"})
+    await store.commit(Commit(outbox=(edit, other)))
+
+    await store.delivered(head, EventId("$head"))
+
+    known = [row.payload.get("edits") for row in await store.owed()]
+    assert known == ["$head", None]
 
 
 async def test_an_answer_whose_first_message_is_set_aside_has_not_begun(store: Store) -> None:

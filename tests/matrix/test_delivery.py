@@ -430,6 +430,19 @@ async def test_an_edit_whose_question_was_taken_back_leaves_as_what_stands_for_i
     assert (edited, event_id) == (row, "$sent1")
 
 
+async def test_an_edit_that_knows_its_message_does_not_look_for_it(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    row = edit("t1", "42", kind="edit", more={"sent_as": "head", "edits": "$far back"})
+
+    async with Harbour(homeserver).at_work(intake=False) as harbour:
+        harbour.delivery.submit([row])
+        await harbour.delivery.flushed()
+
+    assert server.bodies(ROOM) == ["* 42"]
+    assert not server.asked("rooms.messages")
+
+
 async def test_an_edit_with_nothing_to_stand_for_it_does_not_leave(
     server: ScriptedHomeserver, homeserver: Homeserver
 ) -> None:
