@@ -20,6 +20,7 @@ from fsm.effects import ATTEMPT_ORDINALS, AskAgent, OutboxRow, Reply
 from fsm.errors import StrandlineError
 from fsm.failpoints import reach
 from fsm.ids import EventId, RoomId, UserId
+from matrix import Refused
 from strandline.amending import Amending
 from strandline.asking import Asking
 from strandline.checkpoint import Batch, Checkpoint
@@ -189,9 +190,9 @@ class Handling:
         """Handle what ``read`` makes of the event, or park it; whether there was anything."""
         try:
             wanted = await read(inbound)
-        except StrandlineError:
-            raise  # the store or the account can't go on: the bot ends, and the event comes again
-        except Exception as error:  # noqa: BLE001  # parked with its error, which `parked list` shows
+        except Exception as error:  # parked with its error, which `parked list` shows
+            if isinstance(error, StrandlineError) and not isinstance(error, Refused):
+                raise  # the store or the account can't go on: the bot ends, the event comes again
             _log.exception("an event can't be read", event_id=inbound.event_id)
             await self._park(inbound, attempt, error)
             return True

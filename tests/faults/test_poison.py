@@ -13,7 +13,7 @@ from ephemeral.connections import Connections
 from fsm import Inbound, Kind, Mark, Registry, Tongue
 from fsm.effects import OutboxRow
 from fsm.ids import ConversationKey, EventId, RoomId, SyncToken, TransactionId, UserId
-from matrix import Gap
+from matrix import Gap, Refused
 from strandline.amending import Amending
 from strandline.asking import Asking, Pace
 from strandline.checkpoint import Checkpoint
@@ -36,6 +36,7 @@ class Quay:
         self.events: dict[EventId, Inbound] = {}
         self.invited: Inbound | None = None
         self.mark: Mark | None = None
+        self.problem: Exception = NotImplementedError()
 
     def submit(self, rows: tuple[OutboxRow, ...]) -> None:
         self.sent += rows
@@ -75,7 +76,7 @@ class Quay:
     async def question_mark(self, room_id: RoomId, event_id: EventId) -> Mark | None:
         del room_id, event_id
         if self.mark is None:
-            raise NotImplementedError
+            raise self.problem
         return self.mark
 
     @property
@@ -304,15 +305,17 @@ async def test_a_deadline_that_fails_every_time_is_told_once_and_tried_again_lat
     assert len({row.transaction_id for row in room.quay.sent}) == 1
 
 
+@pytest.mark.parametrize("problem", [NotImplementedError(), Refused(400, "M_UNKNOWN", "no")])
 async def test_an_event_that_can_not_be_completed_is_parked_and_the_room_goes_on(
-    room: Room,
+    room: Room, problem: Exception
 ) -> None:
     """The room's worker would end, and the bot with it."""
+    room.quay.problem = problem
     await room.hears("$poison", "yes", about=EventId("$asks for what raises"))
     await room.hears("$next", "!help")
 
     [parked] = await room.store.parked()
-    assert (parked.event_id, parked.error.partition(":")[0]) == ("$poison", "NotImplementedError")
+    assert (parked.event_id, parked.error.partition(":")[0]) == ("$poison", type(problem).__name__)
     assert await room.store.is_handled(EventId("$poison"))
     assert "Commands:" in room.quay.said[1]
 
