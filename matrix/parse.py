@@ -115,9 +115,14 @@ def parse_leave(room_id: RoomId, left: object, *, bot: UserId) -> Inbound:
 
 
 def about_of_redaction(raw: dict[str, Any]) -> EventId | None:
-    """The event that a redaction takes back: in its content from room version 11 on."""
+    """The event that a redaction takes back: in its content from room version 11 on.
+
+    A homeserver may give it in both places. Where they differ, one is a claim of the sender's, and
+    nobody has held that against a power level.
+    """
     content = fields.fields(raw, "content")
-    return fields.event_id(content, "redacts") or fields.event_id(raw, "redacts")
+    found = {fields.event_id(part, "redacts") for part in (content, raw) if "redacts" in part}
+    return found.pop() if len(found) == 1 else None
 
 
 def is_redacted(raw: dict[str, Any] | None) -> bool:

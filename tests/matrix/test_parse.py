@@ -210,6 +210,17 @@ def test_a_redaction_says_what_it_takes_back_in_every_room_version(where: str) -
     )
 
 
+def test_a_redaction_that_names_two_events_takes_neither_back() -> None:
+    """Before room version 11 the content is whatever the sender likes."""
+    raw = text("") | {"type": "m.room.redaction", "redacts": "$own"}
+
+    assert read(raw | {"content": {"redacts": "$victim"}}) is None
+    assert parse_amendment(raw | {"content": {"redacts": "$victim"}}, ROOM) is None
+    both = read(raw | {"content": {"redacts": "$own"}})
+    assert both is not None
+    assert both.about == "$own"
+
+
 def test_an_edit_amends_and_is_nothing_to_answer() -> None:
     relation: Json = {"rel_type": "m.replace", "event_id": "$q"}
     new: Json = {"msgtype": "m.text", "body": "new"}
