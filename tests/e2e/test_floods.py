@@ -52,6 +52,19 @@ async def test_events_that_nobody_can_decrypt_keep_nobody_else_waiting(scene: Sc
     print(f"\nround trip: {before:.3f} s before, {beside:.3f} s beside {GARBAGE} undecryptable")
 
 
+async def test_who_writes_while_others_hold_all_places_is_answered_when_one_is_free(
+    scene: Scene,
+) -> None:
+    bot = await scene.bot(options={"delay_seconds": 2.0}, limits={"queued_events": 2})
+    alice, bob = await scene.person("alice"), await scene.person("bob")
+    busy, quiet = await scene.meet(alice, bot), await scene.meet(bob, bot)
+
+    await _send(alice, busy, 3)
+    await bob.asks(quiet, "and I?", r"\] and I\?$")
+    await bob.asks(quiet, "and now?", r"\] and now\?$")
+    await alice.sees(busy, r"\] m2$")
+
+
 async def _send(person: Person, room: RoomId, messages: int) -> None:
     for number in range(messages):
         await person.say(room, f"m{number}")
