@@ -141,6 +141,7 @@ class Checkpoint:
         if since is None or self.newest is None:
             return None
         self._behind[room_id] = self._changed[room_id] = since
+        self._passed += self._withheld.pop(room_id, ())  # all before it is handled
         return self._stands_for(room_id, since, self.newest)
 
     def restore(self, room_id: RoomId, since: SyncToken, token: SyncToken) -> Batch:

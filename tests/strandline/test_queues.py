@@ -204,8 +204,8 @@ async def test_what_was_skipped_is_read_from_where_it_began() -> None:
 
     assert saved.progress == [
         Progress(token=SyncToken("s3"), behind={SLOW: SyncToken("s0")}),
-        Progress(behind={SLOW: SyncToken("s1")}),
-        Progress(passed=ids("$1", "$2"), behind={SLOW: None}),
+        Progress(passed=ids("$1"), behind={SLOW: SyncToken("s1")}),
+        Progress(passed=ids("$2"), behind={SLOW: None}),
     ]
     assert not saved.checkpoint.is_skipping(SLOW)
     assert saved.checkpoint.read_skipped(SLOW) is None
