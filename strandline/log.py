@@ -1,6 +1,7 @@
 """Logging: one line an event, for people or for machines, on standard output."""
 
 import logging
+import re
 import sys
 from io import StringIO
 from typing import Any, TextIO
@@ -9,8 +10,14 @@ import structlog
 
 from fsm.terminal import printable
 
-QUIET = ("peewee", "transitions", "aiohttp", "asyncio", "markdown_it")
-"""Libraries that have nothing to say to an operator below a warning."""
+QUIET = (
+    *("peewee", "transitions", "aiohttp", "asyncio", "markdown_it"),
+    *("httpx", "httpcore", "httpx2", "httpcore2", "openai", "a2a"),
+)
+"""Libraries that have nothing to say to an operator below a warning, or that log there what they
+send: questions, headers, addresses."""
+
+_QUERY = re.compile(r"(https?://[^\s?\"'\\]*\?)[^\s\"'\\]+", re.IGNORECASE)
 
 SILENT = ("nio",)
 """Libraries that quote what they can't use whole, at any level: events that anybody has sent, also
@@ -54,11 +61,18 @@ def _rendering(*, as_json: bool) -> list[Any]:
         return [
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(default=str),
+            _without_queries,
         ]
     return [
         _written_out,
         structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=_traceback),
+        _without_queries,
     ]
+
+
+def _without_queries(_logger: Any, _method: str, line: str) -> str:
+    """The line with no address's query, which may hold a key."""
+    return _QUERY.sub(r"\1…", line)
 
 
 def _written_out(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -76,3 +77,42 @@ def test_what_the_crypto_engine_can_not_use_is_not_quoted_in_the_log(tmp_path: P
 
     assert "a secret" not in done.stdout
     assert "done" in done.stdout
+
+
+ADDRESSES = """
+import asyncio
+import httpx, structlog
+from strandline.log import configure_log
+
+configure_log(as_json={as_json}, level="debug")
+address = "http://127.0.0.1:9/ask?key=a-secret&b=c"
+
+
+async def ask():
+    transport = httpx.MockTransport(lambda request: httpx.Response(200))
+    async with httpx.AsyncClient(transport=transport) as client:
+        await client.get(address, headers={{"X-Key": "a-secret"}})
+
+
+asyncio.run(ask())
+log = structlog.get_logger()
+log.info("asked", problem=f"no answer from {{address!r}}", listed=[address])
+try:
+    raise ValueError(address)
+except ValueError:
+    log.exception("failed at " + address)
+"""
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_the_query_of_an_address_is_in_no_line_whoever_logs_it(*, as_json: bool) -> None:
+    done = subprocess.run(  # noqa: S603  # the arguments are ours
+        [sys.executable, "-c", ADDRESSES.format(as_json=as_json)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "a-secret" not in done.stdout
+    assert done.stdout.count("http://127.0.0.1:9/ask?…") == 4
+    assert all(json.loads(line) for line in done.stdout.splitlines() if as_json)
