@@ -40,7 +40,7 @@ from ephemeral.a2a_http import TooMuch, a_client
 from ephemeral.a2a_parts import Reading, parts_of
 from ephemeral.agents import AgentFailed, AgentPiece, AgentQuestion, Trouble
 from ephemeral.http_trouble import of_failure
-from ephemeral.origins import Origin, origin
+from ephemeral.origins import Origin, check_base, origin
 from fsm import AgentEntry
 
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
@@ -87,7 +87,7 @@ class A2aOptions:
         silence_seconds: How long it may say nothing.
     """
 
-    url: str
+    url: str = field(validator=check_base)
     token: str | None = field(default=None, repr=False)
     hosts: tuple[str, ...] = field(default=())
     context_prefix: str = ""

@@ -206,7 +206,7 @@ class HttpAgent:
 
     def _authorization(self) -> dict[str, str]:
         token = self._options.token
-        return {"Authorization": f"Bearer {token}"} if token is not None else {}
+        return {"Authorization": f"Bearer {token}"} if token else {}
 
     def _failed(self, error: Exception, trouble: Trouble) -> AgentFailed:
         return AgentFailed(self._id, f"{type(error).__name__}: {error}", trouble)

@@ -28,6 +28,7 @@ from ephemeral.http_trouble import (
 )
 from ephemeral.openai_chunk import Chunk, NoChunk
 from ephemeral.openai_trouble import message_of, of_error
+from ephemeral.origins import check_base
 from ephemeral.server_sent import ServerSent, TooMuch, server_sent
 from fsm import AgentEntry
 
@@ -66,7 +67,7 @@ class OpenAiOptions:
         silence_seconds: How long it may say nothing.
     """
 
-    url: str
+    url: str = field(validator=check_base)
     model: str
     token: str | None = field(default=None, repr=False)
     headers: dict[str, str] = field(factory=dict, repr=False)

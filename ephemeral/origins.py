@@ -6,6 +6,17 @@ Origin = tuple[str, str, int | None]
 """Scheme, host and port (RFC 6454)."""
 
 
+def check_base(_options: object, _attribute: object, url: str) -> None:
+    """A validator of an address to which paths are added: it has no query and no fragment.
+
+    Raises:
+        ValueError: It has.
+    """
+    if "?" in url or "#" in url:
+        problem = "url: paths are added to it, so it can't have a query; give a token instead"
+        raise ValueError(problem)
+
+
 def origin(url: str | httpx.URL) -> Origin:
     """The origin of an absolute address.
 

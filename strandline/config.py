@@ -28,6 +28,14 @@ RESPOND_TO = ("owner", "mention", "everyone")
 MOST_SECONDS = 1_000_000_000
 """About 31 years. Clocks and calendars can't take much more."""
 
+_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FIELD_VALUE = re.compile(r"([!-~]([ \t!-~]*[!-~])?)?")
+"""What HTTP sends in a header (RFC 9110, 5.1 and 5.5). What it refuses, its error would quote."""
+
+_NO_VALUE = (
+    "can't be sent in a header: only ASCII, no line breaks, no blanks at its ends; copy it anew"
+)
+
 
 @frozen(kw_only=True)
 class HomeserverSection:
@@ -327,6 +335,8 @@ def _homeserver(section: HomeserverSection) -> Iterator[Problem]:
     if bool(section.password) == bool(section.access_token):
         both = "both are given" if section.password else "neither is given"
         yield ("homeserver",), f"password or access_token: {both}; give one of the two"
+    if not _FIELD_VALUE.fullmatch(section.access_token or ""):
+        yield ("homeserver", "access_token"), _NO_VALUE
 
 
 def _shown(url: str) -> str:
@@ -378,6 +388,7 @@ def _options(agent: AgentSection, path: KeyPath) -> Iterator[Problem]:
     if options is not None:
         problems += _numbers(options, (*path, "options"))
         problems += _address(getattr(options, "url", None), (*path, "options", "url"))
+        problems += _headers(options, (*path, "options"))
     yield from problems
 
 
@@ -389,6 +400,18 @@ def _address(url: object, path: KeyPath) -> Iterator[Problem]:
         yield path, "a name or password in a URL would be logged; give a token instead"
     elif not _is_url(url.partition("?")[0]):
         yield path, f"{_shown(url)} is no URL; write https://agent.example.org"
+
+
+def _headers(options: object, path: KeyPath) -> Iterator[Problem]:
+    """What is sent in headers, if the kind has an option ``token`` or ``headers``."""
+    token, headers = getattr(options, "token", None), getattr(options, "headers", None)
+    if isinstance(token, str) and not _FIELD_VALUE.fullmatch(token):
+        yield (*path, "token"), _NO_VALUE
+    for name, value in headers.items() if isinstance(headers, dict) else ():
+        if not _FIELD_NAME.fullmatch(str(name)):
+            yield (*path, "headers", name), "is no name of a header; use letters, digits and -"
+        elif not _FIELD_VALUE.fullmatch(str(value)):
+            yield (*path, "headers", name), _NO_VALUE
 
 
 def _flows(paths: tuple[str, ...]) -> Iterator[Problem]:

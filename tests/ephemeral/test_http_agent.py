@@ -212,6 +212,15 @@ async def test_an_agent_says_how_long_it_wants_to_be_left_alone() -> None:
     assert failure.retry_after_seconds == 7
 
 
+async def test_a_token_that_is_empty_is_none() -> None:
+    async with Platform(says(DONE)) as platform:
+        _, failure = await ask(platform.url, token="")
+
+    assert failure is None
+    [(headers, _)] = platform.asked
+    assert "Authorization" not in headers
+
+
 async def test_a_token_goes_to_no_other_address() -> None:
     async with Platform(says(DONE)) as other:
         to_other = answers(307, Location=other.url)

@@ -226,10 +226,60 @@ def test_a_secret_that_cannot_be_read_is_not_quoted(tmp_path: Path, broken: str)
     ],
 )
 def test_a_secret_of_an_agent_is_not_quoted(tmp_path: Path, options: str) -> None:
-    lines = problems(tmp_path, GOOD.replace("kind: echo", f"kind: openai, options: {options}"))
+    agent = f"kind: openai\n    options: {options}"
+
+    lines = problems(tmp_path, GOOD.replace("kind: echo", agent))
 
     assert len(lines) == 1
+    assert "agents[0].options" in lines[0]
     assert "1234567" not in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "expected"),
+    [
+        ("http", r'token: "hunter2\n"', "options.token: can't be sent in a header"),
+        ("a2a", "token: пароль-hunter2", "options.token: can't be sent in a header"),
+        ("openai", 'model: m, token: "hunter2 "', "options.token: can't be sent in a header"),
+        (
+            "openai",
+            r'model: m, headers: {X-Key: "a\rhunter2"}',
+            "headers.X-Key: can't be sent in a header",
+        ),
+        (
+            "openai",
+            r'model: m, headers: {"X Key": hunter2}',
+            "headers.X Key: is no name of a header",
+        ),
+    ],
+)
+def test_what_no_header_can_hold_is_refused_and_not_quoted(
+    tmp_path: Path, kind: str, options: str, expected: str
+) -> None:
+    agent = f"kind: {kind}\n    options: {{url: 'https://a.example', {options}}}"
+
+    lines = problems(tmp_path, GOOD.replace("kind: echo", agent))
+
+    assert len(lines) == 1
+    assert expected in lines[0]
+    assert "hunter2" not in lines[0]
+
+
+def test_an_access_token_that_no_header_can_hold_is_refused(tmp_path: Path) -> None:
+    lines = problems(tmp_path, GOOD.replace("password: hunter2", r'access_token: "hunter2\n"'))
+
+    assert lines[0].startswith("config.yaml:4: homeserver.access_token: can't be sent in a header")
+
+
+@pytest.mark.parametrize("kind", ["a2a", "openai"])
+def test_an_address_to_which_paths_are_added_has_no_query(tmp_path: Path, kind: str) -> None:
+    model = "model: m, " if kind == "openai" else ""
+    agent = f"kind: {kind}\n    options: {{{model}url: 'https://a.example/v1?key=hunter2'}}"
+
+    lines = problems(tmp_path, GOOD.replace("kind: echo", agent))
+
+    assert "agents[0].options: url: paths are added to it" in lines[0]
+    assert "hunter2" not in lines[0]
 
 
 @pytest.mark.parametrize("section", ["[{password: hunter2}]", "{password:hunter2}", "hunter2"])
