@@ -11,6 +11,7 @@ from durable.repairing import explain_invite, repair, welcome_back
 from durable.room_words import problem_of
 from fsm import STAY, Event, Flow, Kind, Registry, Scope, State, Turn, durable, on
 from fsm.ids import ChatId
+from fsm.markdown import as_typed
 
 AT_WORK = "\N{HOURGLASS WITH FLOWING SAND}"
 """The emoji that says that a room is being made."""
@@ -146,7 +147,7 @@ class Chats(Flow):
             return plan
         told = turn.t(
             "I couldn't make “{name}”: {problem}. `{prefix}repair` has me try again.",
-            name=wish.name,
+            name=as_typed(wish.name),
             problem=problem_of(turn),
             prefix=turn.prefix,
         )

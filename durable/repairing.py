@@ -20,7 +20,7 @@ async def repair(turn: Turn, plan: Plan, *, with_space: bool) -> tuple[Wish, ...
         wishes.setdefault(purpose, Wish(purpose=purpose, name=chat.name, asked_in=turn.room_id))
     if with_space and (await user_of(turn, turn.sender)).space_id is None:
         wishes = {SPACE_PURPOSE: space_wish(turn)} | wishes
-    _tell(turn, [wish.name for wish in wishes.values()])
+    _tell(turn, [as_typed(wish.name) for wish in wishes.values()])
     await welcome_back(turn)
     return tuple(wishes.values())
 

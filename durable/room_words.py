@@ -3,6 +3,7 @@
 from durable.records import ARCHIVED, RoomRecord, UserRecord
 from durable.user_routing import agent_list
 from fsm import AgentEntry, Command, Registry, Turn
+from fsm.markdown import as_typed
 
 
 def greeting(
@@ -55,11 +56,12 @@ def no_chat(turn: Turn, *, is_archived: bool) -> str:
 def owners_only(turn: Turn, room: RoomRecord) -> str:
     """Only the owner may do what the command asks for."""
     command = turn.stimulus.name if isinstance(turn.stimulus, Command) else ""
+    owner = as_typed(room.matrix_user_id)
     if command == "archive":
-        return turn.t("Only {user} can archive this chat.", user=room.matrix_user_id)
+        return turn.t("Only {user} can archive this chat.", user=owner)
     if command == "rename":
-        return turn.t("Only {user} can rename this chat.", user=room.matrix_user_id)
-    return turn.t("Only {user} can choose who answers here.", user=room.matrix_user_id)
+        return turn.t("Only {user} can rename this chat.", user=owner)
+    return turn.t("Only {user} can choose who answers here.", user=owner)
 
 
 def choice_meaning(
@@ -103,7 +105,8 @@ def choice_meaning(
 
 def problem_of(turn: Turn) -> str:
     """What the homeserver said when it refused what a turn had asked for, on one line."""
-    return " ".join(str(turn.inbound.raw.get("problem", "")).split())[:300].rstrip(".")
+    said = " ".join(str(turn.inbound.raw.get("problem", "")).split())[:300].rstrip(".")
+    return as_typed(said)
 
 
 def _next_step(

@@ -7,7 +7,8 @@ _CONTROLS = ("Cc", "Cf", "Cs")
 _JOINER = "\u200d"
 """It stands between the parts of an emoji."""
 
-_MARKUP = re.compile(r"([\\`*_\[\]<>~|!#&])")
+_MARKUP = re.compile(r"([\\`*\[\]<>~|!#&]|(?<![^\W_])_|_(?![^\W_]))")
+"""An underscore within a word is one (CommonMark 0.31, 6.2)."""
 
 
 def as_typed(text: str | None) -> str:

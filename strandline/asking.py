@@ -16,6 +16,7 @@ from fsm.effects import AskAgent, OutboxRow, Reply
 from fsm.failpoints import reach
 from fsm.ids import EventId, RoomId, TransactionId
 from fsm.language import Tongue
+from fsm.markdown import as_typed
 from matrix import MatrixError
 from strandline.amending import Amending, InHand
 from strandline.answers import TAKEN_BACK, Answer, as_reply, end, failed, in_line, too_late
@@ -223,7 +224,7 @@ class Asking:
                 _log.warning("a file was not taken", room_id=question.room_id, problem=str(error))
                 yield "\n\n" + tongue(question.language).t(
                     "_I could not pass on the file “{name}”: the homeserver does not take it._",
-                    name=piece.name[:60],
+                    name=as_typed(piece.name[:60]),
                 )
 
     async def _show(

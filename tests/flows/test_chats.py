@@ -17,7 +17,7 @@ from ephemeral.confirmation import Pending
 from fsm import AgentEntry, Kind, Reaction, Signal
 from fsm.chats import Choice
 from fsm.effects import AskAgent, Edit, Invite, React, Reply, SetState
-from fsm.ids import AgentId, ChatId, EventId, PlatformChatId, RoomId, TransactionId
+from fsm.ids import AgentId, ChatId, EventId, PlatformChatId, RoomId, TransactionId, UserId
 from matrix.text import message_content
 from tests.flows.kit import ALICE, BOB, ROOM, Town, question_of, registry, rooms_asked, said
 
@@ -206,6 +206,17 @@ async def test_another_user_changes_nothing_about_a_chat(
 
     assert said(turn) == refusal
     assert town.records.records == before
+
+
+@pytest.mark.parametrize("command", ["rename Mine", "archive", "rebind 2"])
+async def test_an_owners_name_is_no_markdown(town: Town, command: str) -> None:
+    room = town.room_at(C1)
+    assert room is not None
+    town.records.save(room_key(C1), evolve(room, matrix_user_id=UserId("@_[a](b)_:x")))
+
+    turn = await town.command(command, room_id=C1)
+
+    assert r"Only @\_\[a\](b)\_:x can" in said(turn)
 
 
 @pytest.mark.parametrize("command", ["rename Mine", "archive", "rebind 2"])

@@ -276,6 +276,18 @@ async def test_new_from_somebody_who_never_invited_the_bot_makes_their_space_fir
     assert town.plan() == Snapshot("idle")
 
 
+async def test_a_refused_room_is_named_as_it_was_typed(town: Town) -> None:
+    await town.onboarded()
+    [asked] = rooms_asked(await town.command("new [Mine](https://example.org)", room_id=OTHER))
+
+    refused = await town.refused(asked, "no *more* [rooms](https://example.org)")
+    mended = await town.command("repair")
+
+    for turn in (refused, mended):
+        assert r"\[Mine\](https://example.org)" in said(turn)
+    assert r"no \*more\* \[rooms\](https://example.org)" in said(refused)
+
+
 async def test_a_refused_room_is_told_where_it_was_asked_for_and_waits_for_repair(
     town: Town,
 ) -> None:

@@ -15,6 +15,7 @@ from matrix.text import to_html
         "# no heading",
         "back\\slash",
         "![picture](mxc://x/y)",
+        "__init__ _x_ a__b__c 1_000_ M_FORBIDDEN _é_ю_",
     ],
 )
 def test_what_was_typed_is_shown_as_it_was_typed(name: str) -> None:
@@ -28,3 +29,7 @@ def test_it_is_on_one_line_and_without_what_is_not_seen() -> None:
     assert as_typed("a\n\n# b\u202ec\x1b[31m") == "a \\# bc\\[31m"
     assert as_typed("👩\u200d🔬") == "👩\u200d🔬"
     assert as_typed(None) == ""
+
+
+def test_an_underscore_within_a_word_needs_no_backslash() -> None:
+    assert as_typed("403 M_FORBIDDEN") == "403 M_FORBIDDEN"
