@@ -6,7 +6,7 @@ from attrs import frozen
 
 from durable.records import FlowRecord, flow_key
 from fsm import STAY, Event, Flow, Scope, State, Tongue, Turn, durable, on
-from fsm.compared import compared
+from fsm.compared import answered, compared
 from fsm.ids import ConversationKey, UserId
 from fsm.markdown import as_typed
 
@@ -79,7 +79,7 @@ class Language(Flow):
         turn.reply(told)
 
     def _find(self, name: str) -> str | None:
-        wanted = compared(name)
+        wanted = answered(name)
         for code, names in self._names.items():
             if wanted in (compared(code), *map(compared, names)):
                 return code

@@ -17,7 +17,7 @@ from durable.plan import Wish, chat_purpose
 from durable.records import CHAT, GONE, ChatRecord, RoomRecord, chat_key, room_key
 from fsm import Registry, Turn
 from fsm.chats import Choice, Choices
-from fsm.compared import compared
+from fsm.compared import answered, number_in
 from fsm.ids import ChatId, RoomId
 from fsm.markdown import as_typed
 
@@ -74,11 +74,11 @@ async def load_chat(turn: Turn) -> Wish | None:
 
 def _load_named(turn: Turn, archived: list[ChatRecord]) -> None:
     """By its place in the list that is offered, or by its chat id."""
-    wanted = compared(turn.argument)
+    wanted, place = answered(turn.argument), number_in(turn.argument)
     named = [
         chat
         for number, chat in enumerate(archived, start=1)
-        if wanted in (str(number), compared(chat.chat_id))
+        if number == place or answered(chat.chat_id) == wanted
     ]
     if named:
         turn.signal("chats", "load", named[0].chat_id)

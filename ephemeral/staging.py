@@ -25,7 +25,7 @@ from fsm import (
     on,
 )
 from fsm.attachments import Said
-from fsm.compared import compared, number_in
+from fsm.compared import answered, number_in
 from fsm.markdown import as_typed
 
 ACKNOWLEDGED = "📎"
@@ -98,7 +98,7 @@ class Staging(Flow):
 
     def says_clear(self, turn: Turn) -> bool:
         """``!files clear``, or ``!files drop 1`` where there is one."""
-        return compared(turn.argument) == "clear" or (
+        return answered(turn.argument) == "clear" or (
             self.names_a_file(turn) and len(_staged(turn).files) == 1
         )
 
@@ -255,7 +255,7 @@ def _staged(turn: Turn) -> Staged:
 
 def _dropped(turn: Turn) -> Attachment | None:
     """The file that ``!files drop N`` names."""
-    verb, _, which = compared(turn.argument).partition(" ")
+    verb, _, which = answered(turn.argument).partition(" ")
     number = number_in(which) if verb == "drop" else None
     files = enumerate(_staged(turn).files, start=1)
     return next((file for n, file in files if n == number), None)

@@ -5,7 +5,7 @@ from enum import Enum
 
 from attrs import field, frozen
 
-from fsm.compared import compared, number_in
+from fsm.compared import answered, compared, number_in
 from fsm.ids import AgentId
 from fsm.language import sentence
 
@@ -79,10 +79,16 @@ class Registry:
         return self._entries[0] if len(self._entries) == 1 else None
 
     def find(self, choice: str) -> AgentEntry | None:
-        """The agent that a person means by an id (any case) or a number counted from 1."""
+        """The agent that a person means by a number counted from 1, or by an id in any case.
+
+        An id counts with punctuation around it, unless it is another's without.
+        """
         number = number_in(choice)
         if number is not None and 1 <= number <= len(self._entries):
             return self._entries[number - 1]
         wanted = choice.strip()
-        matching = [e for e in self._entries if compared(e.id) == compared(wanted)]
-        return matching[0] if len(matching) == 1 else self._by_id.get(AgentId(wanted))
+        for form in (compared, answered):
+            matching = [e for e in self._entries if form(e.id) == form(wanted)]
+            if len(matching) == 1:
+                return matching[0]
+        return self._by_id.get(AgentId(wanted))

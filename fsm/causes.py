@@ -55,4 +55,4 @@ def never_matched(event: Event) -> Flaws:
 
 
 def _can_be_typed(name: str) -> bool:
-    return name[:1].isalpha() and name == compared(name) and not any(map(str.isspace, name))
+    return name[:1].isalpha() and name == answered(name) and not any(map(str.isspace, name))

@@ -34,18 +34,14 @@ def _compared(text: str) -> str:
 def answered(text: str) -> str:
     """The text in normal form without punctuation around it: "Yes." is "yes"."""
     form = compared(text)
-    begin, end = 0, len(form)
-    while begin < end and _is_punctuation(form[begin]):
-        begin += 1
-    while end > begin and _is_punctuation(form[end - 1]):
-        end -= 1
-    return form[begin:end] or form
+    return _without_punctuation(form) or form
 
 
 def number_in(text: str) -> int | None:
-    """The whole number that the text is; None if it is none, or larger than any that is offered."""
-    digits = "".join(c for c in text[:MOST_COMPARED] if not _is_unseen(c)).strip()
-    is_number = digits.isdecimal() and len(digits) <= MOST_DIGITS
+    """The whole number that the text is, as in "1."; None if no list that is offered has it."""
+    seen = "".join(c for c in text[:MOST_COMPARED] if not _is_unseen(c))
+    digits = _without_punctuation(seen)
+    is_number = digits.isdecimal() and len(digits) <= MOST_DIGITS and not _has_dash(seen)
     return int(digits) if is_number else None
 
 
@@ -60,6 +56,20 @@ def _is_unseen(char: str) -> bool:
     if code in _SKIN_TONES or code in _VARIATION_SELECTORS:
         return True
     return char != _JOINER and unicodedata.category(char) == "Cf"
+
+
+def _without_punctuation(text: str) -> str:
+    """The text without punctuation and blanks at its ends."""
+    begin, end = 0, len(text)
+    while begin < end and _is_punctuation(text[begin]):
+        begin += 1
+    while end > begin and _is_punctuation(text[end - 1]):
+        end -= 1
+    return text[begin:end]
+
+
+def _has_dash(text: str) -> bool:
+    return any(unicodedata.category(char) == "Pd" for char in text)
 
 
 def _is_punctuation(char: str) -> bool:

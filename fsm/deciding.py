@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 
 from attrs import define, evolve, field, frozen
 
-from fsm.compared import compared, without_unseen_start
+from fsm.compared import answered, compared, without_unseen_start
 from fsm.errors import NoSuchTransition
 from fsm.events import Answer, Attached, Command, Expiry, Occurrence, Reaction, Stimulus, Text
 from fsm.flow import Flow, Move, Snapshot
@@ -207,7 +207,7 @@ def said_in(body: str, prefix: str, names: Collection[str] = ()) -> Command | Te
         return Text(body)
     name, *argument = after.split(maxsplit=1)
     is_loose = after != stripped[len(prefix) :]
-    return Command(compared(name), argument[0] if argument else "", is_loose=is_loose)
+    return Command(answered(name), argument[0] if argument else "", is_loose=is_loose)
 
 
 def _is_prefix(text: str, at: int, prefix: str) -> bool:

@@ -338,7 +338,7 @@ async def test_load_of_what_is_not_archived_names_the_list(town: Town, argument:
     )
 
 
-@pytest.mark.parametrize("line", ["load 1", "load C1", "load c1"])
+@pytest.mark.parametrize("line", ["load 1", "load C1", "load 1.", "load “C1”", "load c1"])
 async def test_a_chat_is_reopened_in_its_own_room(town: Town, line: str) -> None:
     await archived(town)
 

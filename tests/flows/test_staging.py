@@ -166,7 +166,7 @@ async def test_another_argument_is_told_how_to_write_it(talk: Talk, argument: st
     assert said(turn) == f"{HOW}\n\n{WAITING}"
 
 
-@pytest.mark.parametrize("argument", ["", "clear", "drop 1"])
+@pytest.mark.parametrize("argument", ["", "clear", "clear.", "drop 1", "drop 1."])
 async def test_files_with_nothing_staged_says_when_the_bot_restarted(
     talk: Talk, argument: str
 ) -> None:

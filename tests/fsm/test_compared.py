@@ -32,6 +32,8 @@ class Poll(Flow):
         "!\u2060café",
         "\uff01\uff43\uff41\uff46é",
         "  !café  ",
+        "!café.",
+        "!café!",
     ],
 )
 def test_a_command_is_known_however_it_is_typed(typed: str) -> None:
@@ -123,13 +125,22 @@ def test_a_joined_emoji_stays_itself() -> None:
         ("²", None),
         ("٣", 3),
         ("-1", None),
+        ("(-1)", None),
+        ("1.", 1),
+        ("#1", 1),
+        ("“1”", 1),
+        ("1.5", None),
+        ("1-2", None),
+        ("...", None),
     ],
 )
 def test_a_number_is_read_within_bounds(text: str, number: int | None) -> None:
     assert number_in(text) == number
 
 
-@pytest.mark.parametrize("choice", ["1", "Agent-1", "\uff41gent-1", " agent-1\u200b"])
+@pytest.mark.parametrize(
+    "choice", ["1", "1.", "Agent-1", "“agent-1”.", "\uff41gent-1", " agent-1\u200b"]
+)
 def test_an_agent_is_found_however_its_name_is_typed(choice: str) -> None:
     agents = Registry([AgentEntry(id=AgentId("agent-1"), name="One", kind="echo")])
 
@@ -145,3 +156,13 @@ def test_what_is_remembered_of_long_texts_is_short() -> None:
     tracemalloc.stop()
 
     assert held < 1_000_000
+
+
+def test_an_agent_whose_name_ends_in_punctuation_is_no_other() -> None:
+    agents = Registry(AgentEntry(id=AgentId(i), name=i, kind="echo") for i in ("c", "c#"))
+
+    assert [getattr(agents.find(choice), "id", None) for choice in ("C", "C#", "c!")] == [
+        "c",
+        "c#",
+        None,
+    ]
