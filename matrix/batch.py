@@ -7,14 +7,8 @@ from attrs import define, field, frozen
 
 from fsm.ids import RoomId, SyncToken, UserId
 from fsm.inbound import Inbound
-from matrix.parse import (
-    events,
-    is_own_departure,
-    is_own_invite,
-    is_own_join,
-    mapping,
-    previous_membership,
-)
+from matrix.fields import events, mapping
+from matrix.parse import is_own_departure, is_own_invite, is_own_join, previous_membership
 
 Json = dict[str, Any]
 

@@ -29,9 +29,10 @@ from matrix.claims import enter_replacement, invite_of, replaced_by
 from matrix.crypto import joined_rooms, room_events
 from matrix.errors import Refused, StoreFailed
 from matrix.exchanges import Reading
+from matrix.fields import mapping
 from matrix.history import missing_events
 from matrix.homeserver import SYNC_WAIT_MS, Homeserver
-from matrix.parse import mapping, parse, parse_invite, parse_leave
+from matrix.parse import parse, parse_invite, parse_leave
 from matrix.text import read_mark
 
 _log = structlog.get_logger(__name__)

@@ -21,8 +21,8 @@ from fsm.ids import RoomId
 from matrix.crypto import Crypto, no_panic
 from matrix.device_keys import is_one_time_key, usable_devices
 from matrix.errors import MatrixError, NotEncryptable, Refused, StoreFailed
+from matrix.fields import mapping
 from matrix.http import HomeserverHttp, endpoint
-from matrix.parse import mapping
 
 _log = structlog.get_logger(__name__)
 

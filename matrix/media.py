@@ -12,8 +12,8 @@ from attrs import frozen
 from fsm.attachments import Attachment
 from fsm.ids import RoomId
 from matrix.errors import Refused, Unreachable
+from matrix.fields import clean, integer
 from matrix.http import HomeserverHttp, endpoint
-from matrix.parse import clean, integer
 from matrix.retry import Patience, persist
 from matrix.sealing import Seal, Unseal
 

@@ -12,10 +12,8 @@ from fsm.attachments import Attachment
 from fsm.ids import EventId, RoomId, UserId
 from fsm.inbound import Inbound, Kind
 from matrix import fields
-from matrix.fields import clean, events, integer, mapping, plain
+from matrix.fields import events, mapping, plain
 from matrix.text import BY_KEY, TURN_KEY
-
-__all__ = ("clean", "events", "integer", "mapping")
 
 MAX_BODY_CHARS = 65_536
 """Longer bodies are cut here. A homeserver that keeps to the specification sends none."""

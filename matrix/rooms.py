@@ -4,8 +4,8 @@ from typing import Any
 
 from fsm.ids import EventId, RoomId, UserId
 from matrix.errors import Refused, Unreachable
+from matrix.fields import mapping
 from matrix.http import HomeserverHttp, endpoint
-from matrix.parse import mapping
 
 Json = dict[str, Any]
 

@@ -11,7 +11,7 @@ from Crypto.Cipher import AES
 from unpaddedbase64 import decode_base64, encode_base64
 
 from matrix.errors import Spoiled
-from matrix.parse import mapping
+from matrix.fields import mapping
 
 Json = dict[str, Any]
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from fsm.ids import EventId, RoomId, TransactionId, UserId
 from matrix.errors import Refused
+from matrix.fields import mapping
 from matrix.homeserver import Homeserver
-from matrix.parse import mapping
 from matrix.text import TURN_KEY
 
 LOOK_PAGES = 5
