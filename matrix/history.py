@@ -10,7 +10,7 @@ from fsm.failpoints import reach
 from matrix.amendments import Amendment, amendments
 from matrix.batch import Gap, Presence, came_uninvited
 from matrix.errors import Refused
-from matrix.homeserver import Homeserver, Page
+from matrix.homeserver import PAGE_EVENTS, Homeserver, Page
 from matrix.parse import is_own_invite, is_own_join
 
 _log = structlog.get_logger(__name__)
@@ -18,7 +18,7 @@ _log = structlog.get_logger(__name__)
 Json = dict[str, Any]
 
 SEARCH_PAGES = 50
-"""So many pages of 100 events before the bot's join its invite is looked for."""
+"""So many pages before the bot's join its invite is looked for."""
 
 
 @frozen
@@ -26,14 +26,14 @@ class _Begin:
     """Where in the history that is to be handled begins.
 
     Args:
-        event: The invite or the join.
+        event: The invite or the join; None to begin at the token.
         token: A token shortly before it.
         is_invite: The event is the invite: what is handled begins after it.
     """
 
-    event: Json
+    event: Json | None
     token: str | None
-    is_invite: bool
+    is_invite: bool = False
 
 
 @frozen
@@ -140,10 +140,11 @@ async def _since_entering(reading: _Reading) -> AsyncIterator[Json]:
 
 async def _after(reading: _Reading, begin: _Begin) -> AsyncIterator[Json]:
     """The events from the beginning on, up to the gap's end."""
-    reached = False
+    begins_with = None if begin.event is None else begin.event.get("event_id")
+    reached = begins_with is None
     try:
         async for raw in _events(reading, begin.token):
-            is_begin = raw.get("event_id") == begin.event.get("event_id")
+            is_begin = raw.get("event_id") == begins_with
             reached = reached or is_begin
             if reached and not (is_begin and begin.is_invite):
                 yield raw
@@ -152,7 +153,10 @@ async def _after(reading: _Reading, begin: _Begin) -> AsyncIterator[Json]:
 
 
 async def _begin(reading: _Reading) -> _Begin | None:
-    """The bot's newest invite in the gap, else its join; read from the gap's end back."""
+    """The bot's newest invite in the gap, else its join; read from the gap's end back.
+
+    Where the invite lies further back than is searched, all that was read is after it.
+    """
     token, bot = reading.gap.end, reading.homeserver.user_id
     is_joined = reading.gap.join_follows
     join: _Begin | None = None
@@ -163,7 +167,7 @@ async def _begin(reading: _Reading) -> _Begin | None:
             if is_own_invite(raw, bot):
                 return _Begin(raw, page.end, is_invite=True)
             if not is_joined and is_own_join(raw, bot):
-                is_joined, join = True, _Begin(raw, page.end, is_invite=False)
+                is_joined, join = True, _Begin(raw, page.end)
                 if came_uninvited(raw):
                     return join
         if page.end in (None, token):
@@ -172,10 +176,11 @@ async def _begin(reading: _Reading) -> _Begin | None:
         pages_before_join += is_joined
     else:
         _log.warning(
-            "the bot's invite lies too far back, what was said between it and the join is passed"
-            " over",
+            "the bot's invite lies too far back, what lies before so many events is passed over",
             room_id=reading.gap.room_id,
+            events=SEARCH_PAGES * PAGE_EVENTS,
         )
+        return _Begin(None, token)
     return join
 
 

@@ -564,19 +564,21 @@ async def test_what_came_with_the_response_is_told_even_if_history_can_not_be_re
     assert harbour.bodies == ["", "after"]
 
 
-async def test_an_invite_that_lies_too_far_back_is_not_passed_over_silently(
+async def test_where_the_invite_lies_too_far_back_all_that_was_searched_is_told(
     server: ScriptedHomeserver, homeserver: Homeserver
 ) -> None:
     pages = [Answer(body={"chunk": [text("old")], "end": f"b{n}"}) for n in range(SEARCH_PAGES)]
-    await server.script("rooms.messages", *pages)
+    forward = Answer(body={"chunk": [text("oldest", "$o"), text("old", "$p")]})
+    await server.script("rooms.messages", *pages, forward)
     join = member("join", "$j", before="invite")
     await server.syncs(limited(text("before", "$1"), join, text("after", "$2"), prev_batch="p1"))
 
     with capture_logs() as logs:
         async with Harbour(homeserver).at_work() as harbour:
-            await harbour.until(lambda: len(harbour.arrived) == 2)
+            await harbour.until(lambda: len(harbour.arrived) == 5)
 
-    assert harbour.bodies == ["", "after"]
+    assert harbour.bodies == ["oldest", "old", "before", "", "after"]
+    assert server.asked("rooms.messages")[-1].query["from"] == f"b{SEARCH_PAGES - 1}"
     assert [e["log_level"] for e in logs if "too far back" in e["event"]] == ["warning"]
 
 
