@@ -56,7 +56,7 @@ class DataLock:
             raise DataFolderInUse(self._folder, pid, since) from error
         except OSError as error:
             os.close(file)
-            raise FolderNotWritable(self._folder, error.strerror or str(error)) from error
+            raise FolderNotWritable(self._folder, self._reason(error)) from error
         self._file = file
         self._sign(file)
 
@@ -72,7 +72,7 @@ class DataLock:
             os.pwrite(file, str(os.getpid()).encode(), 0)
         except OSError as error:
             self.release()
-            raise FolderNotWritable(self._folder, error.strerror or str(error)) from error
+            raise FolderNotWritable(self._folder, self._reason(error)) from error
 
     def _open(self) -> int:
         try:
@@ -83,7 +83,12 @@ class DataLock:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             return os.open(self._path, flags, 0o600)
         except OSError as error:
-            raise FolderNotWritable(self._folder, error.strerror or str(error)) from error
+            raise FolderNotWritable(self._folder, self._reason(error)) from error
+
+    def _reason(self, error: OSError) -> str:
+        if self._path.is_symlink() or (self._path.exists() and not self._path.is_file()):
+            return f"{self._path.name} in it is no regular file; remove that"
+        return error.strerror or str(error)
 
 
 def _holder(file: int) -> tuple[int | None, datetime | None]:

@@ -68,7 +68,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
 def test_what_can_not_be_written_is_no_lock(path: Path) -> None:
     os.mkfifo(path.with_name(f"{path.name}.lock"))
 
-    with pytest.raises(FolderNotWritable):
+    with pytest.raises(FolderNotWritable, match="lock in it is no regular file; remove that"):
         DataLock(path).acquire()
 
 
@@ -77,7 +77,7 @@ def test_a_link_in_the_place_of_the_lock_is_not_followed(path: Path) -> None:
     other.write_text("of somebody else")
     path.with_name(f"{path.name}.lock").symlink_to(other)
 
-    with pytest.raises(FolderNotWritable):
+    with pytest.raises(FolderNotWritable, match="lock in it is no regular file; remove that"):
         DataLock(path).acquire()
 
     assert other.read_text() == "of somebody else"
