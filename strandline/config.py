@@ -223,8 +223,8 @@ class Config:
 
 
 def _only_stars(pattern: str) -> str:
-    """The pattern with brackets as themselves: they belong to IPv6 server names."""
-    return pattern.replace("[", "[[]")
+    """The pattern with * alone standing for any text: brackets belong to IPv6 server names."""
+    return re.sub(r"[\[?]", r"[\g<0>]", pattern)
 
 
 def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> Config:

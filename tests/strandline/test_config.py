@@ -318,3 +318,13 @@ def test_a_server_that_is_an_ipv6_address_counts_in_access_patterns(
 
     assert config.is_allowed(UserId("@alice:[2001:db8::1]:8448"))
     assert not config.is_allowed(UserId("@alice:2"))
+
+
+def test_nothing_but_a_star_stands_for_other_text(tmp_path: Path) -> None:
+    config = load(
+        tmp_path, f'{GOOD}access: {{users: ["@who?:example.org", "@[ab]*:example.org"]}}\n'
+    )
+
+    allowed = ["@who?:example.org", "@[ab]c:example.org"]
+    others = ["@whom:example.org", "@a:example.org"]
+    assert [user for user in allowed + others if config.is_allowed(UserId(user))] == allowed
