@@ -9,7 +9,7 @@ the bot was down is closed, just once. There is nothing to forget.
 
 from attrs import evolve, frozen
 
-from strandline import STAY, Event, Flow, Scope, State, Turn, durable, hours, on
+from strandline import STAY, Event, Flow, Scope, State, Turn, as_typed, durable, hours, on
 
 APPROVALS = 2
 
@@ -76,7 +76,7 @@ class Approval(Flow):
     def ask(self, turn: Turn, _nothing: None) -> Request:
         """Put it to everybody in the room."""
         turn.ask_back(
-            f"{turn.sender} asks for approval: **{turn.argument}**\n\n"
+            f"{turn.sender} asks for approval: **{as_typed(turn.argument)}**\n\n"
             f"{APPROVALS} others put ✅ on this message within a day, or one puts ❌.",
             flow=self.name,
             anyone=True,
@@ -91,7 +91,7 @@ class Approval(Flow):
     @on(request_another)
     def decline(self, turn: Turn, request: Request) -> None:
         """One at a time."""
-        turn.reply(f"{request.asker} still waits for approval of this: {request.what}")
+        turn.reply(f"{request.asker} still waits for approval of this: {as_typed(request.what)}")
 
     @on(approve)
     def go_on(self, turn: Turn, request: Request) -> Request:
@@ -103,14 +103,14 @@ class Approval(Flow):
     def grant(self, turn: Turn, request: Request) -> None:
         """Two others want it, too."""
         people = " and ".join((*request.approved_by, turn.sender))
-        turn.say(f"**Approved** by {people}: {request.what}")
+        turn.say(f"**Approved** by {people}: {as_typed(request.what)}")
 
     @on(reject)
     def refuse(self, turn: Turn, request: Request) -> None:
         """One does not."""
-        turn.say(f"**Rejected** by {turn.sender}: {request.what}")
+        turn.say(f"**Rejected** by {turn.sender}: {as_typed(request.what)}")
 
     @on(withdraw, lapse)
     def close(self, turn: Turn, request: Request) -> None:
         """The asker has thought better of it, or the day is over."""
-        turn.say(f"Closed without approval: {request.what}")
+        turn.say(f"Closed without approval: {as_typed(request.what)}")

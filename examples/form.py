@@ -10,7 +10,7 @@ anew.
 
 from attrs import evolve, frozen
 
-from strandline import STAY, Event, Flow, State, Turn, durable, ephemeral, minutes, on
+from strandline import STAY, Event, Flow, State, Turn, as_typed, durable, ephemeral, minutes, on
 
 ADDRESS = r"[^@\s]+@[^@\s]+\.[^@\s]+"
 MEAL = r"(?i)meat|fish|vegan"
@@ -86,7 +86,7 @@ class Form(Flow):
     @on(give_meal)
     def submit(self, turn: Turn, draft: Draft) -> SignUp:
         """From here on it is kept."""
-        turn.reply(f"You are signed up, {draft.name}. See you at the party!")
+        turn.reply(f"You are signed up, {as_typed(draft.name)}. See you at the party!")
         return SignUp(draft.name, draft.address, turn.argument.strip().lower())
 
     @on(cancel)
@@ -102,7 +102,9 @@ class Form(Flow):
     @on(show)
     def tell(self, turn: Turn, kept: SignUp) -> None:
         """What was submitted."""
-        turn.reply(f"You are signed up: {kept.name}, {kept.address}, {kept.meal}.")
+        turn.reply(
+            f"You are signed up: {as_typed(kept.name)}, {as_typed(kept.address)}, {kept.meal}."
+        )
 
     @on(ask_sign_off)
     def confirm_sign_off(self, turn: Turn, _kept: SignUp) -> None:
@@ -112,4 +114,4 @@ class Form(Flow):
     @on(sign_off)
     def forget(self, turn: Turn, kept: SignUp) -> None:
         """Nothing is kept any more."""
-        turn.reply(f"What a pity, {kept.name}. You are signed off.")
+        turn.reply(f"What a pity, {as_typed(kept.name)}. You are signed off.")

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from attrs import evolve, field, frozen
 
 from fsm.ids import EventId, TransactionId
-from strandline import STAY, Event, Flow, Kind, Scope, State, Turn, ephemeral, hours, on
+from strandline import STAY, Event, Flow, Kind, Scope, State, Turn, as_typed, ephemeral, hours, on
 
 EMOJI = ("1️⃣", "2️⃣", "3️⃣", "4️⃣", "5️⃣")
 
@@ -31,8 +31,8 @@ class Ballot:
     def __str__(self) -> str:
         cast = list(self.votes.values())
         counts = zip(EMOJI, self.choices, strict=False)
-        lines = [f"{emoji} {choice}: {cast.count(emoji)}" for emoji, choice in counts]
-        return "  \n".join([self.question, *lines])
+        lines = [f"{emoji} {as_typed(choice)}: {cast.count(emoji)}" for emoji, choice in counts]
+        return "  \n".join([as_typed(self.question), *lines])
 
 
 def ballot_in(turn: Turn) -> Ballot:
@@ -58,7 +58,7 @@ class Poll(Flow):
         """The emoji is on this poll, not on one of last week, and stands for one of its choices."""
         ballot: Ballot = turn.data
         is_this = turn.mark is not None and turn.mark.id == ballot.id
-        return is_this and turn.inbound.body in EMOJI[: len(ballot.choices)]
+        return is_this and int(turn.emoji[0]) <= len(ballot.choices)
 
     def is_a_vote(self, turn: Turn) -> bool:
         """What somebody takes back is a vote, not a message."""
@@ -86,12 +86,12 @@ class Poll(Flow):
     @on(ask_another)
     def decline(self, turn: Turn, ballot: Ballot) -> None:
         """One at a time."""
-        turn.reply(f"First `{turn.prefix}close` this poll: {ballot.question}")
+        turn.reply(f"First `{turn.prefix}close` this poll: {as_typed(ballot.question)}")
 
     @on(vote)
     def count(self, turn: Turn, ballot: Ballot) -> Ballot:
         """One more."""
-        votes = {**ballot.votes, turn.inbound.event_id: turn.inbound.body}
+        votes = {**ballot.votes, turn.inbound.event_id: EMOJI[int(turn.emoji[0]) - 1]}
         return self._recount(turn, evolve(ballot, votes=votes))
 
     @on(take_back)

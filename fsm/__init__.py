@@ -18,6 +18,7 @@ from fsm.events import (
 from fsm.flow import Flow, Move, Saved, Snapshot, upgrade
 from fsm.inbound import Inbound, Kind
 from fsm.language import Tongue
+from fsm.markdown import as_typed
 from fsm.pictures import mermaid as _mermaid  # noqa: F401  # makes f"{Flow:mermaid}" work
 from fsm.questions import Mark, Question
 from fsm.signals import Signal
@@ -56,6 +57,7 @@ __all__ = [
     "Tongue",
     "Turn",
     "TurnError",
+    "as_typed",
     "days",
     "durable",
     "ephemeral",

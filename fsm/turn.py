@@ -156,7 +156,10 @@ class Turn:
 
     @property
     def emoji(self) -> str:
-        """The reaction that is being answered, in the form in which it is compared; else empty."""
+        """The reaction that is being answered, in the form in which it is compared; else empty.
+
+        That has neither a skin tone nor a variation selector.
+        """
         match self.stimulus:
             case Reaction(key=key):
                 return compared(key)

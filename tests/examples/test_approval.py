@@ -27,6 +27,14 @@ async def test_two_others_approve() -> None:
     assert room.state(Approval) == "idle"
 
 
+async def test_a_request_is_shown_as_it_was_typed() -> None:
+    room = Rehearsal(Approval())
+
+    await room.says("!request [Deploy](https://example.org)", by=ALICE)
+
+    assert "**\\[Deploy\\](https://example.org)**" in room.said
+
+
 @pytest.mark.parametrize("emoji", ["✅", "❌"])
 async def test_the_asker_does_not_decide(emoji: str) -> None:
     room = await requested()

@@ -47,6 +47,22 @@ async def test_everybody_in_the_room_votes() -> None:
     assert room.said == standing(1, 2, 0)
 
 
+async def test_a_vote_counts_however_a_client_writes_the_emoji() -> None:
+    room = await open_poll()
+
+    await room.reacts("1\u20e3", by=ALICE)
+
+    assert room.said == standing(1, 0, 0)
+
+
+async def test_what_is_voted_on_is_shown_as_it_was_typed() -> None:
+    room = Rehearsal(Poll())
+
+    await room.says("!poll [Where](https://example.org)? *Here*, there", by=ALICE)
+
+    assert room.said.startswith("\\[Where\\](https://example.org)?  \n1️⃣ \\*Here\\*: 0")
+
+
 async def test_who_takes_an_emoji_back_takes_the_vote_back() -> None:
     room = await open_poll()
     vote = await room.reacts("1️⃣", by=BOB)
