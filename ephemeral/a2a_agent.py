@@ -6,11 +6,16 @@ is for the agent to remember.
 Lost at a restart: which task of a chat is open. That is fine: with the first question of a chat in
 a life of the process the server is asked for the chat's tasks. One that has the question already
 is taken up instead of having the work done twice; one that waits for input is gone on with.
+
+Parts of an artifact have no number in a stream. So what a stream brings is believed only where this
+process began it; a task that was begun before is looked at as a whole until it ends, and a part is
+known by its place in its artifact. A subscription (``SubscribeToTask``) begins with the whole task
+and may then repeat parts of it, or have missed some.
 """
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 
 import httpx
@@ -23,7 +28,6 @@ from a2a.types import (
     Message,
     Role,
     SendMessageRequest,
-    SubscribeToTaskRequest,
     Task,
     TaskState,
 )
@@ -37,7 +41,7 @@ from a2a.utils.errors import (
 from attrs import field, frozen
 
 from ephemeral.a2a_http import TooMuch, a_client
-from ephemeral.a2a_parts import Reading, parts_of
+from ephemeral.a2a_parts import Reading, parts_in, parts_of
 from ephemeral.agents import AgentFailed, AgentPiece, AgentQuestion, Trouble
 from ephemeral.http_trouble import of_failure
 from ephemeral.origins import Origin, check_base, origin
@@ -122,6 +126,14 @@ def _is_host(text: str) -> bool:
         return False
 
 
+@frozen
+class _OpenTask:
+    """A task that waits for input, and how many parts of each artifact it had by then."""
+
+    id: str
+    parts: Mapping[str, int]
+
+
 class A2aAgent:
     """Asks an Agent2Agent server."""
 
@@ -140,7 +152,7 @@ class A2aAgent:
             ),
         )
         self._client: Client | None = None
-        self._asking: dict[str, str] = {}
+        self._asking: dict[str, _OpenTask] = {}
         self._known: set[str] = set()
 
     async def open(self) -> None:
@@ -210,14 +222,16 @@ class A2aAgent:
         context = self._options.context_prefix + question.platform_chat_id
         before = await self._task_of(client, context, question)
         if before is not None:
-            async for piece in self._taken_up(client, before, reading):
+            async for piece in reading.read_task(before):
                 yield piece
         else:
             parts = await parts_of(question, self._options.file_bytes)
+            goes_on = self._asking.pop(context, _OpenTask("", {}))
+            reading.parts.update(goes_on.parts)
             message = Message(
                 message_id=question.request_id,
                 context_id=context,
-                task_id=self._asking.pop(context, ""),
+                task_id=goes_on.id,
                 role=Role.ROLE_USER,
                 parts=parts,
             )
@@ -227,7 +241,7 @@ class A2aAgent:
         async for piece in self._to_the_end(client, reading):
             yield piece
         if reading.state in _ASKING:
-            self._asking[context] = reading.task_id
+            self._asking[context] = _OpenTask(reading.task_id, reading.parts)
         self._judge(reading)
 
     async def _task_of(self, client: Client, context: str, question: AgentQuestion) -> Task | None:
@@ -252,25 +266,13 @@ class A2aAgent:
             if asked[-1:] == [question.request_id] and task.status.state in _USABLE:
                 return task
             if task.status.state in _ASKING:
-                self._asking.setdefault(context, task.id)
+                self._asking.setdefault(context, _OpenTask(task.id, parts_in(task)))
         return None
-
-    async def _taken_up(
-        self, client: Client, task: Task, reading: Reading
-    ) -> AsyncGenerator[AgentPiece, None]:
-        """An answer that the server has begun for an earlier life of the process."""
-        async for piece in reading.read_task(task):
-            yield piece
-        if task.status.state in _AT_WORK:
-            with suppress(A2AError):  # then it is looked at until it is complete
-                async for response in client.subscribe(SubscribeToTaskRequest(id=task.id)):
-                    async for piece in reading.read(response):
-                        yield piece
 
     async def _to_the_end(
         self, client: Client, reading: Reading
     ) -> AsyncGenerator[AgentPiece, None]:
-        """Look at a task that goes on although its stream has ended."""
+        """Look at a task that goes on although nothing is streamed."""
         while reading.task_id and reading.state not in {*_OVER, *_ASKING}:
             await asyncio.sleep(POLL_SECONDS)
             task = await client.get_task(GetTaskRequest(id=reading.task_id))

@@ -43,6 +43,11 @@ async def parts_of(question: AgentQuestion, most_bytes: int) -> list[Part]:
     return parts
 
 
+def parts_in(task: Task) -> dict[str, int]:
+    """How many parts each artifact of a task has."""
+    return {artifact.artifact_id: len(artifact.parts) for artifact in task.artifacts}
+
+
 class Reading:
     """An answer as it is read, from a stream or from a task that is looked at again.
 
@@ -55,6 +60,7 @@ class Reading:
         task_id: The task; empty for an agent that answers by a message.
         state: The task's state, as last told.
         begun: Something was given out.
+        parts: How many parts of each artifact are not to be given out, or were.
     """
 
     def __init__(
@@ -63,11 +69,11 @@ class Reading:
         self.task_id = ""
         self.state: int | None = None
         self.begun = False
+        self.parts: dict[str, int] = {}
         self._http = http
         self._origins = origins
         self._file_bytes = file_bytes
         self._artifact = ""
-        self._seen: dict[str, int] = {}
 
     @property
     def is_over(self) -> bool:
@@ -87,6 +93,8 @@ class Reading:
             case "artifact_update":
                 update = response.artifact_update
                 self.task_id = update.task_id or self.task_id
+                if not update.append:
+                    self.parts.pop(update.artifact.artifact_id, None)
                 async for piece in self._artifact_parts(
                     update.artifact.artifact_id, update.artifact.parts
                 ):
@@ -100,7 +108,7 @@ class Reading:
         """What a whole task adds to what was read of it before."""
         self.task_id = task.id
         for artifact in task.artifacts:
-            new = list(artifact.parts)[self._seen.get(artifact.artifact_id, 0) :]
+            new = list(artifact.parts)[self.parts.get(artifact.artifact_id, 0) :]
             async for piece in self._artifact_parts(artifact.artifact_id, new):
                 yield piece
         async for piece in self._status(task.status):
@@ -126,7 +134,7 @@ class Reading:
         if parts and self.begun and artifact_id != self._artifact:
             yield "\n\n"
         self._artifact = artifact_id
-        self._seen[artifact_id] = self._seen.get(artifact_id, 0) + len(parts)
+        self.parts[artifact_id] = self.parts.get(artifact_id, 0) + len(parts)
         async for piece in self._parts(parts):
             yield piece
 

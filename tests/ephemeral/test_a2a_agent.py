@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -40,9 +40,11 @@ async def serving(*, streaming: bool = True) -> AsyncIterator[Harbourmaster]:
     task = asyncio.ensure_future(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)
-    yield executor
-    server.should_exit = True
-    await task
+    try:
+        yield executor
+    finally:
+        server.should_exit = True
+        await task
 
 
 @asynccontextmanager
@@ -52,8 +54,10 @@ async def an_agent(url: str, **options: Any) -> AsyncIterator[A2aAgent]:
     )
     agent = A2aAgent(entry)
     await agent.open()
-    yield agent
-    await agent.close()
+    try:
+        yield agent
+    finally:
+        await agent.close()
 
 
 @define
@@ -124,15 +128,70 @@ async def test_a_question_that_comes_again_after_a_restart_is_not_worked_on_twic
             async with an_agent(server.url) as agent:
                 assert await ask(agent, text) == Heard(HEARD)
         async with an_agent(server.url) as agent:
-            half = agent.ask(evolve(QUESTION, request_id=EventId("$2"), text="and now"))
-            first = await anext(half)
-            taking_up = asyncio.ensure_future(_of_another_life(server, "$2", "and now"))
+            question = evolve(QUESTION, request_id=EventId("$2"), text="and now")
+            async with aclosing(agent.ask(question)) as half:
+                first = await anext(half)
+                taken_up = await _of_another_life(server, "$2", "and now")
 
-            assert (await taking_up).text.startswith("I have heard 2 things")
-            assert first == "I"
-            await half.aclose()
+        assert first == "I"
+        assert taken_up == Heard("I have heard 2 things in 42, at last: and now")
 
         assert dict(server.worked) == {"$q": 1, "$2": 1}
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_a_task_that_goes_on_does_not_say_again_what_it_said_before_it_asked(
+    streaming: bool,  # noqa: FBT001
+) -> None:
+    async with serving(streaming=streaming) as server:
+        async with an_agent(server.url) as agent:
+            assert await ask(agent, "sound") == Heard("Four fathoms.\n\nFor which ship?")
+            told = await ask(agent, "sound again", request_id=EventId("$2"))
+        async with an_agent(server.url) as agent:
+            then = await ask(agent, "the Anna", request_id=EventId("$3"))
+
+    assert told == Heard("Four fathoms.\n\nFor which ship?")
+    assert then == Heard("I have heard 3 things in 42, at last: the Anna")
+
+
+def _task(state: str, *words: str) -> dict[str, Any]:
+    asked = {"messageId": "$q", "role": "ROLE_USER", "parts": [{"text": "hello"}]}
+    return {
+        "id": "t",
+        "contextId": "42",
+        "status": {"state": f"TASK_STATE_{state}"},
+        "history": [asked],
+        "artifacts": [{"artifactId": "a", "parts": [{"text": word} for word in words]}],
+    }
+
+
+async def test_a_task_that_is_taken_up_tells_each_part_once_whatever_a_subscription_repeats() -> (
+    None
+):
+    methods: list[str] = []
+    looked_at = iter([_task("WORKING", "I", " have"), _task("COMPLETED", "I", " have", " heard")])
+
+    async def script(request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        methods.append(body["method"])
+        match body["method"]:
+            case "ListTasks":
+                result: Any = {"tasks": [_task("WORKING", "I")]}
+            case "SubscribeToTask":
+                whole = {
+                    "jsonrpc": "2.0",
+                    "id": "1",
+                    "result": {"task": _task("WORKING", "I", " have")},
+                }
+                return await says(event(whole), said(" have"), said(" heard"))(request)
+            case "GetTask":
+                result = next(looked_at)
+        return web.json_response({"jsonrpc": "2.0", "id": body["id"], "result": result})
+
+    async with scripted(script) as url, an_agent(url) as agent:
+        assert await ask(agent) == Heard("I have heard")
+
+    assert methods == ["ListTasks", "GetTask", "GetTask"]
 
 
 async def _of_another_life(server: Harbourmaster, request_id: str, text: str) -> Heard:
@@ -200,8 +259,10 @@ async def scripted(script: Script, *, tls: ssl.SSLContext | None = None) -> Asyn
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls).start()
-    yield url
-    await runner.cleanup()
+    try:
+        yield url
+    finally:
+        await runner.cleanup()
 
 
 async def _card(url: str, _request: web.Request) -> web.Response:
@@ -302,8 +363,10 @@ async def naming(elsewhere: str) -> AsyncIterator[str]:
     runner = web.AppRunner(application)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
-    yield f"http://127.0.0.1:{port}"
-    await runner.cleanup()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        await runner.cleanup()
 
 
 async def test_the_token_goes_to_the_agent() -> None:

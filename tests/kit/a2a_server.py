@@ -28,9 +28,9 @@ WORD_SECONDS = 0.1
 class Harbourmaster(AgentExecutor):
     """Says word by word how much it has heard in a context, and what last.
 
-    ``which ship`` asks back, ``let me in`` wants credentials, ``fail`` and ``reject`` do so,
-    ``chart`` answers with a file of its own and one by its address, ``briefly`` with a message and
-    no task, ``slowly`` takes its time.
+    ``which ship`` asks back, ``sound`` does so after an artifact, ``let me in`` wants credentials,
+    ``fail`` and ``reject`` do so, ``chart`` answers with a file of its own and one by its address,
+    ``briefly`` with a message and no task, ``slowly`` takes its time.
     """
 
     def __init__(self, url: str, *, word_seconds: float = WORD_SECONDS) -> None:
@@ -75,6 +75,9 @@ class Harbourmaster(AgentExecutor):
         match text.partition(" ")[0]:
             case "which":
                 await updater.requires_input(words("Which ship do you mean?"))
+            case "sound":
+                await updater.add_artifact([Part(text="Four fathoms.")])
+                await updater.requires_input(words("For which ship?"))
             case "let":
                 await updater.requires_auth(words("Sign in at https://example.org/auth first."))
             case "fail":
