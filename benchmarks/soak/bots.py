@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import time
+from collections.abc import Iterable
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 from attrs import define
 
 from benchmarks.soak.settings import Settings
+from fsm.ids import EventId
 from strandline.testing import BotProcess
 from strandline.testing.bot import config_for
 from strandline.testing.homeserver import Credentials
@@ -114,6 +116,17 @@ class SoakedBot(BotProcess):
             for room, record in records.items()
             if record["platform_chat_id"] is not None
         }
+
+    def handled(self, event_ids: Iterable[EventId]) -> set[EventId]:
+        """Those of the events that are answered, or will be with no further look at them."""
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as db:
+            rows = db.execute(
+                "WITH asked AS (SELECT value FROM json_each(?))"
+                " SELECT event_id FROM handled WHERE event_id IN asked"
+                " UNION SELECT event_id FROM parked WHERE event_id IN asked",
+                (json.dumps(list(event_ids)),),
+            ).fetchall()
+        return {EventId(event_id) for (event_id,) in rows}
 
     def log_around(self, at_ms: int, *, before_ms: int = 2000, after_ms: int = 15000) -> str:
         """What the bot logged around an instant."""

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -26,6 +27,8 @@ QUIET_SECONDS = 4.0
 GIVEN_UP_SECONDS = 60.0
 """Where something is missing, this long: several times the longest pause between two tries."""
 
+KINDS = ("lost", "doubled", "out_of_order", "reused", "stale")
+
 Say = Callable[[str], None]
 
 
@@ -40,16 +43,14 @@ class Report:
     recoveries_ms: list[float]
     first_answers_ms: list[float]
     sizes: list[Size]
+    acts: Counter[str]
     rooms: int
     seconds: float
     faults: str = field(repr=False)
 
     @property
     def line(self) -> str:
-        counts = " ".join(
-            f"{kind}={self.verdict.count(kind)}"
-            for kind in ("lost", "doubled", "out_of_order", "reused")
-        )
+        counts = " ".join(f"{kind}={self.verdict.count(kind)}" for kind in KINDS)
         return (
             f"messages={self.verdict.messages} kills={self.kills} {counts} "
             f"recovery_ms_p50={_percentile(self.recoveries_ms, 50):.0f} "
@@ -62,6 +63,8 @@ class Report:
             f"bot={self.settings.bot} seed={self.settings.seed} rooms={self.rooms} "
             f"synapse_kills={self.synapse_kills} seconds={self.seconds:.0f} "
             f"lives_that_got_ready={len(self.recoveries_ms)}\n"
+            + " ".join(f"{act.replace(' ', '_')}={times}" for act, times in self.acts.items())
+            + "\n"
             f"from process start to the first answer, where messages waited: "
             f"n={len(self.first_answers_ms)} "
             f"p50={_percentile(self.first_answers_ms, 50):.0f} ms "
@@ -77,8 +80,10 @@ class Storm:
     settings: Settings
     bot: SoakedBot
     synapse: Synapse
+    town: Town
     kills: int = 0
     synapse_kills: int = 0
+    bursts: int = 0
 
     async def rage(self, over: asyncio.Event) -> None:
         """Kill and start again until all kills are done or the time is over."""
@@ -90,12 +95,45 @@ class Storm:
                 await over.wait()
                 return
             await self._wait(self._instant(draw), over)
-            await self.bot.kill()
-            self.kills += 1
+            if self._burst_is_due():
+                await self._burst(draw)
+            else:
+                await self._kill_bot()
             every = self.settings.synapse_every
             if every and draw.random() < 1 / every:
                 await self._kill_synapse(draw)
-            await self.bot.start(wait=False)
+            await self._start_bot()
+
+    async def _kill_bot(self) -> None:
+        await self.bot.kill()
+        self.kills += 1
+
+    async def _start_bot(self) -> None:
+        self.town.settle_amendments(self.bot.handled)
+        await self.bot.start(wait=False)
+
+    def _burst_is_due(self) -> bool:
+        """Whether it is time for another, the first of them early."""
+        every = self.settings.burst_every if self.settings.mixed else 0
+        return bool(every) and self.kills >= every * self.bursts + min(every, 5)
+
+    async def _burst(self, draw: Random) -> None:
+        """Have a burst sent, and kill the bot under it; amend with it down what it left unhandled.
+
+        Half of the bursts, the first among them, see the homeserver killed as well.
+        """
+        self.bursts += 1
+        async with asyncio.TaskGroup() as group:
+            sending = group.create_task(self.town.burst(draw))
+            await asyncio.sleep(draw.choice([0, draw.uniform(0, 3)]))
+            await self._kill_bot()
+            if self.bursts % 2 and self.settings.synapse_every:
+                await asyncio.sleep(draw.uniform(0, 2))
+                self.synapse_kills += 1
+                await asyncio.to_thread(self._restart_synapse)
+                self.town.acts["homeserver restarted with the bot down"] += 1
+        burst = sending.result()
+        await self.town.amend(burst, self.bot.handled(burst.said), draw)
 
     def _instant(self, draw: Random) -> float:
         """How long the bot may live this time: often not even to the end of its start.
@@ -111,14 +149,14 @@ class Storm:
         """Kill the homeserver with the bot down, or with the bot just starting."""
         self.synapse_kills += 1
         if draw.random() < 0.7:
-            await self.bot.start(wait=False)
+            await self._start_bot()
             await asyncio.sleep(self._instant(draw))
             await asyncio.to_thread(self._restart_synapse)
             await asyncio.sleep(draw.uniform(0, self.settings.life_seconds))
-            await self.bot.kill()
-            self.kills += 1
+            await self._kill_bot()
         else:
             await asyncio.to_thread(self._restart_synapse)
+            self.town.acts["homeserver restarted with the bot down"] += 1
 
     def _restart_synapse(self) -> None:
         self.synapse.kill()
@@ -146,12 +184,12 @@ async def soak(settings: Settings, directory: Path, say: Say = print) -> Report:
             bot.note_ready()
             await town.settle()
             await town.choose_agents()
-            storm = Storm(settings, bot, synapse)
+            storm = Storm(settings, bot, synapse, town)
             sizes = await _talk(town, storm, say)
             rooms = await _settled(town, say)
             bot.note_ready()
             sizes.append(bot.size("end"))
-            verdict = judge(rooms, bot.bound())
+            verdict = judge(rooms, bot.bound(), town.amended)
             return Report(
                 settings=settings,
                 verdict=verdict,
@@ -160,6 +198,7 @@ async def soak(settings: Settings, directory: Path, say: Say = print) -> Report:
                 recoveries_ms=[r for life in bot.lives if (r := life.recovery_ms) is not None],
                 first_answers_ms=_first_answers(rooms, bot),
                 sizes=sizes,
+                acts=town.acts,
                 rooms=len(rooms),
                 seconds=time.monotonic() - begun,
                 faults=_explain(verdict, bot),
@@ -221,7 +260,7 @@ async def _settled(town: Town, say: Say) -> list[Room]:
 
 
 def _room(reader: Reader, town: Town, raw: list[dict[str, object]]) -> Room:
-    return fold(reader.room_id, town.bot, raw)
+    return fold(reader.room_id, town.bot, raw, gone=town.gone(reader.room_id))
 
 
 def _first_answers(rooms: list[Room], bot: SoakedBot) -> list[float]:

@@ -17,9 +17,12 @@ class Settings:
         rate: Messages a second, of all people together.
         life_seconds: A bot that got through its start lives at most so long after it.
         synapse_every: One SIGKILL of Synapse for about so many of the bot; 0 for none.
+        burst_every: One burst of more than a hundred messages into one room, most of it with the
+            bot down, for so many kills of the bot; 0 for none. Only where the talk is mixed.
         limited: Leave Synapse's rate limits at their defaults.
-        mixed: Commands, confirmations, streaming agents and encrypted rooms too. Without it:
-            texts in plain rooms, which any bot can answer.
+        mixed: Commands, confirmations, streaming agents and encrypted rooms too; edits, redactions,
+            rooms that the bot made, and people who leave. Without it: texts in plain rooms, which
+            any bot can answer.
         work_seconds: How long the agent behind a plain text takes before it answers.
         onboarding: What the bot makes for who invites it: ``space`` or ``none``.
         bot: ``strandline`` or ``nio``.
@@ -35,6 +38,7 @@ class Settings:
     rate: float = 4.0
     life_seconds: float = 2.0
     synapse_every: int = 40
+    burst_every: int = 40
     limited: bool = False
     mixed: bool = True
     work_seconds: float = 0.0

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,10 +12,11 @@ from urllib.parse import quote
 import aiohttp
 from attrs import define, field
 
-from fsm.ids import RoomId, UserId
+from fsm.ids import EventId, RoomId, UserId
 from strandline.testing import Person
 from strandline.testing.errors import KitError
 from strandline.testing.homeserver import Credentials
+from strandline.testing.person import edit_content
 from tests.kit.encrypted import EncryptedPerson
 
 T = TypeVar("T")
@@ -68,14 +70,36 @@ class Talker:
     async def join(self, room_id: RoomId) -> None:
         await persist(lambda: self.person.join(room_id))
 
-    async def say(self, room_id: RoomId, text: str) -> None:
+    async def leave(self, room_id: RoomId) -> None:
+        with suppress(KitError):  # a repeat: they are out of the room already
+            await persist(lambda: self.person.leave(room_id))
+
+    async def accept(self) -> list[RoomId]:
+        """Enter every room to which they are invited; those that are no Spaces."""
+        entered = []
+        for room_id in await persist(self.person.invites):
+            if not await persist(partial(self.person.is_invited_to_space, room_id)):
+                entered.append(room_id)
+            await self.join(room_id)
+        return entered
+
+    async def say(self, room_id: RoomId, text: str) -> EventId:
+        return await self._send(room_id, {"msgtype": "m.text", "body": text})
+
+    async def edit(self, room_id: RoomId, event_id: EventId, text: str) -> None:
+        await self._send(room_id, edit_content(event_id, text))
+
+    async def redact(self, room_id: RoomId, event_id: EventId) -> None:
+        path = f"/rooms/{quote(room_id)}/redact/{quote(event_id)}/talker.{next(self._numbers)}"
+        await persist(lambda: self.person.request("PUT", path, {}))
+
+    async def _send(self, room_id: RoomId, content: Json) -> EventId:
         if self.encrypting is not None:
             inner = self.encrypting
-            await persist(lambda: inner.say(room_id, text))
-            return
+            return await persist(lambda: inner.send(room_id, content))
         path = f"/rooms/{quote(room_id)}/send/m.room.message/talker.{next(self._numbers)}"
-        content = {"msgtype": "m.text", "body": text}
-        await persist(lambda: self.person.request("PUT", path, content))
+        sent = await persist(lambda: self.person.request("PUT", path, content))
+        return EventId(sent["event_id"])
 
 
 class Reader:

@@ -1,31 +1,75 @@
 """People in rooms who talk to the bot, each at their own pace, all drawn from one seed."""
 
 import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from itertools import count
 from pathlib import Path
 from random import Random
 
-from attrs import define, field
+from attrs import define, evolve, field, frozen
 
 from benchmarks.soak.settings import Settings
 from benchmarks.soak.talkers import Reader, Talker
-from fsm.ids import RoomId, UserId
+from benchmarks.soak.verdict import Amended
+from fsm.ids import EventId, RoomId, UserId
 from strandline.testing import Synapse
 
 ENCRYPTED_OF = 3
 """Every third person encrypts."""
 
-SAYINGS = {"text": 70, "status": 6, "agent": 4, "agents": 4, "nonsense": 4, "archive": 6, "no": 3}
+SAYINGS = {
+    "text": 70,
+    "edit": 6,
+    "redact": 4,
+    "status": 6,
+    "agent": 4,
+    "agents": 4,
+    "nonsense": 4,
+    "archive": 6,
+    "no": 3,
+    "new": 1,
+    "leave": 1,
+}
+
+AT_LEAST_ONCE = ("edit", "redact", "new", "leave")
+"""What the first to act do, so that a short run has it too."""
+
+BURST = 110, 130
+"""So many messages are a burst: more than a sync response holds, and than may wait in a room."""
+
+EDITED, REDACTED = 12, 6
+"""So many of a burst are edited, and taken back, with the bot down."""
 
 
-@define
+@define(eq=False)
 class Place:
-    """A room, who talks in it, and whether its chat is (or may be) archived."""
+    """A room.
+
+    Args:
+        talkers: Who talks in it.
+        closed: Its chat is (or may be) archived.
+        made: The bot made it.
+        gone: Who has left it.
+        busy: Somebody sends a burst to it: they stay for so long.
+    """
 
     room_id: RoomId
     talkers: list[Talker]
     closed: bool = False
+    made: bool = False
+    gone: list[Talker] = field(factory=list)
+    busy: bool = False
+
+
+@frozen
+class Burst:
+    """Many messages that one person has sent to one room."""
+
+    talker: Talker
+    place: Place
+    said: tuple[EventId, ...]
 
 
 @define(eq=False)
@@ -44,6 +88,11 @@ class Town:
     places: list[Place] = field(factory=list)
     talkers: list[Talker] = field(factory=list)
     said: int = 0
+    acts: Counter[str] = field(factory=Counter)
+    amended: dict[EventId, Amended] = field(factory=dict)
+    _texts: dict[EventId, str] = field(factory=dict)
+    _open_amendments: dict[EventId, int] = field(factory=dict)
+    _first: deque[str] = field(factory=lambda: deque(AT_LEAST_ONCE))
     _numbers: "count[int]" = field(factory=lambda: count(1))
 
     async def settle(self) -> None:
@@ -61,6 +110,10 @@ class Town:
             self.talkers.append(talker)
         for number in range(max(self.settings.rooms, self.settings.people)):
             await self._open(self.talkers[number % self.settings.people], draw)
+        if self.settings.mixed and self.settings.onboarding == "space":
+            for talker in self.talkers:
+                while not await self._accept(talker):
+                    await asyncio.sleep(0.1)
 
     async def choose_agents(self) -> None:
         """Everybody selects an agent and waits until it is acknowledged."""
@@ -79,7 +132,51 @@ class Town:
                 group.create_task(self._talk(talker, draw, until))
 
     def readers(self) -> list[Reader]:
-        return [Reader(place.talkers[0], place.room_id) for place in self.places]
+        """One for each place, with the eyes of somebody who is still there, if anybody is."""
+        return [Reader((p.talkers or p.gone)[0], p.room_id) for p in self.places]
+
+    def gone(self, room_id: RoomId) -> frozenset[str]:
+        """Who has left the room."""
+        place = next(place for place in self.places if place.room_id == room_id)
+        return frozenset(talker.user_id for talker in place.gone)
+
+    async def burst(self, draw: Random) -> Burst:
+        """Send more than a hundred messages to one room, as fast as the homeserver takes them."""
+        place = draw.choice([p for p in self.places if p.talkers and not p.closed and not p.busy])
+        talker, place.busy = draw.choice(place.talkers), True
+        texts = [self._words("text", draw) for _ in range(draw.randint(*BURST))]
+        at_a_time = asyncio.Semaphore(8)
+
+        async def say(text: str) -> EventId:
+            async with at_a_time:
+                return await self._say(talker, place, text)
+
+        said = await asyncio.gather(*map(say, texts))
+        place.busy = False
+        self.acts["burst"] += 1
+        return Burst(talker, place, tuple(said))
+
+    async def amend(self, burst: Burst, handled: set[EventId], draw: Random) -> None:
+        """Edit some of what is not handled, one or two of them twice, and take some back."""
+        waiting = [event_id for event_id in burst.said if event_id not in handled]
+        if not waiting:
+            return
+        for event_id in draw.choices(waiting, k=EDITED):
+            await self._edit(burst.talker, burst.place, event_id, draw)
+        for event_id in draw.sample(waiting, min(REDACTED, len(waiting))):
+            await self._redact(burst.talker, burst.place, event_id)
+        self.acts["amended in a burst"] += 1
+
+    def settle_amendments(self, handled: Callable[[Iterable[EventId]], set[EventId]]) -> None:
+        """Note which messages had been amended when the bot, down now, had not handled them."""
+        if not self._open_amendments:
+            return
+        waiting = self._open_amendments.keys() - handled(self._open_amendments)
+        for event_id in waiting:
+            ceased = self._open_amendments[event_id]
+            self.amended[event_id] = evolve(self.amended[event_id], ceased=ceased)
+        self._open_amendments.clear()
+        self.acts["amended before it was handled"] += len(waiting)
 
     async def _is_answered(self, talker: Talker, room_id: RoomId) -> None:
         reader = Reader(talker, room_id)
@@ -99,8 +196,10 @@ class Town:
                 await self._act(talker, draw)
 
     async def _act(self, talker: Talker, draw: Random) -> None:
-        if draw.random() < 0.01 and len(self.places) < self.settings.most_rooms:
+        if draw.random() < 0.01 and self._has_room():
             await self._open(talker, draw)
+        if self.settings.mixed and draw.random() < 0.03:
+            await self._accept(talker)
         mine = [place for place in self.places if talker in place.talkers]
         living = [place for place in mine if not place.closed]
         if not living:
@@ -108,13 +207,62 @@ class Town:
             living = [self.places[-1]]
         # an archived room still answers, with a sentence of its own
         place = draw.choice(mine if draw.random() < 0.05 else living)
-        kind = "text"
-        if self.settings.mixed:
-            kind = draw.choices(list(SAYINGS), list(SAYINGS.values()))[0]
-        if kind == "archive":
-            await self._archive(talker, place, draw)
-        else:
-            await self._say(talker, place, self._words(kind, draw))
+        kind = self._kind(draw) if self.settings.mixed else "text"
+        self.acts[kind] += 1
+        match kind:
+            case "archive":
+                await self._archive(talker, place, draw)
+            case "edit" | "redact":
+                event_id = await self._say(talker, place, self._words("text", draw))
+                await asyncio.sleep(draw.choice([0, 0.1, 0.5, 2]))
+                if kind == "edit":
+                    await self._edit(talker, place, event_id, draw)
+                else:
+                    await self._redact(talker, place, event_id)
+            case "leave":
+                await self._leave(talker, draw)
+            case _:
+                await self._say(talker, place, self._words(kind, draw))
+
+    def _kind(self, draw: Random) -> str:
+        kind = draw.choices(list(SAYINGS), list(SAYINGS.values()))[0]
+        if self._first:
+            kind = self._first.popleft()
+        return "text" if kind == "new" and not self._has_room() else kind
+
+    async def _edit(self, talker: Talker, place: Place, event_id: EventId, draw: Random) -> None:
+        text = self._words("text", draw)
+        amended = self.amended.get(event_id) or Amended((self._texts[event_id],))
+        self.amended[event_id] = evolve(amended, texts=(*amended.texts, text))
+        await talker.edit(place.room_id, event_id, text)
+        self._open_amendments[event_id] = len(self.amended[event_id].texts) - 1
+
+    async def _redact(self, talker: Talker, place: Place, event_id: EventId) -> None:
+        amended = self.amended.get(event_id) or Amended((self._texts[event_id],))
+        self.amended[event_id] = amended
+        await talker.redact(place.room_id, event_id)
+        self._open_amendments[event_id] = len(amended.texts)
+
+    async def _accept(self, talker: Talker) -> bool:
+        """Enter the rooms that the bot has made; whether there was a chat among them."""
+        entered = await talker.accept()
+        self.places += [Place(room_id, [talker], made=True) for room_id in entered]
+        self.acts["made"] += len(entered)
+        return bool(entered)
+
+    async def _leave(self, talker: Talker, draw: Random) -> None:
+        """Ask something in a room that the bot made, or that is shared, and go."""
+        mine = [place for place in self.places if talker in place.talkers]
+        left = [p for p in mine if (p.made or len(p.talkers) > 1) and not p.busy]
+        if not left or len(mine) == 1:
+            return
+        place = draw.choice(left)
+        place.talkers.remove(talker)
+        await self._say(talker, place, self._words("text", draw))
+        await asyncio.sleep(draw.choice([0, 0.1, 1]))
+        await talker.leave(place.room_id)
+        place.gone.append(talker)
+        self.acts["left"] += 1
 
     async def _archive(self, talker: Talker, place: Place, draw: Random) -> None:
         await self._say(talker, place, self._words("archive", draw))
@@ -127,9 +275,11 @@ class Town:
         await self._say(talker, place, self._words(answer, draw))
 
     def _may_close(self, talker: Talker) -> bool:
-        has_room = len(self.places) < self.settings.most_rooms
         living = [p for p in self.places if talker in p.talkers and not p.closed]
-        return has_room or len(living) > 1
+        return self._has_room() or len(living) > 1
+
+    def _has_room(self) -> bool:
+        return len(self.places) < self.settings.most_rooms
 
     def _words(self, kind: str, draw: Random) -> str:
         number = next(self._numbers)
@@ -138,12 +288,16 @@ class Town:
                 return f"m{number} {'lorem ipsum ' * draw.randrange(1, 4)}".strip()
             case "agent":
                 return f"!agent {draw.choice([1, 2])}"
+            case "new":
+                return f"!new Chat m{number}"
             case _:
                 return f"!{kind} {number}"
 
-    async def _say(self, talker: Talker, place: Place, text: str) -> None:
-        await talker.say(place.room_id, text)
+    async def _say(self, talker: Talker, place: Place, text: str) -> EventId:
+        event_id = await talker.say(place.room_id, text)
+        self._texts[event_id] = text
         self.said += 1
+        return event_id
 
     async def _open(self, talker: Talker, draw: Random) -> None:
         place = Place(await talker.new_room([self.bot]), [talker])

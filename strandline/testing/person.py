@@ -136,13 +136,7 @@ class Person:
 
     async def edit(self, room_id: RoomId, event_id: EventId, text: str) -> EventId:
         """Edit a text message."""
-        content = {
-            "msgtype": "m.text",
-            "body": f"* {text}",
-            "m.new_content": {"msgtype": "m.text", "body": text},
-            "m.relates_to": {"rel_type": "m.replace", "event_id": event_id},
-        }
-        return await self.send(room_id, "m.room.message", content)
+        return await self.send(room_id, "m.room.message", edit_content(event_id, text))
 
     async def reply(self, room_id: RoomId, event_id: EventId, text: str) -> EventId:
         """Reply to a message with a text."""
@@ -346,6 +340,16 @@ class Person:
                 what = f"{method} {path}: {answer.status} {content}"
                 raise KitError(what)
             return content
+
+
+def edit_content(event_id: EventId, text: str) -> dict[str, Any]:
+    """What a message says that edits a text message."""
+    return {
+        "msgtype": "m.text",
+        "body": f"* {text}",
+        "m.new_content": {"msgtype": "m.text", "body": text},
+        "m.relates_to": {"rel_type": "m.replace", "event_id": event_id},
+    }
 
 
 def fold(raw: Iterable[dict[str, Any]]) -> list[TimelineEvent]:

@@ -110,8 +110,11 @@ class EncryptedPerson:
 
     async def say(self, room_id: RoomId, text: str) -> EventId:
         """Send a text, encrypted for every device in the room."""
+        return await self.send(room_id, {"msgtype": "m.text", "body": text})
+
+    async def send(self, room_id: RoomId, content: dict[str, Any]) -> EventId:
+        """Send a message, encrypted for every device in the room."""
         await self.sync()
-        content = {"msgtype": "m.text", "body": text}
         async with self._syncing:
             answer = await self._client.room_send(
                 room_id, "m.room.message", content, ignore_unverified_devices=True
