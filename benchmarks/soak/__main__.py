@@ -31,7 +31,7 @@ say = partial(click.echo, err=False)
 @click.option("--default-rate-limits", is_flag=True, help="As users have them; lower the rate.")
 @click.option("--bot", type=click.Choice(["strandline", "nio"]), default="strandline")
 @click.option("--compare", is_flag=True, help="Both bots one after the other, with plain texts.")
-@click.option("--keep", is_flag=True, help="Keep the bot's data and log, and say where.")
+@click.option("--keep", is_flag=True, help="Keep data, log and timelines; say where.")
 def main(  # noqa: PLR0913  # one for each option
     *,
     kills: int | None,
@@ -81,7 +81,7 @@ def _run(settings: Settings, *, keep: bool) -> Report:
         report = asyncio.run(soak(settings, directory, say))
     finally:
         if keep:
-            say(f"data and log: {directory}")
+            say(f"data, log and timelines: {directory}")
         else:
             shutil.rmtree(directory, ignore_errors=True)
     if report.faults:

@@ -1,6 +1,7 @@
 """One run: people talk, processes die, and in the end the homeserver says what became of it."""
 
 import asyncio
+import json
 import signal
 import time
 from collections import Counter
@@ -186,7 +187,7 @@ async def soak(settings: Settings, directory: Path, say: Say = print) -> Report:
             await town.choose_agents()
             storm = Storm(settings, bot, synapse, town)
             sizes = await _talk(town, storm, say)
-            rooms = await _settled(town, say)
+            rooms = await _settled(town, directory, say)
             bot.note_ready()
             sizes.append(bot.size("end"))
             verdict = judge(rooms, bot.bound(), town.amended)
@@ -239,8 +240,11 @@ async def _watch(
             )
 
 
-async def _settled(town: Town, say: Say) -> list[Room]:
-    """Every room, once nothing is missing and nothing more comes, or time is up."""
+async def _settled(town: Town, directory: Path, say: Say) -> list[Room]:
+    """Every room, once nothing is missing and nothing more comes, or time is up.
+
+    What the homeserver has of them in the end is written into the directory.
+    """
     readers = town.readers()
     until = time.monotonic() + town.settings.settle_seconds
     before, since = -1, time.monotonic()
@@ -255,7 +259,9 @@ async def _settled(town: Town, say: Say) -> list[Room]:
         quiet = GIVEN_UP_SECONDS if missing else QUIET_SECONDS
         if now > until or now - since > quiet:
             say(f"settled: {missing} unanswered, {total} events in {len(rooms)} rooms")
-            return [_room(reader, town, await reader.read_clear()) for reader in readers]
+            clear = {reader.room_id: await reader.read_clear() for reader in readers}
+            (directory / "timelines.json").write_text(json.dumps(clear, indent=1))
+            return [_room(reader, town, clear[reader.room_id]) for reader in readers]
         await asyncio.sleep(1)
 
 
