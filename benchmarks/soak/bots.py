@@ -150,7 +150,7 @@ def make_bot(settings: Settings, url: str, credentials: Credentials, directory: 
         "kind": "echo",
         "options": {"delay_seconds": settings.work_seconds},
     }
-    streams = {"chunks": 4, "chunk_seconds": 0.15, "delay_seconds": 0.1}
+    streams = {"chunks": 3, "chunk_seconds": 0.1, "delay_seconds": 0.1}
     agents = [quick, {**quick, "id": "agent-2", "name": "Agent 2", "options": streams}]
     config = config_for(
         url,

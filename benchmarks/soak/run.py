@@ -18,6 +18,7 @@ from benchmarks.soak.settings import Settings
 from benchmarks.soak.talkers import Reader
 from benchmarks.soak.town import Town
 from benchmarks.soak.verdict import Room, Verdict, fold, judge
+from fsm.ids import EventId
 from strandline.testing import Synapse
 
 PROGRESS_SECONDS = 10.0
@@ -85,6 +86,7 @@ class Storm:
     kills: int = 0
     synapse_kills: int = 0
     bursts: int = 0
+    _owed: set[EventId] = field(factory=set)
 
     async def rage(self, over: asyncio.Event) -> None:
         """Kill and start again until all kills are done or the time is over."""
@@ -114,9 +116,12 @@ class Storm:
         await self.bot.start(wait=False)
 
     def _burst_is_due(self) -> bool:
-        """Whether it is time for another, the first of them early."""
+        """Whether it is time for another: the first early, each when the last is handled."""
         every = self.settings.burst_every if self.settings.mixed else 0
-        return bool(every) and self.kills >= every * self.bursts + min(every, 5)
+        if not every or self.kills < every * self.bursts + min(every, 5):
+            return False
+        self._owed -= self.bot.handled(self._owed)
+        return not self._owed
 
     async def _burst(self, draw: Random) -> None:
         """Have a burst sent, and kill the bot under it; amend with it down what it left unhandled.
@@ -134,6 +139,7 @@ class Storm:
                 await asyncio.to_thread(self._restart_synapse)
                 self.town.acts["homeserver restarted with the bot down"] += 1
         burst = sending.result()
+        self._owed = set(burst.said)
         await self.town.amend(burst, self.bot.handled(burst.said), draw)
 
     def _instant(self, draw: Random) -> float:

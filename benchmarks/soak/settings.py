@@ -35,7 +35,7 @@ class Settings:
     people: int = 6
     rooms: int = 10
     most_rooms: int = 60
-    rate: float = 4.0
+    rate: float = 3.0
     life_seconds: float = 2.0
     synapse_every: int = 40
     burst_every: int = 40

@@ -137,8 +137,8 @@ class Town:
 
     def gone(self, room_id: RoomId) -> frozenset[str]:
         """Who has left the room."""
-        place = next(place for place in self.places if place.room_id == room_id)
-        return frozenset(talker.user_id for talker in place.gone)
+        place = self._place(room_id)
+        return frozenset(talker.user_id for talker in place.gone) if place else frozenset()
 
     async def burst(self, draw: Random) -> Burst:
         """Send more than a hundred messages to one room, as fast as the homeserver takes them."""
@@ -246,9 +246,19 @@ class Town:
     async def _accept(self, talker: Talker) -> bool:
         """Enter the rooms that the bot has made; whether there was a chat among them."""
         entered = await talker.accept()
-        self.places += [Place(room_id, [talker], made=True) for room_id in entered]
-        self.acts["made"] += len(entered)
+        for room_id in entered:
+            place = self._place(room_id)
+            if place is None:
+                self.places.append(Place(room_id, [talker], made=True))
+                self.acts["made"] += 1
+            else:  # the bot invites people again who have left everything
+                place.gone.remove(talker)
+                place.talkers.append(talker)
+                self.acts["back"] += 1
         return bool(entered)
+
+    def _place(self, room_id: RoomId) -> Place | None:
+        return next((place for place in self.places if place.room_id == room_id), None)
 
     async def _leave(self, talker: Talker, draw: Random) -> None:
         """Ask something in a room that the bot made, or that is shared, and go."""
