@@ -16,7 +16,7 @@ from attrs import define
 
 from benchmarks.soak.settings import Settings
 from fsm.ids import EventId
-from strandline.testing import BotProcess
+from strandline.testing import BotProcess, Person
 from strandline.testing.bot import config_for
 from strandline.testing.homeserver import Credentials
 from strandline.testing.processes import start_module
@@ -127,6 +127,27 @@ class SoakedBot(BotProcess):
                 (json.dumps(list(event_ids)),),
             ).fetchall()
         return {EventId(event_id) for (event_id,) in rows}
+
+    def owes(self) -> int:
+        """How much is to leave yet."""
+        if not self.database.exists():
+            return 0
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as db:
+            (rows,) = db.execute(
+                "SELECT count(*) FROM outbox WHERE parked_error IS NULL"
+            ).fetchone()
+        return int(rows)
+
+    def account(self, url: str) -> Person:
+        """Its account, for the eyes of the driver."""
+        session = json.loads((self.database.parent / "matrix_store" / "session.json").read_text())
+        credentials = Credentials(
+            user_id=self.user_id,
+            password="",
+            access_token=session["access_token"],
+            device_id=session["device_id"],
+        )
+        return Person(url, credentials)
 
     def log_around(self, at_ms: int, *, before_ms: int = 2000, after_ms: int = 15000) -> str:
         """What the bot logged around an instant."""

@@ -15,7 +15,7 @@ from attrs import define, field
 
 from benchmarks.soak.bots import Size, SoakedBot, make_bot
 from benchmarks.soak.settings import Settings
-from benchmarks.soak.talkers import Reader
+from benchmarks.soak.talkers import Reader, Talker
 from benchmarks.soak.town import Town
 from benchmarks.soak.verdict import Room, Verdict, fold, judge
 from fsm.ids import EventId
@@ -193,7 +193,7 @@ async def soak(settings: Settings, directory: Path, say: Say = print) -> Report:
             await town.choose_agents()
             storm = Storm(settings, bot, synapse, town)
             sizes = await _talk(town, storm, say)
-            rooms = await _settled(town, directory, say)
+            rooms = await _settled(town, bot, directory, say)
             bot.note_ready()
             sizes.append(bot.size("end"))
             verdict = judge(rooms, bot.bound(), town.amended)
@@ -246,33 +246,39 @@ async def _watch(
             )
 
 
-async def _settled(town: Town, directory: Path, say: Say) -> list[Room]:
+async def _settled(town: Town, bot: SoakedBot, directory: Path, say: Say) -> list[Room]:
     """Every room, once nothing is missing and nothing more comes, or time is up.
 
     What the homeserver has of them in the end is written into the directory.
     """
-    readers = town.readers()
+    eyes = town.talkers[0]
+    if town.settings.mixed:
+        eyes = Talker(bot.account(town.synapse.url))
+        town.stack.push_async_callback(eyes.close)
+    readers: dict[str, Reader] = {}
     until = time.monotonic() + town.settings.settle_seconds
     before, since = -1, time.monotonic()
     while True:
-        events = [await reader.read() for reader in readers]
-        rooms = [_room(reader, town, raw) for reader, raw in zip(readers, events, strict=True)]
-        missing = sum(len(room.unanswered) for room in rooms)
-        total = sum(map(len, events))
+        await town.accept_all()
+        readers = {reader.room_id: reader for reader in town.readers(eyes)} | readers
+        events = {room_id: await reader.read() for room_id, reader in readers.items()}
+        rooms = [_room(town, *room) for room in events.items()]
+        missing = bot.owes() + sum(len(room.unanswered) for room in rooms)
+        total = sum(map(len, events.values()))
         now = time.monotonic()
         since = since if total == before else now
         before = total
         quiet = GIVEN_UP_SECONDS if missing else QUIET_SECONDS
         if now > until or now - since > quiet:
-            say(f"settled: {missing} unanswered, {total} events in {len(rooms)} rooms")
-            clear = {reader.room_id: await reader.read_clear() for reader in readers}
+            say(f"settled: {missing} missing, {total} events in {len(rooms)} rooms")
+            clear = {room_id: await reader.read_clear() for room_id, reader in readers.items()}
             (directory / "timelines.json").write_text(json.dumps(clear, indent=1))
-            return [_room(reader, town, clear[reader.room_id]) for reader in readers]
+            return [_room(town, *room) for room in clear.items()]
         await asyncio.sleep(1)
 
 
-def _room(reader: Reader, town: Town, raw: list[dict[str, object]]) -> Room:
-    return fold(reader.room_id, town.bot, raw, gone=town.gone(reader.room_id))
+def _room(town: Town, room_id: str, raw: list[dict[str, object]]) -> Room:
+    return fold(room_id, town.bot, raw, gone=town.gone(room_id))
 
 
 def _first_answers(rooms: list[Room], bot: SoakedBot) -> list[float]:

@@ -38,7 +38,7 @@ class Settings:
     rate: float = 3.0
     life_seconds: float = 2.0
     synapse_every: int = 40
-    burst_every: int = 40
+    burst_every: int = 30
     limited: bool = False
     mixed: bool = True
     work_seconds: float = 0.0

@@ -131,11 +131,17 @@ class Town:
                 draw = Random(f"{self.settings.seed} {number}")
                 group.create_task(self._talk(talker, draw, until))
 
-    def readers(self) -> list[Reader]:
-        """One for each place, with the eyes of somebody who is still there, if anybody is."""
-        return [Reader((p.talkers or p.gone)[0], p.room_id) for p in self.places]
+    def readers(self, bot: Talker) -> list[Reader]:
+        """One for each place: who talks there, or the bot, which was there throughout."""
+        return [Reader(bot if p.made or p.gone else p.talkers[0], p.room_id) for p in self.places]
 
-    def gone(self, room_id: RoomId) -> frozenset[str]:
+    async def accept_all(self) -> None:
+        """Everybody enters what the bot has made for them."""
+        if self.settings.mixed:
+            for talker in self.talkers:
+                await self._accept(talker)
+
+    def gone(self, room_id: str) -> frozenset[str]:
         """Who has left the room."""
         place = self._place(room_id)
         return frozenset(talker.user_id for talker in place.gone) if place else frozenset()
@@ -257,7 +263,7 @@ class Town:
                 self.acts["back"] += 1
         return bool(entered)
 
-    def _place(self, room_id: RoomId) -> Place | None:
+    def _place(self, room_id: str) -> Place | None:
         return next((place for place in self.places if place.room_id == room_id), None)
 
     async def _leave(self, talker: Talker, draw: Random) -> None:

@@ -49,6 +49,7 @@ class Room:
     """A room as its members see it, oldest first.
 
     Args:
+        name: What it is called.
         made_ms: When the bot made it, if it did.
         gone: Who has left it.
     """
@@ -56,6 +57,7 @@ class Room:
     room_id: str
     bot: str
     messages: tuple[Message, ...]
+    name: str = ""
     made_ms: int | None = None
     gone: frozenset[str] = frozenset()
 
@@ -144,6 +146,7 @@ def fold(
     """A room from its raw events: edits become the newest text of what they edit."""
     messages: dict[str, Message] = {}
     made_ms: int | None = None
+    name = ""
     for event in raw:
         content = event.get("content") or {}
         relation = content.get("m.relates_to") or {}
@@ -151,6 +154,8 @@ def fold(
         match event.get("type"), relation.get("rel_type"):
             case "m.room.create", _ if event["sender"] == bot:
                 made_ms = event["origin_server_ts"]
+            case "m.room.name", _:
+                name = str(content.get("name", ""))
             case "m.room.message" | "m.room.encrypted", "m.replace":
                 edited = messages.get(about)
                 if edited is not None and edited.sender == event["sender"]:
@@ -165,6 +170,7 @@ def fold(
         room_id=room_id,
         bot=bot,
         messages=tuple(messages.values()),
+        name=name,
         made_ms=made_ms,
         gone=gone,
     )
@@ -197,7 +203,7 @@ def judge(
     faults = [fault for room in rooms for fault in _faults(room, amended or {})]
     return Verdict(
         messages=sum(len(room.questions) for room in rooms),
-        faults=(*faults, *_reused(rooms, bound)),
+        faults=(*faults, *_chats(rooms), *_reused(rooms, bound)),
     )
 
 
@@ -218,6 +224,18 @@ def _faults(room: Room, amended: Mapping[Any, Amended]) -> Iterator[Fault]:
             what = f"{counted[question.event_id]} answers"
             yield Fault(kind="doubled", room=room, message=question, what=what)
     yield from _out_of_order(room)
+
+
+def _chats(rooms: list[Room]) -> Iterator[Fault]:
+    """Chats that were asked for, and are not there once."""
+    made = Counter(room.name for room in rooms if room.made_ms is not None)
+    for room in rooms:
+        for question in room.questions:
+            command, _, name = (question.body or "").partition(" ")
+            if command == "!new" and made[name] != 1:
+                kind = "doubled" if made[name] else "lost"
+                what = f"{made[name]} rooms of that name"
+                yield Fault(kind=kind, room=room, message=question, what=what)
 
 
 def _out_of_order(room: Room) -> Iterator[Fault]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.soak.verdict import fold, judge
+from benchmarks.soak.verdict import Amended, fold, judge
 
 BOT = "@bot:test"
 
@@ -39,6 +39,26 @@ def edit(number: int, text: str) -> dict[str, Any]:
     content = {"body": "*", "m.new_content": {"body": text}, "m.relates_to": relation}
     event_id = f"$e{number}{len(text)}"
     return {**answered(number, "", 0), "event_id": event_id, "content": content}
+
+
+def reaction(number: int) -> dict[str, Any]:
+    relation = {"rel_type": "m.annotation", "event_id": f"$q{number}", "key": "\N{HOURGLASS}"}
+    content = {"m.relates_to": relation}
+    event_id = f"$r{number}"
+    return {
+        **answered(number, "", 0),
+        "event_id": event_id,
+        "type": "m.reaction",
+        "content": content,
+    }
+
+
+def created(by: str) -> dict[str, Any]:
+    return {"type": "m.room.create", "sender": by, "origin_server_ts": 0, "content": {"a": 1}}
+
+
+def called(name: str) -> dict[str, Any]:
+    return {"type": "m.room.name", "sender": BOT, "origin_server_ts": 0, "content": {"name": name}}
 
 
 SPOTLESS = [said(1, "one"), echo(1, "o", 150), said(2, "two"), edit(1, "[agent-1 · chat 1] one")]
@@ -87,3 +107,64 @@ def test_a_number_in_two_rooms_or_below_one_on_show_is_reused() -> None:
     assert judge([first, same], {}).count("reused") == 1
     assert judge([first, fallen], {}).count("reused") == 1
     assert judge([first], {"!a": "5", "!b": "5"}).count("reused") == 1
+
+
+def test_an_answer_to_what_was_edited_or_taken_back_before_it_was_handled_is_stale() -> None:
+    room = fold("!a", BOT, [said(1, "as it was"), echo(1, "as it was", 150)])
+
+    for ceased, stale in [(0, 0), (1, 1)]:
+        edited = {"$q1": Amended(("as it was", "as it now reads"), ceased)}
+        verdict = judge([room], {}, edited)
+        assert [fault.kind for fault in verdict.faults] == ["stale"] * stale
+
+    now = fold("!a", BOT, [said(1, "as it was"), echo(1, "as it now reads", 150)])
+    assert judge([now], {}, {"$q1": Amended(("as it was", "as it now reads"), 1)}).spotless
+
+
+def test_what_was_taken_back_is_answered_once_with_what_it_said_or_not_at_all() -> None:
+    gone = {**said(1, ""), "content": {}, "unsigned": {"redacted_because": {}}}
+    in_flight, waiting = Amended(("one",)), Amended(("one",), 1)
+    cut_off, whole = echo(1, "on", 150), echo(1, "one", 150)
+    told = answered(1, "_The question was taken back._", 150)
+
+    def kinds(amended: Amended, *answers: dict[str, Any]) -> list[str]:
+        room = fold("!a", BOT, [gone, *answers])
+        return [fault.kind for fault in judge([room], {}, {"$q1": amended}).faults]
+
+    assert kinds(in_flight) == kinds(in_flight, whole) == kinds(in_flight, told) == []
+    assert kinds(waiting) == kinds(waiting, told) == []
+    assert kinds(waiting, whole) == ["stale"]
+    assert kinds(in_flight, cut_off) == ["lost"]
+    assert kinds(in_flight, whole, {**told, "event_id": "$again"}) == ["doubled"]
+
+
+def test_who_left_needs_no_answer_unless_somebody_got_one_who_asked_later() -> None:
+    bob = said(2, "two", sender="@bob:test")
+    left = frozenset({"@alice:test"})
+
+    def lost(*events: dict[str, Any], gone: frozenset[str] = left) -> int:
+        return judge([fold("!a", BOT, events, gone=gone)], {}).count("lost")
+
+    assert lost(said(1, "one")) == 0
+    assert lost(said(1, "one"), gone=frozenset()) == 1
+    assert lost(said(1, "one"), bob, echo(2, "two", 250)) == 1
+    assert lost(said(1, "one"), bob) == 1  # Bob's
+
+
+def test_a_chat_that_was_asked_for_has_one_room() -> None:
+    asked = fold("!a", BOT, [said(1, "!new Chat m1"), reaction(1)])
+    made = [fold(f"!{n}", BOT, [created(BOT), called("Chat m1")]) for n in range(2)]
+    own = fold("!b", BOT, [created("@alice:test"), called("Chat m1")])
+
+    assert judge([asked, made[0]], {}).spotless
+    assert judge([asked, own], {}).count("lost") == 1
+    assert judge([asked, *made], {}).count("doubled") == 1
+
+
+def test_a_room_that_the_bot_made_may_have_had_its_number_before_anything_was_asked_in_it() -> None:
+    shown = fold("!a", BOT, [said(1, "one"), echo(1, "one", 150, chat=5)])
+    later = [said(3, "three"), echo(3, "three", 350, chat=4)]
+
+    for made_ms, reused in [(120, 0), (200, 1)]:
+        made = {**created(BOT), "origin_server_ts": made_ms}
+        assert judge([shown, fold("!b", BOT, [made, *later])], {}).count("reused") == reused
