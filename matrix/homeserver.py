@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import structlog
 from attrs import frozen
@@ -82,6 +83,7 @@ class Homeserver:
         self._people: dict[RoomId, int] = {}
         self._counting: dict[RoomId, object] = {}
         self._logins_seen = -1
+        self._life = uuid4().hex
         self._sync_problem = ""
         self.patience = FOR_A_WHILE
         self.user_id: UserId = session.user_id
@@ -145,7 +147,10 @@ class Homeserver:
         Raises:
             MatrixError: There is none; ask again with the same token.
         """
-        query = {"timeout": str(wait_ms), "filter": _filter(first=since is None)}
+        query = {
+            "timeout": str(wait_ms),
+            "filter": _filter(first=since is None, life=self._life),
+        }
         if since is not None:
             query["since"] = since
         try:
@@ -321,10 +326,16 @@ def usable_rooms(sync: Json) -> Json:
     }
 
 
-def _filter(*, first: bool) -> str:
-    """The sync filter. A first sync answers no history, so it asks for next to none."""
-    if not first:
-        return json.dumps(_FILTER, separators=(",", ":"))
+def _filter(*, first: bool, life: str) -> str:
+    """The sync filter. A first sync answers no history, so it asks for next to none.
+
+    It names the life of the process. For two minutes Synapse answers a request that it had before
+    with what it answered then, and the next life may ask from the same token: it would not learn
+    what was edited or taken back in between.
+    """
     room = _FILTER["room"]
-    timeline = room["timeline"] | {"limit": 1}
-    return json.dumps(_FILTER | {"room": room | {"timeline": timeline}}, separators=(",", ":"))
+    timeline = room["timeline"] | ({"limit": 1} if first else {})
+    lives = {"presence": _FILTER["presence"] | {"not_types": [life]}}
+    return json.dumps(
+        _FILTER | lives | {"room": room | {"timeline": timeline}}, separators=(",", ":")
+    )

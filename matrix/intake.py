@@ -1,7 +1,6 @@
 """Intake: the sync loop, which turns a homeserver's answers into batches, in order."""
 
 import asyncio
-import random
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
@@ -71,7 +70,6 @@ class Intake:
         ready: Is awaited once, after the first sync.
         key_wait_seconds: How long an encrypted event waits for its key.
         was_joined: Whether the bot was in a room at ``since``.
-        nonce: Draws a number, which keeps a first sync apart from one that was asked before.
     """
 
     def __init__(  # noqa: PLR0913  # two collaborators and four values
@@ -84,7 +82,6 @@ class Intake:
         ready: Callable[[], Awaitable[None]] = _at_once,
         was_joined: Callable[[RoomId], Awaitable[bool]] = _in_none,
         key_wait_seconds: float = 10.0,
-        nonce: Callable[[], int] = lambda: random.randrange(1, 1000),  # noqa: S311
     ) -> None:
         self._homeserver = homeserver
         self._since = since
@@ -94,7 +91,6 @@ class Intake:
         self._was_joined = was_joined
         self._memberships: dict[RoomId, bool] = {}
         self._key_wait_seconds = key_wait_seconds
-        self._nonce = nonce
         self._is_handing = False
         self._keyless: OrderedDict[tuple[RoomId, UserId], None] = OrderedDict()
 
@@ -206,12 +202,8 @@ class Intake:
 
     async def _sync(self, *, wait: bool) -> Json:
         """One response, its keys stored before the next request acknowledges them."""
-        wait_ms = SYNC_WAIT_MS if wait else 0
-        if self._since is None:
-            # Synapse gives the same answer for two minutes to the same request without a token.
-            wait_ms = self._nonce()
         reach("sync.request.before")
-        sync = await self._homeserver.sync(self._since, wait_ms)
+        sync = await self._homeserver.sync(self._since, SYNC_WAIT_MS if wait else 0)
         reach("sync.received")
         try:
             self._homeserver.receive(sync)

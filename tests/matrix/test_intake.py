@@ -1,10 +1,11 @@
 from collections.abc import Callable
 from itertools import count
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
-from fsm.ids import EventId
+from fsm.ids import EventId, SyncToken
 from fsm.inbound import Kind
 from matrix import Batch, Gap, Homeserver, Intake, LoginRefused
 from matrix.history import SEARCH_PAGES
@@ -19,6 +20,7 @@ from tests.matrix.kit import (
     joined,
     limited,
     member,
+    settings,
     text,
 )
 
@@ -129,19 +131,20 @@ async def test_a_first_sync_answers_no_history_but_takes_invites(
     assert "since" not in server.asked("sync")[0].query
 
 
-async def test_two_first_syncs_differ_so_that_no_cache_answers_them(
-    server: ScriptedHomeserver, homeserver: Homeserver
+@pytest.mark.parametrize("since", [None, START])
+async def test_two_lives_ask_differently_so_that_no_cache_answers_the_second(
+    since: SyncToken | None, server: ScriptedHomeserver, tmp_path: Path
 ) -> None:
-    numbers = count(11)
-    for _ in range(2):
-        await server.script("sync", Answer(401, {"errcode": "M_UNKNOWN_TOKEN"}))
-        await server.script("login", Answer(403, {"errcode": "M_FORBIDDEN", "error": "No."}))
-        harbour = Harbour(homeserver, since=None)
-        harbour.intake._nonce = lambda: next(numbers)  # noqa: SLF001
-        with pytest.raises(LoginRefused):
-            await harbour.intake.run()
+    for life in range(2):
+        await server.syncs(joined(text("hello")) | {"next_batch": f"s{life + 1}"})
+        async with (
+            Homeserver.connect(settings(server), tmp_path / "store") as homeserver,
+            Harbour(homeserver, since=since).at_work() as harbour,
+        ):
+            await harbour.until(lambda: harbour.ready)
 
-    assert [r.query["timeout"] for r in server.asked("sync")] == ["11", "12"]
+    first, second = [r for r in server.asked("sync") if r.query.get("since") == since]
+    assert first.query["filter"] != second.query["filter"]
 
 
 async def test_an_answer_with_the_same_token_is_taken_too(

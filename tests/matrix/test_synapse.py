@@ -105,6 +105,22 @@ async def test_a_gap_of_several_pages_arrives_once_and_in_order(bot: Bot, alice:
     assert texts(again) == written
 
 
+async def test_what_was_edited_or_taken_back_between_two_lives_that_ask_from_one_token_is_told(
+    bot: Bot, alice: Person
+) -> None:
+    room, since = await enter(bot, alice), bot.since
+    sent = [await alice.say(room, text) for text in ("edited", "taken back", "last")]
+    first = await bot.live("last", since=since)
+    edit = await alice.edit(room, sent[0], "as it now reads")
+    redaction = await alice.redact(room, sent[1])
+
+    second = await bot.live("last", since=since)
+
+    assert texts(first) == ["edited", "taken back", "last"]
+    assert second.batches[0].next != first.batches[0].next
+    assert {a.event_id for a in second.amendments} == {edit, redaction}
+
+
 async def test_gaps_of_many_rooms_are_filled_each(bot: Bot, alice: Person) -> None:
     rooms = [await enter(bot, alice) for _ in range(4)]
     for n in range(110):
