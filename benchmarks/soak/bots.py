@@ -149,8 +149,10 @@ class SoakedBot(BotProcess):
         )
         return Person(url, credentials)
 
-    def log_around(self, at_ms: int, *, before_ms: int = 2000, after_ms: int = 15000) -> str:
-        """What the bot logged around an instant."""
+    def log_around(
+        self, at_ms: int, about: str, *, before_ms: int = 2000, after_ms: int = 15000
+    ) -> str:
+        """What the bot logged around an instant, of details those ``about`` one event."""
         found = []
         for text in self.log_path.read_text(errors="replace").splitlines():
             try:
@@ -158,7 +160,8 @@ class SoakedBot(BotProcess):
                 logged = datetime.fromisoformat(line["timestamp"]).timestamp() * 1000
             except (ValueError, KeyError, TypeError):
                 continue
-            if at_ms - before_ms < logged < at_ms + after_ms:
+            is_near = at_ms - before_ms < logged < at_ms + after_ms
+            if about in text or (is_near and line.get("level") != "debug"):
                 found.append(f"  {logged:.0f} {text[:400]}")
         return "\n".join(found[:40])
 
@@ -178,6 +181,7 @@ def make_bot(settings: Settings, url: str, credentials: Credentials, directory: 
         credentials,
         agents=agents if settings.mixed else [quick],
         limits={"edit_seconds": 0.2},
+        log={"format": "json", "level": "debug"},  # it names each message that is done
         rooms={"onboarding": settings.onboarding, "respond_to": "everyone"},
     )
     return SoakedBot(settings.bot, directory / "bot", config)

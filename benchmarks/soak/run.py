@@ -305,7 +305,7 @@ def _explain(verdict: Verdict, bot: SoakedBot, most: int = 10) -> str:
     return "\n\n".join(
         f"{fault.kind}: {fault.message.event_id} {fault.message.body!r} ({fault.what})\n"
         f"room {fault.room.room_id}:\n{fault.room.transcript(fault.message)}\n"
-        f"log of the bot:\n{bot.log_around(fault.message.at_ms)}"
+        f"log of the bot:\n{bot.log_around(fault.message.at_ms, fault.message.event_id)}"
         for fault in verdict.faults[:most]
     )
 
