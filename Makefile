@@ -31,6 +31,7 @@ coverage: $(VENV)/.installed
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
+# Random kills of bot and homeserver while people talk; the last line is to have five zeros.
 KILLS ?= 100
 SEED ?= 1
 soak: $(VENV)/.installed
