@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from itertools import count
 from pathlib import Path
 
 import pytest
