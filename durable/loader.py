@@ -102,7 +102,8 @@ class RestartReport:
 
     def fields(self) -> dict[str, object]:
         """The same, field by field."""
-        return asdict(self, recurse=False) | {"clean_start": self.clean_start}
+        fields = asdict(self, recurse=False) | {"clean_start": self.clean_start}
+        return {k: v.isoformat() if isinstance(v, datetime) else v for k, v in fields.items()}
 
     def __str__(self) -> str:
         return "\n".join(self.lines())

@@ -12,6 +12,7 @@ from matrix.errors import (
     Refused,
     SessionUnusable,
     StoreFailed,
+    StoreMoved,
     TokenRevoked,
     Unreachable,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "RoomStyle",
     "SessionUnusable",
     "StoreFailed",
+    "StoreMoved",
     "TokenRevoked",
     "Unreachable",
 ]

@@ -21,7 +21,7 @@ from nio.store import SqliteStore
 from peewee import OperationalError  # type: ignore[import-untyped]  # what nio's store raises
 
 from fsm.ids import RoomId, UserId
-from matrix.errors import StoreFailed
+from matrix.errors import StoreFailed, StoreMoved
 from matrix.fields import events, integer, mapping
 
 _log = structlog.get_logger(__name__)
@@ -74,6 +74,7 @@ class Crypto:
 
         Raises:
             StoreFailed: It could not be written. The same response may be given again.
+            StoreMoved: It is not where it was opened.
         """
         try:
             with self._store.database.atomic(), no_panic():
@@ -81,6 +82,7 @@ class Crypto:
                 self._note_encryption(sync)
         except Exception as error:
             # The supervisor of the store: what is in memory is ahead of it, and is thrown away.
+            self._must_be_there(error)
             self._reload()
             raise StoreFailed(self._path, str(error)) from error
         self._note_key_counts(sync)
@@ -111,6 +113,7 @@ class Crypto:
         try:
             yield
         except OperationalError as error:
+            self._must_be_there(error)
             raise StoreFailed(self._path, str(error)) from error
 
     def decrypt(self, room_id: RoomId, raw: Json) -> Json | None:
@@ -149,6 +152,11 @@ class Crypto:
             self._encrypted_rooms: set[str] = set(self._store.load_encrypted_rooms())
         except Exception as error:  # SQLite's and pickle's errors alike: the CLI shows it
             raise StoreFailed(self._path, str(error)) from error
+
+    def _must_be_there(self, error: Exception) -> None:
+        """Raise if that is why it failed: to open it again would make a new one, with new keys."""
+        if not self._path.exists():
+            raise StoreMoved(self._path) from error
 
     def _reload(self) -> None:
         self._store.database.close()

@@ -11,6 +11,7 @@
         ├── Refused             the homeserver understood, and will never do it
         ├── NotEncryptable      the event can't be encrypted for its room
         ├── StoreFailed         the crypto store can't be written
+        ├── StoreMoved          its file was moved away while it was open
         └── SessionUnusable     the stored session belongs to somebody else
 """
 
@@ -127,6 +128,20 @@ class StoreFailed(MatrixError):
         return (
             f"{self.path} can't be used: {self.problem}; "
             f"free disk space, or make the folder writable for the bot"
+        )
+
+
+@frozen(slots=False)
+class StoreMoved(MatrixError):
+    """The crypto store's file is no longer where it was opened."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} was moved away while the bot was running, so the bot stops: with other "
+            f"keys nobody could read what it says. Put the file back and start the bot again; move "
+            f"its folder only while the bot is stopped"
         )
 
 

@@ -39,7 +39,15 @@ _OTHERS = {
 }
 """What people send and the bot does not read, by type of event or of message."""
 
-_SILENT = ("", "m.notice", "m.text", "m.emote", "m.key.verification.request")
+_SILENT = (
+    "",
+    "m.notice",
+    "m.text",
+    "m.emote",
+    "m.key.verification.request",
+    "m.poll.end",
+    "org.matrix.msc3381.poll.end",
+)
 """Messages that are for nobody, or for other bots, or lack the text that they should have."""
 
 _TEXT_TYPES = ("m.text", "m.emote")

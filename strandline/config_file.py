@@ -139,6 +139,8 @@ class _Reader:
         if _NO_TEXT.search(filled):
             self._problem(node, path, "this holds a character that is no text; take it out")
             filled = _NO_TEXT.sub("?", filled)
+        if "${" in _VARIABLE.sub("", text):
+            self._problem(node, path, "'${' has no '}'; write ${NAME}, or $${ for these characters")
         if filled != text:
             self._file.filled[path] = (filled, text)
         return filled

@@ -235,3 +235,24 @@ async def test_a_data_folder_that_is_moved_away_stops_the_bot_with_a_sentence(
     await bot.start()
     await alice.sees(other, "Hello!")
     await alice.asks(other, "hello", r"chat 2\] hello")
+
+
+async def test_a_crypto_store_that_is_moved_away_stops_the_bot_with_a_sentence(
+    scene: Scene,
+) -> None:
+    bot = await scene.bot()
+    alice = await scene.person("alice", encrypted=True)
+    room = await scene.meet(alice, bot)
+    await alice.asks(room, "hello", r"chat 1\] hello")
+    folder = bot.database.parent / "matrix_store"
+    folder.rename(folder.with_name("elsewhere"))
+
+    await alice.say(room, "and now?")
+    bob = await scene.person("bob", encrypted=True)
+    await bob.create_room(invite=[bot.user_id])
+
+    assert await bot.ended() != 0
+    assert "was moved away while the bot was running" in bot.log_path.read_text()
+    folder.with_name("elsewhere").rename(folder)
+    await bot.start()
+    await alice.sees(room, r"chat 1\] and now\?")

@@ -15,6 +15,7 @@ FACTS: list[errors.MatrixError] = [
     errors.NotEncryptable(RoomId("!r"), "not shared"),
     errors.Spoiled("it is not what was sent"),
     errors.StoreFailed(Path("/data/crypto.db"), "disk full"),
+    errors.StoreMoved(Path("/data/crypto.db")),
     errors.SessionUnusable(Path("/data/session.json"), UserId("@a:b"), UserId("@bot:test")),
 ]
 

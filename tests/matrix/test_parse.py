@@ -481,6 +481,8 @@ def test_what_the_bot_does_not_read_is_known_by_its_kind(event: Json, kind: str)
         {"content": {"msgtype": "m.key.verification.request", "body": "Verify me"}},
         {"content": {"msgtype": "m.text"}},
         {"type": "m.poll.response", "content": {}},
+        {"type": "m.poll.end", "content": {"body": "It is over."}},
+        {"type": "org.matrix.msc3381.poll.end", "content": {"body": "It is over."}},
         {"type": "m.poll.start", "content": {}},  # it was taken back
         {"type": "m.sticker", "content": {}},
         {"type": "m.call.candidates", "content": {"body": 7}},

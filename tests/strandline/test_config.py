@@ -105,6 +105,7 @@ def test_a_small_config_has_safe_defaults(tmp_path: Path) -> None:
         ("agents:", "agents: []\nagents:", "config.yaml:6: agents: the key stands twice; keep"),
         ("agents:", "x: [\nagents:", "config.yaml:7: is not valid YAML:"),
         ("hunter2", "12345", "config.yaml:4: homeserver.password: text is expected here; put it in quotes"),
+        ("hunter2", "a${NAME", "config.yaml:4: homeserver.password: '${' has no '}'; write ${NAME}, or $${"),
         ("hunter2", "${NO_SUCH}", "config.yaml:4: homeserver.password: the environment variable 'NO_SUCH' is not set; set it"),
     ],
 )  # fmt: skip
