@@ -139,8 +139,8 @@ class Storm:
                 await asyncio.to_thread(self._restart_synapse)
                 self.town.acts["homeserver restarted with the bot down"] += 1
         burst = sending.result()
-        self._owed = set(burst.said)
-        await self.town.amend(burst, self.bot.handled(burst.said), draw)
+        gone = await self.town.amend(burst, self.bot.handled(burst.said), draw)
+        self._owed = set(burst.said) - gone
 
     def _instant(self, draw: Random) -> float:
         """How long the bot may live this time: often not even to the end of its start.

@@ -162,16 +162,18 @@ class Town:
         self.acts["burst"] += 1
         return Burst(talker, place, tuple(said))
 
-    async def amend(self, burst: Burst, handled: set[EventId], draw: Random) -> None:
-        """Edit some of what is not handled, one or two of them twice, and take some back."""
+    async def amend(self, burst: Burst, handled: set[EventId], draw: Random) -> set[EventId]:
+        """Edit some of what is not handled, some of it twice, and take some back; which."""
         waiting = [event_id for event_id in burst.said if event_id not in handled]
         if not waiting:
-            return
+            return set()
         for event_id in draw.choices(waiting, k=EDITED):
             await self._edit(burst.talker, burst.place, event_id, draw)
-        for event_id in draw.sample(waiting, min(REDACTED, len(waiting))):
+        gone = draw.sample(waiting, min(REDACTED, len(waiting)))
+        for event_id in gone:
             await self._redact(burst.talker, burst.place, event_id)
         self.acts["amended in a burst"] += 1
+        return set(gone)
 
     def settle_amendments(self, handled: Callable[[Iterable[EventId]], set[EventId]]) -> None:
         """Note which messages had been amended when the bot, down now, had not handled them."""
