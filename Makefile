@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Most tests wait for a homeserver more than they compute: three workers keep two cores busy.
-WORKERS ?= 3
+# Most tests wait for a homeserver more than they compute: two workers keep one core busy.
+WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 
 .PHONY: demo test test-all coverage soak onboarding streaming newcomer backlog comparison failpoints faults mutations hostile flood walks locale diagrams walkthrough site check format lint types contracts flows clean
 
