@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote
 import nh3
 from attrs import asdict
 from markdown_it import MarkdownIt
-from markdown_it.rules_block import StateBlock, table
+from markdown_it.rules_block import StateBlock, fence, table
 
 from fsm.answers import AnswerMark
 from fsm.ids import EventId, PlatformChatId, TransactionId, UserId
@@ -38,6 +38,10 @@ MOST_CELLS = HTML_LIMIT // len("<td></td>\n")
 MOST_BRACKETS = 3_000
 """A text with more of ``[`` has no HTML: the time to look for its links grows with their square."""
 
+MOST_LINES = 30_000
+"""A text of which more lines are looked at has no HTML: a quote that goes on without its ``>`` is
+looked for to its end again at each of its lines."""
+
 EDIT_FALLBACK_CHARS = 200
 """So much of an edit's text goes into the fallback for clients that don't know edits."""
 
@@ -46,6 +50,19 @@ Json = dict[str, Any]
 # No images: they could be fetched from anywhere. No raw HTML: it is shown as text.
 _MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True})
 _MARKDOWN.enable(["table", "strikethrough"]).disable("image")
+
+
+class _TooMuch(Exception):
+    """The text takes too long to be shown."""
+
+
+def _counted_fence(state: StateBlock, start: int, end: int, silent: bool) -> bool:  # noqa: FBT001
+    """A code block. Whatever looks for its end asks each line whether one begins there."""
+    left = state.env.get("lines", MOST_LINES)
+    if left == 0:
+        raise _TooMuch
+    state.env["lines"] = left - 1
+    return fence(state, start, end, silent)
 
 
 def _small_table(state: StateBlock, start: int, end: int, silent: bool) -> bool:  # noqa: FBT001
@@ -60,6 +77,10 @@ def _small_table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
 
 
 _MARKDOWN.block.ruler.at("table", _small_table, {"alt": ["paragraph", "reference"]})
+_MARKDOWN.block.ruler.at(
+    "fence", _counted_fence, {"alt": ["paragraph", "reference", "blockquote", "list"]}
+)
+_MARKDOWN.render("a")  # the first text compiles the rules, which threads must not do at once
 
 # What Matrix clients are told to understand (client-server API, "m.room.message msgtypes"), without
 # images and colours.
@@ -214,7 +235,10 @@ def _rendered(body: str) -> str | None:
     """Its HTML, where that says more than the body and is not too long."""
     if body.count("[") > MOST_BRACKETS:
         return None
-    rendered = to_html(body)
+    try:
+        rendered = to_html(body)
+    except _TooMuch:
+        return None
     is_plain = rendered == f"<p>{html.escape(body, quote=False)}</p>"
     return None if is_plain or weight(rendered) > HTML_LIMIT else rendered
 

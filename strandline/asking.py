@@ -141,7 +141,11 @@ class Asking:
             head = self._head(taken_back, 0)
             told = tongue.t(TAKEN_BACK)
             reply = Reply(room_id=stream.room_id, text=told, in_reply_to=taken_back)
-            rows = [] if head is None else self._replies.answer(reply, taken_back, 0, head=head)
+            rows: list[OutboxRow] = []
+            if head is not None:
+                rows = await asyncio.to_thread(
+                    self._replies.answer, reply, taken_back, 0, head=head
+                )
             await self._finish(taken_back, stream.room_id, rows)
         finally:
             del self._heads[taken_back]
@@ -233,7 +237,7 @@ class Asking:
         """Show how far the answer has come; whether that was possible."""
         reply = as_reply(question, text, held)
         if not answer.begun:
-            row = self._replies.head(reply, question.request_id, attempt)
+            row = await asyncio.to_thread(self._replies.head, reply, question.request_id, attempt)
             reach("answer.head.before")
             stored = await self._store.commit(
                 Commit(outbox=(row,), stream_begins=Stream(question.request_id, reply.room_id))
@@ -245,7 +249,9 @@ class Asking:
         head = self._heads[question.request_id]
         if head.done() and (event_id := head.result()) is not None:
             txn = self._pace.new_transaction_id()
-            content = self._replies.edit(text, edits=event_id, txn=txn, answer=reply.answer)
+            content = await asyncio.to_thread(
+                self._replies.edit, text, edits=event_id, txn=txn, answer=reply.answer
+            )
             reach("answer.edit.before")
             is_shown = await self._delivery.send_now(reply.room_id, content, txn)
             reach("answer.edit.after")
@@ -264,8 +270,13 @@ class Asking:
         rows: list[OutboxRow] = []
         if answer.text:
             instead = tongue(question.language).t(TAKEN_BACK)
-            rows += self._replies.answer(
-                reply, question.request_id, attempt, head=head, instead=instead
+            rows += await asyncio.to_thread(
+                self._replies.answer,
+                reply,
+                question.request_id,
+                attempt,
+                head=head,
+                instead=instead,
             )
         rows += self._replies.files(reply, question.request_id, attempt, answer.files)
         joined = tuple(Handled(j.request_id, j.room_id) for j in held.joined)

@@ -31,6 +31,8 @@ from matrix.text import edit_content, message_content, reaction_content
 class Replies:
     """How what is said becomes rows.
 
+    An answer may take seconds to be split and rendered: done in a thread, it delays nobody else.
+
     Args:
         notice: Everything is said as ``m.notice``, which other bots are not to answer, instead of
             ``m.text``.

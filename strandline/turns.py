@@ -4,6 +4,7 @@ The engine decides nothing about conversations. It finds the flow that answers, 
 and commits what its handlers asked for; only then does anything leave the process.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -257,10 +258,13 @@ class Turns:
         is_event = turn.inbound.kind not in _NO_EVENTS
         if question is not None:
             self._refuse_moves(work)
+        rows = await asyncio.to_thread(
+            self._replies.rows, turn.inbound, effects, attempt=turn.attempt
+        )
         commit = Commit(
             expected=work.records.expected,
             writes=work.records.writes,
-            outbox=self._replies.rows(turn.inbound, effects, attempt=turn.attempt),
+            outbox=rows,
             handled=(
                 Handled(turn.inbound.event_id, turn.room_id)
                 if is_event and question is None

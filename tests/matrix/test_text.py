@@ -1,5 +1,7 @@
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 from hypothesis import example, given
@@ -287,3 +289,11 @@ def test_a_reply_names_what_it_answers_and_a_notice_says_so() -> None:
 
     assert content["m.relates_to"] == {"m.in_reply_to": {"event_id": "$q"}}
     assert content["msgtype"] == "m.notice"
+
+
+def test_the_rules_are_compiled_before_threads_use_them() -> None:
+    """In a process of its own: in this one, a text has been rendered before."""
+    rules = "m.core.ruler, m.block.ruler, m.inline.ruler, m.inline.ruler2"
+    program = f"from matrix.text import _MARKDOWN as m; assert all(r.__cache__ for r in ({rules}))"
+
+    subprocess.run([sys.executable, "-c", program], check=True)  # noqa: S603

@@ -1,4 +1,5 @@
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -88,6 +89,7 @@ class Sent:
     def __init__(self) -> None:
         self.rows: list[OutboxRow] = []
         self.asking: Asking | None = None
+        self.edited = asyncio.Event()
 
     def submit(self, rows: tuple[OutboxRow, ...]) -> None:
         self.rows += rows
@@ -99,6 +101,7 @@ class Sent:
         self, room_id: RoomId, content: dict[str, object], transaction_id: TransactionId
     ) -> bool:
         del room_id, content, transaction_id
+        self.edited.set()
         return True
 
     @property
@@ -274,6 +277,22 @@ async def test_what_joined_a_question_that_is_taken_back_keeps_its_own_turn(stor
 
     assert await store.is_handled(INBOUND.event_id)
     assert not await store.is_handled(EventId("$more"))
+
+
+async def test_an_answer_is_rendered_in_threads_and_the_loop_goes_on(
+    store: Store, rendering_threads: list[threading.Thread]
+) -> None:
+    conversation = Conversation(store)
+    await conversation.has_begun()
+    conversation.amend("tell her")
+    await conversation.sent.edited.wait()
+    conversation.agent.go_on.set()
+    await conversation.ends()
+    await store.commit(Commit(stream_begins=Stream(EventId("$other"), ROOM, EventId("$h2"))))
+    await conversation.asking.abandon(EventId("$other"), Tongue())
+
+    assert len(rendering_threads) >= 5, "a head, an edit, an answer and its withdrawal, an end"
+    assert threading.main_thread() not in rendering_threads
 
 
 async def test_the_files_of_an_answer_follow_its_text(store: Store) -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -112,6 +113,15 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 def texts(outcome: Outcome) -> list[str]:
     return [row.payload["content"]["body"] for row in outcome.rows]
+
+
+async def test_a_reply_is_rendered_in_a_thread(
+    store: Store, rendering_threads: list[threading.Thread]
+) -> None:
+    await Stage(store, "a1").take("!help")
+
+    assert rendering_threads
+    assert threading.main_thread() not in rendering_threads
 
 
 async def test_a_turn_commits_its_reply_under_an_id_made_from_the_event(store: Store) -> None:
