@@ -19,6 +19,10 @@ from fsm.inbound import Inbound
 STUCK_SECONDS = 5.0
 """Rooms in which something takes longer are left behind."""
 
+FIRST_SECONDS = 0.2
+"""The same for what a life finds when it begins: it may be a short one, like those before it, and
+if none of them moved the checkpoint, each would have more to read."""
+
 
 @define(eq=False)
 class Batch:
@@ -93,6 +97,8 @@ class Checkpoint:
             memberships=memberships or {},
             begun_at=self._monotonic(),
         )
+        if self.newest is None:
+            asyncio.get_running_loop().call_later(FIRST_SECONDS, self._leave_rooms, batch)
         self.newest = token
         self._batches.append(batch)
         self._open.update(items)
@@ -165,8 +171,7 @@ class Checkpoint:
         for batch in self._batches:
             if now - batch.begun_at < STUCK_SECONDS:
                 return
-            for room_id in batch.left.keys() - batch.fixed:
-                self._leave_behind(room_id)
+            self._leave_rooms(batch)
 
     async def flush(self) -> None:
         """Save the watermark now, if it has moved."""
@@ -204,6 +209,11 @@ class Checkpoint:
     def _stands_for(self, room_id: RoomId, since: SyncToken, token: SyncToken) -> Batch:
         self._open[room_id] += 1
         return Batch(token=token, left=Counter({room_id: 1}), since=since, is_passed=True)
+
+    def _leave_rooms(self, batch: Batch) -> None:
+        """Leave the rooms behind in which something of the batch is left."""
+        for room_id in batch.left.keys() - batch.fixed:
+            self._leave_behind(room_id)
 
     def _leave_behind(self, room_id: RoomId) -> None:
         """Leave it behind, from the oldest batch on in which something of it is left."""

@@ -2,9 +2,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from durable import Progress
 from fsm import Inbound, Kind
 from fsm.ids import EventId, RoomId, SyncToken, UserId
+from strandline import checkpoint
 from strandline.checkpoint import STUCK_SECONDS, Batch, Checkpoint
 from strandline.locks import KeyLocks
 from strandline.rooms import MOST_IN_ROOM, RoomQueues
@@ -171,6 +174,25 @@ async def test_a_room_that_is_stuck_is_left_behind_until_it_has_caught_up() -> N
     assert saved.progress == [
         Progress(token=SyncToken("s2"), passed=ids("$2", "$3"), behind={SLOW: SyncToken("s0")}),
         Progress(passed=ids("$1", "$4", "$5"), behind={SLOW: None}),
+    ]
+
+
+async def test_a_life_leaves_what_it_finds_first_behind_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(checkpoint, "FIRST_SECONDS", 0.0)
+    saved = Saved()
+    first = saved.begin(0, {SLOW: 1, FAST: 1})
+    saved.handle(first, FAST, "$1")
+    saved.begin(1, {FAST: 1})
+
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(saved.checkpoint.run())
+        await saved.checkpoint.kept.wait()
+        task.cancel()
+
+    assert saved.progress == [
+        Progress(token=SyncToken("s1"), passed=ids("$1"), behind={SLOW: SyncToken("s0")})
     ]
 
 
