@@ -137,9 +137,12 @@ class Homeserver:
         """Try until it works or can never work; see ``matrix.retry.persist``."""
         return await persist(operation)
 
-    async def find_out(self, operation: Callable[[], Awaitable[T]], unknown: T) -> T:
+    async def find_out(
+        self, room_id: RoomId, operation: Callable[[], Awaitable[T]], unknown: T
+    ) -> T:
         """Read what only adds to an event, or ``unknown``; see ``matrix.retry.find_out``."""
-        return await find_out(operation, self._login.whoami, unknown, self.patience)
+        there = self._login.whoami
+        return await find_out(operation, there, unknown, self.patience, room_id=room_id)
 
     async def sync(self, since: SyncToken | None, wait_ms: int) -> Json:
         """One sync response, raw, its keys and encryption settings stored.

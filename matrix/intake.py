@@ -125,7 +125,9 @@ class Intake:
 
     async def is_group(self, room_id: RoomId) -> bool:
         """Whether more than two people are in the room, or invited to it."""
-        return await self._homeserver.find_out(lambda: self._homeserver.is_group(room_id), False)
+        return await self._homeserver.find_out(
+            room_id, lambda: self._homeserver.is_group(room_id), False
+        )
 
     async def enter_replacement(self, room_id: RoomId, to: RoomId, *, stays: bool) -> bool:
         """Enter ``to``; whether it says that it replaces ``room_id``. If not, it may be left."""
@@ -144,7 +146,7 @@ class Intake:
     async def question_mark(self, room_id: RoomId, event_id: EventId) -> Mark | None:
         """What a message of the bot's says of itself, if it is a question."""
         raw = await self._homeserver.find_out(
-            lambda: self._homeserver.event(room_id, event_id), None
+            room_id, lambda: self._homeserver.event(room_id, event_id), None
         )
         if raw is None or raw.get("sender") != self._homeserver.user_id:
             return None
@@ -152,7 +154,9 @@ class Intake:
 
     async def last_question(self, room_id: RoomId, sender: UserId) -> Inbound | None:
         """What the sender has last asked an agent in the room; None where it can't be read."""
-        return await self._homeserver.find_out(lambda: self._last_question(room_id, sender), None)
+        return await self._homeserver.find_out(
+            room_id, lambda: self._last_question(room_id, sender), None
+        )
 
     async def decrypt_later(self, inbound: Inbound) -> Inbound | None:
         """The event once its key has come; itself if the key stays away; None if it is no text.

@@ -9,6 +9,7 @@ import stamina
 import structlog
 from attrs import define, frozen
 
+from fsm.ids import RoomId
 from matrix.errors import RateLimited, Refused, StoreFailed, Unreachable
 
 _log = structlog.get_logger(__name__)
@@ -63,6 +64,8 @@ async def find_out(
     is_there: Callable[[], Awaitable[object]],
     unknown: T,
     patience: Patience = FOR_A_WHILE,
+    *,
+    room_id: RoomId,
 ) -> T:
     """Do it until it works, or until it fails again and again at a homeserver that is there.
 
@@ -74,6 +77,7 @@ async def find_out(
         is_there: Another request, which any homeserver answers.
         unknown: What to go on with if it is not found out.
         patience: How long it is tried while the homeserver is there.
+        room_id: The room that it is about, for the log.
     """
     while True:
         try:
@@ -91,7 +95,11 @@ async def find_out(
             break
         except Unreachable:
             await persist(is_there)
-    _log.warning("something can't be found out, going on without", problem=str(problem))
+    _log.warning(
+        "something can't be found out, going on without",
+        room_id=room_id,
+        problem=str(problem) or "no answer in time",
+    )
     return unknown
 
 

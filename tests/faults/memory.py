@@ -169,8 +169,10 @@ class MemoryHomeserver:
     async def persist(self, operation: Callable[[], Awaitable[T]]) -> T:
         return await persist(operation, SOON)
 
-    async def find_out(self, operation: Callable[[], Awaitable[T]], unknown: T) -> T:
-        del unknown
+    async def find_out(
+        self, room_id: RoomId, operation: Callable[[], Awaitable[T]], unknown: T
+    ) -> T:
+        del room_id, unknown
         return await self.persist(operation)
 
     async def sync(self, since: SyncToken | None, wait_ms: int) -> Json:

@@ -1,7 +1,7 @@
 """What only adds to an event is not waited for without end; a homeserver that is away is."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import pytest
 from structlog.testing import capture_logs
@@ -32,6 +32,10 @@ READS: dict[str, tuple[str, Read, object]] = {
 }
 
 
+def unknowns(logs: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
+    return [entry for entry in logs if "can't be found out" in str(entry["event"])]
+
+
 @pytest.fixture
 def hasty(homeserver: Homeserver) -> Intake:
     """An intake whose patience is short."""
@@ -55,7 +59,7 @@ async def test_what_fails_again_and_again_is_unknown_while_the_homeserver_is_the
         found = await read(hasty)
 
     assert found == unknown
-    assert [e["log_level"] for e in logs if "can't be found out" in e["event"]] == ["warning"]
+    assert [(e["log_level"], e["room_id"]) for e in unknowns(logs)] == [("warning", ROOM)]
 
 
 @pytest.mark.parametrize("name", ["question_mark", "is_group"])
@@ -78,10 +82,11 @@ async def test_a_read_that_is_never_answered_has_an_end(
     never = asyncio.Event()
     await server.script("rooms.event", Answer(held=never))
 
-    with capture_logs():
+    with capture_logs() as logs:
         found = await hasty.question_mark(ROOM, EventId("$q"))
 
     assert found is None
+    assert [(e["room_id"], e["problem"]) for e in unknowns(logs)] == [(ROOM, "no answer in time")]
 
 
 async def test_a_homeserver_that_is_away_is_waited_for_and_then_asked_again(
