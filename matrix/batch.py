@@ -7,7 +7,7 @@ from attrs import define, field, frozen
 
 from fsm.ids import RoomId, SyncToken, UserId
 from fsm.inbound import Inbound
-from matrix.fields import events, mapping
+from matrix import fields
 from matrix.parse import is_own_departure, is_own_invite, is_own_join, previous_membership
 
 Json = dict[str, Any]
@@ -113,10 +113,9 @@ def slice_timeline(
         bot: The bot's own user id.
         join: The bot's coming into the room, if it was not in it at ``since``.
     """
-    timeline = mapping(room.get("timeline"))
-    arrived = tuple(events(timeline.get("events")))
-    token = timeline.get("prev_batch")
-    end = token if isinstance(token, str) and timeline.get("limited") is True else None
+    timeline = fields.fields(room, "timeline")
+    arrived = tuple(fields.objects(timeline, "events"))
+    end = fields.text(timeline, "prev_batch") if fields.flag(timeline, "limited") else None
     if join is None:
         gap = Gap(room_id=room_id, since=since, end=end) if end is not None else None
         presence = Presence(bot, is_in=gap is None or not _begins_outside(arrived, bot))
@@ -137,7 +136,7 @@ def _begins_outside(arrived: tuple[Json, ...], bot: UserId) -> bool:
 
 def join_in_timeline(room: Json, bot: UserId) -> Json | None:
     """The bot's latest coming into the room, if it happened in the response's timeline."""
-    return _last_join(mapping(room.get("timeline")), bot)
+    return _last_join(fields.objects(room, "timeline", "events"), bot)
 
 
 def join_in_state(room: Json, bot: UserId) -> Json | None:
@@ -146,7 +145,7 @@ def join_in_state(room: Json, bot: UserId) -> Json | None:
     That it is there does not mean that it is news: with lazily loaded members a homeserver repeats
     it whenever the bot has spoken and the homeserver does not remember having told this device.
     """
-    return _last_join(mapping(room.get("state")), bot)
+    return _last_join(fields.objects(room, "state", "events"), bot)
 
 
 def after_invite(timeline: tuple[Json, ...], bot: UserId) -> tuple[Json, ...] | None:
@@ -187,10 +186,9 @@ def _slice_of_joined(  # noqa: PLR0913  # what ``slice_timeline`` has found out
 
 def came_uninvited(join: Json) -> bool:
     """Whether there was no invite before the bot's join."""
-    previous = mapping(mapping(join.get("unsigned")).get("prev_content"))
-    return previous.get("membership") != "invite"
+    previous = fields.fields(join, "unsigned", "prev_content")
+    return fields.text(previous, "membership") != "invite"
 
 
-def _last_join(part: Json, bot: UserId) -> Json | None:
-    found = [event for event in events(part.get("events")) if is_own_join(event, bot)]
-    return found[-1] if found else None
+def _last_join(events: list[Json], bot: UserId) -> Json | None:
+    return next((event for event in reversed(events) if is_own_join(event, bot)), None)

@@ -21,8 +21,8 @@ from nio.store import SqliteStore
 from peewee import OperationalError  # type: ignore[import-untyped]  # what nio's store raises
 
 from fsm.ids import RoomId, UserId
+from matrix import fields
 from matrix.errors import StoreFailed, StoreMoved
-from matrix.fields import events, integer, mapping
 
 _log = structlog.get_logger(__name__)
 
@@ -133,7 +133,7 @@ class Crypto:
         except Exception as error:  # noqa: BLE001  # hostile input: logged here, read by operators
             _log.warning("an event can't be decrypted", room_id=room_id, problem=_name(error))
             return None
-        content = mapping(clear.get("content"))
+        content = fields.fields(clear, "content")
         if clear.get("type") not in SEALED or "state_key" in clear or "state_key" in raw:
             # power levels do not count under the seal: nothing else is to come out of it
             return raw | {"type": NOTHING, "content": {}}
@@ -188,7 +188,7 @@ class Crypto:
     def _note_encryption(self, sync: Json) -> None:
         self.mark_encrypted(
             RoomId(room_id)
-            for room_id, room in joined_rooms(sync)
+            for room_id, room in fields.rooms(sync, "join")
             if any(is_encryption(event) for event in room_events(room))
         )
 
@@ -196,11 +196,11 @@ class Crypto:
         # nio ignores a count of 0, and Synapse leaves an algorithm out that has none: both mean
         # that the pool is drained.
         if "device_one_time_keys_count" in sync:
-            counts = mapping(sync["device_one_time_keys_count"])
-            self.olm.uploaded_key_count = integer(counts.get("signed_curve25519"))
+            counts = fields.fields(sync, "device_one_time_keys_count")
+            self.olm.uploaded_key_count = fields.number(counts, "signed_curve25519")
 
     def _note_devices(self, sync: Json) -> None:
-        lists = mapping(sync.get("device_lists"))
+        lists = fields.fields(sync, "device_lists")
         changed = lists.get("changed")
         users = {u for u in changed if isinstance(u, str)} if isinstance(changed, list) else set()
         self.olm.add_changed_users(users & self.olm.tracked_users)
@@ -208,7 +208,7 @@ class Crypto:
 
     def _with_sender_key(self, room_id: RoomId, raw: Json) -> Json:
         """The event with the fields that newer clients may leave out and nio insists on."""
-        content = mapping(raw.get("content"))
+        content = fields.fields(raw, "content")
         if "sender_key" in content and "device_id" in content:
             return raw
         session_id = content.get("session_id")
@@ -245,19 +245,9 @@ def is_encryption(event: Json) -> bool:
 
 def to_device_events(sync: Json) -> list[Json]:
     """The to-device messages of a sync response."""
-    return events(mapping(sync.get("to_device")).get("events"))
-
-
-def joined_rooms(sync: Json) -> list[tuple[RoomId, Json]]:
-    """The joined rooms of a sync response."""
-    rooms = mapping(mapping(sync.get("rooms")).get("join"))
-    return [(RoomId(room_id), mapping(room)) for room_id, room in rooms.items()]
+    return fields.objects(sync, "to_device", "events")
 
 
 def room_events(room: Json) -> list[Json]:
     """State and timeline of a joined room, in order."""
-    return [
-        event
-        for part in ("state", "timeline")
-        for event in events(mapping(room.get(part)).get("events"))
-    ]
+    return fields.objects(room, "state", "events") + fields.objects(room, "timeline", "events")

@@ -248,7 +248,7 @@ class Delivery:
         if not row.created_at_ms or self._age_ms(row) <= WAITED_MS:
             return False
         question = await self._homeserver.find_out(
-            lambda: self._homeserver.event(row.room_id, mark.question), None
+            row.room_id, lambda: self._homeserver.event(row.room_id, mark.question), None
         )
         return is_redacted(question)
 

@@ -71,6 +71,23 @@ def fields(raw: Json, *path: str) -> Json:
     return raw
 
 
+def flag(raw: Json, key: str) -> bool:
+    """Whether ``key`` says true."""
+    return raw.get(key) is True
+
+
+def objects(raw: Json, *path: str) -> list[Json]:
+    """The JSON objects in the array at the end of ``path``, if there is one, else none."""
+    *parents, key = path
+    return events(fields(raw, *parents).get(key))
+
+
+def rooms(sync: Json, part: str) -> list[tuple[RoomId, Json]]:
+    """The rooms in one part of a sync response: ``join``, ``invite`` or ``leave``."""
+    found = fields(sync, "rooms", part).items()
+    return [(RoomId(key), mapping(room)) for key, room in found if is_room_id(key)]
+
+
 def clean(text: str) -> str:
     """The text with what can't be encoded (lone surrogates) replaced by question marks."""
     return text.encode("utf-8", "replace").decode() if not text.isascii() else text

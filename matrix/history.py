@@ -7,6 +7,8 @@ import structlog
 from attrs import frozen
 
 from fsm.failpoints import reach
+from fsm.ids import EventId
+from matrix import fields
 from matrix.amendments import Amendment, amendments
 from matrix.batch import Gap, Presence, came_uninvited
 from matrix.errors import Refused
@@ -26,12 +28,12 @@ class _Begin:
     """Where in the history that is to be handled begins.
 
     Args:
-        event: The invite or the join; None to begin at the token.
+        event_id: The invite or the join; None to begin at the token.
         token: A token shortly before it.
         is_invite: The event is the invite: what is handled begins after it.
     """
 
-    event: Json | None
+    event_id: EventId | None
     token: str | None
     is_invite: bool = False
 
@@ -140,11 +142,10 @@ async def _since_entering(reading: _Reading) -> AsyncIterator[Json]:
 
 async def _after(reading: _Reading, begin: _Begin) -> AsyncIterator[Json]:
     """The events from the beginning on, up to the gap's end."""
-    begins_with = None if begin.event is None else begin.event.get("event_id")
-    reached = begins_with is None
+    reached = begin.event_id is None
     try:
         async for raw in _events(reading, begin.token):
-            is_begin = raw.get("event_id") == begins_with
+            is_begin = fields.event_id(raw, "event_id") == begin.event_id
             reached = reached or is_begin
             if reached and not (is_begin and begin.is_invite):
                 yield raw
@@ -164,10 +165,13 @@ async def _begin(reading: _Reading) -> _Begin | None:
     while pages_before_join < SEARCH_PAGES:
         page = await reading.page("b", token, None)
         for raw in page.events:
+            event_id = fields.event_id(raw, "event_id")
+            if event_id is None:
+                continue
             if is_own_invite(raw, bot):
-                return _Begin(raw, page.end, is_invite=True)
+                return _Begin(event_id, page.end, is_invite=True)
             if not is_joined and is_own_join(raw, bot):
-                is_joined, join = True, _Begin(raw, page.end)
+                is_joined, join = True, _Begin(event_id, page.end)
                 if came_uninvited(raw):
                     return join
         if page.end in (None, token):

@@ -11,9 +11,9 @@ import structlog
 from attrs import frozen
 
 from fsm.ids import EventId, RoomId, SyncToken, TransactionId, UserId
+from matrix import fields
 from matrix.crypto import Crypto, is_encryption
 from matrix.errors import MatrixError, Refused, TokenRevoked, Unreachable
-from matrix.fields import events, fields, is_room_id, mapping, text
 from matrix.http import HomeserverHttp, endpoint
 from matrix.keys import KeyExchange
 from matrix.media import Media
@@ -167,7 +167,7 @@ class Homeserver:
         self._note_refused_sync("")
         if not isinstance(answer.get("next_batch"), str):
             raise Unreachable(self._http.url, "its sync answer lacks next_batch")
-        return answer | {"rooms": usable_rooms(answer)}
+        return answer
 
     async def learn_name(self) -> None:
         """Ask what the account's display name is, unless that is known. It is tried once."""
@@ -181,7 +181,7 @@ class Homeserver:
         except MatrixError as error:
             _log.debug("the display name is not known yet", problem=str(error))
             return
-        self.name = text(answer, "displayname", most_chars=MOST_NAME_CHARS) or ""
+        self.name = fields.text(answer, "displayname", most_chars=MOST_NAME_CHARS) or ""
         self._is_name_known = True
 
     async def upkeep(self) -> None:
@@ -238,10 +238,10 @@ class Homeserver:
             kind, content = await self.keys.encrypt(room_id, kind, content)
         path = endpoint("rooms", room_id, "send", kind, transaction_id)
         answer = await self._http.request("PUT", path, body=content, may_repeat=False)
-        event_id = answer.get("event_id")
-        if not isinstance(event_id, str):
+        event_id = fields.event_id(answer, "event_id")
+        if event_id is None:
             raise Unreachable(self._http.url, "its answer to a send lacks event_id")
-        return EventId(event_id)
+        return event_id
 
     async def join(self, room_id: RoomId) -> None:
         """Accept an invite. Joining again changes nothing."""
@@ -269,11 +269,10 @@ class Homeserver:
         query |= {"to": end} if end else {}
         path = endpoint("rooms", room_id, "messages")
         answer = await self._http.request("GET", path, query=query)
-        chunk = [self.decrypted(room_id, raw) for raw in events(answer.get("chunk"))]
+        chunk = [self.decrypted(room_id, raw) for raw in fields.objects(answer, "chunk")]
         if any(is_encryption(raw) for raw in chunk):
             self._crypto.mark_encrypted([room_id])
-        following = answer.get("end")
-        return Page(chunk, following if isinstance(following, str) else None)
+        return Page(chunk, fields.text(answer, "end"))
 
     async def event(self, room_id: RoomId, event_id: EventId) -> Json | None:
         """One event, decrypted, or None if it is gone."""
@@ -317,16 +316,6 @@ class Homeserver:
     def _miscounted(self, room_id: RoomId) -> None:
         self._people.pop(room_id, None)
         self._counting.pop(room_id, None)
-
-
-def usable_rooms(sync: Json) -> Json:
-    """The rooms of a sync response, as far as they have an id that the homeserver can be asked."""
-    return {
-        membership: {
-            room_id: room for room_id, room in mapping(rooms).items() if is_room_id(room_id)
-        }
-        for membership, rooms in fields(sync, "rooms").items()
-    }
 
 
 def _filter(*, first: bool, life: str) -> str:

@@ -14,6 +14,7 @@ from fsm.failpoints import reach
 from fsm.ids import EventId, RoomId, SyncToken, UserId
 from fsm.inbound import Inbound
 from fsm.questions import Mark
+from matrix import fields
 from matrix.amendments import Amendment, amendments
 from matrix.batch import (
     Batch,
@@ -25,10 +26,9 @@ from matrix.batch import (
     slice_timeline,
 )
 from matrix.claims import enter_replacement, invite_of, replaced_by
-from matrix.crypto import joined_rooms, room_events
+from matrix.crypto import room_events
 from matrix.errors import Refused, StoreFailed
 from matrix.exchanges import Reading
-from matrix.fields import mapping
 from matrix.history import missing_events
 from matrix.homeserver import SYNC_WAIT_MS, Homeserver
 from matrix.parse import parse, parse_invite, parse_leave
@@ -148,9 +148,9 @@ class Intake:
         raw = await self._homeserver.find_out(
             room_id, lambda: self._homeserver.event(room_id, event_id), None
         )
-        if raw is None or raw.get("sender") != self._homeserver.user_id:
+        if raw is None or fields.user_id(raw, "sender") != self._homeserver.user_id:
             return None
-        return read_mark(mapping(raw.get("content")))
+        return read_mark(fields.fields(raw, "content"))
 
     async def last_question(self, room_id: RoomId, sender: UserId) -> Inbound | None:
         """What the sender has last asked an agent in the room; None where it can't be read."""
@@ -221,7 +221,7 @@ class Intake:
         invites = list(self._invites(sync))
         items: list[RoomItem] = [*invites]
         memberships: dict[RoomId, bool] = {}
-        for room_id, room in joined_rooms(sync):
+        for room_id, room in fields.rooms(sync, "join"):
             self._note(room_id, room)
             join, has_come = await self._join(room_id, room)
             if self._since is None or has_come:
@@ -254,13 +254,11 @@ class Intake:
         return (None, in_timeline is not None) if was_in else (join, True)
 
     def _invites(self, sync: Json) -> Iterator[RoomItem]:
-        invites = mapping(mapping(sync.get("rooms")).get("invite"))
-        for room_id, invite in invites.items():
-            yield Event(parse_invite(RoomId(room_id), invite, bot=self._homeserver.user_id))
+        for room_id, invite in fields.rooms(sync, "invite"):
+            yield Event(parse_invite(room_id, invite, bot=self._homeserver.user_id))
 
     def _departures(self, sync: Json) -> Iterator[tuple[RoomId, Inbound]]:
-        for left, room in mapping(mapping(sync.get("rooms")).get("leave")).items():
-            room_id = RoomId(left)
+        for room_id, room in fields.rooms(sync, "leave"):
             self._homeserver.forget(room_id)
             yield room_id, parse_leave(room_id, room, bot=self._homeserver.user_id)
 
@@ -300,6 +298,6 @@ class Intake:
 
     def _note(self, room_id: RoomId, room: Json) -> None:
         """Whether other people are in the room than before, for whom its keys are."""
-        limited = mapping(room.get("timeline")).get("limited") is True
+        limited = fields.flag(fields.fields(room, "timeline"), "limited")
         if limited or any(event.get("type") == "m.room.member" for event in room_events(room)):
             self._homeserver.members_changed(room_id)

@@ -11,8 +11,8 @@ from attrs import frozen
 
 from fsm.attachments import Attachment
 from fsm.ids import RoomId
+from matrix import fields
 from matrix.errors import Refused, Unreachable
-from matrix.fields import clean, integer
 from matrix.http import HomeserverHttp, endpoint
 from matrix.retry import Patience, persist
 from matrix.sealing import Seal, Unseal
@@ -141,7 +141,7 @@ class Media:
         if self._limit is None:
             path = endpoint("media", "config", version="v1")
             answer = await persist(lambda: self._http.request("GET", path), PATIENCE)
-            self._limit = integer(answer.get("m.upload.size")) or 2**40
+            self._limit = fields.number(answer, "m.upload.size") or 2**40
         return self._limit
 
 
@@ -171,7 +171,7 @@ def _content(name: str, mimetype: str, url: str, spool: _Spool) -> Json:
 
 def _named(name: str) -> str:
     """The name without folders, control characters and tricks with the writing direction."""
-    last = re.split(r"[\\/]", clean(name))[-1]
+    last = re.split(r"[\\/]", fields.clean(name))[-1]
     plain = "".join(c for c in last if c.isprintable()).strip(" .")
     return plain[:MOST_NAME_CHARS] or "file"
 

@@ -12,7 +12,7 @@ from fsm.attachments import Attachment
 from fsm.ids import EventId, RoomId, UserId
 from fsm.inbound import Inbound, Kind
 from matrix import fields
-from matrix.fields import events, mapping, plain
+from matrix.fields import mapping, plain
 from matrix.text import BY_KEY, TURN_KEY
 
 MAX_BODY_CHARS = 65_536
@@ -106,7 +106,7 @@ def parse_leave(room_id: RoomId, left: object, *, bot: UserId) -> Inbound:
     found = [
         event
         for part in ("state", "timeline")
-        for event in events(fields.fields(mapping(left), part).get("events"))
+        for event in fields.objects(mapping(left), part, "events")
         if event.get("type") == "m.room.member" and event.get("state_key") == bot
     ]
     event = found[-1] if found else {}
@@ -311,7 +311,7 @@ def _without_fallback(body: str) -> str:
 
 
 def _stripped_events(invite: object) -> list[dict[str, Any]]:
-    return events(fields.fields(mapping(invite), "invite_state").get("events"))
+    return fields.objects(mapping(invite), "invite_state", "events")
 
 
 def _is_membership(raw: dict[str, Any], user_id: UserId, membership: str) -> bool:

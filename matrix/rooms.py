@@ -3,8 +3,8 @@
 from typing import Any
 
 from fsm.ids import EventId, RoomId, UserId
+from matrix import fields
 from matrix.errors import Refused, Unreachable
-from matrix.fields import mapping
 from matrix.http import HomeserverHttp, endpoint
 
 Json = dict[str, Any]
@@ -98,10 +98,8 @@ class Rooms:
     async def people(self, room_id: RoomId) -> int:
         """How many are in the room, or invited to it."""
         answer = await self._http.request("GET", endpoint("rooms", room_id, "members"))
-        chunk = answer.get("chunk")
-        members = chunk if isinstance(chunk, list) else []
-        memberships = [mapping(mapping(m).get("content")).get("membership") for m in members]
-        return sum(membership in ("join", "invite") for membership in memberships)
+        members = (fields.fields(member, "content") for member in fields.objects(answer, "chunk"))
+        return sum(fields.text(m, "membership") in ("join", "invite") for m in members)
 
     async def read(self, room_id: RoomId, event_id: EventId) -> None:
         """Say that the bot has read the room as far as this event."""

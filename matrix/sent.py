@@ -3,8 +3,8 @@
 from typing import Any
 
 from fsm.ids import EventId, RoomId, TransactionId, UserId
+from matrix import fields
 from matrix.errors import Refused
-from matrix.fields import mapping
 from matrix.homeserver import Homeserver
 from matrix.text import TURN_KEY
 
@@ -27,8 +27,9 @@ async def find_sent(
         except Refused:
             return None
         for raw in page.events:
-            if is_ours(raw, transaction_id, homeserver.user_id):
-                return EventId(raw["event_id"])
+            event_id = fields.event_id(raw, "event_id")
+            if event_id is not None and is_ours(raw, transaction_id, homeserver.user_id):
+                return event_id
         if page.end is None or page.end == token:
             return None
         token = page.end
@@ -37,8 +38,6 @@ async def find_sent(
 
 def is_ours(raw: dict[str, Any], transaction_id: TransactionId, bot: UserId) -> bool:
     """Whether the event is what the bot sent under this transaction id."""
-    if raw.get("sender") != bot or not isinstance(raw.get("event_id"), str):
-        return False
-    marked = mapping(raw.get("content")).get(TURN_KEY)
-    known = mapping(raw.get("unsigned")).get("transaction_id")
-    return transaction_id in (marked, known)
+    marked = fields.text(fields.fields(raw, "content"), TURN_KEY)
+    known = fields.text(fields.fields(raw, "unsigned"), "transaction_id")
+    return fields.user_id(raw, "sender") == bot and transaction_id in (marked, known)

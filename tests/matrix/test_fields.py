@@ -56,6 +56,23 @@ def test_what_no_time_and_no_size_can_be_is_0(wrong: Any) -> None:
     assert fields.integer(wrong) == 0
 
 
+@pytest.mark.parametrize("wrong", numbered([*NOT_TEXT, {"events": {}}, {"events": [1, None]}]))
+def test_what_holds_no_objects_holds_none(wrong: Any) -> None:
+    assert fields.objects({"timeline": wrong}, "timeline", "events") == []
+
+
+@pytest.mark.parametrize("wrong", numbered([1, "true", [], {}, None, False]))
+def test_only_true_is_true(wrong: Any) -> None:
+    assert not fields.flag({"limited": wrong}, "limited")
+
+
+def test_a_room_whose_id_is_none_is_no_room() -> None:
+    sync = {"rooms": {"join": {"": {}, "x": {}, "!" + "r" * 255: {}, ROOM: []}, "leave": []}}
+
+    assert fields.rooms(sync, "join") == [(ROOM, {})]
+    assert fields.rooms(sync, "leave") == fields.rooms(sync, "invite") == []
+
+
 def test_an_edit_whose_kind_is_a_list_changes_nothing() -> None:
     assert parse_amendment(edit({"msgtype": [], "body": "x"}), ROOM) is None
     assert parse_amendment(edit({"msgtype": {}, "body": "x"}), ROOM) is None

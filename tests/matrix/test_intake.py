@@ -622,6 +622,23 @@ async def test_without_an_invite_in_history_only_what_follows_the_join_counts(
     assert harbour.bodies == ["", "after"]
 
 
+async def test_an_invite_without_an_id_is_no_place_to_begin_at(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    invite, nameless = member("invite", "$i"), text("nameless")
+    del invite["event_id"], nameless["event_id"]
+    history = [nameless, text("old", "$1"), invite, text("new", "$2")]
+    await server.script(
+        "rooms.messages", Answer(body={"chunk": history[::-1]}), Answer(body={"chunk": history})
+    )
+    await server.syncs(limited(member("join", "$j", before="invite"), text("after", "$3")))
+
+    async with Harbour(homeserver).at_work() as harbour:
+        await harbour.until(lambda: len(harbour.arrived) == 2)
+
+    assert harbour.bodies == ["", "after"]
+
+
 async def test_a_room_whose_id_is_none_is_passed_over(
     server: ScriptedHomeserver, homeserver: Homeserver
 ) -> None:
