@@ -42,6 +42,29 @@ async def test_what_is_no_message_is_not_answered_and_stops_nothing(scene: Scene
     assert len([e for e in await alice.timeline(room) if e.sender == bot.user_id]) == 2
 
 
+async def test_a_reply_to_an_id_of_20_000_characters_holds_no_room_and_no_checkpoint(
+    scene: Scene,
+) -> None:
+    """The request for such an event is longer than Synapse reads: it cuts the connection."""
+    bot = await scene.bot()
+    alice, mallory = await scene.person("alice"), await scene.person("mallory")
+    room, lair = await scene.meet(alice, bot), await scene.meet(mallory, bot)
+    relation = {"m.in_reply_to": {"event_id": "$" + "x" * 20_000}}
+    content = {"msgtype": "m.text", "body": "what of this?", "m.relates_to": relation}
+
+    odd = await mallory.send(lair, "m.room.message", content)
+    await mallory.asks(lair, "and this?", r"\] and this\?$")
+    await alice.asks(room, "still there?", r"\] still there\?$")
+    await bot.kill()
+    await bot.start()
+    await mallory.asks(lair, "and now?", r"\] and now\?$")
+
+    await scene.answers_each_once(mallory, lair, ["what of this?", "and this?", "and now?"])
+    [answer] = [e for e in await mallory.timeline(lair) if e.in_reply_to == odd]
+    assert answer.body.endswith("] what of this?")
+    assert bot.store.rows("SELECT room_id FROM behind") == []
+
+
 async def test_strange_text_is_answered_once_and_what_is_sent_is_clean(scene: Scene) -> None:
     bot = await scene.bot()
     alice = await scene.person("alice")
