@@ -68,3 +68,11 @@ def test_the_reference_has_every_public_name(site: Path) -> None:
 def test_code_on_the_first_pages_can_be_run(page: str) -> None:
     [shown] = [block for block in blocks(DOCS / page) if block.kind == "python"]
     exec(shown.text, {})  # noqa: S102  # the page's own
+
+
+@pytest.mark.parametrize("page", ["security.md", "reliability.md"])
+def test_the_tests_that_a_page_names_are_there(page: str) -> None:
+    named = re.findall(r"`(tests/[\w/.]+)`", (DOCS / page).read_text())
+
+    assert len(named) > 10
+    assert [path for path in named if not (DOCS.parent / path).exists()] == []
