@@ -62,6 +62,11 @@ class Place:
     gone: list[Talker] = field(factory=list)
     busy: bool = False
 
+    def enter(self, talker: Talker) -> None:
+        """They talk in it, if they did not before."""
+        if talker not in self.talkers:
+            self.talkers.append(talker)
+
 
 @frozen
 class Burst:
@@ -211,8 +216,7 @@ class Town:
         mine = [place for place in self.places if talker in place.talkers]
         living = [place for place in mine if not place.closed]
         if not living:
-            await self._open(talker, draw)
-            living = [self.places[-1]]
+            living = [await self._open(talker, draw)]
         # an archived room still answers, with a sentence of its own
         place = draw.choice(mine if draw.random() < 0.05 else living)
         kind = self._kind(draw) if self.settings.mixed else "text"
@@ -257,12 +261,13 @@ class Town:
         for room_id in entered:
             place = self._place(room_id)
             if place is None:
-                self.places.append(Place(room_id, [talker], made=True))
+                place = Place(room_id, [], made=True)
+                self.places.append(place)
                 self.acts["made"] += 1
-            else:  # the bot invites people again who have left everything
+            elif talker in place.gone:  # the bot invites people again who have left everything
                 place.gone.remove(talker)
-                place.talkers.append(talker)
                 self.acts["back"] += 1
+            place.enter(talker)
         return bool(entered)
 
     def _place(self, room_id: str) -> Place | None:
@@ -317,12 +322,13 @@ class Town:
         self.said += 1
         return event_id
 
-    async def _open(self, talker: Talker, draw: Random) -> None:
+    async def _open(self, talker: Talker, draw: Random) -> Place:
         place = Place(await talker.new_room([self.bot]), [talker])
+        self.places.append(place)
         second = draw.choice(self.talkers)
         shares = self.settings.mixed and second is not talker and draw.random() < 0.3
         if shares and not talker.encrypting and not second.encrypting:
             await talker.invite(place.room_id, second.user_id)
             await second.join(place.room_id)
-            place.talkers.append(second)
-        self.places.append(place)
+            place.enter(second)
+        return place
