@@ -13,6 +13,7 @@ from pathlib import Path
 from fsm.ids import EventId, RoomId
 from strandline.testing import Person, Synapse
 from strandline.testing.person import fold
+from tests.kit.limits import HANGS_SECONDS
 from tests.kit.scene import Bot, Home, Scene
 
 PAGE = Path(__file__).parent.parent / "docs" / "walkthrough.md"
@@ -116,7 +117,7 @@ async def files(walk: Walk) -> list[RoomId]:
     for name in ("chart.pdf", "beach.png"):
         kind = "application/pdf" if name.endswith("pdf") else "image/png"
         file = await alice.send_file(chat, name, b"x" * 12_000, mimetype=kind)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS_SECONDS):
             while not await alice.reactions(chat, file):
                 await asyncio.sleep(0.05)
     await alice.asks(chat, "!files", "wait for your next message")
@@ -150,7 +151,7 @@ async def restart(walk: Walk) -> list[RoomId]:
     await walk.bot.restart()
     await alice.react(chat, question.event_id, "✅")
     await alice.sees(chat, "forgot this question", after=question.event_id)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS_SECONDS):
         while "has lapsed" not in await _body_of(alice, chat, question.event_id):
             await asyncio.sleep(0.05)
     await alice.asks(chat, "And you?", r"agent-1 · chat \d+\] And you")

@@ -13,6 +13,7 @@ import pytest
 from fsm.ids import EventId, RoomId
 from strandline.testing import Person
 from strandline.testing.processes import free_port
+from tests.kit.limits import HANGS_SECONDS
 from tests.kit.scene import Bot, Scene
 
 ROOT = Path(__file__).parent.parent.parent
@@ -37,7 +38,7 @@ class Server:
             return report
 
     async def ready(self) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS_SECONDS):
             while True:
                 try:
                     await self.report()

@@ -13,6 +13,7 @@ from fsm.ids import RoomId
 from strandline.testing import Person
 from strandline.testing.processes import free_port
 from tests.fakes.platform import Platform, Script, answers, event, pours, says
+from tests.kit.limits import HANGS_SECONDS
 from tests.kit.scene import Scene
 
 pytestmark = pytest.mark.homeserver
@@ -80,14 +81,14 @@ async def test_each_failure_is_one_sentence_and_other_rooms_go_on(scene: Scene) 
 async def _is_told(person: Person, room: RoomId, agent: str, sentence: str) -> None:
     await person.asks(room, f"!agent {agent}", "selected|Selected|answers|Just write")
     question = await person.say(room, "hello")
-    await person.sees(room, sentence, after=question, timeout_seconds=60)
+    await person.sees(room, sentence, after=question, timeout_seconds=HANGS_SECONDS)
     said = [e for e in await person.timeline(room) if e.in_reply_to == question]
     assert len([e for e in said if "gent `" in e.body]) == 1
 
 
 def _agent(named: tuple[str, str]) -> dict[str, Any]:
     name, url = named
-    return {"id": name, "kind": "http", "options": {"url": url, "silence_seconds": 1}}
+    return {"id": name, "kind": "http", "options": {"url": url, "silence_seconds": 5}}
 
 
 def _peak_mb(pid: int) -> float:

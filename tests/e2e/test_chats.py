@@ -7,6 +7,7 @@ import pytest
 
 from fsm.ids import RoomId
 from strandline.testing import Person
+from tests.kit.limits import HANGS_SECONDS
 from tests.kit.scene import Bot, Home, Scene
 
 pytestmark = pytest.mark.homeserver
@@ -29,7 +30,7 @@ async def archive(alice: Person, room: RoomId) -> None:
 
 
 async def edited(person: Person, room: RoomId, text: str) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS_SECONDS):
         while not any(e.edits and text in e.body for e in await person.timeline(room)):
             await asyncio.sleep(0.05)
 
@@ -142,7 +143,7 @@ async def test_a_list_that_a_restart_forgot_says_so_and_can_be_had_again(scene: 
 
 
 async def test_a_list_that_nobody_answers_says_that_it_lapsed(scene: Scene) -> None:
-    _, alice, home = await at_home(scene, limits={"confirmation_seconds": 1.5})
+    _, alice, home = await at_home(scene, limits={"confirmation_seconds": 5.0})
     await archive(alice, home.chat)
 
     await alice.asks(home.lobby, "!load", "Which chat")
@@ -155,7 +156,7 @@ async def test_an_archived_chat_whose_room_is_gone_goes_on_in_a_new_room(scene: 
     await alice.asks(home.lobby, "I talk here too", r"chat 2\] I talk here too")
     await archive(alice, home.chat)
     await scene.leave_as(bot, home.chat)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS_SECONDS):
         while bot.store.get(f"matrix_room:{home.chat}")["room_type"] != "gone_chat":
             await asyncio.sleep(0.05)
 
@@ -174,7 +175,7 @@ async def test_an_archived_chat_whose_room_is_gone_goes_on_in_a_room_that_has_no
     bot, alice, home = await at_home(scene)
     await archive(alice, home.chat)
     await scene.leave_as(bot, home.chat)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS_SECONDS):
         while bot.store.get(f"matrix_room:{home.chat}")["room_type"] != "gone_chat":
             await asyncio.sleep(0.05)
 

@@ -6,6 +6,7 @@ import pytest
 
 from fsm.ids import EventId, RoomId
 from strandline.testing import Person
+from tests.kit.limits import HANGS_SECONDS
 from tests.kit.scene import Bot, Scene
 
 pytestmark = pytest.mark.homeserver
@@ -24,7 +25,7 @@ async def body_of(person: Person, room: RoomId, event_id: EventId) -> str:
 
 
 async def becomes(person: Person, room: RoomId, event_id: EventId, text: str) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS_SECONDS):
         while text not in await body_of(person, room, event_id):
             await asyncio.sleep(0.05)
 
@@ -89,7 +90,7 @@ async def test_a_second_question_replaces_the_first_which_says_so(scene: Scene) 
 
 
 async def test_a_question_that_nobody_answers_says_that_it_lapsed(scene: Scene) -> None:
-    bot = await scene.bot(limits={"confirmation_seconds": 1.0})
+    bot = await scene.bot(limits={"confirmation_seconds": 5.0})
     alice = await scene.person("alice")
     room, question = await asked_to_archive(scene, bot, alice)
 

@@ -9,6 +9,7 @@ import pytest
 from fsm.ids import RoomId, UserId
 from strandline.testing import Person
 from strandline.testing.person import Expected
+from tests.kit.limits import HANGS_SECONDS
 from tests.kit.scene import Scene
 
 pytestmark = pytest.mark.homeserver
@@ -154,7 +155,7 @@ async def test_what_is_read_has_a_receipt_and_work_shows_as_typing(scene: Scene)
 async def _shown(person: Person, room: RoomId, wanted: Any) -> None:
     """Wait until a sync shows it among what passes in the room."""
     since = ""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANGS_SECONDS):
         while True:
             answer = await person.request("GET", f"/sync?timeout=200{since}")
             since = f"&since={quote(answer['next_batch'])}"

@@ -158,7 +158,7 @@ async def test_a_slow_answer_grows_in_one_message(scene: Scene) -> None:
 async def test_an_agent_that_takes_too_long_is_named_and_other_rooms_do_not_wait(
     scene: Scene,
 ) -> None:
-    bot = await scene.bot(agents=2, options={"delay_seconds": 3}, limits={"answer_seconds": 1})
+    bot = await scene.bot(agents=2, options={"delay_seconds": 3600}, limits={"answer_seconds": 5})
     bot.config["agents"][1]["options"] = {}
     await bot.restart()
     alice, bob = await scene.person("alice"), await scene.person("bob")

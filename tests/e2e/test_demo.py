@@ -12,6 +12,7 @@ import pytest
 
 from strandline.demo.stage import Stage
 from strandline.demo.tour import NotAsExpected, Tour
+from tests.kit.limits import HANGS_SECONDS
 from tests.kit.scene import Scene
 
 pytestmark = pytest.mark.homeserver
@@ -122,7 +123,7 @@ class Terminal:
         os.write(self._screen, keys.encode())
 
     async def shows(self, pattern: str) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANGS_SECONDS):
             while not re.search(pattern, self.text, re.DOTALL):
                 self._read()
                 await asyncio.sleep(0.05)
@@ -130,7 +131,7 @@ class Terminal:
 
     async def exit_code(self) -> int:
         """Read on to the end, so that nothing that it prints is in its way."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANGS_SECONDS):
             while (code := self.process.poll()) is None:
                 self._read()
                 await asyncio.sleep(0.05)

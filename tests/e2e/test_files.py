@@ -6,6 +6,7 @@ import pytest
 
 from fsm.ids import EventId, RoomId
 from strandline.testing import Person
+from tests.kit.limits import HANGS_SECONDS
 from tests.kit.scene import Scene
 
 pytestmark = pytest.mark.homeserver
@@ -17,7 +18,7 @@ LIMITS = {"edit_seconds": 0.2}
 async def stage(person: Person, room: RoomId, name: str, size: int = 1000) -> EventId:
     """Send a file, and wait until the bot says that it waits."""
     file = await person.send_file(room, name, b"x" * size)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS_SECONDS):
         while "📎" not in [key for _, key in await person.reactions(room, file)]:
             await asyncio.sleep(0.05)
     return file

@@ -21,6 +21,7 @@ from strandline.testing import Person
 from strandline.testing.log import OUTPUT, Line
 from tests.kit.encrypted import EncryptedPerson
 from tests.kit.hostile import Hostile, Place
+from tests.kit.limits import HANGS_SECONDS
 from tests.kit.scene import Bot, EncryptedTalker, Scene
 from tests.matrix.kit import Json
 
@@ -31,9 +32,6 @@ SEED = int(os.environ.get("SEED", "7"))
 
 WHILE_DOWN = 110
 """More than a sync response holds of one room."""
-
-PATIENCE_SECONDS = 300.0
-"""Ends what hangs: the bot may have been killed, or be behind a room's other messages."""
 
 NO_RIGHT = ("403", "404")
 """An effect that is refused with these is no fault of the bot's: it was thrown out of the room."""
@@ -62,7 +60,7 @@ class Asker:
             self.room,
             lambda event: event.in_reply_to == asked,
             after=asked,
-            timeout_seconds=PATIENCE_SECONDS,
+            timeout_seconds=HANGS_SECONDS,
         )
         self.waits.append(time.monotonic() - began)
 
@@ -109,7 +107,7 @@ async def test_a_device_key_of_the_wrong_size_costs_nobody_in_the_room_an_answer
 
     await alice.invite(room, bot.user_id)
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS_SECONDS):
         while not await _sealed_by(bot, alice, room):
             bot.must_run()
             await asyncio.sleep(0.1)
@@ -197,7 +195,7 @@ async def _restarted(bot: Bot, lives: set[int | None]) -> None:
 
 async def _settled(bot: Bot) -> None:
     """Nothing is owed any more, and no room is behind."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(HANGS_SECONDS):
         while bot.store.rows(
             "SELECT room_id FROM behind UNION SELECT room_id FROM outbox WHERE parked_error IS NULL"
         ):

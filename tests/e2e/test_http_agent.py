@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from strandline.testing.processes import free_port
+from tests.kit.limits import HANGS_SECONDS
 from tests.kit.scene import Bot, Scene
 
 ROOT = Path(__file__).parent.parent.parent
@@ -36,7 +37,7 @@ class Platform:
             return counts
 
     async def ready(self) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANGS_SECONDS):
             while True:
                 try:
                     await self.asked()

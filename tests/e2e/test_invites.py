@@ -4,13 +4,14 @@ import pytest
 
 from fsm.ids import RoomId, UserId
 from strandline.testing import Person
+from tests.kit.limits import HANGS_SECONDS
 from tests.kit.scene import Scene
 
 pytestmark = pytest.mark.homeserver
 
 
 async def _membership_becomes(person: Person, room: RoomId, user: UserId, wanted: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANGS_SECONDS):
         while await person.membership(room, user) != wanted:
             await asyncio.sleep(0.05)
 

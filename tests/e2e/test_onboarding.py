@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from fsm.ids import RoomId
+from tests.kit.limits import HANGS_SECONDS
 from tests.kit.scene import Scene
 
 pytestmark = pytest.mark.homeserver
@@ -103,7 +104,7 @@ async def test_a_space_that_the_bot_lost_is_made_again_around_the_chats(scene: S
     bot, alice = await scene.bot(rooms=SPACES), await scene.person("alice")
     home = await scene.welcome(alice, bot)
     await scene.leave_as(bot, home.space)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS_SECONDS):
         while bot.store.get(f"matrix_user:{alice.user_id}")["space_id"] is not None:
             await asyncio.sleep(0.05)
 

@@ -8,13 +8,11 @@ import pytest
 
 from fsm.ids import EventId, RoomId
 from strandline.testing import Person
+from tests.kit.limits import HANGS_SECONDS
 from tests.kit.model_server import ModelServer
 from tests.kit.scene import Bot, Scene
 
 pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(3600)]
-
-PATIENCE = 120.0
-"""A model on a busy CPU takes its time."""
 
 
 @pytest.fixture
@@ -33,7 +31,7 @@ async def a_bot(scene: Scene, server: ModelServer) -> Bot:
 
 async def sees_answer(alice: Person, room: RoomId, server: ModelServer, question: EventId) -> str:
     """What the server has answered, once the room has it word for word."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(HANGS_SECONDS):
         answer = await server.answered(question)
     await alice.sees(room, lambda e: e.body.strip() == answer, after=question)
     return answer
@@ -58,13 +56,13 @@ async def test_stop_ends_the_answer_and_the_work_on_it(scene: Scene, server: Mod
     alice, bot = await scene.person("alice"), await a_bot(scene, server)
     room = await scene.meet(alice, bot)
     question = await alice.say(room, "Tell me a very long story of the sea, in many chapters.")
-    await alice.sees(room, r"\w+ \w+", after=question, timeout_seconds=PATIENCE)
+    await alice.sees(room, r"\w+ \w+", after=question, timeout_seconds=HANGS_SECONDS)
 
     await alice.asks(room, "!stop", "I stopped")
 
     answer = await alice.sees(room, "Stopped", after=question)
     assert answer.in_reply_to == question
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANGS_SECONDS):
         while not server.exchanges[-1].is_left:
             await asyncio.sleep(0.05)
 
@@ -80,12 +78,12 @@ async def test_a_question_whose_bot_is_killed_thrice_has_one_whole_answer_and_on
     for point in ("agent.ask.before", "answer.edit.after", "answer.commit.before"):
         bot.environment["STRANDLINE_FAILPOINT"] = point
         await bot.start()
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(HANGS_SECONDS):
             assert await bot.ended() == -9
     del bot.environment["STRANDLINE_FAILPOINT"]
     await bot.start()
 
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(HANGS_SECONDS):
         while not bot.store.rows("SELECT 1 FROM handled WHERE event_id = ?", question):
             await asyncio.sleep(0.05)
     answer = await sees_answer(alice, room, server, question)

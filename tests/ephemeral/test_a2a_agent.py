@@ -26,6 +26,8 @@ from tests.kit.a2a_server import Harbourmaster, app, card
 QUESTION = AgentQuestion(
     request_id=EventId("$q"), platform_chat_id=PlatformChatId("42"), text="hello"
 )
+SILENCE_SECONDS = 2.0
+"""What hangs is waited for so long; anything else takes a hundredth."""
 HEARD = "I have heard 1 things in 42, at last: hello"
 
 
@@ -270,7 +272,7 @@ async def _card(url: str, _request: web.Request) -> web.Response:
 
 
 async def trouble(script: Script, **options: Any) -> tuple[str, Trouble | None]:
-    options = {"silence_seconds": 0.3, **options}
+    options = {"silence_seconds": SILENCE_SECONDS, **options}
     async with scripted(script) as url, an_agent(url, **options) as agent:
         heard = await ask(agent)
     return heard.text, heard.trouble

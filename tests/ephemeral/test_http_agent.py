@@ -17,12 +17,17 @@ from fsm import AgentEntry
 from fsm.ids import AgentId, EventId, PlatformChatId
 from strandline.testing.processes import free_port
 from tests.fakes.platform import Platform, Script, answers, event, pours, says
+from tests.kit.limits import HANGS_SECONDS
 
 QUESTION = AgentQuestion(
     request_id=EventId("$1"), platform_chat_id=PlatformChatId("42"), text="hello"
 )
 DONE = event({}, "done")
 HERE = event({"name": "a.txt", "mimetype": "text/plain", "url": "/file"}, "file")
+
+
+SILENCE_SECONDS = 2.0
+"""What hangs is waited for so long; anything else takes a hundredth."""
 
 
 async def content() -> AsyncIterator[bytes]:
@@ -37,7 +42,7 @@ async def read(file: MadeFile) -> str:
 
 
 def made(url: str, token: str | None = None) -> HttpAgent:
-    options = HttpOptions(url=url, token=token, connect_seconds=1, silence_seconds=0.3)
+    options = HttpOptions(url=url, token=token, silence_seconds=SILENCE_SECONDS)
     return HttpAgent(AgentEntry(id=AgentId("a"), name="A", kind="http", options=options))
 
 
@@ -311,7 +316,7 @@ async def test_an_answer_that_is_no_longer_wanted_is_left() -> None:
         agent = made(platform.url)
         async with aclosing(agent.ask(QUESTION)) as answer:
             assert await anext(answer) == "x"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS_SECONDS):
             await platform.left.wait()
         await agent.close()
 

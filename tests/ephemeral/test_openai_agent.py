@@ -22,16 +22,19 @@ from fsm.ids import AgentId, EventId, PlatformChatId
 from strandline.testing.processes import free_port
 from tests.fakes.completions import DONE, Completions, chunk, refuses
 from tests.fakes.platform import Script, answers, event, pours, says
+from tests.kit.limits import HANGS_SECONDS
 
 QUESTION = AgentQuestion(
     request_id=EventId("$1"), platform_chat_id=PlatformChatId("42"), text="hello"
 )
 HELLO = says(chunk(role="assistant"), chunk("Hel"), chunk("lo!"), chunk(finish="stop"), DONE)
 TOKEN = "sk-t0ken"
+SILENCE_SECONDS = 2.0
+"""What hangs is waited for so long; anything else takes a hundredth."""
 
 
 def agent(url: str, **options: Any) -> OpenAiAgent:
-    brief: dict[str, Any] = {"model": "m", "connect_seconds": 1, "silence_seconds": 0.3}
+    brief: dict[str, Any] = {"model": "m", "silence_seconds": SILENCE_SECONDS}
     shaped = OpenAiOptions(url=url, **brief | options)
     return OpenAiAgent(AgentEntry(id=AgentId("a"), name="A", kind="openai", options=shaped))
 
@@ -359,7 +362,7 @@ async def test_an_answer_that_is_no_longer_wanted_is_left_and_the_server_hears_o
         asked = agent(server.url)
         async with aclosing(asked.ask(QUESTION)) as answer:
             assert await anext(answer) == "x"
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(HANGS_SECONDS):
             await left.wait()
         await asked.close()
 

@@ -15,6 +15,7 @@ from fsm.states import hours
 from matrix.making import alias_of
 from tests.failpoints.place import Place, Said
 from tests.kit import rota
+from tests.kit.limits import HANGS_SECONDS
 from tests.kit.scene import Bot, Scene
 
 YES = "is archived"
@@ -329,7 +330,7 @@ class Onboarding(Kind):
     async def done(self, place: Place) -> None:
         await place.greeted()
         await place.person.sees(place.room, self.ready)
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(HANGS_SECONDS):
             while len(await place.person.invites()) < self.rooms:
                 await asyncio.sleep(0.05)
 
@@ -403,7 +404,7 @@ class HalfMade(Kind):
         )
 
     async def done(self, place: Place) -> None:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(HANGS_SECONDS):
             while place.bot.store.rows("SELECT 1 FROM outbox"):
                 await asyncio.sleep(0.05)
 
@@ -464,7 +465,7 @@ class StagedFile(Bound):
         await super().prepare(place)
         file = await place.person.send_file(place.room, "a.txt", b"sand")
         place.said.append(Said(file, "a.txt", ()))
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(HANGS_SECONDS):
             while not await place.person.reactions(place.room, file):
                 await asyncio.sleep(0.05)
 
@@ -558,7 +559,7 @@ class Declined(Kind):
         self.room = await self.bob.create_room(invite=[place.bot.user_id])
 
     async def done(self, place: Place) -> None:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(HANGS_SECONDS):
             while await self.bob.membership(self.room, place.bot.user_id) != "leave":
                 await asyncio.sleep(0.05)
 
@@ -579,7 +580,7 @@ class Kicked(Bound):
         await place.person.kick(place.room, place.bot.user_id)
 
     async def done(self, place: Place) -> None:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(HANGS_SECONDS):
             while not self.parked(place):
                 await asyncio.sleep(0.05)
 

@@ -15,6 +15,8 @@ from urllib.parse import unquote
 from aiohttp import web
 from attrs import define, field, frozen
 
+from tests.kit.limits import HANGS_SECONDS
+
 Json = dict[str, Any]
 
 BOT = "@bot:test"
@@ -101,7 +103,7 @@ class ScriptedHomeserver:
 
     async def was_asked(self, name: str, times: int = 1) -> list[Request]:
         """The requests of one endpoint, once there are so many."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANGS_SECONDS):
             while len(self.asked(name)) < times:
                 await asyncio.sleep(0.005)
         return self.asked(name)

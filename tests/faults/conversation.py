@@ -14,6 +14,7 @@ from fsm.ids import RoomId, UserId
 from strandline.bot import Bot
 from strandline.config import Config
 from tests.faults.memory import ALICE, BOB, MemoryHomeserver, as_homeserver, config_in, owed_in
+from tests.kit.limits import HANGS_SECONDS
 
 Connect = Callable[..., sqlite3.Connection]
 
@@ -82,7 +83,7 @@ class MemoryBot:
 
     async def all_answered(self, life: asyncio.Task[None]) -> bool:
         """Wait for an answer to everything; False if the life ends first."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANGS_SECONDS):
             while self._unanswered():
                 if life.done():
                     return False

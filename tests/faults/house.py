@@ -16,6 +16,7 @@ from strandline.bot import OpenStore, serve
 from strandline.config import load_config
 from strandline.testing import Credentials, Person
 from strandline.testing.bot import config_for
+from tests.kit.limits import HANGS_SECONDS
 from tests.kit.scene import agent
 
 CONVERSATION = ["!agent 1", "one", "!agent 2", "two", "!archive", "!yes", "three"]
@@ -72,7 +73,7 @@ async def begin(alice: Person, house: House) -> RoomId:
 
 async def all_answered(alice: Person, room: RoomId, *, life: asyncio.Task[None]) -> bool:
     """Wait until everything that Alice said is answered; False if the bot's life ends first."""
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(HANGS_SECONDS):
         while True:
             events = await alice.timeline(room)
             asked = {e.event_id for e in events if e.sender == alice.user_id}

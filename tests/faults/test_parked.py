@@ -14,6 +14,7 @@ from strandline.bot import Bot
 from strandline.config import Config
 from tests.faults.conversation import MemoryBot
 from tests.faults.memory import ALICE, BOB
+from tests.kit.limits import HANGS_SECONDS
 
 ROOM, OTHER = RoomId("!room"), RoomId("!other")
 
@@ -52,11 +53,11 @@ async def bot(tmp_path: Path) -> MemoryBot:
     bot.homeserver.say(ROOM, ALICE, "!agents")
     bot.homeserver.say(OTHER, BOB, "!agents")
     async with bot.living() as life:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS_SECONDS):
             while not bot.answers_to(OTHER, "!agents"):
                 await asyncio.sleep(0.01)
         assert Fragile.tries < 5, "the other room waited for this one"
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS_SECONDS):
             while len(answers(bot, ROOM)) < 2:
                 await asyncio.sleep(0.01)
         assert not life.done()
@@ -85,7 +86,7 @@ async def live_on(bot: MemoryBot) -> None:
     """A life in which somebody asks something, and is answered after all that was left over."""
     bot.homeserver.say(ROOM, ALICE, "!help")
     before = len(bot.answers_to(ROOM, "!help"))
-    async with bot.living(), asyncio.timeout(30):
+    async with bot.living(), asyncio.timeout(HANGS_SECONDS):
         while len(bot.answers_to(ROOM, "!help")) == before:
             await asyncio.sleep(0.01)
 

@@ -12,6 +12,7 @@ from strandline.testing import Person, Synapse
 from tests.durable.faults import FaultyDisk
 from tests.faults.house import House, assert_once_and_in_order
 from tests.faults.proxy import Proxy
+from tests.kit.limits import HANGS_SECONDS
 from tests.kit.scene import Bot, Scene
 
 pytestmark = pytest.mark.homeserver
@@ -21,7 +22,7 @@ OUTAGE_SECONDS = 3.0
 
 async def _all_answered(alice: Person, room: RoomId, texts: list[str], scene: Scene) -> None:
     for text in texts:
-        await alice.sees(room, rf"^\[agent-1 · chat 1\] {text}$", timeout_seconds=60)
+        await alice.sees(room, rf"^\[agent-1 · chat 1\] {text}$", timeout_seconds=HANGS_SECONDS)
     await scene.answers_each_once(alice, room, texts)
 
 
@@ -116,7 +117,7 @@ async def test_a_full_disk_stops_turns_until_there_is_space_again(
         assert answers == []
         full = False
 
-        await alice.sees(room, r"\] two$", timeout_seconds=30)
+        await alice.sees(room, r"\] two$", timeout_seconds=HANGS_SECONDS)
     await assert_once_and_in_order(alice, room)
     assert "store unavailable" in capsys.readouterr().out
 
@@ -153,5 +154,5 @@ async def test_sigterm_does_not_wait_for_ever_and_what_was_cut_off_goes_on_later
     assert await bot.terminate() == 0
     await bot.start()
 
-    await alice.sees(room, r"a question that takes a while$", timeout_seconds=60)
+    await alice.sees(room, r"a question that takes a while$", timeout_seconds=HANGS_SECONDS)
     await scene.answers_each_once(alice, room, ["a question that takes a while"])

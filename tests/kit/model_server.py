@@ -18,6 +18,7 @@ from aiohttp import web
 from attrs import define
 
 from strandline.testing.processes import free_port
+from tests.kit.limits import HANGS_SECONDS
 
 TIDES = " ".join(f"At {hour} the tide turns, and {hour} boats wait." for hour in range(1, 11))
 
@@ -112,7 +113,7 @@ class ModelServer:
         port = free_port()
         self._server = f"http://127.0.0.1:{port}/v1"
         self._process = _fakellm(port, rules)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANGS_SECONDS):
             while True:
                 try:
                     async with self._http.get(f"{self._server}/models"):

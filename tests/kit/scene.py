@@ -15,6 +15,7 @@ from strandline.testing.bot import config_for
 from strandline.testing.homeserver import Credentials
 from strandline.testing.person import Expected, TimelineEvent, fold
 from tests.kit.encrypted import EncryptedPerson
+from tests.kit.limits import HANGS_SECONDS
 
 
 class Bot(BotProcess):
@@ -142,7 +143,7 @@ class Scene:
 
     async def _enter(self, person: Person, *, is_space: bool) -> RoomId:
         """Accept the next invite to a Space, or to a room that is none."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS_SECONDS):
             while True:
                 for room in await person.invites():
                     if await person.is_invited_to_space(room) is is_space:
@@ -184,7 +185,7 @@ class Scene:
 
     async def is_left_by(self, bot: Bot, room: RoomId) -> None:
         """Wait until the bot is no longer in the room."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS_SECONDS):
             while room in await self.joined_by(bot):
                 await asyncio.sleep(0.05)
 

@@ -24,6 +24,7 @@ from matrix import (
     RoomStyle,
 )
 from tests.fakes.homeserver import BOT, PASSWORD, ScriptedHomeserver
+from tests.kit.limits import HANGS_SECONDS
 
 Json = dict[str, Any]
 
@@ -158,7 +159,7 @@ class Harbour:
         return [inbound.body for inbound in self.arrived]
 
     async def until(self, condition: Any) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANGS_SECONDS):
             while not condition():
                 await asyncio.sleep(0.005)
 

@@ -83,9 +83,9 @@ async def test_a_homeserver_that_asks_for_quiet_gets_it(
     loop = asyncio.get_running_loop()
 
     async with at_work(Courtesy(homeserver)) as courtesy:
+        begun = loop.time()
         courtesy.read(ROOM, EventId("$1"))
         await read(server, 1)
-        begun = loop.time()
         for number in range(50):
             courtesy.read(ROOM, EventId(f"$later{number}"))
         shown = await read(server, 2)

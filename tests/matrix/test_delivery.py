@@ -14,6 +14,7 @@ from matrix.delivery import MOST_OWED, REMEMBERED_MS
 from matrix.retry import Patience
 from matrix.text import edit_content, message_content, reaction_content
 from tests.fakes.homeserver import BOT, Answer, ScriptedHomeserver
+from tests.kit.limits import HANGS_SECONDS
 from tests.matrix.kit import ROOM, Harbour, Json, send, settings, text
 
 OTHER = RoomId("!other")
@@ -267,7 +268,7 @@ async def test_a_room_that_is_owed_much_eases_only_when_rows_have_left(
     assert (other.done(), waiting.done()) == (True, False)
 
     async with harbour.at_work(intake=False):
-        await asyncio.wait_for(waiting, 10)
+        await asyncio.wait_for(waiting, HANGS_SECONDS)
         await harbour.delivery.flushed()
 
     assert len(server.asked("rooms.send")) == MOST_OWED + 2

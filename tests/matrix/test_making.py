@@ -17,6 +17,7 @@ from matrix.http import endpoint
 from matrix.making import alias_of
 from matrix.text import message_content, reaction_content
 from strandline.testing import Person, Synapse
+from tests.kit.limits import HANGS_SECONDS
 from tests.matrix.kit import Harbour, send
 
 pytestmark = pytest.mark.homeserver
@@ -311,7 +312,7 @@ async def shown(
 ) -> None:
     """Wait until a person is shown this by a sync."""
     query = "timeout=0"
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(HANGS_SECONDS):
         while True:
             # a sync without a token would be answered from a cache
             sync = await alice.request("GET", f"/sync?{query}")

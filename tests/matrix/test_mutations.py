@@ -29,6 +29,7 @@ from matrix.sent import find_sent
 from matrix.session import Login, Session
 from matrix.text import read_answer, read_mark
 from tests.fakes.homeserver import BOT, ScriptedHomeserver
+from tests.kit.limits import HANGS_SECONDS
 from tests.kit.mutations import EVENTS, TO_DEVICE, mutated
 from tests.matrix.kit import ALICE, ROOM, Json
 from tests.matrix.test_crypto import Alice
@@ -176,7 +177,7 @@ async def test_no_json_makes_any_reader_raise(tmp_path: Path) -> None:
     for number in range(rounds):
         with capture_logs():
             try:
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(HANGS_SECONDS):
                     await life.reads(Random(f"{SEED} {number}"))
             except Exception as error:
                 error.add_note(f"round {number} of SEED={SEED}")

@@ -38,8 +38,8 @@ def unknowns(logs: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]
 
 @pytest.fixture
 def hasty(homeserver: Homeserver) -> Intake:
-    """An intake whose patience is short."""
-    homeserver.patience = Patience(0.001, 0.01, most_seconds=0.5, most_tries=6)
+    """An intake that tries six times, soon after one another."""
+    homeserver.patience = Patience(0.001, 0.01, most_tries=6)
     return Harbour(homeserver).intake
 
 
@@ -77,8 +77,10 @@ async def test_a_request_that_is_too_long_is_made_once(
 
 
 async def test_a_read_that_is_never_answered_has_an_end(
-    server: ScriptedHomeserver, hasty: Intake
+    server: ScriptedHomeserver, homeserver: Homeserver
 ) -> None:
+    homeserver.patience = Patience(most_seconds=0.5)
+    hasty = Harbour(homeserver).intake
     never = asyncio.Event()
     await server.script("rooms.event", Answer(held=never))
 

@@ -10,6 +10,7 @@ from fsm.ids import RoomId, UserId
 from matrix import Homeserver, Refused, RoomMaker, RoomStyle
 from matrix.delivery import ROOMS_AT_A_TIME
 from tests.fakes.homeserver import BOT, Answer, ScriptedHomeserver
+from tests.kit.limits import HANGS_SECONDS
 from tests.matrix.kit import ALICE, Harbour, send
 
 MADE = Answer(body={"room_id": "!made"})
@@ -132,7 +133,7 @@ async def test_a_room_that_the_bot_has_left_gives_up_its_alias_at_once(
     await server.script("directory", FOUND)
     await server.script("rooms.state", GONE, NAMED)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANGS_SECONDS):
         assert await maker(homeserver, unfinished_seconds=600).make(wish()) == "!made"
 
 

@@ -7,6 +7,7 @@ from fsm import Inbound, Kind
 from fsm.ids import EventId, RoomId, UserId
 from matrix import Amendment
 from strandline.amending import MOST_PEOPLE, REMEMBERED, Amending, Stop
+from tests.kit.limits import HANGS_SECONDS
 
 ROOM, ALICE, BOB = RoomId("!room"), UserId("@alice:x"), UserId("@bob:x")
 QUESTION = Inbound(
@@ -108,7 +109,7 @@ async def test_what_is_done_to_a_message_in_hand_interrupts_its_answer() -> None
     held = amending.take(QUESTION)
 
     amending.note(edit("how many"))
-    await asyncio.wait_for(held.came, 1)
+    await asyncio.wait_for(held.came, HANGS_SECONDS)
 
     assert (held.inbound.body, held.version, held.ended) == ("how many", "$e", None)
 
@@ -118,7 +119,7 @@ async def test_of_edits_that_come_at_once_the_last_counts() -> None:
 
     held.interrupt(edit("how many", at_ms=1))
     held.interrupt(edit("newest", event_id="$f", at_ms=2))
-    await asyncio.wait_for(held.came, 1)
+    await asyncio.wait_for(held.came, HANGS_SECONDS)
 
     assert (held.inbound.body, held.version) == ("newest", "$f")
 

