@@ -1,14 +1,17 @@
 """What people do while an agent answers them, and after: ask again, write on, say stop."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from fsm.ids import RoomId
 from strandline.testing.person import Person
+from tests.fakes.platform import Platform, repeats
 from tests.kit.scene import Bot, Scene
 
 
-async def a_bot(scene: Scene, *, replies: dict[str, str] | None = None, **echo: float) -> Bot:
-    bot = await scene.bot(start=False, limits={"edit_seconds": 0.2}, replies=replies or {})
+async def a_bot(scene: Scene, **echo: float) -> Bot:
+    bot = await scene.bot(start=False, limits={"edit_seconds": 0.2})
     bot.config["agents"] = [{"id": "a1", "kind": "echo", "options": echo}]
     await bot.start()
     return bot
@@ -48,43 +51,61 @@ async def test_a_bot_that_is_killed_while_it_asks_again_asks_the_same(scene: Sce
     assert await said_to(alice, room, again) == ["[a1 · chat 1] hello"]
 
 
+@asynccontextmanager
+async def joining(scene: Scene, may_answer: asyncio.Event) -> AsyncIterator[tuple[Bot, Platform]]:
+    """A bot that joins what is written meanwhile, and its agent."""
+    async with Platform(repeats(may_answer)) as platform:
+        bot = await scene.bot(
+            start=False, limits={"edit_seconds": 0.2}, replies={"while_answering": "join"}
+        )
+        bot.config["agents"] = [{"id": "a1", "kind": "http", "options": {"url": platform.url}}]
+        await bot.start()
+        yield bot, platform
+
+
 async def test_what_is_written_meanwhile_joins_the_question_if_the_config_says_so(
     scene: Scene,
 ) -> None:
-    alice = await scene.person("alice")
-    bot = await a_bot(scene, replies={"while_answering": "join"}, delay_seconds=1.5)
-    room = await scene.meet(alice, bot)
+    alice, may_answer = await scene.person("alice"), asyncio.Event()
+    async with joining(scene, may_answer) as (bot, platform):
+        room = await scene.meet(alice, bot)
 
-    first = await alice.say(room, "tell me")
-    await asyncio.sleep(0.3)
-    status = await alice.say(room, "!status")
-    kept = await alice.say(room, "in its turn")
-    await alice.sees(room, r"\[a1 · chat 1\] in its turn", after=kept)
-    assert await said_to(alice, room, first) == ["[a1 · chat 1] tell me"]
-    assert len(await said_to(alice, room, status)) == 1
+        first = await alice.say(room, "tell me")
+        await platform.was_asked("tell me")
+        status = await alice.say(room, "!status")
+        kept = await alice.say(room, "in its turn")
+        may_answer.set()
+        await alice.sees(room, "^in its turn$", after=kept)
+        assert await said_to(alice, room, first) == ["tell me"]
+        assert len(await said_to(alice, room, status)) == 1
 
-    first = await alice.say(room, "one")
-    second = await alice.say(room, "two")
-    third = await alice.say(room, "three")
-    await alice.sees(room, r"\[a1 · chat 1\] one\n\ntwo\n\nthree", after=first)
-    for _ in range(2):
-        await alice.asks(room, "!retry", r"\[a1 · chat 1\] one\n\ntwo\n\nthree")
+        may_answer.clear()
+        first = await alice.say(room, "one")
+        second = await alice.say(room, "two")
+        third = await alice.say(room, "three")
+        await platform.was_asked("one\n\ntwo\n\nthree")
+        may_answer.set()
+        await alice.sees(room, "^one\n\ntwo\n\nthree$", after=first)
+        for _ in range(2):
+            await alice.asks(room, "!retry", "^one\n\ntwo\n\nthree$")
 
-    assert await said_to(alice, room, second, third) == []
+        assert await said_to(alice, room, second, third) == []
 
 
 async def test_a_kill_makes_of_what_has_joined_no_second_answer(scene: Scene) -> None:
-    alice = await scene.person("alice")
-    bot = await a_bot(scene, replies={"while_answering": "join"}, delay_seconds=1)
-    room = await scene.meet(alice, bot)
-    bot.environment["STRANDLINE_FAILPOINT"] = "answer.commit.after"
-    await bot.restart()
+    alice, may_answer = await scene.person("alice"), asyncio.Event()
+    async with joining(scene, may_answer) as (bot, platform):
+        room = await scene.meet(alice, bot)
+        bot.environment["STRANDLINE_FAILPOINT"] = "answer.commit.after"
+        await bot.restart()
 
-    first, second = await alice.say(room, "one"), await alice.say(room, "two")
-    assert await bot.ended() == -9
-    del bot.environment["STRANDLINE_FAILPOINT"]
-    await bot.start()
+        first, second = await alice.say(room, "one"), await alice.say(room, "two")
+        await platform.was_asked("one\n\ntwo")
+        may_answer.set()
+        assert await bot.ended() == -9
+        del bot.environment["STRANDLINE_FAILPOINT"]
+        await bot.start()
 
-    await alice.asks(room, "!status", "This room: ")
-    answers = await said_to(alice, room, first, second)
-    assert answers == ["[a1 · chat 1] one\n\ntwo"]
+        await alice.asks(room, "!status", "This room: ")
+        answers = await said_to(alice, room, first, second)
+        assert answers == ["one\n\ntwo"]

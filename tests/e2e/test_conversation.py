@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from tests.fakes.platform import Platform, goes_on
 from tests.kit.scene import Scene
 
 pytestmark = pytest.mark.homeserver
@@ -143,16 +144,24 @@ async def test_each_room_has_a_platform_chat_of_its_own(scene: Scene) -> None:
 
 
 async def test_a_slow_answer_grows_in_one_message(scene: Scene) -> None:
-    bot = await scene.bot(options={"chunks": 5, "chunk_seconds": 0.3}, limits={"edit_seconds": 0.2})
-    alice = await scene.person("alice")
-    room = await scene.meet(alice, bot)
+    second, third = asyncio.Event(), asyncio.Event()
+    async with Platform(goes_on("one", " two", " three", when=[second, third])) as platform:
+        bot = await scene.bot(start=False, limits={"edit_seconds": 0.2})
+        bot.config["agents"] = [{"id": "a", "kind": "http", "options": {"url": platform.url}}]
+        await bot.start()
+        alice = await scene.person("alice")
+        room = await scene.meet(alice, bot)
 
-    final = await alice.asks(room, "a question of some length", "of some length$")
+        question = await alice.say(room, "count")
+        await alice.sees(room, "^one$", after=question)
+        second.set()
+        await alice.sees(room, "^one two$", after=question)
+        third.set()
+        final = await alice.sees(room, "^one two three$", after=question)
 
-    events = await alice.timeline(room)
-    answers = [e for e in events if e.in_reply_to == final.in_reply_to and e.in_reply_to]
-    assert [a.body for a in answers] == ["[agent-1 · chat 1] a question of some length"]
-    assert final.edits >= 2
+    answers = [e for e in await alice.timeline(room) if e.in_reply_to == question]
+    assert answers == [final]
+    assert final.edits == 2
 
 
 async def test_an_agent_that_takes_too_long_is_named_and_other_rooms_do_not_wait(

@@ -80,7 +80,7 @@ async def test_a_file_that_is_too_large_or_one_too_many_is_not_taken(scene: Scen
 
 
 async def test_files_that_no_text_comes_for_are_dropped_aloud(scene: Scene) -> None:
-    bot = await scene.bot(files={"wait_seconds": 1.0})
+    bot = await scene.bot(files={"wait_seconds": 3.0})
     alice = await scene.person("alice")
     room = await scene.meet(alice, bot)
 

@@ -17,6 +17,7 @@ from ephemeral.connections import TRIES, Connections
 from fsm import AgentEntry, Registry
 from fsm.agents import Condition
 from fsm.ids import AgentId, EventId, PlatformChatId, UserId
+from tests.kit.virtual_time import virtual_time
 
 A1, ALICE, BOB = AgentId("a1"), UserId("@alice:x"), UserId("@bob:x")
 
@@ -127,6 +128,7 @@ async def test_nothing_is_tried_again_once_a_word_has_come() -> None:
     assert len(agent.asked) == 1
 
 
+@virtual_time
 async def test_an_agent_that_does_not_begin_is_given_up() -> None:
     agent = Scripted([5.0, "late"])
     connections, registry = connected(agent, first_seconds=0.02)
@@ -157,6 +159,7 @@ async def test_a_dead_agent_is_spared_and_others_than_the_dead_are_not() -> None
     assert registry.condition(A1) is Condition.REACHABLE
 
 
+@virtual_time
 async def test_agents_that_nobody_asks_are_looked_at_and_come_back() -> None:
     agent = Scripted()
     agent.is_away = True
@@ -174,6 +177,7 @@ async def test_agents_that_nobody_asks_are_looked_at_and_come_back() -> None:
     looking.cancel()
 
 
+@virtual_time
 async def test_an_answer_goes_on_while_another_of_the_same_agent_fails() -> None:
     agent = Scripted(["one ", 0.05, "two"], [away(Trouble.REFUSED)])
     connections, _ = connected(agent)
@@ -190,6 +194,7 @@ async def test_an_answer_goes_on_while_another_of_the_same_agent_fails() -> None
     assert agent.opened == 2
 
 
+@virtual_time
 async def test_who_waits_in_line_is_told_so_and_who_stops_waiting_leaves(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from ephemeral import lines
 from ephemeral.lines import Lines, Place
 from fsm.ids import AgentId, UserId
+from tests.kit.virtual_time import virtual_time
 
 A1, A2 = AgentId("a1"), AgentId("a2")
 ALICE, BOB = UserId("@alice:x"), UserId("@bob:x")
@@ -46,6 +47,7 @@ def test_who_leaves_the_line_is_in_nobodys_way() -> None:
     assert served(third) == [True]
 
 
+@virtual_time
 async def test_who_waits_long_is_told_the_place_and_each_change(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -63,6 +65,7 @@ async def test_who_waits_long_is_told_the_place_and_each_change(
     assert [position async for position in positions] == []
 
 
+@virtual_time
 async def test_who_waits_shortly_is_told_nothing() -> None:
     queue = Lines(each=5)
     first, second = (queue.join(A1, ALICE, most=1) for _ in range(2))
@@ -71,7 +74,7 @@ async def test_who_waits_shortly_is_told_nothing() -> None:
 
     queue.leave(first)
 
-    assert await asyncio.wait_for(told, 1) == 0
+    assert await told == 0
 
 
 @given(

@@ -3,12 +3,13 @@
 import asyncio
 import json
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Self
 
 from aiohttp import web
 
 from strandline.testing.processes import free_port
+from tests.kit.limits import HANGS_SECONDS
 
 Script = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -54,6 +55,12 @@ class Platform:
     async def __aexit__(self, *_exc: object) -> None:
         await self._runner.cleanup()
 
+    async def was_asked(self, text: str) -> None:
+        """Wait until the last question is this one."""
+        async with asyncio.timeout(HANGS_SECONDS):
+            while not self.asked or self.asked[-1][1]["text"] != text:
+                await asyncio.sleep(0.01)
+
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = await _read(request) if self.reads else None
         self.asked.append((dict(request.headers), body))
@@ -98,6 +105,33 @@ def says(*chunks: bytes, then: str = "ends", kind: str = "text/event-stream") ->
         if then == "cuts":
             assert request.transport is not None
             request.transport.abort()
+        return response
+
+    return script
+
+
+def repeats(may_answer: asyncio.Event) -> Script:
+    """A script that answers with the text of the question, once it may."""
+
+    async def script(request: web.Request) -> web.StreamResponse:
+        text = (await request.json())["text"]
+        await may_answer.wait()
+        return await says(event({"text": text}), event({}, "done"))(request)
+
+    return script
+
+
+def goes_on(*pieces: str, when: Sequence[asyncio.Event]) -> Script:
+    """A script that says the first piece, and each other one when its time has come."""
+
+    async def script(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(event({"text": pieces[0]}))
+        for piece, time in zip(pieces[1:], when, strict=True):
+            await time.wait()
+            await response.write(event({"text": piece}))
+        await response.write(event({}, "done"))
         return response
 
     return script
