@@ -38,8 +38,8 @@ def unknowns(logs: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]
 
 @pytest.fixture
 def hasty(homeserver: Homeserver) -> Intake:
-    """An intake that tries six times, soon after one another."""
-    homeserver.patience = Patience(0.001, 0.01, most_tries=6)
+    """An intake whose patience is short."""
+    homeserver.patience = Patience(0.001, 0.01, most_seconds=0.5, most_tries=6)
     return Harbour(homeserver).intake
 
 
