@@ -1,6 +1,16 @@
 """Everything that survives kill -9."""
 
-from durable.commits import Asked, Commit, Handled, Parked, Progress, Reopened, Stored, Stream
+from durable.commits import (
+    Asked,
+    Behind,
+    Commit,
+    Handled,
+    Parked,
+    Progress,
+    Reopened,
+    Stored,
+    Stream,
+)
 from durable.errors import AlreadyHandled, Conflict, StoreError, StoreUnavailable
 from durable.first_start import FirstStart
 from durable.loader import RestartReport, load
@@ -13,6 +23,7 @@ __all__ = [
     "Allocation",
     "AlreadyHandled",
     "Asked",
+    "Behind",
     "Commit",
     "Conflict",
     "DataLock",

@@ -128,6 +128,19 @@ class Commit:
     closes: EventId | None = None
 
 
+@frozen
+class Behind:
+    """From where a room is to be read that is behind the checkpoint.
+
+    Args:
+        since: The sync token.
+        is_entered: The bot came into the room after it: what is to be handled begins at its invite.
+    """
+
+    since: SyncToken
+    is_entered: bool = False
+
+
 @frozen(kw_only=True)
 class Progress:
     """What one save makes durable, together.
@@ -136,11 +149,10 @@ class Progress:
         token: The new checkpoint; None where it has not moved.
         passed: The events that now lie below it.
         memberships: The rooms that the bot joined (True) or left (False) below it.
-        behind: The rooms that are behind it from now on, with the token of each; None for a room
-            that has caught up.
+        behind: The rooms that are behind it from now on; None for a room that has caught up.
     """
 
     token: SyncToken | None = None
     passed: tuple[EventId, ...] = ()
     memberships: Mapping[RoomId, bool] = field(factory=dict)
-    behind: Mapping[RoomId, SyncToken | None] = field(factory=dict)
+    behind: Mapping[RoomId, Behind | None] = field(factory=dict)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 
 from durable.applying import ROW_COLUMNS, to_row
 from durable.codec import dump, load
-from durable.commits import Asked, Progress, Reopened, Stream
+from durable.commits import Asked, Behind, Progress, Reopened, Stream
 from fsm.effects import OutboxRow
 from fsm.ids import EventId, RoomId, SyncToken, UserId
 
@@ -133,10 +133,13 @@ def advance(progress: Progress, *, keep: int) -> Callable[[sqlite3.Connection], 
     def write(db: sqlite3.Connection) -> None:
         if progress.token is not None:
             set_meta(db, "checkpoint", progress.token)
-        for room_id, since in progress.behind.items():
+        for room_id, left in progress.behind.items():
             db.execute("DELETE FROM behind WHERE room_id = ?", (room_id,))
-            if since is not None:
-                db.execute("INSERT INTO behind (room_id, since) VALUES (?, ?)", (room_id, since))
+            if left is not None:
+                db.execute(
+                    "INSERT INTO behind (room_id, since, is_entered) VALUES (?, ?, ?)",
+                    (room_id, left.since, left.is_entered),
+                )
         for room_id, is_in in memberships.items():
             change = (
                 "INSERT OR IGNORE INTO joined_room (room_id) VALUES (?)"
@@ -166,10 +169,13 @@ def advance(progress: Progress, *, keep: int) -> Callable[[sqlite3.Connection], 
     return write
 
 
-def behind(db: sqlite3.Connection) -> dict[RoomId, SyncToken]:
+def behind(db: sqlite3.Connection) -> dict[RoomId, Behind]:
     """The rooms that are behind the checkpoint, and from where each is to be read."""
-    rows = db.execute("SELECT room_id, since FROM behind ORDER BY room_id").fetchall()
-    return {RoomId(room_id): SyncToken(since) for room_id, since in rows}
+    rows = db.execute("SELECT room_id, since, is_entered FROM behind ORDER BY room_id").fetchall()
+    return {
+        RoomId(room_id): Behind(SyncToken(since), bool(is_entered))
+        for room_id, since, is_entered in rows
+    }
 
 
 def is_joined(room_id: RoomId) -> Callable[[sqlite3.Connection], bool]:

@@ -13,7 +13,7 @@ from typing import Self, TypeVar
 from durable import parking, queries
 from durable.applying import apply, read_value
 from durable.codec import from_json
-from durable.commits import Asked, Commit, Parked, Progress, Reopened, Stored, Stream
+from durable.commits import Asked, Behind, Commit, Parked, Progress, Reopened, Stored, Stream
 from durable.connection import Connect, Connections, open_database
 from durable.errors import CorruptValue, StoreClosed
 from durable.queries import HANDLED_KEPT
@@ -195,7 +195,7 @@ class Store:
         await self._write(queries.advance(progress, keep=HANDLED_KEPT))
         reach("checkpoint.after")
 
-    async def behind(self) -> dict[RoomId, SyncToken]:
+    async def behind(self) -> dict[RoomId, Behind]:
         """The rooms that are behind the checkpoint, and from where each is to be read."""
         return await self._query(queries.behind)
 

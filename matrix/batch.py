@@ -61,8 +61,9 @@ class Batch:
         next: The token to ask from next. It may be stored once all items are handled.
         items: Each room's in the room's order.
         memberships: The rooms that the bot joined (True) or left (False).
-        fixed: The rooms whose items can't be read again from ``since``: besides those, the rooms to
-            which the bot was invited.
+        fixed: The rooms whose items can't be read again from ``since``: those that the bot left or
+            was invited to.
+        entered: The rooms of which nothing is to be handled that lies before the bot's invite.
     """
 
     since: SyncToken | None
@@ -70,6 +71,7 @@ class Batch:
     items: tuple[RoomItem, ...]
     memberships: Mapping[RoomId, bool] = field(factory=dict)
     fixed: frozenset[RoomId] = frozenset()
+    entered: frozenset[RoomId] = frozenset()
 
 
 @frozen

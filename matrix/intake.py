@@ -221,11 +221,14 @@ class Intake:
         invites = list(self._invites(sync))
         items: list[RoomItem] = [*invites]
         memberships: dict[RoomId, bool] = {}
+        entered: set[RoomId] = set()
         for room_id, room in fields.rooms(sync, "join"):
             self._note(room_id, room)
             join, has_come = await self._join(room_id, room)
             if self._since is None or has_come:
                 memberships[room_id] = True
+            if join is not None:
+                entered.add(room_id)
             if self._since is not None:
                 items += self._room_items(room_id, room, self._since, join)
         for room_id, inbound in self._departures(sync):
@@ -233,9 +236,15 @@ class Intake:
             if self._since is not None:
                 items.append(Event(inbound))
         self._memberships |= memberships
-        fixed = frozenset([*memberships, *(invite.room_id for invite in invites)])
-        token = SyncToken(sync["next_batch"])
-        return Batch(self._since, token, tuple(items), memberships, fixed)
+        moved = memberships.keys() - entered
+        return Batch(
+            self._since,
+            SyncToken(sync["next_batch"]),
+            tuple(items),
+            memberships,
+            fixed=frozenset([*moved, *(invite.room_id for invite in invites)]),
+            entered=frozenset(entered),
+        )
 
     async def _join(self, room_id: RoomId, room: Json) -> tuple[Json | None, bool]:
         """The bot's coming into the room, if it was not in it before, and whether it has come.

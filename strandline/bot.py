@@ -281,6 +281,7 @@ class Bot:
             Counter(item.room_id for item in arrived.items),
             since=arrived.since,
             fixed=arrived.fixed,
+            entered=arrived.entered,
             memberships=arrived.memberships,
         )
         for item in arrived.items:
@@ -312,8 +313,8 @@ class Bot:
         """Read again where rooms were left behind by an earlier life."""
         if self._report.checkpoint is None:
             return
-        for room_id, since in (await self._store.behind()).items():
-            batch = self._checkpoint.restore(room_id, since, self._report.checkpoint)
+        for room_id, left in (await self._store.behind()).items():
+            batch = self._checkpoint.restore(room_id, left, self._report.checkpoint)
             await self._rooms.put(room_id, _stretch(room_id, batch))
 
     def _heard(self, inbound: Inbound) -> Inbound:
@@ -383,7 +384,9 @@ class Bot:
 def _stretch(room_id: RoomId, batch: Batch) -> Missing:
     """A stretch of the room's history, as a batch that stands for it says."""
     assert batch.since is not None  # noqa: S101  # it was left there
-    return Missing(Gap(room_id=room_id, since=batch.since, end=batch.token), batch)
+    is_entered = room_id in batch.entered
+    gap = Gap(room_id=room_id, since=batch.since, end=batch.token, is_entered=is_entered)
+    return Missing(gap, batch)
 
 
 def _has_tier(flow: Flow, tier: Tier) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from attrs import define, field
 
-from durable import Progress
+from durable import Behind, Progress
 from fsm.failpoints import reach
 from fsm.ids import EventId, RoomId, SyncToken
 from fsm.inbound import Inbound
@@ -33,7 +33,8 @@ class Batch:
         left: How many of its items are not handled yet, by room.
         since: The token that was asked from; None for the first sync ever.
         fixed: Rooms whose items can't be read again from ``since``: invites, and rooms that the bot
-            came into or left.
+            left.
+        entered: Rooms that the bot came into.
         memberships: The rooms that the bot joined (True) or left (False) in it.
         begun_at: When it arrived, in seconds of the checkpoint's clock.
         passed: The events that were in it, by room.
@@ -44,6 +45,7 @@ class Batch:
     left: Counter[RoomId]
     since: SyncToken | None = None
     fixed: frozenset[RoomId] = frozenset()
+    entered: frozenset[RoomId] = frozenset()
     memberships: Mapping[RoomId, bool] = field(factory=dict)
     begun_at: float = 0.0
     passed: dict[RoomId, list[EventId]] = field(factory=dict)
@@ -69,9 +71,9 @@ class Checkpoint:
         self._batches: deque[Batch] = deque()
         self._moved = asyncio.Event()
         self._open: Counter[RoomId] = Counter()
-        self._behind: dict[RoomId, SyncToken] = {}
+        self._behind: dict[RoomId, Behind] = {}
         self._skipped: dict[RoomId, SyncToken] = {}
-        self._changed: dict[RoomId, SyncToken | None] = {}
+        self._changed: dict[RoomId, Behind | None] = {}
         self._withheld: dict[RoomId, list[EventId]] = {}
         self._passed: list[EventId] = []
         self.newest: SyncToken | None = None
@@ -79,13 +81,14 @@ class Checkpoint:
         self.kept = asyncio.Event()
         """Is set once a token has been saved in this life of the process."""
 
-    def begin(
+    def begin(  # noqa: PLR0913  # what there is to know of a response
         self,
         token: SyncToken,
         items: Mapping[RoomId, int],
         *,
         since: SyncToken | None = None,
         fixed: frozenset[RoomId] = frozenset(),
+        entered: frozenset[RoomId] = frozenset(),
         memberships: Mapping[RoomId, bool] | None = None,
     ) -> Batch:
         """A batch has arrived, with so many items for each room."""
@@ -94,6 +97,7 @@ class Checkpoint:
             left=Counter(items),
             since=since,
             fixed=fixed,
+            entered=entered,
             memberships=memberships or {},
             begun_at=self._monotonic(),
         )
@@ -129,7 +133,7 @@ class Checkpoint:
 
     def may_skip(self, batch: Batch, room_id: RoomId) -> bool:
         """Whether the batch's items for the room can be read again, from the room's history."""
-        return batch.since is not None and room_id not in batch.fixed
+        return batch.since is not None and room_id not in batch.fixed | batch.entered
 
     def skip(self, batch: Batch, room_id: RoomId) -> None:
         """One of the batch's items is to be read later: there is no place for it now."""
@@ -146,14 +150,14 @@ class Checkpoint:
         since = self._skipped.pop(room_id, None)
         if since is None or self.newest is None:
             return None
-        self._behind[room_id] = self._changed[room_id] = since
+        left = self._behind[room_id] = self._changed[room_id] = Behind(since)
         self._passed += self._withheld.pop(room_id, ())  # all before it is handled
-        return self._stands_for(room_id, since, self.newest)
+        return self._stands_for(room_id, left, self.newest)
 
-    def restore(self, room_id: RoomId, since: SyncToken, token: SyncToken) -> Batch:
+    def restore(self, room_id: RoomId, left: Behind, token: SyncToken) -> Batch:
         """A room that an earlier life left behind: the batch that stands for what is to be read."""
-        self._behind[room_id] = since
-        return self._stands_for(room_id, since, token)
+        self._behind[room_id] = left
+        return self._stands_for(room_id, left, token)
 
     async def run(self) -> None:
         """Save the watermark whenever it has moved; many moves during one save are one more."""
@@ -206,9 +210,15 @@ class Checkpoint:
             kept = self._withheld.setdefault(room_id, []) if is_behind else self._passed
             kept += batch.passed.pop(room_id)
 
-    def _stands_for(self, room_id: RoomId, since: SyncToken, token: SyncToken) -> Batch:
+    def _stands_for(self, room_id: RoomId, left: Behind, token: SyncToken) -> Batch:
         self._open[room_id] += 1
-        return Batch(token=token, left=Counter({room_id: 1}), since=since, is_passed=True)
+        return Batch(
+            token=token,
+            left=Counter({room_id: 1}),
+            since=left.since,
+            entered=frozenset({room_id} if left.is_entered else ()),
+            is_passed=True,
+        )
 
     def _leave_rooms(self, batch: Batch) -> None:
         """Leave the rooms behind in which something of the batch is left."""
@@ -219,10 +229,11 @@ class Checkpoint:
         """Leave it behind, from the oldest batch on in which something of it is left."""
         if room_id in self._behind:
             return
-        tokens = (b.since for b in self._batches if room_id in b.left and room_id not in b.fixed)
-        since = next(tokens, None)
-        if since is not None:
-            self._behind[room_id] = self._changed[room_id] = since
+        batches = (b for b in self._batches if room_id in b.left and room_id not in b.fixed)
+        oldest = next(batches, None)
+        if oldest is not None and oldest.since is not None:
+            left = Behind(oldest.since, is_entered=room_id in oldest.entered)
+            self._behind[room_id] = self._changed[room_id] = left
             self._moved.set()
 
     def _catch_up(self, room_id: RoomId) -> None:
@@ -232,7 +243,18 @@ class Checkpoint:
         self._moved.set()
 
     def _is_passed(self, batch: Batch) -> bool:
-        return all(r in self._behind and r not in batch.fixed for r in batch.left)
+        return all(self._is_behind(room_id, batch) for room_id in batch.left)
+
+    def _is_behind(self, room_id: RoomId, batch: Batch) -> bool:
+        """Whether what is left of the batch in the room will be read again after a restart.
+
+        Where the bot came into a room, that begins at its newest invite: so nothing else of the
+        room may be left from before.
+        """
+        left = self._behind.get(room_id)
+        if left is None or room_id in batch.fixed:
+            return False
+        return room_id not in batch.entered or (left.is_entered and left.since == batch.since)
 
     def _look(self) -> None:
         if self._batches and self._is_passed(self._batches[0]):

@@ -1,6 +1,6 @@
 import pytest
 
-from durable import Commit, Handled, Progress, Reopened, Store
+from durable import Behind, Commit, Handled, Progress, Reopened, Store
 from durable.queries import HANDLED_KEPT, advance
 from fsm.ids import EventId, RoomId, SyncToken
 from tests.durable.opening import ASKED, ROOM
@@ -108,13 +108,13 @@ async def test_an_event_handled_again_is_kept_if_it_is_above_the_checkpoint(stor
 
 
 async def test_rooms_are_behind_the_checkpoint_until_they_have_caught_up(store: Store) -> None:
-    other = RoomId("!other")
+    other, first = RoomId("!other"), Behind(SyncToken("s1"), is_entered=True)
     await store.advance(
-        Progress(token=SyncToken("s3"), behind={ROOM: SyncToken("s1"), other: SyncToken("s2")})
+        Progress(token=SyncToken("s3"), behind={ROOM: first, other: Behind(SyncToken("s2"))})
     )
-    assert await store.behind() == {ROOM: "s1", other: "s2"}
+    assert await store.behind() == {ROOM: first, other: Behind(SyncToken("s2"))}
 
-    await store.advance(Progress(behind={ROOM: SyncToken("s2"), other: None}))
+    await store.advance(Progress(behind={ROOM: Behind(SyncToken("s2")), other: None}))
 
-    assert await store.behind() == {ROOM: "s2"}
+    assert await store.behind() == {ROOM: Behind(SyncToken("s2"))}
     assert await store.checkpoint() == "s3"

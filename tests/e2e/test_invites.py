@@ -103,3 +103,23 @@ async def test_a_room_that_can_no_longer_be_answered_stops_no_other(scene: Scene
     await alice.kick(lost, bot.user_id)
 
     await bob.asks(kept, "hello", r"^\[agent-1 · chat \d\] hello$")
+
+
+async def test_a_room_that_holds_up_the_bot_from_the_first_is_read_from_its_invite_after_a_restart(
+    scene: Scene,
+) -> None:
+    bot, alice = await scene.bot(options={"delay_seconds": 600}), await scene.person("alice")
+    room = await alice.create_room()
+    await alice.say(room, "before the invite")
+    await alice.invite(room, bot.user_id)
+    asked = [await alice.say(room, f"m{number}") for number in range(2)]
+    while not bot.store.rows("SELECT room_id FROM behind WHERE is_entered"):
+        await asyncio.sleep(0.05)
+
+    await bot.kill()
+    bot.configure(agents=["agent-1"])
+    await bot.start()
+
+    await alice.sees(room, r"chat \d+\] m1$")
+    answers = [e.in_reply_to for e in await alice.timeline(room) if e.in_reply_to]
+    assert answers == asked

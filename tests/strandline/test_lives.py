@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from attrs import define, field, frozen
 
-from durable import Progress
+from durable import Behind, Progress
 from fsm import Inbound, Kind
 from fsm.ids import EventId, RoomId, SyncToken, UserId
 from strandline import rooms
@@ -37,7 +37,7 @@ class World:
     random: Random
     history: dict[int, RoomId] = field(factory=dict)
     token: SyncToken = field(factory=lambda: SyncToken("0"))
-    behind: dict[RoomId, SyncToken] = field(factory=dict)
+    behind: dict[RoomId, Behind] = field(factory=dict)
     handled: list[int] = field(factory=list)
 
     async def pass_time(self, most: int) -> None:
@@ -51,9 +51,9 @@ class World:
     async def save(self, progress: Progress) -> None:
         await self.pass_time(4)
         self.token = progress.token or self.token
-        for room_id, since in progress.behind.items():
+        for room_id, left in progress.behind.items():
             self.behind.pop(room_id, None)
-            self.behind |= {} if since is None else {room_id: since}
+            self.behind |= {} if left is None else {room_id: left}
 
     def lost(self) -> set[int]:
         return self.history.keys() - set(self.handled)
@@ -72,8 +72,8 @@ class Life:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.queues.run())
             tasks.create_task(self._save())
-            for room_id, since in [*self.world.behind.items()]:
-                batch = self.checkpoint.restore(room_id, since, self.world.token)
+            for room_id, left in [*self.world.behind.items()]:
+                batch = self.checkpoint.restore(room_id, left, self.world.token)
                 await self.queues.put(room_id, _stretch(batch, room_id))
             await self._sync()
 

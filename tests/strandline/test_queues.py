@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from durable import Progress
+from durable import Behind, Progress
 from fsm import Inbound, Kind
 from fsm.ids import EventId, RoomId, SyncToken, UserId
 from strandline import checkpoint
@@ -116,10 +116,19 @@ class Saved:
         self.progress.append(progress)
 
     def begin(
-        self, since: int, rooms: dict[RoomId, int], *, fixed: frozenset[RoomId] = frozenset()
+        self,
+        since: int,
+        rooms: dict[RoomId, int],
+        *,
+        fixed: frozenset[RoomId] = frozenset(),
+        entered: frozenset[RoomId] = frozenset(),
     ) -> Batch:
         return self.checkpoint.begin(
-            SyncToken(f"s{since + 1}"), rooms, since=SyncToken(f"s{since}"), fixed=fixed
+            SyncToken(f"s{since + 1}"),
+            rooms,
+            since=SyncToken(f"s{since}"),
+            fixed=fixed,
+            entered=entered,
         )
 
     def handle(self, batch: Batch, room_id: RoomId, event_id: str) -> None:
@@ -172,7 +181,9 @@ async def test_a_room_that_is_stuck_is_left_behind_until_it_has_caught_up() -> N
     await saved.checkpoint.flush()
 
     assert saved.progress == [
-        Progress(token=SyncToken("s2"), passed=ids("$2", "$3"), behind={SLOW: SyncToken("s0")}),
+        Progress(
+            token=SyncToken("s2"), passed=ids("$2", "$3"), behind={SLOW: Behind(SyncToken("s0"))}
+        ),
         Progress(passed=ids("$1", "$4", "$5"), behind={SLOW: None}),
     ]
 
@@ -192,7 +203,7 @@ async def test_a_life_leaves_what_it_finds_first_behind_at_once(
         task.cancel()
 
     assert saved.progress == [
-        Progress(token=SyncToken("s1"), passed=ids("$1"), behind={SLOW: SyncToken("s0")})
+        Progress(token=SyncToken("s1"), passed=ids("$1"), behind={SLOW: Behind(SyncToken("s0"))})
     ]
 
 
@@ -205,6 +216,43 @@ async def test_what_can_not_be_read_again_holds_the_checkpoint() -> None:
     await saved.checkpoint.flush()
 
     assert saved.progress == []
+
+
+async def test_a_room_that_the_bot_came_into_is_left_behind_as_such() -> None:
+    saved = Saved()
+    first = saved.begin(0, {SLOW: 1, FAST: 1}, entered=frozenset({SLOW}))
+    saved.handle(first, FAST, "$1")
+    saved.now = STUCK_SECONDS + 1
+
+    assert not saved.checkpoint.may_skip(first, SLOW)
+    saved.checkpoint.leave_stuck()
+    await saved.checkpoint.flush()
+
+    left = Behind(SyncToken("s0"), is_entered=True)
+    assert saved.progress == [
+        Progress(token=SyncToken("s1"), passed=ids("$1"), behind={SLOW: left})
+    ]
+    stretch = Saved().checkpoint.restore(SLOW, left, SyncToken("s1"))
+    assert (stretch.since, stretch.entered) == (SyncToken("s0"), frozenset({SLOW}))
+
+
+async def test_a_room_that_the_bot_came_into_again_holds_the_checkpoint_for_what_was_before() -> (
+    None
+):
+    saved = Saved()
+    first = saved.begin(0, {SLOW: 1})
+    second = saved.begin(1, {SLOW: 1}, entered=frozenset({SLOW}))
+    saved.now = STUCK_SECONDS + 1
+
+    saved.checkpoint.leave_stuck()
+    await saved.checkpoint.flush()
+    saved.handle(first, SLOW, "$1")
+    await saved.checkpoint.flush()
+    assert [p.token for p in saved.progress] == ["s1"]
+    saved.handle(second, SLOW, "$2")
+    await saved.checkpoint.flush()
+
+    assert saved.progress[-1].token == "s2"
 
 
 async def test_what_was_skipped_is_read_from_where_it_began() -> None:
@@ -225,8 +273,8 @@ async def test_what_was_skipped_is_read_from_where_it_began() -> None:
     await saved.checkpoint.flush()
 
     assert saved.progress == [
-        Progress(token=SyncToken("s3"), behind={SLOW: SyncToken("s0")}),
-        Progress(passed=ids("$1"), behind={SLOW: SyncToken("s1")}),
+        Progress(token=SyncToken("s3"), behind={SLOW: Behind(SyncToken("s0"))}),
+        Progress(passed=ids("$1"), behind={SLOW: Behind(SyncToken("s1"))}),
         Progress(passed=ids("$2"), behind={SLOW: None}),
     ]
     assert not saved.checkpoint.is_skipping(SLOW)
@@ -235,7 +283,7 @@ async def test_what_was_skipped_is_read_from_where_it_began() -> None:
 
 async def test_a_room_that_an_earlier_life_left_behind_catches_up() -> None:
     saved = Saved()
-    stretch = saved.checkpoint.restore(SLOW, SyncToken("s0"), SyncToken("s5"))
+    stretch = saved.checkpoint.restore(SLOW, Behind(SyncToken("s0")), SyncToken("s5"))
     batch = saved.begin(5, {SLOW: 1})
     saved.handle(stretch, SLOW, "$1")
     await saved.checkpoint.flush()
