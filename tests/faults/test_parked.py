@@ -76,7 +76,7 @@ def strandline(bot: MemoryBot, *arguments: str) -> str:
         cwd=bot.directory,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANGS_SECONDS,
         check=True,
     )
     return done.stdout.strip()

@@ -77,10 +77,8 @@ async def test_a_request_that_is_too_long_is_made_once(
 
 
 async def test_a_read_that_is_never_answered_has_an_end(
-    server: ScriptedHomeserver, homeserver: Homeserver
+    server: ScriptedHomeserver, hasty: Intake
 ) -> None:
-    homeserver.patience = Patience(most_seconds=0.5)
-    hasty = Harbour(homeserver).intake
     never = asyncio.Event()
     await server.script("rooms.event", Answer(held=never))
 
@@ -92,13 +90,14 @@ async def test_a_read_that_is_never_answered_has_an_end(
 
 
 async def test_a_homeserver_that_is_away_is_waited_for_and_then_asked_again(
-    server: ScriptedHomeserver, hasty: Intake
+    server: ScriptedHomeserver, homeserver: Homeserver
 ) -> None:
+    homeserver.patience = Patience(0.001, 0.01, most_tries=6)  # however long they take
     asked = text("Which day?", "$q", sender=BOT, **{"org.strandline.question": QUESTION})
     await server.script("account.whoami", *[Answer(502, HTML)] * 3)
     await server.script("rooms.event", *[Answer(502, HTML)] * 6, Answer(body=asked))
 
-    mark = await hasty.question_mark(ROOM, EventId("$q"))
+    mark = await Harbour(homeserver).intake.question_mark(ROOM, EventId("$q"))
 
     assert mark is not None
     assert (mark.flow, mark.asker) == ("form", ALICE)

@@ -11,6 +11,7 @@ import pytest
 
 from durable import Store
 from fsm.ids import EventId, RoomId
+from tests.kit.limits import HANGS_SECONDS
 
 CONFIG = """\
 homeserver:
@@ -42,7 +43,7 @@ def strandline(folder: Path, *arguments: str) -> tuple[int, str, str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANGS_SECONDS,
         check=False,
     )
     assert "Traceback" not in done.stdout + done.stderr
