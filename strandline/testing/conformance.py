@@ -20,13 +20,14 @@ from ephemeral.agents import (
     MadeFile,
     Trouble,
 )
+from ephemeral.growing import CLOSE_SECONDS
 from fsm import AgentEntry
 from fsm.ids import AgentId, EventId, PlatformChatId
 from strandline.config_shape import shaped
 
 LONG_TEXT_BYTES = 100_000
 
-CLOSE_SECONDS = 10.0
+LEFT_OPEN_SECONDS = 10.0
 """What lives on for so long after ``close`` was left open; a busy machine takes a tenth of that."""
 
 
@@ -45,13 +46,13 @@ class AgentConformance:
     Attributes:
         kind: The class of the agent.
         answer_seconds: So long a whole answer may take.
-        close_seconds: So long it may take to leave an answer before its end.
+        close_seconds: So long it may take to leave an answer before its end. The bot waits as long.
         unreachable_seconds: So long an agent that is not there may take to be found out.
     """
 
     kind: ClassVar[AgentKind]
     answer_seconds: ClassVar[float] = 60.0
-    close_seconds: ClassVar[float] = 20.0
+    close_seconds: ClassVar[float] = CLOSE_SECONDS
     unreachable_seconds: ClassVar[float] = 15.0
 
     @pytest.fixture
@@ -243,7 +244,7 @@ async def _nothing_left(agent: AgentApi) -> AsyncGenerator[None, None]:
         yield
     finally:
         await agent.close()
-    until = time.monotonic() + CLOSE_SECONDS
+    until = time.monotonic() + LEFT_OPEN_SECONDS
     while True:
         gc.collect()
         left = [task.get_name() for task in asyncio.all_tasks() - tasks]
