@@ -23,8 +23,8 @@ from strandline.testing.store import BotStore
 READY_SECONDS = 60.0
 """How long a start may take on a busy machine."""
 
-SETTLE_SECONDS = 15.0
-"""How long the bot may take for what it has in hand."""
+SETTLE_SECONDS = 60.0
+"""How long the bot may take for what it has in hand, on a busy machine."""
 
 STOP_SECONDS = 5.0
 """How long a bot may take to stop before it is killed."""

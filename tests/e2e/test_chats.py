@@ -75,6 +75,7 @@ async def test_a_room_that_the_bot_may_not_rename_keeps_its_name_and_the_owner_i
     refused = await alice.asks(home.lobby, "!rename Low water", "I couldn't call this chat")
 
     assert "M_FORBIDDEN" in refused.body
+    await bot.settled()
     assert bot.store.get(f"matrix_room:{home.lobby}")["display_name"] == "Chat 2"
     assert bot.store.rows("SELECT * FROM outbox") == []
     levels = await alice.state(home.lobby, "m.room.power_levels")
