@@ -76,7 +76,7 @@ class Cast:
             config["flows"] = paths
         for further in configs:
             config = merged(config, further)
-        bot = BotProcess(self._directory, config)
+        bot = BotProcess(self._directory, config, forked=True)
         bot.environment["PYTHONPATH"] = os.pathsep.join(imports(rootdir))
         with ExitStack() as undo:
             undo.callback(bot.end)

@@ -120,7 +120,9 @@ class Scene:
         # most tests need one room, and not the Space around it
         sections.setdefault("rooms", {"onboarding": "none"})
         config = config_for(self.synapse.url, credentials, agents=entries, **sections)
-        bot = Bot(self.directory / credentials.user_id.strip("@").partition(":")[0], config)
+        bot = Bot(
+            self.directory / credentials.user_id.strip("@").partition(":")[0], config, forked=True
+        )
         self._stack.push_async_callback(bot.stop)
         if start:
             await bot.start()

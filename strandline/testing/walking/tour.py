@@ -143,7 +143,7 @@ class Tour:
         )
         wanted = [*([] if self.flow in FLOWS else [self.flow]), *self.flows]
         config["flows"] = list(dict.fromkeys(import_path(flow) for flow in wanted))
-        bot = BotProcess(directory, merged(config, self.config))
+        bot = BotProcess(directory, merged(config, self.config), forked=True)
         bot.environment["PYTHONPATH"] = os.pathsep.join(imports(rootdir))
         known = [*FLOWS, self.flow, *(flow for flow in self.flows if isinstance(flow, type))]
         return Ground(

@@ -1,0 +1,128 @@
+"""Bots forked from a process that has imported them: a start costs a tenth of what it does else."""
+
+import atexit
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from threading import Lock
+
+from strandline.testing.errors import KitError
+
+REQUEST_BYTES = 1_000_000
+"""The longest request to a fork server."""
+
+_INTERPRETER = ("LD_", "PYTHON")
+"""What the variables begin with that count when an interpreter starts, and not later."""
+
+_COVERAGE = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
+"""The variables that have a process measure its coverage from its start."""
+
+
+class ForkedProcess:
+    """A process that a fork server started, with those methods of ``Popen`` that a test needs."""
+
+    def __init__(self, answers: socket.socket) -> None:
+        self._answers = answers.makefile("rb", buffering=0)
+        self.returncode: int | None = None
+        self.pid = self._read()
+
+    def poll(self) -> int | None:
+        """How it ended (negative: the signal), or None while it runs."""
+        if self.returncode is None and select.select([self._answers], [], [], 0)[0]:
+            return self.wait()
+        return self.returncode
+
+    def wait(self) -> int:
+        """Wait for its end."""
+        if self.returncode is None:
+            self.returncode = self._read()
+            self._answers.close()
+        return self.returncode
+
+    def kill(self) -> None:
+        """SIGKILL, if it runs."""
+        self._send(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """SIGTERM, if it runs."""
+        self._send(signal.SIGTERM)
+
+    def _send(self, number: signal.Signals) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def _read(self) -> int:
+        """The next number; without its server a process is killed."""
+        line = self._answers.readline()
+        return int(line) if line else -signal.SIGKILL
+
+
+def can_fork(environment: Mapping[str, str]) -> bool:
+    """Whether a bot with this environment can be forked: on Linux, if it measures no coverage."""
+    return sys.platform == "linux" and not any(name in environment for name in _COVERAGE)
+
+
+def fork_strandline(
+    arguments: Sequence[str], *, output: Path, directory: Path, environment: Mapping[str, str]
+) -> ForkedProcess:
+    """Start ``strandline`` with these arguments; it is killed when this process ends.
+
+    Raises:
+        KitError: The fork server is gone.
+    """
+    interpreter = {k: v for k, v in environment.items() if k.startswith(_INTERPRETER)}
+    server = _server(tuple(sorted(interpreter.items())))
+    return server.fork(
+        {
+            "arguments": ["strandline", *arguments],
+            "output": str(output),
+            "directory": str(directory),
+            "environment": dict(environment),
+        }
+    )
+
+
+class _Server:
+    """The fork server for one set of the interpreter's variables."""
+
+    def __init__(self, interpreter: Mapping[str, str]) -> None:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(_INTERPRETER)}
+        self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._lock = Lock()
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603  # ours
+                [sys.executable, "-m", "strandline.testing.forkserver", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                env={**kept, **interpreter},
+            )
+        atexit.register(self._close)
+
+    def fork(self, request: Mapping[str, object]) -> ForkedProcess:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            try:
+                with self._lock:
+                    message = json.dumps(request).encode()
+                    socket.send_fds(self._requests, [message], [theirs.fileno()])
+            except OSError as error:
+                problem = f"the bot can't be forked ({error}): begin the tests anew"
+                raise KitError(problem) from error
+            theirs.close()
+            return ForkedProcess(ours)
+
+    def _close(self) -> None:
+        self._requests.close()
+        self._process.wait()
+
+
+@cache
+def _server(interpreter: tuple[tuple[str, str], ...]) -> _Server:
+    return _Server(dict(interpreter))

@@ -1,0 +1,112 @@
+"""``python -m strandline.testing.forkserver FD``: forks bots that need not import anything.
+
+It has imported the bot, and forks a process for each request that it reads from the socket ``FD``:
+a JSON object of ``arguments``, ``directory``, ``environment`` and ``output`` (a path), with the
+descriptor of a socket on which it answers with lines: the process id, and later how it ended, as
+``subprocess`` has it. A closed socket ends it and its children.
+"""
+
+import ctypes
+import gc
+import importlib
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import sys
+import time
+from typing import Any
+
+import strandline.cli  # noqa: F401  # what a bot would import: that is what this is for
+from strandline.testing.forks import REQUEST_BYTES
+
+PR_SET_PDEATHSIG = 1
+
+
+class ForkServer:
+    """The loop of the server, in one thread: forks, and tells of the children that end."""
+
+    def __init__(self, requests: socket.socket) -> None:
+        self._requests = requests
+        self._children: dict[int, socket.socket] = {}
+        self._wakeup, wake = socket.socketpair()
+        self._wakeup.setblocking(False)
+        wake.setblocking(False)
+        self._wake = wake
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+
+    def run(self) -> None:
+        """Serve until the socket is closed; returns also in each child, which is then to run."""
+        while True:
+            readable, _, _ = select.select([self._requests, self._wakeup], [], [])
+            if self._wakeup in readable:
+                self._wakeup.recv(4096)
+                self._reap()
+            if self._requests not in readable:
+                continue
+            message, descriptors, _, _ = socket.recv_fds(self._requests, REQUEST_BYTES, 1)
+            if not message:
+                self._end()
+            answers = socket.socket(fileno=descriptors[0])
+            if (pid := os.fork()) == 0:
+                answers.close()
+                self._become(json.loads(message))
+                return
+            self._children[pid] = answers
+            _tell(answers, pid)
+
+    def _reap(self) -> None:
+        for pid in list(self._children):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                answers = self._children.pop(pid)
+                _tell(answers, os.waitstatus_to_exitcode(status))
+                answers.close()
+
+    def _end(self) -> None:
+        for pid in self._children:
+            os.kill(pid, signal.SIGKILL)
+        sys.exit()
+
+    def _become(self, request: dict[str, Any]) -> None:
+        """In a child: be the process that was asked for, but for running it."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        for own in (self._requests, self._wakeup, self._wake, *self._children.values()):
+            own.close()
+        output = os.open(request["output"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.close(output)
+        os.chdir(request["directory"])
+        os.environ.clear()
+        os.environ.update(request["environment"])
+        time.tzset()
+        importlib.invalidate_caches()
+        if not sys.flags.safe_path:
+            sys.path[0] = request["directory"]
+        sys.argv[:] = request["arguments"]
+
+
+def _tell(answers: socket.socket, number: int) -> None:
+    try:
+        answers.sendall(f"{number}\n".encode())
+    except BrokenPipeError:
+        """Whoever started the child has lost interest in it."""
+
+
+def main() -> None:
+    """Serve; in a child, run ``strandline`` with the arguments that were asked for."""
+    gc.collect()
+    gc.freeze()
+    ForkServer(socket.socket(fileno=int(sys.argv[1]))).run()
+    gc.unfreeze()
+    runpy.run_module("strandline", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from fsm.ids import UserId
+from strandline.testing.bot import BotProcess, config_for
+from strandline.testing.forks import ForkedProcess, can_fork, fork_strandline
+from strandline.testing.homeserver import Credentials
+from strandline.testing.processes import free_port
+from tests.kit.limits import HANGS_SECONDS
+from tests.testing.processes import is_running
+
+
+def fork(directory: Path, *arguments: str, **environment: str) -> ForkedProcess:
+    return fork_strandline(
+        arguments,
+        output=directory / "output",
+        directory=directory,
+        environment={**os.environ, **environment},
+    )
+
+
+def waiting_bot(directory: Path) -> BotProcess:
+    """A bot whose homeserver is away, so that it runs and does nothing."""
+    account = Credentials(
+        user_id=UserId("@bot:example.org"),
+        password="secret",  # noqa: S106
+        access_token="",
+        device_id="",
+    )
+    url = f"http://127.0.0.1:{free_port()}"
+    agents = [{"id": "echo", "kind": "echo"}]
+    return BotProcess(directory, config_for(url, account, agents=agents), forked=True)
+
+
+def test_a_forked_process_tells_its_exit_code_and_writes_where_it_was_told(tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    output.write_text("before\n")
+
+    process = fork(tmp_path, "config", "check", "--config", "none.yaml")
+
+    assert (process.wait(), process.poll(), process.returncode) == (2, 2, 2)
+    assert output.read_text().startswith("before\nstrandline: none.yaml: can't be read")
+    assert fork(tmp_path, "version").wait() == 0
+
+
+def test_it_has_the_environment_and_the_directory_that_it_was_given(tmp_path: Path) -> None:
+    package = tmp_path / "there"
+    package.mkdir()
+    (package / "told.py").write_text(
+        "import os, sys\nprint(os.environ['WHAT'], os.getcwd(), 'HOME' in os.environ)\n"
+        "print(os.getppid() != os.getpid(), sys.argv[1:3])\n"
+    )
+
+    process = fork(tmp_path, "lint", "told:Nothing", PYTHONPATH=str(package), WHAT="plain")
+
+    assert process.wait() != 0
+    output = (tmp_path / "output").read_text()
+    assert f"plain {tmp_path} True" in output
+    assert "['lint', 'told:Nothing']" in output
+
+
+async def test_it_is_another_process_in_each_life_and_can_be_killed(tmp_path: Path) -> None:
+    bot = waiting_bot(tmp_path)
+    await bot.start(wait=False)
+    first = bot.pid
+    assert is_running(str(first))
+
+    await bot.kill()
+    assert not is_running(str(first))
+    assert bot.exit_code() == -signal.SIGKILL
+
+    await bot.start(wait=False)
+    assert bot.pid not in (None, first, os.getpid())
+    await bot.stop()
+
+
+PARENT = """
+import sys
+from pathlib import Path
+from tests.testing.test_forks import waiting_bot
+bot = waiting_bot(Path(sys.argv[1]))
+bot.launch()
+print(bot.pid, flush=True)
+input()
+"""
+
+
+async def test_it_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
+    parent = subprocess.Popen(  # noqa: ASYNC220, S603
+        [sys.executable, "-c", PARENT, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with parent:
+        assert parent.stdout is not None
+        pid = (await asyncio.to_thread(parent.stdout.readline)).decode().strip()
+        assert is_running(pid)
+
+        parent.kill()
+        parent.wait()
+
+        async with asyncio.timeout(HANGS_SECONDS):
+            while is_running(pid):
+                await asyncio.sleep(0.01)
+
+
+def test_a_process_that_measures_its_coverage_is_not_forked() -> None:
+    assert not can_fork({"COVERAGE_PROCESS_CONFIG": "x"})
