@@ -38,6 +38,7 @@ LONG = (
     "tests/faults/test_every_fault.py::*<reset after>",
     "tests/faults/test_every_fault.py::*<truncated>",
     "tests/faults/test_in_memory.py::test_a_disk_*",
+    "tests/power/test_power_loss.py::*<1>",
     "tests/soak/test_random_kills.py::*<60>",
     "tests/testing/test_plugin.py::test_the_examples_of_the_reference_run",
     "tests/testing/test_plugin.py::test_tests_are_run_however_*",

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
@@ -19,6 +20,7 @@ from strandline.testing.processes import free_port
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
+TRIES = 6000
 SERVER = """
 import sys
 import platform_server as server
@@ -34,12 +36,7 @@ def platform() -> Iterator[str]:
     server = subprocess.Popen(  # noqa: S603  # an example of ours
         [sys.executable, "-c", SERVER, str(port)], stdout=subprocess.DEVNULL, cwd=EXAMPLES
     )
-    for _ in range(200):
-        try:
-            urlopen(f"{url}/asked").close()  # noqa: S310  # ours
-            break
-        except OSError:
-            time.sleep(0.05)
+    _wait_until_it_answers(f"{url}/asked")
     yield f"{url}/ask"
     server.kill()
     server.wait()
@@ -49,15 +46,23 @@ def _served(url: str, *command: str) -> Iterator[str]:
     server = subprocess.Popen(  # noqa: S603  # what the tests bring
         [sys.executable, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT
     )
-    for _ in range(400):
-        try:
-            urlopen(url).close()  # noqa: S310  # ours
-            break
-        except OSError:
-            time.sleep(0.05)
+    _wait_until_it_answers(url)
     yield url
     server.kill()
     server.wait()
+
+
+def _wait_until_it_answers(url: str) -> None:
+    for _ in range(TRIES):
+        try:
+            urlopen(url).close()  # noqa: S310  # ours
+        except HTTPError:
+            return
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError(url)
 
 
 @pytest.fixture(scope="module")
