@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 # Tests wait for a homeserver now and then: one worker more than there are cores keeps these busy.
 WORKERS ?= $(shell echo $$((1 + $$(getconf _NPROCESSORS_ONLN))))
 
+# Where Python may not keep what it compiles, each of the bots that tests start compiles all of it.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-all coverage soak onboarding streaming newcomer backlog comparison failpoints faults mutations hostile flood walks locale diagrams walkthrough site check format lint types contracts flows clean
 
 $(VENV)/.installed: pyproject.toml

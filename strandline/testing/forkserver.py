@@ -35,6 +35,8 @@ class ForkServer:
         self._wakeup.setblocking(False)
         wake.setblocking(False)
         self._wake = wake
+        # Ctrl-C is for the tests, and for their bots
+        self._at_ctrl_c = signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
 
@@ -75,6 +77,7 @@ class ForkServer:
         """In a child: be the process that was asked for, but for running it."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, self._at_ctrl_c)
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         for own in (self._requests, self._wakeup, self._wake, *self._children.values()):
             own.close()
