@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Tests wait for a homeserver now and then: one worker more than there are cores keeps these busy.
-WORKERS ?= $(shell echo $$((1 + $$(getconf _NPROCESSORS_ONLN))))
+# Tests wait for a homeserver now and then: two workers more than there are cores keep these busy.
+WORKERS ?= $(shell echo $$((2 + $$(getconf _NPROCESSORS_ONLN))))
 
 # Where Python may not keep what it compiles, each of the bots that tests start compiles all of it.
 unexport PYTHONDONTWRITEBYTECODE

@@ -209,6 +209,7 @@ class Synapse:
             "background_updates": {"sleep_enabled": False},
             "presence": {"enabled": False},
             "user_directory": {"enabled": False},
+            "stats": {"enabled": False},
             "push": {"enabled": False},
         }
 

@@ -46,7 +46,7 @@ async def _disk_run(synapse: Synapse, alice: Person, directory: Path, disk: NthF
     ("name", "step"),
     [("SQLITE_FULL", 1), ("SQLITE_IOERR", 1), ("SQLITE_BUSY", 1)]
     if EVERY
-    else [("SQLITE_FULL", 17), ("SQLITE_IOERR", 41), ("SQLITE_BUSY", 43)],
+    else [("SQLITE_FULL", 37), ("SQLITE_IOERR", 41), ("SQLITE_BUSY", 43)],
 )
 async def test_a_disk_that_fails_at_any_statement_costs_no_answer(
     scene: Scene, synapse: Synapse, record_property: Record, name: str, step: int
