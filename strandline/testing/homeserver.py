@@ -210,6 +210,9 @@ class Synapse:
             "presence": {"enabled": False},
             "user_directory": {"enabled": False},
             "stats": {"enabled": False},
+            # another process is to do what it would do for each event, a third of all: none does
+            "federation_sender_instances": ["none"],
+            "update_user_directory_from_worker": "none",
             "push": {"enabled": False},
         }
 
