@@ -59,7 +59,8 @@ backlog: $(VENV)/.installed
 comparison: $(VENV)/.installed
 	@$(BIN)/python -m benchmarks.comparison --kills 40 --seed $(SEED) $(COMPARISON)
 
-# Every named point by every kind of event; `make test` kills at each point once or twice.
+# Every named point by every kind of event; `make test` has some of the kinds, `make test-all` the rest,
+# and both kill at each point once or twice.
 failpoints: $(VENV)/.installed
 	STRANDLINE_FAILPOINTS=all $(BIN)/pytest tests/failpoints -m "not slow" -n $(WORKERS) --dist worksteal
 
@@ -101,7 +102,9 @@ walkthrough: $(VENV)/.installed
 site: $(VENV)/.installed
 	@$(BIN)/mkdocs build --strict --quiet
 
-check: lint types contracts flows
+# All four at once, each with its output in one piece.
+check: $(VENV)/.installed
+	@$(MAKE) --no-print-directory --jobs 4 --output-sync=target lint types contracts flows
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .

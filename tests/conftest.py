@@ -11,10 +11,9 @@ LONG = (
     "tests/docs/test_howtos.py::test_the_code_*test-kills*",
     "tests/docs/test_tutorial.py::test_every_step_*",
     "tests/durable/test_sequence.py::*50 kills*",
-    "tests/examples/test_kill_everywhere.py::test_the_duty_survives",
-    "tests/examples/test_kill_everywhere.py::test_the_poll_survives",
-    "tests/examples/test_kill_everywhere.py::test_the_request_survives",
+    "tests/examples/test_kill_everywhere.py::test_the_*_survives",
     "tests/e2e/test_homeserver_restart.py::*-300>",
+    "tests/e2e/test_homeserver_restart.py::*invited to-*",
     *(
         f"tests/failpoints/test_failpoints.py::*<{kind}-*"
         for kind in (
@@ -23,6 +22,7 @@ LONG = (
             "first message",
             "first start",
             "forget",
+            "half made",
             "held",
             "kicked",
             "load",
@@ -38,6 +38,10 @@ LONG = (
     "tests/faults/test_every_fault.py::*<reset after>",
     "tests/faults/test_every_fault.py::*<truncated>",
     "tests/faults/test_in_memory.py::test_a_disk_*",
+    "tests/faults/test_in_memory.py::*<reset-*",
+    "tests/faults/test_sessions.py::*<500>",
+    "tests/faults/test_sessions.py::*<reset>",
+    "tests/faults/test_sessions.py::*<truncated>",
     "tests/power/test_power_loss.py::*<1>",
     "tests/soak/test_random_kills.py::*<60>",
     "tests/testing/test_plugin.py::test_the_examples_of_the_reference_run",
@@ -49,6 +53,7 @@ LONG = (
     "tests/walks/test_own_flows.py::test_load_selection_survives",
     "tests/walks/test_own_flows.py::test_room_routing_survives",
     "tests/walks/test_own_flows.py::test_service_survives",
+    "tests/walks/test_own_flows.py::test_user_routing_to_one_agent_survives",
 )
 """Tests that take long and seldom find what a shorter one of their kind does not: `make test-all`
 runs them, `make test` does not. Patterns of their ids, with < and > for the brackets."""

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(3600)]
 ROOMS = ["one that the bot made", "one that it was invited to", "one that it joined uninvited"]
 
 
-@pytest.mark.parametrize("messages", [160, 300])
+@pytest.mark.parametrize("messages", [130, 300])
 @pytest.mark.parametrize("where", ROOMS)
 async def test_a_backlog_is_answered_once_and_as_it_reads_after_a_restart_of_both(
     where: str, messages: int, tmp_path: Path

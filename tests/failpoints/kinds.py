@@ -38,7 +38,7 @@ class Kind(ABC):
     """One kind of event.
 
     Attributes:
-        owns: The points that it is to be killed at, in CI too; it is known to reach them.
+        owns: The points that it is always killed at when it is run; it is known to reach them.
         least: At so many points CI kills it, if it reaches so many.
         is_start: Whether the event is the start of the bot, which is then down before it.
         has_bots_of_its_own: Whether each cell needs a new bot.
