@@ -59,8 +59,8 @@ backlog: $(VENV)/.installed
 comparison: $(VENV)/.installed
 	@$(BIN)/python -m benchmarks.comparison --kills 40 --seed $(SEED) $(COMPARISON)
 
-# Every named point by every kind of event; `make test` has some of the kinds, `make test-all` the rest,
-# and both kill at each point once or twice.
+# Every named point by every kind of event; `make test-all` kills each kind at a few points, and
+# `make test` some of the kinds.
 failpoints: $(VENV)/.installed
 	STRANDLINE_FAILPOINTS=all $(BIN)/pytest tests/failpoints -m "not slow" -n $(WORKERS) --dist worksteal
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ import yaml
 from fsm.ids import EventId, UserId
 from strandline.clock import VARIABLE
 from strandline.testing.errors import KitError
-from strandline.testing.forks import ForkedProcess, can_fork, fork_strandline
+from strandline.testing.forks import ForkedProcess, can_fork, fork_module
 from strandline.testing.homeserver import Credentials
 from strandline.testing.log import BotLog, Line, events
 from strandline.testing.processes import last_lines, start_module
@@ -54,8 +54,8 @@ class BotProcess:
     Args:
         directory: Where its config, data and log lie.
         config: What ``config.yaml`` says.
-        forked: Fork it from a process that has imported Strandline, where that is possible: a start
-            then takes a fifth of the time. Nothing else is shared with other processes.
+        forked: Fork it from a process that has imported Strandline, where that is possible, so
+            that it starts sooner. Nothing else is shared with other processes.
     """
 
     def __init__(self, directory: Path, config: Mapping[str, Any], *, forked: bool = False) -> None:
@@ -121,11 +121,14 @@ class BotProcess:
         self._process = self._spawn(config_path)
 
     def _spawn(self, config_path: Path) -> subprocess.Popen[bytes] | ForkedProcess:
-        arguments = ["run", "--config", str(config_path)]
         environment = {**os.environ, **self.environment}
-        start = fork_strandline if self._forked and can_fork(environment) else _start_strandline
+        start = fork_module if self._forked and can_fork(environment) else start_module
         return start(
-            arguments, output=self.log_path, directory=self.directory, environment=environment
+            "strandline",
+            ["run", "--config", str(config_path)],
+            output=self.log_path,
+            directory=self.directory,
+            environment=environment,
         )
 
     def write_config(self) -> Path:
@@ -278,11 +281,3 @@ class BotProcess:
     def log_lines(self) -> list[Line]:
         """What the present life has logged, as JSON; other output is left out."""
         return self._log.of_this_life()
-
-
-def _start_strandline(
-    arguments: Sequence[str], *, output: Path, directory: Path, environment: Mapping[str, str]
-) -> subprocess.Popen[bytes]:
-    return start_module(
-        "strandline", arguments, output=output, directory=directory, environment=environment
-    )

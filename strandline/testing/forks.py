@@ -1,4 +1,4 @@
-"""Bots forked from a process that has imported them: a start costs a tenth of what it does else."""
+"""Bots forked from a process that has imported them: ready after 0.2 s instead of 1 s."""
 
 import atexit
 import json
@@ -69,10 +69,15 @@ def can_fork(environment: Mapping[str, str]) -> bool:
     return sys.platform == "linux" and not any(name in environment for name in _COVERAGE)
 
 
-def fork_strandline(
-    arguments: Sequence[str], *, output: Path, directory: Path, environment: Mapping[str, str]
+def fork_module(
+    module: str,
+    arguments: Sequence[str],
+    *,
+    output: Path,
+    directory: Path,
+    environment: Mapping[str, str],
 ) -> ForkedProcess:
-    """Start ``strandline`` with these arguments; it is killed when this process ends.
+    """Do what ``start_module`` does, quicker for a module that imports what the bot does.
 
     Raises:
         KitError: The fork server is gone.
@@ -81,7 +86,8 @@ def fork_strandline(
     server = _server(tuple(sorted(interpreter.items())))
     return server.fork(
         {
-            "arguments": ["strandline", *arguments],
+            "module": module,
+            "arguments": list(arguments),
             "output": str(output),
             "directory": str(directory),
             "environment": dict(environment),

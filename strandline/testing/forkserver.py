@@ -1,13 +1,11 @@
 """``python -m strandline.testing.forkserver FD``: forks bots that need not import anything.
 
 It has imported the bot, and forks a process for each request that it reads from the socket ``FD``:
-a JSON object of ``arguments``, ``directory``, ``environment`` and ``output`` (a path), with the
-descriptor of a socket on which it answers with lines: the process id, and later how it ended, as
-``subprocess`` has it. A closed socket ends it and its children.
+a JSON object of ``module``, ``arguments``, ``directory``, ``environment`` and ``output`` (a path),
+with the descriptor of a socket on which it answers with lines: the process id, and later how it
+ended, as ``subprocess`` has it. A closed socket ends it and its children.
 """
 
-import ctypes
-import gc
 import importlib
 import json
 import os
@@ -20,9 +18,8 @@ import time
 from typing import Any
 
 import strandline.cli  # noqa: F401  # what a bot would import: that is what this is for
+from strandline.testing.child import die_with_parent
 from strandline.testing.forks import REQUEST_BYTES
-
-PR_SET_PDEATHSIG = 1
 
 
 class ForkServer:
@@ -78,7 +75,7 @@ class ForkServer:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, self._at_ctrl_c)
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        die_with_parent()
         for own in (self._requests, self._wakeup, self._wake, *self._children.values()):
             own.close()
         output = os.open(request["output"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
@@ -92,7 +89,7 @@ class ForkServer:
         importlib.invalidate_caches()
         if not sys.flags.safe_path:
             sys.path[0] = request["directory"]
-        sys.argv[:] = request["arguments"]
+        sys.argv[:] = [request["module"], *request["arguments"]]
 
 
 def _tell(answers: socket.socket, number: int) -> None:
@@ -103,12 +100,9 @@ def _tell(answers: socket.socket, number: int) -> None:
 
 
 def main() -> None:
-    """Serve; in a child, run ``strandline`` with the arguments that were asked for."""
-    gc.collect()
-    gc.freeze()
+    """Serve; in a child, run the module that was asked for."""
     ForkServer(socket.socket(fileno=int(sys.argv[1]))).run()
-    gc.unfreeze()
-    runpy.run_module("strandline", run_name="__main__", alter_sys=True)
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,18 @@
-import asyncio
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 from fsm.ids import UserId
 from strandline.testing.bot import BotProcess, config_for
-from strandline.testing.forks import ForkedProcess, can_fork, fork_strandline
+from strandline.testing.forks import ForkedProcess, can_fork, fork_module
 from strandline.testing.homeserver import Credentials
 from strandline.testing.processes import free_port
-from tests.kit.limits import HANGS_SECONDS
-from tests.testing.processes import is_running
+from tests.testing.processes import assert_dies_with_its_parent, is_running
 
 
 def fork(directory: Path, *arguments: str, **environment: str) -> ForkedProcess:
-    return fork_strandline(
+    return fork_module(
+        "strandline",
         arguments,
         output=directory / "output",
         directory=directory,
@@ -52,7 +49,7 @@ def test_it_has_the_environment_and_the_directory_that_it_was_given(tmp_path: Pa
     package.mkdir()
     (package / "told.py").write_text(
         "import os, sys\nprint(os.environ['WHAT'], os.getcwd(), 'HOME' in os.environ)\n"
-        "print(os.getppid() != os.getpid(), sys.argv[1:3])\n"
+        "print(sys.argv[1:3])\n"
     )
 
     process = fork(tmp_path, "lint", "told:Nothing", PYTHONPATH=str(package), WHAT="plain")
@@ -90,22 +87,7 @@ input()
 
 
 async def test_it_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
-    parent = subprocess.Popen(  # noqa: ASYNC220, S603
-        [sys.executable, "-c", PARENT, str(tmp_path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    with parent:
-        assert parent.stdout is not None
-        pid = (await asyncio.to_thread(parent.stdout.readline)).decode().strip()
-        assert is_running(pid)
-
-        parent.kill()
-        parent.wait()
-
-        async with asyncio.timeout(HANGS_SECONDS):
-            while is_running(pid):
-                await asyncio.sleep(0.01)
+    await assert_dies_with_its_parent(PARENT, str(tmp_path))
 
 
 def test_a_process_that_measures_its_coverage_is_not_forked() -> None:

@@ -1,8 +1,5 @@
-import asyncio
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,9 +7,8 @@ import pytest
 from strandline.testing import BotProcess, Person, Synapse
 from strandline.testing.errors import KitError, NotSeen
 from strandline.testing.processes import PORTS, free_port
-from tests.kit.limits import HANGS_SECONDS
 from tests.kit.scene import Scene
-from tests.testing.processes import is_running
+from tests.testing.processes import assert_dies_with_its_parent
 
 pytestmark = pytest.mark.homeserver
 
@@ -128,24 +124,8 @@ input()
 
 
 async def test_a_homeserver_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
-    parent = subprocess.Popen(  # noqa: ASYNC220, S603
-        [sys.executable, "-c", PARENT],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-    )
-    with parent:
-        assert parent.stdout is not None
-        line = await asyncio.to_thread(parent.stdout.readline)
-        pid, _directory = line.decode().split()
-        assert is_running(pid)
-
-        parent.kill()
-        parent.wait()
-
-        async with asyncio.timeout(HANGS_SECONDS):
-            while is_running(pid):
-                await asyncio.sleep(0.01)
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    await assert_dies_with_its_parent(PARENT, environment=environment)
 
 
 def test_a_port_is_none_that_an_outgoing_connection_may_take() -> None:
