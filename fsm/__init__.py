@@ -21,9 +21,10 @@ from fsm.language import Tongue
 from fsm.markdown import as_typed
 from fsm.pictures import mermaid as _mermaid  # noqa: F401  # makes f"{Flow:mermaid}" work
 from fsm.questions import Mark, Question
+from fsm.records import RecordsInMemory
 from fsm.signals import Signal
 from fsm.states import Scope, State, Tier, days, durable, ephemeral, hours, minutes, seconds
-from fsm.turn import RecordsInMemory, Turn
+from fsm.turn import Turn
 
 __all__ = [
     "ANY",

@@ -7,7 +7,7 @@ all of it in one transaction, or, if a handler raises, none of it.
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from attrs import define, evolve, field
 
@@ -33,69 +33,8 @@ from fsm.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId, Use
 from fsm.inbound import Inbound, Kind
 from fsm.language import Tongue
 from fsm.questions import CONFIRMATION, Mark, Question
+from fsm.records import Records, RecordsInMemory
 from fsm.signals import Signal
-
-R = TypeVar("R")
-
-
-class Records(Protocol):
-    """The durable records that a turn reads and writes, each under its key."""
-
-    async def read(self, cls: type[R], key: str) -> R | None:
-        """The record under ``key`` as this turn has it, or None."""
-
-    def find(self, cls: type[R], key: str) -> R | None:
-        """The same for a record that was read before; never waits."""
-
-    def save(self, key: str, record: object) -> None:
-        """Have ``record`` written by the commit; None deletes."""
-
-    async def all(self, cls: type[R], prefix: str, *, owner: UserId | None = None) -> dict[str, R]:
-        """The records whose keys begin with ``prefix``, by the rest of their keys.
-
-        Given an ``owner``, only those with this ``matrix_user_id``: rooms are kept by it.
-        """
-
-    async def next_platform_chat_id(self) -> PlatformChatId:
-        """Issue a number in the commit's own transaction."""
-
-
-@define
-class RecordsInMemory:
-    """Records in a dict, for testing a flow without a store."""
-
-    records: dict[str, object] = field(factory=dict)
-    issued: int = 0
-
-    async def read(self, cls: type[R], key: str) -> R | None:
-        """The record under ``key``, or None."""
-        return self.find(cls, key)
-
-    def find(self, cls: type[R], key: str) -> R | None:
-        """The record under ``key``, or None."""
-        record = self.records.get(key)
-        return record if isinstance(record, cls) else None
-
-    def save(self, key: str, record: object) -> None:
-        """Put ``record`` under ``key``; None deletes."""
-        if record is None:
-            self.records.pop(key, None)
-        else:
-            self.records[key] = record
-
-    async def all(self, cls: type[R], prefix: str, *, owner: UserId | None = None) -> dict[str, R]:
-        """The records whose keys begin with ``prefix``, by the rest of their keys."""
-        return {
-            key.removeprefix(prefix): record
-            for key, record in self.records.items()
-            if key.startswith(prefix) and isinstance(record, cls)
-            if owner is None or getattr(record, "matrix_user_id", None) == owner
-        }
-
-    async def next_platform_chat_id(self) -> PlatformChatId:
-        """The next number."""
-        self.issued += 1
-        return PlatformChatId(str(self.issued))
 
 
 @define(kw_only=True)
