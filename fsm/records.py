@@ -1,5 +1,6 @@
 """The durable records of a turn: what every kind of them does, and those in memory."""
 
+from copy import deepcopy
 from typing import Protocol, TypeVar
 
 from attrs import define, field
@@ -67,3 +68,7 @@ class RecordsInMemory:
         """The next number."""
         self.issued += 1
         return PlatformChatId(str(self.issued))
+
+    def copy(self) -> "RecordsInMemory":
+        """The same records for another turn. What that turn saves is not saved here."""
+        return RecordsInMemory(deepcopy(self.records), self.issued)

@@ -179,11 +179,12 @@ class Rehearsal:
         )
 
     async def _turn(self, inbound: Inbound, decide: Callable[[Deciding], Awaitable[None]]) -> Turn:
+        records = self._records.copy()
         turn = Turn(
             inbound=inbound,
             now=self.now,
             stimulus=Occurrence(inbound.kind),
-            records=self._records,
+            records=records,
             prefix=self._prefix,
             server="example.org",
             life=f"life-{self._lives}",
@@ -200,6 +201,7 @@ class Rehearsal:
         except BaseException:
             self._kept = kept
             raise
+        self._records = records
         for moved in deciding.moves:
             flow = self._flows[moved.flow]
             self._conversations.put(flow, moved, inbound, self._monotonic())

@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from attrs import evolve, frozen
+from attrs import define, evolve, field, frozen
 
 from fsm.effects import Reply
 from strandline import (
@@ -295,6 +295,83 @@ async def test_a_handler_that_raises_leaves_everything_as_it_was() -> None:
 
     assert rehearsal.data(Fussy) == Duty("x", 1)
     assert len(rehearsal.turns) == 1
+
+
+@define
+class Tally:
+    marks: list[str] = field(factory=list)
+
+
+class Counter(Flow):
+    """Keeps marks and numbers in the turn's records, and breaks when it is told to."""
+
+    idle = State(initial=True)
+    mark = Event(idle, STAY, command="mark")
+    scribble = Event(idle, STAY, command="scribble")
+    number = Event(idle, STAY, command="number")
+    show = Event(idle, STAY, command="show")
+
+    @on(mark)
+    async def save(self, turn: Turn, _data: None) -> None:
+        tally = await turn.records.read(Tally, "tally") or Tally()
+        turn.records.save("tally", Tally([*tally.marks, turn.argument]))
+        _break_if_told(turn)
+
+    @on(scribble)
+    async def change_in_place(self, turn: Turn, _data: None) -> None:
+        tally = await turn.records.read(Tally, "tally")
+        assert tally is not None
+        tally.marks.append(turn.argument)
+        _break_if_told(turn)
+
+    @on(number)
+    async def issue(self, turn: Turn, _data: None) -> None:
+        turn.reply(await turn.records.next_platform_chat_id())
+        _break_if_told(turn)
+
+    @on(show)
+    async def tell(self, turn: Turn, _data: None) -> None:
+        tally = await turn.records.read(Tally, "tally")
+        turn.reply(", ".join(tally.marks) if tally else "nothing")
+
+
+def _break_if_told(turn: Turn) -> None:
+    if turn.argument == "wrong":
+        raise ValueError(turn.argument)
+
+
+async def test_what_a_turn_saves_the_next_one_reads() -> None:
+    rehearsal = Rehearsal(Counter())
+    await rehearsal.says("!mark one")
+    await rehearsal.says("!mark two")
+
+    await rehearsal.says("!show")
+
+    assert rehearsal.said == "one, two"
+
+
+@pytest.mark.parametrize("command", ["mark", "scribble"])
+async def test_what_a_handler_saved_before_it_raised_is_not_there(command: str) -> None:
+    rehearsal = Rehearsal(Counter())
+    await rehearsal.says("!mark one")
+
+    with pytest.raises(ValueError, match="wrong"):
+        await rehearsal.says(f"!{command} wrong")
+    await rehearsal.says("!show")
+
+    assert rehearsal.said == "one"
+
+
+async def test_a_number_that_a_failed_turn_was_given_is_issued_to_the_next() -> None:
+    rehearsal = Rehearsal(Counter())
+    with pytest.raises(ValueError, match="wrong"):
+        await rehearsal.says("!number wrong")
+
+    await rehearsal.says("!number")
+    assert rehearsal.said == "1"
+
+    await rehearsal.says("!number")
+    assert rehearsal.said == "2"
 
 
 async def test_an_older_question_can_be_answered_too() -> None:
