@@ -107,9 +107,9 @@ async def close(turn: Turn, room: RoomRecord) -> RoomRecord:
     return evolve(room, room_type=ARCHIVED)
 
 
-def rebind_usage(turn: Turn, registry: Registry) -> str:
+async def rebind_usage(turn: Turn, registry: Registry) -> str:
     """How the command is to be written, and which agents there are."""
-    user = turn.records.find(UserRecord, user_key(turn.sender))
+    user = await turn.records.read(UserRecord, user_key(turn.sender))
     agents = turn.t(
         "{agents}\n\nHave another one answer in this chat with `{prefix}rebind NUMBER`.",
         agents=agent_list(turn, registry, user),

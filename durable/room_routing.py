@@ -306,7 +306,7 @@ class RoomRouting(Flow):
     @on(say_without_agent)
     async def ask_for_agent(self, turn: Turn, room: RoomRecord | None) -> None:
         """Keep the message in memory and ask whom it is for."""
-        user = turn.records.find(UserRecord, user_key(turn.sender))
+        user = await turn.records.read(UserRecord, user_key(turn.sender))
         lost = room.agent_id if room else None
         lost = lost or (user.selected_agent_id if user else None)
         turn.reply(no_agent(turn, self._registry, user, lost))
@@ -348,11 +348,11 @@ class RoomRouting(Flow):
         explain_name(turn)
 
     @on(ask_rebind)
-    def confirm_rebind(self, turn: Turn, room: RoomRecord) -> None:
+    async def confirm_rebind(self, turn: Turn, room: RoomRecord) -> None:
         """Ask first: the agent of now won't be asked again in this chat."""
         agent = self._registry.find(turn.argument)
         if agent is None:
-            turn.reply(rebind_usage(turn, self._registry))
+            turn.reply(await rebind_usage(turn, self._registry))
         else:
             turn.confirm(rebind_question(turn, room, agent), then=self.rebind, payload=agent)
 

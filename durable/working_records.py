@@ -8,12 +8,22 @@ from attrs import evolve
 
 from durable.codec import of_plain, plain, to_json
 from durable.errors import CorruptValue
-from durable.records import PLATFORM_CHAT_SEQ_KEY, Deadline, FlowRecord, flow_key
+from durable.records import (
+    PLATFORM_CHAT_SEQ_KEY,
+    Deadline,
+    FlowRecord,
+    RoomRecord,
+    UserRecord,
+    flow_key,
+    room_key,
+    user_key,
+)
 from durable.sequence import PlatformChatSequence
 from durable.store import Store
-from fsm import Flow, Saved, Snapshot, Tier, Turn, TurnError
+from fsm import Flow, Inbound, Saved, Snapshot, Tier, Turn, TurnError
 from fsm.deciding import Moved
 from fsm.ids import ConversationKey, PlatformChatId, UserId
+from fsm.records import ReadKeys, Records, one_number_a_turn
 
 R = TypeVar("R")
 
@@ -33,6 +43,7 @@ class WorkingRecords:
         self._store = store
         self._sequence = sequence
         self._present: dict[str, object] = {}
+        self._read = ReadKeys()
         self._held = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -52,11 +63,19 @@ class WorkingRecords:
             stored = await self._store.read(cls, key)
             self.expected[key] = stored.text
             self._present[key] = stored.value
+        self._read.add(key)
         return self.find(cls, key)
 
     def find(self, cls: type[R], key: str) -> R | None:
-        """The same for a record that was read before; never waits."""
-        record = self._present.get(key)
+        """The same for a record that this turn has read or saved; never waits.
+
+        Raises:
+            TurnError: This turn has not read the key.
+        """
+        self._read.require(cls, key)
+        if key not in self._present:  # a prefix that was read has no such key
+            self.expected[key] = self._present[key] = None
+        record = self._present[key]
         return record if isinstance(record, cls) else None
 
     async def all(self, cls: type[R], prefix: str, *, owner: UserId | None = None) -> dict[str, R]:
@@ -69,7 +88,10 @@ class WorkingRecords:
             if owner is None
             else await self._store.read_rooms(cls, owner)
         )
+        if owner is None:
+            self._read.add_prefix(prefix)
         for key, found in stored.items():
+            self._read.add(key)
             if key not in self._present:
                 self.expected[key] = found.text
                 self._present[key] = found.value
@@ -82,6 +104,7 @@ class WorkingRecords:
 
     def save(self, key: str, record: object) -> None:
         """Have ``record`` written by the commit; None deletes."""
+        self._read.add(key)
         self._present[key] = record
         self.writes[key] = None if record is None else to_json(record)
 
@@ -92,7 +115,7 @@ class WorkingRecords:
             TurnError: This turn has issued one already. It would wait for itself.
         """
         if PLATFORM_CHAT_SEQ_KEY in self.writes:
-            raise TurnError("this turn has a platform chat id already", "bind one room a turn")
+            raise one_number_a_turn()
         allocation = await self._held.enter_async_context(self._sequence.next())
         self.expected.update(allocation.expected)
         self.writes.update(allocation.writes)
@@ -119,12 +142,12 @@ class WorkingRecords:
 
     def deadline(self, flow: Flow, key: ConversationKey) -> Deadline | None:
         """When the time of the conversation's durable state is up, once ``standing`` was asked."""
-        kept = self.find(FlowRecord, flow_key(flow.name, key))
+        kept = self._kept(flow, key)
         return kept.deadline if kept is not None else None
 
     def drop_deadline(self, flow: Flow, key: ConversationKey) -> None:
         """Have the conversation stand where it is without an end, once ``standing`` was asked."""
-        kept = self.find(FlowRecord, flow_key(flow.name, key))
+        kept = self._kept(flow, key)
         if kept is not None:
             self.save(flow_key(flow.name, key), evolve(kept, deadline=None))
 
@@ -138,9 +161,14 @@ class WorkingRecords:
         elif state.initial:
             self._keep(flow_key(flow.name, key), None)
         else:
-            before = self.find(FlowRecord, flow_key(flow.name, key))
+            before = self._kept(flow, key)
             kept = flow_record(flow, moved, turn, before=before)
             self._keep(flow_key(flow.name, key), kept)
+
+    def _kept(self, flow: Flow, key: ConversationKey) -> FlowRecord | None:
+        """What ``standing`` has read of the conversation, if it is kept so."""
+        record = self._present.get(flow_key(flow.name, key))
+        return record if isinstance(record, FlowRecord) else None
 
     async def _set_aside(self, key: str, error: str) -> None:
         """What the present flow does not know is kept for people, and begun anew."""
@@ -150,6 +178,12 @@ class WorkingRecords:
     def _keep(self, key: str, record: object) -> None:
         if self._present.get(key) != record:
             self.save(key, record)
+
+
+async def read_ahead(records: Records, inbound: Inbound) -> None:
+    """Read what guards find in every turn: the records of the event's room and of its sender."""
+    await records.read(RoomRecord, room_key(inbound.room_id))
+    await records.read(UserRecord, user_key(inbound.sender))
 
 
 def snapshot_of(flow: Flow, kept: FlowRecord) -> Snapshot:

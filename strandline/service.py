@@ -124,10 +124,10 @@ class Service(Flow):
         )
 
     @on(show_status)
-    def status(self, turn: Turn, _data: None) -> None:
+    async def status(self, turn: Turn, _data: None) -> None:
         """Say where messages of this user in this room go."""
-        user = turn.records.find(UserRecord, user_key(turn.inbound.sender))
-        room = turn.records.find(RoomRecord, room_key(turn.room_id))
+        user = await turn.records.read(UserRecord, user_key(turn.inbound.sender))
+        room = await turn.records.read(RoomRecord, room_key(turn.room_id))
         restarted = turn.t(
             "I last restarted at {moment}.", moment=turn.tongue.moment(self._started_at)
         )

@@ -16,7 +16,7 @@ from durable import Asked, Commit, Conflict, Handled, PlatformChatSequence, Reop
 from durable.errors import AlreadyHandled
 from durable.language import language_code, language_key
 from durable.records import FlowRecord, flow_key, used_key
-from durable.working_records import WorkingRecords
+from durable.working_records import WorkingRecords, read_ahead
 from ephemeral.conversations import Conversations, Lapsed
 from fsm import Flow, Inbound, Kind, Occurrence, Snapshot, Tongue, Turn
 from fsm.deciding import Deciding, stimuli_of
@@ -222,6 +222,7 @@ class Turns:
             self._locks.hold(f"room:{inbound.room_id}", f"user:{inbound.sender}")
         )
         records = await stack.enter_async_context(WorkingRecords(self._store, self._sequence))
+        await read_ahead(records, inbound)
         turn = Turn(
             inbound=inbound,
             now=self._clock.now(),

@@ -13,7 +13,7 @@ from attrs import frozen
 
 from durable.codec import from_json, to_json
 from durable.records import Deadline, FlowRecord
-from durable.working_records import flow_record, snapshot_of
+from durable.working_records import flow_record, read_ahead, snapshot_of
 from ephemeral.confirmation import Confirmation
 from ephemeral.conversations import Conversations, Lapsed
 from fsm import Attachment, Flow, Inbound, Kind, Mark, RecordsInMemory, Snapshot, Tier, Turn
@@ -180,6 +180,7 @@ class Rehearsal:
 
     async def _turn(self, inbound: Inbound, decide: Callable[[Deciding], Awaitable[None]]) -> Turn:
         records = self._records.copy()
+        await read_ahead(records, inbound)
         turn = Turn(
             inbound=inbound,
             now=self.now,

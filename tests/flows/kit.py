@@ -11,6 +11,7 @@ from durable.chats import Chats
 from durable.records import ChatRecord, RoomRecord, UserRecord, chat_key, room_key, user_key
 from durable.room_routing import RoomRouting
 from durable.user_routing import UserRouting
+from durable.working_records import read_ahead
 from ephemeral.confirmation import Confirmation
 from ephemeral.held import Held
 from ephemeral.load_selection import LoadSelection
@@ -80,6 +81,7 @@ class Talk:
 
     def turn(self, stimulus: Stimulus, sender: UserId = ALICE, **inbound: Any) -> Turn:
         self._numbers += 1
+        self.records = self.records.copy()
         arrived = Inbound(
             event_id=EventId(f"${self._numbers}"), room_id=ROOM, sender=sender, kind=Kind.TEXT
         )
@@ -92,12 +94,13 @@ class Talk:
             life=LIFE,
         )
 
-    def answers(
+    async def answers(
         self, flow: Flow, stimulus: Stimulus, *, at: Snapshot | None = None, **inbound: Any
     ) -> bool:
         """Whether the flow takes it there, or leaves it to the next."""
         before = at or flow.at_rest
         turn = self.turn(stimulus, **inbound).answering(stimulus, before.data)
+        await read_ahead(turn.records, turn.inbound)
         return flow.choose(before, stimulus, turn) is not None
 
     async def step(
@@ -111,6 +114,7 @@ class Talk:
     ) -> tuple[Snapshot, Turn]:
         before = at or self.standing(flow, sender)
         turn = self.turn(stimulus, sender, **inbound).answering(stimulus, before.data)
+        await read_ahead(turn.records, turn.inbound)
         move = flow.choose(before, stimulus, turn)
         assert move is not None, f"{flow.name} does not answer {stimulus} in {before.state}"
         after = await flow.step(before, move, turn)
@@ -125,13 +129,18 @@ class Talk:
         return flow.at_rest if record is None else Snapshot(flow.state_of(record).name, record)
 
     def room_record(self) -> RoomRecord:
-        record = self.records.find(RoomRecord, room_key(ROOM))
+        record = self.room_at(ROOM)
         assert record is not None
         return record
 
+    def room_at(self, room_id: RoomId) -> RoomRecord | None:
+        record = self.records.records.get(room_key(room_id))
+        assert record is None or isinstance(record, RoomRecord)
+        return record
+
     def user_record(self, user: UserId = ALICE) -> UserRecord:
-        record = self.records.find(UserRecord, user_key(user))
-        assert record is not None
+        record = self.records.records.get(user_key(user))
+        assert isinstance(record, UserRecord)
         return record
 
 
@@ -173,6 +182,7 @@ class Town(Talk):
     ) -> Turn:
         """One turn, with all that its handlers trigger; the first flow that answers has it."""
         turn = self.turn(stimulus, sender, room_id=room_id, **inbound)
+        await read_ahead(turn.records, turn.inbound)
         deciding = Deciding(flows=self.flows, turn=turn, standing=self._where, keep=self._keep)
         await deciding.take((stimulus,))
         return turn
@@ -247,12 +257,9 @@ class Town(Talk):
     def plan(self, user: UserId = ALICE) -> Snapshot:
         return self.stands.get((self.chats.name, user), self.chats.at_rest)
 
-    def room_at(self, room_id: RoomId) -> RoomRecord | None:
-        return self.records.find(RoomRecord, room_key(room_id))
-
     def chat(self, chat_id: str, user: UserId = ALICE) -> ChatRecord:
-        chat = self.records.find(ChatRecord, chat_key(user, ChatId(chat_id)))
-        assert chat is not None
+        chat = self.records.records.get(chat_key(user, ChatId(chat_id)))
+        assert isinstance(chat, ChatRecord)
         return chat
 
     async def _where(self, flow: Flow, key: ConversationKey) -> Snapshot:

@@ -5,6 +5,7 @@ from attrs import evolve
 
 from durable.addressing import is_addressed
 from durable.records import ARCHIVED, RoomRecord, UsedRecord, room_key, used_key
+from durable.working_records import read_ahead
 from ephemeral.held import Waiting
 from fsm import Attachment, Signal, Turn
 from fsm.attachments import Said
@@ -106,6 +107,7 @@ async def test_a_room_of_nobodys_hears_everybody() -> None:
 
 async def test_files_and_others_may_ask_what_is_addressed_before_the_room_is_known() -> None:
     turn = Talk(registry("agent-1")).turn(Signal("room", "say"), is_group=True)
+    await read_ahead(turn.records, turn.inbound)
 
     assert is_addressed(turn, "owner")
     assert not is_addressed(turn, "mention")
@@ -117,7 +119,7 @@ async def test_a_text_goes_with_its_own_files_and_is_noted_as_a_use() -> None:
     turn = await town.text("look", attachments=(OWN,))
 
     assert [(a.text, a.attachments) for a in asked(turn)] == [("look", (OWN,))]
-    assert town.records.find(UsedRecord, used_key(ROOM)) == UsedRecord(at=NOW.isoformat())
+    assert await town.records.read(UsedRecord, used_key(ROOM)) == UsedRecord(at=NOW.isoformat())
 
 
 @pytest.mark.parametrize("room", [BOUND, RoomRecord(matrix_user_id=ALICE)])

@@ -407,7 +407,7 @@ async def test_a_chat_whose_room_is_gone_goes_on_in_a_free_room_where_it_is_load
     )
     assert said(turn) == "“Chat 1” goes on here, since its own room is gone."
     assert [e.platform_chat_id for e in text.effects if isinstance(e, AskAgent)] == ["1"]
-    assert town.records.find(UsedRecord, used_key(C1)) is None
+    assert await town.records.read(UsedRecord, used_key(C1)) is None
     assert town.user_record().next_chat_index == 2
 
 
@@ -525,7 +525,7 @@ async def test_repair_makes_again_the_rooms_that_are_gone_with_the_chats_they_ha
     assert (room.platform_chat_id, room.agent_id, room.room_type) == ("1", "agent-1", CHAT)
     assert town.chat("C1").room_id == NEW
     assert town.room_at(C1) is None
-    assert town.records.find(UsedRecord, used_key(NEW)) is not None
+    assert await town.records.read(UsedRecord, used_key(NEW)) is not None
     assert child(C1, linked=False) in done.effects
 
 

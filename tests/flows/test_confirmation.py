@@ -105,10 +105,10 @@ async def test_what_is_no_answer_is_left_to_other_flows(talk: Talk) -> None:
     awaiting, mark = await asked(talk)
 
     for stimulus in (Text("yes"), Answer("why?", mark), Reaction("👍", mark), Command("load")):
-        assert not talk.answers(talk.confirmation, stimulus, at=awaiting)
-        assert not talk.answers(talk.confirmation, stimulus)
+        assert not await talk.answers(talk.confirmation, stimulus, at=awaiting)
+        assert not await talk.answers(talk.confirmation, stimulus)
     for name in ("yes", "no"):
-        assert not talk.answers(talk.confirmation, Command(name))
+        assert not await talk.answers(talk.confirmation, Command(name))
 
 
 async def test_another_user_has_another_conversation(talk: Talk) -> None:

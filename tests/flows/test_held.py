@@ -81,8 +81,8 @@ async def test_taking_back_something_else_is_left_to_other_flows(talk: Talk) -> 
     held, _ = await talk.step(talk.held, Signal("held", "hold"))
     redacted = Occurrence(Kind.REDACTED)
 
-    assert not talk.answers(talk.held, redacted, at=held, about=EventId("$other"))
-    assert not talk.answers(talk.held, redacted, about=EventId("$other"))
+    assert not await talk.answers(talk.held, redacted, at=held, about=EventId("$other"))
+    assert not await talk.answers(talk.held, redacted, about=EventId("$other"))
 
 
 async def test_held_messages_whose_time_is_up_are_given_up_aloud(talk: Talk) -> None:

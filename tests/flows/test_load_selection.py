@@ -139,7 +139,7 @@ async def test_cancel_drops_the_list_and_is_silent_where_there_is_none(talk: Tal
 async def test_what_is_no_number_goes_on_to_the_agent(talk: Talk, body: str) -> None:
     choosing, _ = await offered(talk)
 
-    assert not talk.answers(talk.selection, Text(body), at=choosing)
+    assert not await talk.answers(talk.selection, Text(body), at=choosing)
 
 
 async def test_what_is_no_answer_is_left_to_other_flows(talk: Talk) -> None:
@@ -154,19 +154,19 @@ async def test_what_is_no_answer_is_left_to_other_flows(talk: Talk) -> None:
         Command("yes"),
     ]
 
-    assert not any(talk.answers(talk.selection, stimulus, at=choosing) for stimulus in others)
+    assert not any([await talk.answers(talk.selection, s, at=choosing) for s in others])
 
 
 async def test_a_caption_that_is_a_number_explains_its_file(talk: Talk) -> None:
     choosing, _ = await offered(talk)
     file = Attachment(event_id=EventId("$f"), name="a.png")
 
-    assert not talk.answers(talk.selection, Text("1"), at=choosing, attachments=(file,))
+    assert not await talk.answers(talk.selection, Text("1"), at=choosing, attachments=(file,))
 
 
 async def test_with_no_list_open_a_number_is_nothing_to_choose(talk: Talk) -> None:
     for stimulus in (Text("1"), Command("load", "1"), Command("no")):
-        assert not talk.answers(talk.selection, stimulus)
+        assert not await talk.answers(talk.selection, stimulus)
     assert talk.selection.key(ROOM, ALICE) != talk.selection.key(ROOM, BOB)
 
 

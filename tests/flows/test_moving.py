@@ -197,7 +197,7 @@ async def test_a_chat_goes_with_its_room_to_the_replacement(town: Town) -> None:
     assert (room.chat_id, room.platform_chat_id, room.agent_id) == ("C1", "1", "agent-1")
     assert town.room_at(C1) is None
     assert town.chat("C1").room_id == NEW
-    assert town.records.find(UsedRecord, used_key(NEW)) is not None
+    assert await town.records.read(UsedRecord, used_key(NEW)) is not None
     assert JoinRoom(room_id=NEW) in turn.effects
     assert child(C1) in turn.effects
     assert child(NEW, via=["y"], suggested=True) in turn.effects
@@ -309,7 +309,7 @@ async def test_a_space_is_joined_again_and_greeted_by_nobody(town: Town) -> None
 
     assert invite.effects == [JoinRoom(room_id=SPACE_ID)]
     assert joined.effects == []
-    assert town.answers(town.room, Text("hi"))
+    assert await town.answers(town.room, Text("hi"))
 
 
 async def test_a_choice_in_an_archived_room_changes_nothing_there(town: Town) -> None:

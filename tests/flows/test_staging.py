@@ -65,19 +65,19 @@ async def test_a_captioned_file_goes_with_those_that_waited_for_it(talk: Talk) -
 
 
 async def test_with_nothing_staged_a_text_is_left_to_other_flows(talk: Talk) -> None:
-    assert not talk.answers(talk.staging, Text("look"), attachments=(A,))
-    assert not talk.answers(talk.staging, REDACTED, about=A.event_id)
-    assert not talk.answers(talk.staging, Command("agents"), at=A_B)
+    assert not await talk.answers(talk.staging, Text("look"), attachments=(A,))
+    assert not await talk.answers(talk.staging, REDACTED, about=A.event_id)
+    assert not await talk.answers(talk.staging, Command("agents"), at=A_B)
     assert talk.staging.key(ROOM, ALICE) != talk.staging.key(ROOM, BOB)
 
 
 async def test_what_is_not_meant_for_the_bot_is_let_pass(talk: Talk) -> None:
     large = a_file("large.png", 2_000_001)
 
-    assert not talk.answers(talk.staging, FILE, sender=BOB, attachments=(A,))
-    assert not talk.answers(talk.staging, FILE, sender=BOB, attachments=(large,))
-    assert not talk.answers(talk.staging, Text("hi"), at=A_B, sender=BOB)
-    assert not talk.answers(talk.staging, FILE)
+    assert not await talk.answers(talk.staging, FILE, sender=BOB, attachments=(A,))
+    assert not await talk.answers(talk.staging, FILE, sender=BOB, attachments=(large,))
+    assert not await talk.answers(talk.staging, Text("hi"), at=A_B, sender=BOB)
+    assert not await talk.answers(talk.staging, FILE)
 
 
 async def test_a_file_that_is_too_large_is_refused_whether_or_not_others_wait(talk: Talk) -> None:
@@ -184,7 +184,7 @@ async def test_a_file_that_is_taken_back_waits_no_more(talk: Talk) -> None:
     assert one == A_ALONE
     assert none == talk.staging.at_rest
     assert first.effects == second.effects == []
-    assert not talk.answers(talk.staging, REDACTED, at=A_B, about=EventId("$other"))
+    assert not await talk.answers(talk.staging, REDACTED, at=A_B, about=EventId("$other"))
 
 
 async def test_files_for_which_no_message_came_are_dropped_aloud(talk: Talk) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from attrs import frozen
 
-from durable import Store
+from durable import Commit, Store
+from durable.codec import to_json
 from durable.queries import DUE
-from durable.records import FlowRecord, flow_key
+from durable.records import FlowRecord, RoomRecord, UserRecord, flow_key, room_key, user_key
 from ephemeral.conversations import Conversations
 from fsm import (
     STAY,
@@ -295,6 +296,51 @@ async def test_an_ephemeral_state_that_ends_does_not_bring_back_what_was_ended_m
         await life.turns.expire(lapsed)
 
     assert await life.kept() is None
+
+
+class Greeting(Flow):
+    """Ends with a sentence that goes by the records of the room and of who is behind it."""
+
+    scope = Scope.ROOM
+
+    idle = State(initial=True)
+    asked = State(durable, record=Wish, expires=hours(8))
+
+    def is_at_home(self, turn: Turn) -> bool:
+        room = turn.records.find(RoomRecord, room_key(turn.room_id))
+        user = turn.records.find(UserRecord, user_key(turn.sender))
+        return room is not None and user is not None and user.space_id == room.space_id
+
+    make = Event(idle, asked, command="wish")
+    close_at_home = Event(asked, idle, expiry=True, guard=is_at_home)
+    close = Event(asked, idle, expiry=True)
+
+    @on(make)
+    def write(self, turn: Turn, _data: None) -> Wish:
+        return Wish(turn.argument)
+
+    @on(close_at_home)
+    def greet(self, turn: Turn, _wish: Wish) -> None:
+        turn.say("at home")
+
+    @on(close)
+    def miss(self, turn: Turn, _wish: Wish) -> None:
+        turn.say("elsewhere")
+
+
+async def test_a_guard_finds_the_room_and_the_user_also_when_a_time_is_up(
+    store: Store, clock: Hands
+) -> None:
+    space = RoomId("!space")
+    life = Life(store, clock, Greeting())
+    room, user = RoomRecord(space_id=space), UserRecord(space_id=space)
+    await store.commit(
+        Commit(writes={room_key(ROOM): to_json(room), user_key(ALICE): to_json(user)})
+    )
+    await life.says("!wish tea")
+    clock.pass_(hours(9))
+
+    assert await life.sweep() == ["at home"]
 
 
 class Endless(Flow):
