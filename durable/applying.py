@@ -5,9 +5,9 @@ import sqlite3
 from durable.codec import dump, load
 from durable.commits import Commit, Handled, Reopened
 from durable.errors import AlreadyHandled, Conflict
-from durable.records import PLATFORM_CHAT_SEQ_KEY
 from fsm.effects import OutboxRow
 from fsm.ids import EventId, RoomId, TransactionId
+from fsm.records import PLATFORM_CHAT_SEQ_KEY
 
 
 def apply(db: sqlite3.Connection, commit: Commit, now_ms: int) -> tuple[OutboxRow, ...]:

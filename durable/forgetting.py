@@ -1,7 +1,7 @@
 """Forgetting a user: everything that the bot holds on them."""
 
 from durable.chat_book import chats_of, drop_room
-from durable.language import language_key
+from durable.language import Language
 from durable.records import GONE, ROOM_PREFIX, RoomRecord, chat_key, room_key, user_key
 from fsm import Turn
 from fsm.ids import RoomId
@@ -21,7 +21,8 @@ def say_what_stays(turn: Turn) -> None:
 async def forget_all(turn: Turn) -> None:
     """Delete the sender's records, and leave the sender's rooms, this one last.
 
-    The conversation of the flow that asks is the engine's to delete.
+    The conversation of the flow that asks is the engine's to delete. The flow of the language
+    forgets that itself.
     """
     user_id, here = turn.sender, turn.room_id
     rooms = await turn.records.all(RoomRecord, ROOM_PREFIX, owner=user_id)
@@ -33,7 +34,7 @@ async def forget_all(turn: Turn) -> None:
     for room_id in rooms:
         drop_room(turn, RoomId(room_id))
     turn.records.save(user_key(user_id), None)
-    turn.records.save(language_key(user_id), None)
+    turn.signal(Language.name, "forget")
     for room_id, room in rooms.items():
         if room_id != here and room.room_type != GONE:
             turn.leave(RoomId(room_id))

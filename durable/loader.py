@@ -13,7 +13,6 @@ from durable.errors import CorruptValue
 from durable.queries import highest_issued, meta
 from durable.records import (
     CHAT_PREFIX,
-    PLATFORM_CHAT_SEQ_KEY,
     ROOM_PREFIX,
     USER_PREFIX,
     IssuedNumber,
@@ -21,6 +20,7 @@ from durable.records import (
 from durable.store import Store
 from fsm.agents import Registry
 from fsm.ids import AgentId, RoomId, SyncToken, UserId
+from fsm.records import PLATFORM_CHAT_SEQ_KEY
 
 ORPHANS_NAMED = 100
 """How many bindings without an agent the report names; the rest it counts. An agent that is

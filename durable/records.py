@@ -5,9 +5,7 @@ from typing import Any
 from attrs import field, frozen
 
 from fsm.ids import AgentId, ChatId, ConversationKey, PlatformChatId, RoomId, UserId
-
-PLATFORM_CHAT_SEQ_KEY = "platform_chat_seq"
-"""Where the last issued platform chat number is kept."""
+from fsm.records import FLOW_PREFIX
 
 SPACE = "space"
 """The ``room_type`` of a user's Space."""
@@ -25,7 +23,6 @@ USER_PREFIX = "matrix_user:"
 ROOM_PREFIX = "matrix_room:"
 CHAT_PREFIX = "chat:"
 USED_PREFIX = "room_used:"
-FLOW_PREFIX = "flow:"
 
 
 @frozen(kw_only=True)

@@ -8,9 +8,10 @@ from attrs import frozen
 
 from durable.codec import to_json
 from durable.commits import Commit
-from durable.records import PLATFORM_CHAT_SEQ_KEY, IssuedNumber
+from durable.records import IssuedNumber
 from durable.store import Store
 from fsm.ids import PlatformChatId
+from fsm.records import PLATFORM_CHAT_SEQ_KEY
 
 
 @frozen(kw_only=True)

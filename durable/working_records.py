@@ -9,7 +9,6 @@ from attrs import evolve
 from durable.codec import of_plain, plain, to_json
 from durable.errors import CorruptValue
 from durable.records import (
-    PLATFORM_CHAT_SEQ_KEY,
     Deadline,
     FlowRecord,
     RoomRecord,
@@ -23,7 +22,13 @@ from durable.store import Store
 from fsm import Flow, Inbound, Saved, Snapshot, Tier, Turn, TurnError
 from fsm.deciding import Moved
 from fsm.ids import ConversationKey, PlatformChatId, UserId
-from fsm.records import ReadKeys, Records, one_number_a_turn
+from fsm.records import (
+    PLATFORM_CHAT_SEQ_KEY,
+    ReadKeys,
+    Records,
+    one_number_a_turn,
+    refuse_engines,
+)
 
 R = TypeVar("R")
 
@@ -103,10 +108,13 @@ class WorkingRecords:
         }
 
     def save(self, key: str, record: object) -> None:
-        """Have ``record`` written by the commit; None deletes."""
-        self._read.add(key)
-        self._present[key] = record
-        self.writes[key] = None if record is None else to_json(record)
+        """Have ``record`` written by the commit; None deletes.
+
+        Raises:
+            TurnError: The key is the engine's.
+        """
+        refuse_engines(key)
+        self._write(key, record)
 
     async def next_platform_chat_id(self) -> PlatformChatId:
         """Issue a number; the sequence is this turn's until it has committed.
@@ -137,7 +145,7 @@ class WorkingRecords:
             await self._set_aside(flow_key(flow.name, key), f"{type(error).__name__}: {error}")
             return flow.at_rest
         if flow.states[snapshot.state].initial:  # an upgrade gives the conversation up
-            self.save(flow_key(flow.name, key), None)
+            self._write(flow_key(flow.name, key), None)
         return snapshot
 
     def deadline(self, flow: Flow, key: ConversationKey) -> Deadline | None:
@@ -149,7 +157,7 @@ class WorkingRecords:
         """Have the conversation stand where it is without an end, once ``standing`` was asked."""
         kept = self._kept(flow, key)
         if kept is not None:
-            self.save(flow_key(flow.name, key), evolve(kept, deadline=None))
+            self._write(flow_key(flow.name, key), evolve(kept, deadline=None))
 
     def stand(self, flow: Flow, moved: Moved, turn: Turn) -> None:
         """Have the store keep the conversation where it now stands, if its tier is durable."""
@@ -177,7 +185,12 @@ class WorkingRecords:
 
     def _keep(self, key: str, record: object) -> None:
         if self._present.get(key) != record:
-            self.save(key, record)
+            self._write(key, record)
+
+    def _write(self, key: str, record: object) -> None:
+        self._read.add(key)
+        self._present[key] = record
+        self.writes[key] = None if record is None else to_json(record)
 
 
 async def read_ahead(records: Records, inbound: Inbound) -> None:

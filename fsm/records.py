@@ -10,6 +10,12 @@ from fsm.ids import PlatformChatId, UserId
 
 R = TypeVar("R")
 
+PLATFORM_CHAT_SEQ_KEY = "platform_chat_seq"
+"""Where the last issued platform chat number is kept."""
+
+FLOW_PREFIX = "flow:"
+"""What the keys begin with under which the states of flows are kept."""
+
 
 class Records(Protocol):
     """The durable records that a turn reads and writes, each under its key."""
@@ -26,7 +32,11 @@ class Records(Protocol):
         """
 
     def save(self, key: str, record: object) -> None:
-        """Have ``record`` written by the commit; None deletes."""
+        """Have ``record`` written by the commit; None deletes.
+
+        Raises:
+            TurnError: The key is the engine's: ``platform_chat_seq``, or it begins with ``flow:``.
+        """
 
     async def all(self, cls: type[R], prefix: str, *, owner: UserId | None = None) -> dict[str, R]:
         """The records whose keys begin with ``prefix``, by the rest of their keys.
@@ -69,6 +79,22 @@ class ReadKeys:
             raise TurnError(problem, f"{read} in a handler of this turn first")
 
 
+def refuse_engines(key: str) -> None:
+    """Do nothing if flows may save under the key.
+
+    Raises:
+        TurnError: What is there, only the engine writes.
+    """
+    if key == PLATFORM_CHAT_SEQ_KEY:
+        remedy = "await turn.records.next_platform_chat_id() to be issued a number"
+    elif key.startswith(FLOW_PREFIX):
+        remedy = "have the flow itself change its state: turn.signal(flow, event)"
+    else:
+        return
+    problem = f"{key!r} is the engine's to keep"
+    raise TurnError(problem, remedy)
+
+
 def one_number_a_turn() -> TurnError:
     """What is raised when a turn asks for a second platform chat id."""
     return TurnError("this turn has a platform chat id already", "bind one room a turn")
@@ -99,7 +125,12 @@ class RecordsInMemory:
         return record if isinstance(record, cls) else None
 
     def save(self, key: str, record: object) -> None:
-        """Put ``record`` under ``key``; None deletes."""
+        """Put ``record`` under ``key``; None deletes.
+
+        Raises:
+            TurnError: The key is the engine's.
+        """
+        refuse_engines(key)
         self._read.add(key)
         if record is None:
             self.records.pop(key, None)

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from attrs import frozen
 
 from durable import Store
-from durable.records import FLOW_PREFIX, Deadline, flow_key
+from durable.records import Deadline, flow_key
 from fsm.ids import ConversationKey, EventId
+from fsm.records import FLOW_PREFIX
 
 
 @frozen

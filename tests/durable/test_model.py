@@ -31,10 +31,11 @@ from durable import (
     Stream,
     load,
 )
-from durable.records import PLATFORM_CHAT_SEQ_KEY, IssuedNumber
+from durable.records import IssuedNumber
 from fsm import Registry
 from fsm.effects import OutboxRow
 from fsm.ids import EventId, SyncToken
+from fsm.records import PLATFORM_CHAT_SEQ_KEY
 from tests.durable.opening import ROOM, open_store, row
 
 T = TypeVar("T")

@@ -7,11 +7,11 @@ import pytest
 from attrs import frozen
 
 from durable import Commit, PlatformChatSequence, Store
-from durable.records import ROOM_PREFIX, RoomRecord, room_key
+from durable.records import ROOM_PREFIX, IssuedNumber, RoomRecord, room_key
 from durable.working_records import WorkingRecords
 from fsm import RecordsInMemory, TurnError
 from fsm.ids import RoomId, UserId
-from fsm.records import Records
+from fsm.records import PLATFORM_CHAT_SEQ_KEY, Records
 
 ALICE, BOB = UserId("@alice:x"), UserId("@bob:x")
 
@@ -223,6 +223,49 @@ async def test_a_turn_is_issued_one_number(turn: NewTurn) -> None:
 
         with pytest.raises(TurnError, match="has a platform chat id already"):
             await records.next_platform_chat_id()
+
+
+ENGINES = ["platform_chat_seq", "flow:", "flow:pizza:@alice:x"]
+
+
+@pytest.mark.parametrize("record", [Note("mine"), None, 7], ids=["save", "delete", "number"])
+@pytest.mark.parametrize("key", ENGINES)
+async def test_what_the_engine_keeps_no_flow_saves_or_deletes(
+    turn: NewTurn, key: str, record: object
+) -> None:
+    async with turn() as records:
+        with pytest.raises(TurnError, match=rf"'{key}' is the engine's to keep; .*turn\."):
+            records.save(key, record)
+
+
+async def test_a_key_that_only_looks_like_the_engines_is_an_authors(turn: NewTurn) -> None:
+    async with turn() as records:
+        records.save("platform_chat_seq:mine", Note("one"))
+        records.save("flows", Note("two"))
+
+    async with turn() as records:
+        assert await records.read(Note, "platform_chat_seq:mine") == Note("one")
+        assert await records.read(Note, "flows") == Note("two")
+
+
+@pytest.mark.parametrize("record", [Note("mine"), IssuedNumber(0), None])
+async def test_numbers_go_on_rising_after_a_save_under_their_key(
+    turn: NewTurn, record: object
+) -> None:
+    async def overwrite() -> None:
+        async with turn() as records:
+            records.save(PLATFORM_CHAT_SEQ_KEY, record)
+
+    issued = []
+    for _ in range(3):
+        async with turn() as records:
+            issued.append(await records.next_platform_chat_id())
+            with pytest.raises(TurnError, match="next_platform_chat_id"):
+                records.save(PLATFORM_CHAT_SEQ_KEY, record)
+        with pytest.raises(TurnError, match="next_platform_chat_id"):
+            await overwrite()
+
+    assert issued == ["1", "2", "3"]
 
 
 async def test_a_key_that_a_prefix_covers_is_compared_once_it_was_found_absent(

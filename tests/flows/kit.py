@@ -8,6 +8,7 @@ from cattrs import structure, unstructure
 
 from durable.chat_book import localpart
 from durable.chats import Chats
+from durable.language import Language
 from durable.records import ChatRecord, RoomRecord, UserRecord, chat_key, room_key, user_key
 from durable.room_routing import RoomRouting
 from durable.user_routing import UserRouting
@@ -35,6 +36,7 @@ from fsm.effects import Edit, NewRoom, Reply, SetState, effect_id
 from fsm.events import Stimulus
 from fsm.ids import AgentId, ChatId, ConversationKey, EventId, RoomId, TransactionId, UserId
 from fsm.questions import Mark
+from strandline.languages import LANGUAGES, tongue
 
 ROOM, ALICE, BOB = RoomId("!room"), UserId("@alice:x"), UserId("@bob:x")
 MALLORY = UserId("@mallory:x")
@@ -163,11 +165,12 @@ class Town(Talk):
             onboarding=with_space,
         )
         self.chats = Chats(agents, with_space=with_space)
+        self.language = Language(LANGUAGES, tongue=tongue)
         self.flows: dict[str, Flow] = {
             flow.name: flow
             for flow in (
                 *(self.confirmation, self.selection, self.staging, self.held),
-                *(self.user, self.chats, self.room),
+                *(self.language, self.user, self.chats, self.room),
             )
         }
         self.stands: dict[tuple[str, str], Snapshot] = {}
@@ -256,6 +259,9 @@ class Town(Talk):
 
     def plan(self, user: UserId = ALICE) -> Snapshot:
         return self.stands.get((self.chats.name, user), self.chats.at_rest)
+
+    def language_of(self, user: UserId) -> object:
+        return self.stands.get((self.language.name, user), self.language.at_rest).data
 
     def chat(self, chat_id: str, user: UserId = ALICE) -> ChatRecord:
         chat = self.records.records.get(chat_key(user, ChatId(chat_id)))

@@ -3,10 +3,9 @@
 import pytest
 from attrs import evolve
 
-from durable.language import language_key
+from durable.language import Chosen
 from durable.records import (
     ChatRecord,
-    FlowRecord,
     RoomRecord,
     UserRecord,
     chat_key,
@@ -27,9 +26,8 @@ async def town() -> Town:
     town = Town(registry("agent-1"))
     await town.onboarded()
     await town.text("hi", room_id=C1)
-    town.records.save(
-        language_key(ALICE), FlowRecord(state="chosen", version=1, record={"code": "ru"})
-    )
+    await town.command("language ru")
+    assert town.language_of(ALICE) == Chosen("ru")
     return town
 
 
@@ -55,6 +53,7 @@ async def test_everything_that_is_held_on_the_user_is_forgotten(town: Town) -> N
 
     await forget(town)
 
+    assert town.language_of(ALICE) is None
     assert [key for key in town.records.records if "alice" in key] == []
     assert "@alice:x" not in str(town.records.records)
     assert [key for key in town.records.records if key.startswith("room_used:")] == []

@@ -11,6 +11,7 @@ import pytest
 
 from durable import Store
 from durable.chats import Chats
+from durable.language import Language
 from durable.plan import Plan, Wish
 from durable.records import ChatRecord, RoomRecord, UserRecord, chat_key, room_key, user_key
 from durable.room_routing import RoomRouting
@@ -23,6 +24,7 @@ from fsm import AgentEntry, Flow, Inbound, Kind, Registry
 from fsm.effects import OutboxRow
 from fsm.ids import AgentId, ChatId, EventId, RoomId, TransactionId, UserId
 from strandline.clock import Clock
+from strandline.languages import LANGUAGES, tongue
 from strandline.turns import Outcome, Turns
 
 ALICE, BOB = UserId("@alice:x"), UserId("@bob:x")
@@ -44,6 +46,7 @@ class House:
             Confirmation(lifetime=timedelta(minutes=5), started_at=NOON),
             LoadSelection(lifetime=timedelta(minutes=5), started_at=NOON),
             Held(lifetime=timedelta(minutes=5)),
+            Language(LANGUAGES, tongue=tongue),
             UserRouting(REGISTRY),
             Chats(REGISTRY),
             RoomRouting(REGISTRY, is_allowed=lambda _: True, onboarding=True),
@@ -170,7 +173,9 @@ async def test_forgetting_reaches_every_room_of_the_user_and_no_other(
 ) -> None:
     await house.onboard(ALICE)
     await house.onboard(BOB, "!bobs")
+    await house.take("!language ru")
     await house.take(kind=Kind.INVITED, room_id="!unused")
+    assert "flow:language:@alice:x" in stored(path)
     bobs = {key: value for key, value in stored(path).items() if "@bob" in key + value}
 
     await house.take("!forget-me")

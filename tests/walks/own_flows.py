@@ -260,8 +260,8 @@ SETTINGS: dict[type[Flow], dict[str, Any]] = {
         "inputs": {
             Language.choice: ["ru", "English"],
             Language.misname: "Klingon",
+            Language.forget: FORGET,
         },
-        "without": {Language.forget: FORGOTTEN},
     },
     UserRouting: {
         "config": {**TWO_AGENTS, "rooms": {"respond_to": "everyone"}},
