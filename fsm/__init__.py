@@ -2,7 +2,7 @@
 
 from fsm.agents import AgentEntry, Registry
 from fsm.attachments import Attachment
-from fsm.errors import FlowError, NoSuchTransition, StrandlineError, TurnError
+from fsm.errors import FlowError, NoSuchEvent, NoSuchTransition, StrandlineError, TurnError
 from fsm.events import (
     ANY,
     STAY,
@@ -41,6 +41,7 @@ __all__ = [
     "Kind",
     "Mark",
     "Move",
+    "NoSuchEvent",
     "NoSuchTransition",
     "Occurrence",
     "Question",

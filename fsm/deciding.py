@@ -11,6 +11,7 @@ from fsm.events import Answer, Attached, Command, Expiry, Occurrence, Reaction, 
 from fsm.flow import Flow, Move, Snapshot
 from fsm.ids import ConversationKey
 from fsm.inbound import Inbound, Kind
+from fsm.naming import refuse_unknown
 from fsm.questions import Mark, Question
 from fsm.signals import Signal
 from fsm.turn import Turn
@@ -69,6 +70,7 @@ class Deciding:
         """Have the first flow that answers one of the stimuli step, and those that it triggers.
 
         Raises:
+            NoSuchEvent: A handler triggers, or asks about, an event that no flow has.
             Exception: Whatever a handler raised.
         """
         snapshots = {flow.name: await self._standing(flow) for flow in self.flows.values()}
@@ -95,7 +97,7 @@ class Deciding:
             move = Move("expire", flow.idle_state.name)
         if move is None:
             return
-        after = await flow.step(snapshot, move, turn)
+        after = await self._step(flow, snapshot, move, turn)
         if still:
             self._moved(flow, evolve(move, entered=True), snapshot, after)
         await self._follow()
@@ -139,8 +141,14 @@ class Deciding:
         move = flow.choose(snapshot, stimulus, turn)
         if move is None:
             return False
-        self._moved(flow, move, snapshot, await flow.step(snapshot, move, turn))
+        self._moved(flow, move, snapshot, await self._step(flow, snapshot, move, turn))
         return True
+
+    async def _step(self, flow: Flow, snapshot: Snapshot, move: Move, turn: Turn) -> Snapshot:
+        after = await flow.step(snapshot, move, turn)
+        for signal in self.turn.signals:
+            refuse_unknown(signal, asker=flow.name, running=self.flows)
+        return after
 
     def _moved(self, flow: Flow, move: Move, before: Snapshot, after: Snapshot) -> None:
         key = flow.key(self.turn.room_id, self.turn.sender)

@@ -5,6 +5,7 @@
     StrandlineError
     ├── FlowError               a flow that can't be what its class body says
     ├── NoSuchTransition        an event that the present state does not answer
+    ├── NoSuchEvent             a turn names an event that no flow of this bot has
     ├── TurnError               a turn asked for two things that exclude one another
     ├── durable.errors.StoreError …
     ├── matrix.errors.MatrixError …
@@ -44,6 +45,49 @@ class NoSuchTransition(StrandlineError):
             f"{self.flow}: {self.event!r} has no transition from {self.state!r}; "
             f"add one to the flow, or do not trigger it there"
         )
+
+
+@frozen(slots=False, kw_only=True)
+class NoSuchEvent(StrandlineError):
+    """A turn named an event of a flow that does not run, or one that the flow does not have.
+
+    Args:
+        asker: What named it: a flow's name, or ``FlowClass.method`` if it was read in its source.
+        flow: The name of the flow that was meant.
+        event: The name of the event or signal that was meant.
+        running: The names of the flows that run.
+        events: The events and signals of the flow that was meant, by name; none if it does not run.
+    """
+
+    asker: str
+    flow: str
+    event: str
+    running: tuple[str, ...]
+    events: tuple[str, ...] = ()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the flow that was meant runs, so that only the event is missing."""
+        return self.flow in self.running
+
+    @property
+    def problem(self) -> str:
+        """What is wrong."""
+        named = f"it names {f'{self.flow}.{self.event}'!r}"
+        if self.is_running:
+            has = f"it has {', '.join(self.events)}"
+            return f"{named}, and flow {self.flow!r} has no event or signal {self.event!r} ({has})"
+        return f"{named}, and no flow {self.flow!r} runs (running are {', '.join(self.running)})"
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it."""
+        if self.is_running:
+            return "mend the name, or add the event to that flow"
+        return "add that flow to `flows:` in the config, in a test to Rehearsal, or mend the name"
+
+    def __str__(self) -> str:
+        return f"{self.asker}: {self.problem}; {self.remedy}"
 
 
 @frozen(slots=False)

@@ -289,7 +289,10 @@ class Turn:
             payload: What its handler finds in ``turn.payload``.
 
         Raises:
-            NoSuchTransition: When it comes to it, that flow's state does not answer the event.
+            TurnError: It is no event of a flow.
+
+        After this step, the turn fails with ``NoSuchEvent`` if that flow does not run in this bot,
+        and with ``NoSuchTransition`` if its state does not answer the event.
         """
         self.signals.append(_signal(event, payload))
 
@@ -318,6 +321,12 @@ class Turn:
             payload: What the event's handler finds in ``turn.payload``.
             otherwise: The event that is triggered, with the same payload, if the answer is no, or
                 is not given in time. Left out, the bot says that nothing has been changed.
+
+        Raises:
+            TurnError: ``then`` or ``otherwise`` is no event of a flow.
+
+        Nothing is asked, and the turn fails with ``NoSuchEvent``, if a flow of the two does not run
+        in this bot.
         """
         missed = self.t("That can no longer be done: things have changed since I asked.")
         asked = Question(

@@ -1,6 +1,6 @@
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +14,20 @@ from durable.user_routing import UserRouting
 from ephemeral.confirmation import Confirmation
 from ephemeral.conversations import Conversations
 from ephemeral.held import Held
-from fsm import ANY, STAY, AgentEntry, Event, Flow, Inbound, Kind, Registry, State, Turn, on
+from fsm import (
+    ANY,
+    STAY,
+    AgentEntry,
+    Event,
+    Flow,
+    Inbound,
+    Kind,
+    NoSuchEvent,
+    Registry,
+    State,
+    Turn,
+    on,
+)
 from fsm.effects import transaction_id
 from fsm.ids import AgentId, ConversationKey, EventId, RoomId, UserId
 from strandline.clock import Clock
@@ -38,6 +51,35 @@ class Fragile(Flow):
         raise RuntimeError
 
 
+class Till(Flow):
+    """Runs in no bot of these tests."""
+
+    idle = State(initial=True)
+    pay = Event(idle, STAY)
+
+
+class Lost(Flow):
+    """Names events that no flow of the bot has."""
+
+    idle = State(initial=True)
+    trigger = Event(idle, STAY, command="trigger")
+    mistype = Event(idle, STAY, command="mistype")
+    ask = Event(idle, STAY, command="ask")
+
+    @on(trigger)
+    def pay(self, turn: Turn, _data: None) -> None:
+        turn.reply("never seen")
+        turn.trigger(Till.pay)
+
+    @on(mistype)
+    def release(self, turn: Turn, _data: None) -> None:
+        turn.signal("held", "relaese")
+
+    @on(ask)
+    def confirm(self, turn: Turn, _data: None) -> None:
+        turn.confirm("Pay?", then=Till.pay)
+
+
 class Stage:
     """Turns over a real store, with a clock of its own."""
 
@@ -47,6 +89,7 @@ class Stage:
         *agents: str,
         language: str = "en",
         is_addressed: Callable[[Turn], bool] = lambda _: True,
+        further: Sequence[Flow] = (),
     ) -> None:
         registry = Registry(AgentEntry(id=AgentId(a), name=a, kind="echo") for a in agents)
         self.store = store
@@ -54,6 +97,7 @@ class Stage:
         self.now = STARTED
         self.conversations = Conversations()
         flows: list[Flow] = [
+            *further,
             Fragile(),
             Language(LANGUAGES, tongue=tongue),
             Confirmation(lifetime=timedelta(minutes=5), started_at=STARTED),
@@ -168,6 +212,36 @@ async def test_a_handler_that_raises_leaves_everything_as_it_was(store: Store) -
 
     assert await store.owed() == ()
     assert not await store.is_handled(EventId("$x"))
+
+
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        ("!trigger", r"^lost: it names 'till.pay', and no flow 'till' runs \(running are lost, "),
+        ("!ask", r"^lost: it names 'till.pay', and no flow 'till' runs"),
+        ("!mistype", r"^lost: it names 'held.relaese', and flow 'held' has no event or signal"),
+    ],
+)
+async def test_a_turn_that_names_what_no_flow_has_fails_and_changes_nothing(
+    store: Store, command: str, problem: str
+) -> None:
+    stage = Stage(store, "a1", further=[Lost()])
+
+    with pytest.raises(NoSuchEvent, match=problem):
+        await stage.take(command, event_id="$x")
+
+    assert await store.owed() == ()
+    assert not await store.is_handled(EventId("$x"))
+
+
+async def test_a_question_whose_yes_nothing_can_answer_is_not_asked(store: Store) -> None:
+    stage = Stage(store, "a1", further=[Lost()])
+    with pytest.raises(NoSuchEvent):
+        await stage.take("!ask")
+
+    assert texts(await stage.take("!cancel")) == [
+        "Nothing is pending here, so there is nothing to cancel."
+    ]
 
 
 async def test_fifty_rooms_that_are_bound_at_once_get_fifty_numbers_and_chats(

@@ -10,6 +10,7 @@ from strandline import (
     Event,
     Flow,
     Kind,
+    NoSuchEvent,
     NoSuchTransition,
     Saved,
     Scope,
@@ -464,3 +465,71 @@ async def test_triggering_what_the_state_does_not_answer_is_a_defect() -> None:
 
     with pytest.raises(NoSuchTransition):
         await Rehearsal(Asker(), Rota()).says("!go")
+
+
+class Till(Flow):
+    """What ``Clerk`` names."""
+
+    idle = State(initial=True)
+    pay = Event(idle, STAY)
+    pay_later = Event(idle, STAY, signal="settle")
+
+
+class Clerk(Flow):
+    """Names events of other flows, as it is told."""
+
+    idle = State(initial=True)
+    send = Event(idle, STAY, command="send")
+    ask = Event(idle, STAY, command="ask")
+
+    @on(send)
+    def signal(self, turn: Turn, _data: None) -> None:
+        turn.signal(*turn.argument.split("."))
+
+    @on(ask)
+    def confirm(self, turn: Turn, _data: None) -> None:
+        is_yes = turn.argument == "yes"
+        turn.confirm(
+            "Pay?",
+            then=Till.pay if is_yes else Clerk.send,
+            otherwise=Clerk.send if is_yes else Till.pay,
+        )
+
+
+async def test_an_event_of_a_flow_that_does_not_run_is_told_with_those_that_do() -> None:
+    with pytest.raises(NoSuchEvent) as failure:
+        await Rehearsal(Clerk()).says("!send till.pay")
+
+    assert str(failure.value) == (
+        "clerk: it names 'till.pay', and no flow 'till' runs (running are clerk, confirmation); "
+        "add that flow to `flows:` in the config, in a test to Rehearsal, or mend the name"
+    )
+
+
+async def test_an_event_that_its_flow_does_not_have_is_told_with_those_it_has() -> None:
+    with pytest.raises(NoSuchEvent) as failure:
+        await Rehearsal(Clerk(), Till()).says("!send till.pya")
+
+    assert str(failure.value) == (
+        "clerk: it names 'till.pya', and flow 'till' has no event or signal 'pya' "
+        "(it has pay, pay_later, settle, reset); mend the name, or add the event to that flow"
+    )
+
+
+@pytest.mark.parametrize("event", ["pay", "settle", "reset"])
+async def test_events_are_named_by_their_own_names_by_their_signals_and_reset(event: str) -> None:
+    room = Rehearsal(Clerk(), Till())
+
+    await room.says(f"!send till.{event}")
+
+    assert room.state(Till) == "idle"
+
+
+@pytest.mark.parametrize("answer", ["yes", "no"])
+async def test_a_question_is_refused_when_it_is_asked_not_when_it_is_answered(answer: str) -> None:
+    room = Rehearsal(Clerk())
+
+    with pytest.raises(NoSuchEvent, match=r"^clerk: it names 'till.pay', and no flow 'till' runs"):
+        await room.says(f"!ask {answer}")
+
+    assert room.turns == []
