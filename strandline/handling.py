@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 import structlog
-from attrs import evolve
+from attrs import evolve, frozen
 
 from durable import Asked, Commit, Handled, Store
 from durable.errors import AlreadyHandled, DatabaseMoved, StoreUnavailable
@@ -17,7 +17,7 @@ from fsm import Attachment, Command, Inbound, Kind, Tongue
 from fsm.compared import compared
 from fsm.deciding import said_in
 from fsm.effects import ATTEMPT_ORDINALS, AskAgent, OutboxRow, Reply
-from fsm.errors import StrandlineError
+from fsm.errors import NoSuchEvent, StrandlineError
 from fsm.failpoints import reach
 from fsm.ids import EventId, RoomId, UserId
 from matrix import Refused
@@ -36,6 +36,9 @@ T = TypeVar("T")
 
 TRIES = 5
 """So often a turn that raises is tried, with growing pauses, before its event is parked."""
+
+_PERMANENT = (NoSuchEvent,)
+"""What fails in the same way however often it is tried: it is tried once."""
 
 _OF_PEOPLE = {
     Kind.TEXT,
@@ -59,6 +62,14 @@ RETRY = "retry"
 
 STORE_PAUSE_SECONDS = 1.0
 """How long to wait before a store that can't be written is tried again."""
+
+
+@frozen
+class _Failure:
+    """What a turn raised last, and how many times it was tried."""
+
+    error: Exception
+    tries: int
 
 
 class Handling:
@@ -135,9 +146,9 @@ class Handling:
             outcome = await self._turns.take(inbound, settles=row.transaction_id)
             self._submit(outcome.rows)
 
-        error = await self._tries(inbound.event_id, take)
-        if error is not None:
-            await insist(lambda: self._store.park_row(row, _spoken(error)))
+        failure = await self._tries(inbound.event_id, take)
+        if failure is not None:
+            await insist(lambda: self._store.park_row(row, _spoken(failure.error)))
 
     async def _again(self, item: Again) -> None:
         inbound = await self._shore.event(item.room_id, item.event_id)
@@ -159,8 +170,8 @@ class Handling:
             outcome = await self._turns.fall_due(item)
             self._submit(outcome.rows)
 
-        error = await self._tries(item.event_id, take)
-        if error is None:
+        failure = await self._tries(item.event_id, take)
+        if failure is None:
             self._deadlines.settle(item)
             return
         self._deadlines.put_off(item)
@@ -194,7 +205,7 @@ class Handling:
             if isinstance(error, StrandlineError) and not isinstance(error, Refused):
                 raise  # the store or the account can't go on: the bot ends, the event comes again
             _log.exception("an event can't be read", event_id=inbound.event_id)
-            await self._park(inbound, attempt, error)
+            await self._park(inbound, attempt, _Failure(error, TRIES))
             return True
         if wanted is not None:
             await self._attempts(wanted, attempt)
@@ -316,9 +327,9 @@ class Handling:
 
     async def _attempts(self, inbound: Inbound, attempt: int) -> None:
         await self._restore_files(inbound.event_id)
-        error = await self._tries(inbound.event_id, lambda: self._take(inbound, attempt))
-        if error is not None:
-            await self._park(inbound, attempt, error)
+        failure = await self._tries(inbound.event_id, lambda: self._take(inbound, attempt))
+        if failure is not None:
+            await self._park(inbound, attempt, failure)
         self._files.pop(inbound.event_id, None)
         _log.debug("turn done", event_id=inbound.event_id)
         if inbound.kind in (Kind.TEXT, Kind.FILE):
@@ -326,8 +337,8 @@ class Handling:
 
     async def _tries(
         self, event_id: EventId, take: Callable[[], Awaitable[None]]
-    ) -> Exception | None:
-        """Try it some times; the error, if it fails every time."""
+    ) -> _Failure | None:
+        """Try it some times; the failure, if it fails every time, or in a way that stays."""
         for tries in range(1, TRIES + 1):
             try:
                 await insist(take)
@@ -335,8 +346,8 @@ class Handling:
                 raise  # nothing can be written any more: the bot ends
             except Exception as error:  # noqa: BLE001  # parked with its error, which `parked list` shows
                 _log.exception("turn failed", event_id=event_id, tries=tries)
-                if tries == TRIES:
-                    return error
+                if tries == TRIES or isinstance(error, _PERMANENT):
+                    return _Failure(error, tries)
                 await asyncio.sleep(0.1 * 2**tries)
             else:
                 break
@@ -399,7 +410,7 @@ class Handling:
         found = [await self._shore.event(asked.room_id, file) for file in asked.files]
         self._files[event_id] = tuple(a for i in found if i is not None for a in i.attachments)
 
-    async def _park(self, inbound: Inbound, attempt: int, error: Exception) -> None:
+    async def _park(self, inbound: Inbound, attempt: int, failure: _Failure) -> None:
         tongue = await insist(lambda: self._tongue_of(inbound.sender))
         told = Reply(
             room_id=inbound.room_id,
@@ -411,11 +422,15 @@ class Handling:
         )
         last = ATTEMPT_ORDINALS - 1
         rows = tuple(self._replies.reply(told, inbound.event_id, attempt=attempt, index=last))
-        problem = _spoken(error)
+        problem = _spoken(failure.error)
         reach("park.before")
         stored = await insist(
             lambda: self._store.park_event(
-                inbound.event_id, inbound.room_id, error=problem, attempts=TRIES, outbox=rows
+                inbound.event_id,
+                inbound.room_id,
+                error=problem,
+                attempts=failure.tries,
+                outbox=rows,
             )
         )
         reach("park.after")

@@ -1,6 +1,6 @@
 """A message whose handling always fails is set aside, and nothing else suffers."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from attrs import evolve
 from durable import Commit, Progress, Store, Stream
 from durable.records import Deadline, RoomRecord, room_key
 from ephemeral.connections import Connections
-from fsm import Inbound, Kind, Mark, Registry, Tongue
+from fsm import Flow, Inbound, Kind, Mark, Registry, Tongue
 from fsm.effects import OutboxRow
 from fsm.ids import ConversationKey, EventId, RoomId, SyncToken, TransactionId, UserId
 from matrix import Gap, Refused
@@ -23,7 +23,7 @@ from strandline.items import Again, Arrived, Policy
 from strandline.languages import tongue
 from strandline.replies import Replies
 from tests.strandline.test_asking import AsAsked
-from tests.strandline.test_turns import ALICE, BOB, STARTED, Stage
+from tests.strandline.test_turns import ALICE, BOB, STARTED, Lost, Stage
 
 ROOM = RoomId("!a")
 
@@ -91,11 +91,11 @@ async def _at_once(_room_id: RoomId) -> None:
 class Room:
     """A room whose messages are handled by the real engine over a real store."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, further: Sequence[Flow] = ()) -> None:
         self.store = store
         self.quay = Quay()
         self.is_addressed = True
-        stage = Stage(store, "a1", is_addressed=lambda _: self.is_addressed)
+        stage = Stage(store, "a1", is_addressed=lambda _: self.is_addressed, further=further)
         pace = Pace(edit_seconds=1, new_transaction_id=lambda: TransactionId("t"))
         amending = Amending()
         self.checkpoint = Checkpoint(self._save)
@@ -192,6 +192,18 @@ async def test_it_is_parked_its_sender_told_once_and_the_room_goes_on(room: Room
     assert len(room.quay.sent) == 2
     assert await room.store.checkpoint() == "s$next"
     assert await room.store.owed() == tuple(room.quay.sent)
+
+
+async def test_what_no_retry_can_mend_is_parked_after_one_try(room: Room) -> None:
+    lost = Room(room.store, further=[Lost()])
+
+    await lost.hears("$poison", "!trigger")
+
+    [parked] = await lost.store.parked()
+    assert (parked.event_id, parked.attempts) == ("$poison", 1)
+    assert parked.error.startswith("NoSuchEvent: lost: it names 'till.pay', and no flow 'till'")
+    [told] = lost.quay.said
+    assert told.startswith("Something went wrong on my side")
 
 
 async def test_its_sender_is_told_in_the_language_chosen(room: Room) -> None:
