@@ -1,7 +1,7 @@
 """All that is wrong with flows, at once, each with its source line."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
@@ -13,9 +13,17 @@ from attrs import frozen
 from fsm import Flow
 from fsm.collisions import collisions
 from fsm.findings import Finding, Flawed, collecting
+from strandline.authoring.naming import misnamed
 from strandline.authoring.rules import Rules
 from strandline.authoring.sources import Sources, beside
-from strandline.discovery import NotFound, can_import_from, flow_at, importing, place_of
+from strandline.discovery import (
+    NotFound,
+    can_import_from,
+    find_flows,
+    flow_at,
+    importing,
+    place_of,
+)
 from strandline.flows import FLOWS
 
 
@@ -34,12 +42,13 @@ class Told:
     finding: Finding
 
 
-def lint(targets: Sequence[str]) -> list[Told]:
+def lint(targets: Sequence[str], running: Sequence[str] | None = None) -> list[Told]:
     """What is wrong with the flows of these modules, in the order of files and lines.
 
     Args:
         targets: Modules (``package.module``), flows in them (``package.module:Class``), packages
             with all their modules, or paths of files and folders; none for the bot's own flows.
+        running: Those of them that a bot's config names; None if no bot's config is known.
 
     Raises:
         NotFound: There is no such target.
@@ -59,8 +68,27 @@ def lint(targets: Sequence[str]) -> list[Told]:
         flawed += [Flawed(flow, each) for each in Rules(flow, sources, mentioned).findings()]
     checked = [*FLOWS, *(flow for flow in flows if flow not in FLOWS)]
     flawed += [Flawed(flow, finding) for flow, finding in collisions(checked) if flow in flows]
+    flawed += [Flawed(*each) for each in _misnamed(flows, running, by_target)]
     told += [Told(*sources.line(each.cls, each.finding.where), each.finding) for each in flawed]
     return sorted(set(told), key=lambda each: (str(each.path), each.line, each.finding.code))
+
+
+def _misnamed(
+    flows: Sequence[type[Flow]],
+    running: Sequence[str] | None,
+    by_target: Mapping[str, list[list[type[Flow]]]],
+) -> Iterator[tuple[type[Flow], Finding]]:
+    """What the flows name and none has: of those that run in a bot, and of the others."""
+    known = [*FLOWS, *flows]
+    if running is None:
+        yield from misnamed(flows, known, are_all=False)
+        return
+    configured = [flow for target in running for each in by_target[target] for flow in each]
+    installed = [each.flow for each in find_flows([])[0]]
+    run = [*FLOWS, *configured, *installed]
+    are_all = all(any(by_target[target]) for target in running)  # none failed to be imported
+    yield from misnamed([flow for flow in flows if flow in run], run, are_all=are_all)
+    yield from misnamed([flow for flow in flows if flow not in run], known, are_all=False)
 
 
 def _found(target: str, told: list[Told]) -> Iterator[list[type[Flow]]]:

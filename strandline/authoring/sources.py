@@ -81,7 +81,7 @@ class Sources:
 
     def _class(self, cls: type) -> tuple[Path, ast.ClassDef | None]:
         """The class's body; of several of its name, the one that has its methods."""
-        path = Path(inspect.getsourcefile(cls) or "")
+        path = _file_of(cls)
         tree = self.tree(path)
         nodes = [
             node
@@ -119,6 +119,14 @@ def may_return(method: Method) -> bool:
         isinstance(node, ends) and not (isinstance(node, ast.Return) and node.value is None)
         for node in ast.walk(method)
     )
+
+
+def _file_of(cls: type) -> Path:
+    """The file that the class is defined in; "." for one that is defined in none."""
+    try:
+        return Path(inspect.getsourcefile(cls) or "")
+    except (OSError, TypeError):
+        return Path()
 
 
 def _tree(path: Path) -> ast.Module | None:

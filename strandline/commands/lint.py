@@ -37,12 +37,12 @@ def lint(targets: tuple[str, ...], config_path: Path | None, as_: str, *, strict
     Ends with exit code 1 if there are errors.
     """
     can_import_from(Path.cwd())
-    named = list(targets)
+    running = None
     if config_path is not None:
         can_import_from(config_path.parent.absolute())
-        named += flows_named_in(config_path)
+        running = flows_named_in(config_path)
     try:
-        told = lint_flows(named)
+        told = lint_flows([*targets, *(running or ())], running)
     except NotFound as error:
         raise click.ClickException(str(error)) from error
     _print(told, as_)

@@ -48,7 +48,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def lint(*arguments: str) -> Result:
-    for name in ("shop", "shop.flows", "shop.till", "bank"):
+    for name in ("shop", "shop.flows", "shop.till", "bank", "till"):
         sys.modules.pop(name, None)
     return CliRunner().invoke(cli, ["lint", *arguments])
 
@@ -347,3 +347,81 @@ def test_a_flow_that_is_named_by_where_it_is_offered_is_found(project: Path) -> 
 
     assert lint("shop:Shop").output.startswith("shop/flows.py:21: SL203")
     assert "module 'shop' has no 'Stop'; mend the path" in lint("shop:Stop").output
+
+
+TILL = (
+    HEAD.replace("Shop", "Till")
+    + """\
+    pay = Event(idle, STAY, command="pay")
+    pay_later = Event(idle, STAY, command="later", signal="settle")
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [
+        ("turn.signal('till', 'pay')", ""),
+        ("turn.signal('till', 'settle')", ""),
+        ("turn.signal('till', 'reset')", ""),
+        ("turn.signal('till', 'pya')", "SL303"),
+        ("turn.signal(flow='till', event='pya')", "SL303"),
+        ("turn.signal(Till.name, 'pya')", "SL303"),
+        ("turn.signal(self.name, 'pya')", "SL303"),
+        ("turn.signal('room', 'pya')", "SL303"),
+        ("turn.signal('room', 'archive')", ""),
+        ("turn.signal('tlil', 'pay')", "SL304"),
+        ("turn.signal(turn.argument, 'pay')", ""),
+        ("turn.signal('till', f'{turn.argument}')", ""),
+        ("data.signal('till', 'pya')", ""),
+        ("turn.trigger(Till.pay)", ""),
+        ("turn.trigger(Till.pya)", "SL303"),
+        ("turn.trigger(self.go)", ""),
+        ("turn.trigger(self.made_at_start)", ""),
+        ("Till = data; turn.trigger(Till.pya)", ""),
+        ("turn.confirm('?', then=Till.pay, otherwise=Till.pya)", "SL303"),
+        ("turn.confirm('?', then=Till.pya)", "SL303"),
+        ("[turn.trigger(Till.pya) for _ in '1']", "SL303"),
+    ],
+)
+def test_an_event_that_its_flow_does_not_have_is_told(project: Path, call: str, code: str) -> None:
+    (project / "till.py").write_text(TILL)
+    (project / "shop.py").write_text(
+        "from till import Till\n"
+        + HEAD
+        + "    go = Event(idle, STAY, command='go')\n\n"
+        + f"    @on(go)\n    def start(self, turn, data):\n        {call}\n"
+    )
+
+    output = lint("shop.py", "till.py").output
+
+    line = output.partition(" warning:")[0].partition(" Shop.start:")[0]
+    assert line == (f"shop.py:25: {code}" if code else "nothing is wrong\n")
+
+
+def test_a_helper_s_turn_is_read_as_a_handler_s_is(project: Path) -> None:
+    helper = "count = 1\ndef help_out(self, about, said: Turn):\n    said.signal('room', 'pya')"
+
+    assert found(project, helper) == [
+        "SL303 def help_out(self, about, said: Turn):",
+    ]
+
+
+def test_only_a_config_tells_that_a_flow_named_by_its_class_does_not_run(project: Path) -> None:
+    (project / "till.py").write_text(TILL)
+    (project / "shop.py").write_text(
+        "from till import Till\n"
+        + HEAD
+        + "    go = Event(idle, STAY, command='go')\n\n"
+        + "    @on(go)\n    def start(self, turn, data):\n        turn.trigger(Till.pay)\n"
+    )
+    (project / "config.yaml").write_text("flows: [shop:Shop]\n")
+
+    assert lint("shop").output == "nothing is wrong\n"
+    told = lint("--config", "config.yaml")
+    assert told.output.startswith("shop.py:25: SL304 Shop.start: it names 'till.pay', and no flow")
+    assert told.exit_code == 1
+    (project / "config.yaml").write_text("flows: [shop:Shop, till:Till]\n")
+    assert lint("--config", "config.yaml").output == "nothing is wrong\n"
+    (project / "config.yaml").write_text("flows: [till:Till]\n")
+    assert lint("shop", "--config", "config.yaml").output == "nothing is wrong\n"
