@@ -21,6 +21,8 @@ from ephemeral.agents import AgentKind
 from fsm import Flow, FlowError
 from fsm.collisions import collisions
 from fsm.errors import StrandlineError
+from fsm.findings import Severity
+from strandline.authoring.naming import misnamed
 from strandline.flows import FLOWS
 
 FLOW_GROUP = "strandline.flows"
@@ -107,7 +109,11 @@ def find_flows(paths: Sequence[str]) -> tuple[list[Found], list[tuple[int | None
             # else it is named by the config, and by the distribution that brings it
             found.append(Found(flow, place))
     places = {each.flow: each.place for each in found}
-    for flow, finding in collisions([*FLOWS, *places]):
+    running = [*FLOWS, *places]
+    named = misnamed(places, running, are_all=not problems)  # what can't be found may have it
+    for flow, finding in (*collisions(running), *named):
+        if finding.severity is not Severity.ERROR:
+            continue
         told = NotFound(_path(flow), f"{finding.where}: {finding.problem}; {finding.remedy}")
         problems.append((places[flow], told))
     return found, problems

@@ -13,6 +13,7 @@ from ephemeral.held import Held
 from ephemeral.load_selection import LoadSelection
 from ephemeral.staging import Staging
 from fsm import Flow, Registry
+from strandline.authoring.naming import refuse_misnamed
 from strandline.config import Config
 from strandline.languages import LANGUAGES, tongue
 from strandline.service import Service
@@ -28,6 +29,9 @@ def make_flows(
         registry: The agents.
         started_at: When this life of the process began.
         further: Other people's flows.
+
+    Raises:
+        NoSuchEvent: One of the further flows names an event that no flow has.
     """
     confirmation, respond_to = config.limits.confirmation, config.rooms.respond_to
     with_space = config.rooms.onboarding == "space"
@@ -59,4 +63,6 @@ def make_flows(
         started_at=started_at,
         is_addressed=lambda turn: is_addressed(turn, respond_to),
     )
+    named = [type(flow) for flow in further]
+    refuse_misnamed(named, [*named, *(type(flow) for flow in (*flows, service))])
     return [*flows, service]

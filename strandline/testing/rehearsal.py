@@ -21,6 +21,8 @@ from fsm.deciding import Deciding, Moved, Place, stimuli_of
 from fsm.effects import Edit, Reply
 from fsm.events import Occurrence
 from fsm.ids import ConversationKey, EventId, RoomId, UserId
+from strandline.authoring.naming import refuse_misnamed
+from strandline.flows import FLOWS
 from strandline.testing.errors import KitError
 
 ALICE = UserId("@alice:example.org")
@@ -49,6 +51,10 @@ class Rehearsal:
     Attributes:
         now: The wall clock; ``passes`` sets it forward.
         turns: All turns so far.
+
+    Raises:
+        NoSuchEvent: The source of one of the flows names an event that neither one of them nor the
+            bot itself has.
     """
 
     def __init__(self, *flows: Flow, prefix: str = "!") -> None:
@@ -57,6 +63,8 @@ class Rehearsal:
         self._prefix = prefix
         self._confirmation = Confirmation(lifetime=timedelta(minutes=5), started_at=self.now)
         self._flows = {flow.name: flow for flow in (*flows, self._confirmation)}
+        rehearsed = [type(flow) for flow in flows]
+        refuse_misnamed(rehearsed, [*FLOWS, *rehearsed])
         self._records = RecordsInMemory()
         self._kept: dict[Place, str] = {}
         self._conversations = Conversations()

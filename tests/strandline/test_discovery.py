@@ -22,7 +22,7 @@ agents:
 """
 
 FLOW = """\
-from strandline import Event, Flow, State, STAY, ephemeral, minutes
+from strandline import Event, Flow, State, STAY, ephemeral, minutes, on
 
 class Greeter(Flow):
     idle = State(initial=True)
@@ -56,6 +56,14 @@ class Frail(Flow):
 
     def __init__(self):
         raise OSError("no such file")
+
+class Caller(Flow):
+    idle = State(initial=True)
+    call = Event(idle, STAY, command="call")
+
+    @on(call)
+    def put_through(self, turn, data):
+        turn.trigger(Greeter.greet)
 
 TEXT = "no flow"
 """
@@ -140,6 +148,26 @@ def test_a_command_that_another_flow_answers_is_told_with_both_names(project: Pa
         f"{project.stem}:Greeter's too; give one of the two another command"
     )
     assert "take: the command 'help' is strandline.service:Service's too" in other
+
+
+def test_a_flow_that_names_one_that_does_not_run_is_told_with_its_line(project: Path) -> None:
+    caller, greeter = (f"{project.stem}:{name}" for name in ("Caller", "Greeter"))
+
+    with pytest.raises(ConfigError) as error:
+        load(project, caller)
+
+    [problem] = error.value.problems
+    assert "put_through: it names 'greeter.greet', and no flow 'greeter' runs" in problem
+    assert "add that flow to `flows:` in the config" in problem
+    assert load(project, caller, greeter).flows == (caller, greeter)
+
+
+def test_a_flow_that_can_not_be_found_is_not_also_told_as_missing(project: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        load(project, f"{project.stem}:Caller", "nowhere:Greeter")
+
+    [problem] = error.value.problems
+    assert "no module 'nowhere'" in problem
 
 
 def test_a_command_of_another_flow_may_be_answered_in_an_ephemeral_state(project: Path) -> None:

@@ -533,3 +533,48 @@ async def test_a_question_is_refused_when_it_is_asked_not_when_it_is_answered(an
         await room.says(f"!ask {answer}")
 
     assert room.turns == []
+
+
+class Cashier(Flow):
+    """Names an event of another flow in its source."""
+
+    idle = State(initial=True)
+    cash = Event(idle, STAY, command="cash")
+
+    @on(cash)
+    def push(self, turn: Turn, _data: None) -> None:
+        turn.trigger(Till.pay)
+
+
+class Porter(Flow):
+    """Names events of the bot's own flows in its source, one of them mistyped."""
+
+    idle = State(initial=True)
+    carry = Event(idle, STAY, command="carry")
+
+    @on(carry)
+    def lift(self, turn: Turn, _data: None) -> None:
+        turn.signal("held", "release")
+        turn.signal("held", "relaese")
+
+
+@pytest.mark.parametrize(
+    ("flow", "problem"),
+    [
+        (Cashier(), "^Cashier.push: it names 'till.pay', and no flow 'till' runs"),
+        (Porter(), "^Porter.lift: it names 'held.relaese', and flow 'held' has no event or signal"),
+    ],
+)
+def test_what_the_source_names_and_no_flow_has_is_told_before_the_first_turn(
+    flow: Flow, problem: str
+) -> None:
+    with pytest.raises(NoSuchEvent, match=problem):
+        Rehearsal(flow)
+
+
+def test_a_flow_whose_source_can_not_be_read_is_rehearsed_all_the_same() -> None:
+    written = "class Typed(Flow):\n    idle = State(initial=True)\n    def f(self, turn): ...\n"
+    made: dict[str, Any] = {"Flow": Flow, "State": State, "__name__": "<typed>"}
+    exec(written, made)  # noqa: S102  # as at a prompt
+
+    Rehearsal(made["Typed"]())
