@@ -1,22 +1,4 @@
-"""What can go wrong with the store, as a branch of the one tree.
-
-::
-
-    StrandlineError
-    └── StoreError
-        ├── StoreUnavailable    the disk is full, read-only, busy or failing; nothing was written
-        ├── DatabaseMoved       the file was moved away or replaced while it was open
-        ├── StoreDamaged        SQLite finds the file corrupt
-        ├── StoreDefect         SQLite refused a statement of ours: a bug
-        ├── StoreClosed         a call after ``close``
-        ├── FolderNotWritable   the data folder can't be made or written
-        ├── NotOurDatabase      the file is something else
-        ├── NewerSchema         the file was written by a newer Strandline
-        ├── DataFolderInUse     another process has the folder
-        ├── CorruptValue        a stored JSON value is not what its key says
-        ├── Conflict            somebody else wrote what a turn had read
-        └── AlreadyHandled      the event was handled before
-"""
+"""What can go wrong with the store. ``fsm.errors`` has the tree of all errors."""
 
 from datetime import datetime
 from pathlib import Path

@@ -1,15 +1,47 @@
-"""What can go wrong, as a tree with one root.
+"""What can go wrong: the errors of ``fsm/``, and the tree of all errors.
 
-::
+A module is named where it is another than that of the class above::
 
-    StrandlineError
-    ├── FlowError               a flow that can't be what its class body says
-    ├── NoSuchTransition        an event that the present state does not answer
-    ├── NoSuchEvent             a turn names an event that no flow of this bot has
-    ├── TurnError               a turn asked for two things that exclude one another
-    ├── durable.errors.StoreError …
-    ├── matrix.errors.MatrixError …
-    └── strandline.errors …     config and start-up
+    StrandlineError             fsm.errors
+    ├── FlowError
+    ├── NoSuchTransition
+    ├── NoSuchEvent
+    ├── TurnError
+    ├── StoreError              durable.errors
+    │   ├── StoreUnavailable
+    │   ├── DatabaseMoved
+    │   ├── StoreDamaged
+    │   ├── StoreDefect
+    │   ├── StoreClosed
+    │   ├── FolderNotWritable
+    │   ├── NotOurDatabase
+    │   ├── NewerSchema
+    │   ├── DataFolderInUse
+    │   ├── CorruptValue
+    │   ├── Conflict
+    │   └── AlreadyHandled
+    ├── AgentFailed             ephemeral.agents
+    ├── MatrixError             matrix.errors
+    │   ├── Unreachable
+    │   ├── RateLimited
+    │   ├── TokenRevoked
+    │   ├── LoginRefused
+    │   ├── Refused
+    │   ├── NotEncryptable
+    │   ├── Spoiled
+    │   ├── StoreFailed
+    │   ├── StoreMoved
+    │   └── SessionUnusable
+    ├── ConfigError             strandline.errors
+    ├── NotFound                strandline.discovery
+    ├── NotDrawn                strandline.authoring.rendering
+    │   └── NoRenderer
+    ├── NotStarted              strandline.authoring.starting
+    └── KitError                strandline.testing.errors
+        ├── SynapseMissing
+        └── NotSeen
+
+``docs/errors.md`` says of each when it is raised and what to do next.
 """
 
 from attrs import frozen

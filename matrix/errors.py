@@ -1,19 +1,4 @@
-"""What can go wrong between us and a homeserver.
-
-::
-
-    StrandlineError
-    └── MatrixError
-        ├── Unreachable         no answer, or none that a homeserver would give: try again
-        ├── RateLimited         the homeserver asks for patience: try again later
-        ├── TokenRevoked        the access token is no longer good: log in again
-        ├── LoginRefused        neither password nor token is accepted: an operator must act
-        ├── Refused             the homeserver understood, and will never do it
-        ├── NotEncryptable      the event can't be encrypted for its room
-        ├── StoreFailed         the crypto store can't be written
-        ├── StoreMoved          its file was moved away while it was open
-        └── SessionUnusable     the stored session belongs to somebody else
-"""
+"""What can go wrong between the bot and a homeserver. ``fsm.errors`` has the tree of all errors."""
 
 from pathlib import Path
 

@@ -1,10 +1,4 @@
-"""What keeps the bot from starting.
-
-::
-
-    StrandlineError
-    └── ConfigError             the config can't be used; every problem is listed
-"""
+"""What keeps the bot from starting. ``fsm.errors`` has the tree of all errors."""
 
 from attrs import frozen
 

@@ -1,12 +1,4 @@
-"""What can go wrong in the testing kit.
-
-::
-
-    StrandlineError
-    └── KitError                a part of the kit did not start, or was not seen
-        ├── SynapseMissing      the extra that brings the homeserver is not installed
-        └── NotSeen             nobody said what somebody waited for
-"""
+"""What can go wrong in the testing kit. ``fsm.errors`` has the tree of all errors."""
 
 from attrs import frozen
 

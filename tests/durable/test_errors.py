@@ -1,4 +1,3 @@
-import re
 from pathlib import Path
 
 import pytest
@@ -47,14 +46,11 @@ def test_an_error_says_what_happened_and_what_to_do(
     assert remedy in str(error)
 
 
-def test_every_error_is_drawn_in_the_tree_and_tried_here() -> None:
+def test_every_error_of_the_branch_is_here() -> None:
     classes = {
         name
         for name, value in vars(errors).items()
         if isinstance(value, type) and issubclass(value, StoreError)
     }
 
-    drawn = set(re.findall(r"── (\w+)", errors.__doc__ or ""))
-
-    assert classes == drawn
     assert classes == {type(error).__name__ for error, *_ in EXAMPLES} | {"StoreError"}
