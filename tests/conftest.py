@@ -1,3 +1,4 @@
+import os
 from collections.abc import AsyncIterator
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -61,6 +62,17 @@ LONG = (
 )
 """Tests that take long and seldom find what a shorter one of their kind does not: `make test-all`
 runs them, `make test` does not. Patterns of their ids, with < and > for the brackets."""
+
+
+COVERAGE = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
+"""The variables that have a process measure its coverage from its start."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Measure the workers alone; the processes that tests start only for `make coverage`."""
+    if hasattr(config, "workerinput") and "STRANDLINE_COVERAGE" not in os.environ:
+        for name in COVERAGE:
+            os.environ.pop(name, None)
 
 
 @pytest.hookimpl(tryfirst=True)
