@@ -33,6 +33,7 @@ A module is named where it is another than that of the class above::
     │   ├── StoreMoved
     │   └── SessionUnusable
     ├── ConfigError             strandline.errors
+    ├── PackageClash            strandline.errors
     ├── NotFound                strandline.discovery
     ├── NotDrawn                strandline.authoring.rendering
     │   └── NoRenderer

@@ -1,5 +1,16 @@
-"""``python -m strandline``."""
+"""``python -m strandline``, and the command ``strandline``."""
 
-from strandline.cli import main
+import sys
 
-main()
+from strandline.package_names import clashes_told
+
+try:
+    from strandline.cli import main
+except (ImportError, AttributeError):
+    if not (_told := clashes_told()):
+        raise
+    sys.stderr.write(f"strandline: {_told}\n")
+    sys.exit(2)
+
+if __name__ == "__main__":
+    main()

@@ -23,7 +23,9 @@ from strandline.commands.diagram import diagram
 from strandline.commands.lint import lint
 from strandline.commands.new import new
 from strandline.config import Config, load_config
+from strandline.errors import PackageClash
 from strandline.log import configure_log
+from strandline.package_names import Clash, clashes
 
 _log = structlog.get_logger(__name__)
 
@@ -48,6 +50,8 @@ def run(config_path: Path) -> None:
     """Run the bot until SIGTERM or Ctrl-C."""
     config = load_config(config_path)
     configure_log(as_json=config.log.format == "json", level=config.log.level)
+    for clash in _harmless_clashes():
+        _log.warning("another distribution has a package of the same name", problem=str(clash))
     fatal.arm(os.environ)
     asyncio.run(bot.run(config, clock_of(os.environ)))
 
@@ -62,6 +66,8 @@ def config_group() -> None:
 def check(config_path: Path) -> None:
     """Say what is wrong with the config, with file, line, key and remedy."""
     config = load_config(config_path)
+    for clash in _harmless_clashes():
+        click.echo(printable(f"warning: {clash}"), err=True)
     agents = ", ".join(agent.id for agent in config.agents)
     click.echo(f"{config_path} is fine: {config.homeserver.user_id}, agents {agents}")
 
@@ -139,6 +145,18 @@ def main() -> None:
             err=True,
         )
         sys.exit(1)
+
+
+def _harmless_clashes() -> list[Clash]:
+    """Packages whose name another distribution uses too, while the code that runs is still ours.
+
+    Raises:
+        PackageClash: The code that runs is not all ours.
+    """
+    found = clashes()
+    if fatal_ones := [str(clash) for clash in found if clash.is_fatal]:
+        raise PackageClash("\n".join(fatal_ones))
+    return found
 
 
 def _first_known(error: BaseException) -> StrandlineError | None:

@@ -13,3 +13,13 @@ class ConfigError(StrandlineError):
 
     def __str__(self) -> str:
         return "\n".join(self.problems)
+
+
+@frozen(slots=False)
+class PackageClash(StrandlineError):
+    """A top-level package of Strandline is hidden or overwritten by another distribution's."""
+
+    problem: str
+
+    def __str__(self) -> str:
+        return self.problem

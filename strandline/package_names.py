@@ -1,0 +1,122 @@
+"""Which of Strandline's top-level packages belong to another installed distribution too.
+
+This module imports nothing of Strandline: it must work where ``fsm`` or ``durable`` is not ours.
+"""
+
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from hashlib import sha256
+from importlib.metadata import Distribution, distributions
+from importlib.util import find_spec
+from pathlib import Path
+
+from attrs import frozen
+
+PACKAGES = ("durable", "ephemeral", "fsm", "matrix")
+"""The packages that are installed besides ``strandline``."""
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+@frozen
+class Clash:
+    """One name that two distributions use for a package.
+
+    Args:
+        package: The name.
+        owners: The other distributions that list files of this package, sorted.
+        imported_from: The package that Python imports by this name, if it is not ours.
+        is_overwritten: A file of ours is missing, or is not what was installed.
+    """
+
+    package: str
+    owners: tuple[str, ...] = ()
+    imported_from: str | None = None
+    is_overwritten: bool = False
+
+    @property
+    def is_fatal(self) -> bool:
+        """Whether the code that would run is not all ours."""
+        return self.imported_from is not None or self.is_overwritten
+
+    def __str__(self) -> str:
+        named = " and ".join(self.owners)
+        if self.imported_from is not None:
+            of = f" of {named}" if named else ""
+            problem = f"Python imports {self.imported_from}{of} instead of Strandline's package"
+        elif self.is_overwritten:
+            problem = f"files of {named} have overwritten those of Strandline's package"
+        else:
+            problem = f"a package of {named} has the same name as Strandline's package"
+        remedy = f"uninstall {named}" if named else "rename the other package"
+        return (
+            f"{problem} {self.package!r}; {remedy}, or install Strandline in an environment of its "
+            "own, then reinstall strandline"
+        )
+
+
+def clashes() -> list[Clash]:
+    """All clashes of this environment. It reads what each installed distribution lists."""
+    listed = [(found, packages) for found in distributions() if (packages := _listed(found))]
+    ours = [found for found, _ in listed if _is_ours(found)]
+    owners: dict[str, set[str]] = {package: set() for package in PACKAGES}
+    for found, packages in listed:
+        for package in packages if found not in ours else ():
+            owners[package].add(found.name)
+    return [clash for package in PACKAGES for clash in _clash(package, ours, owners[package])]
+
+
+def clashes_told() -> str:
+    """The fatal clashes, one a line; empty if there are none."""
+    return "\n".join(str(clash) for clash in clashes() if clash.is_fatal)
+
+
+def _clash(package: str, ours: list[Distribution], owners: set[str]) -> Iterator[Clash]:
+    foreign = _foreign_origin(package)
+    if owners or foreign:
+        changed = bool(owners) and any(_has_changed(package, found) for found in ours)
+        yield Clash(package, tuple(sorted(owners)), foreign, is_overwritten=changed)
+
+
+def _is_ours(found: Distribution) -> bool:
+    """Whether it is Strandline itself, which may be installed twice on the path."""
+    return found.name.lower() == "strandline"
+
+
+def _listed(found: Distribution) -> set[str]:
+    """Which of the packages have files in the distribution.
+
+    ``packages_distributions`` answers this too, but parses each line: ten times as slow.
+    """
+    listing = found.read_text("RECORD")
+    if listing is None:
+        return set(PACKAGES).intersection((found.read_text("top_level.txt") or "").split())
+    lines = f"\n{listing}"
+    return {name for name in PACKAGES if f"\n{name}/" in lines or f"\n{name}.py," in lines}
+
+
+def _foreign_origin(package: str) -> str | None:
+    """Where the package that is imported by this name lies, if it is not beside this one."""
+    spec = find_spec(package)
+    if spec is None:
+        return None
+    origin = spec.origin or next(iter(spec.submodule_search_locations or ()), "")
+    is_ours = Path(origin).resolve() == _ROOT / package / "__init__.py"
+    return None if is_ours else origin
+
+
+def _has_changed(package: str, ours: Distribution) -> bool:
+    """Whether a file of the package, as it runs now, is not the one that was installed."""
+    if Path(str(ours.locate_file(""))).resolve() != _ROOT:
+        return False
+    return any(
+        _digest(_ROOT / file) != file.hash.value
+        for file in ours.files or ()
+        if file.parts[0] == package and file.hash is not None and file.hash.mode == "sha256"
+    )
+
+
+def _digest(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    return urlsafe_b64encode(sha256(path.read_bytes()).digest()).decode().rstrip("=")
