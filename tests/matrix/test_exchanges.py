@@ -179,3 +179,31 @@ async def test_no_more_pages_are_read_than_are_asked_for() -> None:
         break
 
     assert room.pages == 1
+
+
+async def test_a_long_room_is_read_no_further_back_than_fifty_pages() -> None:
+    room = Room()
+    for number in range(100):
+        room.answers(room.says(f"{number}"), f"={number}")
+
+    found = await room.read()
+
+    assert room.pages == 50
+    assert (len(found), found[-1]) == (75, ("25", "=25"))
+
+
+async def test_reading_ends_where_the_homeserver_goes_in_a_circle() -> None:
+    room = CircularRoom()
+    room.answers(room.says("one"), "1")
+
+    assert await room.read() == [("one", "1")]
+
+    assert room.pages == 2
+
+
+class CircularRoom(Room):
+    """Each page says that the next begins at the same place."""
+
+    async def page(self, room_id: RoomId, *, direction: str, start: str | None) -> Page:
+        page = await super().page(room_id, direction=direction, start=None)
+        return Page([] if start else page.events, "here")

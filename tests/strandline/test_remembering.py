@@ -1,14 +1,14 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, cast
 
 import pytest
 from attrs import evolve
 
-from ephemeral.agents import AgentFailed, Trouble
+from ephemeral.agents import AgentFailed, MadeFile, Trouble
 from fsm import Inbound, Kind
 from fsm.attachments import Attachment
 from fsm.effects import AskAgent
-from fsm.ids import AgentId, EventId, PlatformChatId
+from fsm.ids import AgentId, EventId, PlatformChatId, RoomId
 from matrix import Amendment, Homeserver, Refused
 from strandline.amending import InHand
 from strandline.remembering import Remembering
@@ -19,13 +19,29 @@ GONE = evolve(FILE, name="gone.png", url="mxc://x/gone")
 
 
 class Media:
-    """Has one file."""
+    """Has one file, and takes others."""
+
+    def __init__(self) -> None:
+        self.uploaded: list[tuple[str, str, str, int]] = []
 
     async def download(self, attachment: Attachment, *, most_bytes: int) -> AsyncIterator[bytes]:
         assert most_bytes == 10
         if attachment.url != FILE.url:
             raise Refused(404, "M_NOT_FOUND", "gone")
         yield b"abc"
+
+    async def upload(
+        self,
+        room_id: RoomId,
+        name: str,
+        mimetype: str,
+        chunks: AsyncIterator[bytes],
+        *,
+        most_bytes: int,
+    ) -> dict[str, Any]:
+        content = b"".join([chunk async for chunk in chunks])
+        self.uploaded.append((room_id, name, mimetype, most_bytes))
+        return {"body": name, "content": content}
 
 
 class RoomWithMedia(Room):
@@ -81,6 +97,50 @@ async def test_nobody_reads_beyond_the_beginning_of_a_chat_twice() -> None:
     assert await earlier(of, asks(room, "second")) == [(True, "1"), (False, "first")]
 
     assert room.pages == 1
+
+
+async def test_the_beginnings_of_ten_thousand_chats_are_known_and_the_oldest_is_forgotten() -> None:
+    room = RoomWithMedia()
+    for number in range(10):
+        room.answers(room.says(f"{number}"), "another chat", chat=PlatformChatId("0"))
+    of, first = remembering(room), asks(room, "first")
+    assert await earlier(of, first) == []
+    room.answers(first.request_id, "1")
+    second = asks(room, "second")
+
+    await begin_chats(of, room, first, 9_999)
+    assert await pages_read(of, room, second) == 1
+
+    await begin_chats(of, room, first, 10_000)
+    assert await pages_read(of, room, second) == 8, "the whole room"
+
+
+async def begin_chats(of: Remembering, room: Room, like: AskAgent, count: int) -> None:
+    """Have the beginnings of so many further chats read, as if the room were empty but for them."""
+    room.raw, kept = [], room.raw
+    for number in range(count):
+        asked = evolve(like, platform_chat_id=PlatformChatId(f"further {number}"))
+        assert await earlier(of, asked) == []
+    room.raw = kept
+
+
+async def pages_read(of: Remembering, room: Room, asked: AskAgent) -> int:
+    room.pages = 0
+    await earlier(of, asked)
+    return room.pages
+
+
+async def test_no_more_of_a_file_of_an_answer_is_passed_on_than_is_allowed() -> None:
+    room = RoomWithMedia()
+
+    async def chunks() -> AsyncGenerator[bytes, None]:
+        yield b"ab"
+
+    made = MadeFile(name="a.txt", mimetype="text/plain", chunks=chunks())
+    content = await remembering(room).keep(ROOM, made)
+
+    assert content == {"body": "a.txt", "content": b"ab"}
+    assert room.media.uploaded == [(ROOM, "a.txt", "text/plain", 10)]
 
 
 async def test_a_question_is_put_as_it_was_edited_and_with_what_has_joined_it() -> None:
