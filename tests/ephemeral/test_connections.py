@@ -3,7 +3,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 
-from ephemeral import lines
+from ephemeral import breaker, lines
 from ephemeral.agents import (
     AgentFailed,
     AgentPiece,
@@ -12,7 +12,7 @@ from ephemeral.agents import (
     Trouble,
     Waiting,
 )
-from ephemeral.breaker import FAILURES, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Breaker
+from ephemeral.breaker import FAILURES
 from ephemeral.connections import TRIES, Connections
 from fsm import AgentEntry, Registry
 from fsm.agents import Condition
@@ -214,41 +214,44 @@ async def test_who_waits_in_line_is_told_so_and_who_stops_waiting_leaves(
     assert await patient == [Waiting(2), Waiting(0), "yes"]
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def test_a_breaker_opens_tries_and_closes() -> None:
-    clock = Clock()
-    breaker = Breaker(clock)
-    for _ in range(FAILURES):
-        assert breaker.lets_pass()
-        breaker.failed()
-
-    assert not breaker.lets_pass()
-    clock.now += FIRST_PAUSE_SECONDS
-    assert breaker.lets_pass()
-    assert not breaker.lets_pass(), "one trial at a time"
-    breaker.failed()
-    clock.now += FIRST_PAUSE_SECONDS
-    assert not breaker.lets_pass(), "the next pause is longer"
-    clock.now += FIRST_PAUSE_SECONDS
-    assert breaker.lets_pass()
-    breaker.gave_up()
-    assert breaker.lets_pass()
-    breaker.succeeded()
-    assert breaker.lets_pass()
-    assert breaker.lets_pass()
+async def left_alone(agent: Scripted, monkeypatch: pytest.MonkeyPatch) -> Connections:
+    """Connections to an agent that has failed three times; the next question is a trial."""
+    monkeypatch.setattr(breaker, "FIRST_PAUSE_SECONDS", 0.0)
+    agent.answers[:0] = [[away(Trouble.SILENT)] for _ in range(3)]
+    connections, _ = connected(agent)
+    for _ in range(3):
+        with pytest.raises(AgentFailed):
+            await answer(connections)
+    assert len(agent.asked) == 3
+    return connections
 
 
-def test_a_breaker_pauses_no_longer_than_it_may() -> None:
-    clock = Clock()
-    breaker = Breaker(clock)
-    for _ in range(50):
-        breaker.failed()
-        clock.now += LONGEST_PAUSE_SECONDS
-        assert breaker.lets_pass()
+async def test_while_an_agent_is_tried_other_questions_are_refused_until_it_has_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    agent = Scripted([0.05, "back"])
+    connections = await left_alone(agent, monkeypatch)
+    trial = asyncio.ensure_future(answer(connections))
+    await asyncio.sleep(0.01)
+
+    with pytest.raises(AgentFailed, match="left alone for a while"):
+        await answer(connections, BOB)
+    assert await trial == ["back"]
+
+    assert await answer(connections, BOB) == ["yes"]
+    assert len(agent.asked) == 5
+
+
+async def test_a_trial_that_nobody_waits_for_any_more_leaves_the_next_question_a_trial(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    agent = Scripted([3600.0])
+    connections = await left_alone(agent, monkeypatch)
+    trial = asyncio.ensure_future(answer(connections))
+    await asyncio.sleep(0.01)
+    assert len(agent.asked) == 4
+
+    trial.cancel()
+    await asyncio.wait([trial])
+
+    assert await answer(connections) == ["yes"]
