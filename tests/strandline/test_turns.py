@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from attrs import frozen
 
 from durable import Commit, Store
 from durable.language import Language
@@ -26,10 +27,14 @@ from fsm import (
     Registry,
     State,
     Turn,
+    TurnError,
+    durable,
+    ephemeral,
+    minutes,
     on,
 )
 from fsm.effects import transaction_id
-from fsm.ids import AgentId, ConversationKey, EventId, RoomId, UserId
+from fsm.ids import AgentId, ConversationKey, EventId, PlatformChatId, RoomId, UserId
 from strandline.clock import Clock
 from strandline.languages import LANGUAGES, tongue
 from strandline.service import Service
@@ -37,6 +42,13 @@ from strandline.turns import Outcome, Turns
 
 ALICE, BOB = UserId("@alice:x"), UserId("@bob:x")
 STARTED = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@frozen
+class Page:
+    """A record."""
+
+    lines: int
 
 
 class Fragile(Flow):
@@ -78,6 +90,42 @@ class Lost(Flow):
     @on(ask)
     def confirm(self, turn: Turn, _data: None) -> None:
         turn.confirm("Pay?", then=Till.pay)
+
+
+class Diary(Flow):
+    """Asks an agent in each of its turns, also in those in which its durable state changes."""
+
+    idle = State(initial=True)
+    written = State(durable, record=Page)
+
+    write = Event(idle, written, command="write")
+    add = Event(written, STAY, command="add")
+    ponder = Event(written, STAY, command="ponder")
+    burn = Event(written, idle, command="burn")
+
+    @on(write, add)
+    def put(self, turn: Turn, page: Page | None) -> Page:
+        if turn.argument:
+            turn.ask(AgentId("a1"), PlatformChatId("1"), turn.argument)
+        return Page((page.lines if page else 0) + 1)
+
+    @on(ponder, burn)
+    def ask(self, turn: Turn, _page: Page) -> None:
+        turn.ask(AgentId("a1"), PlatformChatId("1"), "what is in it?")
+
+
+class Whim(Flow):
+    """Asks an agent while its ephemeral state changes."""
+
+    idle = State(initial=True)
+    wondering = State(ephemeral, expires=minutes(5))
+
+    wonder = Event(idle, wondering, command="wonder")
+    lose = Event(wondering, idle, command="lose")
+
+    @on(wonder)
+    def ask(self, turn: Turn, _nothing: None) -> None:
+        turn.ask(AgentId("a1"), PlatformChatId("1"), "why?")
 
 
 class Stage:
@@ -446,3 +494,58 @@ async def test_a_state_that_the_present_flow_does_not_know_is_set_aside_and_stop
     aside = await store.query(lambda db: db.execute("SELECT key, value FROM quarantine").fetchall())
     assert aside == [(key, kept)]
     assert (await store.read(FlowRecord, key)).value is None
+
+
+@pytest.mark.parametrize(
+    ("before", "command"),
+    [([], "!write hello"), (["!write"], "!add hello"), (["!write"], "!burn")],
+)
+async def test_a_turn_that_asks_an_agent_may_not_change_a_durable_state(
+    store: Store, before: list[str], command: str
+) -> None:
+    stage = Stage(store, "a1", further=[Diary()])
+    for earlier in before:
+        await stage.take(earlier)
+    kept = await everything(store)
+
+    with pytest.raises(TurnError, match="diary changes its durable state") as refused:
+        await stage.take(command, event_id="$x")
+
+    assert "do it in another turn" in str(refused.value)
+    assert await everything(store) == kept
+    assert not await store.is_handled(EventId("$x"))
+
+
+async def test_a_turn_that_asks_an_agent_may_leave_a_durable_state_as_it_is(store: Store) -> None:
+    stage = Stage(store, "a1", further=[Diary()])
+    await stage.take("!write")
+
+    outcome = await stage.take("!ponder")
+
+    assert outcome.question is not None
+    assert outcome.question.text == "what is in it?"
+
+
+async def test_a_turn_that_asks_no_agent_may_change_a_durable_state(store: Store) -> None:
+    stage = Stage(store, "a1", further=[Diary()])
+
+    outcomes = [await stage.take("!write"), await stage.take("!add")]
+
+    assert outcomes == [Outcome(), Outcome()]
+    assert '"lines":2' in str(await everything(store)).replace(" ", "")
+
+
+async def test_a_turn_that_asks_an_agent_may_change_an_ephemeral_state(store: Store) -> None:
+    stage = Stage(store, "a1", further=[Whim()])
+
+    outcome = await stage.take("!wonder")
+
+    assert outcome.question is not None
+    assert len(stage.conversations) == 1
+
+
+async def everything(store: Store) -> list[tuple[str, str]]:
+    """All records, by key."""
+    return await store.query(
+        lambda db: db.execute("SELECT key, value FROM kv ORDER BY key").fetchall()
+    )
