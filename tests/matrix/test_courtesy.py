@@ -140,6 +140,37 @@ async def test_two_works_in_a_room_show_until_both_have_ended(
         assert await typing(server, 2) == [True, False]
 
 
-async def test_work_goes_on_where_nobody_shows_it(homeserver: Homeserver) -> None:
-    with Courtesy(homeserver).typing(ROOM):
-        pass
+async def test_work_goes_on_where_nobody_shows_it(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    clock, done = Clock(), []
+    courtesy = Courtesy(homeserver, monotonic=clock)
+
+    async with asyncio.timeout(10):
+        for number in range(3):
+            with courtesy.typing(ROOM):
+                clock.now += PATIENCE_SECONDS
+                courtesy.read(ROOM, EventId(f"${number}"))
+                await asyncio.sleep(0)
+                done.append(number)
+
+    assert done == [0, 1, 2]
+    assert server.asked("rooms.typing") == server.asked("rooms.receipt") == []
+
+
+async def test_work_goes_on_where_typing_is_not_taken(
+    server: ScriptedHomeserver, homeserver: Homeserver
+) -> None:
+    clock, done = Clock(), False
+    held = asyncio.Event()
+    await server.script("rooms.typing", Answer(500, b"", held=held))
+
+    async with asyncio.timeout(10), at_work(Courtesy(homeserver, monotonic=clock)) as courtesy:
+        with courtesy.typing(ROOM):
+            clock.now += PATIENCE_SECONDS
+            courtesy.read(OTHER, EventId("$1"))
+            await typing(server, 1)
+            done = True
+        assert done, "while the homeserver has not answered yet"
+        held.set()
+        assert await typing(server, 2) == [True, False]
