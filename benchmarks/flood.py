@@ -23,7 +23,7 @@ from attrs import define, field, frozen
 
 from benchmarks.soak.talkers import Reader, Talker
 from benchmarks.soak.verdict import ECHO, fold
-from fsm.ids import RoomId, UserId
+from fsm.values.ids import RoomId, UserId
 from strandline.testing import BotProcess, Person, Synapse
 from strandline.testing.bot import config_for
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from fsm.ids import RoomId, UserId
+from fsm.values.ids import RoomId, UserId
 from strandline.testing import BotProcess, Person, Synapse
 from strandline.testing.bot import config_for
 

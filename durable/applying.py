@@ -6,8 +6,8 @@ from durable.codec import dump, load
 from durable.commits import Commit, Handled, Reopened
 from durable.errors import AlreadyHandled, Conflict
 from fsm.effects import OutboxRow
-from fsm.ids import EventId, RoomId, TransactionId
 from fsm.records import PLATFORM_CHAT_SEQ_KEY
+from fsm.values.ids import EventId, RoomId, TransactionId
 
 
 def apply(db: sqlite3.Connection, commit: Commit, now_ms: int) -> tuple[OutboxRow, ...]:

@@ -17,7 +17,7 @@ from durable.records import (
     user_key,
 )
 from fsm import Turn
-from fsm.ids import ChatId, RoomId, UserId
+from fsm.values.ids import ChatId, RoomId, UserId
 
 MAX_NUMBER_DIGITS = 9
 """A chat id with more of them was never given by us."""

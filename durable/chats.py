@@ -10,8 +10,8 @@ from durable.records import UserRecord, user_key
 from durable.repairing import explain_invite, repair, welcome_back
 from durable.room_words import problem_of
 from fsm import STAY, Event, Flow, Kind, Registry, Scope, State, Turn, durable, on
-from fsm.ids import ChatId
-from fsm.markdown import as_typed
+from fsm.values.ids import ChatId
+from fsm.values.markdown import as_typed
 
 AT_WORK = "\N{HOURGLASS WITH FLOWING SAND}"
 """The emoji that says that a room is being made."""

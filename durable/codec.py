@@ -14,7 +14,7 @@ from cattrs.preconf.orjson import OrjsonConverter, make_converter
 
 from durable.errors import CorruptValue
 from durable.records import IssuedNumber
-from fsm.ids import PlatformChatId
+from fsm.values.ids import PlatformChatId
 
 T = TypeVar("T")
 

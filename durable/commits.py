@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 from attrs import field, frozen
 
 from fsm.effects import OutboxRow
-from fsm.ids import EventId, RoomId, SyncToken, TransactionId
+from fsm.values.ids import EventId, RoomId, SyncToken, TransactionId
 
 R = TypeVar("R")
 

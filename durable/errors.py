@@ -6,7 +6,7 @@ from pathlib import Path
 from attrs import frozen
 
 from fsm.errors import StrandlineError
-from fsm.ids import EventId, TransactionId
+from fsm.values.ids import EventId, TransactionId
 
 
 class StoreError(StrandlineError):

@@ -4,7 +4,7 @@ from durable.chat_book import chats_of, drop_room
 from durable.language import Language
 from durable.records import GONE, ROOM_PREFIX, RoomRecord, chat_key, room_key, user_key
 from fsm import Turn
-from fsm.ids import RoomId
+from fsm.values.ids import RoomId
 
 
 def say_what_stays(turn: Turn) -> None:

@@ -18,9 +18,9 @@ from durable.records import (
     IssuedNumber,
 )
 from durable.store import Store
-from fsm.agents import Registry
-from fsm.ids import AgentId, RoomId, SyncToken, UserId
 from fsm.records import PLATFORM_CHAT_SEQ_KEY
+from fsm.values.ids import AgentId, RoomId, SyncToken, UserId
+from fsm.values.registry import Registry
 
 ORPHANS_NAMED = 100
 """How many bindings without an agent the report names; the rest it counts. An agent that is

@@ -16,10 +16,10 @@ from durable.listing import detail
 from durable.plan import Wish, chat_purpose
 from durable.records import CHAT, GONE, ChatRecord, RoomRecord, chat_key, room_key
 from fsm import Registry, Turn
-from fsm.chats import Choice, Choices
-from fsm.compared import answered, number_in
-from fsm.ids import ChatId, RoomId
-from fsm.markdown import as_typed
+from fsm.values.chats import Choice, Choices
+from fsm.values.compared import answered, number_in
+from fsm.values.ids import ChatId, RoomId
+from fsm.values.markdown import as_typed
 
 
 async def offer_chats(turn: Turn, registry: Registry) -> None:

@@ -6,7 +6,7 @@ from durable.chat_book import chat_in, link, live_room, move_use, unlink, user_o
 from durable.onboarding import link_chats
 from durable.records import CHAT, SPACE, RoomRecord, chat_key, room_key, user_key
 from fsm import Turn
-from fsm.ids import RoomId, UserId
+from fsm.values.ids import RoomId, UserId
 
 
 async def lose_space(turn: Turn, space: RoomRecord) -> None:

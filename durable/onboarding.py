@@ -28,8 +28,8 @@ from durable.records import (
 )
 from durable.user_routing import agent_list
 from fsm import Registry, Turn
-from fsm.ids import ChatId, RoomId
-from fsm.markdown import as_typed
+from fsm.values.ids import ChatId, RoomId
+from fsm.values.markdown import as_typed
 
 
 def space_wish(turn: Turn) -> Wish:

@@ -8,7 +8,7 @@ from attrs import frozen
 from durable.applying import add_row, close, mark_handled, reopen
 from durable.commits import Parked, Reopened
 from fsm.effects import OutboxRow
-from fsm.ids import EventId, RoomId
+from fsm.values.ids import EventId, RoomId
 
 INVITE = "invite:"
 """What the ids of invites begin with, which stand for no event."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from attrs import evolve, frozen
 
-from fsm.ids import ChatId, RoomId
+from fsm.values.ids import ChatId, RoomId
 
 SPACE_PURPOSE = "space"
 """What a user's Space is asked for as. There is one for each user."""

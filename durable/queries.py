@@ -7,7 +7,7 @@ from durable.applying import ROW_COLUMNS, to_row
 from durable.codec import dump, load
 from durable.commits import Asked, Behind, Progress, Reopened, Stream
 from fsm.effects import OutboxRow
-from fsm.ids import EventId, RoomId, SyncToken, UserId
+from fsm.values.ids import EventId, RoomId, SyncToken, UserId
 
 ROOMS_OF_OWNER = "SELECT key FROM owned_room WHERE owner = ? ORDER BY key"
 """One step into its index; a test holds it to that."""

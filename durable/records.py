@@ -4,8 +4,8 @@ from typing import Any
 
 from attrs import field, frozen
 
-from fsm.ids import AgentId, ChatId, ConversationKey, PlatformChatId, RoomId, UserId
 from fsm.records import FLOW_PREFIX
+from fsm.values.ids import AgentId, ChatId, ConversationKey, PlatformChatId, RoomId, UserId
 
 SPACE = "space"
 """The ``room_type`` of a user's Space."""

@@ -8,8 +8,8 @@ from durable.plan import SPACE_PURPOSE, Plan, Wish, chat_purpose
 from durable.records import GONE, ChatRecord, RoomRecord, room_key
 from durable.room_words import problem_of
 from fsm import Turn
-from fsm.ids import RoomId
-from fsm.markdown import as_typed
+from fsm.values.ids import RoomId
+from fsm.values.markdown import as_typed
 
 
 async def repair(turn: Turn, plan: Plan, *, with_space: bool) -> tuple[Wish, ...]:

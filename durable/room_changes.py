@@ -7,7 +7,7 @@ from durable.records import ARCHIVED, RoomRecord, UserRecord, chat_key, user_key
 from durable.room_words import problem_of
 from durable.user_routing import agent_list, no_such_agent
 from fsm import AgentEntry, Registry, Turn
-from fsm.markdown import as_typed
+from fsm.values.markdown import as_typed
 
 ROOM_NAME = "m.room.name"
 """The type of the state event that names a room."""

@@ -33,8 +33,8 @@ from fsm import (
     durable,
     on,
 )
-from fsm.attachments import Said
-from fsm.ids import RoomId, UserId
+from fsm.values.attachments import Said
+from fsm.values.ids import RoomId, UserId
 
 
 class RoomRouting(Flow):

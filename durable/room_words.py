@@ -3,7 +3,7 @@
 from durable.records import ARCHIVED, RoomRecord, UserRecord
 from durable.user_routing import agent_list
 from fsm import AgentEntry, Command, Registry, Turn
-from fsm.markdown import as_typed
+from fsm.values.markdown import as_typed
 
 
 def greeting(

@@ -10,8 +10,8 @@ from durable.codec import to_json
 from durable.commits import Commit
 from durable.records import IssuedNumber
 from durable.store import Store
-from fsm.ids import PlatformChatId
 from fsm.records import PLATFORM_CHAT_SEQ_KEY
+from fsm.values.ids import PlatformChatId
 
 
 @frozen(kw_only=True)

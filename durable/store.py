@@ -22,7 +22,7 @@ from durable.sqlite_errors import translated
 from durable.writer import Writer
 from fsm.effects import OutboxRow
 from fsm.failpoints import reach
-from fsm.ids import EventId, RoomId, SyncToken, UserId
+from fsm.values.ids import EventId, RoomId, SyncToken, UserId
 
 R = TypeVar("R")
 T = TypeVar("T")

@@ -11,7 +11,7 @@ from durable.codec import from_json, load
 from durable.records import FlowRecord, flow_key
 from durable.working_records import snapshot_of
 from fsm import Flow, Snapshot
-from fsm.ids import ConversationKey
+from fsm.values.ids import ConversationKey
 
 
 @frozen

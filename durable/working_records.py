@@ -20,8 +20,7 @@ from durable.records import (
 from durable.sequence import PlatformChatSequence
 from durable.store import Store
 from fsm import Flow, Inbound, Saved, Snapshot, Tier, Turn, TurnError
-from fsm.deciding import Moved
-from fsm.ids import ConversationKey, PlatformChatId, UserId
+from fsm.dispatch import Moved
 from fsm.records import (
     PLATFORM_CHAT_SEQ_KEY,
     ReadKeys,
@@ -29,6 +28,7 @@ from fsm.records import (
     one_number_a_turn,
     refuse_engines,
 )
+from fsm.values.ids import ConversationKey, PlatformChatId, UserId
 
 R = TypeVar("R")
 

@@ -8,7 +8,7 @@ import httpx
 from ephemeral.agents import AgentFailed, Trouble
 from ephemeral.http_trouble import UNPACKED, is_packed, of_status, retry_after_seconds
 from ephemeral.origins import Origin, origin
-from fsm.ids import AgentId
+from fsm.values.ids import AgentId
 
 MOST_BYTES = 32_000_000
 """So many bytes of one answer are read."""

@@ -6,10 +6,10 @@ from typing import Any, Protocol
 
 from attrs import field, frozen
 
-from fsm.agents import AgentEntry
 from fsm.errors import StrandlineError
-from fsm.ids import AgentId, EventId, PlatformChatId
-from fsm.language import sentence
+from fsm.values.ids import AgentId, EventId, PlatformChatId
+from fsm.values.registry import AgentEntry
+from fsm.values.translation import sentence
 
 
 class Trouble(Enum):

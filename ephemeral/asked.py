@@ -7,7 +7,7 @@ flow and life it is, so that a late answer gets a sentence and the question is c
 from attrs import frozen
 
 from fsm import Turn
-from fsm.ids import EventId, TransactionId
+from fsm.values.ids import EventId, TransactionId
 
 YES = ("yes", "y", "да", "д")
 """What people reply to a question, in any case, when they mean yes."""

@@ -27,8 +27,8 @@ from ephemeral.agents import (
 from ephemeral.breaker import Breaker
 from ephemeral.lines import Lines
 from fsm import AgentEntry, Registry
-from fsm.agents import Condition
-from fsm.ids import AgentId, UserId
+from fsm.values.ids import AgentId, UserId
+from fsm.values.registry import Condition
 
 _log = structlog.get_logger(__name__)
 

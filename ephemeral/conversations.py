@@ -9,8 +9,8 @@ set back keeps no question open.
 from attrs import evolve, frozen
 
 from fsm import Flow, Inbound, Snapshot, Tier
-from fsm.deciding import Moved
-from fsm.ids import ConversationKey, EventId
+from fsm.dispatch import Moved
+from fsm.values.ids import ConversationKey, EventId
 
 
 @frozen

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 
-from fsm.ids import AgentId, UserId
+from fsm.values.ids import AgentId, UserId
 
 PATIENCE_SECONDS = 3.0
 """A wait that is shorter is not worth a word."""

@@ -11,9 +11,9 @@ from attrs import frozen
 from ephemeral.asked import NO, Asked, is_of_another_life
 from ephemeral.words import within
 from fsm import STAY, Event, Flow, Reaction, Scope, State, Turn, ephemeral, minutes, on
-from fsm.chats import Choice, Choices
-from fsm.compared import answered, number_in
 from fsm.events import ANY
+from fsm.values.chats import Choice, Choices
+from fsm.values.compared import answered, number_in
 
 
 @frozen

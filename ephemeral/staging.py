@@ -24,9 +24,9 @@ from fsm import (
     minutes,
     on,
 )
-from fsm.attachments import Said
-from fsm.compared import answered, number_in
-from fsm.markdown import as_typed
+from fsm.values.attachments import Said
+from fsm.values.compared import answered, number_in
+from fsm.values.markdown import as_typed
 
 ACKNOWLEDGED = "📎"
 """The emoji that says that a file is staged."""

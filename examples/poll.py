@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from attrs import evolve, field, frozen
 
-from fsm.ids import EventId, TransactionId
+from fsm.values.ids import EventId, TransactionId
 from strandline import STAY, Event, Flow, Kind, Scope, State, Turn, as_typed, ephemeral, hours, on
 
 EMOJI = ("1️⃣", "2️⃣", "3️⃣", "4️⃣", "5️⃣")

@@ -1,7 +1,6 @@
 """The language of flows: states with tiers, events, turns, effects. Pure; knows no user of it."""
 
-from fsm.agents import AgentEntry, Registry
-from fsm.attachments import Attachment
+from fsm.diagrams import mermaid as _mermaid  # noqa: F401  # makes f"{Flow:mermaid}" work
 from fsm.errors import FlowError, NoSuchEvent, NoSuchTransition, StrandlineError, TurnError
 from fsm.events import (
     ANY,
@@ -16,15 +15,16 @@ from fsm.events import (
     on,
 )
 from fsm.flow import Flow, Move, Saved, Snapshot, upgrade
-from fsm.inbound import Inbound, Kind
-from fsm.language import Tongue
-from fsm.markdown import as_typed
-from fsm.pictures import mermaid as _mermaid  # noqa: F401  # makes f"{Flow:mermaid}" work
-from fsm.questions import Mark, Question
 from fsm.records import RecordsInMemory
-from fsm.signals import Signal
 from fsm.states import Scope, State, Tier, days, durable, ephemeral, hours, minutes, seconds
 from fsm.turn import Turn
+from fsm.values.attachments import Attachment
+from fsm.values.inbound import Inbound, Kind
+from fsm.values.markdown import as_typed
+from fsm.values.questions import Mark, Question
+from fsm.values.registry import AgentEntry, Registry
+from fsm.values.signals import Signal
+from fsm.values.translation import Tongue
 
 __all__ = [
     "ANY",

@@ -7,11 +7,11 @@ from typing import Any
 
 from attrs import field, frozen
 
-from fsm.answers import AnswerMark
-from fsm.attachments import Attachment
-from fsm.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId, UserId
-from fsm.inbound import Inbound
-from fsm.questions import Mark
+from fsm.values.answers import AnswerMark
+from fsm.values.attachments import Attachment
+from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId, UserId
+from fsm.values.inbound import Inbound
+from fsm.values.questions import Mark
 
 
 @frozen(kw_only=True)

@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 
 from attrs import define, field, frozen
 
-from fsm.compared import answered, compared
 from fsm.errors import FlowError
-from fsm.inbound import Kind
-from fsm.questions import Mark
-from fsm.signals import Signal
 from fsm.states import State
+from fsm.values.compared import answered, compared
+from fsm.values.inbound import Kind
+from fsm.values.questions import Mark
+from fsm.values.signals import Signal
 
 
 class Target(Enum):

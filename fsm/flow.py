@@ -7,15 +7,15 @@ from typing import Any, ClassVar, TypeVar
 
 from attrs import frozen
 
-from fsm.checks import RESET, Body, findings
+from fsm.checks.class_body import RESET, Body, findings
+from fsm.checks.findings import report
 from fsm.errors import FlowError, NoSuchTransition
 from fsm.events import Event, Handler, HandlerMark, Stimulus, Target
-from fsm.findings import report
-from fsm.ids import ConversationKey, RoomId, UserId
 from fsm.machine import Table
-from fsm.signals import Signal
 from fsm.states import Scope, State, Tier
 from fsm.turn import Turn
+from fsm.values.ids import ConversationKey, RoomId, UserId
+from fsm.values.signals import Signal
 
 
 @frozen
@@ -50,7 +50,7 @@ class Saved:
 
 
 FORMATS: dict[str, Callable[[type["Flow"]], str]] = {}
-"""What ``format(flow_class, …)`` understands: filled by ``fsm.pictures``."""
+"""What ``format(flow_class, …)`` understands: filled by ``fsm.diagrams``."""
 
 
 class FlowType(type):

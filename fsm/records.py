@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 from attrs import define, field
 
 from fsm.errors import TurnError
-from fsm.ids import PlatformChatId, UserId
+from fsm.values.ids import PlatformChatId, UserId
 
 R = TypeVar("R")
 

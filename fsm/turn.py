@@ -11,8 +11,6 @@ from typing import Any
 
 from attrs import define, evolve, field
 
-from fsm.attachments import Attachment
-from fsm.compared import compared
 from fsm.effects import (
     AskAgent,
     Edit,
@@ -29,12 +27,14 @@ from fsm.effects import (
 )
 from fsm.errors import TurnError
 from fsm.events import Answer, Command, Event, Reaction, Stimulus, Text
-from fsm.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId, UserId
-from fsm.inbound import Inbound, Kind
-from fsm.language import Tongue
-from fsm.questions import CONFIRMATION, Mark, Question
 from fsm.records import Records, RecordsInMemory
-from fsm.signals import Signal
+from fsm.values.attachments import Attachment
+from fsm.values.compared import compared
+from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId, UserId
+from fsm.values.inbound import Inbound, Kind
+from fsm.values.questions import CONFIRMATION, Mark, Question
+from fsm.values.signals import Signal
+from fsm.values.translation import Tongue
 
 
 @define(kw_only=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 from attrs import frozen
 
-from fsm.ids import EventId, RoomId, UserId
+from fsm.values.ids import EventId, RoomId, UserId
 from matrix import fields
 from matrix.parse import about_of_redaction, text_of
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from fsm.ids import RoomId, SyncToken, UserId
-from fsm.inbound import Inbound
+from fsm.values.ids import RoomId, SyncToken, UserId
+from fsm.values.inbound import Inbound
 from matrix import fields
 from matrix.parse import is_own_departure, is_own_invite, is_own_join, previous_membership
 

@@ -6,8 +6,8 @@ likes to say. The room itself knows.
 
 import structlog
 
-from fsm.ids import RoomId
-from fsm.inbound import Inbound, Kind
+from fsm.values.ids import RoomId
+from fsm.values.inbound import Inbound, Kind
 from matrix import fields
 from matrix.errors import Refused
 from matrix.fields import is_room_id, mapping

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 import structlog
 
-from fsm.ids import EventId, RoomId
+from fsm.values.ids import EventId, RoomId
 from matrix.errors import MatrixError, RateLimited
 from matrix.homeserver import Homeserver
 

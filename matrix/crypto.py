@@ -20,7 +20,7 @@ from nio.exceptions import EncryptionError
 from nio.store import SqliteStore
 from peewee import OperationalError  # type: ignore[import-untyped]  # what nio's store raises
 
-from fsm.ids import RoomId, UserId
+from fsm.values.ids import RoomId, UserId
 from matrix import fields
 from matrix.errors import StoreFailed, StoreMoved
 

@@ -12,7 +12,7 @@ from attrs import evolve
 
 from fsm.effects import NewRoom, OutboxRow
 from fsm.failpoints import reach
-from fsm.ids import EventId, RoomId, TransactionId
+from fsm.values.ids import EventId, RoomId, TransactionId
 from matrix import fields
 from matrix.effects import Effects
 from matrix.errors import MatrixError, RateLimited, is_permanent

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from fsm.effects import OutboxRow
 from fsm.failpoints import reach
-from fsm.ids import EventId, TransactionId, UserId
+from fsm.values.ids import EventId, TransactionId, UserId
 from matrix.errors import RateLimited, Refused
 from matrix.homeserver import Homeserver
 from matrix.sent import find_sent

@@ -5,7 +5,7 @@ from pathlib import Path
 from attrs import frozen
 
 from fsm.errors import StrandlineError
-from fsm.ids import RoomId, UserId
+from fsm.values.ids import RoomId, UserId
 
 
 class MatrixError(StrandlineError):

@@ -9,9 +9,9 @@ from typing import Any
 
 from attrs import define, evolve, field, frozen
 
-from fsm.answers import AnswerMark
-from fsm.ids import EventId, RoomId, UserId
-from fsm.inbound import Inbound
+from fsm.values.answers import AnswerMark
+from fsm.values.ids import EventId, RoomId, UserId
+from fsm.values.inbound import Inbound
 from matrix import fields
 from matrix.homeserver import Homeserver
 from matrix.parse import parse, text_of

@@ -8,7 +8,7 @@ import json
 import re
 from typing import Any
 
-from fsm.ids import EventId, RoomId, UserId
+from fsm.values.ids import EventId, RoomId, UserId
 
 Json = dict[str, Any]
 

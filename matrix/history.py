@@ -7,7 +7,7 @@ import structlog
 from attrs import frozen
 
 from fsm.failpoints import reach
-from fsm.ids import EventId
+from fsm.values.ids import EventId
 from matrix import fields
 from matrix.amendments import Amendment, amendments
 from matrix.batch import Gap, Presence, came_uninvited

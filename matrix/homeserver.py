@@ -10,7 +10,7 @@ from uuid import uuid4
 import structlog
 from attrs import frozen
 
-from fsm.ids import EventId, RoomId, SyncToken, TransactionId, UserId
+from fsm.values.ids import EventId, RoomId, SyncToken, TransactionId, UserId
 from matrix import fields
 from matrix.crypto import Crypto, is_encryption
 from matrix.errors import MatrixError, Refused, TokenRevoked, Unreachable

@@ -11,9 +11,9 @@ import structlog
 from attrs import evolve
 
 from fsm.failpoints import reach
-from fsm.ids import EventId, RoomId, SyncToken, UserId
-from fsm.inbound import Inbound
-from fsm.questions import Mark
+from fsm.values.ids import EventId, RoomId, SyncToken, UserId
+from fsm.values.inbound import Inbound
+from fsm.values.questions import Mark
 from matrix import fields
 from matrix.amendments import Amendment, amendments
 from matrix.batch import (

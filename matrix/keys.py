@@ -17,7 +17,7 @@ from nio.responses import (
 )
 
 from fsm.failpoints import reach
-from fsm.ids import RoomId
+from fsm.values.ids import RoomId
 from matrix.crypto import Crypto, no_panic
 from matrix.device_keys import is_one_time_key, usable_devices
 from matrix.errors import MatrixError, NotEncryptable, Refused, StoreFailed

@@ -14,7 +14,7 @@ from attrs import frozen
 
 from fsm.effects import NewRoom
 from fsm.failpoints import reach
-from fsm.ids import RoomId, UserId
+from fsm.values.ids import RoomId, UserId
 from matrix.errors import Refused
 from matrix.homeserver import Homeserver
 

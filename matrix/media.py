@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 from attrs import frozen
 
-from fsm.attachments import Attachment
-from fsm.ids import RoomId
+from fsm.values.attachments import Attachment
+from fsm.values.ids import RoomId
 from matrix import fields
 from matrix.errors import Refused, Unreachable
 from matrix.http import HomeserverHttp, endpoint

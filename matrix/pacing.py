@@ -9,7 +9,7 @@ decrease: Chiu and Jain, 1989).
 import time
 from collections.abc import Callable
 
-from fsm.ids import RoomId
+from fsm.values.ids import RoomId
 
 FIRST_RATE = 20.0
 """So many edits a second at first."""

@@ -8,9 +8,9 @@ from urllib.parse import unquote
 
 from attrs import evolve
 
-from fsm.attachments import Attachment
-from fsm.ids import EventId, RoomId, UserId
-from fsm.inbound import Inbound, Kind
+from fsm.values.attachments import Attachment
+from fsm.values.ids import EventId, RoomId, UserId
+from fsm.values.inbound import Inbound, Kind
 from matrix import fields
 from matrix.fields import mapping, plain
 from matrix.text import BY_KEY, TURN_KEY

@@ -9,7 +9,7 @@ import stamina
 import structlog
 from attrs import define, frozen
 
-from fsm.ids import RoomId
+from fsm.values.ids import RoomId
 from matrix.errors import RateLimited, Refused, StoreFailed, Unreachable
 
 _log = structlog.get_logger(__name__)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fsm.ids import EventId, RoomId, UserId
+from fsm.values.ids import EventId, RoomId, UserId
 from matrix import fields
 from matrix.errors import Refused, Unreachable
 from matrix.http import HomeserverHttp, endpoint

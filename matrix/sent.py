@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fsm.ids import EventId, RoomId, TransactionId, UserId
+from fsm.values.ids import EventId, RoomId, TransactionId, UserId
 from matrix import fields
 from matrix.errors import Refused
 from matrix.homeserver import Homeserver

@@ -14,7 +14,7 @@ import structlog
 from attrs import asdict, evolve, field, frozen
 
 from fsm.failpoints import reach
-from fsm.ids import UserId
+from fsm.values.ids import UserId
 from matrix.errors import (
     LoginRefused,
     RateLimited,

@@ -10,9 +10,9 @@ from attrs import asdict
 from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock, fence, table
 
-from fsm.answers import AnswerMark
-from fsm.ids import EventId, PlatformChatId, TransactionId, UserId
-from fsm.questions import Mark
+from fsm.values.answers import AnswerMark
+from fsm.values.ids import EventId, PlatformChatId, TransactionId, UserId
+from fsm.values.questions import Mark
 from matrix import fields
 from matrix.splitting import NOBODY, harmless, weight
 

@@ -12,7 +12,7 @@ from attrs import evolve, field, frozen
 
 from fsm import Inbound
 from fsm.effects import AskAgent
-from fsm.ids import EventId, RoomId, UserId
+from fsm.values.ids import EventId, RoomId, UserId
 from matrix import Amendment
 
 REMEMBERED = 1_000

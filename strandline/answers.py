@@ -7,9 +7,9 @@ import structlog
 from attrs import define, field
 
 from ephemeral.agents import AgentFailed, Waiting
-from fsm.answers import AnswerMark
 from fsm.effects import AskAgent, Reply
-from fsm.language import sentence
+from fsm.values.answers import AnswerMark
+from fsm.values.translation import sentence
 from matrix import Amendment
 from strandline.amending import InHand, Stop
 from strandline.languages import tongue

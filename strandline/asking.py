@@ -14,9 +14,9 @@ from ephemeral.connections import Connections
 from ephemeral.growing import Growing, Meanwhile
 from fsm.effects import AskAgent, OutboxRow, Reply
 from fsm.failpoints import reach
-from fsm.ids import EventId, RoomId, TransactionId
-from fsm.language import Tongue
-from fsm.markdown import as_typed
+from fsm.values.ids import EventId, RoomId, TransactionId
+from fsm.values.markdown import as_typed
+from fsm.values.translation import Tongue
 from matrix import MatrixError
 from strandline.amending import Amending, InHand
 from strandline.answers import TAKEN_BACK, Answer, as_reply, end, failed, in_line, too_late

@@ -20,10 +20,10 @@ from durable.records import FlowRecord
 from ephemeral.connections import Connections
 from ephemeral.conversations import Conversations, Lapsed
 from fsm import Command, Flow, Inbound, Kind, Registry, Tier, Tongue
-from fsm.compared import compared
-from fsm.deciding import said_in
+from fsm.dispatch import said_in
 from fsm.effects import OutboxRow
-from fsm.ids import EventId, RoomId, TransactionId, UserId
+from fsm.values.compared import compared
+from fsm.values.ids import EventId, RoomId, TransactionId, UserId
 from matrix import Batch as SyncBatch
 from matrix import Courtesy, Delivery, Event, Gap, Homeserver, Intake, RoomMaker
 from strandline.amending import Amending

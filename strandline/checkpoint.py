@@ -13,8 +13,8 @@ from attrs import define, field
 
 from durable import Behind, Progress
 from fsm.failpoints import reach
-from fsm.ids import EventId, RoomId, SyncToken
-from fsm.inbound import Inbound
+from fsm.values.ids import EventId, RoomId, SyncToken
+from fsm.values.inbound import Inbound
 
 STUCK_SECONDS = 5.0
 """Rooms in which something takes longer are left behind."""

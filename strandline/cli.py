@@ -15,8 +15,8 @@ import structlog
 from durable import DataLock, Store
 from durable.parking import INVITE
 from fsm import StrandlineError
-from fsm.ids import EventId
-from fsm.terminal import printable
+from fsm.values.ids import EventId
+from fsm.values.terminal import printable
 from strandline import bot, fatal
 from strandline.clock import clock_of
 from strandline.commands.diagram import diagram

@@ -13,8 +13,8 @@ from attrs import evolve, field, fields, frozen
 
 from ephemeral.staging import StageLimits
 from fsm import AgentEntry
-from fsm.compared import compared, number_in
-from fsm.ids import AgentId, UserId
+from fsm.values.compared import compared, number_in
+from fsm.values.ids import AgentId, UserId
 from matrix import HomeserverSettings, RoomStyle
 from strandline.config_file import ConfigFile, KeyPath, dotted, read_config_file
 from strandline.config_shape import QUOTED, Problem, nearest, shaped

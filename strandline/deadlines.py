@@ -7,8 +7,8 @@ from attrs import frozen
 
 from durable import Store
 from durable.records import Deadline, flow_key
-from fsm.ids import ConversationKey, EventId
 from fsm.records import FLOW_PREFIX
+from fsm.values.ids import ConversationKey, EventId
 
 
 @frozen

@@ -19,9 +19,9 @@ from attrs import frozen
 
 from ephemeral.agents import AgentKind
 from fsm import Flow, FlowError
-from fsm.collisions import collisions
+from fsm.checks.collisions import collisions
+from fsm.checks.findings import Severity
 from fsm.errors import StrandlineError
-from fsm.findings import Severity
 from strandline.authoring.naming import misnamed
 from strandline.flows import FLOWS
 

@@ -14,12 +14,12 @@ from durable.errors import AlreadyHandled, DatabaseMoved, StoreUnavailable
 from durable.records import RoomRecord, room_key
 from ephemeral.conversations import Lapsed
 from fsm import Attachment, Command, Inbound, Kind, Tongue
-from fsm.compared import compared
-from fsm.deciding import said_in
+from fsm.dispatch import said_in
 from fsm.effects import ATTEMPT_ORDINALS, AskAgent, OutboxRow, Reply
 from fsm.errors import NoSuchEvent, StrandlineError
 from fsm.failpoints import reach
-from fsm.ids import EventId, RoomId, UserId
+from fsm.values.compared import compared
+from fsm.values.ids import EventId, RoomId, UserId
 from matrix import Refused
 from strandline.amending import Amending
 from strandline.asking import Asking

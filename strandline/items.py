@@ -8,9 +8,9 @@ from attrs import frozen
 
 from ephemeral.conversations import Lapsed
 from fsm import Flow, Inbound, Kind, Mark
-from fsm.compared import compared
 from fsm.events import ANY
-from fsm.ids import EventId, RoomId, UserId
+from fsm.values.compared import compared
+from fsm.values.ids import EventId, RoomId, UserId
 from matrix import Gap
 from strandline.checkpoint import Batch
 from strandline.deadlines import Due

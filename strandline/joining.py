@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from fsm import Inbound, Kind
-from fsm.ids import RoomId
+from fsm.values.ids import RoomId
 from strandline.amending import Amending, InHand
 from strandline.items import Arrived, Item
 from strandline.turns import Turns

@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 import structlog
 
-from fsm.terminal import printable
+from fsm.values.terminal import printable
 
 QUIET = (
     *("peewee", "transitions", "aiohttp", "asyncio", "markdown_it"),

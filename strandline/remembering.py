@@ -6,9 +6,9 @@ from functools import partial
 from typing import Any
 
 from ephemeral.agents import AgentFailed, AgentFile, AgentQuestion, Earlier, MadeFile, Trouble
-from fsm.attachments import Attachment
 from fsm.effects import AskAgent
-from fsm.ids import AgentId, EventId, PlatformChatId, RoomId
+from fsm.values.attachments import Attachment
+from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId
 from matrix import Exchange, Homeserver, MatrixError, Reading
 from strandline.amending import InHand
 

@@ -5,7 +5,6 @@ from typing import Any
 
 from attrs import asdict, evolve, frozen
 
-from fsm.answers import AnswerMark
 from fsm.effects import (
     ATTEMPT_ORDINALS,
     Edit,
@@ -21,8 +20,9 @@ from fsm.effects import (
     effect_id,
     transaction_id,
 )
-from fsm.ids import EventId, RoomId, TransactionId
-from fsm.inbound import Inbound, Kind
+from fsm.values.answers import AnswerMark
+from fsm.values.ids import EventId, RoomId, TransactionId
+from fsm.values.inbound import Inbound, Kind
 from matrix.splitting import split
 from matrix.text import edit_content, message_content, reaction_content
 

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from fsm.ids import RoomId
+from fsm.values.ids import RoomId
 
 T = TypeVar("T")
 

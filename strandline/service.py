@@ -6,10 +6,10 @@ from difflib import get_close_matches
 
 from durable.records import ARCHIVED, GONE, RoomRecord, UserRecord, room_key, user_key
 from fsm import ANY, STAY, Command, Event, Flow, Kind, Registry, Scope, State, Turn, on
-from fsm.compared import compared
 from fsm.effects import Reply
-from fsm.ids import AgentId
-from fsm.language import sentence
+from fsm.values.compared import compared
+from fsm.values.ids import AgentId
+from fsm.values.translation import sentence
 from strandline.languages import LANGUAGES
 
 HELP = (

@@ -23,9 +23,9 @@ from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
 from fsm import Flow
+from fsm.diagrams import mermaid
+from fsm.diagrams.drawing import losses
 from fsm.errors import StrandlineError
-from fsm.pictures import mermaid
-from fsm.pictures.drawing import losses
 from strandline.authoring.embedding import svg
 from strandline.discovery import can_import_from, flow_at
 

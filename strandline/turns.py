@@ -19,11 +19,11 @@ from durable.records import FlowRecord, flow_key, used_key
 from durable.working_records import WorkingRecords, read_ahead
 from ephemeral.conversations import Conversations, Lapsed
 from fsm import Flow, Inbound, Kind, Occurrence, Snapshot, Tongue, Turn
-from fsm.deciding import Deciding, stimuli_of
+from fsm.dispatch import Deciding, stimuli_of
 from fsm.effects import AskAgent, OutboxRow, Reopen
 from fsm.errors import TurnError
 from fsm.failpoints import reach
-from fsm.ids import ConversationKey, TransactionId, UserId
+from fsm.values.ids import ConversationKey, TransactionId, UserId
 from strandline.clock import Clock
 from strandline.deadlines import Due
 from strandline.languages import ENGLISH, tongue

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from inspect import getdoc
 from pathlib import Path
 
-from fsm.ids import EventId, RoomId
+from fsm.values.ids import EventId, RoomId
 from strandline.testing import Person, Synapse
 from strandline.testing.person import fold
 from tests.kit.limits import HANGS_SECONDS

@@ -8,7 +8,7 @@ from typing import Protocol
 from urllib.parse import quote
 
 from benchmarks.comparison.bot_api import BotApi
-from fsm.ids import RoomId, UserId
+from fsm.values.ids import RoomId, UserId
 from strandline.testing import Person
 
 

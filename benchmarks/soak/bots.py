@@ -15,7 +15,7 @@ from typing import Any
 from attrs import define
 
 from benchmarks.soak.settings import Settings
-from fsm.ids import EventId
+from fsm.values.ids import EventId
 from strandline.testing import BotProcess, Person
 from strandline.testing.bot import config_for
 from strandline.testing.homeserver import Credentials

@@ -18,7 +18,7 @@ from benchmarks.soak.settings import Settings
 from benchmarks.soak.talkers import Reader, Talker
 from benchmarks.soak.town import Town
 from benchmarks.soak.verdict import Room, Verdict, fold, judge
-from fsm.ids import EventId
+from fsm.values.ids import EventId
 from strandline.testing import Synapse
 
 PROGRESS_SECONDS = 10.0

@@ -13,7 +13,7 @@ from attrs import define, evolve, field, frozen
 from benchmarks.soak.settings import Settings
 from benchmarks.soak.talkers import Reader, Talker
 from benchmarks.soak.verdict import Amended
-from fsm.ids import EventId, RoomId, UserId
+from fsm.values.ids import EventId, RoomId, UserId
 from strandline.testing import Synapse
 
 ENCRYPTED_OF = 3

@@ -19,7 +19,7 @@ import aiohttp
 import click
 from attrs import frozen
 
-from fsm.ids import EventId, RoomId
+from fsm.values.ids import EventId, RoomId
 from strandline.testing import BotProcess, Person, Synapse
 from strandline.testing.bot import config_for
 from strandline.testing.processes import free_port

@@ -7,8 +7,8 @@ from pathlib import Path
 from attrs import frozen
 
 from fsm import Flow
-from fsm.pictures import as_json, dot, mermaid, overview, page, table
-from fsm.pictures.as_json import description
+from fsm.diagrams import as_json, dot, mermaid, overview, page, table
+from fsm.diagrams.as_json import description
 from strandline.authoring.rendering import NotDrawn, render
 
 Flows = Sequence[type[Flow]]

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from html import escape
 
 from fsm import Flow
-from fsm.pictures import dot, mermaid, table
-from fsm.pictures.table import summary
+from fsm.diagrams import dot, mermaid, table
+from fsm.diagrams.table import summary
 from strandline.authoring.rendering import render
 from strandline.discovery import flow_at
 

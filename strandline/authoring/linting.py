@@ -11,8 +11,8 @@ from types import ModuleType
 from attrs import frozen
 
 from fsm import Flow
-from fsm.collisions import collisions
-from fsm.findings import Finding, Flawed, collecting
+from fsm.checks.collisions import collisions
+from fsm.checks.findings import Finding, Flawed, collecting
 from strandline.authoring.naming import misnamed
 from strandline.authoring.rules import Rules
 from strandline.authoring.sources import Sources, beside

@@ -11,8 +11,8 @@ from typing import Any
 from attrs import frozen
 
 from fsm import Event, Flow, NoSuchEvent
-from fsm.findings import Finding, Severity
-from fsm.naming import unknown
+from fsm.checks.findings import Finding, Severity
+from fsm.checks.naming import unknown
 from strandline.authoring.sources import Method, Sources, argument
 from strandline.authoring.writing import TURN
 

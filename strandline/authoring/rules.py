@@ -8,8 +8,8 @@ from attrs import NOTHING, fields, frozen, has
 
 from durable.codec import why_not_kept
 from fsm import Event, Flow, State
+from fsm.checks.findings import Finding, Severity
 from fsm.events import ANY, Handler
-from fsm.findings import Finding, Severity
 from fsm.flow import handlers_of
 from strandline.authoring.sources import Mentioned, Sources, argument, may_return
 from strandline.authoring.writing import COLLECTIONS, DATA, changes, wants

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from attrs import asdict
 
-from fsm.findings import Severity
+from fsm.checks.findings import Severity
 from strandline.authoring.linting import Told
 from strandline.authoring.linting import lint as lint_flows
 from strandline.config_file import flows_named_in

@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import frozen
 
-from fsm.ids import RoomId, UserId
+from fsm.values.ids import RoomId, UserId
 from strandline.testing import BotProcess, Credentials, Person, Synapse
 from strandline.testing.bot import config_for
 

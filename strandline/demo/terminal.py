@@ -5,7 +5,7 @@ import codecs
 import os
 import sys
 
-from fsm.terminal import printable
+from fsm.values.terminal import printable
 from strandline.demo.stage import Stage, Tell
 
 HELP = (

@@ -3,7 +3,7 @@
 import re
 from contextlib import suppress
 
-from fsm.ids import EventId
+from fsm.values.ids import EventId
 from strandline.demo.stage import Stage, Tell
 from strandline.testing.errors import NotSeen
 from strandline.testing.person import TimelineEvent

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from fsm.ids import EventId, UserId
+from fsm.values.ids import EventId, UserId
 from strandline.clock import VARIABLE
 from strandline.testing.errors import KitError
 from strandline.testing.forks import ForkedProcess, can_fork, fork_module

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 
 from fsm import Flow
-from fsm.ids import RoomId
+from fsm.values.ids import RoomId
 from strandline.testing.bot import BotProcess, config_for
 from strandline.testing.errors import KitError
 from strandline.testing.homeserver import Synapse

@@ -22,7 +22,7 @@ from ephemeral.agents import (
 )
 from ephemeral.growing import CLOSE_SECONDS
 from fsm import AgentEntry
-from fsm.ids import AgentId, EventId, PlatformChatId
+from fsm.values.ids import AgentId, EventId, PlatformChatId
 from strandline.config_shape import shaped
 
 LONG_TEXT_BYTES = 100_000

@@ -21,7 +21,7 @@ from typing import Any, Self
 
 from attrs import frozen
 
-from fsm.ids import UserId
+from fsm.values.ids import UserId
 from strandline.testing.errors import KitError, SynapseMissing
 from strandline.testing.processes import free_port, last_lines, start_module
 

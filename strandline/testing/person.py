@@ -12,7 +12,7 @@ from urllib.parse import quote
 import aiohttp
 from attrs import frozen
 
-from fsm.ids import EventId, RoomId, UserId
+from fsm.values.ids import EventId, RoomId, UserId
 from matrix.fields import event_id as read_event_id
 from matrix.fields import fields
 from strandline.testing.errors import KitError, NotSeen

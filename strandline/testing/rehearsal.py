@@ -17,10 +17,10 @@ from durable.working_records import flow_record, read_ahead, snapshot_of
 from ephemeral.confirmation import Confirmation
 from ephemeral.conversations import Conversations, Lapsed
 from fsm import Attachment, Flow, Inbound, Kind, Mark, RecordsInMemory, Snapshot, Tier, Turn
-from fsm.deciding import Deciding, Moved, Place, stimuli_of
+from fsm.dispatch import Deciding, Moved, Place, stimuli_of
 from fsm.effects import Edit, Reply
 from fsm.events import Occurrence
-from fsm.ids import ConversationKey, EventId, RoomId, UserId
+from fsm.values.ids import ConversationKey, EventId, RoomId, UserId
 from strandline.authoring.naming import refuse_misnamed
 from strandline.flows import FLOWS
 from strandline.testing.errors import KitError

@@ -7,7 +7,7 @@ from attrs import frozen
 
 from durable.view import StoreView
 from fsm import Flow, Snapshot
-from fsm.ids import RoomId, UserId
+from fsm.values.ids import RoomId, UserId
 
 
 class Whose(Protocol):

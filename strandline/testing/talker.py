@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Callable
 
-from fsm.ids import EventId, RoomId, UserId
+from fsm.values.ids import EventId, RoomId, UserId
 from strandline.testing.bot import BotProcess
 from strandline.testing.errors import KitError, NotSeen
 from strandline.testing.person import Person, TimelineEvent, fold

@@ -16,7 +16,7 @@ from typing import Self
 import pytest
 from attrs import frozen
 
-from fsm.ids import RoomId
+from fsm.values.ids import RoomId
 from strandline.testing import Person
 
 DOCS = Path(__file__).parent.parent.parent / "docs"

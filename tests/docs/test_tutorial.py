@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from fsm.ids import RoomId
+from fsm.values.ids import RoomId
 from strandline.testing import Person
 from tests.docs.pages import DOCS, Shell, blocks, carry_out, talk, write
 from tests.kit.scene import Scene

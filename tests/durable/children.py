@@ -10,7 +10,7 @@ from pathlib import Path
 
 from durable import Commit, DataLock, Handled, PlatformChatSequence, Progress, Store, Stream
 from fsm import failpoints
-from fsm.ids import EventId, SyncToken
+from fsm.values.ids import EventId, SyncToken
 from tests.durable.opening import ROOM, open_store, row
 
 WRITERS = 20

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from durable import Store
 from fsm.effects import OutboxRow
-from fsm.ids import EventId, RoomId, TransactionId
+from fsm.values.ids import EventId, RoomId, TransactionId
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 ROOM = RoomId("!room:example.org")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from durable.codec import dump, from_json, load, to_json
 from durable.errors import CorruptValue
 from durable.records import ChatRecord, FlowRecord, IssuedNumber, RoomRecord, UserRecord
-from fsm.ids import AgentId, ChatId, PlatformChatId, RoomId, UserId
+from fsm.values.ids import AgentId, ChatId, PlatformChatId, RoomId, UserId
 
 R = TypeVar("R", UserRecord, RoomRecord, ChatRecord, FlowRecord)
 

@@ -15,7 +15,7 @@ from durable import (
 )
 from durable.errors import StoreClosed
 from durable.records import IssuedNumber
-from fsm.ids import EventId
+from fsm.values.ids import EventId
 from tests.durable.opening import ASKED, ROOM, contents, open_store, plain, row
 
 

@@ -19,7 +19,7 @@ from durable.records import (
     room_key,
     user_key,
 )
-from fsm.ids import AgentId, ChatId, ConversationKey, PlatformChatId, RoomId, UserId
+from fsm.values.ids import AgentId, ChatId, ConversationKey, PlatformChatId, RoomId, UserId
 from tests.durable.opening import ROOM, open_store, plain
 
 ALICE = UserId("@alice:example.org")

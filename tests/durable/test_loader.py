@@ -10,7 +10,7 @@ from durable.loader import INDEXED
 from durable.queries import ROOMS_OF_OWNER
 from durable.records import RoomRecord, UserRecord, room_key, user_key
 from fsm import AgentEntry, Registry
-from fsm.ids import AgentId, EventId, PlatformChatId, RoomId, SyncToken, UserId
+from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId, SyncToken, UserId
 from tests.durable.opening import ASKED, NOON, ROOM, contents, noon, open_store, row
 
 HERE, GONE = AgentId("here"), AgentId("gone")

@@ -34,8 +34,8 @@ from durable import (
 from durable.records import IssuedNumber
 from fsm import Registry
 from fsm.effects import OutboxRow
-from fsm.ids import EventId, SyncToken
 from fsm.records import PLATFORM_CHAT_SEQ_KEY
+from fsm.values.ids import EventId, SyncToken
 from tests.durable.opening import ROOM, open_store, row
 
 T = TypeVar("T")

@@ -1,5 +1,5 @@
 from durable import Commit, Handled, Parked, Reopened, Store, Stream
-from fsm.ids import EventId
+from fsm.values.ids import EventId
 from tests.durable.opening import ASKED, NOON, ROOM, row
 
 

@@ -10,8 +10,8 @@ from durable import Commit, PlatformChatSequence, Store
 from durable.records import ROOM_PREFIX, IssuedNumber, RoomRecord, room_key
 from durable.working_records import WorkingRecords
 from fsm import RecordsInMemory, TurnError
-from fsm.ids import RoomId, UserId
 from fsm.records import PLATFORM_CHAT_SEQ_KEY, Records
+from fsm.values.ids import RoomId, UserId
 
 ALICE, BOB = UserId("@alice:x"), UserId("@bob:x")
 

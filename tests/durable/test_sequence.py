@@ -8,8 +8,8 @@ import pytest
 from durable import Commit, PlatformChatSequence, Store
 from durable.codec import to_json
 from durable.records import RoomRecord, room_key
-from fsm.ids import PlatformChatId, RoomId
 from fsm.records import PLATFORM_CHAT_SEQ_KEY
+from fsm.values.ids import PlatformChatId, RoomId
 from tests.durable.opening import ROOM, open_store, plain
 from tests.durable.processes import child, kill, read
 

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from fsm.ids import EventId, RoomId
+from fsm.values.ids import EventId, RoomId
 from strandline.testing import Person
 from strandline.testing.processes import free_port
 from tests.kit.limits import HANGS_SECONDS

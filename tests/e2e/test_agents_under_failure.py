@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trustme
 
-from fsm.ids import RoomId
+from fsm.values.ids import RoomId
 from strandline.testing import Person
 from strandline.testing.processes import free_port
 from tests.fakes.platform import Platform, Script, answers, event, pours, says

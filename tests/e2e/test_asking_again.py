@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fsm.ids import RoomId
+from fsm.values.ids import RoomId
 from strandline.testing.person import Person
 from tests.fakes.platform import Platform, repeats
 from tests.kit.scene import Bot, Scene

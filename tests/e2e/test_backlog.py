@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.soak.talkers import Reader, Talker
 from benchmarks.soak.verdict import ECHO, fold
-from fsm.ids import RoomId
+from fsm.values.ids import RoomId
 from strandline.testing import Person
 from tests.kit.scene import Bot, Scene
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fsm.ids import RoomId
+from fsm.values.ids import RoomId
 from strandline.testing import Person
 from tests.kit.limits import HANGS_SECONDS
 from tests.kit.scene import Bot, Home, Scene

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from fsm.ids import RoomId, UserId
+from fsm.values.ids import RoomId, UserId
 from strandline.testing import Person
 from strandline.testing.person import Expected
 from tests.kit.limits import HANGS_SECONDS

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from fsm.ids import EventId, RoomId
+from fsm.values.ids import EventId, RoomId
 from strandline.testing import Person
 from tests.kit.limits import HANGS_SECONDS
 from tests.kit.scene import Scene

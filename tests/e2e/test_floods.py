@@ -6,7 +6,7 @@ from statistics import median
 
 import pytest
 
-from fsm.ids import RoomId
+from fsm.values.ids import RoomId
 from strandline.testing import Person
 from tests.e2e.test_backlog import answered
 from tests.kit.scene import Bot, Scene

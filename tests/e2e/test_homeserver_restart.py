@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.soak.talkers import Reader, Talker
 from benchmarks.soak.verdict import fold
-from fsm.ids import EventId, RoomId
+from fsm.values.ids import EventId, RoomId
 from strandline.testing import Person, Synapse
 from tests.e2e.test_backlog import answered
 from tests.kit.scene import Bot, Scene

@@ -16,7 +16,7 @@ from statistics import median
 import pytest
 from attrs import define, field
 
-from fsm.ids import RoomId
+from fsm.values.ids import RoomId
 from strandline.testing import Person
 from strandline.testing.log import OUTPUT, Line
 from tests.kit.encrypted import EncryptedPerson

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from fsm.ids import RoomId, UserId
+from fsm.values.ids import RoomId, UserId
 from strandline.testing import Person
 from tests.kit.limits import HANGS_SECONDS
 from tests.kit.scene import Scene

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from fsm.ids import RoomId
+from fsm.values.ids import RoomId
 from tests.kit.limits import HANGS_SECONDS
 from tests.kit.scene import Scene
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fsm.ids import EventId, RoomId
+from fsm.values.ids import EventId, RoomId
 from strandline.testing import Person
 from tests.kit.limits import HANGS_SECONDS
 from tests.kit.model_server import ModelServer

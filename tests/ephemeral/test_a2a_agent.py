@@ -18,7 +18,7 @@ from google.protobuf.json_format import MessageToDict
 from ephemeral.a2a_agent import A2aAgent, A2aOptions
 from ephemeral.agents import AgentFailed, AgentFile, AgentQuestion, MadeFile, Trouble
 from fsm import AgentEntry
-from fsm.ids import AgentId, EventId, PlatformChatId
+from fsm.values.ids import AgentId, EventId, PlatformChatId
 from strandline.testing.processes import free_port
 from tests.fakes.platform import Script, answers, event, pours, says
 from tests.kit.a2a_server import Harbourmaster, app, card

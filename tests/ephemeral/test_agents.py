@@ -10,7 +10,7 @@ from ephemeral.connections import Connections
 from ephemeral.echo import EchoAgent, EchoOptions
 from ephemeral.growing import Growing
 from fsm import AgentEntry, Registry
-from fsm.ids import AgentId, EventId, PlatformChatId, UserId
+from fsm.values.ids import AgentId, EventId, PlatformChatId, UserId
 from tests.kit.virtual_time import virtual_time
 
 ALICE = UserId("@alice:x")

@@ -15,8 +15,8 @@ from ephemeral.agents import (
 from ephemeral.breaker import FAILURES
 from ephemeral.connections import TRIES, Connections
 from fsm import AgentEntry, Registry
-from fsm.agents import Condition
-from fsm.ids import AgentId, EventId, PlatformChatId, UserId
+from fsm.values.ids import AgentId, EventId, PlatformChatId, UserId
+from fsm.values.registry import Condition
 from tests.kit.virtual_time import virtual_time
 
 A1, ALICE, BOB = AgentId("a1"), UserId("@alice:x"), UserId("@bob:x")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ephemeral.agents import AgentFailed, AgentFile, AgentQuestion, Earlier, Trouble
 from ephemeral.context import Budget, context, estimated_tokens
-from fsm.ids import AgentId, EventId, PlatformChatId
+from fsm.values.ids import AgentId, EventId, PlatformChatId
 
 LOST = AgentFailed(AgentId("a"), "404", Trouble.FILE)
 

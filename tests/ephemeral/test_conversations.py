@@ -6,8 +6,8 @@ from ephemeral.asked import Asked
 from ephemeral.confirmation import Confirmation, Pending
 from ephemeral.conversations import Conversations, Lapsed
 from fsm import Inbound, Kind, Signal, Snapshot
-from fsm.deciding import Moved
-from fsm.ids import ConversationKey, EventId, RoomId, TransactionId, UserId
+from fsm.dispatch import Moved
+from fsm.values.ids import ConversationKey, EventId, RoomId, TransactionId, UserId
 
 KEY = ConversationKey("!r|@a:x")
 OTHER = ConversationKey("!r|@b:x")

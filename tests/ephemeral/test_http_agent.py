@@ -14,7 +14,7 @@ from attrs import evolve
 from ephemeral.agents import AgentFailed, AgentFile, AgentQuestion, MadeFile, Trouble
 from ephemeral.http_agent import HttpAgent, HttpOptions
 from fsm import AgentEntry
-from fsm.ids import AgentId, EventId, PlatformChatId
+from fsm.values.ids import AgentId, EventId, PlatformChatId
 from strandline.testing.processes import free_port
 from tests.fakes.platform import Platform, Script, answers, event, pours, says
 from tests.kit.limits import HANGS_SECONDS

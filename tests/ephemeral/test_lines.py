@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ephemeral import lines
 from ephemeral.lines import Lines, Place
-from fsm.ids import AgentId, UserId
+from fsm.values.ids import AgentId, UserId
 from tests.kit.virtual_time import virtual_time
 
 A1, A2 = AgentId("a1"), AgentId("a2")

@@ -18,7 +18,7 @@ from ephemeral.agents import AgentFailed, AgentQuestion, Earlier, Trouble
 from ephemeral.http_trouble import retry_after_seconds
 from ephemeral.openai_agent import OpenAiAgent, OpenAiOptions
 from fsm import AgentEntry
-from fsm.ids import AgentId, EventId, PlatformChatId
+from fsm.values.ids import AgentId, EventId, PlatformChatId
 from strandline.testing.processes import free_port
 from tests.fakes.completions import DONE, Completions, chunk, refuses
 from tests.fakes.platform import Script, answers, event, pours, says

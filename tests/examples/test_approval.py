@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 
 from examples.approval import Approval
-from fsm.ids import UserId
+from fsm.values.ids import UserId
 from strandline import hours, minutes
 from strandline.testing import ALICE, BOB, CAROL, BotProcess, Rehearsal, Talker
 

@@ -6,7 +6,7 @@ import re
 
 from attrs import define, field
 
-from fsm.ids import EventId, RoomId
+from fsm.values.ids import EventId, RoomId
 from strandline.testing import Person
 from strandline.testing.person import TimelineEvent
 from tests.kit.scene import Bot, Scene

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from durable import Store
 from fsm import StrandlineError
-from fsm.ids import RoomId, UserId
+from fsm.values.ids import RoomId, UserId
 from strandline.bot import Bot
 from strandline.config import Config
 from tests.faults.memory import ALICE, BOB, MemoryHomeserver, as_homeserver, config_in, owed_in

@@ -11,7 +11,7 @@ import yaml
 
 from durable import Store
 from fsm import StrandlineError
-from fsm.ids import RoomId
+from fsm.values.ids import RoomId
 from strandline.bot import OpenStore, serve
 from strandline.config import load_config
 from strandline.testing import Credentials, Person

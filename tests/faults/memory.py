@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 import yaml
 from attrs import define, field
 
-from fsm.ids import EventId, RoomId, SyncToken, TransactionId, UserId
+from fsm.values.ids import EventId, RoomId, SyncToken, TransactionId, UserId
 from matrix import Homeserver
 from matrix.errors import RateLimited, Refused, Unreachable
 from matrix.homeserver import Page

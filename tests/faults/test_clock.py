@@ -7,7 +7,7 @@ import pytest
 
 from durable import Progress, Store, load
 from fsm import AgentEntry, Registry
-from fsm.ids import AgentId, EventId, RoomId, SyncToken
+from fsm.values.ids import AgentId, EventId, RoomId, SyncToken
 from tests.strandline.test_turns import ALICE, STARTED, Stage, texts
 
 HOUR = timedelta(hours=1)

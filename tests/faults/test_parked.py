@@ -9,7 +9,7 @@ import pytest
 
 from durable import Store
 from fsm import STAY, Event, Flow, State, Turn, on
-from fsm.ids import EventId, RoomId
+from fsm.values.ids import EventId, RoomId
 from strandline.bot import Bot
 from strandline.config import Config
 from tests.faults.conversation import MemoryBot

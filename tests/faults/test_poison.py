@@ -12,7 +12,7 @@ from durable.records import Deadline, RoomRecord, room_key
 from ephemeral.connections import Connections
 from fsm import Flow, Inbound, Kind, Mark, Registry, Tongue
 from fsm.effects import OutboxRow
-from fsm.ids import ConversationKey, EventId, RoomId, SyncToken, TransactionId, UserId
+from fsm.values.ids import ConversationKey, EventId, RoomId, SyncToken, TransactionId, UserId
 from matrix import Gap, Refused
 from strandline.amending import Amending
 from strandline.asking import Asking, Pace

@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from fsm.ids import RoomId
+from fsm.values.ids import RoomId
 from strandline.testing import Person, Synapse
 from tests.durable.faults import FaultyDisk
 from tests.faults.house import House, assert_once_and_in_order

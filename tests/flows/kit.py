@@ -31,11 +31,11 @@ from fsm import (
     Text,
     Turn,
 )
-from fsm.deciding import Deciding, Moved
+from fsm.dispatch import Deciding, Moved
 from fsm.effects import Edit, NewRoom, Reply, SetState, effect_id
 from fsm.events import Stimulus
-from fsm.ids import AgentId, ChatId, ConversationKey, EventId, RoomId, TransactionId, UserId
-from fsm.questions import Mark
+from fsm.values.ids import AgentId, ChatId, ConversationKey, EventId, RoomId, TransactionId, UserId
+from fsm.values.questions import Mark
 from strandline.languages import LANGUAGES, tongue
 
 ROOM, ALICE, BOB = RoomId("!room"), UserId("@alice:x"), UserId("@bob:x")

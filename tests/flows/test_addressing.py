@@ -8,9 +8,9 @@ from durable.records import ARCHIVED, RoomRecord, UsedRecord, room_key, used_key
 from durable.working_records import read_ahead
 from ephemeral.held import Waiting
 from fsm import Attachment, Signal, Turn
-from fsm.attachments import Said
 from fsm.effects import AskAgent, Reply
-from fsm.ids import AgentId, ChatId, EventId, PlatformChatId, UserId
+from fsm.values.attachments import Said
+from fsm.values.ids import AgentId, ChatId, EventId, PlatformChatId, UserId
 from tests.flows.kit import ALICE, BOB, NOW, ROOM, Talk, Town, registry, said
 
 FILE = Attachment(event_id=EventId("$file"), name="a.png")

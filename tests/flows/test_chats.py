@@ -15,9 +15,9 @@ from durable.records import (
 )
 from ephemeral.confirmation import Pending
 from fsm import AgentEntry, Kind, Reaction, Signal
-from fsm.chats import Choice
 from fsm.effects import AskAgent, Edit, Invite, React, Reply, SetState
-from fsm.ids import AgentId, ChatId, EventId, PlatformChatId, RoomId, TransactionId, UserId
+from fsm.values.chats import Choice
+from fsm.values.ids import AgentId, ChatId, EventId, PlatformChatId, RoomId, TransactionId, UserId
 from matrix.text import message_content
 from tests.flows.kit import ALICE, BOB, ROOM, Town, question_of, registry, rooms_asked, said
 

@@ -4,8 +4,8 @@ from attrs import evolve
 from fsm import Answer, Command, Expiry, Reaction, Signal, Snapshot, Text
 from fsm.effects import Edit, Reply
 from fsm.events import Stimulus
-from fsm.ids import EventId
-from fsm.questions import Mark, Question
+from fsm.values.ids import EventId
+from fsm.values.questions import Mark, Question
 from tests.flows.kit import (
     ALICE,
     BOB,

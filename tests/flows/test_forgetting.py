@@ -14,7 +14,7 @@ from durable.records import (
 )
 from fsm import Kind, Snapshot
 from fsm.effects import LeaveRoom, Reply
-from fsm.ids import ChatId, RoomId, UserId
+from fsm.values.ids import ChatId, RoomId, UserId
 from tests.flows.kit import ALICE, BOB, RAW_INVITED, ROOM, Town, registry, rooms_asked, said
 
 SPACE_ID, C1, BOBS = RoomId("!space:x"), RoomId("!chat-C1:x"), RoomId("!bobs")

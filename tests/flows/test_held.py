@@ -3,9 +3,9 @@ from attrs import evolve
 
 from ephemeral.held import MOST, Waiting
 from fsm import Attachment, Expiry, Kind, Occurrence, Signal, Snapshot
-from fsm.attachments import Said
 from fsm.effects import Reopen
-from fsm.ids import EventId
+from fsm.values.attachments import Said
+from fsm.values.ids import EventId
 from tests.flows.kit import Talk, registry, said
 
 

@@ -5,7 +5,7 @@ import pytest
 from durable.language import Chosen, Language, language_code, language_key
 from durable.records import FlowRecord
 from fsm import Command, Flow, Inbound, Kind, Signal, Snapshot, Turn
-from fsm.ids import EventId
+from fsm.values.ids import EventId
 from strandline.languages import LANGUAGES, tongue
 from tests.flows.kit import ALICE, ROOM, said
 

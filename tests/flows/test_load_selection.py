@@ -4,11 +4,11 @@ import pytest
 from attrs import evolve
 
 from fsm import Answer, Attachment, Command, Expiry, Reaction, Signal, Snapshot, Text
-from fsm.chats import Choice, Choices
 from fsm.effects import Edit
 from fsm.events import Stimulus
-from fsm.ids import ChatId, EventId
-from fsm.questions import Mark
+from fsm.values.chats import Choice, Choices
+from fsm.values.ids import ChatId, EventId
+from fsm.values.questions import Mark
 from tests.flows.kit import (
     ALICE,
     BOB,

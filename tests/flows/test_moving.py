@@ -16,7 +16,7 @@ from durable.records import (
 )
 from fsm import Kind, Text
 from fsm.effects import AskAgent, JoinRoom, LeaveRoom, Reply, SetState
-from fsm.ids import AgentId, ChatId, PlatformChatId, RoomId, UserId
+from fsm.values.ids import AgentId, ChatId, PlatformChatId, RoomId, UserId
 from tests.flows.kit import (
     ALICE,
     BOB,

@@ -17,7 +17,7 @@ from durable.records import (
 )
 from fsm import Kind, Snapshot
 from fsm.effects import Invite, LeaveRoom, NewRoom, React, Reply, SetState
-from fsm.ids import AgentId, ChatId, PlatformChatId, RoomId, UserId
+from fsm.values.ids import AgentId, ChatId, PlatformChatId, RoomId, UserId
 from tests.flows.kit import ALICE, BOB, NOW, RAW_INVITED, ROOM, Town, registry, rooms_asked, said
 
 SPACE_ID, C1, C2 = RoomId("!space:x"), RoomId("!chat-C1:x"), RoomId("!chat-C2:x")

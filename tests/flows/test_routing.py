@@ -11,8 +11,8 @@ from durable.records import (
 )
 from fsm import Command, Kind, Occurrence, Signal, Snapshot, Text
 from fsm.effects import AskAgent, JoinRoom, LeaveRoom
-from fsm.ids import AgentId, ChatId, EventId, PlatformChatId
-from fsm.markdown import as_typed
+from fsm.values.ids import AgentId, ChatId, EventId, PlatformChatId
+from fsm.values.markdown import as_typed
 from tests.flows.kit import ALICE, BOB, NOW, ROOM, Talk, registry, said, signals
 
 BOUND = RoomRecord(

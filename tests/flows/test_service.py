@@ -3,8 +3,8 @@ import pytest
 from ephemeral.held import Waiting
 from ephemeral.staging import Staged
 from fsm import Attachment, Command, Flow, Signal, Snapshot, Turn
-from fsm.ids import EventId
-from fsm.questions import Question
+from fsm.values.ids import EventId
+from fsm.values.questions import Question
 from strandline.service import Service
 from tests.flows.kit import NOW, Talk, registry, said, signals
 

@@ -5,9 +5,9 @@ import pytest
 
 from ephemeral.staging import Staged
 from fsm import Attachment, Command, Expiry, Kind, Occurrence, Signal, Snapshot, Text, Turn
-from fsm.attachments import Said
 from fsm.effects import React, Reply
-from fsm.ids import EventId
+from fsm.values.attachments import Said
+from fsm.values.ids import EventId
 from tests.flows.kit import ALICE, BOB, ROOM, Talk, registry, said
 
 FILE = Occurrence(Kind.FILE)

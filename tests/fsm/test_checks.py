@@ -21,7 +21,7 @@ from fsm import (
     on,
     upgrade,
 )
-from fsm.findings import collecting
+from fsm.checks.findings import collecting
 from fsm.flow import FlowType
 
 

@@ -4,11 +4,11 @@ import unicodedata
 import pytest
 
 from fsm import STAY, Command, Event, Flow, Mark, Reaction, State, Text
-from fsm.agents import AgentEntry, Registry
-from fsm.compared import compared, number_in
-from fsm.deciding import said_in
+from fsm.dispatch import said_in
 from fsm.events import Answer
-from fsm.ids import AgentId, EventId
+from fsm.values.compared import compared, number_in
+from fsm.values.ids import AgentId, EventId
+from fsm.values.registry import AgentEntry, Registry
 
 MARK = Mark(flow="poll", id=EventId("$q"), life="l", asker=None)
 

@@ -3,7 +3,7 @@
 import re
 
 from fsm.effects import effect_id, transaction_id
-from fsm.ids import EventId
+from fsm.values.ids import EventId
 
 EVENT = EventId("$event")
 

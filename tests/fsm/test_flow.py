@@ -31,7 +31,7 @@ from fsm import (
 )
 from fsm.effects import AskAgent, Reply
 from fsm.events import Stimulus
-from fsm.ids import AgentId, EventId, PlatformChatId, RoomId, UserId
+from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId, UserId
 
 
 @frozen

@@ -1,6 +1,6 @@
 import pytest
 
-from fsm.markdown import as_typed
+from fsm.values.markdown import as_typed
 from matrix.text import to_html
 
 

@@ -4,8 +4,8 @@ import pytest
 from attrs import frozen
 
 from fsm import STAY, Event, Flow, Kind, State, durable, ephemeral, hours, minutes, on
-from fsm.pictures import as_json, dot, mermaid, overview, page, table
-from fsm.pictures.drawing import fallbacks
+from fsm.diagrams import as_json, dot, mermaid, overview, page, table
+from fsm.diagrams.drawing import fallbacks
 from strandline.flows import FLOWS
 
 

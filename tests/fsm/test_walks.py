@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsm import STAY, Event, Flow, Scope, State, durable, ephemeral, minutes
-from fsm.walks import (
+from fsm.paths import (
     By,
     Edge,
     Plan,

@@ -18,7 +18,7 @@ from nio import (
     SyncResponse,
 )
 
-from fsm.ids import EventId, RoomId, UserId
+from fsm.values.ids import EventId, RoomId, UserId
 
 
 @frozen

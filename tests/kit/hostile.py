@@ -15,7 +15,7 @@ from urllib.parse import quote
 import aiohttp
 from attrs import define, field
 
-from fsm.ids import EventId, RoomId, UserId
+from fsm.values.ids import EventId, RoomId, UserId
 from strandline.testing import Person
 from strandline.testing.errors import KitError
 from tests.fakes.homeserver import BOT

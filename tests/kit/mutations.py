@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
-from fsm.answers import AnswerMark
-from fsm.ids import EventId, PlatformChatId, TransactionId, UserId
-from fsm.questions import Mark
+from fsm.values.answers import AnswerMark
+from fsm.values.ids import EventId, PlatformChatId, TransactionId, UserId
+from fsm.values.questions import Mark
 from matrix.text import edit_content, message_content, reaction_content
 from tests.fakes.homeserver import BOT
 from tests.matrix.kit import ALICE, ROOM, Json, member, text

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from attrs import frozen
 
-from fsm.ids import EventId, RoomId, UserId
+from fsm.values.ids import EventId, RoomId, UserId
 from strandline.testing import BotProcess, Person, Synapse
 from strandline.testing.bot import config_for
 from strandline.testing.homeserver import Credentials

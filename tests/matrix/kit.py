@@ -10,8 +10,8 @@ from typing import Any
 from attrs import define, field
 
 from fsm.effects import OutboxRow
-from fsm.ids import EventId, RoomId, SyncToken, TransactionId, UserId
-from fsm.inbound import Inbound
+from fsm.values.ids import EventId, RoomId, SyncToken, TransactionId, UserId
+from fsm.values.inbound import Inbound
 from matrix import (
     Amendment,
     Batch,

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from fsm.ids import EventId
-from fsm.questions import Mark
+from fsm.values.ids import EventId
+from fsm.values.questions import Mark
 from matrix import Homeserver
 from matrix.text import QUESTION_KEY
 from tests.fakes.homeserver import BOT, Answer, ScriptedHomeserver

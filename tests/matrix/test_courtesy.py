@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import unquote
 
-from fsm.ids import EventId, RoomId
+from fsm.values.ids import EventId, RoomId
 from matrix import Courtesy, Homeserver
 from matrix.courtesy import PATIENCE_SECONDS, RENEW_SECONDS
 from tests.fakes.homeserver import Answer, ScriptedHomeserver

@@ -6,8 +6,8 @@ from nio.responses import KeysClaimResponse, KeysQueryResponse
 from structlog.testing import capture_logs
 from vodozemac import Ed25519PublicKey
 
-from fsm.ids import RoomId, UserId
-from fsm.inbound import Kind
+from fsm.values.ids import RoomId, UserId
+from fsm.values.inbound import Kind
 from matrix import Homeserver, StoreFailed
 from matrix.crypto import Crypto, no_panic
 from tests.fakes.homeserver import BOT, Answer, ScriptedHomeserver

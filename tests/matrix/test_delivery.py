@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from fsm.answers import AnswerMark
 from fsm.effects import OutboxRow
-from fsm.ids import EventId, PlatformChatId, RoomId, TransactionId
+from fsm.values.answers import AnswerMark
+from fsm.values.ids import EventId, PlatformChatId, RoomId, TransactionId
 from matrix import Homeserver
 from matrix.delivery import MOST_OWED, REMEMBERED_MS
 from matrix.retry import Patience

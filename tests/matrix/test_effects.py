@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from fsm.effects import OutboxRow
-from fsm.ids import EventId
+from fsm.values.ids import EventId
 from matrix import Homeserver
 from matrix.effects import Effects
 from matrix.errors import RateLimited

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from fsm.errors import StrandlineError
-from fsm.ids import RoomId, UserId
+from fsm.values.ids import RoomId, UserId
 from matrix import errors
 
 FACTS: list[errors.MatrixError] = [

@@ -1,8 +1,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
-from fsm.answers import AnswerMark
-from fsm.ids import EventId, PlatformChatId, RoomId, TransactionId, UserId
+from fsm.values.answers import AnswerMark
+from fsm.values.ids import EventId, PlatformChatId, RoomId, TransactionId, UserId
 from matrix import Exchange, Homeserver, Reading
 from matrix.homeserver import Page
 from matrix.text import edit_content, message_content

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from fsm.ids import EventId, UserId
-from fsm.inbound import Kind
+from fsm.values.ids import EventId, UserId
+from fsm.values.inbound import Kind
 from matrix import fields
 from matrix.amendments import parse_amendment
 from matrix.parse import parse, parse_invite

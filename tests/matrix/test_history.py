@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from structlog.testing import capture_logs
 
-from fsm.ids import RoomId, SyncToken, UserId
+from fsm.values.ids import RoomId, SyncToken, UserId
 from matrix import Homeserver
 from matrix.batch import Gap
 from matrix.history import missing_events

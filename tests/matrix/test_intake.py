@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from fsm.ids import EventId, SyncToken
-from fsm.inbound import Kind
+from fsm.values.ids import EventId, SyncToken
+from fsm.values.inbound import Kind
 from matrix import Batch, Gap, Homeserver, Intake, LoginRefused
 from matrix.history import SEARCH_PAGES
 from tests.fakes.homeserver import Answer, ScriptedHomeserver

@@ -10,8 +10,8 @@ import pytest
 from attrs import asdict, evolve
 
 from fsm.effects import NewRoom
-from fsm.ids import EventId, RoomId, TransactionId
-from fsm.questions import Mark
+from fsm.values.ids import EventId, RoomId, TransactionId
+from fsm.values.questions import Mark
 from matrix import Courtesy, Homeserver, HomeserverSettings, Refused, RoomMaker, RoomStyle
 from matrix.http import endpoint
 from matrix.making import alias_of

@@ -16,8 +16,8 @@ from typing import Any, cast
 import pytest
 from structlog.testing import capture_logs
 
-from fsm.ids import EventId, SyncToken, TransactionId, UserId
-from fsm.inbound import Inbound
+from fsm.values.ids import EventId, SyncToken, TransactionId, UserId
+from fsm.values.inbound import Inbound
 from matrix import Amendment, Batch, Gap, Homeserver, Intake, Reading
 from matrix.amendments import amendments, parse_amendment
 from matrix.crypto import Crypto

@@ -3,7 +3,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsm.ids import RoomId
+from fsm.values.ids import RoomId
 from matrix.pacing import FIRST_RATE, LEAST_RATE, MOST_RATE, SLOW_SECONDS, EditPace
 
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import pytest
 from structlog.testing import capture_logs
 
-from fsm.ids import EventId, UserId
+from fsm.values.ids import EventId, UserId
 from matrix import Homeserver, Intake
 from matrix.retry import Patience
 from tests.fakes.homeserver import BOT, Answer, ScriptedHomeserver

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from fsm.ids import TransactionId
+from fsm.values.ids import TransactionId
 from matrix import Homeserver
 from matrix.sent import find_sent
 from matrix.text import TURN_KEY

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fsm.ids import UserId
+from fsm.values.ids import UserId
 from matrix import Homeserver, LoginRefused, SessionUnusable, Unreachable
 from matrix.session import Session, read_session, write_session
 from tests.fakes.homeserver import BOT, Answer, ScriptedHomeserver

@@ -9,8 +9,8 @@ import pytest
 from attrs import evolve
 
 from fsm.effects import OutboxRow, transaction_id
-from fsm.ids import RoomId, SyncToken
-from fsm.inbound import Kind
+from fsm.values.ids import RoomId, SyncToken
+from fsm.values.inbound import Kind
 from matrix import Homeserver, HomeserverSettings
 from matrix.claims import invite_of
 from matrix.text import message_content

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fsm.ids import EventId, TransactionId
+from fsm.values.ids import EventId, TransactionId
 from matrix.splitting import harmless, split
 from matrix.text import EDIT_FALLBACK_CHARS, TURN_KEY, edit_content, message_content, to_html
 

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from nio.crypto import OutboundGroupSession
 
-from fsm.ids import EventId, TransactionId, UserId
+from fsm.values.ids import EventId, TransactionId, UserId
 from matrix.splitting import harmless, split
 from matrix.text import edit_content, message_content, to_html
 from tests.kit.steps import within_steps

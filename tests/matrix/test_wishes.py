@@ -6,7 +6,7 @@ import pytest
 from attrs import asdict
 
 from fsm.effects import NewRoom, OutboxRow
-from fsm.ids import RoomId, UserId
+from fsm.values.ids import RoomId, UserId
 from matrix import Homeserver, Refused, RoomMaker, RoomStyle
 from matrix.delivery import ROOMS_AT_A_TIME
 from tests.fakes.homeserver import BOT, Answer, ScriptedHomeserver

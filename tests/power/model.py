@@ -10,7 +10,7 @@ from attrs import define, field
 
 from durable import Commit
 from fsm.effects import OutboxRow
-from fsm.ids import EventId, SyncToken
+from fsm.values.ids import EventId, SyncToken
 
 
 @define

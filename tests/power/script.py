@@ -12,7 +12,7 @@ from attrs import define, field
 
 from durable import Commit, Conflict, Handled, PlatformChatSequence, Progress, Store, Stream
 from fsm.effects import OutboxRow
-from fsm.ids import EventId, SyncToken
+from fsm.values.ids import EventId, SyncToken
 from tests.durable.opening import NOON, ROOM, noon, row
 from tests.power.model import Model
 from tests.power.recording import Log

@@ -15,7 +15,7 @@ import structlog.testing
 from attrs import define, evolve, field, frozen
 
 from durable import Store
-from fsm.ids import EventId
+from fsm.values.ids import EventId
 from tests.durable.opening import noon
 from tests.faults.conversation import SECOND, MemoryBot
 from tests.faults.memory import owed_in

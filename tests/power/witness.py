@@ -6,7 +6,7 @@ from typing import Any, Self
 from attrs import define, field
 
 from fsm.effects import transaction_id
-from fsm.ids import EventId, RoomId, TransactionId, UserId
+from fsm.values.ids import EventId, RoomId, TransactionId, UserId
 from tests.faults.memory import Json, MemoryHomeserver
 from tests.power.recording import Log
 

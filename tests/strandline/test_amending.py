@@ -4,7 +4,7 @@ import pytest
 from attrs import evolve
 
 from fsm import Inbound, Kind
-from fsm.ids import EventId, RoomId, UserId
+from fsm.values.ids import EventId, RoomId, UserId
 from matrix import Amendment
 from strandline.amending import MOST_PEOPLE, REMEMBERED, Amending, Stop
 from tests.kit.limits import HANGS_SECONDS

@@ -14,7 +14,7 @@ from ephemeral.agents import AgentPiece, AgentQuestion, MadeFile
 from ephemeral.connections import Connections
 from fsm import AgentEntry, Inbound, Kind, Registry, Tongue
 from fsm.effects import AskAgent, OutboxRow
-from fsm.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId, UserId
+from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId, UserId
 from matrix import Amendment, Refused
 from strandline.amending import Amending, InHand
 from strandline.asking import Asking, Pace

@@ -22,7 +22,7 @@ from ephemeral.held import Held
 from ephemeral.load_selection import LoadSelection
 from fsm import AgentEntry, Flow, Inbound, Kind, Registry
 from fsm.effects import OutboxRow
-from fsm.ids import AgentId, ChatId, EventId, RoomId, TransactionId, UserId
+from fsm.values.ids import AgentId, ChatId, EventId, RoomId, TransactionId, UserId
 from strandline.clock import Clock
 from strandline.languages import LANGUAGES, tongue
 from strandline.turns import Outcome, Turns

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from durable import Store
-from fsm.ids import EventId, RoomId
+from fsm.values.ids import EventId, RoomId
 from tests.kit.limits import HANGS_SECONDS
 
 CONFIG = """\

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fsm.ids import UserId
+from fsm.values.ids import UserId
 from strandline.config import Config, load_config
 from strandline.errors import ConfigError
 

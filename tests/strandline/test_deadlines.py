@@ -30,7 +30,7 @@ from fsm import (
     on,
     upgrade,
 )
-from fsm.ids import ConversationKey, EventId, RoomId, UserId
+from fsm.values.ids import ConversationKey, EventId, RoomId, UserId
 from strandline.clock import Clock
 from strandline.deadlines import Deadlines
 from strandline.turns import Outcome, Turns

@@ -6,7 +6,7 @@ from attrs import evolve
 
 from fsm import Inbound, Kind
 from fsm.effects import AskAgent
-from fsm.ids import EventId, SyncToken, UserId
+from fsm.values.ids import EventId, SyncToken, UserId
 from matrix import Amendment
 from strandline.amending import Amending
 from strandline.checkpoint import Batch

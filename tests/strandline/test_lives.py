@@ -9,7 +9,7 @@ from attrs import define, field, frozen
 
 from durable import Behind, Progress
 from fsm import Inbound, Kind
-from fsm.ids import EventId, RoomId, SyncToken, UserId
+from fsm.values.ids import EventId, RoomId, SyncToken, UserId
 from strandline import rooms
 from strandline.checkpoint import STUCK_SECONDS, Batch, Checkpoint
 from strandline.rooms import RoomQueues

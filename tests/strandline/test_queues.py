@@ -6,7 +6,7 @@ import pytest
 
 from durable import Behind, Progress
 from fsm import Inbound, Kind
-from fsm.ids import EventId, RoomId, SyncToken, UserId
+from fsm.values.ids import EventId, RoomId, SyncToken, UserId
 from strandline import checkpoint
 from strandline.checkpoint import STUCK_SECONDS, Batch, Checkpoint
 from strandline.locks import KeyLocks

@@ -6,9 +6,9 @@ from attrs import evolve
 
 from ephemeral.agents import AgentFailed, MadeFile, Trouble
 from fsm import Inbound, Kind
-from fsm.attachments import Attachment
 from fsm.effects import AskAgent
-from fsm.ids import AgentId, EventId, PlatformChatId, RoomId
+from fsm.values.attachments import Attachment
+from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId
 from matrix import Amendment, Homeserver, Refused
 from strandline.amending import InHand
 from strandline.remembering import Remembering

@@ -5,7 +5,7 @@ import pytest
 from durable.records import ARCHIVED, RoomRecord, UserRecord, room_key, user_key
 from fsm import AgentEntry, Command, Inbound, Kind, RecordsInMemory, Registry, Turn
 from fsm.effects import Reply
-from fsm.ids import AgentId, EventId, PlatformChatId, RoomId, UserId
+from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId, UserId
 from strandline.languages import tongue
 from strandline.service import HELP, Service
 

@@ -34,7 +34,7 @@ from fsm import (
     on,
 )
 from fsm.effects import transaction_id
-from fsm.ids import AgentId, ConversationKey, EventId, PlatformChatId, RoomId, UserId
+from fsm.values.ids import AgentId, ConversationKey, EventId, PlatformChatId, RoomId, UserId
 from strandline.clock import Clock
 from strandline.languages import LANGUAGES, tongue
 from strandline.service import Service

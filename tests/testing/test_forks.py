@@ -2,7 +2,7 @@ import os
 import signal
 from pathlib import Path
 
-from fsm.ids import UserId
+from fsm.values.ids import UserId
 from strandline.testing.bot import BotProcess, config_for
 from strandline.testing.forks import ForkedProcess, can_fork, fork_module
 from strandline.testing.homeserver import Credentials

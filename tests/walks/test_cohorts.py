@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsm.walks import By, Edge, Walk, walks
+from fsm.paths import By, Edge, Walk, walks
 from strandline.testing import Walker
 from strandline.testing.walking.causes import Causes, Inputs
 from strandline.testing.walking.cohort import cohorts

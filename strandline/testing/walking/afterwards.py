@@ -5,8 +5,8 @@ from typing import Any
 
 from attrs import define, field
 
-from fsm.ids import EventId
-from fsm.walks import By, Edge, Position, edges_from, position
+from fsm.paths import By, Edge, Position, edges_from, position
+from fsm.values.ids import EventId
 from strandline.testing.errors import KitError
 from strandline.testing.walking.guide import Guide
 from strandline.testing.walking.walker import Walker

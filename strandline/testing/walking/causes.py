@@ -7,7 +7,7 @@ from attrs import frozen
 
 from fsm import Event, Flow, Kind, State
 from fsm.events import ANY
-from fsm.walks import Edge, Plan
+from fsm.paths import Edge, Plan
 from strandline.testing.walking.walker import Cause, Walker
 
 Sample = Cause | tuple[Cause, ...]

@@ -9,8 +9,8 @@ from typing import Any
 from attrs import define, field
 
 from durable.records import flow_key
-from fsm.ids import ConversationKey
-from fsm.walks import By, Edge, Walk, arrive
+from fsm.paths import By, Edge, Walk, arrive
+from fsm.values.ids import ConversationKey
 from strandline.testing.walking.afterwards import Afterwards
 from strandline.testing.walking.ground import Ground, each_of
 from strandline.testing.walking.guide import DOUBT_SECONDS, Guide

@@ -8,7 +8,7 @@ from attrs import define, field
 
 from durable.view import StoreView
 from fsm import Flow
-from fsm.walks import Edge, Walk
+from fsm.paths import Edge, Walk
 from strandline.testing.bot import BotProcess
 from strandline.testing.homeserver import Synapse
 from strandline.testing.walking.causes import Causes

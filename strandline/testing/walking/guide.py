@@ -2,7 +2,7 @@
 
 from attrs import define, field
 
-from fsm.walks import By, Edge, Position, Walk, arrive
+from fsm.paths import By, Edge, Position, Walk, arrive
 from strandline.testing.errors import KitError, NotSeen
 from strandline.testing.walking.ground import Ground
 from strandline.testing.walking.steps import Step, is_meant

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from attrs import define, field, frozen
 
-from fsm.ids import EventId
+from fsm.values.ids import EventId
 from strandline.testing.log import Line
 
 LOOK_SECONDS = 0.02

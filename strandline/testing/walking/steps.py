@@ -7,8 +7,8 @@ from typing import Any
 from attrs import define, field, frozen
 
 from fsm import Flow
-from fsm.ids import EventId
-from fsm.walks import By, Edge, Walk
+from fsm.paths import By, Edge, Walk
+from fsm.values.ids import EventId
 from strandline.testing.walking.journal import Move
 from strandline.testing.walking.walker import QUESTION_KEY, Walker
 

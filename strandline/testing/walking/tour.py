@@ -12,7 +12,7 @@ import aiohttp
 from attrs import field, frozen
 
 from fsm import Flow, State
-from fsm.walks import By, Edge, Walk, left_out, transitions, walks
+from fsm.paths import By, Edge, Walk, left_out, transitions, walks
 from strandline.flows import FLOWS
 from strandline.testing.bot import BotProcess, config_for
 from strandline.testing.cast import AGENT, FlowOrPath, import_path, imports, merged

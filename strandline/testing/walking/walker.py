@@ -10,8 +10,8 @@ from attrs import define, field
 from durable.room_routing import RoomRouting
 from durable.view import StoreView
 from fsm import Flow, Scope
-from fsm.ids import EventId, RoomId, UserId
-from fsm.walks import Position, Walk
+from fsm.paths import Position, Walk
+from fsm.values.ids import EventId, RoomId, UserId
 from strandline.testing.bot import BotProcess
 from strandline.testing.errors import KitError, NotSeen
 from strandline.testing.homeserver import Synapse

@@ -7,10 +7,10 @@ from typing import Any
 
 from attrs import frozen, has
 
-from fsm.causes import causes, never_matched
+from fsm.checks.causes import causes, never_matched
+from fsm.checks.findings import Finding
+from fsm.checks.methods import Flaws, guard_flaws, handler_flaws, upgrade_flaws
 from fsm.events import Event
-from fsm.findings import Finding
-from fsm.methods import Flaws, guard_flaws, handler_flaws, upgrade_flaws
 from fsm.states import State, Tier
 
 RESET = "reset"

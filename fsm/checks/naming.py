@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from fsm.checks import RESET
+from fsm.checks.class_body import RESET
 from fsm.errors import NoSuchEvent
 from fsm.flow import Flow
-from fsm.questions import Question
-from fsm.signals import Signal
+from fsm.values.questions import Question
+from fsm.values.signals import Signal
 
 
 def refuse_unknown(signal: Signal, *, asker: str, running: Mapping[str, Flow]) -> None:

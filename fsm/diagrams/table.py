@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from fsm.diagrams.drawing import LEGEND, causes_of, losses
+from fsm.diagrams.mermaid import mermaid
 from fsm.flow import Flow
-from fsm.pictures.drawing import LEGEND, causes_of, losses
-from fsm.pictures.mermaid import mermaid
 from fsm.states import State
 
 ORDER = (

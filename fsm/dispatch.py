@@ -5,16 +5,16 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 
 from attrs import define, evolve, field, frozen
 
-from fsm.compared import answered, compared, without_unseen_start
+from fsm.checks.naming import refuse_unknown
 from fsm.errors import NoSuchTransition
 from fsm.events import Answer, Attached, Command, Expiry, Occurrence, Reaction, Stimulus, Text
 from fsm.flow import Flow, Move, Snapshot
-from fsm.ids import ConversationKey
-from fsm.inbound import Inbound, Kind
-from fsm.naming import refuse_unknown
-from fsm.questions import Mark, Question
-from fsm.signals import Signal
 from fsm.turn import Turn
+from fsm.values.compared import answered, compared, without_unseen_start
+from fsm.values.ids import ConversationKey
+from fsm.values.inbound import Inbound, Kind
+from fsm.values.questions import Mark, Question
+from fsm.values.signals import Signal
 
 LONGEST_MENTION = 300
 """So far into a text, in characters, a command after the bot's name may begin."""

@@ -2,7 +2,7 @@
 
 from attrs import frozen
 
-from fsm.ids import EventId, PlatformChatId
+from fsm.values.ids import EventId, PlatformChatId
 
 
 @frozen(kw_only=True)

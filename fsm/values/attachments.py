@@ -4,7 +4,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from fsm.ids import EventId
+from fsm.values.ids import EventId
 
 
 @frozen(kw_only=True)

@@ -2,8 +2,8 @@
 
 from attrs import frozen
 
-from fsm.ids import EventId, UserId
-from fsm.signals import Signal
+from fsm.values.ids import EventId, UserId
+from fsm.values.signals import Signal
 
 
 @frozen

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-from fsm.compared import compared
+from fsm.checks.findings import Finding
 from fsm.events import ANY
-from fsm.findings import Finding
 from fsm.flow import Flow
+from fsm.values.compared import compared
 
 
 def collisions(flows: Sequence[type[Flow]]) -> Iterator[tuple[type[Flow], Finding]]:

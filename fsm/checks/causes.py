@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from fsm.compared import answered, compared
+from fsm.checks.methods import Flaws
 from fsm.events import ANY, Event
-from fsm.methods import Flaws
+from fsm.values.compared import answered, compared
 
 ANY_COMMAND = f"the command {ANY!r}"
 ANY_ANSWER = f"the answer {ANY!r}"

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+from fsm.diagrams.drawing import Arrow, arrows
 from fsm.flow import Flow
-from fsm.pictures.drawing import Arrow, arrows
 from fsm.states import State, Tier
 
 _STYLES = {

@@ -2,7 +2,7 @@
 
 from attrs import frozen
 
-from fsm.ids import ChatId
+from fsm.values.ids import ChatId
 
 
 @frozen

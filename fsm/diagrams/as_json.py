@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
+from fsm.diagrams.drawing import fallbacks, losses
 from fsm.events import Event, Target
 from fsm.flow import Flow
-from fsm.pictures.drawing import fallbacks, losses
 from fsm.states import State
 
 

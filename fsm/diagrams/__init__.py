@@ -3,11 +3,11 @@
 Each is also a format of the flow class itself: ``f"{Rota:mermaid}"``.
 """
 
+from fsm.diagrams.as_json import as_json
+from fsm.diagrams.dot import dot
+from fsm.diagrams.mermaid import mermaid
+from fsm.diagrams.table import overview, page, table
 from fsm.flow import FORMATS
-from fsm.pictures.as_json import as_json
-from fsm.pictures.dot import dot
-from fsm.pictures.mermaid import mermaid
-from fsm.pictures.table import overview, page, table
 
 FORMATS.update(mermaid=mermaid, dot=lambda flow: dot([flow]), table=table, json=as_json, page=page)
 

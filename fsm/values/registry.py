@@ -5,9 +5,9 @@ from enum import Enum
 
 from attrs import field, frozen
 
-from fsm.compared import answered, compared, number_in
-from fsm.ids import AgentId
-from fsm.language import sentence
+from fsm.values.compared import answered, compared, number_in
+from fsm.values.ids import AgentId
+from fsm.values.translation import sentence
 
 
 @frozen(kw_only=True)

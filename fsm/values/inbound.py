@@ -4,9 +4,9 @@ from enum import Enum
 
 from attrs import field, frozen
 
-from fsm.attachments import Attachment
-from fsm.ids import EventId, RoomId, UserId
-from fsm.questions import Mark
+from fsm.values.attachments import Attachment
+from fsm.values.ids import EventId, RoomId, UserId
+from fsm.values.questions import Mark
 
 
 class Kind(Enum):

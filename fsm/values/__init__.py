@@ -1,0 +1,1 @@
+"""Values that all folders share: ids, inbound events, messages, signals, agents, translations."""
