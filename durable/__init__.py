@@ -1,6 +1,12 @@
 """Everything that survives kill -9."""
 
-from durable.commits import (
+from durable.restart_report import RestartReport, load
+from durable.store.errors import AlreadyHandled, Conflict, StoreError, StoreUnavailable
+from durable.store.first_start import FirstStart
+from durable.store.lock import DataLock
+from durable.store.sequence import Allocation, PlatformChatSequence
+from durable.store.sqlite.store import Store
+from durable.store.transaction import (
     Asked,
     Behind,
     Commit,
@@ -11,13 +17,7 @@ from durable.commits import (
     Stored,
     Stream,
 )
-from durable.errors import AlreadyHandled, Conflict, StoreError, StoreUnavailable
-from durable.first_start import FirstStart
-from durable.loader import RestartReport, load
-from durable.lock import DataLock
-from durable.sequence import Allocation, PlatformChatSequence
-from durable.store import Store
-from durable.volume import volume_warning
+from durable.store.volume import volume_warning
 
 __all__ = [
     "Allocation",

@@ -7,7 +7,7 @@ A module is named where it is another than that of the class above::
     ├── NoSuchTransition
     ├── NoSuchEvent
     ├── TurnError
-    ├── StoreError              durable.errors
+    ├── StoreError              durable.store.errors
     │   ├── StoreUnavailable
     │   ├── DatabaseMoved
     │   ├── StoreDamaged

@@ -10,8 +10,8 @@ import structlog
 from attrs import evolve, frozen
 
 from durable import Asked, Commit, Handled, Store
-from durable.errors import AlreadyHandled, DatabaseMoved, StoreUnavailable
 from durable.records import RoomRecord, room_key
+from durable.store.errors import AlreadyHandled, DatabaseMoved, StoreUnavailable
 from ephemeral.conversations import Lapsed
 from fsm import Attachment, Command, Inbound, Kind, Tongue
 from fsm.dispatch import said_in

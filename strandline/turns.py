@@ -13,10 +13,10 @@ import structlog
 from attrs import frozen
 
 from durable import Asked, Commit, Conflict, Handled, PlatformChatSequence, Reopened, Store
-from durable.errors import AlreadyHandled
 from durable.language import language_code, language_key
 from durable.records import FlowRecord, flow_key, used_key
-from durable.working_records import WorkingRecords, read_ahead
+from durable.store.errors import AlreadyHandled
+from durable.turn_records import WorkingRecords, read_ahead
 from ephemeral.conversations import Conversations, Lapsed
 from fsm import Flow, Inbound, Kind, Occurrence, Snapshot, Tongue, Turn
 from fsm.dispatch import Deciding, stimuli_of

@@ -11,9 +11,9 @@ from typing import Any
 
 from attrs import frozen
 
-from durable.codec import from_json, to_json
 from durable.records import Deadline, FlowRecord
-from durable.working_records import flow_record, read_ahead, snapshot_of
+from durable.store.codec import from_json, to_json
+from durable.turn_records import flow_record, read_ahead, snapshot_of
 from ephemeral.confirmation import Confirmation
 from ephemeral.conversations import Conversations, Lapsed
 from fsm import Attachment, Flow, Inbound, Kind, Mark, RecordsInMemory, Snapshot, Tier, Turn

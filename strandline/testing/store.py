@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from attrs import frozen
 
-from durable.view import StoreView
+from durable.store.inspector import StoreView
 from fsm import Flow, Snapshot
 from fsm.values.ids import RoomId, UserId
 

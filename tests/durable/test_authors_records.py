@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from attrs import field, frozen
 
-from durable.codec import from_json, to_json, why_not_kept
+from durable.store.codec import from_json, to_json, why_not_kept
 
 T = TypeVar("T")
 Number = NewType("Number", int)

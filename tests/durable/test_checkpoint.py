@@ -1,7 +1,7 @@
 import pytest
 
 from durable import Behind, Commit, Handled, Progress, Reopened, Store
-from durable.queries import HANDLED_KEPT, advance
+from durable.store.sqlite.queries import HANDLED_KEPT, advance
 from fsm.values.ids import EventId, RoomId, SyncToken
 from tests.durable.opening import ASKED, ROOM
 

@@ -5,9 +5,9 @@ from attrs import evolve, fields
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable.codec import dump, from_json, load, to_json
-from durable.errors import CorruptValue
 from durable.records import ChatRecord, FlowRecord, IssuedNumber, RoomRecord, UserRecord
+from durable.store.codec import dump, from_json, load, to_json
+from durable.store.errors import CorruptValue
 from fsm.values.ids import AgentId, ChatId, PlatformChatId, RoomId, UserId
 
 R = TypeVar("R", UserRecord, RoomRecord, ChatRecord, FlowRecord)

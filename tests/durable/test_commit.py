@@ -13,8 +13,8 @@ from durable import (
     Store,
     Stream,
 )
-from durable.errors import StoreClosed
 from durable.records import IssuedNumber
+from durable.store.errors import StoreClosed
 from fsm.values.ids import EventId
 from tests.durable.opening import ASKED, ROOM, contents, open_store, plain, row
 

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from durable import errors
-from durable.errors import (
+from durable.store import errors
+from durable.store.errors import (
     AlreadyHandled,
     Conflict,
     CorruptValue,

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from durable import Commit, Handled, PlatformChatSequence, Store, Stream
-from durable.errors import DatabaseMoved, StoreError
 from durable.records import IssuedNumber
+from durable.store.errors import DatabaseMoved, StoreError
 from tests.durable.faults import NthFails
 from tests.durable.opening import ASKED, ROOM, noon, open_store, plain, row
 

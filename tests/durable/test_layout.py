@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from durable import Commit, PlatformChatSequence, Store
-from durable.codec import to_json
 from durable.records import (
     ChatRecord,
     FlowRecord,
@@ -19,6 +18,7 @@ from durable.records import (
     room_key,
     user_key,
 )
+from durable.store.codec import to_json
 from fsm.values.ids import AgentId, ChatId, ConversationKey, PlatformChatId, RoomId, UserId
 from tests.durable.opening import ROOM, open_store, plain
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from durable import Commit, PlatformChatSequence, Progress, Store, Stream, load
-from durable.codec import to_json
-from durable.loader import INDEXED
-from durable.queries import ROOMS_OF_OWNER
 from durable.records import RoomRecord, UserRecord, room_key, user_key
+from durable.restart_report import INDEXED
+from durable.store.codec import to_json
+from durable.store.sqlite.queries import ROOMS_OF_OWNER
 from fsm import AgentEntry, Registry
 from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId, SyncToken, UserId
 from tests.durable.opening import ASKED, NOON, ROOM, contents, noon, open_store, row

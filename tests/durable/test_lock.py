@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from durable import DataLock
-from durable.errors import DataFolderInUse, FolderNotWritable
+from durable.store.errors import DataFolderInUse, FolderNotWritable
 from tests.durable.processes import child, kill, read
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from durable import Commit, Store
-from durable.connection import APPLICATION_ID
-from durable.errors import (
+from durable.records import IssuedNumber
+from durable.store.errors import (
     FolderNotWritable,
     NewerSchema,
     NotOurDatabase,
@@ -20,9 +20,9 @@ from durable.errors import (
     StoreError,
     StoreUnavailable,
 )
-from durable.migrations import CURRENT
-from durable.records import IssuedNumber
-from durable.sqlite_errors import translate
+from durable.store.sqlite.database import APPLICATION_ID
+from durable.store.sqlite.migrations import CURRENT
+from durable.store.sqlite.sqlite_errors import translate
 from tests.durable.faults import failing_at, sqlite_error
 from tests.durable.opening import contents, mode, noon, open_store, plain
 from tests.durable.processes import child, read

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from durable import Commit, PlatformChatSequence, Store
 from durable.records import ROOM_PREFIX, IssuedNumber, RoomRecord, room_key
-from durable.working_records import WorkingRecords
+from durable.turn_records import WorkingRecords
 from fsm import RecordsInMemory, TurnError
 from fsm.records import PLATFORM_CHAT_SEQ_KEY, Records
 from fsm.values.ids import RoomId, UserId

@@ -6,8 +6,8 @@ from random import Random
 import pytest
 
 from durable import Commit, PlatformChatSequence, Store
-from durable.codec import to_json
 from durable.records import RoomRecord, room_key
+from durable.store.codec import to_json
 from fsm.records import PLATFORM_CHAT_SEQ_KEY
 from fsm.values.ids import PlatformChatId, RoomId
 from tests.durable.opening import ROOM, open_store, plain

@@ -3,7 +3,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from durable import volume_warning
-from durable.volume import Mount, mount_of, warning_for
+from durable.store.volume import Mount, mount_of, warning_for
 
 CONTAINER = r"""
 2410 1723 0:228 / / rw,relatime master:633 - overlay overlay rw,lowerdir=/a:/b,upperdir=/c

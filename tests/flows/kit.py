@@ -11,8 +11,8 @@ from durable.chats import Chats
 from durable.language import Language
 from durable.records import ChatRecord, RoomRecord, UserRecord, chat_key, room_key, user_key
 from durable.room_routing import RoomRouting
+from durable.turn_records import read_ahead
 from durable.user_routing import UserRouting
-from durable.working_records import read_ahead
 from ephemeral.confirmation import Confirmation
 from ephemeral.held import Held
 from ephemeral.load_selection import LoadSelection

@@ -5,7 +5,7 @@ from attrs import evolve
 
 from durable.addressing import is_addressed
 from durable.records import ARCHIVED, RoomRecord, UsedRecord, room_key, used_key
-from durable.working_records import read_ahead
+from durable.turn_records import read_ahead
 from ephemeral.held import Waiting
 from fsm import Attachment, Signal, Turn
 from fsm.effects import AskAgent, Reply

@@ -9,9 +9,9 @@ import pytest
 from attrs import frozen
 
 from durable import Commit, Store
-from durable.codec import to_json
-from durable.queries import DUE
 from durable.records import FlowRecord, RoomRecord, UserRecord, flow_key, room_key, user_key
+from durable.store.codec import to_json
+from durable.store.sqlite.queries import DUE
 from ephemeral.conversations import Conversations
 from fsm import (
     STAY,
@@ -269,7 +269,7 @@ async def test_a_due_conversation_is_found_by_the_index(store: Store, clock: Han
 async def test_what_failed_keeps_no_other_waiting(
     store: Store, clock: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("durable.queries.DUE_AT_ONCE", 1)
+    monkeypatch.setattr("durable.store.sqlite.queries.DUE_AT_ONCE", 1)
     life = Life(store, clock)
     await life.says("!wish tea")
     await life.says("!wish coffee", room=RoomId("!other"))

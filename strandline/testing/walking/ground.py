@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import define, field
 
-from durable.view import StoreView
+from durable.store.inspector import StoreView
 from fsm import Flow
 from fsm.paths import Edge, Walk
 from strandline.testing.bot import BotProcess

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import define, field
 
 from durable.room_routing import RoomRouting
-from durable.view import StoreView
+from durable.store.inspector import StoreView
 from fsm import Flow, Scope
 from fsm.paths import Position, Walk
 from fsm.values.ids import EventId, RoomId, UserId

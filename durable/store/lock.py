@@ -8,8 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from durable.errors import DataFolderInUse, FolderNotWritable
-from durable.folder import make_folder
+from durable.store.errors import DataFolderInUse, FolderNotWritable
+from durable.store.folder import make_folder
 
 
 class DataLock:

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from durable.lock import DataLock
+from durable.store.lock import DataLock
 
 
 class FirstStart:

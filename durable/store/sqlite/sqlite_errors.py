@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from durable.errors import StoreDamaged, StoreDefect, StoreError, StoreUnavailable
+from durable.store.errors import StoreDamaged, StoreDefect, StoreError, StoreUnavailable
 
 _UNAVAILABLE = frozenset(
     {

@@ -12,8 +12,8 @@ from cattrs.cols import is_mapping
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 from cattrs.preconf.orjson import OrjsonConverter, make_converter
 
-from durable.errors import CorruptValue
 from durable.records import IssuedNumber
+from durable.store.errors import CorruptValue
 from fsm.values.ids import PlatformChatId
 
 T = TypeVar("T")

@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 
 from attrs import frozen
 
-from durable.codec import to_json
-from durable.commits import Commit
 from durable.records import IssuedNumber
-from durable.store import Store
+from durable.store.codec import to_json
+from durable.store.sqlite.store import Store
+from durable.store.transaction import Commit
 from fsm.records import PLATFORM_CHAT_SEQ_KEY
 from fsm.values.ids import PlatformChatId
 

@@ -2,9 +2,9 @@
 
 import sqlite3
 
-from durable.codec import dump, load
-from durable.commits import Commit, Handled, Reopened
-from durable.errors import AlreadyHandled, Conflict
+from durable.store.codec import dump, load
+from durable.store.errors import AlreadyHandled, Conflict
+from durable.store.transaction import Commit, Handled, Reopened
 from fsm.effects import OutboxRow
 from fsm.records import PLATFORM_CHAT_SEQ_KEY
 from fsm.values.ids import EventId, RoomId, TransactionId

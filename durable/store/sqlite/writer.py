@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 from attrs import define
 
-from durable.connection import OpenFile
-from durable.errors import StoreClosed, StoreError
-from durable.sqlite_errors import translate
+from durable.store.errors import StoreClosed, StoreError
+from durable.store.sqlite.database import OpenFile
+from durable.store.sqlite.sqlite_errors import translate
 from fsm.failpoints import reach
 
 T = TypeVar("T")

@@ -7,9 +7,9 @@ from typing import Any
 
 from attrs import frozen
 
-from durable.codec import from_json, load
 from durable.records import FlowRecord, flow_key
-from durable.working_records import snapshot_of
+from durable.store.codec import from_json, load
+from durable.turn_records import snapshot_of
 from fsm import Flow, Snapshot
 from fsm.values.ids import ConversationKey
 

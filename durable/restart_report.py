@@ -7,17 +7,17 @@ from itertools import chain, islice
 
 from attrs import asdict, frozen
 
-from durable.applying import read_value
-from durable.codec import from_json
-from durable.errors import CorruptValue
-from durable.queries import highest_issued, meta
 from durable.records import (
     CHAT_PREFIX,
     ROOM_PREFIX,
     USER_PREFIX,
     IssuedNumber,
 )
-from durable.store import Store
+from durable.store.codec import from_json
+from durable.store.errors import CorruptValue
+from durable.store.sqlite.applying import read_value
+from durable.store.sqlite.queries import highest_issued, meta
+from durable.store.sqlite.store import Store
 from fsm.records import PLATFORM_CHAT_SEQ_KEY
 from fsm.values.ids import AgentId, RoomId, SyncToken, UserId
 from fsm.values.registry import Registry

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from durable.applying import add_row, close, mark_handled, reopen
-from durable.commits import Parked, Reopened
+from durable.store.sqlite.applying import add_row, close, mark_handled, reopen
+from durable.store.transaction import Parked, Reopened
 from fsm.effects import OutboxRow
 from fsm.values.ids import EventId, RoomId
 

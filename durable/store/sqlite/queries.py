@@ -3,9 +3,9 @@
 import sqlite3
 from collections.abc import Callable, Collection
 
-from durable.applying import ROW_COLUMNS, to_row
-from durable.codec import dump, load
-from durable.commits import Asked, Behind, Progress, Reopened, Stream
+from durable.store.codec import dump, load
+from durable.store.sqlite.applying import ROW_COLUMNS, to_row
+from durable.store.transaction import Asked, Behind, Progress, Reopened, Stream
 from fsm.effects import OutboxRow
 from fsm.values.ids import EventId, RoomId, SyncToken, UserId
 

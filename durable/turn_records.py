@@ -6,8 +6,6 @@ from typing import Any, Self, TypeVar
 
 from attrs import evolve
 
-from durable.codec import of_plain, plain, to_json
-from durable.errors import CorruptValue
 from durable.records import (
     Deadline,
     FlowRecord,
@@ -17,8 +15,10 @@ from durable.records import (
     room_key,
     user_key,
 )
-from durable.sequence import PlatformChatSequence
-from durable.store import Store
+from durable.store.codec import of_plain, plain, to_json
+from durable.store.errors import CorruptValue
+from durable.store.sequence import PlatformChatSequence
+from durable.store.sqlite.store import Store
 from fsm import Flow, Inbound, Saved, Snapshot, Tier, Turn, TurnError
 from fsm.dispatch import Moved
 from fsm.records import (

@@ -10,16 +10,25 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Self, TypeVar
 
-from durable import parking, queries
-from durable.applying import apply, read_value
-from durable.codec import from_json
-from durable.commits import Asked, Behind, Commit, Parked, Progress, Reopened, Stored, Stream
-from durable.connection import Connect, Connections, open_database
-from durable.errors import CorruptValue, StoreClosed
-from durable.queries import HANDLED_KEPT
 from durable.records import Deadline, FlowRecord
-from durable.sqlite_errors import translated
-from durable.writer import Writer
+from durable.store.codec import from_json
+from durable.store.errors import CorruptValue, StoreClosed
+from durable.store.sqlite import parking, queries
+from durable.store.sqlite.applying import apply, read_value
+from durable.store.sqlite.database import Connect, Connections, open_database
+from durable.store.sqlite.queries import HANDLED_KEPT
+from durable.store.sqlite.sqlite_errors import translated
+from durable.store.sqlite.writer import Writer
+from durable.store.transaction import (
+    Asked,
+    Behind,
+    Commit,
+    Parked,
+    Progress,
+    Reopened,
+    Stored,
+    Stream,
+)
 from fsm.effects import OutboxRow
 from fsm.failpoints import reach
 from fsm.values.ids import EventId, RoomId, SyncToken, UserId

@@ -8,7 +8,7 @@ from fsm.failpoints import reach
 
 _SCRIPTS = {
     int(script.name[:4]): script
-    for script in (files("durable") / "schema").iterdir()
+    for script in (files("durable.store.sqlite") / "schema").iterdir()
     if script.name.endswith(".sql")
 }
 

@@ -9,16 +9,16 @@ from pathlib import Path
 
 from attrs import frozen
 
-from durable.errors import (
+from durable.store.errors import (
     DatabaseMoved,
     FolderNotWritable,
     NewerSchema,
     NotOurDatabase,
     StoreUnavailable,
 )
-from durable.folder import make_folder
-from durable.migrations import CURRENT, migrate
-from durable.sqlite_errors import translated
+from durable.store.folder import make_folder
+from durable.store.sqlite.migrations import CURRENT, migrate
+from durable.store.sqlite.sqlite_errors import translated
 
 Connect = Callable[..., sqlite3.Connection]
 
