@@ -15,7 +15,7 @@ import structlog
 from attrs import evolve
 
 from durable import DataLock, FirstStart, Progress, Store, load, volume_warning
-from durable.language import language_code, language_key
+from durable.flows.language import language_code, language_key
 from durable.records import FlowRecord
 from ephemeral.connections import Connections
 from ephemeral.conversations import Conversations, Lapsed

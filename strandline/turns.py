@@ -13,7 +13,7 @@ import structlog
 from attrs import frozen
 
 from durable import Asked, Commit, Conflict, Handled, PlatformChatSequence, Reopened, Store
-from durable.language import language_code, language_key
+from durable.flows.language import language_code, language_key
 from durable.records import FlowRecord, flow_key, used_key
 from durable.store.errors import AlreadyHandled
 from durable.turn_records import WorkingRecords, read_ahead

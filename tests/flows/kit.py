@@ -6,13 +6,13 @@ from typing import Any
 from attrs import evolve
 from cattrs import structure, unstructure
 
-from durable.chat_book import localpart
-from durable.chats import Chats
-from durable.language import Language
+from durable.flows.chats.flow import Chats
+from durable.flows.chats.records import localpart
+from durable.flows.language import Language
+from durable.flows.room.flow import RoomRouting
+from durable.flows.user_routing import UserRouting
 from durable.records import ChatRecord, RoomRecord, UserRecord, chat_key, room_key, user_key
-from durable.room_routing import RoomRouting
 from durable.turn_records import read_ahead
-from durable.user_routing import UserRouting
 from ephemeral.confirmation import Confirmation
 from ephemeral.held import Held
 from ephemeral.load_selection import LoadSelection

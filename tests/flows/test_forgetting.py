@@ -3,7 +3,7 @@
 import pytest
 from attrs import evolve
 
-from durable.language import Chosen
+from durable.flows.language import Chosen
 from durable.records import (
     ChatRecord,
     RoomRecord,

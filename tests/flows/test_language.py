@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from durable.language import Chosen, Language, language_code, language_key
+from durable.flows.language import Chosen, Language, language_code, language_key
 from durable.records import FlowRecord
 from fsm import Command, Flow, Inbound, Kind, Signal, Snapshot, Turn
 from fsm.values.ids import EventId

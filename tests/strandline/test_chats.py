@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from durable import Store
-from durable.chats import Chats
-from durable.language import Language
-from durable.plan import Plan, Wish
+from durable.flows.chats.flow import Chats
+from durable.flows.chats.plan import Plan, Wish
+from durable.flows.language import Language
+from durable.flows.room.flow import RoomRouting
+from durable.flows.user_routing import UserRouting
 from durable.records import ChatRecord, RoomRecord, UserRecord, chat_key, room_key, user_key
-from durable.room_routing import RoomRouting
-from durable.user_routing import UserRouting
 from ephemeral.confirmation import Confirmation
 from ephemeral.conversations import Conversations
 from ephemeral.held import Held

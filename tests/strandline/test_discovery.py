@@ -119,7 +119,7 @@ def test_a_flow_that_is_named_twice_is_one(project: Path) -> None:
         ("{m}:Needy", "can't be made without address; give each a default"),
         (
             "{m}:Room",
-            "it is called 'room', as durable.room_routing:RoomRouting is; give it another",
+            "it is called 'room', as durable.flows.room.flow:RoomRouting is; give it another",
         ),
     ],
 )

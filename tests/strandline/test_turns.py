@@ -8,10 +8,10 @@ import pytest
 from attrs import frozen
 
 from durable import Commit, Store
-from durable.language import Language
+from durable.flows.language import Language
+from durable.flows.room.flow import RoomRouting
+from durable.flows.user_routing import UserRouting
 from durable.records import FlowRecord, RoomRecord, UserRecord, flow_key, room_key, user_key
-from durable.room_routing import RoomRouting
-from durable.user_routing import UserRouting
 from ephemeral.confirmation import Confirmation
 from ephemeral.conversations import Conversations
 from ephemeral.held import Held

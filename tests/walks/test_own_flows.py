@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from durable.chats import Chats
-from durable.language import Language
-from durable.room_routing import RoomRouting
-from durable.user_routing import UserRouting
+from durable.flows.chats.flow import Chats
+from durable.flows.language import Language
+from durable.flows.room.flow import RoomRouting
+from durable.flows.user_routing import UserRouting
 from ephemeral.confirmation import Confirmation
 from ephemeral.held import Held
 from ephemeral.load_selection import LoadSelection

@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import define, field
 
-from durable.room_routing import RoomRouting
+from durable.flows.room.flow import RoomRouting
 from durable.store.inspector import StoreView
 from fsm import Flow, Scope
 from fsm.paths import Position, Walk

@@ -2,10 +2,10 @@
 
 from attrs import evolve
 
-from durable.chat_book import chat_in, enter, name_in, name_of, numbered, unlink
+from durable.flows.chats.records import chat_in, enter, name_in, name_of, numbered, unlink
+from durable.flows.room.texts import problem_of
+from durable.flows.user_routing import agent_list, no_such_agent
 from durable.records import ARCHIVED, RoomRecord, UserRecord, chat_key, user_key
-from durable.room_words import problem_of
-from durable.user_routing import agent_list, no_such_agent
 from fsm import AgentEntry, Registry, Turn
 from fsm.values.markdown import as_typed
 

@@ -2,7 +2,9 @@
 
 from attrs import evolve
 
-from durable.chat_book import (
+from durable.flows.chats.listing import detail
+from durable.flows.chats.plan import Wish, chat_purpose
+from durable.flows.chats.records import (
     address,
     chats_of,
     drop_room,
@@ -12,8 +14,6 @@ from durable.chat_book import (
     unlink,
     user_of,
 )
-from durable.listing import detail
-from durable.plan import Wish, chat_purpose
 from durable.records import CHAT, GONE, ChatRecord, RoomRecord, chat_key, room_key
 from fsm import Registry, Turn
 from fsm.values.chats import Choice, Choices

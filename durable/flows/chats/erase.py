@@ -1,7 +1,7 @@
 """Forgetting a user: everything that the bot holds on them."""
 
-from durable.chat_book import chats_of, drop_room
-from durable.language import Language
+from durable.flows.chats.records import chats_of, drop_room
+from durable.flows.language import Language
 from durable.records import GONE, ROOM_PREFIX, RoomRecord, chat_key, room_key, user_key
 from fsm import Turn
 from fsm.values.ids import RoomId

@@ -4,11 +4,8 @@ from collections.abc import Callable
 
 from attrs import evolve
 
-from durable.addressing import OWNER, is_addressed, is_owners
-from durable.chat_book import note_use, numbered
-from durable.moving import lose_space, may_move, move_room, replaced_room, revive
-from durable.records import ARCHIVED, GONE, SPACE, RoomRecord, UserRecord, room_key, user_key
-from durable.room_changes import (
+from durable.flows.chats.records import note_use, numbered
+from durable.flows.room.actions import (
     ROOM_NAME,
     archive_question,
     ask_for_name,
@@ -19,7 +16,10 @@ from durable.room_changes import (
     rebind_usage,
     take_name,
 )
-from durable.room_words import choice_meaning, greeting, no_agent, no_chat, owners_only
+from durable.flows.room.addressing import OWNER, is_addressed, is_owners
+from durable.flows.room.moving import lose_space, may_move, move_room, replaced_room, revive
+from durable.flows.room.texts import choice_meaning, greeting, no_agent, no_chat, owners_only
+from durable.records import ARCHIVED, GONE, SPACE, RoomRecord, UserRecord, room_key, user_key
 from fsm import (
     STAY,
     AgentEntry,

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from durable.chat_book import address, chats_of
+from durable.flows.chats.records import address, chats_of
 from durable.records import GONE, ChatRecord, RoomRecord, UsedRecord, room_key, used_key
 from fsm import Registry, Turn
 from fsm.values.markdown import as_typed

@@ -2,8 +2,8 @@
 
 from attrs import evolve
 
-from durable.chat_book import chat_in, link, live_room, move_use, unlink, user_of
-from durable.onboarding import link_chats
+from durable.flows.chats.records import chat_in, link, live_room, move_use, unlink, user_of
+from durable.flows.chats.rooms import link_chats
 from durable.records import CHAT, SPACE, RoomRecord, chat_key, room_key, user_key
 from fsm import Turn
 from fsm.values.ids import RoomId, UserId

@@ -1,7 +1,7 @@
 """What the bot says of a room: who answers in it, and why nobody does."""
 
+from durable.flows.user_routing import agent_list
 from durable.records import ARCHIVED, RoomRecord, UserRecord
-from durable.user_routing import agent_list
 from fsm import AgentEntry, Command, Registry, Turn
 from fsm.values.markdown import as_typed
 

@@ -2,11 +2,11 @@
 
 from attrs import evolve
 
-from durable.chat_book import chats_of, name_of, user_of
-from durable.onboarding import link_chats, space_wish
-from durable.plan import SPACE_PURPOSE, Plan, Wish, chat_purpose
+from durable.flows.chats.plan import SPACE_PURPOSE, Plan, Wish, chat_purpose
+from durable.flows.chats.records import chats_of, name_of, user_of
+from durable.flows.chats.rooms import link_chats, space_wish
+from durable.flows.room.texts import problem_of
 from durable.records import GONE, ChatRecord, RoomRecord, room_key
-from durable.room_words import problem_of
 from fsm import Turn
 from fsm.values.ids import RoomId
 from fsm.values.markdown import as_typed

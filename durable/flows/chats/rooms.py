@@ -2,7 +2,8 @@
 
 from attrs import evolve
 
-from durable.chat_book import (
+from durable.flows.chats.plan import SPACE_PURPOSE, Plan, Wish
+from durable.flows.chats.records import (
     address,
     chats_of,
     drop_room,
@@ -15,7 +16,7 @@ from durable.chat_book import (
     unlink,
     user_of,
 )
-from durable.plan import SPACE_PURPOSE, Plan, Wish
+from durable.flows.user_routing import agent_list
 from durable.records import (
     CHAT,
     SPACE,
@@ -26,7 +27,6 @@ from durable.records import (
     room_key,
     user_key,
 )
-from durable.user_routing import agent_list
 from fsm import Registry, Turn
 from fsm.values.ids import ChatId, RoomId
 from fsm.values.markdown import as_typed
