@@ -20,7 +20,7 @@ A module is named where it is another than that of the class above::
     │   ├── CorruptValue
     │   ├── Conflict
     │   └── AlreadyHandled
-    ├── AgentFailed             ephemeral.agents
+    ├── AgentFailed             ephemeral.agents.api
     ├── MatrixError             matrix.errors
     │   ├── Unreachable
     │   ├── RateLimited

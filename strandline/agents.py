@@ -1,6 +1,6 @@
 """The names that a kind of agent is written with, for third parties."""
 
-from ephemeral.agents import (
+from ephemeral.agents.api import (
     AgentApi,
     AgentFailed,
     AgentFile,

@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 from attrs import define, field
 
-from ephemeral.agents import AgentFailed, Waiting
+from ephemeral.agents.api import AgentFailed, Waiting
 from fsm.effects import AskAgent, Reply
 from fsm.values.answers import AnswerMark
 from fsm.values.translation import sentence

@@ -9,9 +9,9 @@ import structlog
 from attrs import frozen
 
 from durable import AlreadyHandled, Commit, Handled, Store, Stream
-from ephemeral.agents import AgentFailed, AgentPiece, AgentQuestion, MadeFile, Trouble, Waiting
-from ephemeral.connections import Connections
-from ephemeral.growing import Growing, Meanwhile
+from ephemeral.agents.api import AgentFailed, AgentPiece, AgentQuestion, MadeFile, Trouble, Waiting
+from ephemeral.agents.pool import Connections
+from ephemeral.agents.stream import Growing, Meanwhile
 from fsm.effects import AskAgent, OutboxRow, Reply
 from fsm.failpoints import reach
 from fsm.values.ids import EventId, RoomId, TransactionId

@@ -17,7 +17,7 @@ from attrs import evolve
 from durable import DataLock, FirstStart, Progress, Store, load, volume_warning
 from durable.flows.language import language_code, language_key
 from durable.records import FlowRecord
-from ephemeral.connections import Connections
+from ephemeral.agents.pool import Connections
 from ephemeral.conversations import Conversations, Lapsed
 from fsm import Command, Flow, Inbound, Kind, Registry, Tier, Tongue
 from fsm.dispatch import said_in

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from attrs import evolve, field, fields, frozen
 
-from ephemeral.staging import StageLimits
+from ephemeral.flows.staged_files import StageLimits
 from fsm import AgentEntry
 from fsm.values.compared import compared, number_in
 from fsm.values.ids import AgentId, UserId

@@ -17,7 +17,7 @@ from typing import Any
 
 from attrs import frozen
 
-from ephemeral.agents import AgentKind
+from ephemeral.agents.api import AgentKind
 from fsm import Flow, FlowError
 from fsm.checks.collisions import collisions
 from fsm.checks.findings import Severity
@@ -29,10 +29,12 @@ FLOW_GROUP = "strandline.flows"
 AGENT_GROUP = "strandline.agents"
 
 BUILT_IN = {
-    "echo": EntryPoint("echo", "ephemeral.echo:EchoAgent", AGENT_GROUP),
-    "http": EntryPoint("http", "ephemeral.http_agent:HttpAgent", AGENT_GROUP),
-    "openai": EntryPoint("openai", "ephemeral.openai_agent:OpenAiAgent [openai]", AGENT_GROUP),
-    "a2a": EntryPoint("a2a", "ephemeral.a2a_agent:A2aAgent [a2a]", AGENT_GROUP),
+    "echo": EntryPoint("echo", "ephemeral.agents.echo:EchoAgent", AGENT_GROUP),
+    "http": EntryPoint("http", "ephemeral.agents.http:HttpAgent", AGENT_GROUP),
+    "openai": EntryPoint(
+        "openai", "ephemeral.agents.openai.agent:OpenAiAgent [openai]", AGENT_GROUP
+    ),
+    "a2a": EntryPoint("a2a", "ephemeral.agents.a2a.agent:A2aAgent [a2a]", AGENT_GROUP),
 }
 """The kinds of agent that come with Strandline. Each is imported when a config has it."""
 

@@ -4,10 +4,10 @@ from durable.flows.chats.flow import Chats
 from durable.flows.language import Language
 from durable.flows.room.flow import RoomRouting
 from durable.flows.user_routing import UserRouting
-from ephemeral.confirmation import Confirmation
-from ephemeral.held import Held
-from ephemeral.load_selection import LoadSelection
-from ephemeral.staging import Staging
+from ephemeral.flows.confirmation import Confirmation
+from ephemeral.flows.held_messages import Held
+from ephemeral.flows.load_selection import LoadSelection
+from ephemeral.flows.staged_files import Staging
 from fsm import Flow
 from strandline.service import Service
 

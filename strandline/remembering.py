@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from functools import partial
 from typing import Any
 
-from ephemeral.agents import AgentFailed, AgentFile, AgentQuestion, Earlier, MadeFile, Trouble
+from ephemeral.agents.api import AgentFailed, AgentFile, AgentQuestion, Earlier, MadeFile, Trouble
 from fsm.effects import AskAgent
 from fsm.values.attachments import Attachment
 from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import pytest
 from attrs import has
 
-from ephemeral.agents import (
+from ephemeral.agents.api import (
     AgentApi,
     AgentFailed,
     AgentFile,
@@ -20,7 +20,7 @@ from ephemeral.agents import (
     MadeFile,
     Trouble,
 )
-from ephemeral.growing import CLOSE_SECONDS
+from ephemeral.agents.stream import CLOSE_SECONDS
 from fsm import AgentEntry
 from fsm.values.ids import AgentId, EventId, PlatformChatId
 from strandline.config_shape import shaped

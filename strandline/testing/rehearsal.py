@@ -14,8 +14,8 @@ from attrs import frozen
 from durable.records import Deadline, FlowRecord
 from durable.store.codec import from_json, to_json
 from durable.turn_records import flow_record, read_ahead, snapshot_of
-from ephemeral.confirmation import Confirmation
 from ephemeral.conversations import Conversations, Lapsed
+from ephemeral.flows.confirmation import Confirmation
 from fsm import Attachment, Flow, Inbound, Kind, Mark, RecordsInMemory, Snapshot, Tier, Turn
 from fsm.dispatch import Deciding, Moved, Place, stimuli_of
 from fsm.effects import Edit, Reply

@@ -11,10 +11,10 @@ from urllib.request import urlopen
 
 import pytest
 
-from ephemeral.a2a_agent import A2aAgent
-from ephemeral.echo import EchoAgent
-from ephemeral.http_agent import HttpAgent
-from ephemeral.openai_agent import OpenAiAgent
+from ephemeral.agents.a2a.agent import A2aAgent
+from ephemeral.agents.echo import EchoAgent
+from ephemeral.agents.http import HttpAgent
+from ephemeral.agents.openai.agent import OpenAiAgent
 from strandline.testing import AgentConformance
 from strandline.testing.processes import free_port
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 import pytest
 from attrs import frozen
 
-from ephemeral.agents import AgentKind
+from ephemeral.agents.api import AgentKind
 from strandline.agents import AgentEntry, AgentQuestion
 from strandline.testing import AgentConformance
 

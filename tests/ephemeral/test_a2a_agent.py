@@ -15,8 +15,8 @@ from aiohttp import web
 from attrs import define, evolve
 from google.protobuf.json_format import MessageToDict
 
-from ephemeral.a2a_agent import A2aAgent, A2aOptions
-from ephemeral.agents import AgentFailed, AgentFile, AgentQuestion, MadeFile, Trouble
+from ephemeral.agents.a2a.agent import A2aAgent, A2aOptions
+from ephemeral.agents.api import AgentFailed, AgentFile, AgentQuestion, MadeFile, Trouble
 from fsm import AgentEntry
 from fsm.values.ids import AgentId, EventId, PlatformChatId
 from strandline.testing.processes import free_port

@@ -5,10 +5,10 @@ from contextlib import aclosing
 import pytest
 from attrs import evolve
 
-from ephemeral.agents import AgentFailed, AgentFile, AgentQuestion
-from ephemeral.connections import Connections
-from ephemeral.echo import EchoAgent, EchoOptions
-from ephemeral.growing import Growing
+from ephemeral.agents.api import AgentFailed, AgentFile, AgentQuestion
+from ephemeral.agents.echo import EchoAgent, EchoOptions
+from ephemeral.agents.pool import Connections
+from ephemeral.agents.stream import Growing
 from fsm import AgentEntry, Registry
 from fsm.values.ids import AgentId, EventId, PlatformChatId, UserId
 from tests.kit.virtual_time import virtual_time

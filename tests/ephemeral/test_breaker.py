@@ -1,6 +1,6 @@
 """When a circuit breaker lets a try pass, second by second."""
 
-from ephemeral.breaker import Breaker
+from ephemeral.agents.breaker import Breaker
 
 
 class Clock:

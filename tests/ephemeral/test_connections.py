@@ -3,8 +3,9 @@ from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 
-from ephemeral import breaker, lines
-from ephemeral.agents import (
+from ephemeral.agents import breaker
+from ephemeral.agents import queue as lines
+from ephemeral.agents.api import (
     AgentFailed,
     AgentPiece,
     AgentQuestion,
@@ -12,8 +13,8 @@ from ephemeral.agents import (
     Trouble,
     Waiting,
 )
-from ephemeral.breaker import FAILURES
-from ephemeral.connections import TRIES, Connections
+from ephemeral.agents.breaker import FAILURES
+from ephemeral.agents.pool import TRIES, Connections
 from fsm import AgentEntry, Registry
 from fsm.values.ids import AgentId, EventId, PlatformChatId, UserId
 from fsm.values.registry import Condition

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ephemeral.agents import AgentFailed, AgentFile, AgentQuestion, Earlier, Trouble
-from ephemeral.context import Budget, context, estimated_tokens
+from ephemeral.agents.api import AgentFailed, AgentFile, AgentQuestion, Earlier, Trouble
+from ephemeral.agents.openai.context import Budget, context, estimated_tokens
 from fsm.values.ids import AgentId, EventId, PlatformChatId
 
 LOST = AgentFailed(AgentId("a"), "404", Trouble.FILE)

@@ -2,9 +2,9 @@ from datetime import UTC, datetime, timedelta
 
 from attrs import evolve
 
-from ephemeral.asked import Asked
-from ephemeral.confirmation import Confirmation, Pending
 from ephemeral.conversations import Conversations, Lapsed
+from ephemeral.flows.confirmation import Confirmation, Pending
+from ephemeral.flows.open_prompt import Asked
 from fsm import Inbound, Kind, Signal, Snapshot
 from fsm.dispatch import Moved
 from fsm.values.ids import ConversationKey, EventId, RoomId, TransactionId, UserId

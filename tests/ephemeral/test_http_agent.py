@@ -11,8 +11,8 @@ import trustme
 from aiohttp import web
 from attrs import evolve
 
-from ephemeral.agents import AgentFailed, AgentFile, AgentQuestion, MadeFile, Trouble
-from ephemeral.http_agent import HttpAgent, HttpOptions
+from ephemeral.agents.api import AgentFailed, AgentFile, AgentQuestion, MadeFile, Trouble
+from ephemeral.agents.http import HttpAgent, HttpOptions
 from fsm import AgentEntry
 from fsm.values.ids import AgentId, EventId, PlatformChatId
 from strandline.testing.processes import free_port

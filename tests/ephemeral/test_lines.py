@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ephemeral import lines
-from ephemeral.lines import Lines, Place
+from ephemeral.agents import queue as lines
+from ephemeral.agents.queue import Lines, Place
 from fsm.values.ids import AgentId, UserId
 from tests.kit.virtual_time import virtual_time
 

@@ -14,9 +14,9 @@ import trustme
 from aiohttp import web
 from attrs import evolve
 
-from ephemeral.agents import AgentFailed, AgentQuestion, Earlier, Trouble
-from ephemeral.http_trouble import retry_after_seconds
-from ephemeral.openai_agent import OpenAiAgent, OpenAiOptions
+from ephemeral.agents.api import AgentFailed, AgentQuestion, Earlier, Trouble
+from ephemeral.agents.http_trouble import retry_after_seconds
+from ephemeral.agents.openai.agent import OpenAiAgent, OpenAiOptions
 from fsm import AgentEntry
 from fsm.values.ids import AgentId, EventId, PlatformChatId
 from strandline.testing.processes import free_port

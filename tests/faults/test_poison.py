@@ -9,7 +9,7 @@ from attrs import evolve
 
 from durable import Commit, Progress, Store, Stream
 from durable.records import Deadline, RoomRecord, room_key
-from ephemeral.connections import Connections
+from ephemeral.agents.pool import Connections
 from fsm import Flow, Inbound, Kind, Mark, Registry, Tongue
 from fsm.effects import OutboxRow
 from fsm.values.ids import ConversationKey, EventId, RoomId, SyncToken, TransactionId, UserId

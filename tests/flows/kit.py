@@ -13,10 +13,10 @@ from durable.flows.room.flow import RoomRouting
 from durable.flows.user_routing import UserRouting
 from durable.records import ChatRecord, RoomRecord, UserRecord, chat_key, room_key, user_key
 from durable.turn_records import read_ahead
-from ephemeral.confirmation import Confirmation
-from ephemeral.held import Held
-from ephemeral.load_selection import LoadSelection
-from ephemeral.staging import StageLimits, Staging
+from ephemeral.flows.confirmation import Confirmation
+from ephemeral.flows.held_messages import Held
+from ephemeral.flows.load_selection import LoadSelection
+from ephemeral.flows.staged_files import StageLimits, Staging
 from fsm import (
     AgentEntry,
     Command,

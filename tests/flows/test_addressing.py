@@ -6,7 +6,7 @@ from attrs import evolve
 from durable.flows.room.addressing import is_addressed
 from durable.records import ARCHIVED, RoomRecord, UsedRecord, room_key, used_key
 from durable.turn_records import read_ahead
-from ephemeral.held import Waiting
+from ephemeral.flows.held_messages import Waiting
 from fsm import Attachment, Signal, Turn
 from fsm.effects import AskAgent, Reply
 from fsm.values.attachments import Said

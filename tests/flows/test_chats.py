@@ -13,7 +13,7 @@ from durable.records import (
     room_key,
     used_key,
 )
-from ephemeral.confirmation import Pending
+from ephemeral.flows.confirmation import Pending
 from fsm import AgentEntry, Kind, Reaction, Signal
 from fsm.effects import AskAgent, Edit, Invite, React, Reply, SetState
 from fsm.values.chats import Choice

@@ -1,7 +1,7 @@
 import pytest
 from attrs import evolve
 
-from ephemeral.held import MOST, Waiting
+from ephemeral.flows.held_messages import MOST, Waiting
 from fsm import Attachment, Expiry, Kind, Occurrence, Signal, Snapshot
 from fsm.effects import Reopen
 from fsm.values.attachments import Said

@@ -1,7 +1,7 @@
 import pytest
 
-from ephemeral.held import Waiting
-from ephemeral.staging import Staged
+from ephemeral.flows.held_messages import Waiting
+from ephemeral.flows.staged_files import Staged
 from fsm import Attachment, Command, Flow, Signal, Snapshot, Turn
 from fsm.values.ids import EventId
 from fsm.values.questions import Question

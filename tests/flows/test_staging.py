@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from ephemeral.staging import Staged
+from ephemeral.flows.staged_files import Staged
 from fsm import Attachment, Command, Expiry, Kind, Occurrence, Signal, Snapshot, Text, Turn
 from fsm.effects import React, Reply
 from fsm.values.attachments import Said

@@ -10,8 +10,8 @@ import pytest
 from attrs import evolve
 
 from durable import Commit, Store, Stream
-from ephemeral.agents import AgentPiece, AgentQuestion, MadeFile
-from ephemeral.connections import Connections
+from ephemeral.agents.api import AgentPiece, AgentQuestion, MadeFile
+from ephemeral.agents.pool import Connections
 from fsm import AgentEntry, Inbound, Kind, Registry, Tongue
 from fsm.effects import AskAgent, OutboxRow
 from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId, UserId

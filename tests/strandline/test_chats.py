@@ -16,10 +16,10 @@ from durable.flows.language import Language
 from durable.flows.room.flow import RoomRouting
 from durable.flows.user_routing import UserRouting
 from durable.records import ChatRecord, RoomRecord, UserRecord, chat_key, room_key, user_key
-from ephemeral.confirmation import Confirmation
 from ephemeral.conversations import Conversations
-from ephemeral.held import Held
-from ephemeral.load_selection import LoadSelection
+from ephemeral.flows.confirmation import Confirmation
+from ephemeral.flows.held_messages import Held
+from ephemeral.flows.load_selection import LoadSelection
 from fsm import AgentEntry, Flow, Inbound, Kind, Registry
 from fsm.effects import OutboxRow
 from fsm.values.ids import AgentId, ChatId, EventId, RoomId, TransactionId, UserId

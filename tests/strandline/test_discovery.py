@@ -246,7 +246,7 @@ def test_an_installed_flow_that_can_not_be_imported_is_told_without_a_line(
 def test_kinds_of_agent_come_from_installed_distributions_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    value = "ephemeral.echo:EchoAgent"
+    value = "ephemeral.agents.echo:EchoAgent"
     _points(monkeypatch, EntryPoint("parrot", value, discovery.AGENT_GROUP))
 
     assert set(agent_kinds()) == {"a2a", "echo", "http", "openai", "parrot"}
@@ -269,7 +269,7 @@ def test_what_is_no_kind_of_agent_is_told_where_it_is_used(
 def test_a_kind_whose_package_is_not_installed_names_what_to_install(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "ephemeral.openai_agent", raising=False)
+    monkeypatch.delitem(sys.modules, "ephemeral.agents.openai.agent", raising=False)
     monkeypatch.setitem(sys.modules, "openai", None)
     config = project.parent / "config.yaml"
     config.write_text(GOOD.replace("echo", "openai"))

@@ -4,7 +4,7 @@ from typing import Any, cast
 import pytest
 from attrs import evolve
 
-from ephemeral.agents import AgentFailed, MadeFile, Trouble
+from ephemeral.agents.api import AgentFailed, MadeFile, Trouble
 from fsm import Inbound, Kind
 from fsm.effects import AskAgent
 from fsm.values.attachments import Attachment

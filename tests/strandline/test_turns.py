@@ -12,9 +12,9 @@ from durable.flows.language import Language
 from durable.flows.room.flow import RoomRouting
 from durable.flows.user_routing import UserRouting
 from durable.records import FlowRecord, RoomRecord, UserRecord, flow_key, room_key, user_key
-from ephemeral.confirmation import Confirmation
 from ephemeral.conversations import Conversations
-from ephemeral.held import Held
+from ephemeral.flows.confirmation import Confirmation
+from ephemeral.flows.held_messages import Held
 from fsm import (
     ANY,
     STAY,

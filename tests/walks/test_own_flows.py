@@ -10,10 +10,10 @@ from durable.flows.chats.flow import Chats
 from durable.flows.language import Language
 from durable.flows.room.flow import RoomRouting
 from durable.flows.user_routing import UserRouting
-from ephemeral.confirmation import Confirmation
-from ephemeral.held import Held
-from ephemeral.load_selection import LoadSelection
-from ephemeral.staging import Staging
+from ephemeral.flows.confirmation import Confirmation
+from ephemeral.flows.held_messages import Held
+from ephemeral.flows.load_selection import LoadSelection
+from ephemeral.flows.staged_files import Staging
 from strandline.service import Service
 from strandline.testing import Synapse, kill_everywhere
 from tests.walks.own_flows import ONE_AGENT, WITH_A_SPACE, settings

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 
 from attrs import frozen
 
-from ephemeral.agents import AgentFile, AgentQuestion
+from ephemeral.agents.api import AgentFile, AgentQuestion
 from ephemeral.words import size
 from fsm import AgentEntry, Tongue
 

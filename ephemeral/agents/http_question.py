@@ -6,7 +6,7 @@ from secrets import token_hex
 import orjson
 from attrs import frozen
 
-from ephemeral.agents import AgentQuestion
+from ephemeral.agents.api import AgentQuestion
 
 
 @frozen

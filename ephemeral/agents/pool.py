@@ -15,7 +15,7 @@ import stamina
 import structlog
 from attrs import define, evolve
 
-from ephemeral.agents import (
+from ephemeral.agents.api import (
     AgentApi,
     AgentFailed,
     AgentPiece,
@@ -24,8 +24,8 @@ from ephemeral.agents import (
     Trouble,
     Waiting,
 )
-from ephemeral.breaker import Breaker
-from ephemeral.lines import Lines
+from ephemeral.agents.breaker import Breaker
+from ephemeral.agents.queue import Lines
 from fsm import AgentEntry, Registry
 from fsm.values.ids import AgentId, UserId
 from fsm.values.registry import Condition

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from attrs import define, frozen
 
-from ephemeral.agents import AgentFailed, AgentFile, AgentQuestion
+from ephemeral.agents.api import AgentFailed, AgentFile, AgentQuestion
 
 T = TypeVar("T")
 

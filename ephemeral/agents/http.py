@@ -26,17 +26,17 @@ import httpx
 import orjson
 from attrs import field, frozen
 
-from ephemeral.agents import AgentFailed, AgentPiece, AgentQuestion, MadeFile, Trouble
-from ephemeral.http_question import Sent
-from ephemeral.http_trouble import (
+from ephemeral.agents.api import AgentFailed, AgentPiece, AgentQuestion, MadeFile, Trouble
+from ephemeral.agents.http_question import Sent
+from ephemeral.agents.http_trouble import (
     UNPACKED,
     is_packed,
     of_failure,
     of_status,
     retry_after_seconds,
 )
-from ephemeral.origins import origin
-from ephemeral.server_sent import TooMuch, server_sent
+from ephemeral.agents.origins import origin
+from ephemeral.agents.server_sent import TooMuch, server_sent
 from fsm import AgentEntry
 
 MOST_BYTES = 4_000_000

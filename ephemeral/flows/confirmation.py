@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from attrs import frozen
 
-from ephemeral.asked import NO, YES, Asked, is_of_another_life
+from ephemeral.flows.open_prompt import NO, YES, Asked, is_of_another_life
 from ephemeral.words import within
 from fsm import STAY, Event, Flow, Scope, Signal, State, Turn, ephemeral, minutes, on
 from fsm.values.questions import Question

@@ -1,9 +1,9 @@
 """An agent behind the OpenAI chat-completions API: Ollama, vLLM, LiteLLM, OpenAI and the like.
 
 Such servers remember nothing, so the room is the memory: every request carries the conversation,
-read from the room within a budget (``ephemeral/context.py``). They keep no idempotency keys either.
-One is sent all the same, for gateways that do: a question that is asked again after a crash has the
-same one.
+read from the room within a budget (``context.py``). They keep no idempotency keys either. One is
+sent all the same, for gateways that do: a question that is asked again after a crash has the same
+one.
 """
 
 import asyncio
@@ -17,19 +17,19 @@ import openai
 import orjson
 from attrs import evolve, field, frozen
 
-from ephemeral.agents import AgentFailed, AgentQuestion, Trouble
-from ephemeral.context import Budget, context
-from ephemeral.http_trouble import (
+from ephemeral.agents.api import AgentFailed, AgentQuestion, Trouble
+from ephemeral.agents.http_trouble import (
     UNPACKED,
     is_packed,
     of_failure,
     of_status,
     retry_after_seconds,
 )
-from ephemeral.openai_chunk import Chunk, NoChunk
-from ephemeral.openai_trouble import message_of, of_error
-from ephemeral.origins import check_base
-from ephemeral.server_sent import ServerSent, TooMuch, server_sent
+from ephemeral.agents.openai.chunk import Chunk, NoChunk
+from ephemeral.agents.openai.context import Budget, context
+from ephemeral.agents.openai.trouble import message_of, of_error
+from ephemeral.agents.origins import check_base
+from ephemeral.agents.server_sent import ServerSent, TooMuch, server_sent
 from fsm import AgentEntry
 
 MOST_BYTES = 16_000_000

@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
-from ephemeral.agents import Trouble
+from ephemeral.agents.api import Trouble
 
 _BY_STATUS = {
     401: Trouble.REFUSED,

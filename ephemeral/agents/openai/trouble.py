@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from ephemeral.agents import Trouble
-from ephemeral.http_trouble import of_status
+from ephemeral.agents.api import Trouble
+from ephemeral.agents.http_trouble import of_status
 
 _BY_CODE = {
     "content_filter": Trouble.REJECTED,

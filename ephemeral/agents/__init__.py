@@ -1,0 +1,1 @@
+"""Agents: the interface, the pool with its queues, and each kind."""

@@ -1,0 +1,1 @@
+"""The bot's flows whose states a restart forgets."""
