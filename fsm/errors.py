@@ -21,7 +21,7 @@ A module is named where it is another than that of the class above::
     │   ├── Conflict
     │   └── AlreadyHandled
     ├── AgentFailed             ephemeral.agents.api
-    ├── MatrixError             matrix.errors
+    ├── MatrixError             matrix.api.errors
     │   ├── Unreachable
     │   ├── RateLimited
     │   ├── TokenRevoked

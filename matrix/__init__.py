@@ -1,10 +1,6 @@
 """The shore: all that speaks to a homeserver."""
 
-from matrix.amendments import Amendment
-from matrix.batch import Batch, Event, Gap, RoomItem
-from matrix.courtesy import Courtesy
-from matrix.delivery import Delivery
-from matrix.errors import (
+from matrix.api.errors import (
     LoginRefused,
     MatrixError,
     NotEncryptable,
@@ -16,11 +12,15 @@ from matrix.errors import (
     TokenRevoked,
     Unreachable,
 )
-from matrix.exchanges import Exchange, Reading
-from matrix.homeserver import Homeserver
-from matrix.intake import Intake
-from matrix.making import RoomMaker, RoomStyle
-from matrix.session import HomeserverSettings
+from matrix.api.homeserver import Homeserver
+from matrix.api.session import HomeserverSettings
+from matrix.inbound.batch import Batch, Event, Gap, RoomItem
+from matrix.inbound.edits import Amendment
+from matrix.inbound.sync import Intake
+from matrix.inbound.transcript import Exchange, Reading
+from matrix.outbound.delivery import Delivery
+from matrix.outbound.receipts import Courtesy
+from matrix.outbound.room_creation import RoomMaker, RoomStyle
 
 __all__ = [
     "Amendment",

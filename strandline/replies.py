@@ -23,8 +23,8 @@ from fsm.effects import (
 from fsm.values.answers import AnswerMark
 from fsm.values.ids import EventId, RoomId, TransactionId
 from fsm.values.inbound import Inbound, Kind
-from matrix.splitting import split
-from matrix.text import edit_content, message_content, reaction_content
+from matrix.outbound.markdown import edit_content, message_content, reaction_content
+from matrix.outbound.split import split
 
 
 @frozen

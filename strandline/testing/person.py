@@ -13,8 +13,8 @@ import aiohttp
 from attrs import frozen
 
 from fsm.values.ids import EventId, RoomId, UserId
-from matrix.fields import event_id as read_event_id
-from matrix.fields import fields
+from matrix.api.fields import event_id as read_event_id
+from matrix.api.fields import fields
 from strandline.testing.errors import KitError, NotSeen
 from strandline.testing.homeserver import Credentials
 

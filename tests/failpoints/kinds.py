@@ -12,7 +12,7 @@ from attrs import asdict
 
 from fsm.effects import NewRoom
 from fsm.states import hours
-from matrix.making import alias_of
+from matrix.outbound.room_creation import alias_of
 from tests.failpoints.place import Place, Said
 from tests.kit import rota
 from tests.kit.limits import HANGS_SECONDS

@@ -17,9 +17,9 @@ from attrs import define, field
 
 from fsm.values.ids import EventId, RoomId, SyncToken, TransactionId, UserId
 from matrix import Homeserver
-from matrix.errors import RateLimited, Refused, Unreachable
-from matrix.homeserver import Page
-from matrix.retry import Patience, persist
+from matrix.api.errors import RateLimited, Refused, Unreachable
+from matrix.api.homeserver import Page
+from matrix.api.retry import Patience, persist
 from strandline.config import Config, load_config
 from strandline.testing.person import TimelineEvent, fold
 

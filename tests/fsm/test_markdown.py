@@ -1,7 +1,7 @@
 import pytest
 
 from fsm.values.markdown import as_typed
-from matrix.text import to_html
+from matrix.outbound.markdown import to_html
 
 
 @pytest.mark.parametrize(

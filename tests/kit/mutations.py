@@ -7,7 +7,7 @@ from typing import Any
 from fsm.values.answers import AnswerMark
 from fsm.values.ids import EventId, PlatformChatId, TransactionId, UserId
 from fsm.values.questions import Mark
-from matrix.text import edit_content, message_content, reaction_content
+from matrix.outbound.markdown import edit_content, message_content, reaction_content
 from tests.fakes.homeserver import BOT
 from tests.matrix.kit import ALICE, ROOM, Json, member, text
 

@@ -9,7 +9,7 @@ from attrs import evolve
 from fsm.values.ids import EventId
 from fsm.values.questions import Mark
 from matrix import Homeserver
-from matrix.text import QUESTION_KEY
+from matrix.outbound.markdown import QUESTION_KEY
 from tests.fakes.homeserver import BOT, Answer, ScriptedHomeserver
 from tests.matrix.kit import ALICE, ROOM, Harbour, Json, joined, member, text
 

@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 from fsm.values.ids import EventId, RoomId
 from matrix import Courtesy, Homeserver
-from matrix.courtesy import PATIENCE_SECONDS, RENEW_SECONDS
+from matrix.outbound.receipts import PATIENCE_SECONDS, RENEW_SECONDS
 from tests.fakes.homeserver import Answer, ScriptedHomeserver
 from tests.matrix.kit import ROOM
 

@@ -9,7 +9,7 @@ from vodozemac import Ed25519PublicKey
 from fsm.values.ids import RoomId, UserId
 from fsm.values.inbound import Kind
 from matrix import Homeserver, StoreFailed
-from matrix.crypto import Crypto, no_panic
+from matrix.crypto.olm import Crypto, no_panic
 from tests.fakes.homeserver import BOT, Answer, ScriptedHomeserver
 from tests.matrix.kit import ALICE, ENCRYPTION, ROOM, Harbour, Json, joined, send, settings, text
 

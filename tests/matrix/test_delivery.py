@@ -10,9 +10,9 @@ from fsm.effects import OutboxRow
 from fsm.values.answers import AnswerMark
 from fsm.values.ids import EventId, PlatformChatId, RoomId, TransactionId
 from matrix import Homeserver
-from matrix.delivery import MOST_OWED, REMEMBERED_MS
-from matrix.retry import Patience
-from matrix.text import edit_content, message_content, reaction_content
+from matrix.api.retry import Patience
+from matrix.outbound.delivery import MOST_OWED, REMEMBERED_MS
+from matrix.outbound.markdown import edit_content, message_content, reaction_content
 from tests.fakes.homeserver import BOT, Answer, ScriptedHomeserver
 from tests.kit.limits import HANGS_SECONDS
 from tests.matrix.kit import ROOM, Harbour, Json, send, settings, text

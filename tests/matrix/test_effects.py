@@ -7,8 +7,8 @@ import pytest
 from fsm.effects import OutboxRow
 from fsm.values.ids import EventId
 from matrix import Homeserver
-from matrix.effects import Effects
-from matrix.errors import RateLimited
+from matrix.api.errors import RateLimited
+from matrix.outbound.requests import Effects
 from tests.fakes.homeserver import Answer, ScriptedHomeserver
 from tests.matrix.kit import ALICE, send
 

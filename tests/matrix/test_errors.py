@@ -4,7 +4,7 @@ import pytest
 
 from fsm.errors import StrandlineError
 from fsm.values.ids import RoomId, UserId
-from matrix import errors
+from matrix.api import errors
 
 FACTS: list[errors.MatrixError] = [
     errors.Unreachable("http://hs", "no route"),

@@ -4,8 +4,8 @@ from typing import Any, cast
 from fsm.values.answers import AnswerMark
 from fsm.values.ids import EventId, PlatformChatId, RoomId, TransactionId, UserId
 from matrix import Exchange, Homeserver, Reading
-from matrix.homeserver import Page
-from matrix.text import edit_content, message_content
+from matrix.api.homeserver import Page
+from matrix.outbound.markdown import edit_content, message_content
 
 ROOM, ALICE, BOT = RoomId("!room"), UserId("@alice:x"), UserId("@bot:x")
 Json = dict[str, Any]

@@ -5,9 +5,9 @@ import pytest
 
 from fsm.values.ids import EventId, UserId
 from fsm.values.inbound import Kind
-from matrix import fields
-from matrix.amendments import parse_amendment
-from matrix.parse import parse, parse_invite
+from matrix.api import fields
+from matrix.inbound.edits import parse_amendment
+from matrix.inbound.parse import parse, parse_invite
 from tests.fakes.homeserver import BOT
 from tests.matrix.kit import ALICE, ROOM, Json, text
 

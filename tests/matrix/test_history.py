@@ -7,9 +7,9 @@ from structlog.testing import capture_logs
 
 from fsm.values.ids import RoomId, SyncToken, UserId
 from matrix import Homeserver
-from matrix.batch import Gap
-from matrix.history import missing_events
-from matrix.homeserver import Page
+from matrix.api.homeserver import Page
+from matrix.inbound.batch import Gap
+from matrix.inbound.gaps import missing_events
 from tests.fakes.homeserver import BOT
 from tests.matrix.kit import ROOM, Json, member, text
 

@@ -4,9 +4,16 @@ from collections.abc import AsyncIterator
 import pytest
 from structlog.testing import capture_logs
 
-from matrix.errors import MatrixError, RateLimited, Refused, TokenRevoked, Unreachable, is_permanent
-from matrix.http import HomeserverHttp, endpoint
-from matrix.retry import Patience, persist
+from matrix.api.errors import (
+    MatrixError,
+    RateLimited,
+    Refused,
+    TokenRevoked,
+    Unreachable,
+    is_permanent,
+)
+from matrix.api.http import HomeserverHttp, endpoint
+from matrix.api.retry import Patience, persist
 from tests.fakes.homeserver import Answer, ScriptedHomeserver
 
 WHOAMI = endpoint("account", "whoami")

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 from fsm.values.ids import EventId, SyncToken
 from fsm.values.inbound import Kind
 from matrix import Batch, Gap, Homeserver, Intake, LoginRefused
-from matrix.history import SEARCH_PAGES
+from matrix.inbound.gaps import SEARCH_PAGES
 from tests.fakes.homeserver import Answer, ScriptedHomeserver
 from tests.matrix.kit import (
     ALICE,

@@ -13,9 +13,9 @@ from fsm.effects import NewRoom
 from fsm.values.ids import EventId, RoomId, TransactionId
 from fsm.values.questions import Mark
 from matrix import Courtesy, Homeserver, HomeserverSettings, Refused, RoomMaker, RoomStyle
-from matrix.http import endpoint
-from matrix.making import alias_of
-from matrix.text import message_content, reaction_content
+from matrix.api.http import endpoint
+from matrix.outbound.markdown import message_content, reaction_content
+from matrix.outbound.room_creation import alias_of
 from strandline.testing import Person, Synapse
 from tests.kit.limits import HANGS_SECONDS
 from tests.matrix.kit import Harbour, send

@@ -14,9 +14,9 @@ from nio.crypto.attachments import decrypt_attachment, encrypt_attachment
 from fsm.values.attachments import Attachment
 from fsm.values.ids import EventId, RoomId, UserId
 from matrix import Homeserver, HomeserverSettings, Refused
-from matrix.errors import Spoiled
-from matrix.parse import parse
-from matrix.sealing import Seal, Unseal
+from matrix.api.errors import Spoiled
+from matrix.crypto.file_crypto import Seal, Unseal
+from matrix.inbound.parse import parse
 from strandline.testing.homeserver import Synapse
 
 MEGABYTE = 1_000_000

@@ -19,15 +19,15 @@ from structlog.testing import capture_logs
 from fsm.values.ids import EventId, SyncToken, TransactionId, UserId
 from fsm.values.inbound import Inbound
 from matrix import Amendment, Batch, Gap, Homeserver, Intake, Reading
-from matrix.amendments import amendments, parse_amendment
-from matrix.crypto import Crypto
-from matrix.errors import Refused, Unreachable
-from matrix.fields import MOST_ID_BYTES, MOST_INTEGER, decoded, mapping
-from matrix.http import HomeserverHttp
-from matrix.parse import parse, parse_invite, parse_leave
-from matrix.sent import find_sent
-from matrix.session import Login, Session
-from matrix.text import read_answer, read_mark
+from matrix.api.errors import Refused, Unreachable
+from matrix.api.fields import MOST_ID_BYTES, MOST_INTEGER, decoded, mapping
+from matrix.api.http import HomeserverHttp
+from matrix.api.session import Login, Session
+from matrix.crypto.olm import Crypto
+from matrix.inbound.edits import amendments, parse_amendment
+from matrix.inbound.parse import parse, parse_invite, parse_leave
+from matrix.outbound.find_sent_event import find_sent
+from matrix.outbound.markdown import read_answer, read_mark
 from tests.fakes.homeserver import BOT, ScriptedHomeserver
 from tests.kit.limits import HANGS_SECONDS
 from tests.kit.mutations import EVENTS, TO_DEVICE, mutated

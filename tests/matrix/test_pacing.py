@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsm.values.ids import RoomId
-from matrix.pacing import FIRST_RATE, LEAST_RATE, MOST_RATE, SLOW_SECONDS, EditPace
+from matrix.outbound.rate import FIRST_RATE, LEAST_RATE, MOST_RATE, SLOW_SECONDS, EditPace
 
 
 class Clock:

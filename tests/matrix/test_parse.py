@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from fsm.values.attachments import Attachment
 from fsm.values.ids import EventId, UserId
 from fsm.values.inbound import Inbound, Kind
-from matrix.amendments import Amendment, parse_amendment
-from matrix.parse import MAX_BODY_CHARS, parse, parse_invite, parse_leave
+from matrix.inbound.edits import Amendment, parse_amendment
+from matrix.inbound.parse import MAX_BODY_CHARS, parse, parse_invite, parse_leave
 from tests.fakes.homeserver import BOT
 from tests.matrix.kit import ALICE, ROOM, Json, member, text
 

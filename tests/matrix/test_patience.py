@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from fsm.values.ids import EventId, UserId
 from matrix import Homeserver, Intake
-from matrix.retry import Patience
+from matrix.api.retry import Patience
 from tests.fakes.homeserver import BOT, Answer, ScriptedHomeserver
 from tests.matrix.kit import ALICE, ROOM, Harbour, Json, text
 

@@ -4,8 +4,8 @@ import pytest
 
 from fsm.values.ids import TransactionId
 from matrix import Homeserver
-from matrix.sent import find_sent
-from matrix.text import TURN_KEY
+from matrix.outbound.find_sent_event import find_sent
+from matrix.outbound.markdown import TURN_KEY
 from tests.fakes.homeserver import BOT, Answer, ScriptedHomeserver
 from tests.matrix.kit import ALICE, ROOM, text
 

@@ -8,7 +8,7 @@ import pytest
 
 from fsm.values.ids import UserId
 from matrix import Homeserver, LoginRefused, SessionUnusable, Unreachable
-from matrix.session import Session, read_session, write_session
+from matrix.api.session import Session, read_session, write_session
 from tests.fakes.homeserver import BOT, Answer, ScriptedHomeserver
 from tests.matrix.kit import settings
 

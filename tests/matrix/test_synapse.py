@@ -12,8 +12,8 @@ from fsm.effects import OutboxRow, transaction_id
 from fsm.values.ids import RoomId, SyncToken
 from fsm.values.inbound import Kind
 from matrix import Homeserver, HomeserverSettings
-from matrix.claims import invite_of
-from matrix.text import message_content
+from matrix.inbound.claims import invite_of
+from matrix.outbound.markdown import message_content
 from strandline.testing import Credentials, Person, Synapse
 from tests.kit.encrypted import EncryptedPerson
 from tests.matrix.kit import Harbour, send

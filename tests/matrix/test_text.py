@@ -8,8 +8,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fsm.values.ids import EventId, TransactionId
-from matrix.splitting import harmless, split
-from matrix.text import EDIT_FALLBACK_CHARS, TURN_KEY, edit_content, message_content, to_html
+from matrix.outbound.markdown import (
+    EDIT_FALLBACK_CHARS,
+    TURN_KEY,
+    edit_content,
+    message_content,
+    to_html,
+)
+from matrix.outbound.split import harmless, split
 
 TXN = TransactionId("strandline.t.0")
 HEAVY = ["я", "\n", '"', "\\", "😀", "*a*", "> ", "- a\n", "&", "<", "|a|b|\n|-|-|\n", "|", "`"]
@@ -294,6 +300,7 @@ def test_a_reply_names_what_it_answers_and_a_notice_says_so() -> None:
 def test_the_rules_are_compiled_before_threads_use_them() -> None:
     """In a process of its own: in this one, a text has been rendered before."""
     rules = "m.core.ruler, m.block.ruler, m.inline.ruler, m.inline.ruler2"
-    program = f"from matrix.text import _MARKDOWN as m; assert all(r.__cache__ for r in ({rules}))"
+    imports = "from matrix.outbound.markdown import _MARKDOWN as m"
+    program = f"{imports}; assert all(r.__cache__ for r in ({rules}))"
 
     subprocess.run([sys.executable, "-c", program], check=True)  # noqa: S603

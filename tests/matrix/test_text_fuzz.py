@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from nio.crypto import OutboundGroupSession
 
 from fsm.values.ids import EventId, TransactionId, UserId
-from matrix.splitting import harmless, split
-from matrix.text import edit_content, message_content, to_html
+from matrix.outbound.markdown import edit_content, message_content, to_html
+from matrix.outbound.split import harmless, split
 from tests.kit.steps import within_steps
 
 TXN = TransactionId("strandline.t.0")

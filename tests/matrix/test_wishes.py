@@ -8,7 +8,7 @@ from attrs import asdict
 from fsm.effects import NewRoom, OutboxRow
 from fsm.values.ids import RoomId, UserId
 from matrix import Homeserver, Refused, RoomMaker, RoomStyle
-from matrix.delivery import ROOMS_AT_A_TIME
+from matrix.outbound.delivery import ROOMS_AT_A_TIME
 from tests.fakes.homeserver import BOT, Answer, ScriptedHomeserver
 from tests.kit.limits import HANGS_SECONDS
 from tests.matrix.kit import ALICE, Harbour, send

@@ -6,8 +6,8 @@ from typing import Any
 
 from attrs import define, field
 
-from matrix.errors import Refused
-from matrix.fields import decoded
+from matrix.api.errors import Refused
+from matrix.api.fields import decoded
 from tests.fakes.homeserver import BOT
 from tests.kit.mutations import TO_DEVICE, mutated
 from tests.matrix.kit import ALICE, ROOM, Json, member

@@ -57,7 +57,7 @@ QUOTED = """
 import sys
 from pathlib import Path
 
-from matrix.crypto import Crypto
+from matrix.crypto.olm import Crypto
 from strandline.log import configure_log
 
 configure_log(as_json=True, level="debug")

@@ -3,9 +3,9 @@
 from typing import Any
 
 from fsm.values.ids import EventId, RoomId, UserId
-from matrix import fields
-from matrix.errors import Refused, Unreachable
-from matrix.http import HomeserverHttp, endpoint
+from matrix.api import fields
+from matrix.api.errors import Refused, Unreachable
+from matrix.api.http import HomeserverHttp, endpoint
 
 Json = dict[str, Any]
 
@@ -27,7 +27,7 @@ class Rooms:
         self._user_id = user_id
 
     async def create(self, body: Json) -> RoomId:
-        """Make a room. It has no transaction id: see ``matrix.making``."""
+        """Make a room. It has no transaction id: see ``matrix.outbound.room_creation``."""
         path = endpoint("createRoom")
         answer = await self._http.request("POST", path, body=body, timeout_seconds=CREATE_SECONDS)
         return RoomId(_text(self._http, answer, "room_id"))

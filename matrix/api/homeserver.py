@@ -11,16 +11,16 @@ import structlog
 from attrs import frozen
 
 from fsm.values.ids import EventId, RoomId, SyncToken, TransactionId, UserId
-from matrix import fields
-from matrix.crypto import Crypto, is_encryption
-from matrix.errors import MatrixError, Refused, TokenRevoked, Unreachable
-from matrix.http import HomeserverHttp, endpoint
-from matrix.keys import KeyExchange
-from matrix.media import Media
-from matrix.retry import FOR_A_WHILE, find_out, persist
-from matrix.rooms import Rooms
-from matrix.session import HomeserverSettings, Login, Session
-from matrix.text import BY_KEY
+from matrix.api import fields
+from matrix.api.errors import MatrixError, Refused, TokenRevoked, Unreachable
+from matrix.api.http import HomeserverHttp, endpoint
+from matrix.api.media import Media
+from matrix.api.retry import FOR_A_WHILE, find_out, persist
+from matrix.api.rooms import Rooms
+from matrix.api.session import HomeserverSettings, Login, Session
+from matrix.crypto.key_exchange import KeyExchange
+from matrix.crypto.olm import Crypto, is_encryption
+from matrix.outbound.markdown import BY_KEY
 
 _log = structlog.get_logger(__name__)
 
@@ -134,13 +134,13 @@ class Homeserver:
         return self._login.logged_in_at_ms
 
     async def persist(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Try until it works or can never work; see ``matrix.retry.persist``."""
+        """Try until it works or can never work; see ``matrix.api.retry.persist``."""
         return await persist(operation)
 
     async def find_out(
         self, room_id: RoomId, operation: Callable[[], Awaitable[T]], unknown: T
     ) -> T:
-        """Read what only adds to an event, or ``unknown``; see ``matrix.retry.find_out``."""
+        """Read what only adds to an event, or ``unknown``; see ``matrix.api.retry.find_out``."""
         there = self._login.whoami
         return await find_out(operation, there, unknown, self.patience, room_id=room_id)
 

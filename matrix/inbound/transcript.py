@@ -12,10 +12,10 @@ from attrs import define, evolve, field, frozen
 from fsm.values.answers import AnswerMark
 from fsm.values.ids import EventId, RoomId, UserId
 from fsm.values.inbound import Inbound
-from matrix import fields
-from matrix.homeserver import Homeserver
-from matrix.parse import parse, text_of
-from matrix.text import read_answer
+from matrix.api import fields
+from matrix.api.homeserver import Homeserver
+from matrix.inbound.parse import parse, text_of
+from matrix.outbound.markdown import read_answer
 
 Json = dict[str, Any]
 

@@ -7,8 +7,8 @@ from attrs import define, field, frozen
 
 from fsm.values.ids import RoomId, SyncToken, UserId
 from fsm.values.inbound import Inbound
-from matrix import fields
-from matrix.parse import is_own_departure, is_own_invite, is_own_join, previous_membership
+from matrix.api import fields
+from matrix.inbound.parse import is_own_departure, is_own_invite, is_own_join, previous_membership
 
 Json = dict[str, Any]
 

@@ -8,11 +8,11 @@ import structlog
 
 from fsm.values.ids import RoomId
 from fsm.values.inbound import Inbound, Kind
-from matrix import fields
-from matrix.errors import Refused
-from matrix.fields import is_room_id, mapping
-from matrix.homeserver import Homeserver
-from matrix.parse import is_own_invite
+from matrix.api import fields
+from matrix.api.errors import Refused
+from matrix.api.fields import is_room_id, mapping
+from matrix.api.homeserver import Homeserver
+from matrix.inbound.parse import is_own_invite
 
 _log = structlog.get_logger(__name__)
 

@@ -14,9 +14,11 @@ from fsm.failpoints import reach
 from fsm.values.ids import EventId, RoomId, SyncToken, UserId
 from fsm.values.inbound import Inbound
 from fsm.values.questions import Mark
-from matrix import fields
-from matrix.amendments import Amendment, amendments
-from matrix.batch import (
+from matrix.api import fields
+from matrix.api.errors import Refused, StoreFailed
+from matrix.api.homeserver import SYNC_WAIT_MS, Homeserver
+from matrix.crypto.olm import room_events
+from matrix.inbound.batch import (
     Batch,
     Event,
     Gap,
@@ -25,14 +27,12 @@ from matrix.batch import (
     join_in_timeline,
     slice_timeline,
 )
-from matrix.claims import enter_replacement, invite_of, replaced_by
-from matrix.crypto import room_events
-from matrix.errors import Refused, StoreFailed
-from matrix.exchanges import Reading
-from matrix.history import missing_events
-from matrix.homeserver import SYNC_WAIT_MS, Homeserver
-from matrix.parse import parse, parse_invite, parse_leave
-from matrix.text import read_mark
+from matrix.inbound.claims import enter_replacement, invite_of, replaced_by
+from matrix.inbound.edits import Amendment, amendments
+from matrix.inbound.gaps import missing_events
+from matrix.inbound.parse import parse, parse_invite, parse_leave
+from matrix.inbound.transcript import Reading
+from matrix.outbound.markdown import read_mark
 
 _log = structlog.get_logger(__name__)
 

@@ -18,11 +18,11 @@ from nio.responses import (
 
 from fsm.failpoints import reach
 from fsm.values.ids import RoomId
-from matrix.crypto import Crypto, no_panic
-from matrix.device_keys import is_one_time_key, usable_devices
-from matrix.errors import MatrixError, NotEncryptable, Refused, StoreFailed
-from matrix.fields import mapping
-from matrix.http import HomeserverHttp, endpoint
+from matrix.api.errors import MatrixError, NotEncryptable, Refused, StoreFailed
+from matrix.api.fields import mapping
+from matrix.api.http import HomeserverHttp, endpoint
+from matrix.crypto.device_keys import is_one_time_key, usable_devices
+from matrix.crypto.olm import Crypto, no_panic
 
 _log = structlog.get_logger(__name__)
 

@@ -15,7 +15,7 @@ from attrs import asdict, evolve, field, frozen
 
 from fsm.failpoints import reach
 from fsm.values.ids import UserId
-from matrix.errors import (
+from matrix.api.errors import (
     LoginRefused,
     RateLimited,
     Refused,
@@ -23,8 +23,8 @@ from matrix.errors import (
     TokenRevoked,
     Unreachable,
 )
-from matrix.http import HomeserverHttp, endpoint
-from matrix.retry import Patience, persist
+from matrix.api.http import HomeserverHttp, endpoint
+from matrix.api.retry import Patience, persist
 
 _log = structlog.get_logger(__name__)
 

@@ -8,12 +8,12 @@ from attrs import frozen
 
 from fsm.failpoints import reach
 from fsm.values.ids import EventId
-from matrix import fields
-from matrix.amendments import Amendment, amendments
-from matrix.batch import Gap, Presence, came_uninvited
-from matrix.errors import Refused
-from matrix.homeserver import PAGE_EVENTS, Homeserver, Page
-from matrix.parse import is_own_invite, is_own_join
+from matrix.api import fields
+from matrix.api.errors import Refused
+from matrix.api.homeserver import PAGE_EVENTS, Homeserver, Page
+from matrix.inbound.batch import Gap, Presence, came_uninvited
+from matrix.inbound.edits import Amendment, amendments
+from matrix.inbound.parse import is_own_invite, is_own_join
 
 _log = structlog.get_logger(__name__)
 

@@ -21,8 +21,8 @@ from nio.store import SqliteStore
 from peewee import OperationalError  # type: ignore[import-untyped]  # what nio's store raises
 
 from fsm.values.ids import RoomId, UserId
-from matrix import fields
-from matrix.errors import StoreFailed, StoreMoved
+from matrix.api import fields
+from matrix.api.errors import StoreFailed, StoreMoved
 
 _log = structlog.get_logger(__name__)
 

@@ -11,11 +11,11 @@ from attrs import frozen
 
 from fsm.values.attachments import Attachment
 from fsm.values.ids import RoomId
-from matrix import fields
-from matrix.errors import Refused, Unreachable
-from matrix.http import HomeserverHttp, endpoint
-from matrix.retry import Patience, persist
-from matrix.sealing import Seal, Unseal
+from matrix.api import fields
+from matrix.api.errors import Refused, Unreachable
+from matrix.api.http import HomeserverHttp, endpoint
+from matrix.api.retry import Patience, persist
+from matrix.crypto.file_crypto import Seal, Unseal
 
 Json = dict[str, Any]
 

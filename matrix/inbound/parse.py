@@ -11,9 +11,9 @@ from attrs import evolve
 from fsm.values.attachments import Attachment
 from fsm.values.ids import EventId, RoomId, UserId
 from fsm.values.inbound import Inbound, Kind
-from matrix import fields
-from matrix.fields import mapping, plain
-from matrix.text import BY_KEY, TURN_KEY
+from matrix.api import fields
+from matrix.api.fields import mapping, plain
+from matrix.outbound.markdown import BY_KEY, TURN_KEY
 
 MAX_BODY_CHARS = 65_536
 """Longer bodies are cut here. A homeserver that keeps to the specification sends none."""
@@ -85,7 +85,7 @@ def parse_invite(room_id: RoomId, invite: object, *, bot: UserId) -> Inbound:
     It has no event id of its own. The one that it gets is the same for as long as the invite is
     the same, so that an invite that comes again is known. What is said of it is a claim: the
     inviter's homeserver may put events before the true one, which stands last. Once the bot is in
-    the room, it asks the room (``matrix.claims``).
+    the room, it asks the room (``matrix.inbound.claims``).
     """
     invites = [e for e in _stripped_events(invite) if _is_membership(e, bot, "invite")]
     event = invites[-1] if invites else {}

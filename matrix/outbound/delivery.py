@@ -13,14 +13,14 @@ from attrs import evolve
 from fsm.effects import NewRoom, OutboxRow
 from fsm.failpoints import reach
 from fsm.values.ids import EventId, RoomId, TransactionId
-from matrix import fields
-from matrix.effects import Effects
-from matrix.errors import MatrixError, RateLimited, is_permanent
-from matrix.homeserver import Homeserver
-from matrix.making import RoomMaker
-from matrix.pacing import EditPace
-from matrix.parse import is_redacted
-from matrix.text import read_answer
+from matrix.api import fields
+from matrix.api.errors import MatrixError, RateLimited, is_permanent
+from matrix.api.homeserver import Homeserver
+from matrix.inbound.parse import is_redacted
+from matrix.outbound.markdown import read_answer
+from matrix.outbound.rate import EditPace
+from matrix.outbound.requests import Effects
+from matrix.outbound.room_creation import RoomMaker
 
 _log = structlog.get_logger(__name__)
 

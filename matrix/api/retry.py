@@ -10,7 +10,7 @@ import structlog
 from attrs import define, frozen
 
 from fsm.values.ids import RoomId
-from matrix.errors import RateLimited, Refused, StoreFailed, Unreachable
+from matrix.api.errors import RateLimited, Refused, StoreFailed, Unreachable
 
 _log = structlog.get_logger(__name__)
 

@@ -10,8 +10,8 @@ from typing import Any
 from Crypto.Cipher import AES
 from unpaddedbase64 import decode_base64, encode_base64
 
-from matrix.errors import Spoiled
-from matrix.fields import mapping
+from matrix.api.errors import Spoiled
+from matrix.api.fields import mapping
 
 Json = dict[str, Any]
 

@@ -15,8 +15,8 @@ from attrs import frozen
 from fsm.effects import NewRoom
 from fsm.failpoints import reach
 from fsm.values.ids import RoomId, UserId
-from matrix.errors import Refused
-from matrix.homeserver import Homeserver
+from matrix.api.errors import Refused
+from matrix.api.homeserver import Homeserver
 
 _log = structlog.get_logger(__name__)
 

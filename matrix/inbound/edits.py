@@ -6,8 +6,8 @@ from typing import Any
 from attrs import frozen
 
 from fsm.values.ids import EventId, RoomId, UserId
-from matrix import fields
-from matrix.parse import about_of_redaction, text_of
+from matrix.api import fields
+from matrix.inbound.parse import about_of_redaction, text_of
 
 
 @frozen(kw_only=True)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from fsm.effects import OutboxRow
 from fsm.failpoints import reach
 from fsm.values.ids import EventId, TransactionId, UserId
-from matrix.errors import RateLimited, Refused
-from matrix.homeserver import Homeserver
-from matrix.sent import find_sent
+from matrix.api.errors import RateLimited, Refused
+from matrix.api.homeserver import Homeserver
+from matrix.outbound.find_sent_event import find_sent
 
 REMEMBERED = 1_000
 """So many messages are remembered by the transaction ids under which they were sent, to be edited.

@@ -13,9 +13,9 @@ from urllib.parse import quote, urlencode
 import aiohttp
 import structlog
 
-from matrix import fields
-from matrix.errors import MatrixError, RateLimited, Refused, TokenRevoked, Unreachable
-from matrix.retry import Patience, persist
+from matrix.api import fields
+from matrix.api.errors import MatrixError, RateLimited, Refused, TokenRevoked, Unreachable
+from matrix.api.retry import Patience, persist
 
 _log = structlog.get_logger(__name__)
 

@@ -13,8 +13,8 @@ from markdown_it.rules_block import StateBlock, fence, table
 from fsm.values.answers import AnswerMark
 from fsm.values.ids import EventId, PlatformChatId, TransactionId, UserId
 from fsm.values.questions import Mark
-from matrix import fields
-from matrix.splitting import NOBODY, harmless, weight
+from matrix.api import fields
+from matrix.outbound.split import NOBODY, harmless, weight
 
 TURN_KEY = "org.strandline.turn"
 """The key of an event's content that carries its transaction id."""

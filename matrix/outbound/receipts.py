@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 import structlog
 
 from fsm.values.ids import EventId, RoomId
-from matrix.errors import MatrixError, RateLimited
-from matrix.homeserver import Homeserver
+from matrix.api.errors import MatrixError, RateLimited
+from matrix.api.homeserver import Homeserver
 
 _log = structlog.get_logger(__name__)
 

@@ -3,10 +3,10 @@
 from typing import Any
 
 from fsm.values.ids import EventId, RoomId, TransactionId, UserId
-from matrix import fields
-from matrix.errors import Refused
-from matrix.homeserver import Homeserver
-from matrix.text import TURN_KEY
+from matrix.api import fields
+from matrix.api.errors import Refused
+from matrix.api.homeserver import Homeserver
+from matrix.outbound.markdown import TURN_KEY
 
 LOOK_PAGES = 5
 """So many pages of 100 events are looked through, from the newest on."""

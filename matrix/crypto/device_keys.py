@@ -8,7 +8,7 @@ import re
 from base64 import b64decode, b64encode
 from typing import Any
 
-from matrix import fields
+from matrix.api import fields
 
 Json = dict[str, Any]
 

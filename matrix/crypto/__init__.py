@@ -1,0 +1,1 @@
+"""End-to-end encryption: Olm sessions, key exchange, encrypted files."""

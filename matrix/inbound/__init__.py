@@ -1,0 +1,1 @@
+"""From the homeserver: sync, gaps in timelines, and events as inbound values."""

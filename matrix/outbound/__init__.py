@@ -1,0 +1,1 @@
+"""To the homeserver: delivery of outbox rows, rendering, rate limits, receipts."""
