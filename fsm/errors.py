@@ -32,9 +32,9 @@ A module is named where it is another than that of the class above::
     │   ├── StoreFailed
     │   ├── StoreMoved
     │   └── SessionUnusable
-    ├── ConfigError             strandline.errors
-    ├── PackageClash            strandline.errors
-    ├── NotFound                strandline.discovery
+    ├── ConfigError             strandline.config.errors
+    ├── PackageClash            strandline.config.errors
+    ├── NotFound                strandline.flows.discovery
     ├── NotDrawn                strandline.authoring.rendering
     │   └── NoRenderer
     ├── NotStarted              strandline.authoring.starting

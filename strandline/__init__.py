@@ -49,7 +49,7 @@ try:
         upgrade,
     )
 except ImportError as error:
-    from strandline.package_names import clashes_told
+    from strandline.cli.package_names import clashes_told
 
     if _told := clashes_told():
         raise ImportError(_told) from error

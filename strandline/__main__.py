@@ -2,10 +2,10 @@
 
 import sys
 
-from strandline.package_names import clashes_told
+from strandline.cli.package_names import clashes_told
 
 try:
-    from strandline.cli import main
+    from strandline.cli.main import main
 except (ImportError, AttributeError):
     if not (_told := clashes_told()):
         raise

@@ -13,7 +13,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
-from strandline.languages import ENGLISH, LANGUAGES, LOCALE, catalogue_path
+from strandline.flows.languages import ENGLISH, LANGUAGES, LOCALE, catalogue_path
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("fsm", "durable", "ephemeral", "matrix", "strandline")

@@ -5,8 +5,8 @@ from typing import Any, get_args
 import yaml
 from attrs import fields, has, resolve_types
 
-from strandline.config import AgentSection, Config, load_config
-from strandline.discovery import BUILT_IN, agent_kind
+from strandline.config.model import AgentSection, Config, load_config
+from strandline.flows.discovery import BUILT_IN, agent_kind
 
 EXAMPLE = Path(__file__).parent.parent / "config.example.yaml"
 

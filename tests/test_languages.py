@@ -12,7 +12,7 @@ from babel.messages.catalog import Catalog, Message
 from babel.messages.plurals import get_plural
 from babel.messages.pofile import read_po
 
-from strandline.languages import LANGUAGES, tongue
+from strandline.flows.languages import LANGUAGES, tongue
 from tests.catalogue import (
     FOLDERS,
     ROOT,

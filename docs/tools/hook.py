@@ -16,8 +16,8 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.pages import Page
 
 from strandline.authoring.embedding import svg
-from strandline.cli import cli
-from strandline.flows import FLOWS
+from strandline.cli.main import cli
+from strandline.flows.order import FLOWS
 
 ROOT = Path(__file__).parent.parent.parent
 

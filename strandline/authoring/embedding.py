@@ -8,7 +8,7 @@ from fsm import Flow
 from fsm.diagrams import dot, mermaid, table
 from fsm.diagrams.table import summary
 from strandline.authoring.rendering import render
-from strandline.discovery import flow_at
+from strandline.flows.discovery import flow_at
 
 FORMATS = ("svg", "mermaid")
 

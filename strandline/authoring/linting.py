@@ -16,7 +16,7 @@ from fsm.checks.findings import Finding, Flawed, collecting
 from strandline.authoring.naming import misnamed
 from strandline.authoring.rules import Rules
 from strandline.authoring.sources import Sources, beside
-from strandline.discovery import (
+from strandline.flows.discovery import (
     NotFound,
     can_import_from,
     find_flows,
@@ -24,7 +24,7 @@ from strandline.discovery import (
     importing,
     place_of,
 )
-from strandline.flows import FLOWS
+from strandline.flows.order import FLOWS
 
 
 @frozen

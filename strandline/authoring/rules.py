@@ -13,7 +13,7 @@ from fsm.events import ANY, Handler
 from fsm.flow import handlers_of
 from strandline.authoring.sources import Mentioned, Sources, argument, may_return
 from strandline.authoring.writing import COLLECTIONS, DATA, changes, wants
-from strandline.flows import FLOWS
+from strandline.flows.order import FLOWS
 
 
 @frozen

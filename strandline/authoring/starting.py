@@ -13,7 +13,7 @@ from attrs import frozen
 
 from fsm.errors import StrandlineError
 from strandline.authoring import drawing
-from strandline.discovery import can_import_from, flow_at
+from strandline.flows.discovery import can_import_from, flow_at
 
 _FILES = {
     "pyproject.toml": "pyproject.toml.txt",

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from fsm.values.ids import EventId, UserId
-from strandline.clock import VARIABLE
+from strandline.engine.clock import VARIABLE
 from strandline.testing.errors import KitError
 from strandline.testing.forks import ForkedProcess, can_fork, fork_module
 from strandline.testing.homeserver import Credentials

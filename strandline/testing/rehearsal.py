@@ -22,7 +22,7 @@ from fsm.effects import Edit, Reply
 from fsm.events import Occurrence
 from fsm.values.ids import ConversationKey, EventId, RoomId, UserId
 from strandline.authoring.naming import refuse_misnamed
-from strandline.flows import FLOWS
+from strandline.flows.order import FLOWS
 from strandline.testing.errors import KitError
 
 ALICE = UserId("@alice:example.org")

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from strandline.config import load_config
-from strandline.discovery import find_flows
+from strandline.config.model import load_config
+from strandline.flows.discovery import find_flows
 
 FOLDER = Path(__file__).parents[2] / "examples"
 

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from pathlib import Path
 
-from strandline.fatal import FILE_VARIABLE, TRACE_VARIABLE
+from strandline.cli.fatal import FILE_VARIABLE, TRACE_VARIABLE
 from tests.kit.scene import Bot
 
 QUIET_SECONDS = 0.3

@@ -11,8 +11,8 @@ from pathlib import Path
 from durable import Store
 from fsm import StrandlineError
 from fsm.values.ids import RoomId, UserId
-from strandline.bot import Bot
-from strandline.config import Config
+from strandline.config.model import Config
+from strandline.engine.bot import Bot
 from tests.faults.memory import ALICE, BOB, MemoryHomeserver, as_homeserver, config_in, owed_in
 from tests.kit.limits import HANGS_SECONDS
 
@@ -44,7 +44,7 @@ class MemoryBot:
 
     @asynccontextmanager
     async def living(self, connect: Connect = sqlite3.connect) -> AsyncIterator[asyncio.Task[None]]:
-        """One life, in the order of ``strandline.bot.serve``. Should a fault end it, go on."""
+        """One life, in the order of ``strandline.engine.bot.serve``; goes on after a fault."""
         stop = asyncio.Event()
         life = asyncio.create_task(self._live(connect, stop))
         try:

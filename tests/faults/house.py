@@ -12,8 +12,8 @@ import yaml
 from durable import Store
 from fsm import StrandlineError
 from fsm.values.ids import RoomId
-from strandline.bot import OpenStore, serve
-from strandline.config import load_config
+from strandline.config.model import load_config
+from strandline.engine.bot import OpenStore, serve
 from strandline.testing import Credentials, Person
 from strandline.testing.bot import config_for
 from tests.kit.limits import HANGS_SECONDS

@@ -20,7 +20,7 @@ from matrix import Homeserver
 from matrix.api.errors import RateLimited, Refused, Unreachable
 from matrix.api.homeserver import Page
 from matrix.api.retry import Patience, persist
-from strandline.config import Config, load_config
+from strandline.config.model import Config, load_config
 from strandline.testing.person import TimelineEvent, fold
 
 T = TypeVar("T")

@@ -10,8 +10,8 @@ import pytest
 from durable import Store
 from fsm import STAY, Event, Flow, State, Turn, on
 from fsm.values.ids import EventId, RoomId
-from strandline.bot import Bot
-from strandline.config import Config
+from strandline.config.model import Config
+from strandline.engine.bot import Bot
 from tests.faults.conversation import MemoryBot
 from tests.faults.memory import ALICE, BOB
 from tests.kit.limits import HANGS_SECONDS

@@ -14,14 +14,14 @@ from fsm import Flow, Inbound, Kind, Mark, Registry, Tongue
 from fsm.effects import OutboxRow
 from fsm.values.ids import ConversationKey, EventId, RoomId, SyncToken, TransactionId, UserId
 from matrix import Gap, Refused
-from strandline.amending import Amending
-from strandline.asking import Asking, Pace
-from strandline.checkpoint import Checkpoint
-from strandline.deadlines import Deadlines, Due
-from strandline.handling import TRIES, Handling
-from strandline.items import Again, Arrived, Policy
-from strandline.languages import tongue
-from strandline.replies import Replies
+from strandline.engine.answering.asking import Asking, Pace
+from strandline.engine.answering.edits import Amending
+from strandline.engine.checkpoint import Checkpoint
+from strandline.engine.deadlines import Deadlines, Due
+from strandline.engine.outbox import Replies
+from strandline.engine.work_items import Again, Arrived, Policy
+from strandline.engine.worker import TRIES, Handling
+from strandline.flows.languages import tongue
 from tests.strandline.test_asking import AsAsked
 from tests.strandline.test_turns import ALICE, BOB, STARTED, Lost, Stage
 

@@ -6,7 +6,7 @@ from durable.flows.language import Chosen, Language, language_code, language_key
 from durable.records import FlowRecord
 from fsm import Command, Flow, Inbound, Kind, Signal, Snapshot, Turn
 from fsm.values.ids import EventId
-from strandline.languages import LANGUAGES, tongue
+from strandline.flows.languages import LANGUAGES, tongue
 from tests.flows.kit import ALICE, ROOM, said
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -5,7 +5,7 @@ from ephemeral.flows.staged_files import Staged
 from fsm import Attachment, Command, Flow, Signal, Snapshot, Turn
 from fsm.values.ids import EventId
 from fsm.values.questions import Question
-from strandline.service import Service
+from strandline.flows.service import Service
 from tests.flows.kit import NOW, Talk, registry, said, signals
 
 ASK = Signal("confirmation", "ask", Question("Archive?", then=Signal("room", "archive")))

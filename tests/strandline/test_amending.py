@@ -6,7 +6,7 @@ from attrs import evolve
 from fsm import Inbound, Kind
 from fsm.values.ids import EventId, RoomId, UserId
 from matrix import Amendment
-from strandline.amending import MOST_PEOPLE, REMEMBERED, Amending, Stop
+from strandline.engine.answering.edits import MOST_PEOPLE, REMEMBERED, Amending, Stop
 from tests.kit.limits import HANGS_SECONDS
 
 ROOM, ALICE, BOB = RoomId("!room"), UserId("@alice:x"), UserId("@bob:x")

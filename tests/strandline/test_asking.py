@@ -16,9 +16,9 @@ from fsm import AgentEntry, Inbound, Kind, Registry, Tongue
 from fsm.effects import AskAgent, OutboxRow
 from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId, UserId
 from matrix import Amendment, Refused
-from strandline.amending import Amending, InHand
-from strandline.asking import Asking, Pace
-from strandline.replies import Replies
+from strandline.engine.answering.asking import Asking, Pace
+from strandline.engine.answering.edits import Amending, InHand
+from strandline.engine.outbox import Replies
 from tests.kit.limits import HANGS_SECONDS
 
 ROOM, ALICE, HEAD = RoomId("!room"), UserId("@alice:x"), EventId("$head")

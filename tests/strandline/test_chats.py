@@ -23,9 +23,9 @@ from ephemeral.flows.load_selection import LoadSelection
 from fsm import AgentEntry, Flow, Inbound, Kind, Registry
 from fsm.effects import OutboxRow
 from fsm.values.ids import AgentId, ChatId, EventId, RoomId, TransactionId, UserId
-from strandline.clock import Clock
-from strandline.languages import LANGUAGES, tongue
-from strandline.turns import Outcome, Turns
+from strandline.engine.clock import Clock
+from strandline.engine.turns import Outcome, Turns
+from strandline.flows.languages import LANGUAGES, tongue
 
 ALICE, BOB = UserId("@alice:x"), UserId("@bob:x")
 NOON = datetime(2026, 1, 1, tzinfo=UTC)

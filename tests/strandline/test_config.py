@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fsm.values.ids import UserId
-from strandline.config import Config, load_config
-from strandline.errors import ConfigError
+from strandline.config.errors import ConfigError
+from strandline.config.model import Config, load_config
 
 GOOD = """\
 homeserver:

@@ -31,9 +31,9 @@ from fsm import (
     upgrade,
 )
 from fsm.values.ids import ConversationKey, EventId, RoomId, UserId
-from strandline.clock import Clock
-from strandline.deadlines import Deadlines
-from strandline.turns import Outcome, Turns
+from strandline.engine.clock import Clock
+from strandline.engine.deadlines import Deadlines
+from strandline.engine.turns import Outcome, Turns
 
 _numbers = count()
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

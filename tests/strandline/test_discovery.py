@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from strandline import discovery
-from strandline.config import Config, load_config
-from strandline.discovery import agent_kind, agent_kinds, make_found
-from strandline.errors import ConfigError
+from strandline.config.errors import ConfigError
+from strandline.config.model import Config, load_config
+from strandline.flows import discovery
+from strandline.flows.discovery import agent_kind, agent_kinds, make_found
 
 GOOD = """\
 homeserver:
@@ -147,7 +147,7 @@ def test_a_command_that_another_flow_answers_is_told_with_both_names(project: Pa
         f"config.yaml:10: flows[1]: '{project.stem}:Usurper' take: the command 'greet' is "
         f"{project.stem}:Greeter's too; give one of the two another command"
     )
-    assert "take: the command 'help' is strandline.service:Service's too" in other
+    assert "take: the command 'help' is strandline.flows.service:Service's too" in other
 
 
 def test_a_flow_that_names_one_that_does_not_run_is_told_with_its_line(project: Path) -> None:

@@ -9,8 +9,8 @@ from click.testing import CliRunner, Result
 
 from strandline.authoring import rendering
 from strandline.authoring.rendering import NoRenderer, NotDrawn, render
-from strandline.cli import cli
-from strandline.flows import FLOWS
+from strandline.cli.main import cli
+from strandline.flows.order import FLOWS
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "flows"
 

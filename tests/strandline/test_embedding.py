@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from strandline.authoring.embedding import expanded, svg
-from strandline.discovery import NotFound, flow_at
+from strandline.flows.discovery import NotFound, flow_at
 
 FLOW = '''\
 from strandline import Event, Flow, State, durable, ephemeral, minutes
@@ -57,7 +57,7 @@ def mkdocs(project: Path, page: str, *, plugin: str = "strandline") -> tuple[int
 def sphinx(project: Path, page: str, *, builder: str = "html") -> tuple[int, str, str]:
     """Exit code, output, and the page."""
     (project / "docs" / "conf.py").write_text(
-        "import sys\nsys.path.insert(0, '..')\nextensions = ['strandline.sphinx']\n"
+        "import sys\nsys.path.insert(0, '..')\nextensions = ['strandline.authoring.sphinx']\n"
     )
     (project / "docs" / "index.rst").write_text(f"Greetings\n=========\n\n{page}\n")
     done = run(project, "sphinx", "-W", "-b", builder, "docs", "built")

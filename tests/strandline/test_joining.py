@@ -8,11 +8,11 @@ from fsm import Inbound, Kind
 from fsm.effects import AskAgent
 from fsm.values.ids import EventId, SyncToken, UserId
 from matrix import Amendment
-from strandline.amending import Amending
-from strandline.checkpoint import Batch
-from strandline.items import Arrived, Item
-from strandline.joining import MOST_JOINED, Joining
-from strandline.turns import Turns
+from strandline.engine.answering.edits import Amending
+from strandline.engine.answering.joining import MOST_JOINED, Joining
+from strandline.engine.checkpoint import Batch
+from strandline.engine.turns import Turns
+from strandline.engine.work_items import Arrived, Item
 from tests.strandline.test_asking import ALICE, INBOUND, QUESTION, ROOM
 
 

@@ -10,9 +10,9 @@ from attrs import define, field, frozen
 from durable import Behind, Progress
 from fsm import Inbound, Kind
 from fsm.values.ids import EventId, RoomId, SyncToken, UserId
-from strandline import rooms
-from strandline.checkpoint import STUCK_SECONDS, Batch, Checkpoint
-from strandline.rooms import RoomQueues
+from strandline.engine import queue as rooms
+from strandline.engine.checkpoint import STUCK_SECONDS, Batch, Checkpoint
+from strandline.engine.queue import RoomQueues
 
 SLOW = RoomId("!slow")
 ROOMS = (SLOW, RoomId("!a"), RoomId("!b"), RoomId("!c"))

@@ -27,7 +27,7 @@ def test_a_full_disk_under_the_output_is_one_line_and_no_traceback(tmp_path: Pat
 
 LOGS = """
 import logging, structlog
-from strandline.log import configure_log
+from strandline.cli.log import configure_log
 configure_log(as_json={as_json}, level="info")
 log = structlog.get_logger()
 log.info("a\\x1b[2J", room_id="!\\x9b31m\\u202e", listed=["\\x1b"])
@@ -58,7 +58,7 @@ import sys
 from pathlib import Path
 
 from matrix.crypto.olm import Crypto
-from strandline.log import configure_log
+from strandline.cli.log import configure_log
 
 configure_log(as_json=True, level="debug")
 crypto = Crypto("@bot:test", "DEVICE", Path(sys.argv[1]))
@@ -82,7 +82,7 @@ def test_what_the_crypto_engine_can_not_use_is_not_quoted_in_the_log(tmp_path: P
 ADDRESSES = """
 import asyncio
 import httpx, structlog
-from strandline.log import configure_log
+from strandline.cli.log import configure_log
 
 configure_log(as_json={as_json}, level="debug")
 address = "http://127.0.0.1:9/ask?key=a-secret&b=c"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from strandline.cli import cli
+from strandline.cli.main import cli
 
 ROOT = Path(__file__).parent.parent.parent
 

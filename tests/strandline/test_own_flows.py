@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from fsm import STAY, Event, Flow, NoSuchEvent, Registry, State, Turn, on
-from strandline.config import load_config
-from strandline.own_flows import make_flows
+from strandline.config.model import load_config
+from strandline.flows.own_flows import make_flows
 from tests.strandline.test_discovery import GOOD
 from tests.strandline.test_turns import STARTED, Till
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from strandline.package_names import PACKAGES
+from strandline.cli.package_names import PACKAGES
 from tests.kit.limits import HANGS_SECONDS
 
 ROOT = Path(__file__).parents[2]

@@ -7,10 +7,10 @@ import pytest
 from durable import Behind, Progress
 from fsm import Inbound, Kind
 from fsm.values.ids import EventId, RoomId, SyncToken, UserId
-from strandline import checkpoint
-from strandline.checkpoint import STUCK_SECONDS, Batch, Checkpoint
-from strandline.locks import KeyLocks
-from strandline.rooms import MOST_IN_ROOM, RoomQueues
+from strandline.engine import checkpoint
+from strandline.engine.checkpoint import STUCK_SECONDS, Batch, Checkpoint
+from strandline.engine.locks import KeyLocks
+from strandline.engine.queue import MOST_IN_ROOM, RoomQueues
 
 FAST, SLOW = RoomId("!fast"), RoomId("!slow")
 

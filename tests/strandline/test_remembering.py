@@ -10,8 +10,8 @@ from fsm.effects import AskAgent
 from fsm.values.attachments import Attachment
 from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId
 from matrix import Amendment, Homeserver, Refused
-from strandline.amending import InHand
-from strandline.remembering import Remembering
+from strandline.engine.answering.edits import InHand
+from strandline.engine.answering.question import Remembering
 from tests.matrix.test_exchanges import ALICE, ROOM, Room
 
 FILE = Attachment(event_id=EventId("$f"), name="a.png", mimetype="image/png", url="mxc://x/a")

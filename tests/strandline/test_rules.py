@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from fsm import Turn
 from strandline.authoring.writing import WRITES
-from strandline.cli import cli
+from strandline.cli.main import cli
 
 HEAD = """\
 from collections.abc import Sized

@@ -6,8 +6,8 @@ from durable.records import ARCHIVED, RoomRecord, UserRecord, room_key, user_key
 from fsm import AgentEntry, Command, Inbound, Kind, RecordsInMemory, Registry, Turn
 from fsm.effects import Reply
 from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId, UserId
-from strandline.languages import tongue
-from strandline.service import HELP, Service
+from strandline.flows.languages import tongue
+from strandline.flows.service import HELP, Service
 
 ROOM, ALICE = RoomId("!room"), UserId("@alice:x")
 STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -35,10 +35,10 @@ from fsm import (
 )
 from fsm.effects import transaction_id
 from fsm.values.ids import AgentId, ConversationKey, EventId, PlatformChatId, RoomId, UserId
-from strandline.clock import Clock
-from strandline.languages import LANGUAGES, tongue
-from strandline.service import Service
-from strandline.turns import Outcome, Turns
+from strandline.engine.clock import Clock
+from strandline.engine.turns import Outcome, Turns
+from strandline.flows.languages import LANGUAGES, tongue
+from strandline.flows.service import Service
 
 ALICE, BOB = UserId("@alice:x"), UserId("@bob:x")
 STARTED = datetime(2026, 1, 1, tzinfo=UTC)

@@ -12,7 +12,7 @@ from ephemeral.flows.held_messages import Held
 from ephemeral.flows.load_selection import LoadSelection
 from ephemeral.flows.staged_files import Staging
 from fsm import Event, Flow, State
-from strandline.service import Service
+from strandline.flows.service import Service
 from strandline.testing import Walker
 from strandline.testing.walking import Cause, Without
 from tests.walks.refusals import REFUSED

@@ -14,7 +14,7 @@ from ephemeral.flows.confirmation import Confirmation
 from ephemeral.flows.held_messages import Held
 from ephemeral.flows.load_selection import LoadSelection
 from ephemeral.flows.staged_files import Staging
-from strandline.service import Service
+from strandline.flows.service import Service
 from strandline.testing import Synapse, kill_everywhere
 from tests.walks.own_flows import ONE_AGENT, WITH_A_SPACE, settings
 

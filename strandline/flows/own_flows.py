@@ -14,9 +14,9 @@ from ephemeral.flows.load_selection import LoadSelection
 from ephemeral.flows.staged_files import Staging
 from fsm import Flow, Registry
 from strandline.authoring.naming import refuse_misnamed
-from strandline.config import Config
-from strandline.languages import LANGUAGES, tongue
-from strandline.service import Service
+from strandline.config.model import Config
+from strandline.flows.languages import LANGUAGES, tongue
+from strandline.flows.service import Service
 
 
 def make_flows(

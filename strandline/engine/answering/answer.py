@@ -11,8 +11,8 @@ from fsm.effects import AskAgent, Reply
 from fsm.values.answers import AnswerMark
 from fsm.values.translation import sentence
 from matrix import Amendment
-from strandline.amending import InHand, Stop
-from strandline.languages import tongue
+from strandline.engine.answering.edits import InHand, Stop
+from strandline.flows.languages import tongue
 
 _log = structlog.get_logger(__name__)
 

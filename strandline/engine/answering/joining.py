@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 from fsm import Inbound, Kind
 from fsm.values.ids import RoomId
-from strandline.amending import Amending, InHand
-from strandline.items import Arrived, Item
-from strandline.turns import Turns
+from strandline.engine.answering.edits import Amending, InHand
+from strandline.engine.turns import Turns
+from strandline.engine.work_items import Arrived, Item
 
 MOST_JOINED = 50
 """So many messages join one question; what comes after has its own turn."""

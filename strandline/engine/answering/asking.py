@@ -18,10 +18,18 @@ from fsm.values.ids import EventId, RoomId, TransactionId
 from fsm.values.markdown import as_typed
 from fsm.values.translation import Tongue
 from matrix import MatrixError
-from strandline.amending import Amending, InHand
-from strandline.answers import TAKEN_BACK, Answer, as_reply, end, failed, in_line, too_late
-from strandline.languages import tongue
-from strandline.replies import Replies, head_id
+from strandline.engine.answering.answer import (
+    TAKEN_BACK,
+    Answer,
+    as_reply,
+    end,
+    failed,
+    in_line,
+    too_late,
+)
+from strandline.engine.answering.edits import Amending, InHand
+from strandline.engine.outbox import Replies, head_id
+from strandline.flows.languages import tongue
 
 _log = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ from fsm.effects import AskAgent
 from fsm.values.attachments import Attachment
 from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId
 from matrix import Exchange, Homeserver, MatrixError, Reading
-from strandline.amending import InHand
+from strandline.engine.answering.edits import InHand
 
 REMEMBERED = 10_000
 """Of so many chats it is known with which message they begin, so that nobody reads beyond it."""

@@ -23,7 +23,7 @@ from fsm.checks.collisions import collisions
 from fsm.checks.findings import Severity
 from fsm.errors import StrandlineError
 from strandline.authoring.naming import misnamed
-from strandline.flows import FLOWS
+from strandline.flows.order import FLOWS
 
 FLOW_GROUP = "strandline.flows"
 AGENT_GROUP = "strandline.agents"
@@ -234,7 +234,7 @@ def place_of(error: BaseException) -> tuple[Path, int] | None:
     """The author's own line, which is the last that is not ours or the import system's."""
     if isinstance(error, SyntaxError) and error.filename:
         return Path(error.filename), error.lineno or 1
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parent.parent.parent
     ours = (root / "strandline", root / "fsm")
     theirs = [
         frame

@@ -15,7 +15,7 @@ from mkdocs.plugins import BasePlugin
 
 from fsm.errors import StrandlineError
 from strandline.authoring.embedding import FORMATS, expanded
-from strandline.discovery import can_import_from
+from strandline.flows.discovery import can_import_from
 
 
 class FlowsConfig(base.Config):  # type: ignore[no-untyped-call]

@@ -9,7 +9,7 @@ from ephemeral.flows.held_messages import Held
 from ephemeral.flows.load_selection import LoadSelection
 from ephemeral.flows.staged_files import Staging
 from fsm import Flow
-from strandline.service import Service
+from strandline.flows.service import Service
 
 FLOWS: tuple[type[Flow], ...] = (
     Confirmation,

@@ -21,14 +21,14 @@ from fsm.failpoints import reach
 from fsm.values.compared import compared
 from fsm.values.ids import EventId, RoomId, UserId
 from matrix import Refused
-from strandline.amending import Amending
-from strandline.asking import Asking
-from strandline.checkpoint import Batch, Checkpoint
-from strandline.deadlines import Deadlines, Due
-from strandline.items import Again, Arrived, Item, Missing, Policy, Shore, room_of
-from strandline.joining import Joining
-from strandline.replies import Replies
-from strandline.turns import Turns
+from strandline.engine.answering.asking import Asking
+from strandline.engine.answering.edits import Amending
+from strandline.engine.answering.joining import Joining
+from strandline.engine.checkpoint import Batch, Checkpoint
+from strandline.engine.deadlines import Deadlines, Due
+from strandline.engine.outbox import Replies
+from strandline.engine.turns import Turns
+from strandline.engine.work_items import Again, Arrived, Item, Missing, Policy, Shore, room_of
 
 _log = structlog.get_logger(__name__)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fsm import Tongue
 
-LOCALE = Path(__file__).parent / "locale"
+LOCALE = Path(__file__).parent.parent / "locale"
 
 ENGLISH = "en"
 """The language of the sentences in the code."""

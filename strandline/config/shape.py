@@ -10,7 +10,7 @@ from attrs import fields, has
 from cattrs import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
 from cattrs.gen import make_dict_structure_fn
 
-from strandline.config_file import KeyPath
+from strandline.config.file import KeyPath
 
 T = TypeVar("T")
 Problem = tuple[KeyPath, str]

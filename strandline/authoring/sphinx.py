@@ -2,7 +2,7 @@
 
 In ``conf.py``::
 
-    extensions = ["strandline.sphinx"]
+    extensions = ["strandline.authoring.sphinx"]
 
 and in a page::
 
@@ -27,7 +27,7 @@ from fsm.diagrams import mermaid
 from fsm.diagrams.drawing import losses
 from fsm.errors import StrandlineError
 from strandline.authoring.embedding import svg
-from strandline.discovery import can_import_from, flow_at
+from strandline.flows.discovery import can_import_from, flow_at
 
 
 class FlowDirective(SphinxDirective):

@@ -12,9 +12,9 @@ from fsm.events import ANY
 from fsm.values.compared import compared
 from fsm.values.ids import EventId, RoomId, UserId
 from matrix import Gap
-from strandline.checkpoint import Batch
-from strandline.deadlines import Due
-from strandline.flows import FLOWS
+from strandline.engine.checkpoint import Batch
+from strandline.engine.deadlines import Due
+from strandline.flows.order import FLOWS
 
 LONGEST_ANSWER = 40
 """Of those that the bot's own flows ask for: each reply with fewer characters costs a request."""

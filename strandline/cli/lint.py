@@ -10,8 +10,8 @@ from attrs import asdict
 from fsm.checks.findings import Severity
 from strandline.authoring.linting import Told
 from strandline.authoring.linting import lint as lint_flows
-from strandline.config_file import flows_named_in
-from strandline.discovery import NotFound, can_import_from
+from strandline.config.file import flows_named_in
+from strandline.flows.discovery import NotFound, can_import_from
 
 
 @click.command()

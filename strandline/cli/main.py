@@ -17,15 +17,16 @@ from durable.store.sqlite.parking import INVITE
 from fsm import StrandlineError
 from fsm.values.ids import EventId
 from fsm.values.terminal import printable
-from strandline import bot, fatal
-from strandline.clock import clock_of
-from strandline.commands.diagram import diagram
-from strandline.commands.lint import lint
-from strandline.commands.new import new
-from strandline.config import Config, load_config
-from strandline.errors import PackageClash
-from strandline.log import configure_log
-from strandline.package_names import Clash, clashes
+from strandline.cli import fatal
+from strandline.cli.diagram import diagram
+from strandline.cli.lint import lint
+from strandline.cli.log import configure_log
+from strandline.cli.new import new
+from strandline.cli.package_names import Clash, clashes
+from strandline.config.errors import PackageClash
+from strandline.config.model import Config, load_config
+from strandline.engine import bot
+from strandline.engine.clock import clock_of
 
 _log = structlog.get_logger(__name__)
 

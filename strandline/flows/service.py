@@ -10,7 +10,7 @@ from fsm.effects import Reply
 from fsm.values.compared import compared
 from fsm.values.ids import AgentId
 from fsm.values.translation import sentence
-from strandline.languages import LANGUAGES
+from strandline.flows.languages import LANGUAGES
 
 HELP = (
     ("help", "", sentence("this list")),

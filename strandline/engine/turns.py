@@ -24,11 +24,11 @@ from fsm.effects import AskAgent, OutboxRow, Reopen
 from fsm.errors import TurnError
 from fsm.failpoints import reach
 from fsm.values.ids import ConversationKey, TransactionId, UserId
-from strandline.clock import Clock
-from strandline.deadlines import Due
-from strandline.languages import ENGLISH, tongue
-from strandline.locks import KeyLocks
-from strandline.replies import Replies
+from strandline.engine.clock import Clock
+from strandline.engine.deadlines import Due
+from strandline.engine.locks import KeyLocks
+from strandline.engine.outbox import Replies
+from strandline.flows.languages import ENGLISH, tongue
 
 _log = structlog.get_logger(__name__)
 

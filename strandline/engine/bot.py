@@ -26,21 +26,21 @@ from fsm.values.compared import compared
 from fsm.values.ids import EventId, RoomId, TransactionId, UserId
 from matrix import Batch as SyncBatch
 from matrix import Courtesy, Delivery, Event, Gap, Homeserver, Intake, RoomMaker
-from strandline.amending import Amending
-from strandline.asking import Asking, Pace
-from strandline.checkpoint import Batch, Checkpoint
-from strandline.clock import Clock
-from strandline.config import Config
-from strandline.deadlines import Deadlines, Due
-from strandline.discovery import agent_kind, make_found
-from strandline.handling import RETRY, Handling, insist
-from strandline.items import Again, Arrived, Item, Missing, Policy, room_of
-from strandline.languages import tongue
-from strandline.own_flows import make_flows
-from strandline.remembering import Remembering
-from strandline.replies import Replies
-from strandline.rooms import RoomQueues
-from strandline.turns import Turns
+from strandline.config.model import Config
+from strandline.engine.answering.asking import Asking, Pace
+from strandline.engine.answering.edits import Amending
+from strandline.engine.answering.question import Remembering
+from strandline.engine.checkpoint import Batch, Checkpoint
+from strandline.engine.clock import Clock
+from strandline.engine.deadlines import Deadlines, Due
+from strandline.engine.outbox import Replies
+from strandline.engine.queue import RoomQueues
+from strandline.engine.turns import Turns
+from strandline.engine.work_items import Again, Arrived, Item, Missing, Policy, room_of
+from strandline.engine.worker import RETRY, Handling, insist
+from strandline.flows.discovery import agent_kind, make_found
+from strandline.flows.languages import tongue
+from strandline.flows.own_flows import make_flows
 
 _log = structlog.get_logger(__name__)
 

@@ -16,11 +16,17 @@ from fsm import AgentEntry
 from fsm.values.compared import compared, number_in
 from fsm.values.ids import AgentId, UserId
 from matrix import HomeserverSettings, RoomStyle
-from strandline.config_file import ConfigFile, KeyPath, dotted, read_config_file
-from strandline.config_shape import QUOTED, Problem, nearest, shaped
-from strandline.discovery import NotFound, agent_kind, agent_kinds, can_import_from, find_flows
-from strandline.errors import ConfigError
-from strandline.languages import ENGLISH, LANGUAGES
+from strandline.config.errors import ConfigError
+from strandline.config.file import ConfigFile, KeyPath, dotted, read_config_file
+from strandline.config.shape import QUOTED, Problem, nearest, shaped
+from strandline.flows.discovery import (
+    NotFound,
+    agent_kind,
+    agent_kinds,
+    can_import_from,
+    find_flows,
+)
+from strandline.flows.languages import ENGLISH, LANGUAGES
 
 RESPOND_TO = ("owner", "mention", "everyone")
 """To whom the bot responds in rooms of more than two."""

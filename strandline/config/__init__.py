@@ -1,0 +1,1 @@
+"""The config file: its shape, its checks, its errors."""

@@ -1,0 +1,1 @@
+"""The engine: queues, turns, answers, and the parts that run them."""

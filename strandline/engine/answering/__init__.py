@@ -1,0 +1,1 @@
+"""An agent's answer, from the question to the commit."""

@@ -1,0 +1,1 @@
+"""Which flows run: the bot's own, and other people's."""
