@@ -67,15 +67,15 @@ comparison: $(VENV)/.installed
 # Every named point by every kind of event; `make test-all` kills each kind at a few points, and
 # `make test` some of the kinds.
 failpoints: $(VENV)/.installed
-	STRANDLINE_FAILPOINTS=all $(BIN)/pytest tests/failpoints -m "not slow" -n $(WORKERS) --dist worksteal
+	STRANDLINE_FAILPOINTS=all $(BIN)/pytest tests/crash/failpoints -m "not slow" -n $(WORKERS) --dist worksteal
 
 faults: $(VENV)/.installed
-	STRANDLINE_FAULTS=all $(BIN)/pytest tests/faults/test_every_fault.py -m "not slow" -n $(WORKERS) --dist worksteal
+	STRANDLINE_FAULTS=all $(BIN)/pytest tests/crash/faults/test_every_fault.py -m "not slow" -n $(WORKERS) --dist worksteal
 
 # Every field of every event that is read, replaced by anything, through every reader.
 MUTATIONS ?= 200000
 mutations: $(VENV)/.installed
-	STRANDLINE_MUTATIONS=$(MUTATIONS) SEED=$(SEED) $(BIN)/pytest tests/matrix/test_mutations.py -s
+	STRANDLINE_MUTATIONS=$(MUTATIONS) SEED=$(SEED) $(BIN)/pytest tests/unit/matrix/inbound/test_mutations.py -s
 
 # Hostile events through a whole bot, beside people who ask; `make test` sends 150.
 HOSTILE ?= 2000
@@ -89,11 +89,11 @@ flood: $(VENV)/.installed
 
 # Walks every path of the bot's own flows, and kills it at the end of each; `make test` walks short ones.
 walks: $(VENV)/.installed
-	STRANDLINE_WALKS=all $(BIN)/pytest tests/walks tests/examples -m "not slow" -n 2
+	STRANDLINE_WALKS=all $(BIN)/pytest tests/crash/walks tests/unit/examples -m "not slow" -n 2
 
 # Collects the sentences that the bot says, and compiles their translations; names what is missing.
 locale: $(VENV)/.installed
-	@$(BIN)/python -m tests.catalogue
+	@$(BIN)/python -m tests.support.catalogue
 
 # Draws the flows for the docs.
 diagrams: $(VENV)/.installed
@@ -101,7 +101,7 @@ diagrams: $(VENV)/.installed
 
 # Plays a walk through the bot for the docs, and writes it down.
 walkthrough: $(VENV)/.installed
-	@$(BIN)/python -m tests.walk
+	@$(BIN)/python -m tests.support.walkthrough
 
 # Builds the documentation site into site/, strictly and without the network.
 site: $(VENV)/.installed

@@ -17,7 +17,7 @@ from strandline.testing import Person
 from strandline.testing.errors import KitError
 from strandline.testing.homeserver import Credentials
 from strandline.testing.person import edit_content
-from tests.kit.encrypted import EncryptedPerson
+from tests.support.encrypted import EncryptedPerson
 
 T = TypeVar("T")
 Json = dict[str, Any]

@@ -5,7 +5,7 @@ import pytest
 from fsm.values.ids import RoomId
 from strandline.testing import Person
 from tests.docs.pages import DOCS, Shell, blocks, carry_out, talk, write
-from tests.kit.scene import Scene
+from tests.support.scene import Scene
 
 pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(3600)]
 

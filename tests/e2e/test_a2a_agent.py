@@ -13,8 +13,8 @@ import pytest
 from fsm.values.ids import EventId, RoomId
 from strandline.testing import Person
 from strandline.testing.processes import free_port
-from tests.kit.limits import HANGS_SECONDS
-from tests.kit.scene import Bot, Scene
+from tests.support.limits import HANGS_SECONDS
+from tests.support.scene import Bot, Scene
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -22,13 +22,13 @@ pytestmark = pytest.mark.homeserver
 
 
 class Server:
-    """``tests.kit.a2a_server`` as a process."""
+    """``tests.support.a2a_server`` as a process."""
 
     def __init__(self) -> None:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._process = subprocess.Popen(  # noqa: S603  # a module of ours
-            [sys.executable, "-m", "tests.kit.a2a_server", str(port)], cwd=ROOT
+            [sys.executable, "-m", "tests.support.a2a_server", str(port)], cwd=ROOT
         )
 
     async def report(self) -> dict[str, Any]:

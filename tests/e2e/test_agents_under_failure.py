@@ -12,9 +12,9 @@ import trustme
 from fsm.values.ids import RoomId
 from strandline.testing import Person
 from strandline.testing.processes import free_port
-from tests.fakes.platform import Platform, Script, answers, event, pours, says
-from tests.kit.limits import HANGS_SECONDS
-from tests.kit.scene import Scene
+from tests.support.fakes.platform import Platform, Script, answers, event, pours, says
+from tests.support.limits import HANGS_SECONDS
+from tests.support.scene import Scene
 
 pytestmark = pytest.mark.homeserver
 

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 from fsm.values.ids import RoomId
 from strandline.testing.person import Person
-from tests.fakes.platform import Platform, repeats
-from tests.kit.scene import Bot, Scene
+from tests.support.fakes.platform import Platform, repeats
+from tests.support.scene import Bot, Scene
 
 
 async def a_bot(scene: Scene, **echo: float) -> Bot:

@@ -1,8 +1,8 @@
 """A flow of somebody else's, beside the config of a real bot that is killed."""
 
 from strandline import hours
-from tests.kit.rota import PATH, put_beside
-from tests.kit.scene import Scene
+from tests.support.rota import PATH, put_beside
+from tests.support.scene import Scene
 
 
 async def test_it_keeps_its_record_and_its_deadline_over_a_kill(scene: Scene) -> None:

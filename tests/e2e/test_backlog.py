@@ -13,7 +13,7 @@ from benchmarks.soak.talkers import Reader, Talker
 from benchmarks.soak.verdict import ECHO, fold
 from fsm.values.ids import RoomId
 from strandline.testing import Person
-from tests.kit.scene import Bot, Scene
+from tests.support.scene import Bot, Scene
 
 pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(3600)]
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from strandline.testing.processes import free_port
-from tests.kit.scene import Bot, Scene
+from tests.support.scene import Bot, Scene
 
 pytestmark = pytest.mark.homeserver
 

@@ -7,8 +7,8 @@ import pytest
 
 from fsm.values.ids import RoomId
 from strandline.testing import Person
-from tests.kit.limits import HANGS_SECONDS
-from tests.kit.scene import Bot, Home, Scene
+from tests.support.limits import HANGS_SECONDS
+from tests.support.scene import Bot, Home, Scene
 
 pytestmark = pytest.mark.homeserver
 

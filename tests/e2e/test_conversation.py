@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.fakes.platform import Platform, goes_on
-from tests.kit.scene import Scene
+from tests.support.fakes.platform import Platform, goes_on
+from tests.support.scene import Scene
 
 pytestmark = pytest.mark.homeserver
 

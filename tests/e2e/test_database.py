@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.kit.scene import Scene
+from tests.support.scene import Scene
 
 pytestmark = pytest.mark.homeserver
 

@@ -12,8 +12,8 @@ import pytest
 
 from strandline.demo.stage import Stage
 from strandline.demo.tour import NotAsExpected, Tour
-from tests.kit.limits import HANGS_SECONDS
-from tests.kit.scene import Scene
+from tests.support.limits import HANGS_SECONDS
+from tests.support.scene import Scene
 
 pytestmark = pytest.mark.homeserver
 

@@ -9,7 +9,7 @@ import pytest
 from fsm.values.ids import RoomId
 from strandline.testing import Person
 from tests.e2e.test_backlog import answered
-from tests.kit.scene import Bot, Scene
+from tests.support.scene import Bot, Scene
 
 pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(3600)]
 

@@ -10,7 +10,7 @@ from benchmarks.soak.verdict import fold
 from fsm.values.ids import EventId, RoomId
 from strandline.testing import Person, Synapse
 from tests.e2e.test_backlog import answered
-from tests.kit.scene import Bot, Scene
+from tests.support.scene import Bot, Scene
 
 pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(3600)]
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.kit.limits import HANGS_SECONDS
-from tests.kit.scene import Scene
+from tests.support.limits import HANGS_SECONDS
+from tests.support.scene import Scene
 
 pytestmark = pytest.mark.homeserver
 

@@ -19,11 +19,11 @@ from attrs import define, field
 from fsm.values.ids import RoomId
 from strandline.testing import Person
 from strandline.testing.log import OUTPUT, Line
-from tests.kit.encrypted import EncryptedPerson
-from tests.kit.hostile import Hostile, Place
-from tests.kit.limits import HANGS_SECONDS
-from tests.kit.scene import Bot, EncryptedTalker, Scene
-from tests.matrix.kit import Json
+from tests.support.encrypted import EncryptedPerson
+from tests.support.hostile import Hostile, Place
+from tests.support.limits import HANGS_SECONDS
+from tests.support.scene import Bot, EncryptedTalker, Scene
+from tests.support.sync_answers import Json
 
 pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(7200)]
 

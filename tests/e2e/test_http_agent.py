@@ -11,8 +11,8 @@ import aiohttp
 import pytest
 
 from strandline.testing.processes import free_port
-from tests.kit.limits import HANGS_SECONDS
-from tests.kit.scene import Bot, Scene
+from tests.support.limits import HANGS_SECONDS
+from tests.support.scene import Bot, Scene
 
 ROOT = Path(__file__).parent.parent.parent
 QUESTION = "one two three four five six"

@@ -4,8 +4,8 @@ import pytest
 
 from fsm.values.ids import RoomId, UserId
 from strandline.testing import Person
-from tests.kit.limits import HANGS_SECONDS
-from tests.kit.scene import Scene
+from tests.support.limits import HANGS_SECONDS
+from tests.support.scene import Scene
 
 pytestmark = pytest.mark.homeserver
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.kit.scene import Scene
+from tests.support.scene import Scene
 
 pytestmark = pytest.mark.homeserver
 

@@ -8,9 +8,9 @@ import pytest
 
 from fsm.values.ids import EventId, RoomId
 from strandline.testing import Person
-from tests.kit.limits import HANGS_SECONDS
-from tests.kit.model_server import ModelServer
-from tests.kit.scene import Bot, Scene
+from tests.support.limits import HANGS_SECONDS
+from tests.support.model_server import ModelServer
+from tests.support.scene import Bot, Scene
 
 pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(3600)]
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.kit.scene import Scene
+from tests.support.scene import Scene
 
 pytestmark = pytest.mark.homeserver
 

@@ -1,7 +1,7 @@
 import pytest
 
-from tests.kit.scene import Scene
-from tests.walk import PAGE, play
+from tests.support.scene import Scene
+from tests.support.walkthrough import PAGE, play
 
 pytestmark = pytest.mark.homeserver
 

@@ -1,0 +1,375 @@
+"""A message whose handling always fails is set aside, and nothing else suffers."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from durable import Commit, Progress, Store, Stream
+from durable.records import Deadline, RoomRecord, room_key
+from ephemeral.agents.pool import Connections
+from fsm import Flow, Inbound, Kind, Mark, Registry, Tongue
+from fsm.effects import OutboxRow
+from fsm.values.ids import ConversationKey, EventId, RoomId, SyncToken, TransactionId, UserId
+from matrix import Gap, Refused
+from strandline.engine.answering.asking import Asking, Pace
+from strandline.engine.answering.edits import Amending
+from strandline.engine.checkpoint import Checkpoint
+from strandline.engine.deadlines import Deadlines, Due
+from strandline.engine.outbox import Replies
+from strandline.engine.work_items import Again, Arrived, Policy
+from strandline.engine.worker import TRIES, Handling
+from strandline.flows.languages import tongue
+from tests.unit.strandline.engine.answering.test_asking import AsAsked
+from tests.unit.strandline.engine.test_turns import ALICE, BOB, STARTED, Lost, Stage
+
+ROOM = RoomId("!a")
+
+
+class Quay:
+    """Takes what leaves, and gives back an event by its id."""
+
+    def __init__(self) -> None:
+        self.sent: list[OutboxRow] = []
+        self.events: dict[EventId, Inbound] = {}
+        self.invited: Inbound | None = None
+        self.mark: Mark | None = None
+        self.problem: Exception = NotImplementedError()
+
+    def submit(self, rows: tuple[OutboxRow, ...]) -> None:
+        self.sent += rows
+
+    async def send_now(
+        self, room_id: RoomId, content: dict[str, object], transaction_id: TransactionId
+    ) -> bool:
+        raise NotImplementedError
+
+    def fill(self, gap: Gap) -> AsyncIterator[Inbound]:
+        raise NotImplementedError
+
+    async def event(self, room_id: RoomId, event_id: EventId) -> Inbound | None:
+        del room_id
+        return self.events.get(event_id)
+
+    async def decrypt_later(self, inbound: Inbound) -> Inbound | None:
+        return inbound
+
+    async def is_group(self, room_id: RoomId) -> bool:
+        raise NotImplementedError
+
+    async def last_question(self, room_id: RoomId, sender: UserId) -> Inbound | None:
+        del room_id, sender
+        return None
+
+    async def enter_replacement(self, *_rooms: RoomId, stays: bool) -> bool:
+        del stays
+        return False
+
+    async def invite(self, _room: RoomId) -> Inbound | None:
+        return self.invited
+
+    async def replaces(self, _room: RoomId) -> RoomId | None:
+        return None
+
+    async def question_mark(self, room_id: RoomId, event_id: EventId) -> Mark | None:
+        del room_id, event_id
+        if self.mark is None:
+            raise self.problem
+        return self.mark
+
+    @property
+    def said(self) -> list[str]:
+        return [row.payload["content"]["body"] for row in self.sent]
+
+
+async def _at_once(_room_id: RoomId) -> None:
+    """Nothing is owed."""
+
+
+class Room:
+    """A room whose messages are handled by the real engine over a real store."""
+
+    def __init__(self, store: Store, *, further: Sequence[Flow] = ()) -> None:
+        self.store = store
+        self.quay = Quay()
+        self.is_addressed = True
+        stage = Stage(store, "a1", is_addressed=lambda _: self.is_addressed, further=further)
+        pace = Pace(edit_seconds=1, new_transaction_id=lambda: TransactionId("t"))
+        amending = Amending()
+        self.checkpoint = Checkpoint(self._save)
+        self.handling = Handling(
+            store=store,
+            turns=stage.turns,
+            asking=Asking(
+                store=store,
+                connections=Connections(Registry([]), kinds={}),
+                delivery=self.quay,
+                pace=pace,
+                amending=amending,
+                replies=Replies(),
+                questions=AsAsked(),
+                typing=lambda _: nullcontext(),
+            ),
+            amending=amending,
+            shore=self.quay,
+            checkpoint=self.checkpoint,
+            submit=self.quay.submit,
+            eased=_at_once,
+            seen=lambda *_: None,
+            replies=Replies(),
+            tongue_of=self._tongue_of,
+            deadlines=Deadlines(self.store, frozenset()),
+            policy=Policy(is_allowed=lambda user: user in (ALICE, BOB)),
+            asked={},
+        )
+
+    async def _save(self, progress: Progress) -> None:
+        await self.store.advance(progress)
+
+    async def _tongue_of(self, user_id: UserId) -> Tongue:
+        return tongue("ru" if user_id == BOB else "en")
+
+    async def hears(
+        self,
+        event_id: str,
+        body: str,
+        *,
+        sender: UserId = ALICE,
+        about: EventId | None = None,
+        kind: Kind = Kind.TEXT,
+    ) -> None:
+        inbound = Inbound(
+            event_id=EventId(event_id),
+            room_id=ROOM,
+            sender=sender,
+            kind=kind,
+            body=body,
+            about=about,
+        )
+        self.quay.events[inbound.event_id] = inbound
+        batch = self.checkpoint.begin(SyncToken(f"s{event_id}"), {ROOM: 1})
+        await self.handling.handle(Arrived(inbound, batch))
+
+    async def takes_back(self, about: str, *, room_id: RoomId = ROOM) -> None:
+        inbound = Inbound(
+            event_id=EventId(f"$redacts in {room_id}"),
+            room_id=room_id,
+            sender=BOB,
+            kind=Kind.REDACTED,
+            about=EventId(about),
+        )
+        batch = self.checkpoint.begin(SyncToken("s"), {room_id: 1})
+        await self.handling.handle(Arrived(inbound, batch))
+
+    async def invites(self, sender: UserId) -> None:
+        invited = Inbound(
+            event_id=EventId("invite:1"), room_id=ROOM, sender=sender, kind=Kind.INVITED
+        )
+        await self.handling.handle(
+            Arrived(invited, self.checkpoint.begin(SyncToken("s"), {ROOM: 1}))
+        )
+
+
+@pytest.fixture
+async def room(tmp_path: Path) -> AsyncIterator[Room]:
+    store = await Store.open(tmp_path / "lambda_matrix.db", now=lambda: STARTED)
+    yield Room(store)
+    await store.close()
+
+
+async def test_it_is_parked_its_sender_told_once_and_the_room_goes_on(room: Room) -> None:
+    await room.hears("$poison", "!break")
+    await room.hears("$next", "!help")
+    await room.checkpoint.flush()
+
+    [parked] = await room.store.parked()
+    assert (parked.event_id, parked.attempts) == ("$poison", TRIES)
+    assert "RuntimeError" in parked.error
+    assert room.quay.said[0].startswith("Something went wrong on my side")
+    assert "Commands:" in room.quay.said[1]
+    assert len(room.quay.sent) == 2
+    assert await room.store.checkpoint() == "s$next"
+    assert await room.store.owed() == tuple(room.quay.sent)
+
+
+async def test_what_no_retry_can_mend_is_parked_after_one_try(room: Room) -> None:
+    lost = Room(room.store, further=[Lost()])
+
+    await lost.hears("$poison", "!trigger")
+
+    [parked] = await lost.store.parked()
+    assert (parked.event_id, parked.attempts) == ("$poison", 1)
+    assert parked.error.startswith("NoSuchEvent: lost: it names 'till.pay', and no flow 'till'")
+    [told] = lost.quay.said
+    assert told.startswith("Something went wrong on my side")
+
+
+async def test_its_sender_is_told_in_the_language_chosen(room: Room) -> None:
+    await room.hears("$poison", "!break", sender=BOB)
+
+    assert room.quay.said[0].startswith("У меня что-то пошло не так")
+
+
+async def test_a_retried_message_is_handled_again_under_other_transaction_ids(room: Room) -> None:
+    await room.hears("$poison", "!break")
+    await room.store.retry_parked(EventId("$poison"))
+    [again] = await room.store.reopened()
+
+    await room.handling.handle(Again(again.room_id, again.event_id, again.ordinal))
+
+    assert len(await room.store.parked()) == 1
+    assert await room.store.reopened() == ()
+    ids = [row.transaction_id for row in room.quay.sent]
+    assert len(set(ids)) == len(ids) == 2
+
+
+async def test_a_dropped_message_stays_handled(room: Room) -> None:
+    await room.hears("$poison", "!break")
+    await room.store.drop_parked(EventId("$poison"))
+
+    await room.hears("$poison", "!break")
+
+    assert len(room.quay.sent) == 1
+    assert await room.store.parked() == ()
+
+
+async def test_a_retried_message_is_completed_as_one_is_that_comes_with_the_sync(
+    room: Room,
+) -> None:
+    await room.hears("$poison", "yes", about=EventId("$asks for what raises"))
+    await room.store.retry_parked(EventId("$poison"))
+    room.quay.mark = Mark(flow="confirmation", id=EventId("$earlier"), life="", asker=ALICE)
+    [again] = await room.store.reopened()
+
+    await room.handling.handle(Again(again.room_id, again.event_id, again.ordinal))
+
+    assert await room.store.reopened() == ()
+    assert room.quay.said[-1].startswith("This question is no longer open")
+
+
+async def test_a_retried_message_that_can_still_not_be_completed_is_parked_again(
+    room: Room,
+) -> None:
+    await room.hears("$poison", "yes", about=EventId("$asks for what raises"))
+    await room.store.retry_parked(EventId("$poison"))
+
+    await room.handling.handle(Again(ROOM, EventId("$poison"), 1))
+
+    assert [parked.event_id for parked in await room.store.parked()] == ["$poison"]
+    assert await room.store.reopened() == ()
+
+
+async def test_who_is_not_let_in_any_more_is_not_heard_again(room: Room) -> None:
+    await room.hears("$poison", "!break")
+    await room.store.retry_parked(EventId("$poison"))
+    sent = len(room.quay.sent)
+    inbound = room.quay.events[EventId("$poison")]
+    room.quay.events[EventId("$poison")] = evolve(inbound, sender=UserId("@mallory:x"))
+
+    await room.handling.handle(Again(ROOM, EventId("$poison"), 1))
+
+    assert len(room.quay.sent) == sent
+    assert await room.store.reopened() == ()
+
+
+async def test_a_kind_that_was_not_meant_for_the_bot_is_explained_when_it_is(room: Room) -> None:
+    room.is_addressed = False
+    await room.hears("$1", "sticker", kind=Kind.OTHER)
+    assert room.quay.sent == []
+
+    room.is_addressed = True
+    await room.hears("$2", "sticker", kind=Kind.OTHER)
+    await room.hears("$3", "sticker", kind=Kind.OTHER)
+
+    assert len(room.quay.sent) == 1
+
+
+async def test_a_message_to_be_handled_again_that_is_gone_is_let_go(room: Room) -> None:
+    await room.hears("$poison", "!break")
+    await room.store.retry_parked(EventId("$poison"))
+    room.quay.events.clear()
+    [again] = await room.store.reopened()
+
+    await room.handling.handle(Again(again.room_id, again.event_id, again.ordinal))
+
+    assert await room.store.reopened() == ()
+
+
+async def test_an_agent_that_is_not_there_is_named_and_the_message_is_handled(room: Room) -> None:
+    await room.hears("$x", "hello")
+
+    assert "Agent `a1` could not answer" in room.quay.said[0]
+    assert await room.store.is_handled(EventId("$x"))
+
+
+async def test_a_deadline_that_fails_every_time_is_told_once_and_tried_again_later(
+    room: Room,
+) -> None:
+    deadline = Deadline(at_ms=1, room_id=ROOM, sender=ALICE)
+    due = Due("no such flow", ConversationKey(ROOM), deadline)
+
+    for _ in range(2):
+        await room.handling.handle(due)
+
+    assert "Something whose time was up here went wrong on my side" in room.quay.said[0]
+    assert len({row.transaction_id for row in room.quay.sent}) == 1
+
+
+@pytest.mark.parametrize("problem", [NotImplementedError(), Refused(400, "M_UNKNOWN", "no")])
+async def test_an_event_that_can_not_be_completed_is_parked_and_the_room_goes_on(
+    room: Room, problem: Exception
+) -> None:
+    """The room's worker would end, and the bot with it."""
+    room.quay.problem = problem
+    await room.hears("$poison", "yes", about=EventId("$asks for what raises"))
+    await room.hears("$next", "!help")
+
+    [parked] = await room.store.parked()
+    assert (parked.event_id, parked.error.partition(":")[0]) == ("$poison", type(problem).__name__)
+    assert await room.store.is_handled(EventId("$poison"))
+    assert "Commands:" in room.quay.said[1]
+
+
+async def test_an_invite_that_was_not_whose_it_was_said_to_be_gives_nobody_a_room(
+    room: Room,
+) -> None:
+    """Mallory's homeserver says that it was Alice, whom the config lets in."""
+    await room.invites(ALICE)
+    room.quay.invited = Inbound(
+        event_id=EventId("$i"), room_id=ROOM, sender=UserId("@mallory:x"), kind=Kind.INVITED
+    )
+
+    await room.hears("$text", "hello")
+
+    record = (await room.store.read(RoomRecord, room_key(ROOM))).value
+    assert record is not None
+    assert record.matrix_user_id == "@mallory:x"
+
+
+async def test_a_room_is_the_true_inviters(room: Room) -> None:
+    await room.invites(ALICE)
+    room.quay.invited = Inbound(event_id=EventId("$i"), room_id=ROOM, sender=BOB, kind=Kind.INVITED)
+
+    await room.hears("$text", "!help", sender=BOB)
+
+    record = (await room.store.read(RoomRecord, room_key(ROOM))).value
+    assert record is not None
+    assert record.matrix_user_id == BOB
+
+
+async def test_a_redaction_ends_only_an_answer_of_its_own_room(room: Room) -> None:
+    """Bob names a question of Alice's in a room of his own."""
+    begun = Stream(EventId("$asked"), ROOM, EventId("$head"))
+    await room.store.commit(Commit(stream_begins=begun))
+
+    await room.takes_back("$asked", room_id=RoomId("!of bob"))
+
+    assert await room.store.stream(begun.event_id) == begun
+    assert not await room.store.is_handled(begun.event_id)
+
+    await room.takes_back("$asked")
+
+    assert await room.store.stream(begun.event_id) is None
+    assert await room.store.is_handled(begun.event_id)

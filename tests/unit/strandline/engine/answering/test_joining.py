@@ -1,0 +1,142 @@
+import asyncio
+from collections import Counter
+from typing import Any, cast
+
+from attrs import evolve
+
+from fsm import Inbound, Kind
+from fsm.effects import AskAgent
+from fsm.values.ids import EventId, SyncToken, UserId
+from matrix import Amendment
+from strandline.engine.answering.edits import Amending
+from strandline.engine.answering.joining import MOST_JOINED, Joining
+from strandline.engine.checkpoint import Batch
+from strandline.engine.turns import Turns
+from strandline.engine.work_items import Arrived, Item
+from tests.unit.strandline.engine.answering.test_asking import ALICE, INBOUND, QUESTION, ROOM
+
+
+class Foreseen:
+    """Everything is a question to the same agent, but commands are none."""
+
+    async def foresee(self, inbound: Inbound) -> AskAgent | None:
+        if inbound.body.startswith("!"):
+            return None
+        return evolve(QUESTION, request_id=inbound.event_id, text=inbound.body, inbound=inbound)
+
+
+class Room:
+    """A room in which ``INBOUND`` is being answered."""
+
+    def __init__(self) -> None:
+        self.amending, self.queue, self.gone = Amending(), list[Item](), set[EventId]()
+        self.joining = Joining(
+            cast("Turns", Foreseen()),
+            self.amending,
+            wanted=self._wanted,
+            waiting=lambda _: tuple(self.queue),
+        )
+
+    async def _wanted(self, inbound: Inbound) -> Inbound | None:
+        return None if inbound.event_id in self.gone else inbound
+
+    def hears(self, event_id: str, body: str, **changes: Any) -> None:
+        inbound = evolve(INBOUND, event_id=EventId(event_id), body=body, **changes)
+        self.queue.append(Arrived(inbound, Batch(SyncToken("s"), Counter())))
+        self.joining.heard(ROOM)
+
+    async def joined(self) -> list[str]:
+        held = self.amending.take(INBOUND)
+        async with self.joining.meanwhile(ROOM):
+            await asyncio.sleep(0.01)
+            self.joining.heard(ROOM)
+            await asyncio.sleep(0.01)
+        self.amending.release(held)
+        return [question.text for question in held.joined]
+
+
+async def test_texts_of_the_same_person_join_once_each_and_in_order() -> None:
+    room = Room()
+    room.hears("$1", "and how")
+    room.hears("$2", "and when")
+
+    assert await room.joined() == ["and how", "and when"]
+
+
+async def test_nothing_overtakes_what_does_not_join() -> None:
+    for odd in (
+        {"body": "!status"},
+        {"body": "hello", "sender": UserId("@bob:x")},
+        {"body": "a.png", "kind": Kind.FILE},
+        {"body": "aside", "thread": EventId("$root")},
+    ):
+        room = Room()
+        room.hears("$1", "and how")
+        room.hears("$2", **odd)
+        room.hears("$3", "and when")
+
+        assert await room.joined() == ["and how"]
+
+
+async def test_what_was_taken_back_or_handled_does_not_join() -> None:
+    room = Room()
+    room.hears("$1", "never mind")
+    room.hears("$2", "handled before")
+    room.hears("$3", "and when")
+    room.gone.add(EventId("$2"))
+    room.amending.note(
+        Amendment(
+            target=EventId("$1"), room_id=ROOM, sender=ALICE, event_id=EventId("$r"), text=None
+        )
+    )
+
+    assert await room.joined() == ["and when"]
+
+
+async def test_what_joined_is_answered_as_it_now_reads_and_not_once_it_is_taken_back() -> None:
+    room = Room()
+    room.hears("$1", "and how")
+    room.hears("$2", "and when")
+    held = room.amending.take(INBOUND)
+    async with room.joining.meanwhile(ROOM):
+        await asyncio.sleep(0.01)
+        held.go_on()
+        made = Amendment(
+            target=EventId("$1"), room_id=ROOM, sender=ALICE, event_id=EventId("$e"), text="and who"
+        )
+        room.amending.note(made)
+        assert [question.text for question in held.joined] == ["and who", "and when"]
+        assert held.came.done()
+        assert held.version == "$e"
+
+        held.go_on()
+        room.amending.note(evolve(made, event_id=EventId("$r"), text=None))
+        room.joining.heard(ROOM)
+        await asyncio.sleep(0.01)
+
+    assert [question.text for question in held.joined] == ["and when"]
+    assert held.came.done()
+    assert held.ended is None
+
+
+async def test_an_edit_that_came_while_a_question_joined_is_not_overlooked() -> None:
+    room = Room()
+    held = room.amending.take(INBOUND)
+    room.amending.note(
+        Amendment(
+            target=EventId("$1"), room_id=ROOM, sender=ALICE, event_id=EventId("$e"), text="and who"
+        )
+    )
+
+    inbound = evolve(INBOUND, event_id=EventId("$1"), body="and how")
+    room.amending.join(held, evolve(QUESTION, request_id=inbound.event_id, inbound=inbound))
+
+    assert [question.text for question in held.joined] == ["and who"]
+
+
+async def test_only_so_many_join_one_question() -> None:
+    room = Room()
+    for number in range(MOST_JOINED + 10):
+        room.hears(f"${number}", str(number))
+
+    assert await room.joined() == [str(number) for number in range(MOST_JOINED)]

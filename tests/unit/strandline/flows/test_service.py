@@ -1,0 +1,84 @@
+import pytest
+
+from ephemeral.flows.held_messages import Waiting
+from ephemeral.flows.staged_files import Staged
+from fsm import Attachment, Command, Flow, Signal, Snapshot, Turn
+from fsm.values.ids import EventId
+from fsm.values.questions import Question
+from strandline.flows.service import Service
+from tests.support.talk import NOW, Talk, registry, said, signals
+
+ASK = Signal("confirmation", "ask", Question("Archive?", then=Signal("room", "archive")))
+
+
+@pytest.fixture
+def talk() -> Talk:
+    return Talk(registry("agent-1"))
+
+
+def service(talk: Talk) -> Service:
+    return Service(
+        registry("agent-1"),
+        commands=["yes", "load", "files"],
+        cancellable=[flow.name for flow in pending_flows(talk)],
+        started_at=NOW,
+    )
+
+
+def pending_flows(talk: Talk) -> list[Flow]:
+    return [talk.confirmation, talk.selection, talk.staging, talk.held]
+
+
+async def cancel(talk: Talk, standing: dict[str, Snapshot]) -> Turn:
+    """One turn of ``!cancel``, with the signals that follow it, over these conversations."""
+    speaker = service(talk)
+    flows = {flow.name: flow for flow in (*pending_flows(talk), speaker)}
+    _, turn = await talk.step(speaker, Command("cancel"))
+    while turn.signals:
+        signal = turn.signals.pop(0)
+        flow = flows[signal.flow]
+        before = standing.get(flow.name, flow.at_rest)
+        step = turn.answering(signal, before.data)
+        move = flow.choose(before, signal, step)
+        assert move is not None
+        standing[flow.name] = await flow.step(before, move, step)
+    return turn
+
+
+async def test_cancel_drops_all_that_is_pending_and_says_what_that_was(talk: Talk) -> None:
+    awaiting, _ = await talk.step(talk.confirmation, ASK)
+    file = Attachment(event_id=EventId("$f"), name="a.png")
+    inbound = talk.turn(Command("cancel")).inbound
+    standing = {
+        "confirmation": awaiting,
+        "staging": Snapshot("staged", Staged((file,))),
+        "held": Snapshot("holding", Waiting(((inbound, 0),))),
+    }
+
+    turn = await cancel(talk, standing)
+
+    assert [standing[flow.name] for flow in pending_flows(talk)] == [
+        flow.at_rest for flow in pending_flows(talk)
+    ]
+    assert said(turn).splitlines() == [
+        "All right, nothing has been changed.",
+        "All right, your file is no longer waiting, and I pass it to nobody.",
+        "All right, I won't pass your message on.",
+    ]
+
+
+async def test_cancel_with_nothing_pending_says_so(talk: Talk) -> None:
+    turn = await cancel(talk, {})
+
+    assert said(turn) == "Nothing is pending here, so there is nothing to cancel."
+
+
+@pytest.mark.parametrize("command", ["yes", "no"])
+async def test_an_answer_without_a_question_says_when_the_bot_restarted(
+    talk: Talk, command: str
+) -> None:
+    _, turn = await talk.step(service(talk), Command(command))
+
+    assert signals(turn) == []
+    assert said(turn).startswith("No question of mine is waiting for an answer from you here.")
+    assert "2026-01-02 03:04:05 UTC" in said(turn)
