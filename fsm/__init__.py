@@ -18,12 +18,10 @@ from fsm.flow import Flow, Move, Saved, Snapshot, upgrade
 from fsm.records import RecordsInMemory
 from fsm.states import Scope, State, Tier, days, durable, ephemeral, hours, minutes, seconds
 from fsm.turn import Turn
-from fsm.values.attachments import Attachment
 from fsm.values.inbound import Inbound, Kind
-from fsm.values.markdown import as_typed
-from fsm.values.questions import Mark, Question
+from fsm.values.messages import Attachment, Mark, Question, Signal
 from fsm.values.registry import AgentEntry, Registry
-from fsm.values.signals import Signal
+from fsm.values.text import as_typed
 from fsm.values.translation import Tongue
 
 __all__ = [

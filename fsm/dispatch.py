@@ -10,11 +10,10 @@ from fsm.errors import NoSuchTransition
 from fsm.events import Answer, Attached, Command, Expiry, Occurrence, Reaction, Stimulus, Text
 from fsm.flow import Flow, Move, Snapshot
 from fsm.turn import Turn
-from fsm.values.compared import answered, compared, without_unseen_start
 from fsm.values.ids import ConversationKey
 from fsm.values.inbound import Inbound, Kind
-from fsm.values.questions import Mark, Question
-from fsm.values.signals import Signal
+from fsm.values.messages import Mark, Question, Signal
+from fsm.values.text import answered, compared, without_unseen_start
 
 LONGEST_MENTION = 300
 """So far into a text, in characters, a command after the bot's name may begin."""

@@ -7,11 +7,9 @@ from typing import Any
 
 from attrs import field, frozen
 
-from fsm.values.answers import AnswerMark
-from fsm.values.attachments import Attachment
 from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId, UserId
 from fsm.values.inbound import Inbound
-from fsm.values.questions import Mark
+from fsm.values.messages import AnswerMark, Attachment, Mark
 
 
 @frozen(kw_only=True)

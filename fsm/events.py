@@ -9,10 +9,9 @@ from attrs import define, field, frozen
 
 from fsm.errors import FlowError
 from fsm.states import State
-from fsm.values.compared import answered, compared
 from fsm.values.inbound import Kind
-from fsm.values.questions import Mark
-from fsm.values.signals import Signal
+from fsm.values.messages import Mark, Signal
+from fsm.values.text import answered, compared
 
 
 class Target(Enum):

@@ -15,7 +15,7 @@ from fsm.machine import Table
 from fsm.states import Scope, State, Tier
 from fsm.turn import Turn
 from fsm.values.ids import ConversationKey, RoomId, UserId
-from fsm.values.signals import Signal
+from fsm.values.messages import Signal
 
 
 @frozen

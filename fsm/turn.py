@@ -28,12 +28,10 @@ from fsm.effects import (
 from fsm.errors import TurnError
 from fsm.events import Answer, Command, Event, Reaction, Stimulus, Text
 from fsm.records import Records, RecordsInMemory
-from fsm.values.attachments import Attachment
-from fsm.values.compared import compared
 from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId, UserId
 from fsm.values.inbound import Inbound, Kind
-from fsm.values.questions import CONFIRMATION, Mark, Question
-from fsm.values.signals import Signal
+from fsm.values.messages import CONFIRMATION, Attachment, Mark, Question, Signal
+from fsm.values.text import compared
 from fsm.values.translation import Tongue
 
 

@@ -6,9 +6,8 @@ from attrs import frozen
 
 from durable.records import FlowRecord, flow_key
 from fsm import STAY, Event, Flow, Scope, State, Tongue, Turn, durable, on
-from fsm.values.compared import answered, compared
 from fsm.values.ids import ConversationKey, UserId
-from fsm.values.markdown import as_typed
+from fsm.values.text import answered, as_typed, compared
 
 
 @frozen

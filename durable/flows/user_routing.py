@@ -4,7 +4,7 @@ from attrs import evolve
 
 from durable.records import UserRecord
 from fsm import STAY, AgentEntry, Event, Flow, Registry, Scope, State, Turn, durable, on
-from fsm.values.markdown import as_typed
+from fsm.values.text import as_typed
 
 
 class UserRouting(Flow):

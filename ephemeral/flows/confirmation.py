@@ -11,7 +11,7 @@ from attrs import frozen
 from ephemeral.flows.open_prompt import NO, YES, Asked, is_of_another_life
 from ephemeral.words import within
 from fsm import STAY, Event, Flow, Scope, Signal, State, Turn, ephemeral, minutes, on
-from fsm.values.questions import Question
+from fsm.values.messages import Question
 
 
 @frozen

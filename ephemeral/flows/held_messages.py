@@ -9,7 +9,7 @@ from datetime import timedelta
 from attrs import evolve, frozen
 
 from fsm import STAY, Event, Flow, Inbound, Kind, Scope, State, Turn, ephemeral, minutes, on
-from fsm.values.attachments import Said
+from fsm.values.messages import Said
 
 MOST = 20
 """So many messages wait for one user in one room; with more, the oldest is dropped."""

@@ -12,8 +12,8 @@ from ephemeral.flows.open_prompt import NO, Asked, is_of_another_life
 from ephemeral.words import within
 from fsm import STAY, Event, Flow, Reaction, Scope, State, Turn, ephemeral, minutes, on
 from fsm.events import ANY
-from fsm.values.chats import Choice, Choices
-from fsm.values.compared import answered, number_in
+from fsm.values.messages import Choice, Choices
+from fsm.values.text import answered, number_in
 
 
 @frozen

@@ -24,9 +24,8 @@ from fsm import (
     minutes,
     on,
 )
-from fsm.values.attachments import Said
-from fsm.values.compared import answered, number_in
-from fsm.values.markdown import as_typed
+from fsm.values.messages import Said
+from fsm.values.text import answered, as_typed, number_in
 
 ACKNOWLEDGED = "📎"
 """The emoji that says that a file is staged."""

@@ -7,11 +7,11 @@ from typing import Any
 
 from attrs import frozen, has
 
-from fsm.checks.causes import causes, never_matched
 from fsm.checks.findings import Finding
 from fsm.checks.methods import Flaws, guard_flaws, handler_flaws, upgrade_flaws
-from fsm.events import Event
+from fsm.events import ANY, Event
 from fsm.states import State, Tier
+from fsm.values.text import answered, compared
 
 RESET = "reset"
 """The event that every flow has for free: back to idle, from anywhere."""
@@ -316,3 +316,54 @@ def _upgrades(body: Body) -> Found:
             f"version {body.version} does not know how to read version {number}",
             f"write one method under @upgrade({number})",
         )
+
+
+ANY_COMMAND = f"the command {ANY!r}"
+ANY_ANSWER = f"the answer {ANY!r}"
+ANY_TEXT = "text"
+
+
+def causes(event: Event) -> Iterator[tuple[str, str]]:
+    """Each cause of the event, and what would be the same or wider: any text, for one text."""
+    yield from ((f"the command {compared(name)!r}", ANY_COMMAND) for name in event.command)
+    yield from ((f"the reaction {compared(key)}", "") for key in event.reaction)
+    yield from ((f"the answer {answered(text)!r}", ANY_ANSWER) for text in event.answer)
+    if event.text:
+        yield ANY_TEXT if event.text is True else f"the text {event.text!r}", ANY_TEXT
+    if event.attachment:
+        yield "a file", ""
+    if event.expiry:
+        yield "the end of its time", ""
+    if event.kind:
+        yield f"an event of kind {event.kind.value!r}", ""
+
+
+def never_matched(event: Event) -> Flaws:
+    """What is declared so that nothing that a person does matches it."""
+    for name in event.command:
+        if name != ANY and not _can_be_typed(name):
+            yield (
+                "SL134",
+                f"the command {name!r} is not written as commands are compared",
+                "write one word in lower case that begins with a letter, without the prefix",
+            )
+    for text in event.answer:
+        if text != compared(text):
+            yield (
+                "SL134",
+                f"the answer {text!r} is not written as answers are compared",
+                f"write {compared(text)!r}",
+            )
+    if isinstance(event.text, str):
+        try:
+            re.compile(event.text)
+        except re.error as error:
+            yield (
+                "SL124",
+                f"its text is no regular expression: {error}",
+                "mend the expression, or write text=True for any text",
+            )
+
+
+def _can_be_typed(name: str) -> bool:
+    return name[:1].isalpha() and name == answered(name) and not any(map(str.isspace, name))

@@ -6,7 +6,7 @@ from itertools import combinations
 from fsm.checks.findings import Finding
 from fsm.events import ANY
 from fsm.flow import Flow
-from fsm.values.compared import compared
+from fsm.values.text import compared
 
 
 def collisions(flows: Sequence[type[Flow]]) -> Iterator[tuple[type[Flow], Finding]]:

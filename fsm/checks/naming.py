@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from fsm.checks.class_body import RESET
 from fsm.errors import NoSuchEvent
 from fsm.flow import Flow
-from fsm.values.questions import Question
-from fsm.values.signals import Signal
+from fsm.values.messages import Question, Signal
 
 
 def refuse_unknown(signal: Signal, *, asker: str, running: Mapping[str, Flow]) -> None:

@@ -4,9 +4,8 @@ from enum import Enum
 
 from attrs import field, frozen
 
-from fsm.values.attachments import Attachment
 from fsm.values.ids import EventId, RoomId, UserId
-from fsm.values.questions import Mark
+from fsm.values.messages import Attachment, Mark
 
 
 class Kind(Enum):

@@ -5,8 +5,8 @@ from enum import Enum
 
 from attrs import field, frozen
 
-from fsm.values.compared import answered, compared, number_in
 from fsm.values.ids import AgentId
+from fsm.values.text import answered, compared, number_in
 from fsm.values.translation import sentence
 
 

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 from attrs import frozen
 
-from fsm.values.attachments import Attachment
 from fsm.values.ids import RoomId
+from fsm.values.messages import Attachment
 from matrix.api import fields
 from matrix.api.errors import Refused, Unreachable
 from matrix.api.http import HomeserverHttp, endpoint

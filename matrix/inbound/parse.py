@@ -8,9 +8,9 @@ from urllib.parse import unquote
 
 from attrs import evolve
 
-from fsm.values.attachments import Attachment
 from fsm.values.ids import EventId, RoomId, UserId
 from fsm.values.inbound import Inbound, Kind
+from fsm.values.messages import Attachment
 from matrix.api import fields
 from matrix.api.fields import mapping, plain
 from matrix.outbound.markdown import BY_KEY, TURN_KEY

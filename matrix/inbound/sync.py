@@ -13,7 +13,7 @@ from attrs import evolve
 from fsm.failpoints import reach
 from fsm.values.ids import EventId, RoomId, SyncToken, UserId
 from fsm.values.inbound import Inbound
-from fsm.values.questions import Mark
+from fsm.values.messages import Mark
 from matrix.api import fields
 from matrix.api.errors import Refused, StoreFailed
 from matrix.api.homeserver import SYNC_WAIT_MS, Homeserver

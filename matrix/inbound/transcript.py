@@ -9,9 +9,9 @@ from typing import Any
 
 from attrs import define, evolve, field, frozen
 
-from fsm.values.answers import AnswerMark
 from fsm.values.ids import EventId, RoomId, UserId
 from fsm.values.inbound import Inbound
+from fsm.values.messages import AnswerMark
 from matrix.api import fields
 from matrix.api.homeserver import Homeserver
 from matrix.inbound.parse import parse, text_of

@@ -10,9 +10,8 @@ from attrs import asdict
 from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock, fence, table
 
-from fsm.values.answers import AnswerMark
 from fsm.values.ids import EventId, PlatformChatId, TransactionId, UserId
-from fsm.values.questions import Mark
+from fsm.values.messages import AnswerMark, Mark
 from matrix.api import fields
 from matrix.outbound.split import NOBODY, harmless, weight
 

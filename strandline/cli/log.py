@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 import structlog
 
-from fsm.values.terminal import printable
+from fsm.values.text import printable
 
 QUIET = (
     *("peewee", "transitions", "aiohttp", "asyncio", "markdown_it"),

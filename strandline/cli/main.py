@@ -16,7 +16,7 @@ from durable import DataLock, Store
 from durable.store.sqlite.parking import INVITE
 from fsm import StrandlineError
 from fsm.values.ids import EventId
-from fsm.values.terminal import printable
+from fsm.values.text import printable
 from strandline.cli import fatal
 from strandline.cli.diagram import diagram
 from strandline.cli.lint import lint

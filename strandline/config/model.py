@@ -13,8 +13,8 @@ from attrs import evolve, field, fields, frozen
 
 from ephemeral.flows.staged_files import StageLimits
 from fsm import AgentEntry
-from fsm.values.compared import compared, number_in
 from fsm.values.ids import AgentId, UserId
+from fsm.values.text import compared, number_in
 from matrix import HomeserverSettings, RoomStyle
 from strandline.config.errors import ConfigError
 from strandline.config.file import ConfigFile, KeyPath, dotted, read_config_file

@@ -10,7 +10,7 @@ from contextlib import suppress
 import aiohttp
 
 from fsm import StrandlineError
-from fsm.values.terminal import printable
+from fsm.values.text import printable
 from strandline.demo.stage import set_up
 from strandline.demo.terminal import chat
 from strandline.demo.tour import NotAsExpected, Tour

@@ -5,7 +5,7 @@ import codecs
 import os
 import sys
 
-from fsm.values.terminal import printable
+from fsm.values.text import printable
 from strandline.demo.stage import Stage, Tell
 
 HELP = (

@@ -22,8 +22,8 @@ from ephemeral.conversations import Conversations, Lapsed
 from fsm import Command, Flow, Inbound, Kind, Registry, Tier, Tongue
 from fsm.dispatch import said_in
 from fsm.effects import OutboxRow
-from fsm.values.compared import compared
 from fsm.values.ids import EventId, RoomId, TransactionId, UserId
+from fsm.values.text import compared
 from matrix import Batch as SyncBatch
 from matrix import Courtesy, Delivery, Event, Gap, Homeserver, Intake, RoomMaker
 from strandline.config.model import Config

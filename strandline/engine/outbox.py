@@ -20,9 +20,9 @@ from fsm.effects import (
     effect_id,
     transaction_id,
 )
-from fsm.values.answers import AnswerMark
 from fsm.values.ids import EventId, RoomId, TransactionId
 from fsm.values.inbound import Inbound, Kind
+from fsm.values.messages import AnswerMark
 from matrix.outbound.markdown import edit_content, message_content, reaction_content
 from matrix.outbound.split import split
 

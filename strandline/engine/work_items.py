@@ -9,8 +9,8 @@ from attrs import frozen
 from ephemeral.conversations import Lapsed
 from fsm import Flow, Inbound, Kind, Mark
 from fsm.events import ANY
-from fsm.values.compared import compared
 from fsm.values.ids import EventId, RoomId, UserId
+from fsm.values.text import compared
 from matrix import Gap
 from strandline.engine.checkpoint import Batch
 from strandline.engine.deadlines import Due

@@ -18,8 +18,8 @@ from fsm.dispatch import said_in
 from fsm.effects import ATTEMPT_ORDINALS, AskAgent, OutboxRow, Reply
 from fsm.errors import NoSuchEvent, StrandlineError
 from fsm.failpoints import reach
-from fsm.values.compared import compared
 from fsm.values.ids import EventId, RoomId, UserId
+from fsm.values.text import compared
 from matrix import Refused
 from strandline.engine.answering.asking import Asking
 from strandline.engine.answering.edits import Amending

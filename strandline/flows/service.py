@@ -7,8 +7,8 @@ from difflib import get_close_matches
 from durable.records import ARCHIVED, GONE, RoomRecord, UserRecord, room_key, user_key
 from fsm import ANY, STAY, Command, Event, Flow, Kind, Registry, Scope, State, Turn, on
 from fsm.effects import Reply
-from fsm.values.compared import compared
 from fsm.values.ids import AgentId
+from fsm.values.text import compared
 from fsm.values.translation import sentence
 from strandline.flows.languages import LANGUAGES
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import frozen
 
-from fsm.values.terminal import printable
+from fsm.values.text import printable
 from strandline.testing.log import OUTPUT, TEST, Line
 from strandline.testing.person import fold
 

@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
-from fsm.values.answers import AnswerMark
 from fsm.values.ids import EventId, PlatformChatId, TransactionId, UserId
-from fsm.values.questions import Mark
+from fsm.values.messages import AnswerMark, Mark
 from matrix.outbound.markdown import edit_content, message_content, reaction_content
 from tests.support.fakes.homeserver import BOT
 from tests.support.sync_answers import ALICE, ROOM, Json, member, text

@@ -35,7 +35,7 @@ from fsm.dispatch import Deciding, Moved
 from fsm.effects import Edit, NewRoom, Reply, SetState, effect_id
 from fsm.events import Stimulus
 from fsm.values.ids import AgentId, ChatId, ConversationKey, EventId, RoomId, TransactionId, UserId
-from fsm.values.questions import Mark
+from fsm.values.messages import Mark
 from strandline.flows.languages import LANGUAGES, tongue
 
 ROOM, ALICE, BOB = RoomId("!room"), UserId("@alice:x"), UserId("@bob:x")

@@ -11,7 +11,7 @@ from durable.flows.room.texts import problem_of
 from durable.records import UserRecord, user_key
 from fsm import STAY, Event, Flow, Kind, Registry, Scope, State, Turn, durable, on
 from fsm.values.ids import ChatId
-from fsm.values.markdown import as_typed
+from fsm.values.text import as_typed
 
 AT_WORK = "\N{HOURGLASS WITH FLOWING SAND}"
 """The emoji that says that a room is being made."""

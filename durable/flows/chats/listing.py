@@ -5,7 +5,7 @@ from datetime import datetime
 from durable.flows.chats.records import address, chats_of
 from durable.records import GONE, ChatRecord, RoomRecord, UsedRecord, room_key, used_key
 from fsm import Registry, Turn
-from fsm.values.markdown import as_typed
+from fsm.values.text import as_typed
 
 
 async def list_chats(turn: Turn, registry: Registry) -> str:

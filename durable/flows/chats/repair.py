@@ -9,7 +9,7 @@ from durable.flows.room.texts import problem_of
 from durable.records import GONE, ChatRecord, RoomRecord, room_key
 from fsm import Turn
 from fsm.values.ids import RoomId
-from fsm.values.markdown import as_typed
+from fsm.values.text import as_typed
 
 
 async def repair(turn: Turn, plan: Plan, *, with_space: bool) -> tuple[Wish, ...]:

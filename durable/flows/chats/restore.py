@@ -16,10 +16,9 @@ from durable.flows.chats.records import (
 )
 from durable.records import CHAT, GONE, ChatRecord, RoomRecord, chat_key, room_key
 from fsm import Registry, Turn
-from fsm.values.chats import Choice, Choices
-from fsm.values.compared import answered, number_in
 from fsm.values.ids import ChatId, RoomId
-from fsm.values.markdown import as_typed
+from fsm.values.messages import Choice, Choices
+from fsm.values.text import answered, as_typed, number_in
 
 
 async def offer_chats(turn: Turn, registry: Registry) -> None:

@@ -29,7 +29,7 @@ from durable.records import (
 )
 from fsm import Registry, Turn
 from fsm.values.ids import ChatId, RoomId
-from fsm.values.markdown import as_typed
+from fsm.values.text import as_typed
 
 
 def space_wish(turn: Turn) -> Wish:

@@ -7,7 +7,7 @@ from durable.flows.room.texts import problem_of
 from durable.flows.user_routing import agent_list, no_such_agent
 from durable.records import ARCHIVED, RoomRecord, UserRecord, chat_key, user_key
 from fsm import AgentEntry, Registry, Turn
-from fsm.values.markdown import as_typed
+from fsm.values.text import as_typed
 
 ROOM_NAME = "m.room.name"
 """The type of the state event that names a room."""

@@ -33,8 +33,8 @@ from fsm import (
     durable,
     on,
 )
-from fsm.values.attachments import Said
 from fsm.values.ids import RoomId, UserId
+from fsm.values.messages import Said
 
 
 class RoomRouting(Flow):

@@ -3,7 +3,7 @@
 from durable.flows.user_routing import agent_list
 from durable.records import ARCHIVED, RoomRecord, UserRecord
 from fsm import AgentEntry, Command, Registry, Turn
-from fsm.values.markdown import as_typed
+from fsm.values.text import as_typed
 
 
 def greeting(

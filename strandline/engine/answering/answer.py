@@ -8,7 +8,7 @@ from attrs import define, field
 
 from ephemeral.agents.api import AgentFailed, Waiting
 from fsm.effects import AskAgent, Reply
-from fsm.values.answers import AnswerMark
+from fsm.values.messages import AnswerMark
 from fsm.values.translation import sentence
 from matrix import Amendment
 from strandline.engine.answering.edits import InHand, Stop

@@ -15,7 +15,7 @@ from ephemeral.agents.stream import Growing, Meanwhile
 from fsm.effects import AskAgent, OutboxRow, Reply
 from fsm.failpoints import reach
 from fsm.values.ids import EventId, RoomId, TransactionId
-from fsm.values.markdown import as_typed
+from fsm.values.text import as_typed
 from fsm.values.translation import Tongue
 from matrix import MatrixError
 from strandline.engine.answering.answer import (

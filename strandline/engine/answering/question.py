@@ -7,8 +7,8 @@ from typing import Any
 
 from ephemeral.agents.api import AgentFailed, AgentFile, AgentQuestion, Earlier, MadeFile, Trouble
 from fsm.effects import AskAgent
-from fsm.values.attachments import Attachment
 from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId
+from fsm.values.messages import Attachment
 from matrix import Exchange, Homeserver, MatrixError, Reading
 from strandline.engine.answering.edits import InHand
 

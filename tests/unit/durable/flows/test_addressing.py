@@ -9,8 +9,8 @@ from durable.turn_records import read_ahead
 from ephemeral.flows.held_messages import Waiting
 from fsm import Attachment, Signal, Turn
 from fsm.effects import AskAgent, Reply
-from fsm.values.attachments import Said
 from fsm.values.ids import AgentId, ChatId, EventId, PlatformChatId, UserId
+from fsm.values.messages import Said
 from tests.support.talk import ALICE, BOB, NOW, ROOM, Talk, Town, registry, said
 
 FILE = Attachment(event_id=EventId("$file"), name="a.png")

@@ -16,8 +16,8 @@ from durable.records import (
 from ephemeral.flows.confirmation import Pending
 from fsm import AgentEntry, Kind, Reaction, Signal
 from fsm.effects import AskAgent, Edit, Invite, React, Reply, SetState
-from fsm.values.chats import Choice
 from fsm.values.ids import AgentId, ChatId, EventId, PlatformChatId, RoomId, TransactionId, UserId
+from fsm.values.messages import Choice
 from matrix.outbound.markdown import message_content
 from tests.support.talk import ALICE, BOB, ROOM, Town, question_of, registry, rooms_asked, said
 

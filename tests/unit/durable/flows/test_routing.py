@@ -12,7 +12,7 @@ from durable.records import (
 from fsm import Command, Kind, Occurrence, Signal, Snapshot, Text
 from fsm.effects import AskAgent, JoinRoom, LeaveRoom
 from fsm.values.ids import AgentId, ChatId, EventId, PlatformChatId
-from fsm.values.markdown import as_typed
+from fsm.values.text import as_typed
 from tests.support.talk import ALICE, BOB, NOW, ROOM, Talk, registry, said, signals
 
 BOUND = RoomRecord(

@@ -5,7 +5,7 @@ from fsm import Answer, Command, Expiry, Reaction, Signal, Snapshot, Text
 from fsm.effects import Edit, Reply
 from fsm.events import Stimulus
 from fsm.values.ids import EventId
-from fsm.values.questions import Mark, Question
+from fsm.values.messages import Mark, Question
 from tests.support.talk import (
     ALICE,
     BOB,

@@ -4,8 +4,8 @@ from attrs import evolve
 from ephemeral.flows.held_messages import MOST, Waiting
 from fsm import Attachment, Expiry, Kind, Occurrence, Signal, Snapshot
 from fsm.effects import Reopen
-from fsm.values.attachments import Said
 from fsm.values.ids import EventId
+from fsm.values.messages import Said
 from tests.support.talk import Talk, registry, said
 
 

@@ -6,9 +6,8 @@ from attrs import evolve
 from fsm import Answer, Attachment, Command, Expiry, Reaction, Signal, Snapshot, Text
 from fsm.effects import Edit
 from fsm.events import Stimulus
-from fsm.values.chats import Choice, Choices
 from fsm.values.ids import ChatId, EventId
-from fsm.values.questions import Mark
+from fsm.values.messages import Choice, Choices, Mark
 from tests.support.talk import (
     ALICE,
     BOB,

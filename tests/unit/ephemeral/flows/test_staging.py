@@ -6,8 +6,8 @@ import pytest
 from ephemeral.flows.staged_files import Staged
 from fsm import Attachment, Command, Expiry, Kind, Occurrence, Signal, Snapshot, Text, Turn
 from fsm.effects import React, Reply
-from fsm.values.attachments import Said
 from fsm.values.ids import EventId
+from fsm.values.messages import Said
 from tests.support.talk import ALICE, BOB, ROOM, Talk, registry, said
 
 FILE = Occurrence(Kind.FILE)

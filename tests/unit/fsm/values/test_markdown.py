@@ -1,6 +1,6 @@
 import pytest
 
-from fsm.values.markdown import as_typed
+from fsm.values.text import as_typed
 from matrix.outbound.markdown import to_html
 
 

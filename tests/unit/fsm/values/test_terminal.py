@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsm.values.terminal import printable
+from fsm.values.text import printable
 
 
 @pytest.mark.parametrize(

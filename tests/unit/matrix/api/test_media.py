@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nio.crypto.attachments import decrypt_attachment, encrypt_attachment
 
-from fsm.values.attachments import Attachment
 from fsm.values.ids import EventId, RoomId, UserId
+from fsm.values.messages import Attachment
 from matrix import Homeserver, HomeserverSettings, Refused
 from matrix.api.errors import Spoiled
 from matrix.crypto.file_crypto import Seal, Unseal

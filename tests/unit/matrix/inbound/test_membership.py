@@ -7,7 +7,7 @@ import pytest
 from attrs import evolve
 
 from fsm.values.ids import EventId
-from fsm.values.questions import Mark
+from fsm.values.messages import Mark
 from matrix import Homeserver
 from matrix.outbound.markdown import QUESTION_KEY
 from tests.support.fakes.homeserver import BOT, Answer, ScriptedHomeserver

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsm.values.attachments import Attachment
 from fsm.values.ids import EventId, UserId
 from fsm.values.inbound import Inbound, Kind
+from fsm.values.messages import Attachment
 from matrix.inbound.edits import Amendment, parse_amendment
 from matrix.inbound.parse import MAX_BODY_CHARS, parse, parse_invite, parse_leave
 from tests.support.fakes.homeserver import BOT

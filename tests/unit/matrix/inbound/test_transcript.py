@@ -1,8 +1,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
-from fsm.values.answers import AnswerMark
 from fsm.values.ids import EventId, PlatformChatId, RoomId, TransactionId, UserId
+from fsm.values.messages import AnswerMark
 from matrix import Exchange, Homeserver, Reading
 from matrix.api.homeserver import Page
 from matrix.outbound.markdown import edit_content, message_content

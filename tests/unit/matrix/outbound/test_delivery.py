@@ -7,8 +7,8 @@ import pytest
 from attrs import evolve
 
 from fsm.effects import OutboxRow
-from fsm.values.answers import AnswerMark
 from fsm.values.ids import EventId, PlatformChatId, RoomId, TransactionId
+from fsm.values.messages import AnswerMark
 from matrix import Homeserver
 from matrix.api.retry import Patience
 from matrix.outbound.delivery import MOST_OWED, REMEMBERED_MS

@@ -11,7 +11,7 @@ from attrs import asdict, evolve
 
 from fsm.effects import NewRoom
 from fsm.values.ids import EventId, RoomId, TransactionId
-from fsm.values.questions import Mark
+from fsm.values.messages import Mark
 from matrix import Courtesy, Homeserver, HomeserverSettings, Refused, RoomMaker, RoomStyle
 from matrix.api.http import endpoint
 from matrix.outbound.markdown import message_content, reaction_content

@@ -4,7 +4,7 @@ from ephemeral.flows.held_messages import Waiting
 from ephemeral.flows.staged_files import Staged
 from fsm import Attachment, Command, Flow, Signal, Snapshot, Turn
 from fsm.values.ids import EventId
-from fsm.values.questions import Question
+from fsm.values.messages import Question
 from strandline.flows.service import Service
 from tests.support.talk import NOW, Talk, registry, said, signals
 

@@ -7,8 +7,8 @@ from attrs import evolve
 from ephemeral.agents.api import AgentFailed, MadeFile, Trouble
 from fsm import Inbound, Kind
 from fsm.effects import AskAgent
-from fsm.values.attachments import Attachment
 from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId
+from fsm.values.messages import Attachment
 from matrix import Amendment, Homeserver, Refused
 from strandline.engine.answering.edits import InHand
 from strandline.engine.answering.question import Remembering

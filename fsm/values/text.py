@@ -1,5 +1,6 @@
-"""The one form in which what people type is compared: commands, answers, names, emoji, numbers."""
+"""Text as people write it: names compared, Markdown escaped, control characters removed."""
 
+import re
 import unicodedata
 from functools import lru_cache
 
@@ -74,3 +75,52 @@ def _has_dash(text: str) -> bool:
 
 def _is_punctuation(char: str) -> bool:
     return char.isspace() or unicodedata.category(char).startswith("P")
+
+
+_CONTROLS = ("Cc", "Cf", "Cs")
+_MARKUP = re.compile(r"([\\`*\[\]<>~|!#&]|(?<![^\W_])_|_(?![^\W_]))")
+"""An underscore within a word is one (CommonMark 0.31, 6.2)."""
+
+
+def as_typed(text: str | None) -> str:
+    """The text so that Markdown shows it as it was typed, on one line.
+
+    A name such as ``[free](https://example.org)`` would else be a link in the bot's own message
+    (CommonMark 0.31, 2.4, "Backslash escapes").
+    """
+    shown = "".join(c for c in " ".join((text or "").split()) if not _is_control(c))
+    return _MARKUP.sub(r"\\\1", shown)
+
+
+def _is_control(char: str) -> bool:
+    return unicodedata.category(char) in _CONTROLS and char != _JOINER
+
+
+_UNPRINTABLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
+_JOINERS = "\u200c\u200d"
+"""They belong to words of some scripts, and to emoji."""
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    r"""The text with every character that a terminal would obey, or nobody sees, as ``\x1b``.
+
+    These are control characters (C0, DEL, C1), which move the cursor, set the title or answer in
+    the reader's name; marks of the writing direction, which have a text look like another; and
+    halves of characters, which can't be written at all (ECMA-48; Unicode Standard Annex 9).
+
+    Args:
+        text: Anything.
+        lines: New lines and tabs stay as they are.
+    """
+    if text.isprintable():
+        return text
+    kept = f"{_JOINERS}\n\t" if lines else _JOINERS
+    return "".join(c if c in kept or not _is_unprintable(c) else _escaped(c) for c in text)
+
+
+def _is_unprintable(char: str) -> bool:
+    return unicodedata.category(char) in _UNPRINTABLE
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode()
