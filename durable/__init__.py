@@ -2,8 +2,7 @@
 
 from durable.restart_report import RestartReport, load
 from durable.store.errors import AlreadyHandled, Conflict, StoreError, StoreUnavailable
-from durable.store.first_start import FirstStart
-from durable.store.lock import DataLock
+from durable.store.lock import DataLock, FirstStart
 from durable.store.sequence import Allocation, PlatformChatSequence
 from durable.store.sqlite.store import Store
 from durable.store.transaction import (

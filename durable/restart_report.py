@@ -15,9 +15,9 @@ from durable.records import (
 )
 from durable.store.codec import from_json
 from durable.store.errors import CorruptValue
-from durable.store.sqlite.applying import read_value
 from durable.store.sqlite.queries import highest_issued, meta
 from durable.store.sqlite.store import Store
+from durable.store.sqlite.transaction import read_value
 from fsm.records import PLATFORM_CHAT_SEQ_KEY
 from fsm.values.ids import AgentId, RoomId, SyncToken, UserId
 from fsm.values.registry import Registry

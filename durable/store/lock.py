@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +10,6 @@ from types import TracebackType
 from typing import Self
 
 from durable.store.errors import DataFolderInUse, FolderNotWritable
-from durable.store.folder import make_folder
 
 
 class DataLock:
@@ -96,3 +96,69 @@ def _holder(file: int) -> tuple[int | None, datetime | None]:
     with suppress(ValueError):  # the holder may be just about to write it
         return int(os.pread(file, 100, 0)), since
     return None, since
+
+
+def make_folder(folder: Path) -> None:
+    """Have ``folder`` for its owner alone: make it, and what leads to it, and sync each new name.
+
+    One that is there and is the process's own is closed to others too.
+
+    A name that no sync of its folder has covered may be gone after a power cut, with all that was
+    written below it.
+
+    Raises:
+        OSError: It can't be made.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.stat()
+    if found.st_mode & 0o077 and found.st_uid == os.geteuid():
+        folder.chmod(0o700)
+    for path in missing:
+        parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(parent)
+        finally:
+            os.close(parent)
+
+
+class FirstStart:
+    """Removes what a start has made, if there was nothing before and it does not succeed.
+
+    Use as a context manager, inside the folder's lock.
+
+    Args:
+        database: The database file. What else the bot keeps lies in the same folder.
+        lock: The folder's lock. A folder that was there before it stays, and the lock's file in it.
+    """
+
+    def __init__(self, database: Path, lock: DataLock) -> None:
+        self._folder = database.parent
+        self._lock = lock
+        self._lock_name = f"{database.name}.lock"
+        self._is_undone = False
+
+    def __enter__(self) -> Self:
+        self._is_undone = {path.name for path in self._folder.iterdir()} <= {self._lock_name}
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not self._is_undone or error is None:
+            return
+        if self._lock.made_folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            return
+        for path in self._folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != self._lock_name:
+                path.unlink(missing_ok=True)
+
+    def succeeded(self) -> None:
+        """From here on there is state to keep."""
+        self._is_undone = False

@@ -13,7 +13,7 @@ import click
 import structlog
 
 from durable import DataLock, Store
-from durable.store.sqlite.parking import INVITE
+from durable.store.sqlite.transaction import INVITE
 from fsm import StrandlineError
 from fsm.values.ids import EventId
 from fsm.values.text import printable

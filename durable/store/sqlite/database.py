@@ -3,8 +3,8 @@
 import os
 import sqlite3
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from attrs import frozen
@@ -14,11 +14,13 @@ from durable.store.errors import (
     FolderNotWritable,
     NewerSchema,
     NotOurDatabase,
+    StoreDamaged,
+    StoreDefect,
+    StoreError,
     StoreUnavailable,
 )
-from durable.store.folder import make_folder
+from durable.store.lock import make_folder
 from durable.store.sqlite.migrations import CURRENT, migrate
-from durable.store.sqlite.sqlite_errors import translated
 
 Connect = Callable[..., sqlite3.Connection]
 
@@ -213,3 +215,46 @@ def _journal_mode(db: sqlite3.Connection) -> str:
                 raise
             time.sleep(pause_seconds)
     return str(db.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+
+
+_UNAVAILABLE = frozenset(
+    {
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_ABORT,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_NOLFS,
+    }
+)
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
+_PRIMARY = 0xFF
+"""The low byte of an extended result code is the primary one."""
+
+
+def translate(error: sqlite3.Error) -> StoreError:
+    """Our error for one of SQLite's."""
+    code = getattr(error, "sqlite_errorcode", None)
+    primary = None if code is None else code & _PRIMARY
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    reason = f"{name}: {error}"
+    if primary in _UNAVAILABLE:
+        return StoreUnavailable(reason)
+    if primary in _DAMAGED:
+        return StoreDamaged(reason)
+    return StoreDefect(reason)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Let no SQLite error out."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise translate(error) from error

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable, Collection
 
 from durable.store.codec import dump, load
-from durable.store.sqlite.applying import ROW_COLUMNS, to_row
+from durable.store.sqlite.transaction import ROW_COLUMNS, to_row
 from durable.store.transaction import Asked, Behind, Progress, Reopened, Stream
 from fsm.effects import OutboxRow
 from fsm.values.ids import EventId, RoomId, SyncToken, UserId

@@ -13,11 +13,11 @@ from typing import Self, TypeVar
 from durable.records import Deadline, FlowRecord
 from durable.store.codec import from_json
 from durable.store.errors import CorruptValue, StoreClosed
-from durable.store.sqlite import parking, queries
-from durable.store.sqlite.applying import apply, read_value
-from durable.store.sqlite.database import Connect, Connections, open_database
+from durable.store.sqlite import queries
+from durable.store.sqlite import transaction as parking
+from durable.store.sqlite.database import Connect, Connections, open_database, translated
 from durable.store.sqlite.queries import HANDLED_KEPT
-from durable.store.sqlite.sqlite_errors import translated
+from durable.store.sqlite.transaction import apply, read_value
 from durable.store.sqlite.writer import Writer
 from durable.store.transaction import (
     Asked,

@@ -12,8 +12,7 @@ from typing import Any, TypeVar
 from attrs import define
 
 from durable.store.errors import StoreClosed, StoreError
-from durable.store.sqlite.database import OpenFile
-from durable.store.sqlite.sqlite_errors import translate
+from durable.store.sqlite.database import OpenFile, translate
 from fsm.failpoints import reach
 
 T = TypeVar("T")

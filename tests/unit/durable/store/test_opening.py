@@ -20,9 +20,8 @@ from durable.store.errors import (
     StoreError,
     StoreUnavailable,
 )
-from durable.store.sqlite.database import APPLICATION_ID
+from durable.store.sqlite.database import APPLICATION_ID, translate
 from durable.store.sqlite.migrations import CURRENT
-from durable.store.sqlite.sqlite_errors import translate
 from tests.support.store.faults import failing_at, sqlite_error
 from tests.support.store.opening import contents, mode, noon, open_store, plain
 from tests.support.store.processes import child, read
