@@ -5,7 +5,7 @@ from datetime import datetime
 
 from durable.flows.chats.flow import Chats
 from durable.flows.language import Language
-from durable.flows.room.addressing import is_addressed
+from durable.flows.room.actions import is_addressed
 from durable.flows.room.flow import RoomRouting
 from durable.flows.user_routing import UserRouting
 from ephemeral.flows.confirmation import Confirmation

@@ -1,12 +1,18 @@
 """A user's chats and the Space that they lie in: made, listed, loaded, mended, forgotten."""
 
 from durable.flows.chats.erase import forget_all, say_what_stays
-from durable.flows.chats.listing import list_chats
-from durable.flows.chats.plan import SPACE_PURPOSE, Plan, Wish, chat_purpose
 from durable.flows.chats.records import chats_of, name_in, next_number, user_of
 from durable.flows.chats.repair import explain_invite, repair, welcome_back
-from durable.flows.chats.restore import load_chat, offer_chats
-from durable.flows.chats.rooms import ask_for, settle, space_wish
+from durable.flows.chats.restore import list_chats, load_chat, offer_chats
+from durable.flows.chats.rooms import (
+    SPACE_PURPOSE,
+    Plan,
+    Wish,
+    ask_for,
+    chat_purpose,
+    settle,
+    space_wish,
+)
 from durable.flows.room.texts import problem_of
 from durable.records import UserRecord, user_key
 from fsm import STAY, Event, Flow, Kind, Registry, Scope, State, Turn, durable, on

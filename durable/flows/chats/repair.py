@@ -2,9 +2,15 @@
 
 from attrs import evolve
 
-from durable.flows.chats.plan import SPACE_PURPOSE, Plan, Wish, chat_purpose
 from durable.flows.chats.records import chats_of, name_of, user_of
-from durable.flows.chats.rooms import link_chats, space_wish
+from durable.flows.chats.rooms import (
+    SPACE_PURPOSE,
+    Plan,
+    Wish,
+    chat_purpose,
+    link_chats,
+    space_wish,
+)
 from durable.flows.room.texts import problem_of
 from durable.records import GONE, ChatRecord, RoomRecord, room_key
 from fsm import Turn

@@ -2,11 +2,33 @@
 
 from attrs import evolve
 
-from durable.flows.chats.records import chat_in, enter, name_in, name_of, numbered, unlink
+from durable.flows.chats.records import (
+    chat_in,
+    enter,
+    link,
+    live_room,
+    move_use,
+    name_in,
+    name_of,
+    numbered,
+    unlink,
+    user_of,
+)
+from durable.flows.chats.rooms import link_chats
 from durable.flows.room.texts import problem_of
 from durable.flows.user_routing import agent_list, no_such_agent
-from durable.records import ARCHIVED, RoomRecord, UserRecord, chat_key, user_key
+from durable.records import (
+    ARCHIVED,
+    CHAT,
+    SPACE,
+    RoomRecord,
+    UserRecord,
+    chat_key,
+    room_key,
+    user_key,
+)
 from fsm import AgentEntry, Registry, Turn
+from fsm.values.ids import RoomId, UserId
 from fsm.values.text import as_typed
 
 ROOM_NAME = "m.room.name"
@@ -116,3 +138,96 @@ async def rebind_usage(turn: Turn, registry: Registry) -> str:
         prefix=turn.prefix,
     )
     return no_such_agent(turn, agents) if turn.argument else agents
+
+
+async def lose_space(turn: Turn, space: RoomRecord) -> None:
+    """The bot is no longer in a user's Space: the user has none."""
+    owner = space.matrix_user_id
+    if owner is None:
+        return
+    user = await user_of(turn, owner)
+    if user.space_id == turn.room_id:
+        turn.records.save(user_key(owner), evolve(user, space_id=None))
+
+
+async def revive(turn: Turn, room: RoomRecord) -> RoomRecord:
+    """The bot is back in a chat's room. If the chat has found another, this is a room like any."""
+    chat = await chat_in(turn, room)
+    has_moved = chat is not None and chat.room_id != turn.room_id
+    if has_moved or await live_room(turn, room, besides=turn.room_id) is not None:
+        return RoomRecord(matrix_user_id=room.matrix_user_id or turn.sender)
+    if chat is not None and room.matrix_user_id is not None:
+        owner = room.matrix_user_id
+        turn.records.save(chat_key(owner, chat.chat_id), evolve(chat, archived=False))
+        link(turn, (await user_of(turn, owner)).space_id, turn.room_id)
+    return evolve(room, room_type=CHAT)
+
+
+async def may_move(turn: Turn, room: RoomRecord, to: RoomId) -> bool:
+    """Whether the replacement is nobody's yet: a tombstone may point at any room there is."""
+    if not to.startswith("!") or to == turn.room_id:
+        return False
+    there = await turn.records.read(RoomRecord, room_key(to))
+    is_free = there is not None and there == RoomRecord(matrix_user_id=room.matrix_user_id)
+    return there is None or is_free
+
+
+async def replaced_room(turn: Turn, room: RoomRecord) -> RoomRecord | None:
+    """What the bot knows of the room that this one replaces, if both are the same owner's."""
+    if not turn.inbound.body or room != RoomRecord(matrix_user_id=room.matrix_user_id):
+        return None
+    before = await turn.records.read(RoomRecord, room_key(RoomId(turn.inbound.body)))
+    is_same = before is not None and before.matrix_user_id == room.matrix_user_id
+    return before if is_same else None
+
+
+async def move_room(turn: Turn, room: RoomRecord, to: RoomId, *, since: RoomId) -> None:
+    """What the room ``since`` was, the other, in which the bot is, is from now on."""
+    if since != turn.room_id:
+        turn.records.save(room_key(since), None)
+    if room.room_type == SPACE:
+        await _move_space(turn, to, since)
+        return
+    await move_use(turn, since, to)
+    chat = await chat_in(turn, room)
+    if chat is not None and room.matrix_user_id is not None:
+        owner: UserId = room.matrix_user_id
+        turn.records.save(chat_key(owner, chat.chat_id), evolve(chat, room_id=to))
+        unlink(turn, room.space_id, since)
+        if room.room_type == CHAT:
+            link(turn, room.space_id, to)
+    turn.say(
+        turn.t("This room replaces the old one: whoever answered there answers here."), room_id=to
+    )
+
+
+async def _move_space(turn: Turn, to: RoomId, since: RoomId) -> None:
+    user = await user_of(turn, turn.sender)
+    if user.space_id == since:
+        turn.records.save(user_key(turn.sender), evolve(user, space_id=to))
+        await link_chats(turn, to)
+
+
+OWNER = "owner"
+MENTION = "mention"
+EVERYONE = "everyone"
+
+
+def is_owners(turn: Turn) -> bool:
+    """The sender is whose room it is, as far as that is known."""
+    room = turn.records.find(RoomRecord, room_key(turn.room_id))
+    return room is None or room.matrix_user_id in (None, turn.sender)
+
+
+def is_addressed(turn: Turn, respond_to: str) -> bool:
+    """Whether the bot responds to this turn's event.
+
+    Args:
+        turn: The turn.
+        respond_to: In rooms of more than two: ``owner``, ``mention`` or ``everyone``.
+    """
+    if respond_to == EVERYONE:
+        return True
+    if respond_to == MENTION and (turn.inbound.is_group or turn.inbound.mentions_bot):
+        return turn.inbound.mentions_bot
+    return is_owners(turn)

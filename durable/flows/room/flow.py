@@ -6,18 +6,24 @@ from attrs import evolve
 
 from durable.flows.chats.records import note_use, numbered
 from durable.flows.room.actions import (
+    OWNER,
     ROOM_NAME,
     archive_question,
     ask_for_name,
     bind_anew,
     close,
     explain_name,
+    is_addressed,
+    is_owners,
+    lose_space,
+    may_move,
+    move_room,
     rebind_question,
     rebind_usage,
+    replaced_room,
+    revive,
     take_name,
 )
-from durable.flows.room.addressing import OWNER, is_addressed, is_owners
-from durable.flows.room.moving import lose_space, may_move, move_room, replaced_room, revive
 from durable.flows.room.texts import choice_meaning, greeting, no_agent, no_chat, owners_only
 from durable.records import ARCHIVED, GONE, SPACE, RoomRecord, UserRecord, room_key, user_key
 from fsm import (

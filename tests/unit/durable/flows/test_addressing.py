@@ -3,7 +3,7 @@
 import pytest
 from attrs import evolve
 
-from durable.flows.room.addressing import is_addressed
+from durable.flows.room.actions import is_addressed
 from durable.records import ARCHIVED, RoomRecord, UsedRecord, room_key, used_key
 from durable.turn_records import read_ahead
 from ephemeral.flows.held_messages import Waiting

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from durable.flows.chats.plan import Plan, Wish
+from durable.flows.chats.rooms import Plan, Wish
 from durable.records import (
     CHAT,
     SPACE,

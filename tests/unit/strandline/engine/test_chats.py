@@ -11,7 +11,7 @@ import pytest
 
 from durable import Store
 from durable.flows.chats.flow import Chats
-from durable.flows.chats.plan import Plan, Wish
+from durable.flows.chats.rooms import Plan, Wish
 from durable.flows.language import Language
 from durable.flows.room.flow import RoomRouting
 from durable.flows.user_routing import UserRouting
