@@ -43,8 +43,7 @@ from attrs import field, frozen
 from ephemeral.agents.a2a.http import TooMuch, a_client
 from ephemeral.agents.a2a.parts import Reading, parts_in, parts_of
 from ephemeral.agents.api import AgentFailed, AgentPiece, AgentQuestion, Trouble
-from ephemeral.agents.http_trouble import of_failure
-from ephemeral.agents.origins import Origin, check_base, origin
+from ephemeral.agents.transport import Origin, check_base, of_failure, origin
 from fsm import AgentEntry
 
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")

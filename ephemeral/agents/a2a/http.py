@@ -6,8 +6,14 @@ from datetime import UTC, datetime
 import httpx
 
 from ephemeral.agents.api import AgentFailed, Trouble
-from ephemeral.agents.http_trouble import UNPACKED, is_packed, of_status, retry_after_seconds
-from ephemeral.agents.origins import Origin, origin
+from ephemeral.agents.transport import (
+    UNPACKED,
+    Origin,
+    is_packed,
+    of_status,
+    origin,
+    retry_after_seconds,
+)
 from fsm.values.ids import AgentId
 
 MOST_BYTES = 32_000_000

@@ -8,7 +8,7 @@ from a2a.types import Message, Part, StreamResponse, Task, TaskState, TaskStatus
 from google.protobuf.json_format import MessageToDict
 
 from ephemeral.agents.api import AgentPiece, AgentQuestion, MadeFile
-from ephemeral.agents.origins import Origin, origin
+from ephemeral.agents.transport import Origin, origin
 
 MOST_DATA_CHARS = 4_000
 """Structured data is shown up to so many characters."""

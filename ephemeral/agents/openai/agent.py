@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import openai
@@ -18,18 +18,18 @@ import orjson
 from attrs import evolve, field, frozen
 
 from ephemeral.agents.api import AgentFailed, AgentQuestion, Trouble
-from ephemeral.agents.http_trouble import (
+from ephemeral.agents.openai.context import Budget, context
+from ephemeral.agents.transport import (
     UNPACKED,
+    ServerSent,
+    TooMuch,
+    check_base,
     is_packed,
     of_failure,
     of_status,
     retry_after_seconds,
+    server_sent,
 )
-from ephemeral.agents.openai.chunk import Chunk, NoChunk
-from ephemeral.agents.openai.context import Budget, context
-from ephemeral.agents.openai.trouble import message_of, of_error
-from ephemeral.agents.origins import check_base
-from ephemeral.agents.server_sent import ServerSent, TooMuch, server_sent
 from fsm import AgentEntry
 
 MOST_BYTES = 16_000_000
@@ -273,3 +273,88 @@ async def _error_of(response: httpx.Response) -> Any:
     except orjson.JSONDecodeError:
         return body[:300].decode(errors="replace")
     return told.get("error", told) if isinstance(told, dict) else told
+
+
+class NoChunk(Exception):
+    """It is JSON, but no chunk of a chat completion."""
+
+
+@frozen
+class Chunk:
+    """What a chunk adds to the answer.
+
+    Args:
+        text: More of it. What a model thinks before it answers is no part of it.
+        finish: Why it ends here, if it does.
+        error: What went wrong, if something did.
+    """
+
+    text: str = ""
+    finish: str | None = None
+    error: object = None
+
+    @classmethod
+    def of(cls, data: Any) -> Self:
+        """The chunk that this is.
+
+        Raises:
+            NoChunk: It is none.
+        """
+        fields = _object(data)
+        if fields.get("error") is not None:
+            return cls(error=fields["error"])
+        choices = fields.get("choices") or []  # some send a chunk of nothing but figures
+        if not isinstance(choices, list):
+            raise NoChunk("choices that are no list")
+        if not choices:
+            return cls()
+        choice = _object(choices[0])
+        delta = _object(choice.get("delta") or {})
+        text = delta.get("content") or delta.get("refusal") or ""
+        finish = choice.get("finish_reason")
+        if not isinstance(text, str) or not isinstance(finish, str | None):
+            raise NoChunk("a text that is none")
+        return cls(text=text, finish=finish or None)
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise NoChunk("no object where one belongs")
+    return value
+
+
+_BY_CODE = {
+    "content_filter": Trouble.REJECTED,
+    "context_length_exceeded": Trouble.REJECTED,
+    "exceed_context_size_error": Trouble.REJECTED,
+    "insufficient_quota": Trouble.REFUSED,
+    "invalid_api_key": Trouble.REFUSED,
+    "invalid_request_error": Trouble.REJECTED,
+    "overloaded_error": Trouble.BUSY,
+    "rate_limit_exceeded": Trouble.BUSY,
+    "server_error": Trouble.UNREACHABLE,
+}
+_CLIENT, _BEYOND = 400, 600
+
+
+def of_error(error: Any, otherwise: Trouble) -> Trouble:
+    """What an ``error`` object means, in a body or amid a stream.
+
+    Its code tells more than a status: a used-up account answers 429 too.
+    """
+    if not isinstance(error, dict):
+        return otherwise
+    code = error.get("code")
+    if isinstance(code, str) and code in _BY_CODE:
+        return _BY_CODE[code]
+    if otherwise is not Trouble.UNKNOWN:
+        return otherwise
+    if str(code).isdecimal() and _CLIENT <= int(str(code)) < _BEYOND:
+        return of_status(int(str(code)))
+    return _BY_CODE.get(str(error.get("type")), otherwise)
+
+
+def message_of(error: Any) -> str:
+    """What an error says of itself, in one line that a log can bear."""
+    message = error.get("message") if isinstance(error, dict) else error
+    return " ".join(str(message).split())[:300]

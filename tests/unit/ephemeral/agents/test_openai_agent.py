@@ -15,8 +15,8 @@ from aiohttp import web
 from attrs import evolve
 
 from ephemeral.agents.api import AgentFailed, AgentQuestion, Earlier, Trouble
-from ephemeral.agents.http_trouble import retry_after_seconds
 from ephemeral.agents.openai.agent import OpenAiAgent, OpenAiOptions
+from ephemeral.agents.transport import retry_after_seconds
 from fsm import AgentEntry
 from fsm.values.ids import AgentId, EventId, PlatformChatId
 from strandline.testing.processes import free_port

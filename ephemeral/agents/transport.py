@@ -1,12 +1,13 @@
-"""What goes wrong over HTTP, in our words: the same for each kind of agent that speaks it."""
+"""HTTP as agents speak it: origins, failures, server-sent events."""
 
 import math
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import httpx
+from attrs import frozen
 
 from ephemeral.agents.api import Trouble
 
@@ -97,3 +98,80 @@ def _root(error: BaseException) -> BaseException:
     while error.__cause__ is not None or error.__context__ is not None:
         error = error.__cause__ or error.__context__ or error
     return error
+
+
+Origin = tuple[str, str, int | None]
+"""Scheme, host and port (RFC 6454)."""
+
+
+def check_base(_options: object, _attribute: object, url: str) -> None:
+    """A validator of an address to which paths are added: it has no query and no fragment.
+
+    Raises:
+        ValueError: It has.
+    """
+    if "?" in url or "#" in url:
+        problem = "url: paths are added to it, so it can't have a query; give a token instead"
+        raise ValueError(problem)
+
+
+def origin(url: str | httpx.URL) -> Origin:
+    """The origin of an absolute address.
+
+    Raises:
+        httpx.InvalidURL: It is no address.
+    """
+    parsed = httpx.URL(url)
+    port = parsed.port or {"http": 80, "https": 443}.get(parsed.scheme)
+    return parsed.scheme, parsed.host, port
+
+
+@frozen
+class ServerSent:
+    """One event of a stream (WHATWG HTML, "Server-sent events"); ids and retries are left out."""
+
+    event: str
+    data: str
+
+
+class TooMuch(Exception):
+    """The stream is longer than the limit."""
+
+
+async def server_sent(
+    chunks: AsyncIterator[bytes], *, most_bytes: int
+) -> AsyncIterator[ServerSent]:
+    """The events of a stream, each once its blank line has come.
+
+    Raises:
+        TooMuch: More than ``most_bytes`` came in all.
+        UnicodeDecodeError: A line is no UTF-8.
+    """
+    event, data = "message", list[str]()
+    async for line in _lines(chunks, most_bytes):
+        if not line:
+            if data:
+                yield ServerSent(event, "\n".join(data))
+            event, data = "message", []
+            continue
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if name == "event":
+            event = value
+        elif name == "data":
+            data.append(value)
+
+
+async def _lines(chunks: AsyncIterator[bytes], most_bytes: int) -> AsyncIterator[str]:
+    rest, read = bytearray(), 0
+    async for chunk in chunks:
+        read += len(chunk)
+        if read > most_bytes:
+            raise TooMuch
+        *ends, begin = chunk.split(b"\n")
+        for end in ends:
+            rest += end
+            line = rest.removesuffix(b"\r").decode()
+            rest.clear()
+            yield line
+        rest += begin
