@@ -26,8 +26,8 @@ from matrix.api.session import Login, Session
 from matrix.crypto.olm import Crypto
 from matrix.inbound.edits import amendments, parse_amendment
 from matrix.inbound.parse import parse, parse_invite, parse_leave
-from matrix.outbound.find_sent_event import find_sent
 from matrix.outbound.markdown import read_answer, read_mark
+from matrix.outbound.requests import find_sent
 from tests.support.fakes.homeserver import BOT, ScriptedHomeserver
 from tests.support.limits import HANGS_SECONDS
 from tests.support.mutations import EVENTS, TO_DEVICE, mutated
