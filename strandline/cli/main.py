@@ -17,16 +17,31 @@ from durable.store.sqlite.transaction import INVITE
 from fsm import StrandlineError
 from fsm.values.ids import EventId
 from fsm.values.text import printable
+from strandline.authoring.starting import NotStarted, start
 from strandline.cli import fatal
 from strandline.cli.diagram import diagram
 from strandline.cli.lint import lint
 from strandline.cli.log import configure_log
-from strandline.cli.new import new
 from strandline.cli.package_names import Clash, clashes
 from strandline.config.errors import PackageClash
 from strandline.config.model import Config, load_config
 from strandline.engine import bot
 from strandline.engine.clock import clock_of
+
+
+@click.command()
+@click.argument("name")
+def new(name: str) -> None:
+    """Write a small project of your own into a new folder: a flow, its tests, its pictures."""
+    try:
+        root = start(name, Path.cwd())
+    except NotStarted as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{root.name}/ is written. Next:\n")
+    click.echo(f"  cd {root.name}")
+    click.echo("  python -m pytest")
+    click.echo(f"  strandline diagram {name.replace('-', '_')}.flows:Notes --format svg")
+
 
 _log = structlog.get_logger(__name__)
 

@@ -5,12 +5,12 @@ and commits what its handlers asked for; only then does anything leave the proce
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 import structlog
-from attrs import frozen
+from attrs import define, field, frozen
 
 from durable import Asked, Commit, Conflict, Handled, PlatformChatSequence, Reopened, Store
 from durable.flows.language import language_code, language_key
@@ -26,7 +26,6 @@ from fsm.failpoints import reach
 from fsm.values.ids import ConversationKey, TransactionId, UserId
 from strandline.engine.clock import Clock
 from strandline.engine.deadlines import Due
-from strandline.engine.locks import KeyLocks
 from strandline.engine.outbox import Replies
 from strandline.flows.languages import ENGLISH, tongue
 
@@ -319,3 +318,39 @@ def _files_of_others(question: AskAgent | None, reopened: Iterable[Reopen]) -> t
         for event_id, room_id, attachments in asking
         if (files := tuple(a.event_id for a in attachments if a.event_id != event_id))
     )
+
+
+@define
+class _Counted:
+    lock: asyncio.Lock = field(factory=asyncio.Lock)
+    users: int = 0
+
+
+class KeyLocks:
+    """Mutual exclusion by key. Several keys are taken in sorted order, so that none deadlock."""
+
+    def __init__(self) -> None:
+        self._locks: dict[str, _Counted] = {}
+
+    def __len__(self) -> int:
+        return len(self._locks)
+
+    @asynccontextmanager
+    async def hold(self, *keys: str) -> AsyncIterator[None]:
+        """Hold all of ``keys`` while the body runs."""
+        async with AsyncExitStack() as stack:
+            for key in sorted(set(keys)):
+                await stack.enter_async_context(self._one(key))
+            yield
+
+    @asynccontextmanager
+    async def _one(self, key: str) -> AsyncIterator[None]:
+        counted = self._locks.setdefault(key, _Counted())
+        counted.users += 1
+        try:
+            async with counted.lock:
+                yield
+        finally:
+            counted.users -= 1
+            if not counted.users:
+                del self._locks[key]

@@ -9,8 +9,8 @@ from fsm import Inbound, Kind
 from fsm.values.ids import EventId, RoomId, SyncToken, UserId
 from strandline.engine import checkpoint
 from strandline.engine.checkpoint import STUCK_SECONDS, Batch, Checkpoint
-from strandline.engine.locks import KeyLocks
 from strandline.engine.queue import MOST_IN_ROOM, RoomQueues
+from strandline.engine.turns import KeyLocks
 
 FAST, SLOW = RoomId("!fast"), RoomId("!slow")
 
