@@ -6,12 +6,12 @@ from durable.store.lock import DataLock, FirstStart
 from durable.store.sequence import Allocation, PlatformChatSequence
 from durable.store.sqlite.store import Store
 from durable.store.transaction import (
-    Asked,
     Behind,
     Commit,
     Handled,
     Parked,
     Progress,
+    QuestionFiles,
     Reopened,
     Stored,
     Stream,
@@ -21,7 +21,6 @@ from durable.store.volume import volume_warning
 __all__ = [
     "Allocation",
     "AlreadyHandled",
-    "Asked",
     "Behind",
     "Commit",
     "Conflict",
@@ -31,6 +30,7 @@ __all__ = [
     "Parked",
     "PlatformChatSequence",
     "Progress",
+    "QuestionFiles",
     "Reopened",
     "RestartReport",
     "Store",

@@ -20,7 +20,7 @@ from durable.store.errors import CorruptValue
 from durable.store.sequence import PlatformChatSequence
 from durable.store.sqlite.store import Store
 from fsm import Flow, Inbound, Saved, Snapshot, Tier, Turn, TurnError
-from fsm.dispatch import Moved
+from fsm.dispatch import TransitionTaken
 from fsm.records import (
     PLATFORM_CHAT_SEQ_KEY,
     ReadKeys,
@@ -33,7 +33,7 @@ from fsm.values.ids import ConversationKey, PlatformChatId, UserId
 R = TypeVar("R")
 
 
-class WorkingRecords:
+class TurnRecords:
     """What a turn has read, and what it wants written. Use as an async context manager.
 
     Attributes:
@@ -159,7 +159,7 @@ class WorkingRecords:
         if kept is not None:
             self._write(flow_key(flow.name, key), evolve(kept, deadline=None))
 
-    def stand(self, flow: Flow, moved: Moved, turn: Turn) -> None:
+    def stand(self, flow: Flow, moved: TransitionTaken, turn: Turn) -> None:
         """Have the store keep the conversation where it now stands, if its tier is durable."""
         key, state = moved.key, flow.states[moved.after.state]
         if state.tier is Tier.EPHEMERAL or not flow.is_durable:
@@ -214,7 +214,9 @@ def snapshot_of(flow: Flow, kept: FlowRecord) -> Snapshot:
     return Snapshot(state.name, data)
 
 
-def flow_record(flow: Flow, moved: Moved, turn: Turn, *, before: FlowRecord | None) -> FlowRecord:
+def flow_record(
+    flow: Flow, moved: TransitionTaken, turn: Turn, *, before: FlowRecord | None
+) -> FlowRecord:
     """What is kept of a conversation that stands in a durable state.
 
     Args:

@@ -9,7 +9,7 @@ set back keeps no question open.
 from attrs import evolve, frozen
 
 from fsm import Flow, Inbound, Snapshot, Tier
-from fsm.dispatch import Moved
+from fsm.dispatch import TransitionTaken
 from fsm.values.ids import ConversationKey, EventId
 
 
@@ -56,7 +56,7 @@ class Conversations:
         standing = self._standing.get((flow.name, key))
         return standing.lapsed.snapshot if standing and now < standing.until else None
 
-    def put(self, flow: Flow, moved: Moved, inbound: Inbound, now: float) -> None:
+    def put(self, flow: Flow, moved: TransitionTaken, inbound: Inbound, now: float) -> None:
         """Remember where the conversation stands, if that is for this folder to remember.
 
         One that has not left its state gets no new time.

@@ -2,13 +2,13 @@
 
 from datetime import timedelta
 
-from fsm import Tongue
+from fsm import Translator
 
 KILO = 1000
 MEGA = 1000 * KILO
 
 
-def within(tongue: Tongue, duration: timedelta) -> str:
+def within(tongue: Translator, duration: timedelta) -> str:
     """``within 5 minutes``."""
     seconds = round(duration.total_seconds())
     if seconds % 60:
@@ -16,7 +16,7 @@ def within(tongue: Tongue, duration: timedelta) -> str:
     return tongue.n("within {count} minute", "within {count} minutes", seconds // 60)
 
 
-def size(tongue: Tongue, size_bytes: int) -> str:
+def size(tongue: Translator, size_bytes: int) -> str:
     """``12 kB``, ``1.2 MB``; a file's sender need not say how large it is."""
     if size_bytes <= 0:
         return tongue.t("unknown size")

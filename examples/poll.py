@@ -12,7 +12,19 @@ from collections.abc import Mapping
 from attrs import evolve, field, frozen
 
 from fsm.values.ids import EventId, TransactionId
-from strandline import STAY, Event, Flow, Kind, Scope, State, Turn, as_typed, ephemeral, hours, on
+from strandline import (
+    STAY,
+    Event,
+    EventKind,
+    Flow,
+    Scope,
+    State,
+    Turn,
+    as_typed,
+    ephemeral,
+    hours,
+    on,
+)
 
 EMOJI = ("1️⃣", "2️⃣", "3️⃣", "4️⃣", "5️⃣")
 
@@ -68,7 +80,7 @@ class Poll(Flow):
     misuse = Event(idle, STAY, command="poll")
     ask_another = Event(voting, STAY, command="poll")
     vote = Event(voting, STAY, reaction=EMOJI, guard=is_for_this)
-    take_back = Event(voting, STAY, kind=Kind.REDACTED, guard=is_a_vote)
+    take_back = Event(voting, STAY, kind=EventKind.REDACTED, guard=is_a_vote)
     close = Event(voting, idle, command="close", expiry=True)
     vote_late = Event((idle, voting), STAY, reaction=EMOJI)
 

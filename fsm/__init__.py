@@ -9,20 +9,20 @@ from fsm.events import (
     Command,
     Event,
     Expiry,
-    Occurrence,
     Reaction,
+    RoomEvent,
     Text,
     on,
 )
-from fsm.flow import Flow, Move, Saved, Snapshot, upgrade
+from fsm.flow import Flow, Saved, Snapshot, Transition, upgrade
 from fsm.records import RecordsInMemory
 from fsm.states import Scope, State, Tier, days, durable, ephemeral, hours, minutes, seconds
 from fsm.turn import Turn
-from fsm.values.inbound import Inbound, Kind
-from fsm.values.messages import Attachment, Mark, Question, Signal
+from fsm.values.inbound import EventKind, Inbound
+from fsm.values.messages import Attachment, Question, QuestionRef, Signal
 from fsm.values.registry import AgentEntry, Registry
 from fsm.values.text import as_typed
-from fsm.values.translation import Tongue
+from fsm.values.translation import Translator
 
 __all__ = [
     "ANY",
@@ -32,20 +32,19 @@ __all__ = [
     "Attachment",
     "Command",
     "Event",
+    "EventKind",
     "Expiry",
     "Flow",
     "FlowError",
     "Inbound",
-    "Kind",
-    "Mark",
-    "Move",
     "NoSuchEvent",
     "NoSuchTransition",
-    "Occurrence",
     "Question",
+    "QuestionRef",
     "Reaction",
     "RecordsInMemory",
     "Registry",
+    "RoomEvent",
     "Saved",
     "Scope",
     "Signal",
@@ -54,7 +53,8 @@ __all__ = [
     "StrandlineError",
     "Text",
     "Tier",
-    "Tongue",
+    "Transition",
+    "Translator",
     "Turn",
     "TurnError",
     "as_typed",

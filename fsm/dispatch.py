@@ -7,26 +7,26 @@ from attrs import define, evolve, field, frozen
 
 from fsm.checks.naming import refuse_unknown
 from fsm.errors import NoSuchTransition
-from fsm.events import Answer, Attached, Command, Expiry, Occurrence, Reaction, Stimulus, Text
-from fsm.flow import Flow, Move, Snapshot
+from fsm.events import Answer, Attached, Command, Expiry, Reaction, RoomEvent, Stimulus, Text
+from fsm.flow import Flow, Snapshot, Transition
 from fsm.turn import Turn
 from fsm.values.ids import ConversationKey
-from fsm.values.inbound import Inbound, Kind
-from fsm.values.messages import Mark, Question, Signal
+from fsm.values.inbound import EventKind, Inbound
+from fsm.values.messages import Question, QuestionRef, Signal
 from fsm.values.text import answered, compared, without_unseen_start
 
 LONGEST_MENTION = 300
 """So far into a text, in characters, a command after the bot's name may begin."""
 
-Place = tuple[str, ConversationKey]
+ConversationRef = tuple[str, ConversationKey]
 """One conversation: its flow's name and its key."""
 
-Standing = Callable[[Flow, ConversationKey], Awaitable[Snapshot]]
+StateReader = Callable[[Flow, ConversationKey], Awaitable[Snapshot]]
 """Answers where a conversation stood before the turn."""
 
 
 @frozen(kw_only=True)
-class Moved:
+class TransitionTaken:
     """One step that a conversation took in a turn.
 
     Args:
@@ -47,7 +47,7 @@ class Moved:
 
 
 @define
-class Deciding:
+class Dispatcher:
     """One turn's way through the flows.
 
     Args:
@@ -60,10 +60,10 @@ class Deciding:
 
     flows: Mapping[str, Flow]
     turn: Turn
-    standing: Standing
-    keep: Callable[[Flow, Moved], None]
-    moves: list[Moved] = field(factory=list)
-    _stood: dict[Place, Snapshot] = field(factory=dict)
+    standing: StateReader
+    keep: Callable[[Flow, TransitionTaken], None]
+    moves: list[TransitionTaken] = field(factory=list)
+    _stood: dict[ConversationRef, Snapshot] = field(factory=dict)
 
     async def take(self, stimuli: Sequence[Stimulus]) -> None:
         """Have the first flow that answers one of the stimuli step, and those that it triggers.
@@ -93,7 +93,7 @@ class Deciding:
         turn = self.turn.answering(Expiry(), snapshot.data)
         move = flow.choose(snapshot, Expiry(), turn)
         if move is None and flow.states[snapshot.state].is_durable:
-            move = Move("expire", flow.idle_state.name)
+            move = Transition("expire", flow.idle_state.name)
         if move is None:
             return
         after = await self._step(flow, snapshot, move, turn)
@@ -143,15 +143,15 @@ class Deciding:
         self._moved(flow, move, snapshot, await self._step(flow, snapshot, move, turn))
         return True
 
-    async def _step(self, flow: Flow, snapshot: Snapshot, move: Move, turn: Turn) -> Snapshot:
+    async def _step(self, flow: Flow, snapshot: Snapshot, move: Transition, turn: Turn) -> Snapshot:
         after = await flow.step(snapshot, move, turn)
         for signal in self.turn.signals:
             refuse_unknown(signal, asker=flow.name, running=self.flows)
         return after
 
-    def _moved(self, flow: Flow, move: Move, before: Snapshot, after: Snapshot) -> None:
+    def _moved(self, flow: Flow, move: Transition, before: Snapshot, after: Snapshot) -> None:
         key = flow.key(self.turn.room_id, self.turn.sender)
-        moved = Moved(
+        moved = TransitionTaken(
             flow=flow.name,
             key=key,
             event=move.event,
@@ -173,7 +173,11 @@ class Deciding:
     def _offered(self, stimulus: Stimulus) -> Iterable[Flow]:
         """The flows to which the stimulus is offered: an answer only to the one that asked."""
         match stimulus:
-            case Signal(flow=name) | Reaction(mark=Mark(flow=name)) | Answer(mark=Mark(flow=name)):
+            case (
+                Signal(flow=name)
+                | Reaction(mark=QuestionRef(flow=name))
+                | Answer(mark=QuestionRef(flow=name))
+            ):
                 return (self.flows[name],) if name in self.flows else ()
         return self.flows.values()
 
@@ -181,12 +185,12 @@ class Deciding:
 def stimuli_of(inbound: Inbound, prefix: str) -> tuple[Stimulus, ...]:
     """What an inbound event asks of the flows: the first reading that one of them answers."""
     mark = inbound.question
-    if inbound.kind is Kind.REACTION:
+    if inbound.kind is EventKind.REACTION:
         return (Reaction(inbound.body, mark),) if mark is not None else ()
-    if inbound.kind is Kind.FILE:
-        return (Attached(), Occurrence(Kind.FILE))
-    if inbound.kind is not Kind.TEXT:
-        return (Occurrence(inbound.kind),)
+    if inbound.kind is EventKind.FILE:
+        return (Attached(), RoomEvent(EventKind.FILE))
+    if inbound.kind is not EventKind.TEXT:
+        return (RoomEvent(inbound.kind),)
     answer = (Answer(inbound.body, mark),) if mark is not None else ()
     attached = (Attached(),) if inbound.attachments else ()
     said = said_in(inbound.body, prefix, inbound.names)

@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId, UserId
 from fsm.values.inbound import Inbound
-from fsm.values.messages import AnswerMark, Attachment, Mark
+from fsm.values.messages import AnswerRef, Attachment, QuestionRef
 
 
 @frozen(kw_only=True)
@@ -31,8 +31,8 @@ class Reply:
     in_reply_to: EventId | None = None
     thread: EventId | None = None
     mention: UserId | None = None
-    mark: Mark | None = None
-    answer: AnswerMark | None = None
+    mark: QuestionRef | None = None
+    answer: AnswerRef | None = None
 
 
 @frozen(kw_only=True)
@@ -51,7 +51,7 @@ class Edit:
     text: str
     event_id: EventId | None = None
     sent_as: TransactionId | None = None
-    answer: AnswerMark | None = None
+    answer: AnswerRef | None = None
 
 
 @frozen(kw_only=True)

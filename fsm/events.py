@@ -9,8 +9,8 @@ from attrs import define, field, frozen
 
 from fsm.errors import FlowError
 from fsm.states import State
-from fsm.values.inbound import Kind
-from fsm.values.messages import Mark, Signal
+from fsm.values.inbound import EventKind
+from fsm.values.messages import QuestionRef, Signal
 from fsm.values.text import answered, compared
 
 
@@ -56,10 +56,10 @@ class Attached:
 
 
 @frozen
-class Occurrence:
+class RoomEvent:
     """Something happened that is not a message: an invite, a join, an unreadable event."""
 
-    kind: Kind
+    kind: EventKind
 
 
 @frozen
@@ -67,7 +67,7 @@ class Reaction:
     """A person put an emoji on a question of the bot's to them."""
 
     key: str
-    mark: Mark
+    mark: QuestionRef
 
 
 @frozen
@@ -75,7 +75,7 @@ class Answer:
     """A person replied, with a text that is no command, to a question of the bot's to them."""
 
     body: str
-    mark: Mark
+    mark: QuestionRef
 
 
 @frozen
@@ -83,7 +83,7 @@ class Expiry:
     """The time of the state in which the conversation stands is up."""
 
 
-Stimulus = Command | Text | Attached | Occurrence | Reaction | Answer | Expiry | Signal
+Stimulus = Command | Text | Attached | RoomEvent | Reaction | Answer | Expiry | Signal
 
 Guard = Callable[[Any, Any], bool]
 """A method of the flow that takes the turn and answers whether the event applies. Reads only."""
@@ -147,7 +147,7 @@ class Event:
     reaction: tuple[str, ...] = field(default=(), kw_only=True, converter=_names)
     answer: tuple[str, ...] = field(default=(), kw_only=True, converter=_names)
     expiry: bool = field(default=False, kw_only=True)
-    kind: Kind | None = field(default=None, kw_only=True)
+    kind: EventKind | None = field(default=None, kw_only=True)
     signal: str | None = field(default=None, kw_only=True)
     guard: Guard | None = field(default=None, kw_only=True)
     help: str = field(default="", kw_only=True)
@@ -170,7 +170,7 @@ class Event:
                 answers = self.text is True or self.match(stimulus) is not None
             case Attached():
                 answers = self.attachment
-            case Occurrence(kind=kind):
+            case RoomEvent(kind=kind):
                 answers = self.kind is kind
             case Reaction(key=key):
                 answers = compared(key) in map(compared, self.reaction)

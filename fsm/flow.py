@@ -27,7 +27,7 @@ class Snapshot:
 
 
 @frozen
-class Move:
+class Transition:
     """What a flow answers to a stimulus: this event, which leads to that state."""
 
     event: str
@@ -152,7 +152,7 @@ class Flow(metaclass=FlowType):
             case Scope.MEMBER:
                 return ConversationKey(f"{room_id}|{user_id}")
 
-    def choose(self, snapshot: Snapshot, stimulus: Stimulus, turn: Turn) -> Move | None:
+    def choose(self, snapshot: Snapshot, stimulus: Stimulus, turn: Turn) -> Transition | None:
         """The first event, in the order of the class body, that answers ``stimulus`` here.
 
         Pure: guards read the turn and change nothing.
@@ -161,19 +161,19 @@ class Flow(metaclass=FlowType):
             NoSuchTransition: A signal named an event that this state does not answer.
         """
         if isinstance(stimulus, Signal) and stimulus.event == RESET:
-            return Move(RESET, self.idle_state.name)
+            return Transition(RESET, self.idle_state.name)
         for event in self.events.values():
             if not event.answers(stimulus):
                 continue
             turn.match = event.match(stimulus)
             target = self._table.target(event.name, snapshot.state, self, turn)
             if target is not None:
-                return Move(event.name, target, entered=not isinstance(event.target, Target))
+                return Transition(event.name, target, entered=not isinstance(event.target, Target))
         if isinstance(stimulus, Signal):
             raise NoSuchTransition(self.name, snapshot.state, stimulus.event)
         return None
 
-    async def step(self, snapshot: Snapshot, move: Move, turn: Turn) -> Snapshot:
+    async def step(self, snapshot: Snapshot, move: Transition, turn: Turn) -> Snapshot:
         """Run the event's handler and return where the conversation stands after it.
 
         What the handler wants done lies in ``turn``. If it raises, nothing has happened.
@@ -199,7 +199,7 @@ class Flow(metaclass=FlowType):
             saved = self._upgrades[number](self, saved)
         return saved
 
-    def _data(self, snapshot: Snapshot, move: Move, made: object) -> object:
+    def _data(self, snapshot: Snapshot, move: Transition, made: object) -> object:
         wanted = self.states[move.target].data_type
         data = snapshot.data if made is None and wanted is not None else made
         if (wanted is None and data is not None) or (

@@ -109,7 +109,7 @@ class Walk:
 
 
 @frozen
-class Plan:
+class PathPlan:
     """What is known of how a flow's events are caused.
 
     Args:
@@ -135,7 +135,7 @@ def arrive(flow: type[Flow], here: Position, target: str) -> Position:
     return Position(target, target if state.initial or state.is_durable else here.fallback)
 
 
-def edges_from(flow: type[Flow], here: Position, plan: Plan) -> list[Edge]:
+def edges_from(flow: type[Flow], here: Position, plan: PathPlan) -> list[Edge]:
     """The steps that can be taken, in the order of the class body; a restart is the last."""
     state = flow.states[here.state]
     events = [
@@ -160,7 +160,7 @@ def label(event: Event) -> str:
     return f"!{command}" if command else event.name
 
 
-def transitions(flow: type[Flow], plan: Plan) -> dict[Edge, Walk]:
+def transitions(flow: type[Flow], plan: PathPlan) -> dict[Edge, Walk]:
     """Every step that some walk takes, with the shortest walk that ends with it."""
     start = Walk(flow.idle_state.name)
     found: dict[Edge, Walk] = {}
@@ -179,7 +179,7 @@ def transitions(flow: type[Flow], plan: Plan) -> dict[Edge, Walk]:
     return found
 
 
-def left_out(flow: type[Flow], plan: Plan) -> list[tuple[str, str]]:
+def left_out(flow: type[Flow], plan: PathPlan) -> list[tuple[str, str]]:
     """The declared events, by state and name, that no walk can take."""
     taken = {(edge.source, edge.event) for edge in transitions(flow, plan)}
     return [
@@ -190,7 +190,9 @@ def left_out(flow: type[Flow], plan: Plan) -> list[tuple[str, str]]:
     ]
 
 
-def walks(flow: type[Flow], *, length: int | None = None, plan: Plan | None = None) -> list[Walk]:
+def walks(
+    flow: type[Flow], *, length: int | None = None, plan: PathPlan | None = None
+) -> list[Walk]:
     """All walks of up to ``length`` steps, and longer ones for steps that need them.
 
     Each walk's beginnings are among them. None goes through two restarts in a row, or begins
@@ -201,7 +203,7 @@ def walks(flow: type[Flow], *, length: int | None = None, plan: Plan | None = No
         length: How many steps; as many as give no more than ``MOST_WALKS``, if none is given.
         plan: What is known of its events.
     """
-    plan = plan or Plan()
+    plan = plan or PathPlan()
     layers = [[Walk(flow.idle_state.name)]]
     while len(layers) <= (LONGEST if length is None else length):
         longer = [walk.then(edge) for walk in layers[-1] for edge in _onward(flow, walk, plan)]
@@ -217,7 +219,7 @@ def walks(flow: type[Flow], *, length: int | None = None, plan: Plan | None = No
     return sorted(found, key=len)
 
 
-def _onward(flow: type[Flow], walk: Walk, plan: Plan) -> Iterator[Edge]:
+def _onward(flow: type[Flow], walk: Walk, plan: PathPlan) -> Iterator[Edge]:
     for edge in edges_from(flow, position(flow, walk), plan):
         if edge.by is not By.RESTART or (walk.edges and not walk.ends_in_restart):
             yield edge

@@ -29,10 +29,10 @@ from fsm.errors import TurnError
 from fsm.events import Answer, Command, Event, Reaction, Stimulus, Text
 from fsm.records import Records, RecordsInMemory
 from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId, UserId
-from fsm.values.inbound import Inbound, Kind
-from fsm.values.messages import CONFIRMATION, Attachment, Mark, Question, Signal
+from fsm.values.inbound import EventKind, Inbound
+from fsm.values.messages import CONFIRMATION, Attachment, Question, QuestionRef, Signal
 from fsm.values.text import compared
-from fsm.values.translation import Tongue
+from fsm.values.translation import Translator
 
 
 @define(kw_only=True)
@@ -62,7 +62,7 @@ class Turn:
     data: Any = None
     records: Records = field(factory=RecordsInMemory)
     prefix: str = "!"
-    tongue: Tongue = field(factory=Tongue)
+    tongue: Translator = field(factory=Translator)
     server: str = ""
     life: str = ""
     attempt: int = 0
@@ -109,7 +109,7 @@ class Turn:
         return self.stimulus.payload if isinstance(self.stimulus, Signal) else None
 
     @property
-    def mark(self) -> Mark | None:
+    def mark(self) -> QuestionRef | None:
         """What the question that is being answered says of itself."""
         return self.stimulus.mark if isinstance(self.stimulus, Answer | Reaction) else None
 
@@ -144,7 +144,7 @@ class Turn:
             anyone: Everybody's answer counts, not the sender's alone.
         """
         asker = None if anyone else self.sender
-        mark = Mark(flow=flow, id=self.inbound.event_id, life=self.life, asker=asker)
+        mark = QuestionRef(flow=flow, id=self.inbound.event_id, life=self.life, asker=asker)
         return self._say(text, in_reply_to=self._answered(), mention=self.sender, mark=mark)
 
     def say(self, text: str, *, room_id: RoomId | None = None) -> TransactionId:
@@ -342,7 +342,7 @@ class Turn:
         A reaction is answered at what it was put on: clients show no reply to a reaction. What came
         of an effect answers what asked for it.
         """
-        if self.inbound.kind in (Kind.REACTION, Kind.DONE, Kind.REFUSED):
+        if self.inbound.kind in (EventKind.REACTION, EventKind.DONE, EventKind.REFUSED):
             return self.inbound.about
         return self.inbound.event_id if self.inbound.event_id.startswith("$") else None
 
@@ -353,7 +353,7 @@ class Turn:
         room_id: RoomId | None = None,
         in_reply_to: EventId | None = None,
         mention: UserId | None = None,
-        mark: Mark | None = None,
+        mark: QuestionRef | None = None,
     ) -> TransactionId:
         self._exclude(AskAgent, "an agent is asked in this turn, and its answer is the reply")
         self.effects.append(

@@ -14,37 +14,37 @@ from matrix.api.errors import (
 )
 from matrix.api.homeserver import Homeserver
 from matrix.api.session import HomeserverSettings
-from matrix.inbound.batch import Batch, Event, Gap, RoomItem
+from matrix.inbound.batch import RoomItem, SyncBatch, SyncEvent, TimelineGap
 from matrix.inbound.edits import Amendment
 from matrix.inbound.sync import Intake
-from matrix.inbound.transcript import Exchange, Reading
+from matrix.inbound.transcript import QuestionAnswer, Transcript
 from matrix.outbound.delivery import Delivery
-from matrix.outbound.receipts import Courtesy
-from matrix.outbound.room_creation import RoomMaker, RoomStyle
+from matrix.outbound.receipts import Receipts
+from matrix.outbound.room_creation import RoomCreator, RoomStyle
 
 __all__ = [
     "Amendment",
-    "Batch",
-    "Courtesy",
     "Delivery",
-    "Event",
-    "Exchange",
-    "Gap",
     "Homeserver",
     "HomeserverSettings",
     "Intake",
     "LoginRefused",
     "MatrixError",
     "NotEncryptable",
+    "QuestionAnswer",
     "RateLimited",
-    "Reading",
+    "Receipts",
     "Refused",
+    "RoomCreator",
     "RoomItem",
-    "RoomMaker",
     "RoomStyle",
     "SessionUnusable",
     "StoreFailed",
     "StoreMoved",
+    "SyncBatch",
+    "SyncEvent",
+    "TimelineGap",
     "TokenRevoked",
+    "Transcript",
     "Unreachable",
 ]

@@ -7,8 +7,8 @@ from ephemeral.agents.api import (
     AgentPiece,
     AgentQuestion,
     Earlier,
+    FailureReason,
     MadeFile,
-    Trouble,
 )
 from fsm import AgentEntry
 
@@ -20,6 +20,6 @@ __all__ = [
     "AgentPiece",
     "AgentQuestion",
     "Earlier",
+    "FailureReason",
     "MadeFile",
-    "Trouble",
 ]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from attrs import frozen
 
 from durable.records import FlowRecord, flow_key
-from fsm import STAY, Event, Flow, Scope, State, Tongue, Turn, durable, on
+from fsm import STAY, Event, Flow, Scope, State, Translator, Turn, durable, on
 from fsm.values.ids import ConversationKey, UserId
 from fsm.values.text import answered, as_typed, compared
 
@@ -43,7 +43,7 @@ class Language(Flow):
     forget = Event((idle, chosen), idle)
 
     def __init__(
-        self, names: Mapping[str, tuple[str, ...]], *, tongue: Callable[[str], Tongue]
+        self, names: Mapping[str, tuple[str, ...]], *, tongue: Callable[[str], Translator]
     ) -> None:
         self._names = names
         self._tongues = {code: tongue(code) for code in names}

@@ -15,7 +15,7 @@ from fsm.values.ids import ConversationKey
 
 
 @frozen
-class StoreView:
+class StoreInspector:
     """What is committed to a database just now. Nothing is written, and nothing held open."""
 
     path: Path

@@ -63,7 +63,7 @@ class Reopened:
 
 
 @frozen(kw_only=True)
-class Asked:
+class QuestionFiles:
     """A question that is to be put to an agent together with files of other events.
 
     Args:
@@ -121,7 +121,7 @@ class Commit:
     handled: Handled | None = None
     joined: tuple[Handled, ...] = ()
     settles: TransactionId | None = None
-    asks: tuple[Asked, ...] = ()
+    asks: tuple[QuestionFiles, ...] = ()
     stream_begins: Stream | None = None
     stream_ends: EventId | None = None
     reopens: tuple[Reopened, ...] = ()

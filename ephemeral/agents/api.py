@@ -12,7 +12,7 @@ from fsm.values.registry import AgentEntry
 from fsm.values.translation import sentence
 
 
-class Trouble(Enum):
+class FailureReason(Enum):
     """What went wrong, and what is said of it to who has asked.
 
     ``{agent}`` is the agent's id, ``{retry}`` the command that asks again.
@@ -68,7 +68,7 @@ class AgentFailed(StrandlineError):
 
     agent_id: AgentId
     problem: str
-    trouble: Trouble = Trouble.UNKNOWN
+    trouble: FailureReason = FailureReason.UNKNOWN
     retry_after_seconds: float | None = None
 
     def __str__(self) -> str:
@@ -85,7 +85,7 @@ class AgentFile:
         size_bytes: How large its sender says it is; 0 where nothing is said.
         chunks: Opens its content, decrypted, some kB at a time. Nothing is downloaded before, or
             kept after. What it yields may turn out longer than ``size_bytes``: who needs a limit
-            counts. Raises AgentFailed (``Trouble.FILE``) if it can't be had.
+            counts. Raises AgentFailed (``FailureReason.FILE``) if it can't be had.
     """
 
     name: str
@@ -158,7 +158,7 @@ AgentPiece = str | MadeFile
 
 
 @frozen
-class Waiting:
+class QueuePosition:
     """An agent has too many questions at once; this one is in the queue.
 
     Args:

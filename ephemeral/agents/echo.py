@@ -7,7 +7,7 @@ from attrs import frozen
 
 from ephemeral.agents.api import AgentFile, AgentQuestion
 from ephemeral.words import size
-from fsm import AgentEntry, Tongue
+from fsm import AgentEntry, Translator
 
 
 @frozen(kw_only=True)
@@ -59,5 +59,5 @@ class EchoAgent:
 def _listed(files: tuple[AgentFile, ...]) -> str:
     """``(2 files: a.png image/png 12 kB; b.pdf application/pdf 1.2 MB)``: as an agent says it."""
     count = f"{len(files)} file{'' if len(files) == 1 else 's'}"
-    each = (f"{file.name} {file.mimetype} {size(Tongue(), file.size_bytes)}" for file in files)
+    each = (f"{file.name} {file.mimetype} {size(Translator(), file.size_bytes)}" for file in files)
     return f"({count}: {'; '.join(each)})"

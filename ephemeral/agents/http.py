@@ -27,7 +27,7 @@ import httpx
 import orjson
 from attrs import field, frozen
 
-from ephemeral.agents.api import AgentFailed, AgentPiece, AgentQuestion, MadeFile, Trouble
+from ephemeral.agents.api import AgentFailed, AgentPiece, AgentQuestion, FailureReason, MadeFile
 from ephemeral.agents.transport import (
     UNPACKED,
     TooMuch,
@@ -102,7 +102,7 @@ class HttpAgent:
                     begun = True
                     yield piece
         except TooMuch as error:
-            raise self._failed(error, Trouble.TOO_LONG) from error
+            raise self._failed(error, FailureReason.TOO_LONG) from error
         except (UnicodeDecodeError, httpx.HTTPError) as error:
             raise self._failed(error, of_failure(error, begun=begun)) from error
 
@@ -132,7 +132,9 @@ class HttpAgent:
         if status == httpx.codes.OK:
             kind = response.headers.get("content-type", "").partition(";")[0].strip()
             if kind != "text/event-stream":
-                raise AgentFailed(self._id, f"it answered with {kind[:60]!r}", Trouble.GARBLED)
+                raise AgentFailed(
+                    self._id, f"it answered with {kind[:60]!r}", FailureReason.GARBLED
+                )
             return
         raise AgentFailed(
             self._id,
@@ -146,23 +148,25 @@ class HttpAgent:
             try:
                 data: Any = orjson.loads(event.data or "{}")
             except orjson.JSONDecodeError as error:
-                raise self._failed(error, Trouble.GARBLED) from error
+                raise self._failed(error, FailureReason.GARBLED) from error
             if event.event == "done":
                 return
             if not isinstance(data, dict):
-                raise AgentFailed(self._id, "an event that is no JSON object", Trouble.GARBLED)
+                raise AgentFailed(
+                    self._id, "an event that is no JSON object", FailureReason.GARBLED
+                )
             if event.event == "error":
                 message = str(data.get("message"))[:MOST_MESSAGE_CHARS]
-                raise AgentFailed(self._id, f"it says: {message}", Trouble.UNKNOWN)
+                raise AgentFailed(self._id, f"it says: {message}", FailureReason.UNKNOWN)
             if event.event == "file":
                 yield self._file(data)
                 continue
             text = data.get("text", "")
             if not isinstance(text, str):
-                raise AgentFailed(self._id, "a text that is none", Trouble.GARBLED)
+                raise AgentFailed(self._id, "a text that is none", FailureReason.GARBLED)
             if text:
                 yield text
-        raise AgentFailed(self._id, "the stream ended without done", Trouble.CUT_OFF)
+        raise AgentFailed(self._id, "the stream ended without done", FailureReason.CUT_OFF)
 
     def _file(self, data: dict[str, Any]) -> MadeFile:
         name, mimetype, url = (str(data.get(key) or "") for key in ("name", "mimetype", "url"))
@@ -173,7 +177,7 @@ class HttpAgent:
             is_own = False
         if not url or not is_own:
             problem = f"a file at {url[:100]!r}, which is not its own address"
-            raise AgentFailed(self._id, problem, Trouble.GARBLED)
+            raise AgentFailed(self._id, problem, FailureReason.GARBLED)
         return MadeFile(
             name=name or "file",
             mimetype=mimetype or "application/octet-stream",
@@ -193,12 +197,15 @@ class HttpAgent:
 
     def _refuse_packed(self, response: httpx.Response) -> None:
         if is_packed(response):
-            raise AgentFailed(self._id, "it sends a compressed answer", Trouble.GARBLED)
+            raise AgentFailed(self._id, "it sends a compressed answer", FailureReason.GARBLED)
 
     def _no_file(self, status: int) -> AgentFailed:
         trouble = of_status(status)
-        if httpx.codes.is_client_error(status) and trouble not in {Trouble.REFUSED, Trouble.BUSY}:
-            trouble = Trouble.GARBLED  # it is there, and has named a file that is not
+        if httpx.codes.is_client_error(status) and trouble not in {
+            FailureReason.REFUSED,
+            FailureReason.BUSY,
+        }:
+            trouble = FailureReason.GARBLED  # it is there, and has named a file that is not
         return AgentFailed(self._id, f"it answered {status} for a file of its own", trouble)
 
     def _headers(self, question: AgentQuestion) -> dict[str, str]:
@@ -209,7 +216,7 @@ class HttpAgent:
         token = self._options.token
         return {"Authorization": f"Bearer {token}"} if token else {}
 
-    def _failed(self, error: Exception, trouble: Trouble) -> AgentFailed:
+    def _failed(self, error: Exception, trouble: FailureReason) -> AgentFailed:
         return AgentFailed(self._id, f"{type(error).__name__}: {error}", trouble)
 
 

@@ -20,12 +20,12 @@ from ephemeral.agents.api import (
     AgentFailed,
     AgentPiece,
     AgentQuestion,
+    FailureReason,
     MadeFile,
-    Trouble,
-    Waiting,
+    QueuePosition,
 )
 from ephemeral.agents.breaker import Breaker
-from ephemeral.agents.queue import Lines
+from ephemeral.agents.queue import AgentQueue
 from fsm import AgentEntry, Registry
 from fsm.values.ids import AgentId, UserId
 from fsm.values.registry import Condition
@@ -43,9 +43,9 @@ LONGEST_WAIT_SECONDS = 10.0
 PROBE_SECONDS = 5.0
 """How long an agent may take to show that it is there."""
 
-_PASSING = {Trouble.UNREACHABLE, Trouble.BUSY}
-_DEAD = {Trouble.UNREACHABLE, Trouble.SILENT}
-_ABSENT = {*_DEAD, Trouble.UNTRUSTED, Trouble.REFUSED}
+_PASSING = {FailureReason.UNREACHABLE, FailureReason.BUSY}
+_DEAD = {FailureReason.UNREACHABLE, FailureReason.SILENT}
+_ABSENT = {*_DEAD, FailureReason.UNTRUSTED, FailureReason.REFUSED}
 
 
 @define
@@ -57,7 +57,7 @@ class _Live:
     is_wanted: bool = True
 
 
-class Connections:
+class AgentPool:
     """One live connection for each agent that has been asked something.
 
     Args:
@@ -83,13 +83,13 @@ class Connections:
         self._answer_seconds = answer_seconds
         self._open: dict[AgentId, _Live] = {}
         self._opening: defaultdict[AgentId, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._lines = Lines(each=each)
+        self._lines = AgentQueue(each=each)
         self._breakers: defaultdict[AgentId, Breaker] = defaultdict(Breaker)
         self._heard_of: set[AgentId] = set()
 
     async def ask(
         self, agent_id: AgentId, question: AgentQuestion, asker: UserId
-    ) -> AsyncGenerator[AgentPiece | Waiting, None]:
+    ) -> AsyncGenerator[AgentPiece | QueuePosition, None]:
         """The agent's answer, piece by piece; before it, where the question stands in the line.
 
         Raises:
@@ -103,9 +103,9 @@ class Connections:
             position = 0
             async with aclosing(self._lines.positions(place)) as positions:
                 async for position in positions:
-                    yield Waiting(position)
+                    yield QueuePosition(position)
             if position:
-                yield Waiting(0)
+                yield QueuePosition(0)
             async with aclosing(self._answer(entry, question)) as pieces:
                 async for piece in pieces:
                     yield piece
@@ -151,7 +151,7 @@ class Connections:
         breaker = self._breakers[entry.id]
         if not breaker.lets_pass():
             problem = "it has failed several times in a row, and is left alone for a while"
-            raise AgentFailed(entry.id, problem, Trouble.UNREACHABLE)
+            raise AgentFailed(entry.id, problem, FailureReason.UNREACHABLE)
         try:
             async for attempt in stamina.retry_context(
                 on=_wait_after, attempts=TRIES, timeout=None
@@ -181,7 +181,7 @@ class Connections:
                         first = await anext(pieces, None)
                 except TimeoutError:
                     problem = f"no word within {seconds:g} s"
-                    raise AgentFailed(entry.id, problem, Trouble.SILENT) from None
+                    raise AgentFailed(entry.id, problem, FailureReason.SILENT) from None
             await stack.enter_async_context(trying.pop_all())
         return pieces, first
 
@@ -205,13 +205,13 @@ class Connections:
             ):
                 await connection.probe()
         except TimeoutError:
-            trouble = Trouble.SILENT
+            trouble = FailureReason.SILENT
         except AgentFailed as failure:
             trouble = failure.trouble
             _log.debug("agent not there", agent=entry.id, problem=failure.problem)
         self._found(entry, trouble)
 
-    def _found(self, entry: AgentEntry, trouble: Trouble | None) -> None:
+    def _found(self, entry: AgentEntry, trouble: FailureReason | None) -> None:
         """Note how the agent is."""
         self._heard_of.add(entry.id)
         if trouble in _ABSENT:

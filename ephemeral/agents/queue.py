@@ -20,7 +20,7 @@ NEWS_SECONDS = 1.0
 """A change of place is told so often at most."""
 
 
-class Place:
+class Ticket:
     """One question's place before its agent.
 
     Args:
@@ -35,7 +35,7 @@ class Place:
         self.news = asyncio.Event()
 
 
-class Lines:
+class AgentQueue:
     """A line before each agent.
 
     Args:
@@ -44,20 +44,20 @@ class Lines:
 
     def __init__(self, *, each: int) -> None:
         self._each = each
-        self._lines: defaultdict[AgentId, list[Place]] = defaultdict(list)
+        self._lines: defaultdict[AgentId, list[Ticket]] = defaultdict(list)
         self._most: dict[AgentId, int] = {}
         self._at_work: Counter[AgentId] = Counter()
         self._of_people: Counter[UserId] = Counter()
 
-    def join(self, agent_id: AgentId, asker: UserId, *, most: int) -> Place:
+    def join(self, agent_id: AgentId, asker: UserId, *, most: int) -> Ticket:
         """Stand in line before an agent that is asked ``most`` questions at once."""
-        place = Place(agent_id, asker)
+        place = Ticket(agent_id, asker)
         self._most[agent_id] = most
         self._lines[agent_id].append(place)
         self._serve()
         return place
 
-    def leave(self, place: Place) -> None:
+    def leave(self, place: Ticket) -> None:
         """The question was answered, or is wanted no more."""
         if place.served.is_set():
             self._at_work[place.agent_id] -= 1
@@ -68,7 +68,7 @@ class Lines:
             self._lines[place.agent_id].remove(place)
         self._serve()
 
-    async def positions(self, place: Place) -> AsyncGenerator[int, None]:
+    async def positions(self, place: Ticket) -> AsyncGenerator[int, None]:
         """The place's position in its line, from 1, if it waits for long, and whenever it changes.
 
         Ends when its turn has come.

@@ -16,13 +16,13 @@ CLOSE_SECONDS = 5.0
 
 
 @frozen
-class Meanwhile:
+class Placeholder:
     """What is shown until the first word arrives."""
 
     text: str
 
 
-class Growing:
+class AnswerStream:
     """Collects the pieces of an answer, and says now and then how far it has come.
 
     A fast agent sends many pieces a second, in many rooms: each costs no more than to be added.
@@ -33,7 +33,7 @@ class Growing:
 
     def __init__(
         self,
-        pieces: AsyncIterator[str | Meanwhile],
+        pieces: AsyncIterator[str | Placeholder],
         *,
         interval_seconds: float,
         within_seconds: float | None = None,
@@ -93,7 +93,7 @@ class Growing:
     async def _read(self) -> None:
         loop = asyncio.get_running_loop()
         async for piece in self._pieces:
-            if isinstance(piece, Meanwhile):
+            if isinstance(piece, Placeholder):
                 self._meanwhile = piece.text
                 self._restart_clock()  # while others come first, no time is lost
                 self._show_at(loop.time())

@@ -9,28 +9,28 @@ from email.utils import parsedate_to_datetime
 import httpx
 from attrs import frozen
 
-from ephemeral.agents.api import Trouble
+from ephemeral.agents.api import FailureReason
 
 _BY_STATUS = {
-    401: Trouble.REFUSED,
-    402: Trouble.REFUSED,
-    403: Trouble.REFUSED,
-    404: Trouble.UNREACHABLE,  # no such model, or no API under this address
-    405: Trouble.UNREACHABLE,
-    408: Trouble.UNREACHABLE,
-    409: Trouble.BUSY,
-    429: Trouble.BUSY,
-    503: Trouble.BUSY,
-    529: Trouble.BUSY,  # "overloaded", as some write it
+    401: FailureReason.REFUSED,
+    402: FailureReason.REFUSED,
+    403: FailureReason.REFUSED,
+    404: FailureReason.UNREACHABLE,  # no such model, or no API under this address
+    405: FailureReason.UNREACHABLE,
+    408: FailureReason.UNREACHABLE,
+    409: FailureReason.BUSY,
+    429: FailureReason.BUSY,
+    503: FailureReason.BUSY,
+    529: FailureReason.BUSY,  # "overloaded", as some write it
 }
 
 _CLIENT, _SERVER = 400, 500
 
 
-def of_status(status: int) -> Trouble:
+def of_status(status: int) -> FailureReason:
     """What an answer of this status, not 200, means."""
     is_fault = _CLIENT <= status < _SERVER
-    return _BY_STATUS.get(status, Trouble.REJECTED if is_fault else Trouble.UNREACHABLE)
+    return _BY_STATUS.get(status, FailureReason.REJECTED if is_fault else FailureReason.UNREACHABLE)
 
 
 UNPACKED = {"Accept-Encoding": "identity"}
@@ -42,7 +42,7 @@ def is_packed(response: httpx.Response) -> bool:
     return response.headers.get("content-encoding", "identity").lower() not in ("", "identity")
 
 
-def of_failure(error: BaseException, *, begun: bool) -> Trouble:
+def of_failure(error: BaseException, *, begun: bool) -> FailureReason:
     """What it means that a request failed, or its answer broke off.
 
     Args:
@@ -53,17 +53,17 @@ def of_failure(error: BaseException, *, begun: bool) -> Trouble:
         error = error.__cause__
     match error:
         case httpx.ConnectError() if isinstance(_root(error), ssl.SSLError):
-            return Trouble.UNTRUSTED
+            return FailureReason.UNTRUSTED
         case httpx.ConnectError() | httpx.ConnectTimeout() | httpx.PoolTimeout():
-            return Trouble.UNREACHABLE
+            return FailureReason.UNREACHABLE
         case httpx.TimeoutException():
-            return Trouble.CUT_OFF if begun else Trouble.SILENT
+            return FailureReason.CUT_OFF if begun else FailureReason.SILENT
         case UnicodeDecodeError() | httpx.DecodingError():
-            return Trouble.GARBLED
+            return FailureReason.GARBLED
         case httpx.HTTPError():
-            return Trouble.CUT_OFF if begun else Trouble.UNREACHABLE
+            return FailureReason.CUT_OFF if begun else FailureReason.UNREACHABLE
         case _:
-            return Trouble.UNKNOWN
+            return FailureReason.UNKNOWN
 
 
 def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | None:

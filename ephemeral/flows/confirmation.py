@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from attrs import frozen
 
-from ephemeral.flows.open_prompt import NO, YES, Asked, is_of_another_life
+from ephemeral.flows.open_prompt import NO, YES, OpenPrompt, is_of_another_life
 from ephemeral.words import within
 from fsm import STAY, Event, Flow, Scope, Signal, State, Turn, ephemeral, minutes, on
 from fsm.values.messages import Question
@@ -26,7 +26,7 @@ class Pending:
 
     then: Signal
     otherwise: Signal | None
-    asked: Asked
+    asked: OpenPrompt
 
 
 class Confirmation(Flow):
@@ -85,7 +85,7 @@ class Confirmation(Flow):
             turn.edit(closed, sent_as=replaced.asked.sent_as)
             if replaced.otherwise != question.otherwise:
                 _give_up(turn, replaced)
-        asked = Asked(id=turn.inbound.event_id, sent_as=sent_as, text=question.text)
+        asked = OpenPrompt(id=turn.inbound.event_id, sent_as=sent_as, text=question.text)
         return Pending(question.then, question.otherwise, asked)
 
     @on(yes)

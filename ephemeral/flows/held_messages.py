@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from attrs import evolve, frozen
 
-from fsm import STAY, Event, Flow, Inbound, Kind, Scope, State, Turn, ephemeral, minutes, on
+from fsm import STAY, Event, EventKind, Flow, Inbound, Scope, State, Turn, ephemeral, minutes, on
 from fsm.values.messages import Said
 
 MOST = 20
@@ -53,8 +53,8 @@ class Held(Flow):
     hold = Event((idle, holding), holding)
     release = Event(holding, idle)
     release_nothing = Event(idle, STAY, signal="release")
-    take_back_last = Event(holding, idle, kind=Kind.REDACTED, guard=takes_back_the_last)
-    take_back = Event(holding, STAY, kind=Kind.REDACTED, guard=takes_back_one)
+    take_back_last = Event(holding, idle, kind=EventKind.REDACTED, guard=takes_back_the_last)
+    take_back = Event(holding, STAY, kind=EventKind.REDACTED, guard=takes_back_one)
     lapse = Event(holding, idle, expiry=True)
     cancel = Event(holding, idle)
     cancel_nothing = Event(idle, STAY, signal="cancel")

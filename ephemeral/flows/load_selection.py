@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from attrs import frozen
 
-from ephemeral.flows.open_prompt import NO, Asked, is_of_another_life
+from ephemeral.flows.open_prompt import NO, OpenPrompt, is_of_another_life
 from ephemeral.words import within
 from fsm import STAY, Event, Flow, Reaction, Scope, State, Turn, ephemeral, minutes, on
 from fsm.events import ANY
@@ -26,7 +26,7 @@ class Choosing:
     """
 
     items: tuple[Choice, ...]
-    asked: Asked
+    asked: OpenPrompt
 
 
 class LoadSelection(Flow):
@@ -113,7 +113,7 @@ class LoadSelection(Flow):
                 "{list}\n\nThis list was replaced by a newer one.", list=replaced.asked.text
             )
             turn.edit(closed, sent_as=replaced.asked.sent_as)
-        asked = Asked(id=turn.inbound.event_id, sent_as=sent_as, text=shown)
+        asked = OpenPrompt(id=turn.inbound.event_id, sent_as=sent_as, text=shown)
         return Choosing(choices.items, asked)
 
     @on(choice)

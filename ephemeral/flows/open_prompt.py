@@ -17,7 +17,7 @@ NO = ("no", "n", "нет", "н")
 
 
 @frozen(kw_only=True)
-class Asked:
+class OpenPrompt:
     """One such question.
 
     Args:

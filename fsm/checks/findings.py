@@ -45,23 +45,23 @@ class Finding:
 
 
 @frozen
-class Flawed:
+class LintResult:
     """A class with a finding about it."""
 
     cls: type
     finding: Finding
 
 
-_collected: ContextVar[list[Flawed] | None] = ContextVar("collected", default=None)
+_collected: ContextVar[list[LintResult] | None] = ContextVar("collected", default=None)
 
 
 @contextmanager
-def collecting() -> Iterator[list[Flawed]]:
+def collecting() -> Iterator[list[LintResult]]:
     """Have flows that are defined meanwhile add what is wrong with them to a list.
 
     They are then defined all the same, and not fit for use.
     """
-    flawed: list[Flawed] = []
+    flawed: list[LintResult] = []
     token = _collected.set(flawed)
     try:
         yield flawed
@@ -81,7 +81,7 @@ def report(cls: type, findings: list[Finding]) -> bool:
     collected = _collected.get()
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
     if collected is not None:
-        collected.extend(Flawed(cls, finding) for finding in findings)
+        collected.extend(LintResult(cls, finding) for finding in findings)
     elif errors:
         first = errors[0]
         raise FlowError(first.flow, first.where, first.problem, first.remedy)

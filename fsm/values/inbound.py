@@ -5,10 +5,10 @@ from enum import Enum
 from attrs import field, frozen
 
 from fsm.values.ids import EventId, RoomId, UserId
-from fsm.values.messages import Attachment, Mark
+from fsm.values.messages import Attachment, QuestionRef
 
 
-class Kind(Enum):
+class EventKind(Enum):
     """What an inbound event is, as far as a flow cares."""
 
     TEXT = "text"
@@ -105,7 +105,7 @@ class Inbound:
     event_id: EventId
     room_id: RoomId
     sender: UserId
-    kind: Kind
+    kind: EventKind
     body: str = ""
     sent_at_ms: int = 0
     about: EventId | None = None
@@ -113,7 +113,7 @@ class Inbound:
     mentions_bot: bool = False
     names: tuple[str, ...] = field(default=(), eq=False, repr=False)
     is_group: bool = False
-    question: Mark | None = None
+    question: QuestionRef | None = None
     attachments: tuple[Attachment, ...] = ()
     version: EventId | None = None
     unedited: str = field(default="", eq=False, repr=False)

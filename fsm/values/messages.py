@@ -80,7 +80,7 @@ CONFIRMATION = "confirmation"
 
 
 @frozen(kw_only=True)
-class Mark:
+class QuestionRef:
     """What a question's event carries, so that an answer to it is known after any restart.
 
     Args:
@@ -97,7 +97,7 @@ class Mark:
 
 
 @frozen(kw_only=True)
-class AnswerMark:
+class AnswerRef:
     """What each message of an answer carries, so that a chat can be read back from its room.
 
     Args:

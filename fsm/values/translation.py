@@ -32,7 +32,7 @@ class English:
         return msgid1 if n == 1 else msgid2
 
 
-class Tongue:
+class Translator:
     """Says sentences in one language.
 
     Args:
@@ -77,5 +77,5 @@ class Tongue:
 
 
 def sentence(message: str) -> str:
-    """Mark a sentence for the catalogue that is said later, through ``Tongue.t``."""
+    """Mark a sentence for the catalogue that is said later, through ``Translator.t``."""
     return message

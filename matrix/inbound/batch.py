@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 
 @frozen
-class Event:
+class SyncEvent:
     """An event, in its place in the room."""
 
     inbound: Inbound
@@ -26,7 +26,7 @@ class Event:
 
 
 @frozen(kw_only=True)
-class Gap:
+class TimelineGap:
     """A stretch of a room's timeline that the response leaves out.
 
     Args:
@@ -49,11 +49,11 @@ class Gap:
     join_follows: bool = False
 
 
-RoomItem = Event | Gap
+RoomItem = SyncEvent | TimelineGap
 
 
 @frozen
-class Batch:
+class SyncBatch:
     """What one sync response brings.
 
     Args:
@@ -78,7 +78,7 @@ class Batch:
 class Slice:
     """One room's part of a response: a gap, if there is one, and the events after it."""
 
-    gap: Gap | None
+    gap: TimelineGap | None
     events: tuple[Json, ...]
 
 
@@ -119,7 +119,7 @@ def slice_timeline(
     arrived = tuple(fields.objects(timeline, "events"))
     end = fields.text(timeline, "prev_batch") if fields.flag(timeline, "limited") else None
     if join is None:
-        gap = Gap(room_id=room_id, since=since, end=end) if end is not None else None
+        gap = TimelineGap(room_id=room_id, since=since, end=end) if end is not None else None
         presence = Presence(bot, is_in=gap is None or not _begins_outside(arrived, bot))
         return Slice(gap, tuple(filter(presence.sees, arrived)))
     return _slice_of_joined(room_id, arrived, join, since=since, end=end, bot=bot)
@@ -175,7 +175,7 @@ def _slice_of_joined(  # noqa: PLR0913  # what ``slice_timeline`` has found out
     if end is None or (joined_at is not None and came_uninvited(join)):
         return Slice(None, arrived[joined_at or 0 :])
     split = len(arrived) if joined_at is None else joined_at
-    gap = Gap(
+    gap = TimelineGap(
         room_id=room_id,
         since=since,
         end=end,

@@ -7,7 +7,7 @@ likes to say. The room itself knows.
 import structlog
 
 from fsm.values.ids import RoomId
-from fsm.values.inbound import Inbound, Kind
+from fsm.values.inbound import EventKind, Inbound
 from matrix.api import fields
 from matrix.api.errors import Refused
 from matrix.api.fields import is_room_id, mapping
@@ -72,7 +72,9 @@ async def invite_of(homeserver: Homeserver, room_id: RoomId) -> Inbound | None:
     sender = fields.user_id(invite, "sender")
     if sender is None or not is_own_invite(invite, homeserver.user_id):
         return None
-    return Inbound(event_id=before, room_id=room_id, sender=sender, kind=Kind.INVITED, raw=invite)
+    return Inbound(
+        event_id=before, room_id=room_id, sender=sender, kind=EventKind.INVITED, raw=invite
+    )
 
 
 async def _predecessor(homeserver: Homeserver, room_id: RoomId) -> RoomId | None:

@@ -11,7 +11,7 @@ from fsm.values.ids import EventId
 from matrix.api import fields
 from matrix.api.errors import Refused
 from matrix.api.homeserver import PAGE_EVENTS, Homeserver, Page
-from matrix.inbound.batch import Gap, Presence, came_uninvited
+from matrix.inbound.batch import Presence, TimelineGap, came_uninvited
 from matrix.inbound.edits import Amendment, amendments
 from matrix.inbound.parse import is_own_invite, is_own_join
 
@@ -43,7 +43,7 @@ class _Reading:
     """One gap that is being read."""
 
     homeserver: Homeserver
-    gap: Gap
+    gap: TimelineGap
     amend: Callable[[Amendment], None]
 
     async def page(self, direction: str, start: str | None, end: str | None) -> Page:
@@ -83,7 +83,7 @@ class _Reading:
 
 
 async def missing_events(
-    homeserver: Homeserver, gap: Gap, amend: Callable[[Amendment], None] = lambda _: None
+    homeserver: Homeserver, gap: TimelineGap, amend: Callable[[Amendment], None] = lambda _: None
 ) -> AsyncIterator[Json]:
     """The events of the gap, oldest first, decrypted. Holds one page at a time.
 
@@ -188,5 +188,5 @@ async def _begin(reading: _Reading) -> _Begin | None:
     return join
 
 
-def _warn(gap: Gap, refused: Refused) -> None:
+def _warn(gap: TimelineGap, refused: Refused) -> None:
     _log.warning("a room's history can't be read", room_id=gap.room_id, problem=str(refused))

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from attrs import evolve
 
 from fsm.values.ids import EventId, RoomId, UserId
-from fsm.values.inbound import Inbound, Kind
+from fsm.values.inbound import EventKind, Inbound
 from fsm.values.messages import Attachment
 from matrix.api import fields
 from matrix.api.fields import mapping, plain
@@ -72,7 +72,7 @@ def parse(raw: object, *, room_id: RoomId, bot: UserId, name: str = "") -> Inbou
         event_id=event_id,
         room_id=room_id,
         sender=sender,
-        kind=Kind.TEXT,
+        kind=EventKind.TEXT,
         sent_at_ms=fields.number(raw, "origin_server_ts"),
         raw=raw,
     )
@@ -95,7 +95,7 @@ def parse_invite(room_id: RoomId, invite: object, *, bot: UserId) -> Inbound:
         event_id=EventId(f"invite:{room_id}:{stamp}" if stamp else f"invite:{room_id}"),
         room_id=room_id,
         sender=fields.user_id(event, "sender") or UserId(""),
-        kind=Kind.INVITED,
+        kind=EventKind.INVITED,
         sent_at_ms=sent_at_ms,
         raw=event,
     )
@@ -114,7 +114,7 @@ def parse_leave(room_id: RoomId, left: object, *, bot: UserId) -> Inbound:
         event_id=fields.event_id(event, "event_id") or EventId(f"left:{room_id}"),
         room_id=room_id,
         sender=fields.user_id(event, "sender") or UserId(""),
-        kind=Kind.LEFT,
+        kind=EventKind.LEFT,
         sent_at_ms=fields.number(event, "origin_server_ts"),
         raw=event,
     )
@@ -163,10 +163,10 @@ def is_own_departure(raw: object, bot: UserId) -> bool:
 
 def _of_state(bare: Inbound, raw: dict[str, Any], bot: UserId) -> Inbound | None:
     if is_own_join(raw, bot):
-        return evolve(bare, kind=Kind.JOINED)
+        return evolve(bare, kind=EventKind.JOINED)
     replacement = fields.room_id(fields.fields(raw, "content"), "replacement_room")
     if raw.get("type") == "m.room.tombstone" and replacement is not None:
-        return evolve(bare, kind=Kind.UPGRADED, body=replacement)
+        return evolve(bare, kind=EventKind.UPGRADED, body=replacement)
     member = fields.user_id(raw, "state_key")
     if raw.get("type") != "m.room.member" or member is None or member == bot:
         return None
@@ -174,12 +174,12 @@ def _of_state(bare: Inbound, raw: dict[str, Any], bot: UserId) -> Inbound | None
     return None if kind is None else evolve(bare, kind=kind, sender=member)
 
 
-def _coming_or_going(raw: dict[str, Any]) -> Kind | None:
+def _coming_or_going(raw: dict[str, Any]) -> EventKind | None:
     """What a change of another's membership means; a new name or a refused invite is neither."""
     before, now = previous_membership(raw), fields.fields(raw, "content").get("membership")
     if now == "join" and before != "join":
-        return Kind.ENTERED
-    return Kind.DEPARTED if before == "join" and now in ("leave", "ban") else None
+        return EventKind.ENTERED
+    return EventKind.DEPARTED if before == "join" and now in ("leave", "ban") else None
 
 
 def _of_people(bare: Inbound, raw: dict[str, Any], bot: UserId, name: str) -> Inbound | None:
@@ -189,14 +189,14 @@ def _of_people(bare: Inbound, raw: dict[str, Any], bot: UserId, name: str) -> In
         return None
     match raw.get("type"):
         case "m.room.encrypted" if content:
-            return evolve(bare, kind=Kind.UNREADABLE)
+            return evolve(bare, kind=EventKind.UNREADABLE)
         case "m.room.message":
             return _message(bare, content, bot, name)
         case "m.reaction":
             return _reaction(bare, fields.fields(content, "m.relates_to"))
         case "m.room.redaction":
             about = about_of_redaction(raw)
-            return None if about is None else evolve(bare, kind=Kind.REDACTED, about=about)
+            return None if about is None else evolve(bare, kind=EventKind.REDACTED, about=about)
     return _other(bare, fields.text(raw, "type") or "", content)
 
 
@@ -207,7 +207,7 @@ def _other(bare: Inbound, kind: str, content: dict[str, Any]) -> Inbound | None:
     name = _OTHERS.get(kind)
     if name is None and (kind in _SILENT or fields.text(content, "body") is None):
         return None
-    return evolve(bare, kind=Kind.OTHER, body=name or "unknown")
+    return evolve(bare, kind=EventKind.OTHER, body=name or "unknown")
 
 
 def _message(bare: Inbound, content: dict[str, Any], bot: UserId, name: str) -> Inbound | None:
@@ -224,7 +224,7 @@ def _message(bare: Inbound, content: dict[str, Any], bot: UserId, name: str) -> 
     body = _without_fallback(text) if text is not None and "m.in_reply_to" in relation else text
     return evolve(
         bare,
-        kind=Kind.FILE if text is None else Kind.TEXT,
+        kind=EventKind.FILE if text is None else EventKind.TEXT,
         body=body or "",
         about=about if is_reply else None,
         thread=thread,
@@ -238,7 +238,7 @@ def _reaction(bare: Inbound, relation: dict[str, Any]) -> Inbound | None:
     about, key = fields.event_id(relation, "event_id"), fields.text(relation, "key", most_chars=64)
     if relation.get("rel_type") != "m.annotation" or about is None or key is None:
         return None
-    return evolve(bare, kind=Kind.REACTION, body=key, about=about)
+    return evolve(bare, kind=EventKind.REACTION, body=key, about=about)
 
 
 def _has_caption(content: dict[str, Any]) -> bool:

@@ -13,16 +13,16 @@ from attrs import evolve
 from fsm.failpoints import reach
 from fsm.values.ids import EventId, RoomId, SyncToken, UserId
 from fsm.values.inbound import Inbound
-from fsm.values.messages import Mark
+from fsm.values.messages import QuestionRef
 from matrix.api import fields
 from matrix.api.errors import Refused, StoreFailed
 from matrix.api.homeserver import SYNC_WAIT_MS, Homeserver
 from matrix.crypto.olm import room_events
 from matrix.inbound.batch import (
-    Batch,
-    Event,
-    Gap,
     RoomItem,
+    SyncBatch,
+    SyncEvent,
+    TimelineGap,
     join_in_state,
     join_in_timeline,
     slice_timeline,
@@ -31,7 +31,7 @@ from matrix.inbound.claims import enter_replacement, invite_of, replaced_by
 from matrix.inbound.edits import Amendment, amendments
 from matrix.inbound.gaps import missing_events
 from matrix.inbound.parse import parse, parse_invite, parse_leave
-from matrix.inbound.transcript import Reading
+from matrix.inbound.transcript import Transcript
 from matrix.outbound.markdown import read_mark
 
 _log = structlog.get_logger(__name__)
@@ -77,7 +77,7 @@ class Intake:
         homeserver: Homeserver,
         *,
         since: SyncToken | None,
-        take: Callable[[Batch], Awaitable[None]],
+        take: Callable[[SyncBatch], Awaitable[None]],
         amend: Callable[[Amendment], None] = lambda _: None,
         ready: Callable[[], Awaitable[None]] = _at_once,
         was_joined: Callable[[RoomId], Awaitable[bool]] = _in_none,
@@ -112,7 +112,7 @@ class Intake:
                 await self._ready()
             await self._homeserver.upkeep()
 
-    async def fill(self, gap: Gap) -> AsyncIterator[Inbound]:
+    async def fill(self, gap: TimelineGap) -> AsyncIterator[Inbound]:
         """The events that a gap hides, in order."""
         async for raw in missing_events(self._homeserver, gap, self._amend):
             if (inbound := self._parse(gap.room_id, raw)) is not None:
@@ -143,7 +143,7 @@ class Intake:
         """The room that this one replaces, if both rooms say so."""
         return await self._homeserver.persist(lambda: replaced_by(self._homeserver, room_id))
 
-    async def question_mark(self, room_id: RoomId, event_id: EventId) -> Mark | None:
+    async def question_mark(self, room_id: RoomId, event_id: EventId) -> QuestionRef | None:
         """What a message of the bot's says of itself, if it is a question."""
         raw = await self._homeserver.find_out(
             room_id, lambda: self._homeserver.event(room_id, event_id), None
@@ -195,7 +195,7 @@ class Intake:
             self._keyless.popitem(last=False)
 
     async def _last_question(self, room_id: RoomId, sender: UserId) -> Inbound | None:
-        async for exchange in Reading(self._homeserver, room_id).exchanges():
+        async for exchange in Transcript(self._homeserver, room_id).exchanges():
             if exchange.question.sender == sender:
                 return exchange.question
         return None
@@ -217,7 +217,7 @@ class Intake:
         reach("sync.keys.stored")
         return sync
 
-    async def _batch(self, sync: Json) -> Batch:
+    async def _batch(self, sync: Json) -> SyncBatch:
         invites = list(self._invites(sync))
         items: list[RoomItem] = [*invites]
         memberships: dict[RoomId, bool] = {}
@@ -234,10 +234,10 @@ class Intake:
         for room_id, inbound in self._departures(sync):
             memberships[room_id] = False
             if self._since is not None:
-                items.append(Event(inbound))
+                items.append(SyncEvent(inbound))
         self._memberships |= memberships
         moved = memberships.keys() - entered
-        return Batch(
+        return SyncBatch(
             self._since,
             SyncToken(sync["next_batch"]),
             tuple(items),
@@ -264,7 +264,7 @@ class Intake:
 
     def _invites(self, sync: Json) -> Iterator[RoomItem]:
         for room_id, invite in fields.rooms(sync, "invite"):
-            yield Event(parse_invite(room_id, invite, bot=self._homeserver.user_id))
+            yield SyncEvent(parse_invite(room_id, invite, bot=self._homeserver.user_id))
 
     def _departures(self, sync: Json) -> Iterator[tuple[RoomId, Inbound]]:
         for room_id, room in fields.rooms(sync, "leave"):
@@ -278,7 +278,7 @@ class Intake:
         part = slice_timeline(room_id, room, since=since, bot=bot, join=join)
         if part.gap is not None:
             yield evolve(part.gap, tail=self._told(room_id, part.gap.tail))
-        yield from map(Event, self._heard(room_id, part.events))
+        yield from map(SyncEvent, self._heard(room_id, part.events))
 
     def _heard(self, room_id: RoomId, events: Iterable[Json]) -> Iterator[Inbound]:
         """What these events say to the bot.

@@ -11,7 +11,7 @@ from attrs import define, evolve, field, frozen
 
 from fsm.values.ids import EventId, RoomId, UserId
 from fsm.values.inbound import Inbound
-from fsm.values.messages import AnswerMark
+from fsm.values.messages import AnswerRef
 from matrix.api import fields
 from matrix.api.homeserver import Homeserver
 from matrix.inbound.parse import parse, text_of
@@ -25,7 +25,7 @@ events, one for each edit."""
 
 
 @frozen(kw_only=True)
-class Exchange:
+class QuestionAnswer:
     """A question and its answer.
 
     Args:
@@ -36,17 +36,17 @@ class Exchange:
 
     question: Inbound
     answer: str
-    mark: AnswerMark
+    mark: AnswerRef
 
 
 @define
 class _Answer:
-    mark: AnswerMark
+    mark: AnswerRef
     request: EventId | None
     parts: list[str] = field(factory=list)
 
 
-class Reading:
+class Transcript:
     """One reading of a room, newest events first.
 
     Args:
@@ -60,7 +60,7 @@ class Reading:
         self._edits: dict[tuple[EventId, UserId], Json] = {}
         self._answers: dict[EventId, _Answer] = {}
 
-    async def exchanges(self) -> AsyncIterator[Exchange]:
+    async def exchanges(self) -> AsyncIterator[QuestionAnswer]:
         """What was asked and answered, in the order of the questions, the newest first.
 
         Edits and redactions are honoured. A question without an answer of the bot's is left out.
@@ -75,7 +75,7 @@ class Reading:
                 for question, answer in self._take(raw):
                     whole = await self._whole(question, answer.mark)
                     text = "\n\n".join(reversed(answer.parts))
-                    yield Exchange(question=whole, answer=text, mark=answer.mark)
+                    yield QuestionAnswer(question=whole, answer=text, mark=answer.mark)
             if page.end in (None, token):
                 return
             token = page.end
@@ -122,7 +122,7 @@ class Reading:
         new = self._edits.pop((event_id, sender), None)
         return raw if new is None else raw | {"content": fields.fields(raw, "content") | new}
 
-    async def _whole(self, question: Inbound, mark: AnswerMark) -> Inbound:
+    async def _whole(self, question: Inbound, mark: AnswerRef) -> Inbound:
         """The question with what was put to the agent together with it."""
         question = evolve(question, parts=mark.also)
         for event_id in mark.also:

@@ -20,7 +20,7 @@ from matrix.inbound.parse import is_redacted
 from matrix.outbound.markdown import read_answer
 from matrix.outbound.rate import EditPace
 from matrix.outbound.requests import Effects
-from matrix.outbound.room_creation import RoomMaker
+from matrix.outbound.room_creation import RoomCreator
 
 _log = structlog.get_logger(__name__)
 
@@ -63,7 +63,7 @@ class Delivery:
         self,
         homeserver: Homeserver,
         *,
-        maker: RoomMaker,
+        maker: RoomCreator,
         delivered: Delivered,
         made: Made,
         park: Park,

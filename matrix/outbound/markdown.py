@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock, fence, table
 
 from fsm.values.ids import EventId, PlatformChatId, TransactionId, UserId
-from fsm.values.messages import AnswerMark, Mark
+from fsm.values.messages import AnswerRef, QuestionRef
 from matrix.api import fields
 from matrix.outbound.split import NOBODY, harmless, weight
 
@@ -104,8 +104,8 @@ def message_content(  # noqa: PLR0913  # what a message may carry
     in_reply_to: EventId | None = None,
     thread: EventId | None = None,
     mention: UserId | None = None,
-    mark: Mark | None = None,
-    answer: AnswerMark | None = None,
+    mark: QuestionRef | None = None,
+    answer: AnswerRef | None = None,
     notice: bool = False,
 ) -> Json:
     """The content of an ``m.room.message`` that says ``text``.
@@ -143,7 +143,7 @@ def reaction_content(key: str, *, about: EventId, transaction_id: TransactionId)
     return {"m.relates_to": relation, TURN_KEY: transaction_id}
 
 
-def read_mark(content: Json) -> Mark | None:
+def read_mark(content: Json) -> QuestionRef | None:
     """What a message of the bot's says of itself, if it is a question."""
     found = fields.fields(content, QUESTION_KEY)
     flow, question, life = (fields.text(found, name) for name in ("flow", "id", "life"))
@@ -152,10 +152,10 @@ def read_mark(content: Json) -> Mark | None:
         return None
     if asker is None and found.get("asker") is not None:
         return None
-    return Mark(flow=flow, id=EventId(question), life=life, asker=asker)
+    return QuestionRef(flow=flow, id=EventId(question), life=life, asker=asker)
 
 
-def read_answer(content: Json) -> AnswerMark | None:
+def read_answer(content: Json) -> AnswerRef | None:
     """What a message of the bot's says of itself, if it is an agent's answer."""
     found = fields.fields(content, ANSWER_KEY)
     chat, question = fields.text(found, "chat"), fields.event_id(found, "question")
@@ -163,7 +163,7 @@ def read_answer(content: Json) -> AnswerMark | None:
     if chat is None or question is None or not isinstance(also, list):
         return None
     ids = (fields.event_id({"id": each}, "id") for each in also)
-    return AnswerMark(
+    return AnswerRef(
         chat=PlatformChatId(chat),
         question=question,
         also=tuple(each for each in ids if each is not None),
@@ -176,7 +176,7 @@ def edit_content(
     *,
     edits: EventId,
     transaction_id: TransactionId,
-    answer: AnswerMark | None = None,
+    answer: AnswerRef | None = None,
     notice: bool = False,
 ) -> Json:
     """The content of an ``m.room.message`` that replaces the text of ``edits``."""
@@ -213,7 +213,7 @@ def to_html(text: str) -> str:
     ).strip()
 
 
-def _answer(mark: AnswerMark) -> Json:
+def _answer(mark: AnswerRef) -> Json:
     found: Json = {"chat": mark.chat, "question": mark.question}
     found |= {"also": list(mark.also)} if mark.also else {}
     found |= {"empty": True} if mark.is_empty else {}

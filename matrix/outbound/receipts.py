@@ -21,7 +21,7 @@ RENEW_SECONDS = 20.0
 """How often the homeserver is told that the bot is still typing."""
 
 
-class Courtesy:
+class Receipts:
     """Shows people that the bot has seen what they wrote, and is at work on it.
 
     Args:

@@ -61,7 +61,7 @@ class RoomStyle:
     space_avatar: str | None = None
 
 
-class RoomMaker:
+class RoomCreator:
     """Makes rooms on one homeserver.
 
     Args:

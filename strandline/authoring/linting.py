@@ -12,7 +12,7 @@ from attrs import frozen
 
 from fsm import Flow
 from fsm.checks.collisions import collisions
-from fsm.checks.findings import Finding, Flawed, collecting
+from fsm.checks.findings import Finding, LintResult, collecting
 from strandline.authoring.naming import misnamed
 from strandline.authoring.rules import Rules
 from strandline.authoring.sources import Sources, beside
@@ -28,7 +28,7 @@ from strandline.flows.order import FLOWS
 
 
 @frozen
-class Told:
+class LocatedFinding:
     """A finding, and where in the source it is.
 
     Args:
@@ -42,7 +42,7 @@ class Told:
     finding: Finding
 
 
-def lint(targets: Sequence[str], running: Sequence[str] | None = None) -> list[Told]:
+def lint(targets: Sequence[str], running: Sequence[str] | None = None) -> list[LocatedFinding]:
     """What is wrong with the flows of these modules, in the order of files and lines.
 
     Args:
@@ -54,7 +54,7 @@ def lint(targets: Sequence[str], running: Sequence[str] | None = None) -> list[T
         NotFound: There is no such target.
     """
     sources = Sources()
-    told: list[Told] = []
+    told: list[LocatedFinding] = []
     with collecting() as flawed:
         by_target = {target: list(_found(target, told)) for target in targets}
     found = [each for listed in by_target.values() for each in listed]
@@ -65,11 +65,13 @@ def lint(targets: Sequence[str], running: Sequence[str] | None = None) -> list[T
     linted = [Path(str(sys.modules[flow.__module__].__file__)) for flow in flows]
     for flow in flows:
         mentioned = sources.mentioned(dict.fromkeys((*linted, *beside(flow.__module__))))
-        flawed += [Flawed(flow, each) for each in Rules(flow, sources, mentioned).findings()]
+        flawed += [LintResult(flow, each) for each in Rules(flow, sources, mentioned).findings()]
     checked = [*FLOWS, *(flow for flow in flows if flow not in FLOWS)]
-    flawed += [Flawed(flow, finding) for flow, finding in collisions(checked) if flow in flows]
-    flawed += [Flawed(*each) for each in _misnamed(flows, running, by_target)]
-    told += [Told(*sources.line(each.cls, each.finding.where), each.finding) for each in flawed]
+    flawed += [LintResult(flow, finding) for flow, finding in collisions(checked) if flow in flows]
+    flawed += [LintResult(*each) for each in _misnamed(flows, running, by_target)]
+    told += [
+        LocatedFinding(*sources.line(each.cls, each.finding.where), each.finding) for each in flawed
+    ]
     return sorted(set(told), key=lambda each: (str(each.path), each.line, each.finding.code))
 
 
@@ -91,7 +93,7 @@ def _misnamed(
     yield from misnamed([flow for flow in flows if flow not in run], known, are_all=False)
 
 
-def _found(target: str, told: list[Told]) -> Iterator[list[type[Flow]]]:
+def _found(target: str, told: list[LocatedFinding]) -> Iterator[list[type[Flow]]]:
     """The flows of each module of a target; what is raised by its import is told."""
     path = Path(target)
     if path.suffix == ".py" or path.is_dir():
@@ -108,7 +110,9 @@ def _found(target: str, told: list[Told]) -> Iterator[list[type[Flow]]]:
         yield _flows_of(_imported(target, told, partial(import_module, child)))
 
 
-def _imported(target: str, told: list[Told], load: Callable[[], ModuleType]) -> ModuleType | None:
+def _imported(
+    target: str, told: list[LocatedFinding], load: Callable[[], ModuleType]
+) -> ModuleType | None:
     try:
         with importing(target):
             return load()
@@ -118,7 +122,7 @@ def _imported(target: str, told: list[Told], load: Callable[[], ModuleType]) -> 
             raise
         path = place[0]
         name = path.parent.name if path.stem == "__init__" else path.stem
-        told.append(Told(*place, _not_imported(name, error)))
+        told.append(LocatedFinding(*place, _not_imported(name, error)))
         return None
 
 

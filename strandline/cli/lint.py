@@ -8,7 +8,7 @@ import click
 from attrs import asdict
 
 from fsm.checks.findings import Severity
-from strandline.authoring.linting import Told
+from strandline.authoring.linting import LocatedFinding
 from strandline.authoring.linting import lint as lint_flows
 from strandline.config.file import flows_named_in
 from strandline.flows.discovery import NotFound, can_import_from
@@ -51,7 +51,7 @@ def lint(targets: tuple[str, ...], config_path: Path | None, as_: str, *, strict
         sys.exit(1)
 
 
-def _print(told: list[Told], as_: str) -> None:
+def _print(told: list[LocatedFinding], as_: str) -> None:
     if as_ == "json":
         click.echo(json.dumps([_plain(each) for each in told], indent=2, ensure_ascii=False))
         return
@@ -62,19 +62,19 @@ def _print(told: list[Told], as_: str) -> None:
         click.echo(f"{len(told)} finding{plural}" if told else "nothing is wrong")
 
 
-def _line(told: Told) -> str:
+def _line(told: LocatedFinding) -> str:
     severity = "" if told.finding.severity is Severity.ERROR else f" {told.finding.severity.value}:"
     return f"{_shown(told.path)}:{told.line}: {told.finding.code}{severity} {told.finding}"
 
 
-def _github(told: Told) -> str:
+def _github(told: LocatedFinding) -> str:
     """A workflow command (GitHub Actions, "Workflow commands")."""
     place = f"file={_shown(told.path)},line={told.line},title={told.finding.code}"
     message = str(told.finding).replace("%", "%25")
     return f"::{told.finding.severity.value} {place}::{message}"
 
 
-def _plain(told: Told) -> dict[str, object]:
+def _plain(told: LocatedFinding) -> dict[str, object]:
     finding = asdict(told.finding) | {"severity": told.finding.severity.value}
     return {"path": _shown(told.path), "line": told.line, **finding}
 

@@ -13,7 +13,7 @@ from fsm import StrandlineError
 from fsm.values.text import printable
 from strandline.demo.stage import set_up
 from strandline.demo.terminal import chat
-from strandline.demo.tour import NotAsExpected, Tour
+from strandline.demo.tour import DemoScript, NotAsExpected
 
 _began = time.perf_counter()
 
@@ -31,7 +31,7 @@ async def demo() -> int:
         if sys.stdin.isatty():
             await chat(stage, tell)
             return 0
-        tour = Tour(stage, tell)
+        tour = DemoScript(stage, tell)
         try:
             await tour.play()
         except NotAsExpected:

@@ -19,7 +19,7 @@ class NotAsExpected(Exception):
     """A step of the tour went otherwise."""
 
 
-class Tour:
+class DemoScript:
     """Meet, choose, talk, ask, kill, answer too late, talk again."""
 
     def __init__(self, stage: Stage, tell: Tell) -> None:

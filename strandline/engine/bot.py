@@ -17,27 +17,35 @@ from attrs import evolve
 from durable import DataLock, FirstStart, Progress, Store, load, volume_warning
 from durable.flows.language import language_code, language_key
 from durable.records import FlowRecord
-from ephemeral.agents.pool import Connections
+from ephemeral.agents.pool import AgentPool
 from ephemeral.conversations import Conversations, Lapsed
-from fsm import Command, Flow, Inbound, Kind, Registry, Tier, Tongue
+from fsm import Command, EventKind, Flow, Inbound, Registry, Tier, Translator
 from fsm.dispatch import said_in
 from fsm.effects import OutboxRow
 from fsm.values.ids import EventId, RoomId, TransactionId, UserId
 from fsm.values.text import compared
-from matrix import Batch as SyncBatch
-from matrix import Courtesy, Delivery, Event, Gap, Homeserver, Intake, RoomMaker
+from matrix import (
+    Delivery,
+    Homeserver,
+    Intake,
+    Receipts,
+    RoomCreator,
+    SyncBatch,
+    SyncEvent,
+    TimelineGap,
+)
 from strandline.config.model import Config
 from strandline.engine.answering.asking import Asking, Pace
-from strandline.engine.answering.edits import Amending
+from strandline.engine.answering.edits import EditTracker
 from strandline.engine.answering.question import Remembering
 from strandline.engine.checkpoint import Batch, Checkpoint
 from strandline.engine.clock import Clock
 from strandline.engine.deadlines import Deadlines, Due
-from strandline.engine.outbox import Replies
+from strandline.engine.outbox import OutboxBuilder
 from strandline.engine.queue import RoomQueues
 from strandline.engine.turns import Turns
-from strandline.engine.work_items import Again, Arrived, Item, Missing, Policy, room_of
-from strandline.engine.worker import RETRY, Handling, insist
+from strandline.engine.work_items import NewEvent, Policy, Retry, UnreadGap, WorkItem, room_of
+from strandline.engine.worker import RETRY, EventWorker, retry_until_store_available
 from strandline.flows.discovery import agent_kind, make_found
 from strandline.flows.languages import tongue
 from strandline.flows.own_flows import make_flows
@@ -128,16 +136,16 @@ class Bot:
         self._clock = clock or Clock()
         self._started_at = self._clock.now()
         self._conversations = Conversations()
-        self._connections = Connections(
+        self._connections = AgentPool(
             self._registry,
             kinds={entry.kind: agent_kind(entry.kind) for entry in self._registry},
             each=config.limits.questions_each,
             probe_seconds=config.limits.probe_seconds,
             answer_seconds=config.limits.answer_seconds,
         )
-        self._amending = Amending(is_allowed=config.is_allowed)
+        self._amending = EditTracker(is_allowed=config.is_allowed)
         self._life = uuid4().hex
-        self._replies = Replies(notice=config.replies.message_type == "m.notice")
+        self._replies = OutboxBuilder(notice=config.replies.message_type == "m.notice")
         self._flows = [
             *further,
             *make_flows(config, self._registry, self._started_at, further=further),
@@ -182,10 +190,10 @@ class Bot:
 
     async def _assemble(self, homeserver: Homeserver) -> None:
         config, limits = self._config, self._config.limits
-        self._courtesy = Courtesy(homeserver)
+        self._courtesy = Receipts(homeserver)
         self._delivery = Delivery(
             homeserver,
-            maker=RoomMaker(homeserver, config.rooms.style(), secret=await self._store.secret()),
+            maker=RoomCreator(homeserver, config.rooms.style(), secret=await self._store.secret()),
             delivered=self._delivered,
             made=self._made,
             park=self._parked,
@@ -233,9 +241,11 @@ class Bot:
             take=self._take,
             amend=self._amending.note,
             ready=self._ready,
-            was_joined=lambda room_id: insist(lambda: self._store.is_joined(room_id)),
+            was_joined=lambda room_id: retry_until_store_available(
+                lambda: self._store.is_joined(room_id)
+            ),
         )
-        self._handling = Handling(
+        self._handling = EventWorker(
             store=self._store,
             turns=turns,
             asking=self._asking,
@@ -258,11 +268,11 @@ class Bot:
             deadlines=self._deadlines,
             asked=await self._store.asked(),
         )
-        self._rooms: RoomQueues[Item] = RoomQueues(
+        self._rooms: RoomQueues[WorkItem] = RoomQueues(
             self._handling.handle, most=limits.queued_events, more=self._skipped
         )
 
-    async def _tongue_of(self, user_id: UserId) -> Tongue:
+    async def _tongue_of(self, user_id: UserId) -> Translator:
         kept = await self._store.read(FlowRecord, language_key(user_id))
         return tongue(language_code(kept.value), default=self._config.replies.language)
 
@@ -273,7 +283,7 @@ class Bot:
         await self._delivery.run()
 
     async def _advance(self, progress: Progress) -> None:
-        await insist(lambda: self._store.advance(progress))
+        await retry_until_store_available(lambda: self._store.advance(progress))
 
     async def _take(self, arrived: SyncBatch) -> None:
         batch = self._checkpoint.begin(
@@ -285,14 +295,14 @@ class Bot:
             memberships=arrived.memberships,
         )
         for item in arrived.items:
-            if isinstance(item, Event):
+            if isinstance(item, SyncEvent):
                 inbound = self._heard(item.inbound)
-                if await self._queue(Arrived(inbound, batch), batch):
+                if await self._queue(NewEvent(inbound, batch), batch):
                     self._handling.heard(inbound.room_id)
             else:
-                await self._queue(Missing(item, batch), batch)
+                await self._queue(UnreadGap(item, batch), batch)
 
-    async def _queue(self, item: Arrived | Missing, batch: Batch) -> bool:
+    async def _queue(self, item: NewEvent | UnreadGap, batch: Batch) -> bool:
         """Queue it, or have it read later where too much waits; whether it is queued."""
         room_id = room_of(item)
         if not self._checkpoint.may_skip(batch, room_id):
@@ -304,7 +314,7 @@ class Bot:
             return False
         return True
 
-    def _skipped(self, room_id: RoomId) -> Missing | None:
+    def _skipped(self, room_id: RoomId) -> UnreadGap | None:
         """What was skipped in the room, now that nothing waits in it."""
         batch = self._checkpoint.read_skipped(room_id)
         return None if batch is None else _stretch(room_id, batch)
@@ -319,9 +329,9 @@ class Bot:
 
     def _heard(self, inbound: Inbound) -> Inbound:
         """The event; if it says stop, the answer in hand has been told and is what it is about."""
-        if inbound.kind is Kind.REACTION and compared(inbound.body) == STOP_SIGN:
+        if inbound.kind is EventKind.REACTION and compared(inbound.body) == STOP_SIGN:
             self._amending.stop(inbound.room_id, inbound.sender)
-        elif inbound.kind is Kind.TEXT:
+        elif inbound.kind is EventKind.TEXT:
             said = said_in(inbound.body, self._config.commands.prefix, inbound.names)
             if isinstance(said, Command) and said.name == STOP:
                 stopped = self._amending.stop(inbound.room_id, inbound.sender)
@@ -333,14 +343,14 @@ class Bot:
 
     async def _queue_reopened(self) -> None:
         for row in await self._store.reopened():
-            await self._rooms.put(row.room_id, Again(row.room_id, row.event_id, row.ordinal))
+            await self._rooms.put(row.room_id, Retry(row.room_id, row.event_id, row.ordinal))
 
     async def _delivered(self, row: OutboxRow, event_id: EventId | None) -> None:
-        await insist(lambda: self._store.delivered(row, event_id))
+        await retry_until_store_available(lambda: self._store.delivered(row, event_id))
         self._asking.head_settled(row, event_id)
 
     async def _parked(self, row: OutboxRow, error: str) -> None:
-        await insist(lambda: self._store.park_row(row, error))
+        await retry_until_store_available(lambda: self._store.park_row(row, error))
         self._asking.head_settled(row, None)
 
     async def _made(self, row: OutboxRow, room_id: RoomId | None, problem: str) -> None:
@@ -356,7 +366,7 @@ class Bot:
                 ended.append(lapsed)
                 await self._rooms.put(lapsed.inbound.room_id, lapsed)
             if self._has_deadlines:
-                for due in await insist(self._deadlines.passed):
+                for due in await retry_until_store_available(self._deadlines.passed):
                     ended.append(due)
                     await self._rooms.put(due.deadline.room_id, due)
             if ahead != before:  # a test waits for this
@@ -381,12 +391,12 @@ class Bot:
         _log.info("ready", user_id=self._config.homeserver.user_id)
 
 
-def _stretch(room_id: RoomId, batch: Batch) -> Missing:
+def _stretch(room_id: RoomId, batch: Batch) -> UnreadGap:
     """A stretch of the room's history, as a batch that stands for it says."""
     assert batch.since is not None  # noqa: S101  # it was left there
     is_entered = room_id in batch.entered
-    gap = Gap(room_id=room_id, since=batch.since, end=batch.token, is_entered=is_entered)
-    return Missing(gap, batch)
+    gap = TimelineGap(room_id=room_id, since=batch.since, end=batch.token, is_entered=is_entered)
+    return UnreadGap(gap, batch)
 
 
 def _has_tier(flow: Flow, tier: Tier) -> bool:

@@ -21,14 +21,14 @@ from fsm.effects import (
     transaction_id,
 )
 from fsm.values.ids import EventId, RoomId, TransactionId
-from fsm.values.inbound import Inbound, Kind
-from fsm.values.messages import AnswerMark
+from fsm.values.inbound import EventKind, Inbound
+from fsm.values.messages import AnswerRef
 from matrix.outbound.markdown import edit_content, message_content, reaction_content
 from matrix.outbound.split import split
 
 
 @frozen
-class Replies:
+class OutboxBuilder:
     """How what is said becomes rows.
 
     An answer may take seconds to be split and rendered: done in a thread, it delays nobody else.
@@ -110,7 +110,7 @@ class Replies:
         return self._part(reply, split(reply.text)[0], txn, stream_of=event_id)
 
     def edit(
-        self, text: str, *, edits: EventId, txn: TransactionId, answer: AnswerMark | None = None
+        self, text: str, *, edits: EventId, txn: TransactionId, answer: AnswerRef | None = None
     ) -> dict[str, Any]:
         """The content that gives the message ``edits`` another text."""
         return edit_content(
@@ -167,7 +167,7 @@ def head_id(event_id: EventId, attempt: int) -> TransactionId:
 
 def _about(inbound: Inbound) -> EventId | None:
     """What a later turn, which hears of an effect of this one, replies to."""
-    if inbound.kind in (Kind.TEXT, Kind.FILE):
+    if inbound.kind in (EventKind.TEXT, EventKind.FILE):
         return inbound.event_id
     return inbound.about
 

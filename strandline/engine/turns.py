@@ -12,32 +12,32 @@ from functools import partial
 import structlog
 from attrs import define, field, frozen
 
-from durable import Asked, Commit, Conflict, Handled, PlatformChatSequence, Reopened, Store
+from durable import Commit, Conflict, Handled, PlatformChatSequence, QuestionFiles, Reopened, Store
 from durable.flows.language import language_code, language_key
 from durable.records import FlowRecord, flow_key, used_key
 from durable.store.errors import AlreadyHandled
-from durable.turn_records import WorkingRecords, read_ahead
+from durable.turn_records import TurnRecords, read_ahead
 from ephemeral.conversations import Conversations, Lapsed
-from fsm import Flow, Inbound, Kind, Occurrence, Snapshot, Tongue, Turn
-from fsm.dispatch import Deciding, stimuli_of
+from fsm import EventKind, Flow, Inbound, RoomEvent, Snapshot, Translator, Turn
+from fsm.dispatch import Dispatcher, stimuli_of
 from fsm.effects import AskAgent, OutboxRow, Reopen
 from fsm.errors import TurnError
 from fsm.failpoints import reach
 from fsm.values.ids import ConversationKey, TransactionId, UserId
 from strandline.engine.clock import Clock
 from strandline.engine.deadlines import Due
-from strandline.engine.outbox import Replies
+from strandline.engine.outbox import OutboxBuilder
 from strandline.flows.languages import ENGLISH, tongue
 
 _log = structlog.get_logger(__name__)
 
 _NO_EVENTS = {
-    Kind.INVITED,
-    Kind.MADE,
-    Kind.NOT_MADE,
-    Kind.DONE,
-    Kind.REFUSED,
-    Kind.EXPIRED,
+    EventKind.INVITED,
+    EventKind.MADE,
+    EventKind.NOT_MADE,
+    EventKind.DONE,
+    EventKind.REFUSED,
+    EventKind.EXPIRED,
 }
 """Kinds that come by no event: an invite stays until it is answered, the others are the bot's."""
 
@@ -61,8 +61,8 @@ class Outcome:
 class _Work:
     """One try at a turn: what it reads, and what the flows make of it."""
 
-    deciding: Deciding
-    records: WorkingRecords
+    deciding: Dispatcher
+    records: TurnRecords
 
     @property
     def turn(self) -> Turn:
@@ -88,7 +88,7 @@ class Turns:
         clock: Clock,
         prefix: str,
         language: str = ENGLISH,
-        replies: Replies | None = None,
+        replies: OutboxBuilder | None = None,
         life: str = "",
         server: str = "",
     ) -> None:
@@ -99,7 +99,7 @@ class Turns:
         self._clock = clock
         self._prefix = prefix
         self._language = language
-        self._replies = replies or Replies()
+        self._replies = replies or OutboxBuilder()
         self._life = life
         self._server = server
         self._locks = KeyLocks()
@@ -123,7 +123,7 @@ class Turns:
 
         return await self._turn(inbound, decide, attempt=attempt, settles=settles)
 
-    async def foresee(self, inbound: Inbound) -> AskAgent | None:
+    async def dry_run(self, inbound: Inbound) -> AskAgent | None:
         """The question that handling the event would put to an agent, if that is all it would do.
 
         Nothing is changed.
@@ -153,7 +153,7 @@ class Turns:
             event_id=lapsed.event_id,
             room_id=origin.room_id,
             sender=origin.sender,
-            kind=Kind.EXPIRED,
+            kind=EventKind.EXPIRED,
             thread=origin.thread,
         )
         return await self._turn(inbound, decide)
@@ -184,7 +184,7 @@ class Turns:
             event_id=due.event_id,
             room_id=deadline.room_id,
             sender=deadline.sender,
-            kind=Kind.EXPIRED,
+            kind=EventKind.EXPIRED,
         )
         return await self._turn(inbound, decide)
 
@@ -220,12 +220,12 @@ class Turns:
         await stack.enter_async_context(
             self._locks.hold(f"room:{inbound.room_id}", f"user:{inbound.sender}")
         )
-        records = await stack.enter_async_context(WorkingRecords(self._store, self._sequence))
+        records = await stack.enter_async_context(TurnRecords(self._store, self._sequence))
         await read_ahead(records, inbound)
         turn = Turn(
             inbound=inbound,
             now=self._clock.now(),
-            stimulus=Occurrence(inbound.kind),
+            stimulus=RoomEvent(inbound.kind),
             records=records,
             prefix=self._prefix,
             tongue=await self._tongue(records, inbound.sender),
@@ -233,7 +233,7 @@ class Turns:
             life=self._life,
             attempt=attempt,
         )
-        deciding = Deciding(
+        deciding = Dispatcher(
             flows=self._flows,
             turn=turn,
             standing=partial(self._standing, records),
@@ -241,13 +241,11 @@ class Turns:
         )
         return _Work(deciding, records)
 
-    async def _standing(
-        self, records: WorkingRecords, flow: Flow, key: ConversationKey
-    ) -> Snapshot:
+    async def _standing(self, records: TurnRecords, flow: Flow, key: ConversationKey) -> Snapshot:
         kept = await records.standing(flow, key)
         return self._conversations.find(flow, key, self._clock.monotonic()) or kept
 
-    async def _tongue(self, records: WorkingRecords, listener: UserId) -> Tongue:
+    async def _tongue(self, records: TurnRecords, listener: UserId) -> Translator:
         kept = await records.read(FlowRecord, language_key(listener))
         return tongue(language_code(kept), default=self._language)
 
@@ -308,13 +306,15 @@ class Turns:
             )
 
 
-def _files_of_others(question: AskAgent | None, reopened: Iterable[Reopen]) -> tuple[Asked, ...]:
+def _files_of_others(
+    question: AskAgent | None, reopened: Iterable[Reopen]
+) -> tuple[QuestionFiles, ...]:
     """The questions that go with files of other events: those are known to memory only."""
     asking = [(r.inbound.event_id, r.inbound.room_id, r.inbound.attachments) for r in reopened]
     if question is not None:
         asking.append((question.request_id, question.room_id, question.attachments))
     return tuple(
-        Asked(event_id=event_id, room_id=room_id, files=files)
+        QuestionFiles(event_id=event_id, room_id=room_id, files=files)
         for event_id, room_id, attachments in asking
         if (files := tuple(a.event_id for a in attachments if a.event_id != event_id))
     )

@@ -7,11 +7,11 @@ from typing import Protocol
 from attrs import frozen
 
 from ephemeral.conversations import Lapsed
-from fsm import Flow, Inbound, Kind, Mark
+from fsm import EventKind, Flow, Inbound, QuestionRef
 from fsm.events import ANY
 from fsm.values.ids import EventId, RoomId, UserId
 from fsm.values.text import compared
-from matrix import Gap
+from matrix import TimelineGap
 from strandline.engine.checkpoint import Batch
 from strandline.engine.deadlines import Due
 from strandline.flows.order import FLOWS
@@ -21,7 +21,7 @@ LONGEST_ANSWER = 40
 
 
 @frozen
-class Arrived:
+class NewEvent:
     """An event of a sync response."""
 
     inbound: Inbound
@@ -29,15 +29,15 @@ class Arrived:
 
 
 @frozen
-class Missing:
+class UnreadGap:
     """A hole in a room's timeline, to be filled before anything later in the room."""
 
-    gap: Gap
+    gap: TimelineGap
     batch: Batch
 
 
 @frozen
-class Again:
+class Retry:
     """An event to be handled once more, known by its id since the process has died in between."""
 
     room_id: RoomId
@@ -45,17 +45,17 @@ class Again:
     attempt: int
 
 
-Item = Arrived | Missing | Again | Lapsed | Due
+WorkItem = NewEvent | UnreadGap | Retry | Lapsed | Due
 
 
-def room_of(item: Item) -> RoomId:
+def room_of(item: WorkItem) -> RoomId:
     """The room in whose order the item is handled."""
     match item:
-        case Arrived(inbound=inbound) | Lapsed(inbound=inbound):
+        case NewEvent(inbound=inbound) | Lapsed(inbound=inbound):
             return inbound.room_id
-        case Missing(gap=gap):
+        case UnreadGap(gap=gap):
             return gap.room_id
-        case Again(room_id=room_id):
+        case Retry(room_id=room_id):
             return room_id
         case Due(deadline=deadline):
             return deadline.room_id
@@ -64,7 +64,7 @@ def room_of(item: Item) -> RoomId:
 class Shore(Protocol):
     """What handling needs of the homeserver."""
 
-    def fill(self, gap: Gap) -> AsyncIterator[Inbound]:
+    def fill(self, gap: TimelineGap) -> AsyncIterator[Inbound]:
         """The events that a gap hides, in order."""
 
     async def event(self, room_id: RoomId, event_id: EventId) -> Inbound | None:
@@ -85,7 +85,7 @@ class Shore(Protocol):
     async def replaces(self, room_id: RoomId) -> RoomId | None:
         """The room that this one replaces, if both rooms say so."""
 
-    async def question_mark(self, room_id: RoomId, event_id: EventId) -> Mark | None:
+    async def question_mark(self, room_id: RoomId, event_id: EventId) -> QuestionRef | None:
         """What a message of the bot's says of itself, if it is a question."""
 
     async def last_question(self, room_id: RoomId, sender: UserId) -> Inbound | None:
@@ -108,7 +108,7 @@ class Policy:
 
     is_allowed: Callable[[UserId], bool]
     reactions: frozenset[str] = frozenset()
-    kinds: frozenset[Kind] = frozenset()
+    kinds: frozenset[EventKind] = frozenset()
     longest_answer: int = LONGEST_ANSWER
     tells_groups: bool = False
     prefix: str = "!"

@@ -9,11 +9,11 @@ from typing import TypeVar
 import structlog
 from attrs import evolve, frozen
 
-from durable import Asked, Commit, Handled, Store
+from durable import Commit, Handled, QuestionFiles, Store
 from durable.records import RoomRecord, room_key
 from durable.store.errors import AlreadyHandled, DatabaseMoved, StoreUnavailable
 from ephemeral.conversations import Lapsed
-from fsm import Attachment, Command, Inbound, Kind, Tongue
+from fsm import Attachment, Command, EventKind, Inbound, Translator
 from fsm.dispatch import said_in
 from fsm.effects import ATTEMPT_ORDINALS, AskAgent, OutboxRow, Reply
 from fsm.errors import NoSuchEvent, StrandlineError
@@ -22,13 +22,21 @@ from fsm.values.ids import EventId, RoomId, UserId
 from fsm.values.text import compared
 from matrix import Refused
 from strandline.engine.answering.asking import Asking
-from strandline.engine.answering.edits import Amending
+from strandline.engine.answering.edits import EditTracker
 from strandline.engine.answering.joining import Joining
 from strandline.engine.checkpoint import Batch, Checkpoint
 from strandline.engine.deadlines import Deadlines, Due
-from strandline.engine.outbox import Replies
+from strandline.engine.outbox import OutboxBuilder
 from strandline.engine.turns import Turns
-from strandline.engine.work_items import Again, Arrived, Item, Missing, Policy, Shore, room_of
+from strandline.engine.work_items import (
+    NewEvent,
+    Policy,
+    Retry,
+    Shore,
+    UnreadGap,
+    WorkItem,
+    room_of,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -41,18 +49,18 @@ _PERMANENT = (NoSuchEvent,)
 """What fails in the same way however often it is tried: it is tried once."""
 
 _OF_PEOPLE = {
-    Kind.TEXT,
-    Kind.FILE,
-    Kind.OTHER,
-    Kind.REACTION,
-    Kind.UNREADABLE,
-    Kind.ENTERED,
-    Kind.DEPARTED,
+    EventKind.TEXT,
+    EventKind.FILE,
+    EventKind.OTHER,
+    EventKind.REACTION,
+    EventKind.UNREADABLE,
+    EventKind.ENTERED,
+    EventKind.DEPARTED,
 }
-_SAID = {Kind.TEXT, Kind.FILE, Kind.OTHER}
-_OF_OTHERS = {Kind.ENTERED, Kind.DEPARTED}
-_OF_ROOMS = {Kind.JOINED, Kind.LEFT, Kind.UPGRADED}
-_FIRST_IN_ROOM = {Kind.TEXT, Kind.FILE, Kind.UNREADABLE, Kind.JOINED}
+_SAID = {EventKind.TEXT, EventKind.FILE, EventKind.OTHER}
+_OF_OTHERS = {EventKind.ENTERED, EventKind.DEPARTED}
+_OF_ROOMS = {EventKind.JOINED, EventKind.LEFT, EventKind.UPGRADED}
+_FIRST_IN_ROOM = {EventKind.TEXT, EventKind.FILE, EventKind.UNREADABLE, EventKind.JOINED}
 
 MOST_EXPLAINED = 1_000
 """So many kinds of message, each in its room, are remembered as explained."""
@@ -72,7 +80,7 @@ class _Failure:
     tries: int
 
 
-class Handling:
+class EventWorker:
     """Handles one item at a time for each room, and never raises for what is in the item."""
 
     def __init__(  # noqa: PLR0913  # the parts that meet here
@@ -81,18 +89,18 @@ class Handling:
         store: Store,
         turns: Turns,
         asking: Asking,
-        amending: Amending,
+        amending: EditTracker,
         shore: Shore,
         checkpoint: Checkpoint,
         submit: Callable[[tuple[OutboxRow, ...]], None],
         eased: Callable[[RoomId], Awaitable[None]],
         seen: Callable[[RoomId, EventId], None],
-        replies: Replies,
-        tongue_of: Callable[[UserId], Awaitable[Tongue]],
+        replies: OutboxBuilder,
+        tongue_of: Callable[[UserId], Awaitable[Translator]],
         policy: Policy,
         deadlines: Deadlines,
-        asked: Mapping[EventId, Asked],
-        waiting: Callable[[RoomId], Sequence[Item]] = lambda _: (),
+        asked: Mapping[EventId, QuestionFiles],
+        waiting: Callable[[RoomId], Sequence[WorkItem]] = lambda _: (),
     ) -> None:
         self._store = store
         self._turns = turns
@@ -115,18 +123,18 @@ class Handling:
         self._explained: OrderedDict[tuple[RoomId, str], None] = OrderedDict()
         self._files: dict[EventId, tuple[Attachment, ...]] = {}
 
-    async def handle(self, item: Item) -> None:
+    async def handle(self, item: WorkItem) -> None:
         """Handle one item to its end, once what is owed to its room has gone down."""
         await self._eased(room_of(item))
         match item:
-            case Arrived(inbound=inbound, batch=batch):
+            case NewEvent(inbound=inbound, batch=batch):
                 await self._event(inbound, batch)
                 self._checkpoint.done(batch, inbound.room_id)
-            case Missing(gap=gap, batch=batch):
+            case UnreadGap(gap=gap, batch=batch):
                 async for inbound in self._shore.fill(gap):
                     await self._event(inbound, batch)
                 self._checkpoint.done(batch, gap.room_id)
-            case Again():
+            case Retry():
                 await self._again(item)
             case Lapsed():
                 await self._lapse(item)
@@ -148,15 +156,17 @@ class Handling:
 
         failure = await self._tries(inbound.event_id, take)
         if failure is not None:
-            await insist(lambda: self._store.park_row(row, _spoken(failure.error)))
+            await retry_until_store_available(
+                lambda: self._store.park_row(row, _spoken(failure.error))
+            )
 
-    async def _again(self, item: Again) -> None:
+    async def _again(self, item: Retry) -> None:
         inbound = await self._shore.event(item.room_id, item.event_id)
         heard = inbound if inbound is not None and self._is_heard(inbound) else None
         if heard is not None and await self._read(heard, item.attempt, self._whole):
             return
         _log.warning("a message that was to be handled again is gone", event_id=item.event_id)
-        await insist(lambda: self._store.commit(Commit(closes=item.event_id)))
+        await retry_until_store_available(lambda: self._store.commit(Commit(closes=item.event_id)))
 
     async def _lapse(self, item: Lapsed) -> None:
         async def take() -> None:
@@ -175,7 +185,7 @@ class Handling:
             self._deadlines.settle(item)
             return
         self._deadlines.put_off(item)
-        tongue = await insist(lambda: self._tongue_of(item.deadline.sender))
+        tongue = await retry_until_store_available(lambda: self._tongue_of(item.deadline.sender))
         told = Reply(
             room_id=item.deadline.room_id,
             text=tongue.t(
@@ -184,7 +194,9 @@ class Handling:
         )
         event_id = EventId(f"failed:{item.flow}:{item.key}:{item.deadline.at_ms}")
         rows = tuple(self._replies.reply(told, event_id))
-        self._submit(await insist(lambda: self._store.commit(Commit(outbox=rows))))
+        self._submit(
+            await retry_until_store_available(lambda: self._store.commit(Commit(outbox=rows)))
+        )
 
     async def _event(self, inbound: Inbound, batch: Batch) -> None:
         reach("event.arrived")
@@ -215,11 +227,11 @@ class Handling:
         """The event, readable and complete; None if no flow is to hear of it."""
         if inbound.kind in _OF_OTHERS and inbound.kind not in self._policy.kinds:
             return None
-        if await insist(lambda: self._store.is_handled(inbound.event_id)):
+        if await retry_until_store_available(lambda: self._store.is_handled(inbound.event_id)):
             return None
         if not self._is_heard(inbound):
             return None
-        if inbound.kind is Kind.UPGRADED and not await self._is_replaced(inbound):
+        if inbound.kind is EventKind.UPGRADED and not await self._is_replaced(inbound):
             return None
         if inbound.kind in _FIRST_IN_ROOM:
             await self._confirm(inbound)
@@ -231,13 +243,15 @@ class Handling:
     async def _whole(self, inbound: Inbound) -> Inbound | None:
         """The event, readable and complete; None if there is nothing to answer in it."""
         readable: Inbound | None = inbound
-        if inbound.kind is Kind.UNREADABLE:
+        if inbound.kind is EventKind.UNREADABLE:
             readable = await self._shore.decrypt_later(inbound)
         if readable is None:
             return None
         completed = await self._completed(readable)
-        is_idle_reaction = completed.kind is Kind.REACTION and completed.question is None
-        is_known = completed.kind is Kind.OTHER and self._kind_in_room(completed) in self._explained
+        is_idle_reaction = completed.kind is EventKind.REACTION and completed.question is None
+        is_known = (
+            completed.kind is EventKind.OTHER and self._kind_in_room(completed) in self._explained
+        )
         return None if is_idle_reaction or is_known else completed
 
     def _kind_in_room(self, inbound: Inbound) -> tuple[RoomId, str]:
@@ -256,8 +270,12 @@ class Handling:
         again if it says otherwise and nobody has invited the bot.
         """
         room_id, to = inbound.room_id, RoomId(inbound.body)
-        known = await insist(lambda: self._store.read(RoomRecord, room_key(room_id)))
-        there = await insist(lambda: self._store.read(RoomRecord, room_key(to)))
+        known = await retry_until_store_available(
+            lambda: self._store.read(RoomRecord, room_key(room_id))
+        )
+        there = await retry_until_store_available(
+            lambda: self._store.read(RoomRecord, room_key(to))
+        )
         if known.value is None:
             return False
         return await self._shore.enter_replacement(room_id, to, stays=there.value is not None)
@@ -276,25 +294,29 @@ class Handling:
         if invite is not None and invite.sender != room.matrix_user_id:
             _log.warning("an invite was not whose it was said to be", room_id=inbound.room_id)
             void = EventId(f"void:{invite.event_id}")
-            await self._once(evolve(invite, event_id=void, kind=Kind.LEFT))
+            await self._once(evolve(invite, event_id=void, kind=EventKind.LEFT))
             await self._once(evolve(invite, event_id=EventId(f"true:{invite.event_id}")))
             room = await self._blank(inbound.room_id)
         replaced = None if room is None else await self._shore.replaces(inbound.room_id)
         if room is not None and replaced is not None:
             event_id = EventId(f"replaces:{inbound.room_id}")
             owner = room.matrix_user_id or inbound.sender
-            joined = evolve(inbound, kind=Kind.JOINED, sender=owner, body=replaced)
+            joined = evolve(inbound, kind=EventKind.JOINED, sender=owner, body=replaced)
             await self._once(evolve(joined, event_id=event_id))
 
     async def _blank(self, room_id: RoomId) -> RoomRecord | None:
         """A room of which no more is known than who is said to have invited the bot."""
-        room = (await insist(lambda: self._store.read(RoomRecord, room_key(room_id)))).value
+        room = (
+            await retry_until_store_available(
+                lambda: self._store.read(RoomRecord, room_key(room_id))
+            )
+        ).value
         if room is None or room.matrix_user_id is None:
             return None
         return room if room == RoomRecord(matrix_user_id=room.matrix_user_id) else None
 
     async def _once(self, inbound: Inbound) -> None:
-        if not await insist(lambda: self._store.is_handled(inbound.event_id)):
+        if not await retry_until_store_available(lambda: self._store.is_handled(inbound.event_id)):
             await self._attempts(inbound, 0)
 
     async def _completed(self, inbound: Inbound) -> Inbound:
@@ -303,10 +325,10 @@ class Handling:
             inbound = evolve(inbound, is_group=await self._shore.is_group(inbound.room_id))
         if inbound.kind in _OF_ROOMS:
             key = room_key(inbound.room_id)
-            stored = await insist(lambda: self._store.read(RoomRecord, key))
+            stored = await retry_until_store_available(lambda: self._store.read(RoomRecord, key))
             owner = stored.value.matrix_user_id if stored.value else None
             inbound = evolve(inbound, sender=owner or inbound.sender)
-        if inbound.kind is Kind.TEXT and self._says(inbound, RETRY):
+        if inbound.kind is EventKind.TEXT and self._says(inbound, RETRY):
             before = await self._shore.last_question(inbound.room_id, inbound.sender)
             inbound = evolve(inbound, repeats=before)
         if inbound.about is not None and self._may_answer(inbound):
@@ -321,9 +343,9 @@ class Handling:
 
     def _may_answer(self, inbound: Inbound) -> bool:
         """Whether it is worth a look at what the event is about."""
-        if inbound.kind is Kind.REACTION:
+        if inbound.kind is EventKind.REACTION:
             return compared(inbound.body) in self._policy.reactions
-        return inbound.kind is Kind.TEXT and len(inbound.body) <= self._policy.longest_answer
+        return inbound.kind is EventKind.TEXT and len(inbound.body) <= self._policy.longest_answer
 
     async def _attempts(self, inbound: Inbound, attempt: int) -> None:
         await self._restore_files(inbound.event_id)
@@ -332,7 +354,7 @@ class Handling:
             await self._park(inbound, attempt, failure)
         self._files.pop(inbound.event_id, None)
         _log.debug("turn done", event_id=inbound.event_id)
-        if inbound.kind in (Kind.TEXT, Kind.FILE):
+        if inbound.kind in (EventKind.TEXT, EventKind.FILE):
             self._seen(inbound.room_id, inbound.event_id)
 
     async def _tries(
@@ -341,7 +363,7 @@ class Handling:
         """Try it some times; the failure, if it fails every time, or in a way that stays."""
         for tries in range(1, TRIES + 1):
             try:
-                await insist(take)
+                await retry_until_store_available(take)
             except DatabaseMoved:
                 raise  # nothing can be written any more: the bot ends
             except Exception as error:  # noqa: BLE001  # parked with its error, which `parked list` shows
@@ -363,13 +385,13 @@ class Handling:
         amended = evolve(amended, attachments=(*amended.attachments, *new))
         outcome = await self._turns.take(amended, attempt)
         self._submit(outcome.rows)
-        if inbound.kind is Kind.OTHER and outcome.rows:
+        if inbound.kind is EventKind.OTHER and outcome.rows:
             self._note_explained(inbound)
         if outcome.question is not None:
             self._keep_files(outcome.question)
             async with self._joining.meanwhile(outcome.question.room_id):
                 await self._asking.answer(outcome.question, attempt)
-        if inbound.kind is Kind.REDACTED and inbound.about is not None:
+        if inbound.kind is EventKind.REDACTED and inbound.about is not None:
             await self._end_answer(inbound.about, inbound)
         for reopened in outcome.reopened:
             await self._attempts(reopened.inbound, reopened.attempt)
@@ -411,7 +433,7 @@ class Handling:
         self._files[event_id] = tuple(a for i in found if i is not None for a in i.attachments)
 
     async def _park(self, inbound: Inbound, attempt: int, failure: _Failure) -> None:
-        tongue = await insist(lambda: self._tongue_of(inbound.sender))
+        tongue = await retry_until_store_available(lambda: self._tongue_of(inbound.sender))
         told = Reply(
             room_id=inbound.room_id,
             text=tongue.t(
@@ -424,7 +446,7 @@ class Handling:
         rows = tuple(self._replies.reply(told, inbound.event_id, attempt=attempt, index=last))
         problem = _spoken(failure.error)
         reach("park.before")
-        stored = await insist(
+        stored = await retry_until_store_available(
             lambda: self._store.park_event(
                 inbound.event_id,
                 inbound.room_id,
@@ -444,7 +466,7 @@ def _made(row: OutboxRow, room_id: RoomId | None, problem: str) -> Inbound:
         event_id=EventId(row.transaction_id),
         room_id=room_id or RoomId(wish["asked_in"]),
         sender=UserId(wish["user_id"]),
-        kind=Kind.NOT_MADE if room_id is None else Kind.MADE,
+        kind=EventKind.NOT_MADE if room_id is None else EventKind.MADE,
         body=wish["purpose"],
         raw={"problem": problem, "asked_in": wish["asked_in"], "name": wish["name"]},
     )
@@ -457,7 +479,7 @@ def _done(row: OutboxRow, problem: str) -> Inbound:
         event_id=EventId(row.transaction_id),
         room_id=RoomId(asked["in"]),
         sender=UserId(asked["by"]),
-        kind=Kind.REFUSED if problem else Kind.DONE,
+        kind=EventKind.REFUSED if problem else EventKind.DONE,
         body=row.payload.get("type", "m.room.member"),
         about=None if about is None else EventId(about),
         raw={
@@ -477,7 +499,7 @@ def _spoken(error: Exception) -> str:
         return name
 
 
-async def insist(operation: Callable[[], Awaitable[T]]) -> T:
+async def retry_until_store_available(operation: Callable[[], Awaitable[T]]) -> T:
     """Do it; while the store can't be written, wait and do it again."""
     warned = False
     while True:

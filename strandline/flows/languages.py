@@ -9,7 +9,7 @@ from functools import cache
 from gettext import GNUTranslations
 from pathlib import Path
 
-from fsm import Tongue
+from fsm import Translator
 
 LOCALE = Path(__file__).parent.parent / "locale"
 
@@ -23,17 +23,17 @@ LANGUAGES: Mapping[str, tuple[str, ...]] = {
 """The code of each language that the bot speaks, with its names, the first in itself."""
 
 
-def tongue(code: str | None, *, default: str = ENGLISH) -> Tongue:
+def tongue(code: str | None, *, default: str = ENGLISH) -> Translator:
     """What says sentences in the language ``code``; in the default one if the bot can't."""
     return _loaded(code if code in LANGUAGES else default)
 
 
 @cache
-def _loaded(code: str) -> Tongue:
+def _loaded(code: str) -> Translator:
     if code == ENGLISH:
-        return Tongue(code)
+        return Translator(code)
     with catalogue_path(code).open("rb") as file:
-        return Tongue(code, GNUTranslations(file))
+        return Translator(code, GNUTranslations(file))
 
 
 def catalogue_path(code: str) -> Path:

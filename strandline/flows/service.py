@@ -5,7 +5,7 @@ from datetime import datetime
 from difflib import get_close_matches
 
 from durable.records import ARCHIVED, GONE, RoomRecord, UserRecord, room_key, user_key
-from fsm import ANY, STAY, Command, Event, Flow, Kind, Registry, Scope, State, Turn, on
+from fsm import ANY, STAY, Command, Event, EventKind, Flow, Registry, Scope, State, Turn, on
 from fsm.effects import Reply
 from fsm.values.ids import AgentId
 from fsm.values.text import compared
@@ -73,13 +73,13 @@ class Service(Flow):
     stop = Event(idle, STAY, command="stop")
     answer_nothing = Event(idle, STAY, command=("yes", "no"))
     misunderstand = Event(idle, STAY, command=ANY)
-    fail_to_read = Event(idle, STAY, kind=Kind.UNREADABLE)
+    fail_to_read = Event(idle, STAY, kind=EventKind.UNREADABLE)
 
     def is_for_us(self, turn: Turn) -> bool:
         """What is said in the room is for the bot."""
         return self._is_addressed(turn)
 
-    explain = Event(idle, STAY, kind=Kind.OTHER, guard=is_for_us)
+    explain = Event(idle, STAY, kind=EventKind.OTHER, guard=is_for_us)
 
     def __init__(  # noqa: PLR0913  # what it tells of, each by itself
         self,

@@ -17,8 +17,8 @@ from ephemeral.agents.api import (
     AgentFile,
     AgentKind,
     AgentQuestion,
+    FailureReason,
     MadeFile,
-    Trouble,
 )
 from ephemeral.agents.stream import CLOSE_SECONDS
 from fsm import AgentEntry
@@ -167,7 +167,7 @@ class AgentConformance:
                         await agent.open()
                         await _joined(agent, _question("$u", "hello"))
                 except AgentFailed as failure:
-                    if failure.trouble is Trouble.UNKNOWN:
+                    if failure.trouble is FailureReason.UNKNOWN:
                         pytest.fail("AgentFailed without a trouble; say Trouble.UNREACHABLE")
                 except TimeoutError:
                     pytest.fail(f"it did not fail in {self.unreachable_seconds} s{again}")

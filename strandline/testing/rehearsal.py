@@ -16,10 +16,20 @@ from durable.store.codec import from_json, to_json
 from durable.turn_records import flow_record, read_ahead, snapshot_of
 from ephemeral.conversations import Conversations, Lapsed
 from ephemeral.flows.confirmation import Confirmation
-from fsm import Attachment, Flow, Inbound, Kind, Mark, RecordsInMemory, Snapshot, Tier, Turn
-from fsm.dispatch import Deciding, Moved, Place, stimuli_of
+from fsm import (
+    Attachment,
+    EventKind,
+    Flow,
+    Inbound,
+    QuestionRef,
+    RecordsInMemory,
+    Snapshot,
+    Tier,
+    Turn,
+)
+from fsm.dispatch import ConversationRef, Dispatcher, TransitionTaken, stimuli_of
 from fsm.effects import Edit, Reply
-from fsm.events import Occurrence
+from fsm.events import RoomEvent
 from fsm.values.ids import ConversationKey, EventId, RoomId, UserId
 from strandline.authoring.naming import refuse_misnamed
 from strandline.flows.order import FLOWS
@@ -33,7 +43,7 @@ ROOM = RoomId("!room:example.org")
 
 @frozen
 class _Question:
-    mark: Mark
+    mark: QuestionRef
     event_id: EventId
     room_id: RoomId
 
@@ -66,7 +76,7 @@ class Rehearsal:
         rehearsed = [type(flow) for flow in flows]
         refuse_misnamed(rehearsed, [*FLOWS, *rehearsed])
         self._records = RecordsInMemory()
-        self._kept: dict[Place, str] = {}
+        self._kept: dict[ConversationRef, str] = {}
         self._conversations = Conversations()
         self._questions: list[_Question] = []
         self._lives = 1
@@ -75,7 +85,7 @@ class Rehearsal:
         self, text: str, *, by: UserId = ALICE, room: RoomId = ROOM, **inbound: Any
     ) -> Turn:
         """Somebody writes a message or a command; ``inbound`` are further fields of ``Inbound``."""
-        return await self._happens(Kind.TEXT, by, room, body=text, **inbound)
+        return await self._happens(EventKind.TEXT, by, room, body=text, **inbound)
 
     async def sends_file(
         self, name: str, *, text: str = "", by: UserId = ALICE, room: RoomId = ROOM
@@ -89,7 +99,7 @@ class Rehearsal:
             size_bytes=1,
             url=f"mxc://example.org/{name}",
         )
-        kind = Kind.TEXT if text else Kind.FILE
+        kind = EventKind.TEXT if text else EventKind.FILE
         return await self._happens(
             kind, by, room, event_id=file.event_id, body=text, attachments=(file,)
         )
@@ -100,7 +110,7 @@ class Rehearsal:
         """Somebody puts an emoji on the newest question of the room, or on that of a turn."""
         question = self._newest(room, to)
         return await self._happens(
-            Kind.REACTION,
+            EventKind.REACTION,
             by,
             room,
             body=key,
@@ -115,23 +125,23 @@ class Rehearsal:
         question = self._newest(room, to)
         mark = _to(by, question.mark)
         return await self._happens(
-            Kind.TEXT, by, room, body=text, about=question.event_id, question=mark
+            EventKind.TEXT, by, room, body=text, about=question.event_id, question=mark
         )
 
     async def takes_back(self, turn: Turn, *, by: UserId | None = None) -> Turn:
         """Somebody redacts what this turn answered: a message, a file, a reaction."""
         taken = turn.inbound
         return await self._happens(
-            Kind.REDACTED, by or taken.sender, taken.room_id, about=taken.event_id
+            EventKind.REDACTED, by or taken.sender, taken.room_id, about=taken.event_id
         )
 
     async def enters(self, by: UserId, *, room: RoomId = ROOM) -> Turn:
         """Somebody joins the room."""
-        return await self._happens(Kind.ENTERED, by, room)
+        return await self._happens(EventKind.ENTERED, by, room)
 
     async def departs(self, by: UserId, *, room: RoomId = ROOM) -> Turn:
         """Somebody leaves the room."""
-        return await self._happens(Kind.DEPARTED, by, room)
+        return await self._happens(EventKind.DEPARTED, by, room)
 
     async def passes(self, time: timedelta) -> list[Turn]:
         """Time passes; the turns of what came to its end."""
@@ -165,7 +175,7 @@ class Rehearsal:
         effects = self.turns[-1].effects if self.turns else []
         return "\n".join(e.text for e in effects if isinstance(e, Reply | Edit))
 
-    async def _happens(self, kind: Kind, by: UserId, room: RoomId, **fields: Any) -> Turn:
+    async def _happens(self, kind: EventKind, by: UserId, room: RoomId, **fields: Any) -> Turn:
         fields.setdefault("event_id", self._next_id())
         inbound = Inbound(room_id=room, sender=by, kind=kind, **fields)
         stimuli = stimuli_of(inbound, self._prefix)
@@ -178,7 +188,7 @@ class Rehearsal:
             inbound, lambda deciding: deciding.expire(flow, lapsed.snapshot, still=True)
         )
 
-    async def _fall_due(self, place: Place, deadline: Deadline) -> Turn:
+    async def _fall_due(self, place: ConversationRef, deadline: Deadline) -> Turn:
         flow = self._flows[place[0]]
         snapshot = self._durable(flow, place[1])
         inbound = self._expired(deadline.room_id, deadline.sender)
@@ -186,20 +196,22 @@ class Rehearsal:
             inbound, lambda deciding: deciding.expire(flow, snapshot, still=True)
         )
 
-    async def _turn(self, inbound: Inbound, decide: Callable[[Deciding], Awaitable[None]]) -> Turn:
+    async def _turn(
+        self, inbound: Inbound, decide: Callable[[Dispatcher], Awaitable[None]]
+    ) -> Turn:
         records = self._records.copy()
         await read_ahead(records, inbound)
         turn = Turn(
             inbound=inbound,
             now=self.now,
-            stimulus=Occurrence(inbound.kind),
+            stimulus=RoomEvent(inbound.kind),
             records=records,
             prefix=self._prefix,
             server="example.org",
             life=f"life-{self._lives}",
         )
         kept = dict(self._kept)
-        deciding = Deciding(
+        deciding = Dispatcher(
             flows=self._flows,
             turn=turn,
             standing=self._where,
@@ -236,7 +248,7 @@ class Rehearsal:
         text = self._kept.get((flow.name, key))
         return flow.at_rest if text is None else snapshot_of(flow, from_json(FlowRecord, text))
 
-    def _keep(self, turn: Turn, flow: Flow, moved: Moved) -> None:
+    def _keep(self, turn: Turn, flow: Flow, moved: TransitionTaken) -> None:
         state, place = flow.states[moved.after.state], (flow.name, moved.key)
         if state.tier is Tier.EPHEMERAL:
             return
@@ -252,7 +264,7 @@ class Rehearsal:
         )
         self._kept[place] = to_json(kept)
 
-    def _due(self) -> list[tuple[Place, Deadline]]:
+    def _due(self) -> list[tuple[ConversationRef, Deadline]]:
         now_ms = int(self.now.timestamp() * 1000)
         ends = [
             (place, deadline)
@@ -270,7 +282,7 @@ class Rehearsal:
         raise KitError("no flow has asked anything in this room: use turn.ask_back or turn.confirm")
 
     def _expired(self, room: RoomId, by: UserId) -> Inbound:
-        return Inbound(event_id=self._next_id(), room_id=room, sender=by, kind=Kind.EXPIRED)
+        return Inbound(event_id=self._next_id(), room_id=room, sender=by, kind=EventKind.EXPIRED)
 
     def _next_id(self) -> EventId:
         return EventId(f"${len(self.turns) + 1}")
@@ -279,6 +291,6 @@ class Rehearsal:
         return self.now.timestamp()
 
 
-def _to(user: UserId, mark: Mark) -> Mark | None:
+def _to(user: UserId, mark: QuestionRef) -> QuestionRef | None:
     """The mark, if the question is one that this user may answer."""
     return mark if mark.asker in (None, user) else None

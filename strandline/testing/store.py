@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from attrs import frozen
 
-from durable.store.inspector import StoreView
+from durable.store.inspector import StoreInspector
 from fsm import Flow, Snapshot
 from fsm.values.ids import RoomId, UserId
 
@@ -38,12 +38,12 @@ class BotStore:
 
     def get(self, key: str) -> Any:
         """The JSON value that is kept under ``key``, or None."""
-        return StoreView(self.path).get(key)
+        return StoreInspector(self.path).get(key)
 
     def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """The rows that a SQL query finds in ``lambda_matrix.db``."""
-        return StoreView(self.path).rows(statement, *values)
+        return StoreInspector(self.path).rows(statement, *values)
 
     def _standing(self, flow: type[Flow] | Flow, whose: Whose) -> Snapshot:
         made = flow() if isinstance(flow, type) else flow
-        return StoreView(self.path).standing(made, made.key(whose.room, whose.user_id))
+        return StoreInspector(self.path).standing(made, made.key(whose.room, whose.user_id))

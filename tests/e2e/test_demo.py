@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from strandline.demo.stage import Stage
-from strandline.demo.tour import NotAsExpected, Tour
+from strandline.demo.tour import DemoScript, NotAsExpected
 from tests.support.limits import HANGS_SECONDS
 from tests.support.scene import Scene
 
@@ -70,7 +70,7 @@ async def test_the_tour_ends_at_the_first_step_that_is_not_as_expected(scene: Sc
     told: list[str] = []
 
     with pytest.raises(NotAsExpected):
-        await Tour(stage, told.append).play()
+        await DemoScript(stage, told.append).play()
 
     assert [line.strip() for line in told] == [
         "✓ the bot joins and greets",

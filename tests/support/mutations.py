@@ -5,12 +5,12 @@ from random import Random
 from typing import Any
 
 from fsm.values.ids import EventId, PlatformChatId, TransactionId, UserId
-from fsm.values.messages import AnswerMark, Mark
+from fsm.values.messages import AnswerRef, QuestionRef
 from matrix.outbound.markdown import edit_content, message_content, reaction_content
 from tests.support.fakes.homeserver import BOT
 from tests.support.sync_answers import ALICE, ROOM, Json, member, text
 
-ANSWER = AnswerMark(chat=PlatformChatId("1"), question=EventId("$q"), also=(EventId("$1"),))
+ANSWER = AnswerRef(chat=PlatformChatId("1"), question=EventId("$q"), also=(EventId("$1"),))
 TURN = TransactionId("t")
 NEW_KEYS = ("state_key", "redacts", "m.relates_to", "m.new_content", "file", "unsigned", "type")
 
@@ -19,8 +19,8 @@ def said(content: Json, *, kind: str = "m.room.message", sender: str = ALICE, **
     return text("", "$q", sender) | {"content": content, "type": kind} | more
 
 
-def _mark() -> Mark:
-    return Mark(flow="form", id=EventId("$a"), life="1", asker=UserId(ALICE))
+def _mark() -> QuestionRef:
+    return QuestionRef(flow="form", id=EventId("$a"), life="1", asker=UserId(ALICE))
 
 
 def _edit(body: str) -> Json:

@@ -14,14 +14,14 @@ from fsm.values.ids import EventId, RoomId, SyncToken, TransactionId, UserId
 from fsm.values.inbound import Inbound
 from matrix import (
     Amendment,
-    Batch,
     Delivery,
-    Gap,
     Homeserver,
     HomeserverSettings,
     Intake,
-    RoomMaker,
+    RoomCreator,
     RoomStyle,
+    SyncBatch,
+    TimelineGap,
 )
 from tests.support.fakes.homeserver import BOT, PASSWORD, ScriptedHomeserver
 from tests.support.limits import HANGS_SECONDS
@@ -99,7 +99,7 @@ class Harbour:
     homeserver: Homeserver
     since: SyncToken | None = START
     arrived: list[Inbound] = field(factory=list)
-    batches: list[Batch] = field(factory=list)
+    batches: list[SyncBatch] = field(factory=list)
     delivered: list[tuple[OutboxRow, EventId | None]] = field(factory=list)
     parked: list[tuple[OutboxRow, str]] = field(factory=list)
     made: list[tuple[OutboxRow, RoomId | None, str]] = field(factory=list)
@@ -129,10 +129,10 @@ class Harbour:
         monotonic: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         *,
-        maker: RoomMaker | None = None,
+        maker: RoomCreator | None = None,
         taken_back: frozenset[str] = frozenset(),
     ) -> Delivery:
-        usual = RoomMaker(self.homeserver, self.style, secret="s")  # noqa: S106  # of no use to anybody
+        usual = RoomCreator(self.homeserver, self.style, secret="s")  # noqa: S106  # of no use to anybody
         return Delivery(
             self.homeserver,
             maker=maker or usual,
@@ -166,10 +166,10 @@ class Harbour:
     async def _made(self, row: OutboxRow, room_id: RoomId | None, problem: str) -> None:
         self.made.append((row, room_id, problem))
 
-    async def _take(self, batch: Batch) -> None:
+    async def _take(self, batch: SyncBatch) -> None:
         self.batches.append(batch)
         for item in batch.items:
-            if isinstance(item, Gap):
+            if isinstance(item, TimelineGap):
                 async for inbound in self.intake.fill(item):
                     self.arrived.append(inbound)
             else:

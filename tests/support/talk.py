@@ -20,22 +20,22 @@ from ephemeral.flows.staged_files import StageLimits, Staging
 from fsm import (
     AgentEntry,
     Command,
+    EventKind,
     Flow,
     Inbound,
-    Kind,
-    Occurrence,
     RecordsInMemory,
     Registry,
+    RoomEvent,
     Signal,
     Snapshot,
     Text,
     Turn,
 )
-from fsm.dispatch import Deciding, Moved
+from fsm.dispatch import Dispatcher, TransitionTaken
 from fsm.effects import Edit, NewRoom, Reply, SetState, effect_id
 from fsm.events import Stimulus
 from fsm.values.ids import AgentId, ChatId, ConversationKey, EventId, RoomId, TransactionId, UserId
-from fsm.values.messages import Mark
+from fsm.values.messages import QuestionRef
 from strandline.flows.languages import LANGUAGES, tongue
 
 ROOM, ALICE, BOB = RoomId("!room"), UserId("@alice:x"), UserId("@bob:x")
@@ -85,7 +85,7 @@ class Talk:
         self._numbers += 1
         self.records = self.records.copy()
         arrived = Inbound(
-            event_id=EventId(f"${self._numbers}"), room_id=ROOM, sender=sender, kind=Kind.TEXT
+            event_id=EventId(f"${self._numbers}"), room_id=ROOM, sender=sender, kind=EventKind.TEXT
         )
         return Turn(
             server="x",
@@ -186,7 +186,7 @@ class Town(Talk):
         """One turn, with all that its handlers trigger; the first flow that answers has it."""
         turn = self.turn(stimulus, sender, room_id=room_id, **inbound)
         await read_ahead(turn.records, turn.inbound)
-        deciding = Deciding(flows=self.flows, turn=turn, standing=self._where, keep=self._keep)
+        deciding = Dispatcher(flows=self.flows, turn=turn, standing=self._where, keep=self._keep)
         await deciding.take((stimulus,))
         return turn
 
@@ -197,14 +197,14 @@ class Town(Talk):
         name, _, argument = line.partition(" ")
         return await self.take(Command(name, argument), body=f"!{line}", **inbound)
 
-    async def happens(self, kind: Kind, **inbound: Any) -> Turn:
-        return await self.take(Occurrence(kind), kind=kind, **inbound)
+    async def happens(self, kind: EventKind, **inbound: Any) -> Turn:
+        return await self.take(RoomEvent(kind), kind=kind, **inbound)
 
     async def made(self, wish: NewRoom, room_id: str | None = None) -> Turn:
         """The homeserver has made the room."""
         return await self.take(
-            Occurrence(Kind.MADE),
-            kind=Kind.MADE,
+            RoomEvent(EventKind.MADE),
+            kind=EventKind.MADE,
             room_id=RoomId(room_id or _room_id(wish)),
             sender=wish.user_id,
             body=wish.purpose,
@@ -214,8 +214,8 @@ class Town(Talk):
 
     async def refused(self, wish: NewRoom, problem: str = "not today") -> Turn:
         return await self.take(
-            Occurrence(Kind.NOT_MADE),
-            kind=Kind.NOT_MADE,
+            RoomEvent(EventKind.NOT_MADE),
+            kind=EventKind.NOT_MADE,
             room_id=wish.asked_in,
             sender=wish.user_id,
             body=wish.purpose,
@@ -227,7 +227,7 @@ class Town(Talk):
         """The homeserver has set the state that the turn asks to hear of, or refuses to."""
         [state] = [e for e in turn.effects if isinstance(e, SetState) and e.asked_in]
         return await self.happens(
-            Kind.REFUSED if problem else Kind.DONE,
+            EventKind.REFUSED if problem else EventKind.DONE,
             room_id=state.asked_in,
             sender=turn.sender,
             body=state.type,
@@ -251,9 +251,9 @@ class Town(Talk):
 
     async def onboarded(self, user: UserId = ALICE, room_id: RoomId = ROOM) -> list[Turn]:
         """The user has invited the bot; what it was made to make is there."""
-        await self.happens(Kind.INVITED, room_id=room_id, sender=user)
+        await self.happens(EventKind.INVITED, room_id=room_id, sender=user)
         greeting = await self.happens(
-            Kind.JOINED, room_id=room_id, sender=user, raw=dict(RAW_INVITED)
+            EventKind.JOINED, room_id=room_id, sender=user, raw=dict(RAW_INVITED)
         )
         return [greeting, *await self.made_all(greeting)]
 
@@ -274,7 +274,7 @@ class Town(Talk):
         record: Any = self.records.records.get(f"{flow.kept_as}:{key}")
         return flow.at_rest if record is None else Snapshot(flow.state_of(record).name, record)
 
-    def _keep(self, flow: Flow, moved: Moved) -> None:
+    def _keep(self, flow: Flow, moved: TransitionTaken) -> None:
         data = moved.after.data
         if flow.kept_as is not None:
             self.records.save(f"{flow.kept_as}:{moved.key}", data)
@@ -305,7 +305,7 @@ def edits(turn: Turn) -> list[Edit]:
     return [e for e in turn.effects if isinstance(e, Edit)]
 
 
-def question_of(turn: Turn) -> tuple[Mark, TransactionId]:
+def question_of(turn: Turn) -> tuple[QuestionRef, TransactionId]:
     """The mark of the question that the turn asks, and under which id it is sent."""
     [(index, mark)] = [
         (i, e.mark) for i, e in enumerate(turn.effects) if isinstance(e, Reply) and e.mark

@@ -6,8 +6,8 @@ from durable.flows.chats.repair import explain_invite, repair, welcome_back
 from durable.flows.chats.restore import list_chats, load_chat, offer_chats
 from durable.flows.chats.rooms import (
     SPACE_PURPOSE,
-    Plan,
-    Wish,
+    PendingRooms,
+    RoomRequest,
     ask_for,
     chat_purpose,
     settle,
@@ -15,7 +15,7 @@ from durable.flows.chats.rooms import (
 )
 from durable.flows.room.texts import problem_of
 from durable.records import UserRecord, user_key
-from fsm import STAY, Event, Flow, Kind, Registry, Scope, State, Turn, durable, on
+from fsm import STAY, Event, EventKind, Flow, Registry, Scope, State, Turn, durable, on
 from fsm.values.ids import ChatId
 from fsm.values.text import as_typed
 
@@ -38,8 +38,8 @@ class Chats(Flow):
     scope = Scope.USER
 
     idle = State(initial=True)
-    making_space = State(durable, record=Plan)
-    making_chat = State(durable, record=Plan)
+    making_space = State(durable, record=PendingRooms)
+    making_chat = State(durable, record=PendingRooms)
 
     anywhere = (idle, making_space, making_chat)
     making = (making_space, making_chat)
@@ -57,7 +57,9 @@ class Chats(Flow):
         """It was the last room of the plan."""
         plan, purpose = turn.data, turn.inbound.body
         return (
-            isinstance(plan, Plan) and bool(plan.find(purpose)) and not plan.without(purpose).wishes
+            isinstance(plan, PendingRooms)
+            and bool(plan.find(purpose))
+            and not plan.without(purpose).wishes
         )
 
     def was_invite(self, turn: Turn) -> bool:
@@ -68,12 +70,12 @@ class Chats(Flow):
     welcome = Event(anywhere, STAY)
     make_space = Event(anywhere, making_space, signal="make", guard=lacks_space)
     make_chat = Event(anywhere, making_chat, signal="make")
-    space_made_alone = Event(making_space, idle, kind=Kind.MADE, guard=made_all)
-    space_made = Event(making_space, making_chat, kind=Kind.MADE, guard=made_space)
-    last_chat_made = Event(making_chat, idle, kind=Kind.MADE, guard=made_all)
-    made = Event(anywhere, STAY, kind=Kind.MADE)
-    not_made = Event(making, STAY, kind=Kind.NOT_MADE)
-    not_invited = Event(anywhere, STAY, kind=Kind.REFUSED, guard=was_invite)
+    space_made_alone = Event(making_space, idle, kind=EventKind.MADE, guard=made_all)
+    space_made = Event(making_space, making_chat, kind=EventKind.MADE, guard=made_space)
+    last_chat_made = Event(making_chat, idle, kind=EventKind.MADE, guard=made_all)
+    made = Event(anywhere, STAY, kind=EventKind.MADE)
+    not_made = Event(making, STAY, kind=EventKind.NOT_MADE)
+    not_invited = Event(anywhere, STAY, kind=EventKind.REFUSED, guard=was_invite)
     new = Event(anywhere, STAY, command="new")
     show = Event(anywhere, STAY, command="chats")
     mend = Event(anywhere, STAY, command="repair")
@@ -87,7 +89,7 @@ class Chats(Flow):
         self._with_space = with_space
 
     @on(onboard)
-    async def begin(self, turn: Turn, plan: Plan | None) -> None:
+    async def begin(self, turn: Turn, plan: PendingRooms | None) -> None:
         """Somebody without a Space has invited the bot: make one, with a first chat in it."""
         is_begun = plan is not None and bool(plan.chats)
         has_chat = any(not chat.archived for chat in await chats_of(turn, turn.sender))
@@ -95,21 +97,21 @@ class Chats(Flow):
         turn.signal(self.name, "make", wishes)
 
     @on(welcome)
-    async def invite_again(self, turn: Turn, _plan: Plan | None) -> None:
+    async def invite_again(self, turn: Turn, _plan: PendingRooms | None) -> None:
         """Somebody who has a Space has invited the bot: perhaps they had left everything."""
         await welcome_back(turn)
 
     @on(new)
-    async def begin_chat(self, turn: Turn, _plan: Plan | None) -> None:
+    async def begin_chat(self, turn: Turn, _plan: PendingRooms | None) -> None:
         """Have a room made for another chat."""
         _say_at_work(turn)
         turn.signal(self.name, "make", (await self._new_chat(turn, turn.argument),))
 
     @on(make_space)
-    def ask_for_space(self, turn: Turn, plan: Plan | None) -> Plan:
+    def ask_for_space(self, turn: Turn, plan: PendingRooms | None) -> PendingRooms:
         """Ask for the Space, unless that is under way; the chats wait for it."""
         wishes = _wishes(turn)
-        plan = (plan or Plan()).having(w for w in wishes if w.chat_id is not None)
+        plan = (plan or PendingRooms()).having(w for w in wishes if w.chat_id is not None)
         space = plan.find(SPACE_PURPOSE)
         is_wanted = any(wish.purpose == SPACE_PURPOSE for wish in wishes)
         if space is None or space.refused or is_wanted:
@@ -118,15 +120,15 @@ class Chats(Flow):
         return plan.having((space,))
 
     @on(make_chat)
-    async def ask_for_chats(self, turn: Turn, plan: Plan | None) -> Plan:
+    async def ask_for_chats(self, turn: Turn, plan: PendingRooms | None) -> PendingRooms:
         """Ask for the rooms of these chats."""
         space_id = (await user_of(turn, turn.sender)).space_id
         for wish in _wishes(turn):
             ask_for(turn, wish, space_id)
-        return (plan or Plan()).having(_wishes(turn))
+        return (plan or PendingRooms()).having(_wishes(turn))
 
     @on(space_made)
-    async def go_on(self, turn: Turn, plan: Plan) -> Plan:
+    async def go_on(self, turn: Turn, plan: PendingRooms) -> PendingRooms:
         """Take the Space, and ask for the chats that waited for it."""
         await settle(turn, plan, self._registry)
         left = plan.without(SPACE_PURPOSE)
@@ -135,18 +137,18 @@ class Chats(Flow):
         return left
 
     @on(space_made_alone, last_chat_made)
-    async def end(self, turn: Turn, plan: Plan) -> None:
+    async def end(self, turn: Turn, plan: PendingRooms) -> None:
         """Take the room; nothing else is to be made."""
         await settle(turn, plan, self._registry)
 
     @on(made)
-    async def take(self, turn: Turn, plan: Plan | None) -> Plan | None:
+    async def take(self, turn: Turn, plan: PendingRooms | None) -> PendingRooms | None:
         """Take the room; others are still to be made, or nobody waits for it any more."""
         await settle(turn, plan, self._registry)
         return plan.without(turn.inbound.body) if plan else None
 
     @on(not_made)
-    def report(self, turn: Turn, plan: Plan) -> Plan:
+    def report(self, turn: Turn, plan: PendingRooms) -> PendingRooms:
         """Say where it was asked for what the homeserver said, and keep it in the plan."""
         wish = plan.find(turn.inbound.body)
         if wish is None:
@@ -161,29 +163,29 @@ class Chats(Flow):
         return plan.refusing(wish.purpose)
 
     @on(not_invited)
-    async def tell_of_invite(self, turn: Turn, _plan: Plan | None) -> None:
+    async def tell_of_invite(self, turn: Turn, _plan: PendingRooms | None) -> None:
         """Say to which room the homeserver does not let the bot invite."""
         await explain_invite(turn)
 
     @on(show)
-    async def list_all(self, turn: Turn, _plan: Plan | None) -> None:
+    async def list_all(self, turn: Turn, _plan: PendingRooms | None) -> None:
         """List the chats."""
         turn.reply(await list_chats(turn, self._registry))
 
     @on(mend)
-    async def rebuild(self, turn: Turn, plan: Plan | None) -> None:
+    async def rebuild(self, turn: Turn, plan: PendingRooms | None) -> None:
         """Make again what is missing, and touch nothing that is there."""
-        wishes = await repair(turn, plan or Plan(), with_space=self._with_space)
+        wishes = await repair(turn, plan or PendingRooms(), with_space=self._with_space)
         if wishes:
             turn.signal(self.name, "make", wishes)
 
     @on(pick)
-    async def find_archived(self, turn: Turn, _plan: Plan | None) -> None:
+    async def find_archived(self, turn: Turn, _plan: PendingRooms | None) -> None:
         """Have an archived chat chosen, unless the command has named one."""
         await offer_chats(turn, self._registry)
 
     @on(load)
-    async def bring_back(self, turn: Turn, _plan: Plan | None) -> None:
+    async def bring_back(self, turn: Turn, _plan: PendingRooms | None) -> None:
         """Bring an archived chat back."""
         wish = await load_chat(turn)
         if wish is not None:
@@ -191,7 +193,7 @@ class Chats(Flow):
             turn.signal(self.name, "make", (wish,))
 
     @on(ask_forget)
-    def confirm_forget(self, turn: Turn, _plan: Plan | None) -> None:
+    def confirm_forget(self, turn: Turn, _plan: PendingRooms | None) -> None:
         """Ask first: nothing of it comes back."""
         question = turn.t(
             "Forget all that I hold on you? I leave your Space and all your chats, and you can't "
@@ -200,21 +202,21 @@ class Chats(Flow):
         turn.confirm(question, then=self.forget)
 
     @on(forget)
-    async def forget_user(self, turn: Turn, _plan: Plan | None) -> None:
+    async def forget_user(self, turn: Turn, _plan: PendingRooms | None) -> None:
         """Forget, say what that can't reach, and leave."""
         say_what_stays(turn)
         await forget_all(turn)
 
-    async def _new_chat(self, turn: Turn, name: str) -> Wish:
+    async def _new_chat(self, turn: Turn, name: str) -> RoomRequest:
         number = await next_number(turn, turn.sender)
-        return Wish(
+        return RoomRequest(
             purpose=chat_purpose(ChatId(f"C{number}")),
             name=name_in(name) or turn.t("Chat {number}", number=number),
             asked_in=turn.room_id,
         )
 
 
-def _wishes(turn: Turn) -> tuple[Wish, ...]:
+def _wishes(turn: Turn) -> tuple[RoomRequest, ...]:
     wishes = turn.payload
     assert isinstance(wishes, tuple)  # noqa: S101  # this flow sends them
     return wishes
@@ -223,4 +225,4 @@ def _wishes(turn: Turn) -> tuple[Wish, ...]:
 def _say_at_work(turn: Turn) -> None:
     """The room comes later; a reaction is acknowledged where it was put."""
     inbound = turn.inbound
-    turn.react(AT_WORK, event_id=inbound.about if inbound.kind is Kind.REACTION else None)
+    turn.react(AT_WORK, event_id=inbound.about if inbound.kind is EventKind.REACTION else None)

@@ -5,8 +5,8 @@ from attrs import evolve
 from durable.flows.chats.records import chats_of, name_of, user_of
 from durable.flows.chats.rooms import (
     SPACE_PURPOSE,
-    Plan,
-    Wish,
+    PendingRooms,
+    RoomRequest,
     chat_purpose,
     link_chats,
     space_wish,
@@ -18,12 +18,14 @@ from fsm.values.ids import RoomId
 from fsm.values.text import as_typed
 
 
-async def repair(turn: Turn, plan: Plan, *, with_space: bool) -> tuple[Wish, ...]:
+async def repair(turn: Turn, plan: PendingRooms, *, with_space: bool) -> tuple[RoomRequest, ...]:
     """Link and invite to what is there, and say so; what is to be made again."""
     wishes = {wish.purpose: evolve(wish, refused=False) for wish in plan.chats}
     for chat in await _homeless(turn):
         purpose = chat_purpose(chat.chat_id)
-        wishes.setdefault(purpose, Wish(purpose=purpose, name=chat.name, asked_in=turn.room_id))
+        wishes.setdefault(
+            purpose, RoomRequest(purpose=purpose, name=chat.name, asked_in=turn.room_id)
+        )
     if with_space and (await user_of(turn, turn.sender)).space_id is None:
         wishes = {SPACE_PURPOSE: space_wish(turn)} | wishes
     _tell(turn, [as_typed(wish.name) for wish in wishes.values()])

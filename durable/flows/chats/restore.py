@@ -14,7 +14,7 @@ from durable.flows.chats.records import (
     unlink,
     user_of,
 )
-from durable.flows.chats.rooms import Wish, chat_purpose
+from durable.flows.chats.rooms import RoomRequest, chat_purpose
 from durable.records import (
     CHAT,
     GONE,
@@ -49,7 +49,7 @@ async def offer_chats(turn: Turn, registry: Registry) -> None:
         turn.signal("loadselection", "offer", Choices(tuple(items)))
 
 
-async def load_chat(turn: Turn) -> Wish | None:
+async def load_chat(turn: Turn) -> RoomRequest | None:
     """Bring the chat of the payload back; what is to be made for it, if something is."""
     chat_id = turn.payload
     assert isinstance(chat_id, str)  # noqa: S101  # what the selection sends
@@ -78,7 +78,7 @@ async def load_chat(turn: Turn) -> Wish | None:
         return None
     if await _take_this_room(turn, chat, room):
         return None
-    return Wish(purpose=chat_purpose(chat.chat_id), name=chat.name, asked_in=turn.room_id)
+    return RoomRequest(purpose=chat_purpose(chat.chat_id), name=chat.name, asked_in=turn.room_id)
 
 
 def _load_named(turn: Turn, archived: list[ChatRecord]) -> None:

@@ -39,7 +39,7 @@ _CHAT_PURPOSE = "chat:"
 
 
 @frozen(kw_only=True)
-class Wish:
+class RoomRequest:
     """One room that is asked for, or will be once there is a Space for it.
 
     Args:
@@ -62,32 +62,32 @@ class Wish:
 
 
 @frozen
-class Plan:
+class PendingRooms:
     """The rooms that are being made for one user, in the order in which they were asked for."""
 
-    wishes: tuple[Wish, ...] = ()
+    wishes: tuple[RoomRequest, ...] = ()
 
-    def find(self, purpose: str) -> Wish | None:
+    def find(self, purpose: str) -> RoomRequest | None:
         """The wish for this purpose, if it is open."""
         return next((wish for wish in self.wishes if wish.purpose == purpose), None)
 
-    def having(self, wishes: Iterable[Wish]) -> "Plan":
+    def having(self, wishes: Iterable[RoomRequest]) -> "PendingRooms":
         """The plan with these, each in the place of an older one for the same purpose."""
         merged = {wish.purpose: wish for wish in self.wishes}
-        return Plan(tuple((merged | {wish.purpose: wish for wish in wishes}).values()))
+        return PendingRooms(tuple((merged | {wish.purpose: wish for wish in wishes}).values()))
 
-    def without(self, purpose: str) -> "Plan":
+    def without(self, purpose: str) -> "PendingRooms":
         """What is left when this one is settled."""
-        return Plan(tuple(wish for wish in self.wishes if wish.purpose != purpose))
+        return PendingRooms(tuple(wish for wish in self.wishes if wish.purpose != purpose))
 
-    def refusing(self, purpose: str) -> "Plan":
+    def refusing(self, purpose: str) -> "PendingRooms":
         """The plan once the homeserver has refused this one."""
-        return Plan(
+        return PendingRooms(
             tuple(evolve(w, refused=True) if w.purpose == purpose else w for w in self.wishes)
         )
 
     @property
-    def chats(self) -> tuple[Wish, ...]:
+    def chats(self) -> tuple[RoomRequest, ...]:
         """All but the Space."""
         return tuple(wish for wish in self.wishes if wish.chat_id is not None)
 
@@ -97,20 +97,20 @@ def chat_purpose(chat_id: ChatId) -> str:
     return f"{_CHAT_PURPOSE}{chat_id}"
 
 
-def space_wish(turn: Turn) -> Wish:
+def space_wish(turn: Turn) -> RoomRequest:
     """The sender's Space, asked for in this room."""
     name = turn.t("{name}'s space", name=localpart(turn.sender))
-    return Wish(purpose=SPACE_PURPOSE, name=name, asked_in=turn.room_id)
+    return RoomRequest(purpose=SPACE_PURPOSE, name=name, asked_in=turn.room_id)
 
 
-def ask_for(turn: Turn, wish: Wish, space_id: RoomId | None) -> None:
+def ask_for(turn: Turn, wish: RoomRequest, space_id: RoomId | None) -> None:
     """Have the room made."""
     turn.make_room(
         wish.purpose, name=wish.name, space_id=space_id, is_space=wish.purpose == SPACE_PURPOSE
     )
 
 
-async def settle(turn: Turn, plan: Plan | None, registry: Registry) -> None:
+async def settle(turn: Turn, plan: PendingRooms | None, registry: Registry) -> None:
     """This turn's room was made: do what it was made for."""
     wish = plan.find(turn.inbound.body) if plan else None
     if wish is None:
@@ -143,7 +143,7 @@ async def _decline_unasked(turn: Turn) -> None:
         turn.leave()
 
 
-async def _settle_space(turn: Turn, wish: Wish) -> None:
+async def _settle_space(turn: Turn, wish: RoomRequest) -> None:
     user = await user_of(turn, turn.sender)
     turn.records.save(user_key(turn.sender), evolve(user, space_id=turn.room_id))
     space = RoomRecord(room_type=SPACE, matrix_user_id=turn.sender, display_name=wish.name)
@@ -152,7 +152,7 @@ async def _settle_space(turn: Turn, wish: Wish) -> None:
     await link_chats(turn, turn.room_id)
 
 
-def _tell_of_space(turn: Turn, wish: Wish) -> None:
+def _tell_of_space(turn: Turn, wish: RoomRequest) -> None:
     told = turn.t(
         "Your Space “{name}” is ready: accept its invite, or [open it]({link}).",
         name=as_typed(wish.name),
@@ -161,7 +161,7 @@ def _tell_of_space(turn: Turn, wish: Wish) -> None:
     turn.say(told, room_id=wish.asked_in)
 
 
-async def _settle_chat(turn: Turn, wish: Wish, chat_id: ChatId, registry: Registry) -> None:
+async def _settle_chat(turn: Turn, wish: RoomRequest, chat_id: ChatId, registry: Registry) -> None:
     """Give the chat its room: its first one, or another in the place of one that is gone."""
     user = await user_of(turn, turn.sender)
     chat = await turn.records.read(ChatRecord, chat_key(turn.sender, chat_id))
@@ -238,7 +238,7 @@ def _welcome(turn: Turn, room: RoomRecord, user: UserRecord, registry: Registry)
     )
 
 
-def _tell_where(turn: Turn, wish: Wish, room_id: RoomId) -> None:
+def _tell_where(turn: Turn, wish: RoomRequest, room_id: RoomId) -> None:
     told = turn.t(
         "“{name}” is ready: accept its invite, or [open it]({link}).",
         name=as_typed(wish.name),

@@ -30,8 +30,8 @@ from fsm import (
     STAY,
     AgentEntry,
     Event,
+    EventKind,
     Flow,
-    Kind,
     Registry,
     Scope,
     State,
@@ -127,17 +127,17 @@ class RoomRouting(Flow):
         """A chat gets this room, with an agent to answer in it."""
         return _has_route(turn.payload, self._registry)
 
-    invited = Event(idle, unbound, kind=Kind.INVITED, guard=is_welcome)
-    revived = Event(gone, bound, kind=Kind.INVITED, guard=is_welcome_back)
-    revived_unbound = Event(gone, unbound, kind=Kind.INVITED, guard=is_welcome)
-    invited_again = Event((*present, space), STAY, kind=Kind.INVITED, guard=is_welcome)
-    declined = Event(anywhere, STAY, kind=Kind.INVITED)
-    joined = Event(present, STAY, kind=Kind.JOINED, guard=followed_invite)
-    returned = Event(gone, bound, kind=Kind.JOINED, guard=had_agent)
-    returned_unbound = Event(gone, unbound, kind=Kind.JOINED)
-    lost = Event(present, gone, kind=Kind.LEFT, guard=has_chat)
-    left = Event((*present, space), idle, kind=Kind.LEFT)
-    upgraded = Event((*present, space), STAY, kind=Kind.UPGRADED)
+    invited = Event(idle, unbound, kind=EventKind.INVITED, guard=is_welcome)
+    revived = Event(gone, bound, kind=EventKind.INVITED, guard=is_welcome_back)
+    revived_unbound = Event(gone, unbound, kind=EventKind.INVITED, guard=is_welcome)
+    invited_again = Event((*present, space), STAY, kind=EventKind.INVITED, guard=is_welcome)
+    declined = Event(anywhere, STAY, kind=EventKind.INVITED)
+    joined = Event(present, STAY, kind=EventKind.JOINED, guard=followed_invite)
+    returned = Event(gone, bound, kind=EventKind.JOINED, guard=had_agent)
+    returned_unbound = Event(gone, unbound, kind=EventKind.JOINED)
+    lost = Event(present, gone, kind=EventKind.LEFT, guard=has_chat)
+    left = Event((*present, space), idle, kind=EventKind.LEFT)
+    upgraded = Event((*present, space), STAY, kind=EventKind.UPGRADED)
     move = Event((*present, space), idle)
     settle_space = Event(anywhere, space, signal="settle", guard=brings_space)
     settle_bound = Event(anywhere, bound, signal="settle", guard=brings_agent)
@@ -152,8 +152,8 @@ class RoomRouting(Flow):
     say_nothing = Event((gone, space), STAY, text=True, signal="say")
     agent_chosen = Event(anywhere, STAY)
     rename = Event(present, STAY, command="rename", guard=may_change)
-    renamed = Event(present, STAY, kind=Kind.DONE, guard=was_name)
-    not_renamed = Event(present, STAY, kind=Kind.REFUSED, guard=was_name)
+    renamed = Event(present, STAY, kind=EventKind.DONE, guard=was_name)
+    not_renamed = Event(present, STAY, kind=EventKind.REFUSED, guard=was_name)
     ask_rebind = Event(opened, STAY, command="rebind", guard=may_change)
     rebind = Event(opened, bound, guard=has_chat)
     ask_archive = Event(opened, STAY, command="archive", guard=may_change)

@@ -74,7 +74,7 @@ class OpenFile:
 
 
 @frozen
-class Connections:
+class Database:
     """The two connections, one writes and one reads beside it, and the file that they have open."""
 
     writer: sqlite3.Connection
@@ -82,7 +82,7 @@ class Connections:
     file: OpenFile | None = None
 
 
-def open_database(path: Path, connect: Connect = sqlite3.connect) -> Connections:
+def open_database(path: Path, connect: Connect = sqlite3.connect) -> Database:
     """Open, or make, the database and bring its schema up to date.
 
     One process opens a file once at a time: looking at a file's header and closing it takes away
@@ -109,7 +109,7 @@ def open_database(path: Path, connect: Connect = sqlite3.connect) -> Connections
             writer.close()
             raise
         reader.execute("PRAGMA query_only = ON")  # a write on the reader's thread is a mistake
-        return Connections(writer, reader, OpenFile.at(path))
+        return Database(writer, reader, OpenFile.at(path))
 
 
 def _is_half_made(path: Path) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 
 from durable.store.codec import dump, load
 from durable.store.sqlite.transaction import ROW_COLUMNS, to_row
-from durable.store.transaction import Asked, Behind, Progress, Reopened, Stream
+from durable.store.transaction import Behind, Progress, QuestionFiles, Reopened, Stream
 from fsm.effects import OutboxRow
 from fsm.values.ids import EventId, RoomId, SyncToken, UserId
 
@@ -103,11 +103,11 @@ def stream(event_id: EventId) -> Callable[[sqlite3.Connection], Stream | None]:
     return ask
 
 
-def asked(db: sqlite3.Connection) -> dict[EventId, Asked]:
+def asked(db: sqlite3.Connection) -> dict[EventId, QuestionFiles]:
     """The questions with files whose answers are not complete."""
     rows = db.execute("SELECT event_id, room_id, files FROM asked").fetchall()
     return {
-        event_id: Asked(event_id=event_id, room_id=room_id, files=tuple(load(files)))
+        event_id: QuestionFiles(event_id=event_id, room_id=room_id, files=tuple(load(files)))
         for event_id, room_id, files in rows
     }
 

@@ -15,16 +15,16 @@ from durable.store.codec import from_json
 from durable.store.errors import CorruptValue, StoreClosed
 from durable.store.sqlite import queries
 from durable.store.sqlite import transaction as parking
-from durable.store.sqlite.database import Connect, Connections, open_database, translated
+from durable.store.sqlite.database import Connect, Database, open_database, translated
 from durable.store.sqlite.queries import HANDLED_KEPT
 from durable.store.sqlite.transaction import apply, read_value
 from durable.store.sqlite.writer import Writer
 from durable.store.transaction import (
-    Asked,
     Behind,
     Commit,
     Parked,
     Progress,
+    QuestionFiles,
     Reopened,
     Stored,
     Stream,
@@ -47,7 +47,7 @@ class Store:
     """
 
     def __init__(
-        self, connections: Connections, reading: ThreadPoolExecutor, now: Callable[[], datetime]
+        self, connections: Database, reading: ThreadPoolExecutor, now: Callable[[], datetime]
     ) -> None:
         self._writer = Writer(connections.writer, connections.file)
         self._reader = connections.reader
@@ -182,7 +182,7 @@ class Store:
         """The events that are to be handled again, the oldest first."""
         return await self._query(queries.reopened)
 
-    async def asked(self) -> dict[EventId, Asked]:
+    async def asked(self) -> dict[EventId, QuestionFiles]:
         """The questions with files whose answers are not complete."""
         return await self._query(queries.asked)
 
@@ -272,7 +272,7 @@ class Store:
         return int(self._now().timestamp() * 1000)
 
 
-def _close_unused(opening: Future[Connections]) -> None:
+def _close_unused(opening: Future[Database]) -> None:
     if not opening.cancelled() and opening.exception() is None:
         opening.result().reader.close()
         opening.result().writer.close()

@@ -42,7 +42,7 @@ from attrs import field, frozen
 
 from ephemeral.agents.a2a.http import TooMuch, a_client
 from ephemeral.agents.a2a.parts import Reading, parts_in, parts_of
-from ephemeral.agents.api import AgentFailed, AgentPiece, AgentQuestion, Trouble
+from ephemeral.agents.api import AgentFailed, AgentPiece, AgentQuestion, FailureReason
 from ephemeral.agents.transport import Origin, check_base, of_failure, origin
 from fsm import AgentEntry
 
@@ -203,7 +203,7 @@ class A2aAgent:
                 f"its card has questions sent to {named!r}, which is not the origin of its url; "
                 "if that is right, name that host under options.hosts"
             )
-            raise AgentFailed(self._id, problem, Trouble.UNTRUSTED)
+            raise AgentFailed(self._id, problem, FailureReason.UNTRUSTED)
         del card.supported_interfaces[:]
         card.supported_interfaces.extend(allowed)
         config = ClientConfig(httpx_client=self._http, streaming=True)
@@ -282,15 +282,17 @@ class A2aAgent:
         """Raise, if the task has ended in another way than by an answer."""
         match reading.state:
             case TaskState.TASK_STATE_REJECTED:
-                raise AgentFailed(self._id, "it rejects the task", Trouble.REJECTED)
+                raise AgentFailed(self._id, "it rejects the task", FailureReason.REJECTED)
             case TaskState.TASK_STATE_FAILED:
-                raise AgentFailed(self._id, "the task failed", Trouble.UNKNOWN)
+                raise AgentFailed(self._id, "the task failed", FailureReason.UNKNOWN)
             case TaskState.TASK_STATE_CANCELED:
-                raise AgentFailed(self._id, "the task was cancelled there", Trouble.CUT_OFF)
+                raise AgentFailed(self._id, "the task was cancelled there", FailureReason.CUT_OFF)
             case TaskState.TASK_STATE_AUTH_REQUIRED if not reading.begun:
-                raise AgentFailed(self._id, "it wants to be let in elsewhere", Trouble.REFUSED)
+                raise AgentFailed(
+                    self._id, "it wants to be let in elsewhere", FailureReason.REFUSED
+                )
             case None if not reading.begun:
-                raise AgentFailed(self._id, "it answered nothing", Trouble.CUT_OFF)
+                raise AgentFailed(self._id, "it answered nothing", FailureReason.CUT_OFF)
 
     async def _cancel(self, task_id: str) -> None:
         """Nobody waits for the answer any more."""
@@ -304,11 +306,11 @@ class A2aAgent:
         token = self._options.token
         problem = f"{type(error).__name__}: {told.replace(token, '…') if token else told}"
         if isinstance(error, TooMuch):
-            return AgentFailed(self._id, problem, Trouble.TOO_LONG)
+            return AgentFailed(self._id, problem, FailureReason.TOO_LONG)
         if isinstance(error, _REJECTIONS):
-            return AgentFailed(self._id, problem, Trouble.REJECTED)
+            return AgentFailed(self._id, problem, FailureReason.REJECTED)
         trouble = of_failure(error, begun=begun)
         is_odd = not isinstance(error, A2AError) or isinstance(error, A2AClientError)
-        if trouble is Trouble.UNKNOWN and is_odd:
-            trouble = Trouble.GARBLED  # what the SDK can't make sense of
+        if trouble is FailureReason.UNKNOWN and is_odd:
+            trouble = FailureReason.GARBLED  # what the SDK can't make sense of
         return AgentFailed(self._id, problem, trouble)

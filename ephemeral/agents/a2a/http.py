@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import httpx
 
-from ephemeral.agents.api import AgentFailed, Trouble
+from ephemeral.agents.api import AgentFailed, FailureReason
 from ephemeral.agents.transport import (
     UNPACKED,
     Origin,
@@ -40,11 +40,11 @@ def a_client(
     async def allow(request: httpx.Request) -> None:
         if origin(request.url) not in origins:
             problem = f"a request to {request.url.host!r}, which is no host of its own"
-            raise AgentFailed(agent_id, problem, Trouble.UNTRUSTED)
+            raise AgentFailed(agent_id, problem, FailureReason.UNTRUSTED)
 
     async def accept(response: httpx.Response) -> None:
         if is_packed(response):
-            raise AgentFailed(agent_id, "it sends a compressed answer", Trouble.GARBLED)
+            raise AgentFailed(agent_id, "it sends a compressed answer", FailureReason.GARBLED)
         if response.is_success:
             return
         raise AgentFailed(

@@ -17,7 +17,7 @@ import openai
 import orjson
 from attrs import evolve, field, frozen
 
-from ephemeral.agents.api import AgentFailed, AgentQuestion, Trouble
+from ephemeral.agents.api import AgentFailed, AgentQuestion, FailureReason
 from ephemeral.agents.openai.context import Budget, context
 from ephemeral.agents.transport import (
     UNPACKED,
@@ -119,7 +119,7 @@ class OpenAiAgent:
         except openai.APIConnectionError as error:
             raise self._unasked(error) from error
         except TooMuch as error:
-            raise self._failed(error, Trouble.TOO_LONG) from error
+            raise self._failed(error, FailureReason.TOO_LONG) from error
         except (UnicodeDecodeError, httpx.HTTPError) as error:
             raise self._failed(error, of_failure(error, begun=begun)) from error
 
@@ -167,7 +167,7 @@ class OpenAiAgent:
         """Turn an error away before the client reads all of it, however much that is."""
         status = response.status_code
         if is_packed(response):
-            raise AgentFailed(self._id, "it sends a compressed answer", Trouble.GARBLED)
+            raise AgentFailed(self._id, "it sends a compressed answer", FailureReason.GARBLED)
         if status == httpx.codes.OK:
             return
         error = await _error_of(response)
@@ -185,7 +185,7 @@ class OpenAiAgent:
     ) -> AsyncIterator[str]:
         kind = headers.get("content-type", "").partition(";")[0].strip()
         if kind != "text/event-stream":
-            raise AgentFailed(self._id, f"it answered with {kind[:60]!r}", Trouble.GARBLED)
+            raise AgentFailed(self._id, f"it answered with {kind[:60]!r}", FailureReason.GARBLED)
         events = server_sent(stream, most_bytes=MOST_BYTES)
         async for event in events:
             if event.data.strip() == "[DONE]":
@@ -194,23 +194,25 @@ class OpenAiAgent:
             try:
                 chunk = Chunk.of(orjson.loads(event.data))
             except (orjson.JSONDecodeError, NoChunk) as error:
-                raise self._failed(error, Trouble.GARBLED) from error
+                raise self._failed(error, FailureReason.GARBLED) from error
             if chunk.error is not None:
                 problem = f"it says: {self._veiled(message_of(chunk.error))}"
-                raise AgentFailed(self._id, problem, of_error(chunk.error, Trouble.UNKNOWN))
+                raise AgentFailed(self._id, problem, of_error(chunk.error, FailureReason.UNKNOWN))
             if chunk.text:
                 yield chunk.text
             if chunk.finish is not None:
                 await _see_out(events)
                 self._finish(chunk.finish)
                 return
-        raise AgentFailed(self._id, "the stream ended without a finish_reason", Trouble.CUT_OFF)
+        raise AgentFailed(
+            self._id, "the stream ended without a finish_reason", FailureReason.CUT_OFF
+        )
 
     def _finish(self, reason: str) -> None:
         if reason == "length":
-            raise AgentFailed(self._id, "it reached its limit of tokens", Trouble.TOO_LONG)
+            raise AgentFailed(self._id, "it reached its limit of tokens", FailureReason.TOO_LONG)
         if reason == "content_filter":
-            raise AgentFailed(self._id, "its content filter objects", Trouble.REJECTED)
+            raise AgentFailed(self._id, "its content filter objects", FailureReason.REJECTED)
 
     def _unasked(self, error: openai.APIConnectionError) -> AgentFailed:
         """Why there is no answer at all."""
@@ -219,7 +221,7 @@ class OpenAiAgent:
             return evolve(cause)  # some versions of the client wrap what a hook raises
         return self._failed(cause, of_failure(cause, begun=False))
 
-    def _failed(self, error: BaseException, trouble: Trouble) -> AgentFailed:
+    def _failed(self, error: BaseException, trouble: FailureReason) -> AgentFailed:
         return AgentFailed(self._id, f"{type(error).__name__}: {error}", trouble)
 
     def _veiled(self, text: str) -> str:
@@ -324,20 +326,20 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 _BY_CODE = {
-    "content_filter": Trouble.REJECTED,
-    "context_length_exceeded": Trouble.REJECTED,
-    "exceed_context_size_error": Trouble.REJECTED,
-    "insufficient_quota": Trouble.REFUSED,
-    "invalid_api_key": Trouble.REFUSED,
-    "invalid_request_error": Trouble.REJECTED,
-    "overloaded_error": Trouble.BUSY,
-    "rate_limit_exceeded": Trouble.BUSY,
-    "server_error": Trouble.UNREACHABLE,
+    "content_filter": FailureReason.REJECTED,
+    "context_length_exceeded": FailureReason.REJECTED,
+    "exceed_context_size_error": FailureReason.REJECTED,
+    "insufficient_quota": FailureReason.REFUSED,
+    "invalid_api_key": FailureReason.REFUSED,
+    "invalid_request_error": FailureReason.REJECTED,
+    "overloaded_error": FailureReason.BUSY,
+    "rate_limit_exceeded": FailureReason.BUSY,
+    "server_error": FailureReason.UNREACHABLE,
 }
 _CLIENT, _BEYOND = 400, 600
 
 
-def of_error(error: Any, otherwise: Trouble) -> Trouble:
+def of_error(error: Any, otherwise: FailureReason) -> FailureReason:
     """What an ``error`` object means, in a body or amid a stream.
 
     Its code tells more than a status: a used-up account answers 429 too.
@@ -347,7 +349,7 @@ def of_error(error: Any, otherwise: Trouble) -> Trouble:
     code = error.get("code")
     if isinstance(code, str) and code in _BY_CODE:
         return _BY_CODE[code]
-    if otherwise is not Trouble.UNKNOWN:
+    if otherwise is not FailureReason.UNKNOWN:
         return otherwise
     if str(code).isdecimal() and _CLIENT <= int(str(code)) < _BEYOND:
         return of_status(int(str(code)))

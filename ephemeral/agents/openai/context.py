@@ -67,7 +67,7 @@ class Budget:
 
 
 @frozen
-class Said:
+class ChatMessage:
     """One message of the conversation.
 
     Args:
@@ -95,7 +95,7 @@ async def context(question: AgentQuestion, budget: Budget, *, system: str = "") 
     """
     budget.tokens -= estimated_tokens(system) if system else 0
     budget.tokens -= estimated_tokens(question.text)
-    asked = Said("user", await _parts(question.text, question.files, budget))
+    asked = ChatMessage("user", await _parts(question.text, question.files, budget))
     newest_first = [asked]
     if budget.messages > 0 and budget.tokens > 0:
         newest_first += await _earlier(question, budget)
@@ -103,11 +103,11 @@ async def context(question: AgentQuestion, budget: Budget, *, system: str = "") 
         newest_first.pop()
     said = list(reversed(newest_first))
     if system:
-        said.insert(0, Said("system", (_text(system),)))
+        said.insert(0, ChatMessage("system", (_text(system),)))
     return merged(said)
 
 
-def merged(said: Iterable[Said]) -> list[Message]:
+def merged(said: Iterable[ChatMessage]) -> list[Message]:
     """As messages whose roles alternate, which many models insist on."""
     messages: list[tuple[str, list[Part]]] = []
     for each in said:
@@ -118,8 +118,8 @@ def merged(said: Iterable[Said]) -> list[Message]:
     return [{"role": role, "content": _content(parts)} for role, parts in messages]
 
 
-async def _earlier(question: AgentQuestion, budget: Budget) -> list[Said]:
-    found: list[Said] = []
+async def _earlier(question: AgentQuestion, budget: Budget) -> list[ChatMessage]:
+    found: list[ChatMessage] = []
     async with _closing(question.earlier()) as pages:
         async for each in pages:
             if not budget.takes(each.text):
@@ -127,7 +127,7 @@ async def _earlier(question: AgentQuestion, budget: Budget) -> list[Said]:
             role = "assistant" if each.is_agents else "user"
             parts = await _parts(each.text, each.files, budget, is_earlier=True, role=role)
             if parts:
-                found.append(Said(role, parts))
+                found.append(ChatMessage(role, parts))
             if budget.messages < 1:
                 break  # before one more page is loaded
     return found

@@ -6,12 +6,12 @@ from typing import Any
 import structlog
 from attrs import define, field
 
-from ephemeral.agents.api import AgentFailed, Waiting
+from ephemeral.agents.api import AgentFailed, QueuePosition
 from fsm.effects import AskAgent, Reply
-from fsm.values.messages import AnswerMark
+from fsm.values.messages import AnswerRef
 from fsm.values.translation import sentence
 from matrix import Amendment
-from strandline.engine.answering.edits import InHand, Stop
+from strandline.engine.answering.edits import ActiveAnswer, Stop
 from strandline.flows.languages import tongue
 
 _log = structlog.get_logger(__name__)
@@ -37,7 +37,7 @@ class Answer:
 TAKEN_BACK = sentence("_The question was taken back._")
 
 
-def end(answer: Answer, question: AskAgent, held: InHand, head: str | None) -> None:
+def end(answer: Answer, question: AskAgent, held: ActiveAnswer, head: str | None) -> None:
     """What stays of it, if it was ended: nothing, if its question was taken back unanswered."""
     match held.ended:
         case Stop():
@@ -50,7 +50,7 @@ def end(answer: Answer, question: AskAgent, held: InHand, head: str | None) -> N
             held.joined = ()  # each has its own turn
 
 
-def as_reply(question: AskAgent, text: str, held: InHand, *, is_empty: bool = False) -> Reply:
+def as_reply(question: AskAgent, text: str, held: ActiveAnswer, *, is_empty: bool = False) -> Reply:
     """The answer as a message that says to which question it belongs."""
     files = (*question.attachments, *(a for j in held.joined for a in j.attachments))
     again = question.again
@@ -62,7 +62,7 @@ def as_reply(question: AskAgent, text: str, held: InHand, *, is_empty: bool = Fa
         in_reply_to=question.request_id,
         thread=question.inbound.thread,
         mention=question.inbound.sender,
-        answer=AnswerMark(
+        answer=AnswerRef(
             chat=question.platform_chat_id,
             question=own,
             also=tuple(dict.fromkeys(event_id for event_id in also if event_id != own)),
@@ -80,7 +80,7 @@ def failed(question: AskAgent, failure: AgentFailed, retry: str) -> str:
     return tongue(question.language).t(trouble.value, agent=failure.agent_id, retry=retry)
 
 
-def in_line(question: AskAgent, waiting: Waiting) -> str:
+def in_line(question: AskAgent, waiting: QueuePosition) -> str:
     """What the person is shown while others are before them; nothing once their turn has come."""
     if not waiting.position:
         return ""

@@ -9,14 +9,21 @@ import structlog
 from attrs import frozen
 
 from durable import AlreadyHandled, Commit, Handled, Store, Stream
-from ephemeral.agents.api import AgentFailed, AgentPiece, AgentQuestion, MadeFile, Trouble, Waiting
-from ephemeral.agents.pool import Connections
-from ephemeral.agents.stream import Growing, Meanwhile
+from ephemeral.agents.api import (
+    AgentFailed,
+    AgentPiece,
+    AgentQuestion,
+    FailureReason,
+    MadeFile,
+    QueuePosition,
+)
+from ephemeral.agents.pool import AgentPool
+from ephemeral.agents.stream import AnswerStream, Placeholder
 from fsm.effects import AskAgent, OutboxRow, Reply
 from fsm.failpoints import reach
 from fsm.values.ids import EventId, RoomId, TransactionId
 from fsm.values.text import as_typed
-from fsm.values.translation import Tongue
+from fsm.values.translation import Translator
 from matrix import MatrixError
 from strandline.engine.answering.answer import (
     TAKEN_BACK,
@@ -27,8 +34,8 @@ from strandline.engine.answering.answer import (
     in_line,
     too_late,
 )
-from strandline.engine.answering.edits import Amending, InHand
-from strandline.engine.outbox import Replies, head_id
+from strandline.engine.answering.edits import ActiveAnswer, EditTracker
+from strandline.engine.outbox import OutboxBuilder, head_id
 from strandline.flows.languages import tongue
 
 _log = structlog.get_logger(__name__)
@@ -52,7 +59,7 @@ class Sender(Protocol):
 class Questions(Protocol):
     """What asking needs of the rooms."""
 
-    def question(self, asked: AskAgent, held: InHand) -> AgentQuestion:
+    def question(self, asked: AskAgent, held: ActiveAnswer) -> AgentQuestion:
         """The question as it is now."""
 
     async def keep(self, room_id: RoomId, made: MadeFile) -> dict[str, Any]:
@@ -85,11 +92,11 @@ class Asking:
         self,
         *,
         store: Store,
-        connections: Connections,
+        connections: AgentPool,
         delivery: Sender,
         pace: Pace,
-        amending: Amending,
-        replies: Replies,
+        amending: EditTracker,
+        replies: OutboxBuilder,
         questions: Questions,
         typing: Callable[[RoomId], AbstractContextManager[None]],
         retry: str = "!retry",
@@ -130,7 +137,7 @@ class Asking:
             del self._heads[event_id]
             self._amending.release(held)
 
-    async def abandon(self, taken_back: EventId, tongue: Tongue) -> bool:
+    async def abandon(self, taken_back: EventId, tongue: Translator) -> bool:
         """End an answer of an earlier life, whose question has been taken back since.
 
         Args:
@@ -177,13 +184,15 @@ class Asking:
         head = self._heads[event_id]
         return head.result() if head.done() else head_id(event_id, attempt)
 
-    async def _listen(self, question: AskAgent, attempt: int, held: InHand, answer: Answer) -> None:
+    async def _listen(
+        self, question: AskAgent, attempt: int, held: ActiveAnswer, answer: Answer
+    ) -> None:
         """Ask, and take the answer in until it is complete, fails or is interrupted."""
         answer.text, answer.is_empty = "", False
         answer.files.clear()
         asked = self._questions.question(question, held)
         pieces = self._connections.ask(question.agent_id, asked, question.inbound.sender)
-        growing = Growing(
+        growing = AnswerStream(
             self._pieces(question, pieces, answer),
             interval_seconds=self._pace.edit_seconds,
             within_seconds=self._seconds(question),
@@ -215,20 +224,20 @@ class Asking:
         return self._connections.answer_seconds(question.agent_id)
 
     async def _pieces(
-        self, question: AskAgent, pieces: AsyncIterator[AgentPiece | Waiting], answer: Answer
-    ) -> AsyncGenerator[str | Meanwhile, None]:
+        self, question: AskAgent, pieces: AsyncIterator[AgentPiece | QueuePosition], answer: Answer
+    ) -> AsyncGenerator[str | Placeholder, None]:
         """The words of an answer. Its files are uploaded as they come, and shown at its end."""
         said = 0
         async for piece in pieces:
-            if isinstance(piece, Waiting):
-                yield Meanwhile(in_line(question, piece))
+            if isinstance(piece, QueuePosition):
+                yield Placeholder(in_line(question, piece))
                 continue
             if isinstance(piece, str):
                 yield piece[: MOST_CHARS - said]
                 said += len(piece)
                 if said > MOST_CHARS:
                     problem = f"its answer has more than {MOST_CHARS} characters"
-                    raise AgentFailed(question.agent_id, problem, Trouble.TOO_LONG)
+                    raise AgentFailed(question.agent_id, problem, FailureReason.TOO_LONG)
                 continue
             try:
                 answer.files.append(await self._questions.keep(question.room_id, piece))
@@ -240,7 +249,7 @@ class Asking:
                 )
 
     async def _show(
-        self, question: AskAgent, text: str, attempt: int, held: InHand, answer: Answer
+        self, question: AskAgent, text: str, attempt: int, held: ActiveAnswer, answer: Answer
     ) -> bool:
         """Show how far the answer has come; whether that was possible."""
         reply = as_reply(question, text, held)
@@ -270,7 +279,7 @@ class Asking:
         self,
         question: AskAgent,
         answer: Answer,
-        held: InHand,
+        held: ActiveAnswer,
         attempt: int,
         head: EventId | TransactionId | None,
     ) -> None:

@@ -31,7 +31,7 @@ class Stop:
 _Message = tuple[RoomId, EventId]
 
 
-class InHand:
+class ActiveAnswer:
     """A message whose answer an agent is giving.
 
     Attributes:
@@ -70,7 +70,7 @@ class InHand:
         self.came = asyncio.get_running_loop().create_future()
 
 
-class Amending:
+class EditTracker:
     """Knows what was done to messages, and tells whoever has them in hand.
 
     Args:
@@ -81,7 +81,7 @@ class Amending:
         self._is_allowed = is_allowed
         self._made: OrderedDict[tuple[RoomId, UserId], _Made] = OrderedDict()
         self._taken_back: dict[_Message, Amendment] = {}
-        self._in_hand: dict[EventId, InHand] = {}
+        self._in_hand: dict[EventId, ActiveAnswer] = {}
 
     def note(self, amendment: Amendment) -> None:
         """An edit or a redaction has arrived, perhaps later than one that was made after it."""
@@ -106,22 +106,22 @@ class Amending:
             return None
         return _edited(inbound, amendment, amendment.text)
 
-    def take(self, inbound: Inbound) -> InHand:
+    def take(self, inbound: Inbound) -> ActiveAnswer:
         """The message is being answered, until ``release``."""
-        held = self._in_hand[inbound.event_id] = InHand(inbound)
+        held = self._in_hand[inbound.event_id] = ActiveAnswer(inbound)
         self._look(held, inbound)
         return held
 
-    def join(self, held: InHand, question: AskAgent) -> None:
+    def join(self, held: ActiveAnswer, question: AskAgent) -> None:
         """A further question is answered with the one that is in hand."""
         held.interrupt(question)
         self._look(held, question.inbound)
 
-    def release(self, held: InHand) -> None:
+    def release(self, held: ActiveAnswer) -> None:
         """The message is answered."""
         self._in_hand.pop(held.inbound.event_id, None)
 
-    def in_hand(self, room_id: RoomId) -> InHand | None:
+    def in_hand(self, room_id: RoomId) -> ActiveAnswer | None:
         """What is being answered in the room."""
         found = (held for held in self._in_hand.values() if held.inbound.room_id == room_id)
         return next(found, None)
@@ -134,7 +134,7 @@ class Amending:
                 return event_id
         return None
 
-    def _look(self, held: InHand, inbound: Inbound) -> None:
+    def _look(self, held: ActiveAnswer, inbound: Inbound) -> None:
         """Interrupt the answer if something was done to a message since it was decided upon."""
         made = self._newest(inbound)
         if made is not None and made.event_id != inbound.version:

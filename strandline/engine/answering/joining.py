@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
-from fsm import Inbound, Kind
+from fsm import EventKind, Inbound
 from fsm.values.ids import RoomId
-from strandline.engine.answering.edits import Amending, InHand
+from strandline.engine.answering.edits import ActiveAnswer, EditTracker
 from strandline.engine.turns import Turns
-from strandline.engine.work_items import Arrived, Item
+from strandline.engine.work_items import NewEvent, WorkItem
 
 MOST_JOINED = 50
 """So many messages join one question; what comes after has its own turn."""
@@ -30,10 +30,10 @@ class Joining:
     def __init__(
         self,
         turns: Turns,
-        amending: Amending,
+        amending: EditTracker,
         *,
         wanted: Callable[[Inbound], Awaitable[Inbound | None]],
-        waiting: Callable[[RoomId], Sequence[Item]] | None,
+        waiting: Callable[[RoomId], Sequence[WorkItem]] | None,
     ) -> None:
         self._turns = turns
         self._amending = amending
@@ -59,7 +59,7 @@ class Joining:
             joining.cancel()
             await asyncio.wait({joining})
 
-    async def _join(self, room_id: RoomId, waiting: Callable[[RoomId], Sequence[Item]]) -> None:
+    async def _join(self, room_id: RoomId, waiting: Callable[[RoomId], Sequence[WorkItem]]) -> None:
         news = self._news[room_id] = asyncio.Event()
         try:
             while True:
@@ -71,21 +71,21 @@ class Joining:
         finally:
             del self._news[room_id]
 
-    async def _joins(self, item: Item, held: InHand | None) -> bool:
+    async def _joins(self, item: WorkItem, held: ActiveAnswer | None) -> bool:
         """Whether the item is dealt with, so that the next one may join too."""
-        if held is None or not isinstance(item, Arrived):
+        if held is None or not isinstance(item, NewEvent):
             return False
         inbound, first = item.inbound, held.inbound
         if any(joined.request_id == inbound.event_id for joined in held.joined):
             return True
         is_same = (inbound.sender, inbound.thread) == (first.sender, first.thread)
-        if inbound.kind is not Kind.TEXT or not is_same or len(held.joined) >= MOST_JOINED:
+        if inbound.kind is not EventKind.TEXT or not is_same or len(held.joined) >= MOST_JOINED:
             return False
         wanted = await self._wanted(inbound)
         amended = None if wanted is None else self._amending.amended(wanted)
         if amended is None:
             return True  # it is nothing to answer
-        question = await self._turns.foresee(amended)
+        question = await self._turns.dry_run(amended)
         if question is None:
             return False
         self._amending.join(held, question)

@@ -5,12 +5,19 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from functools import partial
 from typing import Any
 
-from ephemeral.agents.api import AgentFailed, AgentFile, AgentQuestion, Earlier, MadeFile, Trouble
+from ephemeral.agents.api import (
+    AgentFailed,
+    AgentFile,
+    AgentQuestion,
+    Earlier,
+    FailureReason,
+    MadeFile,
+)
 from fsm.effects import AskAgent
 from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId
 from fsm.values.messages import Attachment
-from matrix import Exchange, Homeserver, MatrixError, Reading
-from strandline.engine.answering.edits import InHand
+from matrix import Homeserver, MatrixError, QuestionAnswer, Transcript
+from strandline.engine.answering.edits import ActiveAnswer
 
 REMEMBERED = 10_000
 """Of so many chats it is known with which message they begin, so that nobody reads beyond it."""
@@ -29,7 +36,7 @@ class Remembering:
         self._most_bytes = most_bytes
         self._beginnings: OrderedDict[tuple[RoomId, PlatformChatId], EventId] = OrderedDict()
 
-    def question(self, asked: AskAgent, held: InHand) -> AgentQuestion:
+    def question(self, asked: AskAgent, held: ActiveAnswer) -> AgentQuestion:
         """The question as it is now: edited, joined by others."""
         is_edited = held.inbound.version != asked.inbound.version and asked.again is None
         own = held.inbound.body if is_edited else asked.text
@@ -58,7 +65,7 @@ class Remembering:
         place = asked.room_id, asked.platform_chat_id
         first = question
         try:
-            async for exchange in Reading(self._homeserver, asked.room_id).exchanges():
+            async for exchange in Transcript(self._homeserver, asked.room_id).exchanges():
                 is_other = exchange.mark.chat != asked.platform_chat_id
                 if exchange.question.event_id == question or is_other:
                     continue
@@ -73,7 +80,7 @@ class Remembering:
             raise AgentFailed(asked.agent_id, problem) from error
         self._note_beginning(place, first)
 
-    def _said(self, agent_id: AgentId, exchange: Exchange) -> tuple[Earlier, Earlier]:
+    def _said(self, agent_id: AgentId, exchange: QuestionAnswer) -> tuple[Earlier, Earlier]:
         files = tuple(self._file(agent_id, file) for file in exchange.question.attachments)
         return (
             Earlier(is_agents=True, text=exchange.answer),
@@ -94,7 +101,7 @@ class Remembering:
                     yield chunk
             except MatrixError as error:
                 problem = f"{attachment.event_id} can't be had: {error}"
-                raise AgentFailed(agent_id, problem, Trouble.FILE) from error
+                raise AgentFailed(agent_id, problem, FailureReason.FILE) from error
 
         return AgentFile(
             name=attachment.name,

@@ -2,15 +2,15 @@
 
 from strandline.testing.walking.causes import Inputs, Sample, Without
 from strandline.testing.walking.in_pytest import kill_everywhere
-from strandline.testing.walking.tour import Report, Tour, WalkFailed
+from strandline.testing.walking.tour import KillEverywhereRun, Report, WalkFailed
 from strandline.testing.walking.walker import Cause, Walker
 
 __all__ = [
     "Cause",
     "Inputs",
+    "KillEverywhereRun",
     "Report",
     "Sample",
-    "Tour",
     "WalkFailed",
     "Walker",
     "Without",

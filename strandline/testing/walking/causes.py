@@ -5,9 +5,9 @@ from typing import Any
 
 from attrs import frozen
 
-from fsm import Event, Flow, Kind, State
+from fsm import Event, EventKind, Flow, State
 from fsm.events import ANY
-from fsm.paths import Edge, Plan
+from fsm.paths import Edge, PathPlan
 from strandline.testing.walking.walker import Cause, Walker
 
 Sample = Cause | tuple[Cause, ...]
@@ -26,29 +26,29 @@ SMALL_TALK = "Walk on."
 """A message that says nothing."""
 
 _PATIENT = {
-    Kind.INVITED,
-    Kind.JOINED,
-    Kind.LEFT,
-    Kind.ENTERED,
-    Kind.DEPARTED,
-    Kind.UPGRADED,
-    Kind.MADE,
-    Kind.NOT_MADE,
-    Kind.DONE,
-    Kind.REFUSED,
-    Kind.UNREADABLE,
+    EventKind.INVITED,
+    EventKind.JOINED,
+    EventKind.LEFT,
+    EventKind.ENTERED,
+    EventKind.DEPARTED,
+    EventKind.UPGRADED,
+    EventKind.MADE,
+    EventKind.NOT_MADE,
+    EventKind.DONE,
+    EventKind.REFUSED,
+    EventKind.UNREADABLE,
 }
 
-_BY_KIND: Mapping[Kind, Cause] = {
-    Kind.TEXT: SMALL_TALK,
-    Kind.FILE: Walker.sends_file,
-    Kind.OTHER: Walker.sends_sticker,
-    Kind.REDACTED: Walker.takes_back,
-    Kind.INVITED: Walker.invites,
-    Kind.LEFT: Walker.removes_bot,
-    Kind.ENTERED: Walker.has_company,
-    Kind.DEPARTED: Walker.loses_company,
-    Kind.UPGRADED: Walker.replaces_room,
+_BY_KIND: Mapping[EventKind, Cause] = {
+    EventKind.TEXT: SMALL_TALK,
+    EventKind.FILE: Walker.sends_file,
+    EventKind.OTHER: Walker.sends_sticker,
+    EventKind.REDACTED: Walker.takes_back,
+    EventKind.INVITED: Walker.invites,
+    EventKind.LEFT: Walker.removes_bot,
+    EventKind.ENTERED: Walker.has_company,
+    EventKind.DEPARTED: Walker.loses_company,
+    EventKind.UPGRADED: Walker.replaces_room,
 }
 
 
@@ -69,14 +69,14 @@ class Causes:
     prefix: str = "!"
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> PathPlan:
         """The same as the walks need it."""
         samples = {
             (state.name, event.name): len(self._samples(state, event)) or 1
             for event in self.flow.events.values()
             for state in event.sources
         }
-        return Plan(without=self._left_out(), samples=samples)
+        return PathPlan(without=self._left_out(), samples=samples)
 
     def problems(self) -> Iterator[str]:
         """What an author has to say before the flow can be walked."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import define, field
 
-from durable.store.inspector import StoreView
+from durable.store.inspector import StoreInspector
 from fsm import Flow
 from fsm.paths import Edge, Walk
 from strandline.testing.bot import BotProcess
@@ -55,11 +55,11 @@ class Ground:
 
     def kept(self) -> dict[str, str]:
         """All records, as another program finds them in the database."""
-        return dict(StoreView(self.bot.database).rows("SELECT key, value FROM kv"))
+        return dict(StoreInspector(self.bot.database).rows("SELECT key, value FROM kv"))
 
     def set_aside(self) -> list[tuple[str, str]]:
         """The records that the bot could not read, and why."""
-        rows = StoreView(self.bot.database).rows("SELECT key, error FROM quarantine")
+        rows = StoreInspector(self.bot.database).rows("SELECT key, error FROM quarantine")
         return [(key, error) for key, error in rows]
 
     async def settle(self) -> None:
@@ -69,7 +69,7 @@ class Ground:
         before: object = None
         while asyncio.get_running_loop().time() < end:
             self.journal.read()
-            owed = StoreView(self.bot.database).rows(statement)
+            owed = StoreInspector(self.bot.database).rows(statement)
             now = (self.journal.count, self.kept())
             if owed == [(0,)] and now == before:
                 return

@@ -12,7 +12,7 @@ from strandline.testing.cast import FlowOrPath, merged
 from strandline.testing.homeserver import Synapse
 from strandline.testing.plugin import WALKED
 from strandline.testing.walking.causes import Inputs, Without
-from strandline.testing.walking.tour import Tour
+from strandline.testing.walking.tour import KillEverywhereRun
 from strandline.testing.walking.walker import Cause
 
 
@@ -48,7 +48,7 @@ def kill_everywhere(  # noqa: PLR0913  # what may be said of a flow
     Returns:
         A function that pytest collects under a name that begins with ``test``.
     """
-    tour = Tour(
+    tour = KillEverywhereRun(
         flow=flow,
         inputs=inputs or {},
         without=without or {},

@@ -9,7 +9,7 @@ from attrs import define, field, frozen
 from fsm import Flow
 from fsm.paths import By, Edge, Walk
 from fsm.values.ids import EventId
-from strandline.testing.walking.journal import Move
+from strandline.testing.walking.journal import JournalLine
 from strandline.testing.walking.walker import QUESTION_KEY, Walker
 
 
@@ -29,11 +29,11 @@ class Step:
     edge: Edge
     before: Walk
     caused: list[EventId]
-    moves: list[Move]
+    moves: list[JournalLine]
     is_comparable: bool
 
     @property
-    def prompt_moves(self) -> list[Move]:
+    def prompt_moves(self) -> list[JournalLine]:
         """The moves of the turns that the walker caused, and of the one that was meant.
 
         What the flow goes on to do by itself, in turns of its own, comes sooner or later.
@@ -43,7 +43,7 @@ class Step:
         return [move for move in self.moves if move.event_id in turns]
 
 
-def is_meant(move: Move, edge: Edge) -> bool:
+def is_meant(move: JournalLine, edge: Edge) -> bool:
     """The move is the step."""
     return (move.by, move.source, move.target) == (edge.event, edge.source, edge.target)
 

@@ -67,7 +67,7 @@ class Report:
 
 
 @frozen(kw_only=True)
-class Tour:
+class KillEverywhereRun:
     """All walks of a flow, as its author wants them.
 
     Args:

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import define, field
 
 from durable.flows.room.flow import RoomRouting
-from durable.store.inspector import StoreView
+from durable.store.inspector import StoreInspector
 from fsm import Flow, Scope
 from fsm.paths import Position, Walk
 from fsm.values.ids import EventId, RoomId, UserId
@@ -16,7 +16,7 @@ from strandline.testing.bot import BotProcess
 from strandline.testing.errors import KitError, NotSeen
 from strandline.testing.homeserver import Synapse
 from strandline.testing.person import Person
-from strandline.testing.walking.journal import Journal, Move
+from strandline.testing.walking.journal import Journal, JournalLine
 
 QUESTION_KEY = "org.strandline.question"
 
@@ -80,7 +80,7 @@ class Walker:
         return conversation_key(self.flow, self.room or "", self.person.user_id)
 
     @property
-    def moves(self) -> list[Move]:
+    def moves(self) -> list[JournalLine]:
         """All steps of the walker's conversation so far."""
         return self.journal.moves[self.flow.name, self.key]
 
@@ -229,7 +229,7 @@ class Walker:
     def _is_owed(self) -> bool:
         """The bot has said something in the room that the homeserver does not have yet."""
         statement = "SELECT count(*) FROM outbox WHERE room_id = ? AND parked_error IS NULL"
-        return StoreView(self.database).rows(statement, self.room) != [(0,)]
+        return StoreInspector(self.database).rows(statement, self.room) != [(0,)]
 
 
 Cause = str | Callable[[Walker], Awaitable[object]]

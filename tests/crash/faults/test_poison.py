@@ -9,18 +9,18 @@ from attrs import evolve
 
 from durable import Commit, Progress, Store, Stream
 from durable.records import Deadline, RoomRecord, room_key
-from ephemeral.agents.pool import Connections
-from fsm import Flow, Inbound, Kind, Mark, Registry, Tongue
+from ephemeral.agents.pool import AgentPool
+from fsm import EventKind, Flow, Inbound, QuestionRef, Registry, Translator
 from fsm.effects import OutboxRow
 from fsm.values.ids import ConversationKey, EventId, RoomId, SyncToken, TransactionId, UserId
-from matrix import Gap, Refused
+from matrix import Refused, TimelineGap
 from strandline.engine.answering.asking import Asking, Pace
-from strandline.engine.answering.edits import Amending
+from strandline.engine.answering.edits import EditTracker
 from strandline.engine.checkpoint import Checkpoint
 from strandline.engine.deadlines import Deadlines, Due
-from strandline.engine.outbox import Replies
-from strandline.engine.work_items import Again, Arrived, Policy
-from strandline.engine.worker import TRIES, Handling
+from strandline.engine.outbox import OutboxBuilder
+from strandline.engine.work_items import NewEvent, Policy, Retry
+from strandline.engine.worker import TRIES, EventWorker
 from strandline.flows.languages import tongue
 from tests.unit.strandline.engine.answering.test_asking import AsAsked
 from tests.unit.strandline.engine.test_turns import ALICE, BOB, STARTED, Lost, Stage
@@ -35,7 +35,7 @@ class Quay:
         self.sent: list[OutboxRow] = []
         self.events: dict[EventId, Inbound] = {}
         self.invited: Inbound | None = None
-        self.mark: Mark | None = None
+        self.mark: QuestionRef | None = None
         self.problem: Exception = NotImplementedError()
 
     def submit(self, rows: tuple[OutboxRow, ...]) -> None:
@@ -46,7 +46,7 @@ class Quay:
     ) -> bool:
         raise NotImplementedError
 
-    def fill(self, gap: Gap) -> AsyncIterator[Inbound]:
+    def fill(self, gap: TimelineGap) -> AsyncIterator[Inbound]:
         raise NotImplementedError
 
     async def event(self, room_id: RoomId, event_id: EventId) -> Inbound | None:
@@ -73,7 +73,7 @@ class Quay:
     async def replaces(self, _room: RoomId) -> RoomId | None:
         return None
 
-    async def question_mark(self, room_id: RoomId, event_id: EventId) -> Mark | None:
+    async def question_mark(self, room_id: RoomId, event_id: EventId) -> QuestionRef | None:
         del room_id, event_id
         if self.mark is None:
             raise self.problem
@@ -97,18 +97,18 @@ class Room:
         self.is_addressed = True
         stage = Stage(store, "a1", is_addressed=lambda _: self.is_addressed, further=further)
         pace = Pace(edit_seconds=1, new_transaction_id=lambda: TransactionId("t"))
-        amending = Amending()
+        amending = EditTracker()
         self.checkpoint = Checkpoint(self._save)
-        self.handling = Handling(
+        self.handling = EventWorker(
             store=store,
             turns=stage.turns,
             asking=Asking(
                 store=store,
-                connections=Connections(Registry([]), kinds={}),
+                connections=AgentPool(Registry([]), kinds={}),
                 delivery=self.quay,
                 pace=pace,
                 amending=amending,
-                replies=Replies(),
+                replies=OutboxBuilder(),
                 questions=AsAsked(),
                 typing=lambda _: nullcontext(),
             ),
@@ -118,7 +118,7 @@ class Room:
             submit=self.quay.submit,
             eased=_at_once,
             seen=lambda *_: None,
-            replies=Replies(),
+            replies=OutboxBuilder(),
             tongue_of=self._tongue_of,
             deadlines=Deadlines(self.store, frozenset()),
             policy=Policy(is_allowed=lambda user: user in (ALICE, BOB)),
@@ -128,7 +128,7 @@ class Room:
     async def _save(self, progress: Progress) -> None:
         await self.store.advance(progress)
 
-    async def _tongue_of(self, user_id: UserId) -> Tongue:
+    async def _tongue_of(self, user_id: UserId) -> Translator:
         return tongue("ru" if user_id == BOB else "en")
 
     async def hears(
@@ -138,7 +138,7 @@ class Room:
         *,
         sender: UserId = ALICE,
         about: EventId | None = None,
-        kind: Kind = Kind.TEXT,
+        kind: EventKind = EventKind.TEXT,
     ) -> None:
         inbound = Inbound(
             event_id=EventId(event_id),
@@ -150,25 +150,25 @@ class Room:
         )
         self.quay.events[inbound.event_id] = inbound
         batch = self.checkpoint.begin(SyncToken(f"s{event_id}"), {ROOM: 1})
-        await self.handling.handle(Arrived(inbound, batch))
+        await self.handling.handle(NewEvent(inbound, batch))
 
     async def takes_back(self, about: str, *, room_id: RoomId = ROOM) -> None:
         inbound = Inbound(
             event_id=EventId(f"$redacts in {room_id}"),
             room_id=room_id,
             sender=BOB,
-            kind=Kind.REDACTED,
+            kind=EventKind.REDACTED,
             about=EventId(about),
         )
         batch = self.checkpoint.begin(SyncToken("s"), {room_id: 1})
-        await self.handling.handle(Arrived(inbound, batch))
+        await self.handling.handle(NewEvent(inbound, batch))
 
     async def invites(self, sender: UserId) -> None:
         invited = Inbound(
-            event_id=EventId("invite:1"), room_id=ROOM, sender=sender, kind=Kind.INVITED
+            event_id=EventId("invite:1"), room_id=ROOM, sender=sender, kind=EventKind.INVITED
         )
         await self.handling.handle(
-            Arrived(invited, self.checkpoint.begin(SyncToken("s"), {ROOM: 1}))
+            NewEvent(invited, self.checkpoint.begin(SyncToken("s"), {ROOM: 1}))
         )
 
 
@@ -217,7 +217,7 @@ async def test_a_retried_message_is_handled_again_under_other_transaction_ids(ro
     await room.store.retry_parked(EventId("$poison"))
     [again] = await room.store.reopened()
 
-    await room.handling.handle(Again(again.room_id, again.event_id, again.ordinal))
+    await room.handling.handle(Retry(again.room_id, again.event_id, again.ordinal))
 
     assert len(await room.store.parked()) == 1
     assert await room.store.reopened() == ()
@@ -240,10 +240,10 @@ async def test_a_retried_message_is_completed_as_one_is_that_comes_with_the_sync
 ) -> None:
     await room.hears("$poison", "yes", about=EventId("$asks for what raises"))
     await room.store.retry_parked(EventId("$poison"))
-    room.quay.mark = Mark(flow="confirmation", id=EventId("$earlier"), life="", asker=ALICE)
+    room.quay.mark = QuestionRef(flow="confirmation", id=EventId("$earlier"), life="", asker=ALICE)
     [again] = await room.store.reopened()
 
-    await room.handling.handle(Again(again.room_id, again.event_id, again.ordinal))
+    await room.handling.handle(Retry(again.room_id, again.event_id, again.ordinal))
 
     assert await room.store.reopened() == ()
     assert room.quay.said[-1].startswith("This question is no longer open")
@@ -255,7 +255,7 @@ async def test_a_retried_message_that_can_still_not_be_completed_is_parked_again
     await room.hears("$poison", "yes", about=EventId("$asks for what raises"))
     await room.store.retry_parked(EventId("$poison"))
 
-    await room.handling.handle(Again(ROOM, EventId("$poison"), 1))
+    await room.handling.handle(Retry(ROOM, EventId("$poison"), 1))
 
     assert [parked.event_id for parked in await room.store.parked()] == ["$poison"]
     assert await room.store.reopened() == ()
@@ -268,7 +268,7 @@ async def test_who_is_not_let_in_any_more_is_not_heard_again(room: Room) -> None
     inbound = room.quay.events[EventId("$poison")]
     room.quay.events[EventId("$poison")] = evolve(inbound, sender=UserId("@mallory:x"))
 
-    await room.handling.handle(Again(ROOM, EventId("$poison"), 1))
+    await room.handling.handle(Retry(ROOM, EventId("$poison"), 1))
 
     assert len(room.quay.sent) == sent
     assert await room.store.reopened() == ()
@@ -276,12 +276,12 @@ async def test_who_is_not_let_in_any_more_is_not_heard_again(room: Room) -> None
 
 async def test_a_kind_that_was_not_meant_for_the_bot_is_explained_when_it_is(room: Room) -> None:
     room.is_addressed = False
-    await room.hears("$1", "sticker", kind=Kind.OTHER)
+    await room.hears("$1", "sticker", kind=EventKind.OTHER)
     assert room.quay.sent == []
 
     room.is_addressed = True
-    await room.hears("$2", "sticker", kind=Kind.OTHER)
-    await room.hears("$3", "sticker", kind=Kind.OTHER)
+    await room.hears("$2", "sticker", kind=EventKind.OTHER)
+    await room.hears("$3", "sticker", kind=EventKind.OTHER)
 
     assert len(room.quay.sent) == 1
 
@@ -292,7 +292,7 @@ async def test_a_message_to_be_handled_again_that_is_gone_is_let_go(room: Room) 
     room.quay.events.clear()
     [again] = await room.store.reopened()
 
-    await room.handling.handle(Again(again.room_id, again.event_id, again.ordinal))
+    await room.handling.handle(Retry(again.room_id, again.event_id, again.ordinal))
 
     assert await room.store.reopened() == ()
 
@@ -338,7 +338,7 @@ async def test_an_invite_that_was_not_whose_it_was_said_to_be_gives_nobody_a_roo
     """Mallory's homeserver says that it was Alice, whom the config lets in."""
     await room.invites(ALICE)
     room.quay.invited = Inbound(
-        event_id=EventId("$i"), room_id=ROOM, sender=UserId("@mallory:x"), kind=Kind.INVITED
+        event_id=EventId("$i"), room_id=ROOM, sender=UserId("@mallory:x"), kind=EventKind.INVITED
     )
 
     await room.hears("$text", "hello")
@@ -350,7 +350,9 @@ async def test_an_invite_that_was_not_whose_it_was_said_to_be_gives_nobody_a_roo
 
 async def test_a_room_is_the_true_inviters(room: Room) -> None:
     await room.invites(ALICE)
-    room.quay.invited = Inbound(event_id=EventId("$i"), room_id=ROOM, sender=BOB, kind=Kind.INVITED)
+    room.quay.invited = Inbound(
+        event_id=EventId("$i"), room_id=ROOM, sender=BOB, kind=EventKind.INVITED
+    )
 
     await room.hears("$text", "!help", sender=BOB)
 

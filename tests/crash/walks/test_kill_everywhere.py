@@ -8,7 +8,7 @@ import pytest
 
 from fsm import Flow
 from strandline.testing import Synapse, Walker, kill_everywhere
-from strandline.testing.walking import Tour, WalkFailed
+from strandline.testing.walking import KillEverywhereRun, WalkFailed
 from tests.crash.walks.flows import Distant, Form, Greeter, Hog, Shifts, Sleeper, Sulker
 
 ROOT = Path(__file__).parents[3]
@@ -23,7 +23,7 @@ test_a_form_survives = kill_everywhere(
 async def account_of(flow: type[Flow], synapse: Synapse, directory: Path, **told: Any) -> str:
     """What is said when the flow is walked and fails."""
     with pytest.raises(WalkFailed) as failed:
-        await Tour(flow=flow, **told).go(synapse, directory, ROOT)
+        await KillEverywhereRun(flow=flow, **told).go(synapse, directory, ROOT)
     return str(failed.value)
 
 

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from durable import Commit, PlatformChatSequence, Store
 from durable.records import ROOM_PREFIX, IssuedNumber, RoomRecord, room_key
-from durable.turn_records import WorkingRecords
+from durable.turn_records import TurnRecords
 from fsm import RecordsInMemory, TurnError
 from fsm.records import PLATFORM_CHAT_SEQ_KEY, Records
 from fsm.values.ids import RoomId, UserId
@@ -47,7 +47,7 @@ def over_a_store(store: Store) -> NewTurn:
 
     @asynccontextmanager
     async def turn() -> AsyncIterator[Records]:
-        async with WorkingRecords(store, sequence) as records:
+        async with TurnRecords(store, sequence) as records:
             yield records
             await store.commit(Commit(expected=records.expected, writes=records.writes))
 
@@ -271,7 +271,7 @@ async def test_numbers_go_on_rising_after_a_save_under_their_key(
 async def test_a_key_that_a_prefix_covers_is_compared_once_it_was_found_absent(
     store: Store,
 ) -> None:
-    async with WorkingRecords(store, PlatformChatSequence(store)) as records:
+    async with TurnRecords(store, PlatformChatSequence(store)) as records:
         await records.all(Note, "note:")
         records.find(Note, "note:1")
 

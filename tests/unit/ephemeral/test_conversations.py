@@ -4,23 +4,23 @@ from attrs import evolve
 
 from ephemeral.conversations import Conversations, Lapsed
 from ephemeral.flows.confirmation import Confirmation, Pending
-from ephemeral.flows.open_prompt import Asked
-from fsm import Inbound, Kind, Signal, Snapshot
-from fsm.dispatch import Moved
+from ephemeral.flows.open_prompt import OpenPrompt
+from fsm import EventKind, Inbound, Signal, Snapshot
+from fsm.dispatch import TransitionTaken
 from fsm.values.ids import ConversationKey, EventId, RoomId, TransactionId, UserId
 
 KEY = ConversationKey("!r|@a:x")
 OTHER = ConversationKey("!r|@b:x")
 FLOW = Confirmation(lifetime=timedelta(seconds=60), started_at=datetime(2026, 1, 1, tzinfo=UTC))
 INBOUND = Inbound(
-    event_id=EventId("$1"), room_id=RoomId("!r"), sender=UserId("@a:x"), kind=Kind.TEXT
+    event_id=EventId("$1"), room_id=RoomId("!r"), sender=UserId("@a:x"), kind=EventKind.TEXT
 )
-ASKED = Asked(id=EventId("$1"), sent_as=TransactionId("t"), text="Archive?")
+ASKED = OpenPrompt(id=EventId("$1"), sent_as=TransactionId("t"), text="Archive?")
 AWAITING = Snapshot("awaiting", Pending(Signal("room", "archive"), None, ASKED))
 
 
-def to(after: Snapshot, *, entered: bool = True) -> Moved:
-    return Moved(
+def to(after: Snapshot, *, entered: bool = True) -> TransitionTaken:
+    return TransitionTaken(
         flow=FLOW.name, key=KEY, event="ask", before=FLOW.at_rest, after=after, entered=entered
     )
 

@@ -3,7 +3,7 @@ import json
 import pytest
 from attrs import frozen
 
-from fsm import STAY, Event, Flow, Kind, State, durable, ephemeral, hours, minutes, on
+from fsm import STAY, Event, EventKind, Flow, State, durable, ephemeral, hours, minutes, on
 from fsm.diagrams import as_json, dot, mermaid, overview, page, table
 from fsm.diagrams.drawing import fallbacks
 from strandline.flows.order import FLOWS
@@ -28,7 +28,7 @@ class Form(Flow):
 
     begin = Event(idle, filling, command=("form", "new"))
     look = Event(idle, STAY, command="look")
-    file = Event(filling, STAY, kind=Kind.FILE)
+    file = Event(filling, STAY, kind=EventKind.FILE)
     submit = Event(filling, kept, reaction="✅", answer=("yes",))
     change = Event(kept, editing, text=r'set "(\w+)" &amp;')
     attach = Event(kept, kept, attachment=True)

@@ -9,14 +9,14 @@ from fsm import (
     STAY,
     Command,
     Event,
+    EventKind,
     Flow,
     FlowError,
     Inbound,
-    Kind,
-    Mark,
     NoSuchTransition,
-    Occurrence,
+    QuestionRef,
     Reaction,
+    RoomEvent,
     Scope,
     Signal,
     Snapshot,
@@ -59,7 +59,7 @@ class Pizza(Flow):
     enlarge = Event(ordered, STAY, command=("more", "larger"))
     cancel = Event(ordered, doubtful, text=True)
     sure = Event(doubtful, idle, command="yes")
-    unreadable = Event(idle, STAY, kind=Kind.UNREADABLE)
+    unreadable = Event(idle, STAY, kind=EventKind.UNREADABLE)
 
     @on(order)
     async def note(self, turn: Turn, _data: None) -> Order:
@@ -77,7 +77,7 @@ class Pizza(Flow):
 
 def a_turn(stimulus: Stimulus) -> Turn:
     inbound = Inbound(
-        event_id=EventId("$1"), room_id=RoomId("!r"), sender=UserId("@a:x"), kind=Kind.TEXT
+        event_id=EventId("$1"), room_id=RoomId("!r"), sender=UserId("@a:x"), kind=EventKind.TEXT
     )
     return Turn(inbound=inbound, now=datetime(2026, 1, 1, tzinfo=UTC), stimulus=stimulus)
 
@@ -119,7 +119,7 @@ async def test_an_event_may_answer_to_several_commands(name: str) -> None:
 
 async def test_text_and_occurrences_cause_events() -> None:
     doubtful, _ = await after(Pizza(), Snapshot("ordered", Order(1)), Text("hm"))
-    idle, _ = await after(Pizza(), Snapshot("idle"), Occurrence(Kind.UNREADABLE))
+    idle, _ = await after(Pizza(), Snapshot("idle"), RoomEvent(EventKind.UNREADABLE))
 
     assert doubtful == Snapshot("doubtful", Doubt("hm"))
     assert idle == Snapshot("idle")
@@ -272,7 +272,7 @@ def test_an_event_into_a_state_with_data_needs_a_handler_that_makes_it() -> None
 
 
 @pytest.mark.parametrize(
-    "causes", [{"command": "go"}, {"text": True}, {"kind": Kind.JOINED}, {"command": ANY}]
+    "causes", [{"command": "go"}, {"text": True}, {"kind": EventKind.JOINED}, {"command": ANY}]
 )
 def test_two_events_of_one_state_with_one_cause_are_refused(causes: dict[str, Any]) -> None:
     idle = _idle()
@@ -316,5 +316,5 @@ def test_two_handlers_for_one_event_are_refused() -> None:
 def test_a_reaction_counts_however_its_emoji_is_written(declared: str, put: str) -> None:
     event = Event(State(initial=True), STAY, reaction=declared)
 
-    mark = Mark(flow="pizza", id=EventId("$1"), life="1", asker=None)
+    mark = QuestionRef(flow="pizza", id=EventId("$1"), life="1", asker=None)
     assert event.answers(Reaction(put, mark))

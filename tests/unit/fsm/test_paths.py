@@ -8,7 +8,7 @@ from fsm import STAY, Event, Flow, Scope, State, durable, ephemeral, minutes
 from fsm.paths import (
     By,
     Edge,
-    Plan,
+    PathPlan,
     Position,
     Walk,
     arrive,
@@ -89,7 +89,7 @@ def test_no_walk_up_to_the_length_is_missing(flow: type[Flow], length: int) -> N
     assert Walk(flow.idle_state.name) in found
     for walk in found:
         if len(walk) < length and not walk.ends_in_restart and walk.edges:
-            for edge in edges_from(flow, position(flow, walk), Plan()):
+            for edge in edges_from(flow, position(flow, walk), PathPlan()):
                 assert walk.then(edge) in found
 
 
@@ -104,10 +104,12 @@ def test_every_transition_is_walked(flow: type[Flow], length: int) -> None:
         for source in event.sources
         if not event.expiry or source.expires
     }
-    assert declared <= {(edge.source, edge.event) for edge in walked} | set(left_out(flow, Plan()))
+    assert declared <= {(edge.source, edge.event) for edge in walked} | set(
+        left_out(flow, PathPlan())
+    )
     idle = flow.idle_state.name
     at_idle = Edge(idle, idle, By.RESTART)
-    assert set(transitions(flow, Plan())) - {at_idle} <= walked
+    assert set(transitions(flow, PathPlan())) - {at_idle} <= walked
 
 
 @given(flows())
@@ -146,14 +148,14 @@ def test_the_walks_of_a_small_flow_read_as_what_happens() -> None:
 
 
 def test_what_is_not_to_be_walked_is_not() -> None:
-    plan = Plan(without={("idle", "keep")})
+    plan = PathPlan(without={("idle", "keep")})
 
     assert "keep" not in {edge.event for walk in walks(Question, plan=plan) for edge in walk.edges}
     assert left_out(Question, plan) == [("idle", "keep"), ("kept", "ask"), ("kept", "drop")]
 
 
 def test_each_sample_of_an_event_is_walked() -> None:
-    found = walks(Question, length=1, plan=Plan(samples={("idle", "keep"): 3}))
+    found = walks(Question, length=1, plan=PathPlan(samples={("idle", "keep"): 3}))
 
     assert [walk.edges[0].sample for walk in found[1:5]] == [0, 1, 2, 0]
 

@@ -10,7 +10,7 @@ from attrs import evolve
 
 from fsm.effects import OutboxRow, transaction_id
 from fsm.values.ids import RoomId, SyncToken
-from fsm.values.inbound import Kind
+from fsm.values.inbound import EventKind
 from matrix import Homeserver, HomeserverSettings
 from matrix.inbound.claims import invite_of
 from matrix.outbound.markdown import message_content
@@ -62,7 +62,7 @@ class Bot:
             self.since = harbour.since
 
     def _accept(self, harbour: Harbour) -> bool:
-        invites = [i.room_id for i in harbour.arrived if i.kind is Kind.INVITED]
+        invites = [i.room_id for i in harbour.arrived if i.kind is EventKind.INVITED]
         harbour.delivery.submit([join(room_id) for room_id in invites])
         return True
 
@@ -72,7 +72,7 @@ def join(room_id: RoomId) -> OutboxRow:
 
 
 def texts(harbour: Harbour) -> list[str]:
-    return [inbound.body for inbound in harbour.arrived if inbound.kind is Kind.TEXT]
+    return [inbound.body for inbound in harbour.arrived if inbound.kind is EventKind.TEXT]
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ async def test_what_was_written_between_invite_and_join_is_answered_and_nothing_
     harbour = await bot.live(f"new{between - 1}")
 
     assert texts(harbour) == [f"new{n}" for n in range(between)]
-    assert harbour.arrived[0].kind is Kind.INVITED
+    assert harbour.arrived[0].kind is EventKind.INVITED
 
 
 async def test_a_join_that_lies_far_back_is_read_from_the_invite_on(
@@ -162,7 +162,7 @@ async def test_a_join_that_lies_far_back_is_read_from_the_invite_on(
     harbour = await bot.live("m129", since=before)
 
     assert texts(harbour) == ["welcome", *(f"m{n}" for n in range(130))]
-    assert [i.kind for i in harbour.arrived].count(Kind.JOINED) == 1
+    assert [i.kind for i in harbour.arrived].count(EventKind.JOINED) == 1
 
 
 async def test_encrypted_rooms_are_read_and_written_also_after_a_restart(

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import pytest
 
 from durable.records import ARCHIVED, RoomRecord, UserRecord, room_key, user_key
-from fsm import AgentEntry, Command, Inbound, Kind, RecordsInMemory, Registry, Turn
+from fsm import AgentEntry, Command, EventKind, Inbound, RecordsInMemory, Registry, Turn
 from fsm.effects import Reply
 from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId, UserId
 from strandline.flows.languages import tongue
@@ -29,7 +29,7 @@ async def told(
 ) -> str:
     service = Service(REGISTRY, commands=commands, cancellable=(), started_at=STARTED)
     turn = Turn(
-        inbound=Inbound(event_id=EventId("$1"), room_id=ROOM, sender=ALICE, kind=Kind.TEXT),
+        inbound=Inbound(event_id=EventId("$1"), room_id=ROOM, sender=ALICE, kind=EventKind.TEXT),
         now=STARTED,
         stimulus=Command(command),
         records=RecordsInMemory({room_key(ROOM): room, user_key(ALICE): user}),

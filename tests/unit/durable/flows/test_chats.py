@@ -14,7 +14,7 @@ from durable.records import (
     used_key,
 )
 from ephemeral.flows.confirmation import Pending
-from fsm import AgentEntry, Kind, Reaction, Signal
+from fsm import AgentEntry, EventKind, Reaction, Signal
 from fsm.effects import AskAgent, Edit, Invite, React, Reply, SetState
 from fsm.values.ids import AgentId, ChatId, EventId, PlatformChatId, RoomId, TransactionId, UserId
 from fsm.values.messages import Choice
@@ -48,14 +48,14 @@ async def archived(town: Town, room_id: RoomId = C1) -> None:
 
 
 async def gone(town: Town, room_id: RoomId = C1) -> None:
-    await town.happens(Kind.LEFT, room_id=room_id)
+    await town.happens(EventKind.LEFT, room_id=room_id)
     room = town.room_at(room_id)
     assert room is not None
     assert room.room_type == GONE
 
 
 async def free_room(town: Town, room_id: RoomId = FREE) -> None:
-    await town.happens(Kind.INVITED, room_id=room_id)
+    await town.happens(EventKind.INVITED, room_id=room_id)
 
 
 def live_rooms(town: Town) -> list[PlatformChatId]:
@@ -153,7 +153,7 @@ async def test_a_chat_that_can_not_be_renamed_keeps_its_name_and_says_why(town: 
 
 async def test_a_refused_invite_is_told_where_it_was_asked_for(town: Town) -> None:
     turn = await town.happens(
-        Kind.REFUSED,
+        EventKind.REFUSED,
         body="m.room.member",
         about=EventId("$repair"),
         raw={"problem": "403 no", "room_id": C1},
@@ -371,7 +371,10 @@ async def test_a_chat_is_chosen_by_a_reaction_on_the_list(town: Town) -> None:
     mark, _ = question_of(await town.command("load"))
 
     turn = await town.take(
-        Reaction("✅", mark), kind=Kind.REACTION, event_id=EventId("$r"), about=EventId("$list")
+        Reaction("✅", mark),
+        kind=EventKind.REACTION,
+        event_id=EventId("$r"),
+        about=EventId("$list"),
     )
 
     assert [w.purpose for w in rooms_asked(turn)] == ["chat:C1"]
@@ -444,7 +447,7 @@ async def test_elsewhere_a_room_is_made_for_it_under_the_same_platform_chat(town
 async def test_somebody_elses_room_is_not_taken_for_it(town: Town) -> None:
     await archived(town)
     await gone(town)
-    await town.happens(Kind.INVITED, room_id=FREE, sender=BOB)
+    await town.happens(EventKind.INVITED, room_id=FREE, sender=BOB)
 
     turn = await town.command("load 1", room_id=FREE)
 
@@ -484,7 +487,7 @@ async def test_a_room_that_is_made_for_a_chat_that_came_back_is_left(town: Town)
     await archived(town)
     await gone(town)
     turn = await town.command("load 1")
-    await town.happens(Kind.INVITED, room_id=C1)
+    await town.happens(EventKind.INVITED, room_id=C1)
 
     [done] = await town.made_all_as(turn, NEW)
 
@@ -530,7 +533,7 @@ async def test_repair_makes_again_the_rooms_that_are_gone_with_the_chats_they_ha
 
 
 async def test_repair_makes_the_space_again_and_links_what_is_there(town: Town) -> None:
-    await town.happens(Kind.LEFT, room_id=SPACE_ID)
+    await town.happens(EventKind.LEFT, room_id=SPACE_ID)
     assert town.user_record().space_id is None
 
     turn = await town.command("repair")

@@ -12,7 +12,7 @@ from durable.records import (
     room_key,
     user_key,
 )
-from fsm import Kind, Snapshot
+from fsm import EventKind, Snapshot
 from fsm.effects import LeaveRoom, Reply
 from fsm.values.ids import ChatId, RoomId, UserId
 from tests.support.talk import ALICE, BOB, RAW_INVITED, ROOM, Town, registry, rooms_asked, said
@@ -48,7 +48,7 @@ async def test_nothing_is_forgotten_before_a_yes(town: Town) -> None:
 
 
 async def test_everything_that_is_held_on_the_user_is_forgotten(town: Town) -> None:
-    await town.happens(Kind.INVITED, room_id=RoomId("!unused"))
+    await town.happens(EventKind.INVITED, room_id=RoomId("!unused"))
     await town.command("new")
 
     await forget(town)
@@ -74,7 +74,7 @@ async def test_the_bot_says_what_stays_and_leaves_the_present_room_last(town: To
 
 
 async def test_rooms_that_the_bot_is_out_of_are_forgotten_and_not_left(town: Town) -> None:
-    await town.happens(Kind.LEFT, room_id=C1)
+    await town.happens(EventKind.LEFT, room_id=C1)
 
     done = await forget(town)
 
@@ -98,7 +98,7 @@ async def test_another_users_rooms_are_left_alone(town: Town) -> None:
 
 
 async def test_in_another_users_room_the_bot_stays(town: Town) -> None:
-    await town.happens(Kind.INVITED, room_id=BOBS, sender=BOB)
+    await town.happens(EventKind.INVITED, room_id=BOBS, sender=BOB)
 
     done = await forget(town, BOBS)
 
@@ -130,8 +130,8 @@ async def test_a_room_that_was_being_made_is_left_when_it_comes(town: Town) -> N
 async def test_somebody_who_was_forgotten_begins_anew(town: Town) -> None:
     await forget(town)
 
-    await town.happens(Kind.INVITED)
-    greeting = await town.happens(Kind.JOINED, raw=dict(RAW_INVITED))
+    await town.happens(EventKind.INVITED)
+    greeting = await town.happens(EventKind.JOINED, raw=dict(RAW_INVITED))
     await town.made_all(greeting)
 
     assert town.user_record().next_chat_index == 2
@@ -142,6 +142,6 @@ async def test_the_leaving_that_follows_changes_nothing_more(town: Town) -> None
     await forget(town)
 
     for room_id in (SPACE_ID, C1, ROOM):
-        await town.happens(Kind.LEFT, room_id=room_id, sender=UserId("@bot:x"))
+        await town.happens(EventKind.LEFT, room_id=room_id, sender=UserId("@bot:x"))
 
     assert "@alice:x" not in str(town.records.records)

@@ -4,7 +4,7 @@ import pytest
 
 from durable.flows.language import Chosen, Language, language_code, language_key
 from durable.records import FlowRecord
-from fsm import Command, Flow, Inbound, Kind, Signal, Snapshot, Turn
+from fsm import Command, EventKind, Flow, Inbound, Signal, Snapshot, Turn
 from fsm.values.ids import EventId
 from strandline.flows.languages import LANGUAGES, tongue
 from tests.support.talk import ALICE, ROOM, said
@@ -21,7 +21,7 @@ def language() -> Language:
 async def step(
     flow: Flow, stimulus: Command | Signal, *, at: Snapshot | None = None, speaks: str = "en"
 ) -> tuple[Snapshot, Turn]:
-    inbound = Inbound(event_id=EventId("$1"), room_id=ROOM, sender=ALICE, kind=Kind.TEXT)
+    inbound = Inbound(event_id=EventId("$1"), room_id=ROOM, sender=ALICE, kind=EventKind.TEXT)
     turn = Turn(inbound=inbound, now=NOW, stimulus=stimulus, tongue=tongue(speaks))
     before = at or flow.at_rest
     move = flow.choose(before, stimulus, turn)

@@ -14,7 +14,7 @@ from durable.records import (
     room_key,
     used_key,
 )
-from fsm import Kind, Text
+from fsm import EventKind, Text
 from fsm.effects import AskAgent, JoinRoom, LeaveRoom, Reply, SetState
 from fsm.values.ids import AgentId, ChatId, PlatformChatId, RoomId, UserId
 from tests.support.talk import (
@@ -52,7 +52,7 @@ def child(room_id: RoomId, **content: object) -> SetState:
 async def test_a_chat_room_that_the_bot_is_out_of_is_gone_and_keeps_its_binding(
     town: Town,
 ) -> None:
-    turn = await town.happens(Kind.LEFT, room_id=C1)
+    turn = await town.happens(EventKind.LEFT, room_id=C1)
 
     room = town.room_at(C1)
     assert room is not None
@@ -62,7 +62,7 @@ async def test_a_chat_room_that_the_bot_is_out_of_is_gone_and_keeps_its_binding(
 
 
 async def test_a_room_in_which_nothing_had_begun_is_forgotten(town: Town) -> None:
-    await town.happens(Kind.LEFT)
+    await town.happens(EventKind.LEFT)
 
     assert town.room_at(ROOM) is None
 
@@ -70,14 +70,14 @@ async def test_a_room_in_which_nothing_had_begun_is_forgotten(town: Town) -> Non
 async def test_a_room_that_nobody_knows_is_left_without_a_word(town: Town) -> None:
     before = dict(town.records.records)
 
-    turn = await town.happens(Kind.LEFT, room_id=NEW, sender=UserId("@bot:x"))
+    turn = await town.happens(EventKind.LEFT, room_id=NEW, sender=UserId("@bot:x"))
 
     assert turn.effects == []
     assert town.records.records == before
 
 
 async def test_who_has_lost_the_space_has_none(town: Town) -> None:
-    await town.happens(Kind.LEFT, room_id=SPACE_ID)
+    await town.happens(EventKind.LEFT, room_id=SPACE_ID)
 
     assert town.user_record().space_id is None
     assert town.room_at(SPACE_ID) is None
@@ -86,13 +86,13 @@ async def test_who_has_lost_the_space_has_none(town: Town) -> None:
 async def test_losing_an_old_space_or_nobodys_leaves_the_present_one(town: Town) -> None:
     for room_id, owner in ((NEW, ALICE), (RoomId("!nobodys"), None)):
         town.records.save(room_key(room_id), RoomRecord(room_type=SPACE, matrix_user_id=owner))
-        await town.happens(Kind.LEFT, room_id=room_id)
+        await town.happens(EventKind.LEFT, room_id=room_id)
 
     assert town.user_record().space_id == SPACE_ID
 
 
 async def test_the_next_chat_after_the_space_is_lost_gets_another_space(town: Town) -> None:
-    await town.happens(Kind.LEFT, room_id=SPACE_ID)
+    await town.happens(EventKind.LEFT, room_id=SPACE_ID)
 
     [wish] = rooms_asked(await town.command("new"))
 
@@ -100,7 +100,7 @@ async def test_the_next_chat_after_the_space_is_lost_gets_another_space(town: To
 
 
 async def test_in_a_room_that_is_gone_nothing_is_answered(town: Town) -> None:
-    await town.happens(Kind.LEFT, room_id=C1)
+    await town.happens(EventKind.LEFT, room_id=C1)
 
     turn = await town.text("anybody?", room_id=C1)
 
@@ -108,10 +108,10 @@ async def test_in_a_room_that_is_gone_nothing_is_answered(town: Town) -> None:
 
 
 async def test_an_invite_back_revives_the_chat(town: Town) -> None:
-    await town.happens(Kind.LEFT, room_id=C1)
+    await town.happens(EventKind.LEFT, room_id=C1)
 
-    invite = await town.happens(Kind.INVITED, room_id=C1)
-    greeting = await town.happens(Kind.JOINED, room_id=C1, raw=dict(RAW_INVITED))
+    invite = await town.happens(EventKind.INVITED, room_id=C1)
+    greeting = await town.happens(EventKind.JOINED, room_id=C1, raw=dict(RAW_INVITED))
     text = await town.text("hi", room_id=C1)
 
     assert JoinRoom(room_id=C1) in invite.effects
@@ -124,9 +124,9 @@ async def test_an_invite_back_revives_the_chat(town: Town) -> None:
 async def test_an_invite_back_revives_an_archived_chat_too(town: Town) -> None:
     await town.command("archive", room_id=C1)
     await town.command("yes", room_id=C1)
-    await town.happens(Kind.LEFT, room_id=C1)
+    await town.happens(EventKind.LEFT, room_id=C1)
 
-    await town.happens(Kind.INVITED, room_id=C1)
+    await town.happens(EventKind.INVITED, room_id=C1)
 
     assert type_of(town, C1) == CHAT
     assert not town.chat("C1").archived
@@ -135,9 +135,9 @@ async def test_an_invite_back_revives_an_archived_chat_too(town: Town) -> None:
 async def test_a_chat_without_an_agent_is_revived_as_it_was() -> None:
     town = Town(registry("agent-1", "agent-2"))
     await town.onboarded()
-    await town.happens(Kind.LEFT, room_id=C1)
+    await town.happens(EventKind.LEFT, room_id=C1)
 
-    await town.happens(Kind.INVITED, room_id=C1)
+    await town.happens(EventKind.INVITED, room_id=C1)
 
     room = town.room_at(C1)
     assert room is not None
@@ -148,27 +148,27 @@ async def test_a_chat_without_an_agent_is_revived_as_it_was() -> None:
 async def test_somebody_may_bring_the_bot_back_without_an_invite(agents: tuple[str, ...]) -> None:
     town = Town(registry(*agents))
     await town.onboarded()
-    await town.happens(Kind.LEFT, room_id=C1)
+    await town.happens(EventKind.LEFT, room_id=C1)
 
-    await town.happens(Kind.JOINED, room_id=C1, raw={"unsigned": {}})
+    await town.happens(EventKind.JOINED, room_id=C1, raw={"unsigned": {}})
 
     assert type_of(town, C1) == CHAT
 
 
 async def test_somebody_who_is_not_welcome_revives_nothing(town: Town) -> None:
-    await town.happens(Kind.LEFT, room_id=C1)
+    await town.happens(EventKind.LEFT, room_id=C1)
 
-    turn = await town.happens(Kind.INVITED, room_id=C1, sender=MALLORY)
+    turn = await town.happens(EventKind.INVITED, room_id=C1, sender=MALLORY)
 
     assert turn.effects == [LeaveRoom(room_id=C1)]
     assert type_of(town, C1) == GONE
 
 
 async def test_a_room_whose_chat_has_moved_on_comes_back_as_a_room_like_any(town: Town) -> None:
-    await town.happens(Kind.LEFT, room_id=C1)
+    await town.happens(EventKind.LEFT, room_id=C1)
     town.records.save(chat_key(ALICE, ChatId("C1")), evolve(town.chat("C1"), room_id=NEW))
 
-    await town.happens(Kind.INVITED, room_id=C1)
+    await town.happens(EventKind.INVITED, room_id=C1)
 
     assert town.room_at(C1) == RoomRecord(matrix_user_id=ALICE)
 
@@ -180,9 +180,9 @@ async def test_a_room_whose_platform_chat_is_alive_elsewhere_comes_back_without_
     assert twin is not None
     town.records.save(room_key(NEW), twin)
     town.records.save(chat_key(ALICE, ChatId("C1")), None)
-    await town.happens(Kind.LEFT, room_id=C1)
+    await town.happens(EventKind.LEFT, room_id=C1)
 
-    await town.happens(Kind.INVITED, room_id=C1)
+    await town.happens(EventKind.INVITED, room_id=C1)
 
     assert town.room_at(C1) == RoomRecord(matrix_user_id=ALICE)
 
@@ -190,7 +190,7 @@ async def test_a_room_whose_platform_chat_is_alive_elsewhere_comes_back_without_
 async def test_a_chat_goes_with_its_room_to_the_replacement(town: Town) -> None:
     await town.text("hi", room_id=C1)
 
-    turn = await town.happens(Kind.UPGRADED, room_id=C1, body=NEW)
+    turn = await town.happens(EventKind.UPGRADED, room_id=C1, body=NEW)
 
     room = town.room_at(NEW)
     assert room is not None
@@ -208,7 +208,7 @@ async def test_an_archived_chat_goes_along_and_stays_archived(town: Town) -> Non
     await town.command("archive", room_id=C1)
     await town.command("yes", room_id=C1)
 
-    turn = await town.happens(Kind.UPGRADED, room_id=C1, body=NEW)
+    turn = await town.happens(EventKind.UPGRADED, room_id=C1, body=NEW)
 
     assert type_of(town, NEW) == ARCHIVED
     assert (town.chat("C1").room_id, town.chat("C1").archived) == (NEW, True)
@@ -216,14 +216,14 @@ async def test_an_archived_chat_goes_along_and_stays_archived(town: Town) -> Non
 
 
 async def test_a_room_without_a_chat_is_followed_too(town: Town) -> None:
-    await town.happens(Kind.UPGRADED, body=NEW)
+    await town.happens(EventKind.UPGRADED, body=NEW)
 
     assert town.room_at(NEW) == RoomRecord(matrix_user_id=ALICE)
     assert town.room_at(ROOM) is None
 
 
 async def test_the_space_is_followed_and_shows_what_it_showed(town: Town) -> None:
-    turn = await town.happens(Kind.UPGRADED, room_id=SPACE_ID, body=NEW)
+    turn = await town.happens(EventKind.UPGRADED, room_id=SPACE_ID, body=NEW)
 
     assert town.user_record().space_id == NEW
     assert type_of(town, NEW) == SPACE
@@ -237,7 +237,7 @@ async def test_an_old_space_is_followed_without_becoming_the_present_one(town: T
     old = RoomId("!old")
     town.records.save(room_key(old), RoomRecord(room_type=SPACE, matrix_user_id=ALICE))
 
-    await town.happens(Kind.UPGRADED, room_id=old, body=NEW)
+    await town.happens(EventKind.UPGRADED, room_id=old, body=NEW)
 
     assert town.user_record().space_id == SPACE_ID
 
@@ -245,9 +245,9 @@ async def test_an_old_space_is_followed_without_becoming_the_present_one(town: T
 async def test_a_replacement_that_the_owner_has_invited_the_bot_to_already_is_taken(
     town: Town,
 ) -> None:
-    await town.happens(Kind.INVITED, room_id=NEW)
+    await town.happens(EventKind.INVITED, room_id=NEW)
 
-    await town.happens(Kind.UPGRADED, room_id=C1, body=NEW)
+    await town.happens(EventKind.UPGRADED, room_id=C1, body=NEW)
 
     assert town.chat("C1").room_id == NEW
 
@@ -271,7 +271,7 @@ async def test_a_tombstone_that_points_at_the_room_of_something_else_is_not_foll
     town.records.save(room_key(NEW), foreign)
     before = dict(town.records.records)
 
-    turn = await town.happens(Kind.UPGRADED, room_id=C1, body=NEW)
+    turn = await town.happens(EventKind.UPGRADED, room_id=C1, body=NEW)
 
     assert town.records.records == before
     assert [type(e) for e in turn.effects] == [Reply]
@@ -282,14 +282,14 @@ async def test_a_tombstone_that_points_at_the_room_of_something_else_is_not_foll
 async def test_a_tombstone_that_points_nowhere_is_not_followed(town: Town, to: str) -> None:
     before = dict(town.records.records)
 
-    turn = await town.happens(Kind.UPGRADED, room_id=C1, body=to)
+    turn = await town.happens(EventKind.UPGRADED, room_id=C1, body=to)
 
     assert town.records.records == before
     assert not any(isinstance(e, JoinRoom) for e in turn.effects)
 
 
 async def test_a_tombstone_in_an_unknown_room_is_nobodys(town: Town) -> None:
-    turn = await town.happens(Kind.UPGRADED, room_id=RoomId("!unknown"), body=NEW)
+    turn = await town.happens(EventKind.UPGRADED, room_id=RoomId("!unknown"), body=NEW)
 
     assert turn.effects == []
 
@@ -304,8 +304,8 @@ async def test_in_a_space_texts_are_not_answered_and_a_choice_is_for_new_chats(t
 
 
 async def test_a_space_is_joined_again_and_greeted_by_nobody(town: Town) -> None:
-    invite = await town.happens(Kind.INVITED, room_id=SPACE_ID)
-    joined = await town.happens(Kind.JOINED, room_id=SPACE_ID, raw=dict(RAW_INVITED))
+    invite = await town.happens(EventKind.INVITED, room_id=SPACE_ID)
+    joined = await town.happens(EventKind.JOINED, room_id=SPACE_ID, raw=dict(RAW_INVITED))
 
     assert invite.effects == [JoinRoom(room_id=SPACE_ID)]
     assert joined.effects == []
@@ -324,8 +324,8 @@ async def test_a_choice_in_an_archived_room_changes_nothing_there(town: Town) ->
 async def test_whoever_is_invited_to_an_archived_room_hears_how_it_comes_back(town: Town) -> None:
     await town.command("archive", room_id=C1)
     await town.command("yes", room_id=C1)
-    await town.happens(Kind.INVITED, room_id=C1)
+    await town.happens(EventKind.INVITED, room_id=C1)
 
-    turn = await town.happens(Kind.JOINED, room_id=C1, raw=dict(RAW_INVITED))
+    turn = await town.happens(EventKind.JOINED, room_id=C1, raw=dict(RAW_INVITED))
 
     assert "This chat is archived. `!load` brings it back" in said(turn)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from durable.flows.chats.rooms import Plan, Wish
+from durable.flows.chats.rooms import PendingRooms, RoomRequest
 from durable.records import (
     CHAT,
     SPACE,
@@ -15,7 +15,7 @@ from durable.records import (
     room_key,
     user_key,
 )
-from fsm import Kind, Snapshot
+from fsm import EventKind, Snapshot
 from fsm.effects import Invite, LeaveRoom, NewRoom, React, Reply, SetState
 from fsm.values.ids import AgentId, ChatId, PlatformChatId, RoomId, UserId
 from tests.support.talk import ALICE, BOB, NOW, RAW_INVITED, ROOM, Town, registry, rooms_asked, said
@@ -39,8 +39,8 @@ def town() -> Town:
 
 
 async def invited(town: Town) -> list[NewRoom]:
-    await town.happens(Kind.INVITED)
-    return rooms_asked(await town.happens(Kind.JOINED, raw=dict(RAW_INVITED)))
+    await town.happens(EventKind.INVITED)
+    return rooms_asked(await town.happens(EventKind.JOINED, raw=dict(RAW_INVITED)))
 
 
 async def test_a_first_invite_gets_a_space_and_in_it_a_first_chat(town: Town) -> None:
@@ -112,9 +112,9 @@ async def test_the_join_of_a_room_that_the_bot_made_is_greeted_neither_early_nor
     [space] = await invited(town)
     raw: dict[str, object] = {"unsigned": {"age": 3}}
 
-    early = await town.happens(Kind.JOINED, room_id=SPACE_ID, sender=UserId("@bot:x"), raw=raw)
+    early = await town.happens(EventKind.JOINED, room_id=SPACE_ID, sender=UserId("@bot:x"), raw=raw)
     await town.made_all(await town.made(space))
-    late = [await town.happens(Kind.JOINED, room_id=r, raw=raw) for r in (SPACE_ID, C1)]
+    late = [await town.happens(EventKind.JOINED, room_id=r, raw=raw) for r in (SPACE_ID, C1)]
 
     assert early.effects == late[0].effects == late[1].effects == []
 
@@ -193,8 +193,8 @@ async def test_a_second_invite_before_the_space_is_there_asks_for_nothing_more(t
     await invited(town)
     before = town.plan()
 
-    await town.happens(Kind.INVITED, room_id=OTHER)
-    again = await town.happens(Kind.JOINED, room_id=OTHER, raw=dict(RAW_INVITED))
+    await town.happens(EventKind.INVITED, room_id=OTHER)
+    again = await town.happens(EventKind.JOINED, room_id=OTHER, raw=dict(RAW_INVITED))
 
     assert rooms_asked(again) == []
     assert town.plan() == before
@@ -305,7 +305,7 @@ async def test_a_refused_room_is_told_where_it_was_asked_for_and_waits_for_repai
     )
     assert plan == Snapshot(
         "making_chat",
-        Plan((Wish(purpose="chat:C2", name="Mine", asked_in=OTHER, refused=True),)),
+        PendingRooms((RoomRequest(purpose="chat:C2", name="Mine", asked_in=OTHER, refused=True),)),
     )
     assert "I make again what is missing: Mine." in said(mended)
     assert [w.purpose for w in rooms_asked(mended)] == ["chat:C2"]
@@ -324,7 +324,7 @@ async def test_a_refused_room_stays_in_the_plan_while_another_is_made(town: Town
     await town.made(second)
 
     plan = town.plan().data
-    assert isinstance(plan, Plan)
+    assert isinstance(plan, PendingRooms)
     assert [(w.purpose, w.refused) for w in plan.wishes] == [("chat:C2", True)]
 
 
@@ -378,8 +378,8 @@ async def test_a_room_that_nobody_waits_for_any_more_is_left(town: Town) -> None
 async def test_somebody_who_comes_back_is_invited_to_all_that_they_have(town: Town) -> None:
     await town.onboarded()
 
-    await town.happens(Kind.INVITED, room_id=OTHER)
-    back = await town.happens(Kind.JOINED, room_id=OTHER, raw=dict(RAW_INVITED))
+    await town.happens(EventKind.INVITED, room_id=OTHER)
+    back = await town.happens(EventKind.JOINED, room_id=OTHER, raw=dict(RAW_INVITED))
 
     assert [e for e in back.effects if isinstance(e, Invite)] == [
         Invite(room_id=SPACE_ID, user_id=ALICE, asked_in=OTHER),

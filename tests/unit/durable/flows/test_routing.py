@@ -9,7 +9,7 @@ from durable.records import (
     room_key,
     user_key,
 )
-from fsm import Command, Kind, Occurrence, Signal, Snapshot, Text
+from fsm import Command, EventKind, RoomEvent, Signal, Snapshot, Text
 from fsm.effects import AskAgent, JoinRoom, LeaveRoom
 from fsm.values.ids import AgentId, ChatId, EventId, PlatformChatId
 from fsm.values.text import as_typed
@@ -31,7 +31,7 @@ def bound_talk(*agents: str) -> Talk:
 async def test_an_invite_is_accepted_and_the_room_is_the_inviters() -> None:
     talk = Talk(registry("agent-1"))
 
-    after, turn = await talk.step(talk.room, Occurrence(Kind.INVITED))
+    after, turn = await talk.step(talk.room, RoomEvent(EventKind.INVITED))
 
     assert turn.effects == [JoinRoom(room_id=ROOM)]
     assert after == Snapshot("unbound", RoomRecord(matrix_user_id=ALICE))
@@ -41,7 +41,7 @@ async def test_an_invite_is_accepted_and_the_room_is_the_inviters() -> None:
 async def test_an_invite_from_somebody_who_is_not_welcome_is_declined() -> None:
     talk = Talk(registry("agent-1"))
 
-    after, turn = await talk.step(talk.room, Occurrence(Kind.INVITED), sender=BOB)
+    after, turn = await talk.step(talk.room, RoomEvent(EventKind.INVITED), sender=BOB)
 
     assert turn.effects == [LeaveRoom(room_id=ROOM)]
     assert after.state == "idle"
@@ -50,7 +50,7 @@ async def test_an_invite_from_somebody_who_is_not_welcome_is_declined() -> None:
 async def test_a_second_invite_changes_nothing_about_the_route() -> None:
     talk = bound_talk("agent-2")
 
-    after, turn = await talk.step(talk.room, Occurrence(Kind.INVITED))
+    after, turn = await talk.step(talk.room, RoomEvent(EventKind.INVITED))
 
     assert after == Snapshot("bound", BOUND)
     assert turn.effects == [JoinRoom(room_id=ROOM)]
@@ -68,8 +68,8 @@ async def test_with_several_agents_the_choice_is_open_and_the_greeting_asks() ->
     talk = Talk(registry("agent-1", "agent-2"))
 
     after, _ = await talk.step(talk.user, Signal("user", "meet"))
-    await talk.step(talk.room, Occurrence(Kind.INVITED))
-    _, greeting = await talk.step(talk.room, Occurrence(Kind.JOINED))
+    await talk.step(talk.room, RoomEvent(EventKind.INVITED))
+    _, greeting = await talk.step(talk.room, RoomEvent(EventKind.JOINED))
 
     assert after == Snapshot("undecided", UserRecord())
     assert "`!agent NUMBER`" in said(greeting)

@@ -16,7 +16,7 @@ from attrs import define, evolve
 from google.protobuf.json_format import MessageToDict
 
 from ephemeral.agents.a2a.agent import A2aAgent, A2aOptions
-from ephemeral.agents.api import AgentFailed, AgentFile, AgentQuestion, MadeFile, Trouble
+from ephemeral.agents.api import AgentFailed, AgentFile, AgentQuestion, FailureReason, MadeFile
 from fsm import AgentEntry
 from fsm.values.ids import AgentId, EventId, PlatformChatId
 from strandline.testing.processes import free_port
@@ -68,7 +68,7 @@ class Heard:
 
     text: str = ""
     files: tuple[tuple[str, str, bytes], ...] = ()
-    trouble: Trouble | None = None
+    trouble: FailureReason | None = None
 
 
 async def ask(agent: A2aAgent, text: str = "hello", **changes: Any) -> Heard:
@@ -205,11 +205,13 @@ async def _of_another_life(server: Harbourmaster, request_id: str, text: str) ->
     ("text", "told", "trouble"),
     [
         ("let me in", "Sign in at https://example.org/auth first.", None),
-        ("fail", "The tide gauge is broken.", Trouble.UNKNOWN),
-        ("reject", "I do harbours only.", Trouble.REJECTED),
+        ("fail", "The tide gauge is broken.", FailureReason.UNKNOWN),
+        ("reject", "I do harbours only.", FailureReason.REJECTED),
     ],
 )
-async def test_other_ends_of_a_task_are_told(text: str, told: str, trouble: Trouble | None) -> None:
+async def test_other_ends_of_a_task_are_told(
+    text: str, told: str, trouble: FailureReason | None
+) -> None:
     async with serving() as server, an_agent(server.url) as agent:
         assert await ask(agent, text) == Heard(told, trouble=trouble)
 
@@ -271,7 +273,7 @@ async def _card(url: str, _request: web.Request) -> web.Response:
     return web.json_response(MessageToDict(card(url)))
 
 
-async def trouble(script: Script, **options: Any) -> tuple[str, Trouble | None]:
+async def trouble(script: Script, **options: Any) -> tuple[str, FailureReason | None]:
     options = {"silence_seconds": SILENCE_SECONDS, **options}
     async with scripted(script) as url, an_agent(url, **options) as agent:
         heard = await ask(agent)
@@ -297,30 +299,36 @@ def said(text: str) -> bytes:
 @pytest.mark.parametrize(
     ("script", "text", "expected"),
     [
-        (answers(401), "", Trouble.REFUSED),
-        (answers(403), "", Trouble.REFUSED),
-        (answers(429), "", Trouble.BUSY),
-        (answers(500), "", Trouble.UNREACHABLE),
-        (answers(400), "", Trouble.REJECTED),
-        (says(then="hangs"), "", Trouble.SILENT),
-        (says(said("a"), then="hangs"), "a", Trouble.CUT_OFF),
-        (says(said("a"), b"data: {", then="cuts"), "a", Trouble.CUT_OFF),
-        (says(b"data: {nonsense\n\n"), "", Trouble.GARBLED),
-        (says(b"data: \xff\xfe\n\n"), "", Trouble.GARBLED),
-        (says(event([1])), "", Trouble.GARBLED),
-        (says(event({"jsonrpc": "2.0", "id": "1", "result": {"message": 7}})), "", Trouble.GARBLED),
-        (says(event(_error(-32005))), "", Trouble.REJECTED),
-        (says(event(_error(-32603))), "", Trouble.UNKNOWN),
+        (answers(401), "", FailureReason.REFUSED),
+        (answers(403), "", FailureReason.REFUSED),
+        (answers(429), "", FailureReason.BUSY),
+        (answers(500), "", FailureReason.UNREACHABLE),
+        (answers(400), "", FailureReason.REJECTED),
+        (says(then="hangs"), "", FailureReason.SILENT),
+        (says(said("a"), then="hangs"), "a", FailureReason.CUT_OFF),
+        (says(said("a"), b"data: {", then="cuts"), "a", FailureReason.CUT_OFF),
+        (says(b"data: {nonsense\n\n"), "", FailureReason.GARBLED),
+        (says(b"data: \xff\xfe\n\n"), "", FailureReason.GARBLED),
+        (says(event([1])), "", FailureReason.GARBLED),
+        (
+            says(event({"jsonrpc": "2.0", "id": "1", "result": {"message": 7}})),
+            "",
+            FailureReason.GARBLED,
+        ),
+        (says(event(_error(-32005))), "", FailureReason.REJECTED),
+        (says(event(_error(-32603))), "", FailureReason.UNKNOWN),
     ],
 )
-async def test_what_goes_wrong_is_told_apart(script: Script, text: str, expected: Trouble) -> None:
+async def test_what_goes_wrong_is_told_apart(
+    script: Script, text: str, expected: FailureReason
+) -> None:
     assert await trouble(_but_lists_nothing(script)) == (text, expected)
 
 
 async def test_an_answer_without_end_ends() -> None:
     text, found = await trouble(_but_lists_nothing(pours(b"x" * 65_536)))
 
-    assert (text, found) == ("", Trouble.TOO_LONG)
+    assert (text, found) == ("", FailureReason.TOO_LONG)
 
 
 async def test_a_busy_agent_says_for_how_long() -> None:
@@ -334,14 +342,14 @@ async def test_a_busy_agent_says_for_how_long() -> None:
 
 async def test_nobody_there_and_nobody_trusted() -> None:
     async with an_agent(f"http://127.0.0.1:{free_port()}") as agent:
-        assert (await ask(agent)).trouble is Trouble.UNREACHABLE
+        assert (await ask(agent)).trouble is FailureReason.UNREACHABLE
         with pytest.raises(AgentFailed) as failed:
             await agent.probe()
-        assert failed.value.trouble is Trouble.UNREACHABLE
+        assert failed.value.trouble is FailureReason.UNREACHABLE
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(tls)
     async with scripted(answers(200), tls=tls) as url, an_agent(url) as agent:
-        assert (await ask(agent)).trouble is Trouble.UNTRUSTED
+        assert (await ask(agent)).trouble is FailureReason.UNTRUSTED
 
 
 Noted = list[tuple[str, str | None]]
@@ -392,7 +400,7 @@ async def test_a_card_sends_no_question_to_an_origin_that_the_config_does_not_na
         with pytest.raises(AgentFailed) as probed:
             await agent.probe()
 
-    assert (heard.text, heard.trouble) == ("", Trouble.UNTRUSTED)
+    assert (heard.text, heard.trouble) == ("", FailureReason.UNTRUSTED)
     assert f"{elsewhere}/rpc" in str(probed.value)
     assert "name that host under options.hosts" in str(probed.value)
     assert noted == []
@@ -406,7 +414,7 @@ async def test_a_host_that_the_config_names_is_sent_questions_and_the_token() ->
         async with an_agent(url, token="t0ken", hosts=(host,)) as agent:  # noqa: S106
             heard = await ask(agent)
 
-    assert heard.trouble is Trouble.UNREACHABLE
+    assert heard.trouble is FailureReason.UNREACHABLE
     assert noted[0] == ("POST /rpc", "Bearer t0ken")
 
 
@@ -447,4 +455,4 @@ async def test_a_compressed_answer_is_not_unpacked() -> None:
         headers = {"Content-Type": "text/event-stream", "Content-Encoding": "gzip"}
         return web.Response(body=gzip.compress(said("a" * 1_000_000)), headers=headers)
 
-    assert await trouble(_but_lists_nothing(script)) == ("", Trouble.GARBLED)
+    assert await trouble(_but_lists_nothing(script)) == ("", FailureReason.GARBLED)

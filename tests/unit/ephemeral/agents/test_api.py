@@ -7,8 +7,8 @@ from attrs import evolve
 
 from ephemeral.agents.api import AgentFailed, AgentFile, AgentQuestion
 from ephemeral.agents.echo import EchoAgent, EchoOptions
-from ephemeral.agents.pool import Connections
-from ephemeral.agents.stream import Growing
+from ephemeral.agents.pool import AgentPool
+from ephemeral.agents.stream import AnswerStream
 from fsm import AgentEntry, Registry
 from fsm.values.ids import AgentId, EventId, PlatformChatId, UserId
 from tests.support.virtual_time import virtual_time
@@ -63,7 +63,7 @@ async def test_the_echo_in_no_pieces_is_one_piece() -> None:
 
 
 async def test_connections_open_an_agent_once_and_say_when_it_is_not_in_the_config() -> None:
-    connections = Connections(Registry([an_echo()]), kinds={"echo": EchoAgent})
+    connections = AgentPool(Registry([an_echo()]), kinds={"echo": EchoAgent})
 
     for _ in range(2):
         answer = [p async for p in connections.ask(AgentId("agent-1"), QUESTION, ALICE)]
@@ -92,7 +92,7 @@ class Broken:
 
 
 async def test_an_agent_that_raises_fails_as_an_agent_and_is_opened_anew() -> None:
-    connections = Connections(Registry([an_echo()]), kinds={"echo": Broken})
+    connections = AgentPool(Registry([an_echo()]), kinds={"echo": Broken})
 
     for _ in range(2):
         answer = connections.ask(AgentId("agent-1"), QUESTION, ALICE)
@@ -109,7 +109,7 @@ async def _slowly(*pieces: str) -> AsyncIterator[str]:
 
 @virtual_time
 async def test_a_growing_answer_says_now_and_then_how_far_it_has_come() -> None:
-    growing = Growing(_slowly(*"abcdefgh"), interval_seconds=0.05)
+    growing = AnswerStream(_slowly(*"abcdefgh"), interval_seconds=0.05)
 
     shown = [text async for text in growing.so_far()]
 
@@ -119,7 +119,7 @@ async def test_a_growing_answer_says_now_and_then_how_far_it_has_come() -> None:
 
 @virtual_time
 async def test_an_answer_that_is_complete_at_once_is_shown_once() -> None:
-    growing = Growing(_slowly("all"), interval_seconds=10)
+    growing = AnswerStream(_slowly("all"), interval_seconds=10)
 
     assert [text async for text in growing.so_far()] == []
     assert growing.text == "all"
@@ -127,7 +127,7 @@ async def test_an_answer_that_is_complete_at_once_is_shown_once() -> None:
 
 async def test_what_an_agent_raises_comes_out_and_what_it_said_before_is_kept() -> None:
     broken = Broken(an_echo())
-    growing = Growing(broken.ask(QUESTION), interval_seconds=10)
+    growing = AnswerStream(broken.ask(QUESTION), interval_seconds=10)
 
     with pytest.raises(ConnectionResetError):
         [text async for text in growing.so_far()]
@@ -146,7 +146,7 @@ async def test_leaving_a_growing_answer_stops_the_agent() -> None:
         finally:
             stopped.set()
 
-    growing = Growing(endless(), interval_seconds=0.01)
+    growing = AnswerStream(endless(), interval_seconds=0.01)
     async with aclosing(growing.so_far()) as texts:
         await anext(texts)
 
@@ -159,7 +159,7 @@ async def test_only_the_wait_for_the_agent_is_limited_and_not_what_is_done_meanw
         yield "word"
         await asyncio.Event().wait()
 
-    growing = Growing(says_one_word(), interval_seconds=0.01, within_seconds=0.05)
+    growing = AnswerStream(says_one_word(), interval_seconds=0.01, within_seconds=0.05)
     texts = growing.so_far()
 
     shown = await anext(texts)
@@ -176,7 +176,7 @@ async def test_an_agent_that_can_not_be_connected_to_is_one_that_failed() -> Non
             raise OSError
 
     registry = Registry([an_echo()])
-    connections = Connections(registry, kinds={"echo": Unconnectable})
+    connections = AgentPool(registry, kinds={"echo": Unconnectable})
 
     with pytest.raises(AgentFailed, match="OSError"):
         await anext(connections.ask(AgentId("agent-1"), QUESTION, ALICE))

@@ -11,7 +11,7 @@ import trustme
 from aiohttp import web
 from attrs import evolve
 
-from ephemeral.agents.api import AgentFailed, AgentFile, AgentQuestion, MadeFile, Trouble
+from ephemeral.agents.api import AgentFailed, AgentFile, AgentQuestion, FailureReason, MadeFile
 from ephemeral.agents.http import HttpAgent, HttpOptions
 from fsm import AgentEntry
 from fsm.values.ids import AgentId, EventId, PlatformChatId
@@ -65,7 +65,7 @@ async def ask(
     return pieces, None
 
 
-async def trouble(script: Script) -> tuple[list[str], Trouble | None]:
+async def trouble(script: Script) -> tuple[list[str], FailureReason | None]:
     async with Platform(script) as platform:
         pieces, failure = await ask(platform.url)
     return pieces, failure.trouble if failure else None
@@ -124,7 +124,7 @@ async def test_a_file_of_an_answer_is_fetched_from_its_own_platform_alone() -> N
             pieces, failure = await ask(platform.url)
         assert pieces == ["here"]
         assert failure is not None
-        assert failure.trouble is Trouble.GARBLED
+        assert failure.trouble is FailureReason.GARBLED
 
 
 async def test_events_may_be_cut_anywhere_and_have_other_fields() -> None:
@@ -137,28 +137,28 @@ async def test_events_may_be_cut_anywhere_and_have_other_fields() -> None:
 @pytest.mark.parametrize(
     ("script", "pieces", "expected"),
     [
-        (says(event({"text": "a"})), ["a"], Trouble.CUT_OFF),
-        (says(event({"text": "a"}), b"data: {", then="cuts"), ["a"], Trouble.CUT_OFF),
-        (says(event({"text": "a"}), then="hangs"), ["a"], Trouble.CUT_OFF),
-        (says(then="hangs"), [], Trouble.SILENT),
-        (says(b"data: {nonsense\n\n"), [], Trouble.GARBLED),
-        (says(b"data: [1]\n\n"), [], Trouble.GARBLED),
-        (says(event({"text": 5})), [], Trouble.GARBLED),
-        (says(b'data: {"text": "\xff"}\n\n'), [], Trouble.GARBLED),
-        (says(b"<html>", kind="text/html"), [], Trouble.GARBLED),
-        (says(event({"message": "out of tokens"}, "error")), [], Trouble.UNKNOWN),
-        (pours(b"x" * 65_536), [], Trouble.TOO_LONG),
-        (answers(400), [], Trouble.REJECTED),
-        (answers(413), [], Trouble.REJECTED),
-        (answers(401), [], Trouble.REFUSED),
-        (answers(403), [], Trouble.REFUSED),
-        (answers(429, **{"Retry-After": "7"}), [], Trouble.BUSY),
-        (answers(503), [], Trouble.BUSY),
-        (answers(500), [], Trouble.UNREACHABLE),
+        (says(event({"text": "a"})), ["a"], FailureReason.CUT_OFF),
+        (says(event({"text": "a"}), b"data: {", then="cuts"), ["a"], FailureReason.CUT_OFF),
+        (says(event({"text": "a"}), then="hangs"), ["a"], FailureReason.CUT_OFF),
+        (says(then="hangs"), [], FailureReason.SILENT),
+        (says(b"data: {nonsense\n\n"), [], FailureReason.GARBLED),
+        (says(b"data: [1]\n\n"), [], FailureReason.GARBLED),
+        (says(event({"text": 5})), [], FailureReason.GARBLED),
+        (says(b'data: {"text": "\xff"}\n\n'), [], FailureReason.GARBLED),
+        (says(b"<html>", kind="text/html"), [], FailureReason.GARBLED),
+        (says(event({"message": "out of tokens"}, "error")), [], FailureReason.UNKNOWN),
+        (pours(b"x" * 65_536), [], FailureReason.TOO_LONG),
+        (answers(400), [], FailureReason.REJECTED),
+        (answers(413), [], FailureReason.REJECTED),
+        (answers(401), [], FailureReason.REFUSED),
+        (answers(403), [], FailureReason.REFUSED),
+        (answers(429, **{"Retry-After": "7"}), [], FailureReason.BUSY),
+        (answers(503), [], FailureReason.BUSY),
+        (answers(500), [], FailureReason.UNREACHABLE),
     ],
 )
 async def test_what_goes_wrong_is_told_apart(
-    script: Script, pieces: list[str], expected: Trouble
+    script: Script, pieces: list[str], expected: FailureReason
 ) -> None:
     assert await trouble(script) == (pieces, expected)
 
@@ -168,7 +168,7 @@ async def test_a_server_that_is_down_can_not_be_reached() -> None:
 
     assert pieces == []
     assert failure is not None
-    assert failure.trouble is Trouble.UNREACHABLE
+    assert failure.trouble is FailureReason.UNREACHABLE
 
 
 def certified() -> ssl.SSLContext:
@@ -181,14 +181,14 @@ def certified() -> ssl.SSLContext:
 async def test_a_certificate_that_nobody_vouches_for_is_not_trusted() -> None:
     async with Platform(says(DONE), tls=certified()) as platform:
         _, failure = await ask(platform.url, token="t0ken")  # noqa: S106
-        assert await probed(platform.url) is Trouble.UNTRUSTED
+        assert await probed(platform.url) is FailureReason.UNTRUSTED
 
     assert failure is not None
-    assert failure.trouble is Trouble.UNTRUSTED
+    assert failure.trouble is FailureReason.UNTRUSTED
     assert platform.asked == []
 
 
-async def probed(url: str) -> Trouble | None:
+async def probed(url: str) -> FailureReason | None:
     agent = made(url)
     try:
         await agent.probe()
@@ -203,10 +203,10 @@ async def test_whatever_answers_is_there_unless_it_says_that_it_is_broken() -> N
     for status in (200, 302, 401, 404, 405, 501):
         async with Platform(answers(status)) as platform:
             assert await probed(platform.url) is None
-    for status, expected in ((500, Trouble.UNREACHABLE), (503, Trouble.BUSY)):
+    for status, expected in ((500, FailureReason.UNREACHABLE), (503, FailureReason.BUSY)):
         async with Platform(answers(status)) as platform:
             assert await probed(platform.url) is expected
-    assert await probed(f"http://127.0.0.1:{free_port()}/ask") is Trouble.UNREACHABLE
+    assert await probed(f"http://127.0.0.1:{free_port()}/ask") is FailureReason.UNREACHABLE
 
 
 async def test_an_agent_says_how_long_it_wants_to_be_left_alone() -> None:
@@ -235,7 +235,7 @@ async def test_a_token_goes_to_no_other_address() -> None:
             _, of_file = await ask(platform.url, token="t0ken")  # noqa: S106
 
     assert failure is not None
-    assert failure.trouble is Trouble.UNREACHABLE
+    assert failure.trouble is FailureReason.UNREACHABLE
     assert of_file is not None
     assert "t0ken" not in f"{failure!r} {of_file!r}"
     assert other.asked == []
@@ -244,14 +244,16 @@ async def test_a_token_goes_to_no_other_address() -> None:
 @pytest.mark.parametrize(
     ("file", "expected"),
     [
-        (answers(404), Trouble.GARBLED),
-        (answers(401), Trouble.REFUSED),
-        (answers(500), Trouble.UNREACHABLE),
-        (says(b"ab", then="cuts"), Trouble.CUT_OFF),
-        (says(b"ab", then="hangs"), Trouble.CUT_OFF),
+        (answers(404), FailureReason.GARBLED),
+        (answers(401), FailureReason.REFUSED),
+        (answers(500), FailureReason.UNREACHABLE),
+        (says(b"ab", then="cuts"), FailureReason.CUT_OFF),
+        (says(b"ab", then="hangs"), FailureReason.CUT_OFF),
     ],
 )
-async def test_a_file_that_can_not_be_had_fails_the_answer(file: Script, expected: Trouble) -> None:
+async def test_a_file_that_can_not_be_had_fails_the_answer(
+    file: Script, expected: FailureReason
+) -> None:
     async with Platform(says(event({"text": "a"}), HERE, DONE), file=file) as platform:
         pieces, failure = await ask(platform.url)
 
@@ -269,12 +271,12 @@ async def test_nothing_is_taken_compressed() -> None:
         headers = {"Content-Type": "text/event-stream", "Content-Encoding": "gzip"}
         return web.Response(body=body, headers=headers)
 
-    assert await trouble(bomb) == ([], Trouble.GARBLED)
+    assert await trouble(bomb) == ([], FailureReason.GARBLED)
     async with Platform(says(HERE, DONE), file=bomb) as platform:
         _, failure = await ask(platform.url)
 
     assert failure is not None
-    assert failure.trouble is Trouble.GARBLED
+    assert failure.trouble is FailureReason.GARBLED
 
 
 def with_file(chunks: Callable[[], AsyncIterator[bytes]]) -> AgentQuestion:
@@ -284,14 +286,14 @@ def with_file(chunks: Callable[[], AsyncIterator[bytes]]) -> AgentQuestion:
 async def test_a_file_that_can_not_be_had_from_the_room_fails_the_question() -> None:
     async def lost() -> AsyncIterator[bytes]:
         yield b"ab"
-        raise AgentFailed(AgentId("a"), "gone", Trouble.FILE)
+        raise AgentFailed(AgentId("a"), "gone", FailureReason.FILE)
 
     async with Platform(says(DONE)) as platform:
         pieces, failure = await ask(platform.url, with_file(lost))
 
     assert pieces == []
     assert failure is not None
-    assert failure.trouble is Trouble.FILE
+    assert failure.trouble is FailureReason.FILE
 
 
 async def test_what_a_platform_does_not_read_is_not_read_either() -> None:
@@ -307,7 +309,7 @@ async def test_what_a_platform_does_not_read_is_not_read_either() -> None:
         _, failure = await ask(platform.url, with_file(endless))
 
     assert failure is not None
-    assert failure.trouble is Trouble.SILENT
+    assert failure.trouble is FailureReason.SILENT
     assert given < 20_000_000
 
 

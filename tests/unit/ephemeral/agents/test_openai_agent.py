@@ -14,7 +14,7 @@ import trustme
 from aiohttp import web
 from attrs import evolve
 
-from ephemeral.agents.api import AgentFailed, AgentQuestion, Earlier, Trouble
+from ephemeral.agents.api import AgentFailed, AgentQuestion, Earlier, FailureReason
 from ephemeral.agents.openai.agent import OpenAiAgent, OpenAiOptions
 from ephemeral.agents.transport import retry_after_seconds
 from fsm import AgentEntry
@@ -149,7 +149,7 @@ async def test_what_was_said_in_the_room_goes_along() -> None:
 async def test_a_room_that_can_not_be_read_is_told_and_nothing_is_asked() -> None:
     async def earlier() -> AsyncIterator[Earlier]:
         yield Earlier(is_agents=True, text="High at six.")
-        raise AgentFailed(AgentId("a"), "the homeserver is down", Trouble.UNREACHABLE)
+        raise AgentFailed(AgentId("a"), "the homeserver is down", FailureReason.UNREACHABLE)
 
     async with Completions(HELLO) as server:
         _, failure = await ask(server.url, evolve(QUESTION, earlier=earlier))
@@ -193,50 +193,54 @@ async def test_an_answer_is_whole_once_its_server_says_so(ending: list[bytes]) -
 @pytest.mark.parametrize(
     ("script", "pieces", "expected"),
     [
-        (says(chunk("a")), ["a"], Trouble.CUT_OFF),
-        (says(chunk("a"), b'data: {"cho', then="cuts"), ["a"], Trouble.CUT_OFF),
-        (says(chunk("a"), then="hangs"), ["a"], Trouble.CUT_OFF),
-        (says(chunk(role="assistant"), then="hangs"), [], Trouble.SILENT),
-        (says(then="hangs"), [], Trouble.SILENT),
-        (says(), [], Trouble.CUT_OFF),
-        (says(b"data: {nonsense\n\n"), [], Trouble.GARBLED),
-        (says(b"data: [1]\n\n"), [], Trouble.GARBLED),
-        (says(event({"choices": 5})), [], Trouble.GARBLED),
-        (says(event({"choices": [5]})), [], Trouble.GARBLED),
-        (says(event({"choices": [{"delta": [5]}]})), [], Trouble.GARBLED),
-        (says(chunk(content=5)), [], Trouble.GARBLED),
-        (says(event({"choices": [{"finish_reason": 5}]})), [], Trouble.GARBLED),
-        (says(b'data: {"choices": "\xff"}\n\n'), [], Trouble.GARBLED),
-        (says(b"<html>", kind="text/html"), [], Trouble.GARBLED),
-        (says(b"{}", kind="application/json"), [], Trouble.GARBLED),
-        (says(chunk("a"), chunk(finish="length"), DONE), ["a"], Trouble.TOO_LONG),
-        (says(chunk("a"), chunk(finish="content_filter")), ["a"], Trouble.REJECTED),
-        (says(chunk(refusal="I won't."), chunk(finish="length")), ["I won't."], Trouble.TOO_LONG),
-        (says(event({"error": {"message": "no", "code": 429}})), [], Trouble.BUSY),
-        (says(event({"error": {"message": "no", "code": "502"}})), [], Trouble.UNREACHABLE),
-        (says(event({"error": {"type": "invalid_request_error"}})), [], Trouble.REJECTED),
-        (says(chunk("a"), event({"error": "out of memory"})), ["a"], Trouble.UNKNOWN),
-        (says(event({"error": {"message": "no"}})), [], Trouble.UNKNOWN),
-        (answers(400), [], Trouble.REJECTED),
-        (refuses(400, {"code": "context_length_exceeded"}), [], Trouble.REJECTED),
-        (refuses(500, {"code": "context_length_exceeded"}), [], Trouble.REJECTED),
-        (answers(413), [], Trouble.REJECTED),
-        (answers(422), [], Trouble.REJECTED),
-        (answers(401), [], Trouble.REFUSED),
-        (answers(402), [], Trouble.REFUSED),
-        (answers(403), [], Trouble.REFUSED),
-        (refuses(404, {"message": "no such model"}), [], Trouble.UNREACHABLE),
-        (answers(429), [], Trouble.BUSY),
-        (refuses(429, {"code": "insufficient_quota"}), [], Trouble.REFUSED),
-        (answers(503), [], Trouble.BUSY),
-        (answers(529), [], Trouble.BUSY),
-        (answers(500), [], Trouble.UNREACHABLE),
-        (answers(502), [], Trouble.UNREACHABLE),
-        (answers(307, Location="http://127.0.0.1:1/v1"), [], Trouble.UNREACHABLE),
+        (says(chunk("a")), ["a"], FailureReason.CUT_OFF),
+        (says(chunk("a"), b'data: {"cho', then="cuts"), ["a"], FailureReason.CUT_OFF),
+        (says(chunk("a"), then="hangs"), ["a"], FailureReason.CUT_OFF),
+        (says(chunk(role="assistant"), then="hangs"), [], FailureReason.SILENT),
+        (says(then="hangs"), [], FailureReason.SILENT),
+        (says(), [], FailureReason.CUT_OFF),
+        (says(b"data: {nonsense\n\n"), [], FailureReason.GARBLED),
+        (says(b"data: [1]\n\n"), [], FailureReason.GARBLED),
+        (says(event({"choices": 5})), [], FailureReason.GARBLED),
+        (says(event({"choices": [5]})), [], FailureReason.GARBLED),
+        (says(event({"choices": [{"delta": [5]}]})), [], FailureReason.GARBLED),
+        (says(chunk(content=5)), [], FailureReason.GARBLED),
+        (says(event({"choices": [{"finish_reason": 5}]})), [], FailureReason.GARBLED),
+        (says(b'data: {"choices": "\xff"}\n\n'), [], FailureReason.GARBLED),
+        (says(b"<html>", kind="text/html"), [], FailureReason.GARBLED),
+        (says(b"{}", kind="application/json"), [], FailureReason.GARBLED),
+        (says(chunk("a"), chunk(finish="length"), DONE), ["a"], FailureReason.TOO_LONG),
+        (says(chunk("a"), chunk(finish="content_filter")), ["a"], FailureReason.REJECTED),
+        (
+            says(chunk(refusal="I won't."), chunk(finish="length")),
+            ["I won't."],
+            FailureReason.TOO_LONG,
+        ),
+        (says(event({"error": {"message": "no", "code": 429}})), [], FailureReason.BUSY),
+        (says(event({"error": {"message": "no", "code": "502"}})), [], FailureReason.UNREACHABLE),
+        (says(event({"error": {"type": "invalid_request_error"}})), [], FailureReason.REJECTED),
+        (says(chunk("a"), event({"error": "out of memory"})), ["a"], FailureReason.UNKNOWN),
+        (says(event({"error": {"message": "no"}})), [], FailureReason.UNKNOWN),
+        (answers(400), [], FailureReason.REJECTED),
+        (refuses(400, {"code": "context_length_exceeded"}), [], FailureReason.REJECTED),
+        (refuses(500, {"code": "context_length_exceeded"}), [], FailureReason.REJECTED),
+        (answers(413), [], FailureReason.REJECTED),
+        (answers(422), [], FailureReason.REJECTED),
+        (answers(401), [], FailureReason.REFUSED),
+        (answers(402), [], FailureReason.REFUSED),
+        (answers(403), [], FailureReason.REFUSED),
+        (refuses(404, {"message": "no such model"}), [], FailureReason.UNREACHABLE),
+        (answers(429), [], FailureReason.BUSY),
+        (refuses(429, {"code": "insufficient_quota"}), [], FailureReason.REFUSED),
+        (answers(503), [], FailureReason.BUSY),
+        (answers(529), [], FailureReason.BUSY),
+        (answers(500), [], FailureReason.UNREACHABLE),
+        (answers(502), [], FailureReason.UNREACHABLE),
+        (answers(307, Location="http://127.0.0.1:1/v1"), [], FailureReason.UNREACHABLE),
     ],
 )
 async def test_what_goes_wrong_is_told_apart(
-    script: Script, pieces: list[str], expected: Trouble
+    script: Script, pieces: list[str], expected: FailureReason
 ) -> None:
     told, failure = await failed(script)
 
@@ -296,9 +300,12 @@ def _error_without_end() -> Script:
 
 @pytest.mark.parametrize(
     ("script", "expected"),
-    [(pours(b"x" * 65_536), Trouble.TOO_LONG), (_error_without_end(), Trouble.UNREACHABLE)],
+    [
+        (pours(b"x" * 65_536), FailureReason.TOO_LONG),
+        (_error_without_end(), FailureReason.UNREACHABLE),
+    ],
 )
-async def test_a_gigabyte_does_not_fill_the_memory(script: Script, expected: Trouble) -> None:
+async def test_a_gigabyte_does_not_fill_the_memory(script: Script, expected: FailureReason) -> None:
     tracemalloc.start()
     try:
         _, failure = await failed(script)
@@ -317,19 +324,19 @@ async def test_a_server_that_is_down_can_not_be_reached() -> None:
 
     assert pieces == []
     assert failure is not None
-    assert failure.trouble is Trouble.UNREACHABLE
+    assert failure.trouble is FailureReason.UNREACHABLE
     asked = agent(url)
     with pytest.raises(AgentFailed) as caught:
         await asked.probe()
     await asked.close()
-    assert caught.value.trouble is Trouble.UNREACHABLE
+    assert caught.value.trouble is FailureReason.UNREACHABLE
 
 
 async def test_what_is_no_address_can_not_be_reached() -> None:
     _, failure = await ask("ftp://127.0.0.1/v1")
 
     assert failure is not None
-    assert failure.trouble is Trouble.UNREACHABLE
+    assert failure.trouble is FailureReason.UNREACHABLE
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_not_trusted() -> None:
@@ -340,7 +347,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_not_trusted() -> None:
         _, failure = await ask(server.url)
 
     assert failure is not None
-    assert failure.trouble is Trouble.UNTRUSTED
+    assert failure.trouble is FailureReason.UNTRUSTED
     assert server.asked == []
 
 
@@ -403,12 +410,14 @@ async def test_a_server_that_answers_is_there(status: int) -> None:
 @pytest.mark.parametrize(
     ("models", "expected"),
     [
-        (answers(401), Trouble.REFUSED),
-        (answers(500), Trouble.UNREACHABLE),
-        (answers(429, **{"Retry-After": "7"}), Trouble.BUSY),
+        (answers(401), FailureReason.REFUSED),
+        (answers(500), FailureReason.UNREACHABLE),
+        (answers(429, **{"Retry-After": "7"}), FailureReason.BUSY),
     ],
 )
-async def test_a_probe_says_why_a_server_can_not_be_used(models: Script, expected: Trouble) -> None:
+async def test_a_probe_says_why_a_server_can_not_be_used(
+    models: Script, expected: FailureReason
+) -> None:
     failure = await probed(models)
 
     assert failure is not None
@@ -436,7 +445,7 @@ async def test_a_compressed_answer_is_not_unpacked() -> None:
 
     pieces, failure = await failed(script)
 
-    assert (pieces, failure.trouble) == ([], Trouble.GARBLED)
+    assert (pieces, failure.trouble) == ([], FailureReason.GARBLED)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ephemeral.agents.api import AgentFailed, AgentFile, AgentQuestion, Earlier, Trouble
+from ephemeral.agents.api import AgentFailed, AgentFile, AgentQuestion, Earlier, FailureReason
 from ephemeral.agents.openai.context import Budget, context, estimated_tokens
 from fsm.values.ids import AgentId, EventId, PlatformChatId
 
-LOST = AgentFailed(AgentId("a"), "404", Trouble.FILE)
+LOST = AgentFailed(AgentId("a"), "404", FailureReason.FILE)
 
 
 class Room:
@@ -237,7 +237,7 @@ def test_a_file_of_the_question_that_can_not_be_had_is_a_failure() -> None:
     with pytest.raises(AgentFailed) as caught:
         told(asking("Read it", file("a.txt", "text/plain", LOST)), text_bytes=100)
 
-    assert caught.value.trouble is Trouble.FILE
+    assert caught.value.trouble is FailureReason.FILE
 
 
 def test_an_earlier_file_that_can_not_be_had_is_only_named() -> None:

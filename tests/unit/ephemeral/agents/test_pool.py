@@ -9,12 +9,12 @@ from ephemeral.agents.api import (
     AgentFailed,
     AgentPiece,
     AgentQuestion,
+    FailureReason,
     MadeFile,
-    Trouble,
-    Waiting,
+    QueuePosition,
 )
 from ephemeral.agents.breaker import FAILURES
-from ephemeral.agents.pool import TRIES, Connections
+from ephemeral.agents.pool import TRIES, AgentPool
 from fsm import AgentEntry, Registry
 from fsm.values.ids import AgentId, EventId, PlatformChatId, UserId
 from fsm.values.registry import Condition
@@ -63,16 +63,18 @@ class Scripted:
         self.closed += 1
 
 
-def away(trouble: Trouble = Trouble.UNREACHABLE, after: float | None = None) -> AgentFailed:
+def away(
+    trouble: FailureReason = FailureReason.UNREACHABLE, after: float | None = None
+) -> AgentFailed:
     return AgentFailed(A1, "away", trouble, after)
 
 
-def connected(agent: Scripted, **entry: float) -> tuple[Connections, Registry]:
+def connected(agent: Scripted, **entry: float) -> tuple[AgentPool, Registry]:
     registry = Registry([AgentEntry(id=A1, name="A1", kind="s", **entry)])  # type: ignore[arg-type]
-    return Connections(registry, kinds={"s": agent}, probe_seconds=0.02), registry
+    return AgentPool(registry, kinds={"s": agent}, probe_seconds=0.02), registry
 
 
-async def answer(of: Connections, asker: UserId = ALICE) -> list[AgentPiece | Waiting]:
+async def answer(of: AgentPool, asker: UserId = ALICE) -> list[AgentPiece | QueuePosition]:
     return [piece async for piece in of.ask(A1, asked(), asker)]
 
 
@@ -81,7 +83,7 @@ def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("random.uniform", lambda *_: 0.001)
 
 
-@pytest.mark.parametrize("failure", [away(), away(Trouble.BUSY, 0.01)])
+@pytest.mark.parametrize("failure", [away(), away(FailureReason.BUSY, 0.01)])
 async def test_what_passes_is_tried_again_with_the_same_question(failure: AgentFailed) -> None:
     agent = Scripted([failure], [failure], ["yes"])
 
@@ -92,7 +94,7 @@ async def test_what_passes_is_tried_again_with_the_same_question(failure: AgentF
 
 
 @pytest.mark.parametrize(
-    "failure", [away(Trouble.REFUSED), away(Trouble.BUSY, 60.0), ValueError("a bug")]
+    "failure", [away(FailureReason.REFUSED), away(FailureReason.BUSY, 60.0), ValueError("a bug")]
 )
 async def test_what_does_not_pass_is_not_tried_again(failure: Exception) -> None:
     agent = Scripted([failure])
@@ -137,7 +139,7 @@ async def test_an_agent_that_does_not_begin_is_given_up() -> None:
     with pytest.raises(AgentFailed) as failed:
         await answer(connections)
 
-    assert failed.value.trouble is Trouble.SILENT
+    assert failed.value.trouble is FailureReason.SILENT
     assert registry.condition(A1) is Condition.UNREACHABLE
 
 
@@ -148,10 +150,10 @@ async def test_a_dead_agent_is_spared_and_others_than_the_dead_are_not() -> None
     for _ in range(FAILURES + 5):
         with pytest.raises(AgentFailed) as failed:
             await answer(connections)
-        assert failed.value.trouble is Trouble.UNREACHABLE
+        assert failed.value.trouble is FailureReason.UNREACHABLE
 
     assert len(dead.asked) == FAILURES * TRIES
-    strict = Scripted(*([[away(Trouble.REJECTED)] for _ in range(100)]))
+    strict = Scripted(*([[away(FailureReason.REJECTED)] for _ in range(100)]))
     connections, registry = connected(strict)
     for _ in range(FAILURES + 5):
         with pytest.raises(AgentFailed):
@@ -180,7 +182,7 @@ async def test_agents_that_nobody_asks_are_looked_at_and_come_back() -> None:
 
 @virtual_time
 async def test_an_answer_goes_on_while_another_of_the_same_agent_fails() -> None:
-    agent = Scripted(["one ", 0.05, "two"], [away(Trouble.REFUSED)])
+    agent = Scripted(["one ", 0.05, "two"], [away(FailureReason.REFUSED)])
     connections, _ = connected(agent)
     going_on = asyncio.ensure_future(answer(connections))
     await asyncio.sleep(0.01)
@@ -205,20 +207,20 @@ async def test_who_waits_in_line_is_told_so_and_who_stops_waiting_leaves(
     first = asyncio.ensure_future(answer(connections))
     await asyncio.sleep(0)
     impatient = connections.ask(A1, asked(), BOB)
-    assert await anext(impatient) == Waiting(1)
+    assert await anext(impatient) == QueuePosition(1)
     patient = asyncio.ensure_future(answer(connections, BOB))
     await asyncio.sleep(0.02)
 
     await impatient.aclose()
 
     assert await first == ["one"]
-    assert await patient == [Waiting(2), Waiting(0), "yes"]
+    assert await patient == [QueuePosition(2), QueuePosition(0), "yes"]
 
 
-async def left_alone(agent: Scripted, monkeypatch: pytest.MonkeyPatch) -> Connections:
+async def left_alone(agent: Scripted, monkeypatch: pytest.MonkeyPatch) -> AgentPool:
     """Connections to an agent that has failed three times; the next question is a trial."""
     monkeypatch.setattr(breaker, "FIRST_PAUSE_SECONDS", 0.0)
-    agent.answers[:0] = [[away(Trouble.SILENT)] for _ in range(3)]
+    agent.answers[:0] = [[away(FailureReason.SILENT)] for _ in range(3)]
     connections, _ = connected(agent)
     for _ in range(3):
         with pytest.raises(AgentFailed):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ephemeral.agents import queue as lines
-from ephemeral.agents.queue import Lines, Place
+from ephemeral.agents.queue import AgentQueue, Ticket
 from fsm.values.ids import AgentId, UserId
 from tests.support.virtual_time import virtual_time
 
@@ -13,12 +13,12 @@ A1, A2 = AgentId("a1"), AgentId("a2")
 ALICE, BOB = UserId("@alice:x"), UserId("@bob:x")
 
 
-def served(*places: Place) -> list[bool]:
+def served(*places: Ticket) -> list[bool]:
     return [place.served.is_set() for place in places]
 
 
 def test_an_agent_is_asked_so_many_questions_at_once_the_oldest_first() -> None:
-    queue = Lines(each=10)
+    queue = AgentQueue(each=10)
     places = [queue.join(A1, ALICE, most=2) for _ in range(4)]
     elsewhere = queue.join(A2, ALICE, most=1)
 
@@ -28,7 +28,7 @@ def test_an_agent_is_asked_so_many_questions_at_once_the_oldest_first() -> None:
 
 
 def test_who_asks_much_is_passed_by_others_and_served_in_the_end() -> None:
-    queue = Lines(each=1)
+    queue = AgentQueue(each=1)
     first, second = (queue.join(A1, ALICE, most=2) for _ in range(2))
     bobs = queue.join(A1, BOB, most=2)
 
@@ -38,7 +38,7 @@ def test_who_asks_much_is_passed_by_others_and_served_in_the_end() -> None:
 
 
 def test_who_leaves_the_line_is_in_nobodys_way() -> None:
-    queue = Lines(each=5)
+    queue = AgentQueue(each=5)
     first, second, third = (queue.join(A1, ALICE, most=1) for _ in range(3))
 
     queue.leave(second)
@@ -53,7 +53,7 @@ async def test_who_waits_long_is_told_the_place_and_each_change(
 ) -> None:
     monkeypatch.setattr(lines, "PATIENCE_SECONDS", 0.02)
     monkeypatch.setattr(lines, "NEWS_SECONDS", 0.01)
-    queue = Lines(each=5)
+    queue = AgentQueue(each=5)
     first, second, third = (queue.join(A1, ALICE, most=1) for _ in range(3))
     positions = queue.positions(third)
 
@@ -67,7 +67,7 @@ async def test_who_waits_long_is_told_the_place_and_each_change(
 
 @virtual_time
 async def test_who_waits_shortly_is_told_nothing() -> None:
-    queue = Lines(each=5)
+    queue = AgentQueue(each=5)
     first, second = (queue.join(A1, ALICE, most=1) for _ in range(2))
     told = asyncio.ensure_future(anext(queue.positions(second), 0))
     await asyncio.sleep(0.01)
@@ -91,7 +91,7 @@ async def test_who_waits_shortly_is_told_nothing() -> None:
 def test_limits_are_kept_and_nobody_waits_without_need(
     most: int, each: int, steps: list[tuple[str, object, object]]
 ) -> None:
-    queue, places = Lines(each=each), list[Place]()
+    queue, places = AgentQueue(each=each), list[Ticket]()
     for what, which, who in steps:
         if what == "join":
             places.append(queue.join(AgentId(str(which)), UserId(str(who)), most=most))

@@ -5,7 +5,7 @@ from fsm import Answer, Command, Expiry, Reaction, Signal, Snapshot, Text
 from fsm.effects import Edit, Reply
 from fsm.events import Stimulus
 from fsm.values.ids import EventId
-from fsm.values.messages import Mark, Question
+from fsm.values.messages import Question, QuestionRef
 from tests.support.talk import (
     ALICE,
     BOB,
@@ -21,7 +21,7 @@ from tests.support.talk import (
 
 ARCHIVE = Signal("room", "archive")
 ASK = Signal("confirmation", "ask", Question("Archive?", then=ARCHIVE))
-OLD = Mark(flow="confirmation", id=EventId("$old"), life="earlier-life", asker=ALICE)
+OLD = QuestionRef(flow="confirmation", id=EventId("$old"), life="earlier-life", asker=ALICE)
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def talk() -> Talk:
     return Talk(registry("agent-1"))
 
 
-async def asked(talk: Talk) -> tuple[Snapshot, Mark]:
+async def asked(talk: Talk) -> tuple[Snapshot, QuestionRef]:
     after, turn = await talk.step(talk.confirmation, ASK)
     return after, question_of(turn)[0]
 
@@ -38,7 +38,7 @@ async def test_a_question_says_how_to_answer_and_what_it_is(talk: Talk) -> None:
     after, turn = await talk.step(talk.confirmation, ASK)
 
     assert after.state == "awaiting"
-    mark = Mark(flow="confirmation", id=turn.inbound.event_id, life=LIFE, asker=ALICE)
+    mark = QuestionRef(flow="confirmation", id=turn.inbound.event_id, life=LIFE, asker=ALICE)
     text = (
         "Archive? Answer with `!yes` or `!no`, or put ✅ or ❌ on this message, within 5 minutes."
     )

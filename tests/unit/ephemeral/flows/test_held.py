@@ -2,7 +2,7 @@ import pytest
 from attrs import evolve
 
 from ephemeral.flows.held_messages import MOST, Waiting
-from fsm import Attachment, Expiry, Kind, Occurrence, Signal, Snapshot
+from fsm import Attachment, EventKind, Expiry, RoomEvent, Signal, Snapshot
 from fsm.effects import Reopen
 from fsm.values.ids import EventId
 from fsm.values.messages import Said
@@ -67,7 +67,7 @@ async def test_a_message_is_held_with_its_files(talk: Talk) -> None:
 async def test_a_held_message_that_is_taken_back_is_not_passed_on(talk: Talk) -> None:
     first, one = await talk.step(talk.held, Signal("held", "hold"))
     second, two = await talk.step(talk.held, Signal("held", "hold"), at=first)
-    redacted = Occurrence(Kind.REDACTED)
+    redacted = RoomEvent(EventKind.REDACTED)
 
     left, silent = await talk.step(talk.held, redacted, at=second, about=one.inbound.event_id)
     after, _ = await talk.step(talk.held, redacted, at=left, about=two.inbound.event_id)
@@ -79,7 +79,7 @@ async def test_a_held_message_that_is_taken_back_is_not_passed_on(talk: Talk) ->
 
 async def test_taking_back_something_else_is_left_to_other_flows(talk: Talk) -> None:
     held, _ = await talk.step(talk.held, Signal("held", "hold"))
-    redacted = Occurrence(Kind.REDACTED)
+    redacted = RoomEvent(EventKind.REDACTED)
 
     assert not await talk.answers(talk.held, redacted, at=held, about=EventId("$other"))
     assert not await talk.answers(talk.held, redacted, about=EventId("$other"))

@@ -7,7 +7,7 @@ from fsm import Answer, Attachment, Command, Expiry, Reaction, Signal, Snapshot,
 from fsm.effects import Edit
 from fsm.events import Stimulus
 from fsm.values.ids import ChatId, EventId
-from fsm.values.messages import Choice, Choices, Mark
+from fsm.values.messages import Choice, Choices, QuestionRef
 from tests.support.talk import (
     ALICE,
     BOB,
@@ -27,7 +27,7 @@ ITEMS = (
 )
 OFFER = Signal("loadselection", "offer", Choices(ITEMS))
 LISTED = "1. **Plans**: agent-1, last used yesterday\n2. **Chat 5**"
-OLD = Mark(flow="loadselection", id=EventId("$old"), life="earlier-life", asker=ALICE)
+OLD = QuestionRef(flow="loadselection", id=EventId("$old"), life="earlier-life", asker=ALICE)
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def talk() -> Talk:
     return Talk(registry("agent-1"))
 
 
-async def offered(talk: Talk, *items: Choice) -> tuple[Snapshot, Mark]:
+async def offered(talk: Talk, *items: Choice) -> tuple[Snapshot, QuestionRef]:
     offer = Signal("loadselection", "offer", Choices(items or ITEMS))
     after, turn = await talk.step(talk.selection, offer)
     return after, question_of(turn)[0]
@@ -45,7 +45,7 @@ async def test_the_list_is_numbered_and_says_how_to_answer(talk: Talk) -> None:
     after, turn = await talk.step(talk.selection, OFFER)
 
     assert after.state == "choosing"
-    assert question_of(turn)[0] == Mark(
+    assert question_of(turn)[0] == QuestionRef(
         flow="loadselection", id=turn.inbound.event_id, life=LIFE, asker=ALICE
     )
     assert said(turn) == (

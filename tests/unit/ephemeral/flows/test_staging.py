@@ -4,14 +4,14 @@ from typing import Any
 import pytest
 
 from ephemeral.flows.staged_files import Staged
-from fsm import Attachment, Command, Expiry, Kind, Occurrence, Signal, Snapshot, Text, Turn
+from fsm import Attachment, Command, EventKind, Expiry, RoomEvent, Signal, Snapshot, Text, Turn
 from fsm.effects import React, Reply
 from fsm.values.ids import EventId
 from fsm.values.messages import Said
 from tests.support.talk import ALICE, BOB, ROOM, Talk, registry, said
 
-FILE = Occurrence(Kind.FILE)
-REDACTED = Occurrence(Kind.REDACTED)
+FILE = RoomEvent(EventKind.FILE)
+REDACTED = RoomEvent(EventKind.REDACTED)
 
 
 def a_file(name: str, size_bytes: int = 12_000, **more: Any) -> Attachment:
@@ -35,7 +35,7 @@ def talk() -> Talk:
 
 async def send(talk: Talk, file: Attachment, at: Snapshot | None = None) -> tuple[Snapshot, Turn]:
     return await talk.step(
-        talk.staging, FILE, at=at, kind=Kind.FILE, event_id=file.event_id, attachments=(file,)
+        talk.staging, FILE, at=at, kind=EventKind.FILE, event_id=file.event_id, attachments=(file,)
     )
 
 

@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from ephemeral.words import size, within
-from fsm import Tongue
+from fsm import Translator
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from fsm import Tongue
     ],
 )
 def test_a_time_is_said_in_minutes_where_it_is_whole_minutes(seconds: int, said: str) -> None:
-    assert within(Tongue(), timedelta(seconds=seconds)) == said
+    assert within(Translator(), timedelta(seconds=seconds)) == said
 
 
 @pytest.mark.parametrize(
@@ -34,4 +34,4 @@ def test_a_time_is_said_in_minutes_where_it_is_whole_minutes(seconds: int, said:
     ],
 )
 def test_a_size_is_said_in_kilobytes_or_megabytes(size_bytes: int, said: str) -> None:
-    assert size(Tongue(), size_bytes) == said
+    assert size(Translator(), size_bytes) == said

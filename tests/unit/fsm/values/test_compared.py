@@ -3,14 +3,14 @@ import unicodedata
 
 import pytest
 
-from fsm import STAY, Command, Event, Flow, Mark, Reaction, State, Text
+from fsm import STAY, Command, Event, Flow, QuestionRef, Reaction, State, Text
 from fsm.dispatch import said_in
 from fsm.events import Answer
 from fsm.values.ids import AgentId, EventId
 from fsm.values.registry import AgentEntry, Registry
 from fsm.values.text import compared, number_in
 
-MARK = Mark(flow="poll", id=EventId("$q"), life="l", asker=None)
+MARK = QuestionRef(flow="poll", id=EventId("$q"), life="l", asker=None)
 
 
 class Poll(Flow):

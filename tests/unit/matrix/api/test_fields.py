@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from fsm.values.ids import EventId, UserId
-from fsm.values.inbound import Kind
+from fsm.values.inbound import EventKind
 from matrix.api import fields
 from matrix.inbound.edits import parse_amendment
 from matrix.inbound.parse import parse, parse_invite
@@ -91,7 +91,7 @@ def test_a_reply_to_what_is_no_event_is_a_text_all_the_same(target: Any) -> None
     inbound = read(raw)
 
     assert inbound is not None
-    assert (inbound.kind, inbound.body, inbound.about) == (Kind.TEXT, "hello", None)
+    assert (inbound.kind, inbound.body, inbound.about) == (EventKind.TEXT, "hello", None)
 
 
 @pytest.mark.parametrize("wrong", numbered([{"event_id": LONG}, {"sender": "@a:" + "b" * 20_000}]))

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 from vodozemac import Ed25519PublicKey
 
 from fsm.values.ids import RoomId, UserId
-from fsm.values.inbound import Kind
+from fsm.values.inbound import EventKind
 from matrix import Homeserver, StoreFailed
 from matrix.crypto.olm import Crypto, no_panic
 from tests.support.fakes.homeserver import BOT, Answer, ScriptedHomeserver
@@ -127,7 +127,11 @@ async def test_a_text_whose_key_comes_later_is_read_then(
         late = await harbour.intake.decrypt_later(unreadable)
 
     assert late is not None
-    assert (unreadable.kind, late.kind, late.body) == (Kind.UNREADABLE, Kind.TEXT, "patience")
+    assert (unreadable.kind, late.kind, late.body) == (
+        EventKind.UNREADABLE,
+        EventKind.TEXT,
+        "patience",
+    )
 
 
 async def test_poison_beside_a_key_does_not_cost_the_key(

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from fsm.values.ids import RoomId, SyncToken, UserId
 from matrix import Homeserver
 from matrix.api.homeserver import Page
-from matrix.inbound.batch import Gap
+from matrix.inbound.batch import TimelineGap
 from matrix.inbound.gaps import missing_events
 from tests.support.fakes.homeserver import BOT
 from tests.support.sync_answers import ROOM, Json, member, text
@@ -56,7 +56,7 @@ def texts(name: str, count: int) -> list[Json]:
 
 async def entered(history: History, *, join_follows: bool = False) -> list[str]:
     """What is handled of the gap in which the bot came into the room."""
-    gap = Gap(
+    gap = TimelineGap(
         room_id=ROOM,
         since=SyncToken("0"),
         end=str(len(history.events)),

@@ -7,7 +7,7 @@ import pytest
 from attrs import evolve
 
 from fsm.values.ids import EventId
-from fsm.values.messages import Mark
+from fsm.values.messages import QuestionRef
 from matrix import Homeserver
 from matrix.outbound.markdown import QUESTION_KEY
 from tests.support.fakes.homeserver import BOT, Answer, ScriptedHomeserver
@@ -103,7 +103,7 @@ async def test_who_comes_in_while_the_members_are_counted_is_not_overlooked(
 @pytest.mark.parametrize(
     ("raw", "mark"),
     [
-        (asks(MARK), Mark(**MARK)),
+        (asks(MARK), QuestionRef(**MARK)),
         (asks(MARK, sender=ALICE), None),
         (text("Sure?", sender=BOT), None),
         (asks(MARK | {"asker": 1}), None),
@@ -113,7 +113,7 @@ async def test_who_comes_in_while_the_members_are_counted_is_not_overlooked(
     ],
 )
 async def test_only_the_bots_own_questions_count(
-    server: ScriptedHomeserver, homeserver: Homeserver, raw: Any, mark: Mark | None
+    server: ScriptedHomeserver, homeserver: Homeserver, raw: Any, mark: QuestionRef | None
 ) -> None:
     await server.script("rooms.event", Answer(502, b""), Answer(body=raw))
 

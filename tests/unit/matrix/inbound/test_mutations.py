@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 
 from fsm.values.ids import EventId, SyncToken, TransactionId, UserId
 from fsm.values.inbound import Inbound
-from matrix import Amendment, Batch, Gap, Homeserver, Intake, Reading
+from matrix import Amendment, Homeserver, Intake, SyncBatch, TimelineGap, Transcript
 from matrix.api.errors import Refused, Unreachable
 from matrix.api.fields import MOST_ID_BYTES, MOST_INTEGER, decoded, mapping
 from matrix.api.http import HomeserverHttp
@@ -54,7 +54,7 @@ class Life:
             self.homeserver, since=SyncToken("s0"), take=self._take, amend=self.amended.append
         )
 
-    async def _take(self, batch: Batch) -> None:
+    async def _take(self, batch: SyncBatch) -> None:
         """Nothing is handled here."""
 
     async def reads(self, random: Random) -> None:
@@ -80,7 +80,7 @@ class Life:
         self.homeserver.receive(sync)
         batch = await self.intake._batch(sync)  # noqa: SLF001
         for item in batch.items:
-            if isinstance(item, Gap):
+            if isinstance(item, TimelineGap):
                 async for inbound in self.intake.fill(item):
                     check(inbound)
             else:
@@ -99,7 +99,7 @@ class Life:
         await intake.is_group(ROOM)
         await find_sent(self.homeserver, ROOM, TransactionId("t"))
         with suppress(Refused):
-            async for exchange in Reading(self.homeserver, ROOM).exchanges():
+            async for exchange in Transcript(self.homeserver, ROOM).exchanges():
                 check(exchange.question)
                 exchange.answer.encode()
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsm.values.ids import EventId, UserId
-from fsm.values.inbound import Inbound, Kind
+from fsm.values.inbound import EventKind, Inbound
 from fsm.values.messages import Attachment
 from matrix.inbound.edits import Amendment, parse_amendment
 from matrix.inbound.parse import MAX_BODY_CHARS, parse, parse_invite, parse_leave
@@ -70,7 +70,7 @@ def test_text_is_read_as_it_was_written() -> None:
     inbound = read(text("!agents  \n> not a quote"))
 
     assert inbound is not None
-    assert (inbound.kind, inbound.sender, inbound.room_id) == (Kind.TEXT, ALICE, ROOM)
+    assert (inbound.kind, inbound.sender, inbound.room_id) == (EventKind.TEXT, ALICE, ROOM)
     assert inbound.body == "!agents  \n> not a quote"
 
 
@@ -78,7 +78,7 @@ def test_an_emote_is_text_too() -> None:
     inbound = read(text("waves", msgtype="m.emote"))
 
     assert inbound is not None
-    assert inbound.kind is Kind.TEXT
+    assert inbound.kind is EventKind.TEXT
 
 
 @pytest.mark.parametrize(
@@ -118,13 +118,13 @@ def test_what_wants_no_answer_gets_none(raw: Any) -> None:
 @pytest.mark.parametrize(
     ("membership", "before", "kind"),
     [
-        ("join", None, Kind.ENTERED),
-        ("join", "invite", Kind.ENTERED),
-        ("leave", "join", Kind.DEPARTED),
-        ("ban", "join", Kind.DEPARTED),
+        ("join", None, EventKind.ENTERED),
+        ("join", "invite", EventKind.ENTERED),
+        ("leave", "join", EventKind.DEPARTED),
+        ("ban", "join", EventKind.DEPARTED),
     ],
 )
-def test_others_come_and_go(membership: str, before: str | None, kind: Kind) -> None:
+def test_others_come_and_go(membership: str, before: str | None, kind: EventKind) -> None:
     raw = member(membership, "$m", before=before, user=ALICE) | {"sender": "@moderator:test"}
 
     inbound = read(raw)
@@ -151,7 +151,7 @@ def test_a_file_without_words_is_a_file(msgtype: str) -> None:
     inbound = read(file(msgtype=msgtype, body="a.pdf"))
 
     assert inbound is not None
-    assert (inbound.kind, inbound.body) == (Kind.FILE, "")
+    assert (inbound.kind, inbound.body) == (EventKind.FILE, "")
     assert inbound.attachments == (
         Attachment(
             event_id=EventId("$e"),
@@ -169,10 +169,10 @@ def test_a_file_with_a_caption_is_a_text_with_a_file() -> None:
     named_twice = read(file(body="a.pdf", filename="a.pdf"))
 
     assert captioned is not None
-    assert (captioned.kind, captioned.body) == (Kind.TEXT, "what is this?")
+    assert (captioned.kind, captioned.body) == (EventKind.TEXT, "what is this?")
     assert [a.name for a in captioned.attachments] == ["a.pdf"]
     assert named_twice is not None
-    assert named_twice.kind is Kind.FILE
+    assert named_twice.kind is EventKind.FILE
 
 
 def test_an_encrypted_file_keeps_what_opens_it() -> None:
@@ -189,7 +189,7 @@ def test_a_reaction_says_what_it_was_put_on() -> None:
     inbound = read(reaction("✅"))
 
     assert inbound is not None
-    assert (inbound.kind, inbound.body, inbound.about) == (Kind.REACTION, "✅", "$q")
+    assert (inbound.kind, inbound.body, inbound.about) == (EventKind.REACTION, "✅", "$q")
 
 
 @pytest.mark.parametrize("where", ["content", "top"])
@@ -200,7 +200,7 @@ def test_a_redaction_says_what_it_takes_back_in_every_room_version(where: str) -
     inbound = read(raw)
 
     assert inbound is not None
-    assert (inbound.kind, inbound.about) == (Kind.REDACTED, "$q")
+    assert (inbound.kind, inbound.about) == (EventKind.REDACTED, "$q")
     assert parse_amendment(raw, ROOM) == Amendment(
         target=EventId("$q"),
         room_id=ROOM,
@@ -261,7 +261,7 @@ def test_a_tombstone_names_the_new_room() -> None:
     inbound = read(raw)
 
     assert inbound is not None
-    assert (inbound.kind, inbound.body) == (Kind.UPGRADED, "!new")
+    assert (inbound.kind, inbound.body) == (EventKind.UPGRADED, "!new")
 
 
 def test_a_thread_is_kept_and_its_fallback_is_no_reply() -> None:
@@ -306,7 +306,7 @@ def test_a_departure_has_the_id_of_its_event_or_one_of_its_own() -> None:
     told = parse_leave(ROOM, {"timeline": {"events": [left]}}, bot=UserId(BOT))
     untold = parse_leave(ROOM, None, bot=UserId(BOT))
 
-    assert (told.kind, told.event_id, told.sender) == (Kind.LEFT, "$l", ALICE)
+    assert (told.kind, told.event_id, told.sender) == (EventKind.LEFT, "$l", ALICE)
     assert untold.event_id == f"left:{ROOM}"
 
 
@@ -342,7 +342,7 @@ def test_the_bots_own_join_is_told(before: str | None) -> None:
     inbound = read(member("join", "$m", before=before))
 
     assert inbound is not None
-    assert (inbound.kind, inbound.sender) == (Kind.JOINED, BOT)
+    assert (inbound.kind, inbound.sender) == (EventKind.JOINED, BOT)
 
 
 def test_an_encrypted_event_without_its_key_is_kept_for_later() -> None:
@@ -351,7 +351,7 @@ def test_an_encrypted_event_without_its_key_is_kept_for_later() -> None:
     inbound = read(raw)
 
     assert inbound is not None
-    assert (inbound.kind, inbound.raw) == (Kind.UNREADABLE, raw)
+    assert (inbound.kind, inbound.raw) == (EventKind.UNREADABLE, raw)
 
 
 def test_an_invite_names_who_invites_and_has_the_same_id_each_time() -> None:
@@ -359,14 +359,18 @@ def test_an_invite_names_who_invites_and_has_the_same_id_each_time() -> None:
 
     first, again = (parse_invite(ROOM, invite, bot=UserId(BOT)) for _ in range(2))
 
-    assert (first.kind, first.sender, first.event_id) == (Kind.INVITED, ALICE, f"invite:{ROOM}")
+    assert (first.kind, first.sender, first.event_id) == (
+        EventKind.INVITED,
+        ALICE,
+        f"invite:{ROOM}",
+    )
     assert again.event_id == first.event_id
 
 
 def test_an_invite_that_does_not_say_from_whom_is_taken_all_the_same() -> None:
     inbound = parse_invite(ROOM, {"invite_state": {"events": [None, 3]}}, bot=UserId(BOT))
 
-    assert (inbound.kind, inbound.sender, inbound.room_id) == (Kind.INVITED, "", ROOM)
+    assert (inbound.kind, inbound.sender, inbound.room_id) == (EventKind.INVITED, "", ROOM)
 
 
 def _invite() -> dict[str, Any]:
@@ -471,7 +475,7 @@ def test_what_the_bot_does_not_read_is_known_by_its_kind(event: Json, kind: str)
     inbound = read(text("") | event)
 
     assert inbound is not None
-    assert (inbound.kind, inbound.body) == (Kind.OTHER, kind)
+    assert (inbound.kind, inbound.body) == (EventKind.OTHER, kind)
 
 
 @pytest.mark.parametrize(

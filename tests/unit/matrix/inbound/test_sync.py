@@ -5,8 +5,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from fsm.values.ids import EventId, SyncToken
-from fsm.values.inbound import Kind
-from matrix import Batch, Gap, Homeserver, Intake, LoginRefused
+from fsm.values.inbound import EventKind
+from matrix import Homeserver, Intake, LoginRefused, SyncBatch, TimelineGap
 from matrix.inbound.gaps import SEARCH_PAGES
 from tests.support.fakes.homeserver import Answer, ScriptedHomeserver
 from tests.support.sync_answers import (
@@ -126,7 +126,7 @@ async def test_a_first_sync_answers_no_history_but_takes_invites(
     async with Harbour(homeserver, since=None).at_work() as harbour:
         await harbour.until(lambda: len(server.asked("sync")) == 2)
 
-    assert [i.kind for i in harbour.arrived] == [Kind.INVITED]
+    assert [i.kind for i in harbour.arrived] == [EventKind.INVITED]
     assert "since" not in server.asked("sync")[0].query
 
 
@@ -201,7 +201,7 @@ async def test_a_misshapen_response_is_passed_over(
     async with Harbour(homeserver).at_work() as harbour:
         await harbour.until(lambda: harbour.arrived)
 
-    assert [i for i in harbour.arrived if i.kind is Kind.TEXT] == harbour.arrived
+    assert [i for i in harbour.arrived if i.kind is EventKind.TEXT] == harbour.arrived
 
 
 async def test_a_poisoned_to_device_message_is_dropped_and_the_loop_goes_on(
@@ -409,9 +409,9 @@ async def test_edits_on_a_later_page_of_a_gap_are_told_before_its_first_event(
     harbour = Harbour(homeserver)
     known: list[list[str]] = []
 
-    async def take(batch: Batch) -> None:
+    async def take(batch: SyncBatch) -> None:
         for item in batch.items:
-            assert isinstance(item, Gap)
+            assert isinstance(item, TimelineGap)
             known.extend(
                 [
                     [amendment.event_id for amendment in harbour.amendments]
@@ -436,9 +436,9 @@ async def test_edits_between_an_invite_in_a_gap_and_the_join_are_told_before_its
     harbour = Harbour(homeserver)
     known: list[tuple[str, list[str]]] = []
 
-    async def take(batch: Batch) -> None:
+    async def take(batch: SyncBatch) -> None:
         for item in batch.items:
-            if isinstance(item, Gap):
+            if isinstance(item, TimelineGap):
                 known.extend(
                     [
                         (inbound.event_id, [a.event_id for a in harbour.amendments])
@@ -503,7 +503,7 @@ async def test_of_a_joined_room_what_was_written_since_the_invite_counts(
         await harbour.until(lambda: harbour.arrived)
 
     assert harbour.bodies == ["between", "", "after"]
-    assert harbour.arrived[1].kind is Kind.JOINED
+    assert harbour.arrived[1].kind is EventKind.JOINED
 
 
 async def test_an_invite_is_looked_for_in_history(
@@ -675,7 +675,7 @@ async def test_a_join_that_is_known_from_state_only(
     async with Harbour(homeserver).at_work() as harbour:
         await harbour.until(lambda: "3" in harbour.bodies)
 
-    assert isinstance(harbour.batches[0].items[0], Gap)
+    assert isinstance(harbour.batches[0].items[0], TimelineGap)
     assert harbour.bodies[-1] == "3"
 
 
@@ -700,7 +700,7 @@ async def test_a_room_that_was_left_is_told_and_nothing_of_what_was_said_there(
     async with Harbour(homeserver).at_work() as harbour:
         await harbour.until(lambda: len(harbour.arrived) == 2)
 
-    assert [inbound.kind for inbound in harbour.arrived] == [Kind.LEFT, Kind.TEXT]
+    assert [inbound.kind for inbound in harbour.arrived] == [EventKind.LEFT, EventKind.TEXT]
     assert harbour.bodies == ["", "here"]
 
 
@@ -737,7 +737,7 @@ async def test_edits_and_redactions_are_told_before_the_batch_they_came_in(
     await server.syncs(joined(text("how much", "$q"), edit("how many", "$e"), redaction("$r")))
     known: list[list[str]] = []
 
-    async def take(_: Batch) -> None:
+    async def take(_: SyncBatch) -> None:
         known.append([amendment.event_id for amendment in harbour.amendments])
 
     harbour = Harbour(homeserver)
@@ -757,9 +757,9 @@ async def test_edits_and_redactions_in_a_gap_are_told_before_its_page(
     harbour = Harbour(homeserver)
     known: list[tuple[str, list[str]]] = []
 
-    async def take(batch: Batch) -> None:
+    async def take(batch: SyncBatch) -> None:
         for item in batch.items:
-            assert isinstance(item, Gap)
+            assert isinstance(item, TimelineGap)
             known.extend(
                 [
                     (inbound.event_id, [a.event_id for a in harbour.amendments])
@@ -800,7 +800,7 @@ async def test_an_event_whose_key_stays_away_is_given_back_unreadable(
         late = await harbour.intake.decrypt_later(harbour.arrived[0])
 
     assert late is harbour.arrived[0]
-    assert late.kind is Kind.UNREADABLE
+    assert late.kind is EventKind.UNREADABLE
 
 
 async def test_no_key_is_waited_for_in_a_room_that_is_not_encrypted(

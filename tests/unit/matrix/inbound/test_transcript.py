@@ -2,8 +2,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from fsm.values.ids import EventId, PlatformChatId, RoomId, TransactionId, UserId
-from fsm.values.messages import AnswerMark
-from matrix import Exchange, Homeserver, Reading
+from fsm.values.messages import AnswerRef
+from matrix import Homeserver, QuestionAnswer, Transcript
 from matrix.api.homeserver import Page
 from matrix.outbound.markdown import edit_content, message_content
 
@@ -60,7 +60,7 @@ class Room:
     def answers(
         self, question: EventId, *parts: str, to: EventId | None = None, **mark: Any
     ) -> EventId:
-        says = AnswerMark(**{"chat": PlatformChatId("1"), "question": question, **mark})
+        says = AnswerRef(**{"chat": PlatformChatId("1"), "question": question, **mark})
         ids = [
             self.add(
                 BOT,
@@ -76,15 +76,15 @@ class Room:
         return ids[0]
 
     def grows(self, answer: EventId, body: str, question: EventId, **mark: Any) -> None:
-        says = AnswerMark(**{"chat": PlatformChatId("1"), "question": question, **mark})
+        says = AnswerRef(**{"chat": PlatformChatId("1"), "question": question, **mark})
         content = edit_content(body, edits=answer, transaction_id=TransactionId("e"), answer=says)
         self.add(BOT, content)
 
     async def read(self) -> list[tuple[str, str]]:
         return [(e.question.body, e.answer) for e in await self.exchanges()]
 
-    async def exchanges(self) -> list[Exchange]:
-        reading = Reading(cast("Homeserver", self), ROOM)
+    async def exchanges(self) -> list[QuestionAnswer]:
+        reading = Transcript(cast("Homeserver", self), ROOM)
         return [exchange async for exchange in reading.exchanges()]
 
 
@@ -162,7 +162,7 @@ async def test_what_others_claim_to_be_an_answer_is_none() -> None:
         "1",
         transaction_id=TransactionId("t"),
         in_reply_to=question,
-        answer=AnswerMark(chat=PlatformChatId("1"), question=question),
+        answer=AnswerRef(chat=PlatformChatId("1"), question=question),
     )
     room.add("@mallory:x", fake)
 
@@ -174,7 +174,7 @@ async def test_no_more_pages_are_read_than_are_asked_for() -> None:
     for number in range(30):
         room.answers(room.says(f"{number}"), f"={number}")
 
-    async for exchange in Reading(cast("Homeserver", room), ROOM).exchanges():
+    async for exchange in Transcript(cast("Homeserver", room), ROOM).exchanges():
         assert exchange.question.body == "29"
         break
 

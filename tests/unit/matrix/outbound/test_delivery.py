@@ -8,7 +8,7 @@ from attrs import evolve
 
 from fsm.effects import OutboxRow
 from fsm.values.ids import EventId, PlatformChatId, RoomId, TransactionId
-from fsm.values.messages import AnswerMark
+from fsm.values.messages import AnswerRef
 from matrix import Homeserver
 from matrix.api.retry import Patience
 from matrix.outbound.delivery import MOST_OWED, REMEMBERED_MS
@@ -339,7 +339,7 @@ def _row(kind: str, transaction_id: str) -> OutboxRow:
 
 
 def answer(transaction_id: str, question: str, **changes: Any) -> OutboxRow:
-    mark = AnswerMark(chat=PlatformChatId("1"), question=EventId(question))
+    mark = AnswerRef(chat=PlatformChatId("1"), question=EventId(question))
     content = message_content("42", transaction_id=TransactionId(transaction_id), answer=mark)
     row = send("42", transaction_id)
     return evolve(row, payload={"type": "m.room.message", "content": content}, **changes)
@@ -403,7 +403,7 @@ HEAD = EventId("$head")
 def edit(transaction_id: str, text: str, *, instead: str = "", **changes: Any) -> OutboxRow:
     """The last edit of an answer that has grown in ``HEAD``, to a question that was taken back."""
     txn = TransactionId(transaction_id)
-    mark = AnswerMark(chat=PlatformChatId("1"), question=EventId("$gone"))
+    mark = AnswerRef(chat=PlatformChatId("1"), question=EventId("$gone"))
     content = edit_content(text, edits=HEAD, transaction_id=txn, answer=mark)
     payload: Json = {"type": "m.room.message", "content": content}
     if instead:

@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 from urllib.parse import unquote
 
 from fsm.values.ids import EventId, RoomId
-from matrix import Courtesy, Homeserver
+from matrix import Homeserver, Receipts
 from matrix.outbound.receipts import PATIENCE_SECONDS, RENEW_SECONDS
 from tests.support.fakes.homeserver import Answer, ScriptedHomeserver
 from tests.support.sync_answers import ROOM
@@ -22,7 +22,7 @@ class Clock:
 
 
 @asynccontextmanager
-async def at_work(courtesy: Courtesy) -> AsyncIterator[Courtesy]:
+async def at_work(courtesy: Receipts) -> AsyncIterator[Receipts]:
     running = asyncio.ensure_future(courtesy.run())
     try:
         yield courtesy
@@ -43,7 +43,7 @@ async def typing(server: ScriptedHomeserver, most: int) -> list[bool]:
 async def test_the_newest_of_each_room_is_shown_as_read(
     server: ScriptedHomeserver, homeserver: Homeserver
 ) -> None:
-    courtesy = Courtesy(homeserver)
+    courtesy = Receipts(homeserver)
     for number in range(100):
         courtesy.read(ROOM, EventId(f"${number}"))
     courtesy.read(OTHER, EventId("$other"))
@@ -67,7 +67,7 @@ async def test_a_receipt_that_is_not_taken_is_dropped_and_the_next_is_shown(
         Answer(429, {"errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 20}),
     )
 
-    async with at_work(Courtesy(homeserver)) as courtesy:
+    async with at_work(Receipts(homeserver)) as courtesy:
         for number in range(5):
             courtesy.read(ROOM, EventId(f"${number}"))
             shown = await read(server, number + 1)
@@ -82,7 +82,7 @@ async def test_a_homeserver_that_asks_for_quiet_gets_it(
     await server.script("rooms.receipt", limit)
     loop = asyncio.get_running_loop()
 
-    async with at_work(Courtesy(homeserver)) as courtesy:
+    async with at_work(Receipts(homeserver)) as courtesy:
         begun = loop.time()
         courtesy.read(ROOM, EventId("$1"))
         await read(server, 1)
@@ -98,7 +98,7 @@ async def test_work_that_takes_a_while_shows_as_typing_until_it_ends(
     server: ScriptedHomeserver, homeserver: Homeserver
 ) -> None:
     clock = Clock()
-    async with at_work(Courtesy(homeserver, monotonic=clock)) as courtesy:
+    async with at_work(Receipts(homeserver, monotonic=clock)) as courtesy:
         with courtesy.typing(ROOM):
             clock.now += PATIENCE_SECONDS
             courtesy.read(OTHER, EventId("$1"))  # wakes it up
@@ -115,7 +115,7 @@ async def test_work_that_takes_a_while_shows_as_typing_until_it_ends(
 async def test_work_that_is_done_at_once_does_not_show(
     server: ScriptedHomeserver, homeserver: Homeserver
 ) -> None:
-    async with at_work(Courtesy(homeserver)) as courtesy:
+    async with at_work(Receipts(homeserver)) as courtesy:
         with courtesy.typing(ROOM):
             await asyncio.sleep(0)
         courtesy.read(ROOM, EventId("$1"))
@@ -128,7 +128,7 @@ async def test_two_works_in_a_room_show_until_both_have_ended(
     server: ScriptedHomeserver, homeserver: Homeserver
 ) -> None:
     clock = Clock()
-    async with at_work(Courtesy(homeserver, monotonic=clock)) as courtesy:
+    async with at_work(Receipts(homeserver, monotonic=clock)) as courtesy:
         with courtesy.typing(ROOM):
             with courtesy.typing(ROOM):
                 clock.now += PATIENCE_SECONDS
@@ -144,7 +144,7 @@ async def test_work_goes_on_where_nobody_shows_it(
     server: ScriptedHomeserver, homeserver: Homeserver
 ) -> None:
     clock, done = Clock(), []
-    courtesy = Courtesy(homeserver, monotonic=clock)
+    courtesy = Receipts(homeserver, monotonic=clock)
 
     async with asyncio.timeout(10):
         for number in range(3):
@@ -165,7 +165,7 @@ async def test_work_goes_on_where_typing_is_not_taken(
     held = asyncio.Event()
     await server.script("rooms.typing", Answer(500, b"", held=held))
 
-    async with asyncio.timeout(10), at_work(Courtesy(homeserver, monotonic=clock)) as courtesy:
+    async with asyncio.timeout(10), at_work(Receipts(homeserver, monotonic=clock)) as courtesy:
         with courtesy.typing(ROOM):
             clock.now += PATIENCE_SECONDS
             courtesy.read(OTHER, EventId("$1"))

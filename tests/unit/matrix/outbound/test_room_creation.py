@@ -11,8 +11,8 @@ from attrs import asdict, evolve
 
 from fsm.effects import NewRoom
 from fsm.values.ids import EventId, RoomId, TransactionId
-from fsm.values.messages import Mark
-from matrix import Courtesy, Homeserver, HomeserverSettings, Refused, RoomMaker, RoomStyle
+from fsm.values.messages import QuestionRef
+from matrix import Homeserver, HomeserverSettings, Receipts, Refused, RoomCreator, RoomStyle
 from matrix.api.http import endpoint
 from matrix.outbound.markdown import message_content, reaction_content
 from matrix.outbound.room_creation import alias_of
@@ -42,8 +42,8 @@ async def alice(synapse: Synapse) -> AsyncIterator[Person]:
         yield person
 
 
-def maker(homeserver: Homeserver, style: RoomStyle | None = None, **changes: float) -> RoomMaker:
-    return RoomMaker(homeserver, style or RoomStyle(), secret=SECRET, **changes)
+def maker(homeserver: Homeserver, style: RoomStyle | None = None, **changes: float) -> RoomCreator:
+    return RoomCreator(homeserver, style or RoomStyle(), secret=SECRET, **changes)
 
 
 def space_of(alice: Person) -> NewRoom:
@@ -125,7 +125,7 @@ async def test_a_new_database_finds_no_rooms_of_an_old_one(
 ) -> None:
     first = await maker(homeserver).make(chat_of(alice))
 
-    other = RoomMaker(homeserver, RoomStyle(), secret="drawn anew")  # noqa: S106
+    other = RoomCreator(homeserver, RoomStyle(), secret="drawn anew")  # noqa: S106
 
     assert await other.make(chat_of(alice)) != first
 
@@ -256,7 +256,7 @@ async def test_a_question_is_known_for_one_in_the_next_life_too(
     settings = HomeserverSettings(
         url=synapse.url, user_id=account.user_id, password=account.password
     )
-    mark = Mark(flow="confirmation", id=EventId("$q"), life="l1", asker=alice.user_id)
+    mark = QuestionRef(flow="confirmation", id=EventId("$q"), life="l1", asker=alice.user_id)
     txn = TransactionId("t1")
     content = message_content("Sure?", transaction_id=txn, mark=mark)
     async with Homeserver.connect(settings, tmp_path / "asking") as homeserver:
@@ -296,7 +296,7 @@ async def test_what_is_read_and_written_is_seen_by_others(
     await homeserver.rooms.invite(room, alice.user_id)
     await alice.join(room)
     said = await alice.say(room, "hello")
-    courtesy = Courtesy(homeserver)
+    courtesy = Receipts(homeserver)
     showing = asyncio.ensure_future(courtesy.run())
 
     courtesy.read(room, said)

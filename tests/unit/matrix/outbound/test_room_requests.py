@@ -7,7 +7,7 @@ from attrs import asdict
 
 from fsm.effects import NewRoom, OutboxRow
 from fsm.values.ids import RoomId, UserId
-from matrix import Homeserver, Refused, RoomMaker, RoomStyle
+from matrix import Homeserver, Refused, RoomCreator, RoomStyle
 from matrix.outbound.delivery import ROOMS_AT_A_TIME
 from tests.support.fakes.homeserver import BOT, Answer, ScriptedHomeserver
 from tests.support.limits import HANGS_SECONDS
@@ -34,8 +34,8 @@ def row(wished: NewRoom) -> OutboxRow:
     return send("", f"t {wished.user_id}", place, kind="create", payload=asdict(wished))
 
 
-def maker(homeserver: Homeserver, *, unfinished_seconds: float = 0.0) -> RoomMaker:
-    return RoomMaker(
+def maker(homeserver: Homeserver, *, unfinished_seconds: float = 0.0) -> RoomCreator:
+    return RoomCreator(
         homeserver,
         RoomStyle(),
         secret="s",  # noqa: S106  # of no use to anybody
@@ -159,7 +159,7 @@ async def test_an_alias_that_nothing_frees_is_given_up_after_some_tries(
     assert len(server.asked("createRoom")) < 9
 
 
-class SlowMaker(RoomMaker):
+class SlowMaker(RoomCreator):
     """Counts how many rooms are being made at once."""
 
     now = most = 0

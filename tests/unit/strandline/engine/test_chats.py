@@ -11,7 +11,7 @@ import pytest
 
 from durable import Store
 from durable.flows.chats.flow import Chats
-from durable.flows.chats.rooms import Plan, Wish
+from durable.flows.chats.rooms import PendingRooms, RoomRequest
 from durable.flows.language import Language
 from durable.flows.room.flow import RoomRouting
 from durable.flows.user_routing import UserRouting
@@ -20,7 +20,7 @@ from ephemeral.conversations import Conversations
 from ephemeral.flows.confirmation import Confirmation
 from ephemeral.flows.held_messages import Held
 from ephemeral.flows.load_selection import LoadSelection
-from fsm import AgentEntry, Flow, Inbound, Kind, Registry
+from fsm import AgentEntry, EventKind, Flow, Inbound, Registry
 from fsm.effects import OutboxRow
 from fsm.values.ids import AgentId, ChatId, EventId, RoomId, TransactionId, UserId
 from strandline.engine.clock import Clock
@@ -61,7 +61,11 @@ class House:
 
     async def take(self, body: str = "", **inbound: Any) -> Outcome:
         self._number += 1
-        given: dict[str, Any] = {"sender": ALICE, "room_id": "!lobby", "kind": Kind.TEXT} | inbound
+        given: dict[str, Any] = {
+            "sender": ALICE,
+            "room_id": "!lobby",
+            "kind": EventKind.TEXT,
+        } | inbound
         event_id = EventId(f"${self._number}")
         return await self.turns.take(Inbound(event_id=event_id, body=body, **given))
 
@@ -74,15 +78,15 @@ class House:
             event_id=EventId(row.transaction_id),
             room_id=RoomId(f"!{wish['purpose']}{owner}".replace(":", "-")),
             sender=owner,
-            kind=Kind.MADE,
+            kind=EventKind.MADE,
             body=wish["purpose"],
         )
         outcome = await self.turns.take(inbound, settles=TransactionId(row.transaction_id))
         return creations(outcome)
 
     async def onboard(self, user: UserId, lobby: str = "!lobby") -> None:
-        await self.take(kind=Kind.INVITED, sender=user, room_id=lobby)
-        greeting = await self.take(kind=Kind.JOINED, sender=user, room_id=lobby, raw=dict(RAW))
+        await self.take(kind=EventKind.INVITED, sender=user, room_id=lobby)
+        greeting = await self.take(kind=EventKind.JOINED, sender=user, room_id=lobby, raw=dict(RAW))
         await self.make_all(greeting)
 
     async def make_all(self, outcome: Outcome) -> None:
@@ -115,8 +119,8 @@ def stored(path: Path) -> dict[str, str]:
 async def test_onboarding_goes_on_in_another_life_after_every_turn(
     house: House, path: Path
 ) -> None:
-    await house.take(kind=Kind.INVITED)
-    greeting = await house.take(kind=Kind.JOINED, raw=dict(RAW))
+    await house.take(kind=EventKind.INVITED)
+    greeting = await house.take(kind=EventKind.JOINED, raw=dict(RAW))
     [space] = creations(greeting)
     between = stored(path)
 
@@ -174,7 +178,7 @@ async def test_forgetting_reaches_every_room_of_the_user_and_no_other(
     await house.onboard(ALICE)
     await house.onboard(BOB, "!bobs")
     await house.take("!language ru")
-    await house.take(kind=Kind.INVITED, room_id="!unused")
+    await house.take(kind=EventKind.INVITED, room_id="!unused")
     assert "flow:language:@alice:x" in stored(path)
     bobs = {key: value for key, value in stored(path).items() if "@bob" in key + value}
 
@@ -191,14 +195,14 @@ async def test_forgetting_reaches_every_room_of_the_user_and_no_other(
 
 @pytest.mark.parametrize("refused", [True, False])
 def test_a_plan_is_merged_by_purpose_and_keeps_its_order(*, refused: bool) -> None:
-    one = Wish(purpose="chat:C1", name="1", asked_in=RoomId("!a"), refused=refused)
-    two = Wish(purpose="chat:C2", name="2", asked_in=RoomId("!a"))
-    again = Wish(purpose="chat:C1", name="1", asked_in=RoomId("!b"))
+    one = RoomRequest(purpose="chat:C1", name="1", asked_in=RoomId("!a"), refused=refused)
+    two = RoomRequest(purpose="chat:C2", name="2", asked_in=RoomId("!a"))
+    again = RoomRequest(purpose="chat:C1", name="1", asked_in=RoomId("!b"))
 
-    plan = Plan((one, two)).having((again,))
+    plan = PendingRooms((one, two)).having((again,))
 
-    assert plan == Plan((again, two))
-    assert plan.refusing("chat:C1").find("chat:C1") == Wish(
+    assert plan == PendingRooms((again, two))
+    assert plan.refusing("chat:C1").find("chat:C1") == RoomRequest(
         purpose="chat:C1", name="1", asked_in=RoomId("!b"), refused=True
     )
-    assert plan.without("chat:C1") == Plan((two,))
+    assert plan.without("chat:C1") == PendingRooms((two,))

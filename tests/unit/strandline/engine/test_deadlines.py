@@ -16,9 +16,9 @@ from ephemeral.conversations import Conversations
 from fsm import (
     STAY,
     Event,
+    EventKind,
     Flow,
     Inbound,
-    Kind,
     Saved,
     Scope,
     State,
@@ -105,7 +105,9 @@ class Life:
 
     async def says(self, body: str, *, room: RoomId = ROOM) -> Outcome:
         event_id = EventId(f"${next(_numbers)}")
-        inbound = Inbound(event_id=event_id, room_id=room, sender=ALICE, kind=Kind.TEXT, body=body)
+        inbound = Inbound(
+            event_id=event_id, room_id=room, sender=ALICE, kind=EventKind.TEXT, body=body
+        )
         return await self.turns.take(inbound)
 
     async def sweep(self) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 from attrs import define, field, frozen
 
 from durable import Behind, Progress
-from fsm import Inbound, Kind
+from fsm import EventKind, Inbound
 from fsm.values.ids import EventId, RoomId, SyncToken, UserId
 from strandline.engine import queue as rooms
 from strandline.engine.checkpoint import STUCK_SECONDS, Batch, Checkpoint
@@ -85,7 +85,7 @@ class Life:
                 event_id=EventId(f"${number}"),
                 room_id=task.room_id,
                 sender=UserId("@a:x"),
-                kind=Kind.TEXT,
+                kind=EventKind.TEXT,
             )
             self.checkpoint.note(task.batch, inbound)
             await self.world.pass_time(30 if task.room_id == SLOW else 5)

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from durable import Behind, Progress
-from fsm import Inbound, Kind
+from fsm import EventKind, Inbound
 from fsm.values.ids import EventId, RoomId, SyncToken, UserId
 from strandline.engine import checkpoint
 from strandline.engine.checkpoint import STUCK_SECONDS, Batch, Checkpoint
@@ -133,7 +133,7 @@ class Saved:
 
     def handle(self, batch: Batch, room_id: RoomId, event_id: str) -> None:
         inbound = Inbound(
-            event_id=EventId(event_id), room_id=room_id, sender=UserId("@a:x"), kind=Kind.TEXT
+            event_id=EventId(event_id), room_id=room_id, sender=UserId("@a:x"), kind=EventKind.TEXT
         )
         self.checkpoint.note(batch, inbound)
         self.checkpoint.done(batch, room_id)

@@ -20,9 +20,9 @@ from fsm import (
     STAY,
     AgentEntry,
     Event,
+    EventKind,
     Flow,
     Inbound,
-    Kind,
     NoSuchEvent,
     Registry,
     State,
@@ -178,7 +178,7 @@ class Stage:
         room: str = "!a",
         sender: UserId = ALICE,
         event_id: str | None = None,
-        kind: Kind = Kind.TEXT,
+        kind: EventKind = EventKind.TEXT,
     ) -> Outcome:
         self._number += 1
         inbound = Inbound(
@@ -311,7 +311,7 @@ async def test_turns_that_meet_in_one_record_are_decided_anew_until_both_are_in(
 ) -> None:
     stage = Stage(store, "a1")
     for room in ("!a", "!b", "!c"):
-        await stage.take("", room=room, kind=Kind.INVITED)
+        await stage.take("", room=room, kind=EventKind.INVITED)
 
     async with asyncio.TaskGroup() as tasks:
         for room, sender in [("!a", BOB), ("!b", ALICE), ("!c", UserId("@carol:x"))]:
@@ -395,7 +395,7 @@ async def test_waiting_messages_are_reopened_by_the_choice_in_its_own_commit(
 async def test_an_unreadable_message_is_answered_with_a_request_to_send_it_again(
     store: Store,
 ) -> None:
-    outcome = await Stage(store, "a1").take("", kind=Kind.UNREADABLE)
+    outcome = await Stage(store, "a1").take("", kind=EventKind.UNREADABLE)
 
     assert "couldn't decrypt" in texts(outcome)[0]
 

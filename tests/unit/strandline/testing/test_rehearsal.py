@@ -8,8 +8,8 @@ from strandline import (
     ANY,
     STAY,
     Event,
+    EventKind,
     Flow,
-    Kind,
     NoSuchEvent,
     NoSuchTransition,
     Saved,
@@ -52,7 +52,7 @@ class Rota(Flow):
     end = Event(on_duty, idle)
     keep = Event(on_duty, STAY)
     over = Event(on_duty, idle, expiry=True)
-    came = Event(on_duty, STAY, kind=Kind.ENTERED)
+    came = Event(on_duty, STAY, kind=EventKind.ENTERED)
     handed = Event(on_duty, STAY, attachment=True)
 
     @on(take)
@@ -243,7 +243,7 @@ async def test_a_durable_state_ends_at_its_deadline_though_the_process_died(
     assert await rota.passes(minutes(59)) == []
     [turn] = await rota.passes(minutes(1))
 
-    assert turn.inbound.kind is Kind.EXPIRED
+    assert turn.inbound.kind is EventKind.EXPIRED
     assert rota.said == f"{ALICE}'s time is up."
     assert rota.state(Rota) == "idle"
     assert await rota.passes(hours(9)) == []

@@ -11,19 +11,19 @@ from attrs import evolve
 
 from durable import Commit, Store, Stream
 from ephemeral.agents.api import AgentPiece, AgentQuestion, MadeFile
-from ephemeral.agents.pool import Connections
-from fsm import AgentEntry, Inbound, Kind, Registry, Tongue
+from ephemeral.agents.pool import AgentPool
+from fsm import AgentEntry, EventKind, Inbound, Registry, Translator
 from fsm.effects import AskAgent, OutboxRow
 from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId, UserId
 from matrix import Amendment, Refused
 from strandline.engine.answering.asking import Asking, Pace
-from strandline.engine.answering.edits import Amending, InHand
-from strandline.engine.outbox import Replies
+from strandline.engine.answering.edits import ActiveAnswer, EditTracker
+from strandline.engine.outbox import OutboxBuilder
 from tests.support.limits import HANGS_SECONDS
 
 ROOM, ALICE, HEAD = RoomId("!room"), UserId("@alice:x"), EventId("$head")
 INBOUND = Inbound(
-    event_id=EventId("$q"), room_id=ROOM, sender=ALICE, kind=Kind.TEXT, body="tell me"
+    event_id=EventId("$q"), room_id=ROOM, sender=ALICE, kind=EventKind.TEXT, body="tell me"
 )
 QUESTION = AskAgent(
     room_id=ROOM,
@@ -69,7 +69,7 @@ async def _three_bytes() -> AsyncIterator[bytes]:
 class AsAsked:
     """Puts each question as it was asked, and keeps no file."""
 
-    def question(self, asked: AskAgent, held: InHand) -> AgentQuestion:
+    def question(self, asked: AskAgent, held: ActiveAnswer) -> AgentQuestion:
         return AgentQuestion(
             request_id=held.version or asked.request_id,
             platform_chat_id=asked.platform_chat_id,
@@ -115,11 +115,11 @@ class Conversation:
     """One question, being answered."""
 
     def __init__(self, store: Store, *, files: tuple[str, ...] = ()) -> None:
-        self.agent, self.sent, self.amending = Slow(files), Sent(), Amending()
+        self.agent, self.sent, self.amending = Slow(files), Sent(), EditTracker()
         registry = Registry([AgentEntry(id=AgentId("a1"), name="A1", kind="slow")])
         self.asking = self.sent.asking = Asking(
             store=store,
-            connections=Connections(
+            connections=AgentPool(
                 registry, kinds={"slow": lambda _: self.agent}, answer_seconds=HANGS_SECONDS
             ),
             delivery=self.sent,
@@ -128,7 +128,7 @@ class Conversation:
                 new_transaction_id=lambda: TransactionId("t"),
             ),
             amending=self.amending,
-            replies=Replies(),
+            replies=OutboxBuilder(),
             questions=AsAsked(),
             typing=lambda _: nullcontext(),
         )
@@ -239,8 +239,8 @@ async def test_an_answer_of_an_earlier_life_is_ended_when_its_question_was_taken
     other = evolve(INBOUND, event_id=EventId("$other"))
     await store.commit(Commit(stream_begins=Stream(other.event_id, ROOM, EventId("$h2"))))
 
-    assert await conversation.asking.abandon(other.event_id, Tongue())
-    assert not await conversation.asking.abandon(other.event_id, Tongue())
+    assert await conversation.asking.abandon(other.event_id, Translator())
+    assert not await conversation.asking.abandon(other.event_id, Translator())
 
     assert conversation.sent.bodies[-1] == "_The question was taken back._"
     assert await store.is_handled(other.event_id)
@@ -290,7 +290,7 @@ async def test_an_answer_is_rendered_in_threads_and_the_loop_goes_on(
     conversation.agent.go_on.set()
     await conversation.ends()
     await store.commit(Commit(stream_begins=Stream(EventId("$other"), ROOM, EventId("$h2"))))
-    await conversation.asking.abandon(EventId("$other"), Tongue())
+    await conversation.asking.abandon(EventId("$other"), Translator())
 
     assert len(rendering_threads) >= 5, "a head, an edit, an answer and its withdrawal, an end"
     assert threading.main_thread() not in rendering_threads

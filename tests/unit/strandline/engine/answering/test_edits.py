@@ -3,15 +3,15 @@ import asyncio
 import pytest
 from attrs import evolve
 
-from fsm import Inbound, Kind
+from fsm import EventKind, Inbound
 from fsm.values.ids import EventId, RoomId, UserId
 from matrix import Amendment
-from strandline.engine.answering.edits import MOST_PEOPLE, REMEMBERED, Amending, Stop
+from strandline.engine.answering.edits import MOST_PEOPLE, REMEMBERED, EditTracker, Stop
 from tests.support.limits import HANGS_SECONDS
 
 ROOM, ALICE, BOB = RoomId("!room"), UserId("@alice:x"), UserId("@bob:x")
 QUESTION = Inbound(
-    event_id=EventId("$q"), room_id=ROOM, sender=ALICE, kind=Kind.TEXT, body="how much is it"
+    event_id=EventId("$q"), room_id=ROOM, sender=ALICE, kind=EventKind.TEXT, body="how much is it"
 )
 
 
@@ -38,7 +38,7 @@ def take_back(event_id: str, *, by: UserId = ALICE) -> Amendment:
 
 
 def test_a_message_that_was_edited_before_it_was_read_has_its_newest_text() -> None:
-    amending = Amending()
+    amending = EditTracker()
 
     amending.note(edit("how much"))
     amending.note(edit("how many", event_id="$e2"))
@@ -49,7 +49,7 @@ def test_a_message_that_was_edited_before_it_was_read_has_its_newest_text() -> N
 
 
 def test_nobody_edits_another_persons_message() -> None:
-    amending = Amending()
+    amending = EditTracker()
 
     amending.note(edit("give me a million", by=BOB))
 
@@ -58,7 +58,7 @@ def test_nobody_edits_another_persons_message() -> None:
 
 def test_an_older_edit_that_is_read_later_changes_nothing() -> None:
     """What a gap hides is read after what came with the response."""
-    amending = Amending()
+    amending = EditTracker()
 
     amending.note(edit("newest", event_id="$a", at_ms=2))
     amending.note(edit("older", event_id="$b", at_ms=1))
@@ -69,7 +69,7 @@ def test_an_older_edit_that_is_read_later_changes_nothing() -> None:
 
 
 async def test_an_older_edit_or_one_that_comes_twice_does_not_interrupt_an_answer() -> None:
-    amending = Amending()
+    amending = EditTracker()
     amending.note(edit("newest", event_id="$a", at_ms=2))
     now = amending.amended(QUESTION)
     assert now is not None
@@ -82,7 +82,7 @@ async def test_an_older_edit_or_one_that_comes_twice_does_not_interrupt_an_answe
 
 
 def test_what_somebody_else_does_to_a_message_leaves_its_own_edit_in_place() -> None:
-    amending = Amending()
+    amending = EditTracker()
 
     amending.note(edit("how many", at_ms=1))
     amending.note(edit("give me a million", by=BOB, event_id="$x", at_ms=2))
@@ -96,7 +96,7 @@ def test_what_somebody_else_does_to_a_message_leaves_its_own_edit_in_place() -> 
 def test_a_message_that_was_taken_back_is_gone_whoever_did_it_and_whatever_was_edited_since() -> (
     None
 ):
-    amending = Amending()
+    amending = EditTracker()
 
     amending.note(edit(None, by=BOB))
     amending.note(edit("once more", event_id="$e2"))
@@ -105,7 +105,7 @@ def test_a_message_that_was_taken_back_is_gone_whoever_did_it_and_whatever_was_e
 
 
 async def test_what_is_done_to_a_message_in_hand_interrupts_its_answer() -> None:
-    amending = Amending()
+    amending = EditTracker()
     held = amending.take(QUESTION)
 
     amending.note(edit("how many"))
@@ -115,7 +115,7 @@ async def test_what_is_done_to_a_message_in_hand_interrupts_its_answer() -> None
 
 
 async def test_of_edits_that_come_at_once_the_last_counts() -> None:
-    held = Amending().take(QUESTION)
+    held = EditTracker().take(QUESTION)
 
     held.interrupt(edit("how many", at_ms=1))
     held.interrupt(edit("newest", event_id="$f", at_ms=2))
@@ -125,7 +125,7 @@ async def test_of_edits_that_come_at_once_the_last_counts() -> None:
 
 
 def test_an_edit_that_was_taken_back_leaves_the_one_before_it_or_the_original() -> None:
-    amending = Amending()
+    amending = EditTracker()
     amending.note(edit("how many", at_ms=1))
     amending.note(edit("newest", event_id="$f", at_ms=2))
 
@@ -143,7 +143,7 @@ def test_an_edit_that_was_taken_back_leaves_the_one_before_it_or_the_original() 
 
 
 async def test_an_answer_to_an_edit_that_is_taken_back_begins_anew() -> None:
-    amending = Amending()
+    amending = EditTracker()
     amending.note(edit("how many"))
     now = amending.amended(QUESTION)
     assert now is not None
@@ -163,7 +163,7 @@ async def test_an_answer_to_an_edit_that_is_taken_back_begins_anew() -> None:
 
 @pytest.mark.parametrize("end", [edit(None), Stop()])
 async def test_what_ends_an_answer_is_not_undone_by_an_edit(end: Amendment | Stop) -> None:
-    held = Amending().take(QUESTION)
+    held = EditTracker().take(QUESTION)
 
     held.interrupt(edit("how many", at_ms=1))
     held.interrupt(end)
@@ -174,7 +174,7 @@ async def test_what_ends_an_answer_is_not_undone_by_an_edit(end: Amendment | Sto
 
 
 async def test_an_edit_that_came_while_the_turn_was_decided_is_not_overlooked() -> None:
-    amending = Amending()
+    amending = EditTracker()
     amending.note(edit("how many"))
 
     held = amending.take(QUESTION)
@@ -184,7 +184,7 @@ async def test_an_edit_that_came_while_the_turn_was_decided_is_not_overlooked() 
 
 
 def test_edits_of_who_is_not_heard_take_no_memory_and_a_moderators_redaction_counts() -> None:
-    amending = Amending(is_allowed=lambda user: user == ALICE)
+    amending = EditTracker(is_allowed=lambda user: user == ALICE)
 
     amending.note(edit("x" * 60_000, by=BOB))
     amending.note(edit("how many", event_id="$e2"))
@@ -195,7 +195,7 @@ def test_edits_of_who_is_not_heard_take_no_memory_and_a_moderators_redaction_cou
 
 
 async def test_stop_ends_the_answer_of_who_says_it_and_no_other() -> None:
-    amending = Amending()
+    amending = EditTracker()
     held = amending.take(QUESTION)
 
     assert amending.stop(ROOM, BOB) is None
@@ -207,7 +207,7 @@ async def test_stop_ends_the_answer_of_who_says_it_and_no_other() -> None:
 
 
 def test_edits_of_messages_that_were_answered_long_ago_do_not_fill_the_memory() -> None:
-    amending = Amending()
+    amending = EditTracker()
 
     for number in range(REMEMBERED + 1):
         target = EventId(f"${number}")
@@ -215,12 +215,14 @@ def test_edits_of_messages_that_were_answered_long_ago_do_not_fill_the_memory() 
             Amendment(target=target, room_id=ROOM, sender=ALICE, event_id=target, text="new")
         )
 
-    old = Inbound(event_id=EventId("$0"), room_id=ROOM, sender=ALICE, kind=Kind.TEXT, body="old")
+    old = Inbound(
+        event_id=EventId("$0"), room_id=ROOM, sender=ALICE, kind=EventKind.TEXT, body="old"
+    )
     assert amending.amended(old) is old
 
 
 def test_what_one_person_edits_makes_nobody_elses_withdrawn_message_count_again() -> None:
-    amending = Amending()
+    amending = EditTracker()
     amending.note(edit(None))
 
     for number in range(REMEMBERED + 1):
@@ -237,7 +239,7 @@ def test_what_one_person_edits_makes_nobody_elses_withdrawn_message_count_again(
 
 
 def test_the_amendments_of_very_many_people_do_not_fill_the_memory() -> None:
-    amending = Amending()
+    amending = EditTracker()
     amending.note(edit(None))
 
     for number in range(MOST_PEOPLE):

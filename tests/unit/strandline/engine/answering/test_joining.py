@@ -4,22 +4,22 @@ from typing import Any, cast
 
 from attrs import evolve
 
-from fsm import Inbound, Kind
+from fsm import EventKind, Inbound
 from fsm.effects import AskAgent
 from fsm.values.ids import EventId, SyncToken, UserId
 from matrix import Amendment
-from strandline.engine.answering.edits import Amending
+from strandline.engine.answering.edits import EditTracker
 from strandline.engine.answering.joining import MOST_JOINED, Joining
 from strandline.engine.checkpoint import Batch
 from strandline.engine.turns import Turns
-from strandline.engine.work_items import Arrived, Item
+from strandline.engine.work_items import NewEvent, WorkItem
 from tests.unit.strandline.engine.answering.test_asking import ALICE, INBOUND, QUESTION, ROOM
 
 
 class Foreseen:
     """Everything is a question to the same agent, but commands are none."""
 
-    async def foresee(self, inbound: Inbound) -> AskAgent | None:
+    async def dry_run(self, inbound: Inbound) -> AskAgent | None:
         if inbound.body.startswith("!"):
             return None
         return evolve(QUESTION, request_id=inbound.event_id, text=inbound.body, inbound=inbound)
@@ -29,7 +29,7 @@ class Room:
     """A room in which ``INBOUND`` is being answered."""
 
     def __init__(self) -> None:
-        self.amending, self.queue, self.gone = Amending(), list[Item](), set[EventId]()
+        self.amending, self.queue, self.gone = EditTracker(), list[WorkItem](), set[EventId]()
         self.joining = Joining(
             cast("Turns", Foreseen()),
             self.amending,
@@ -42,7 +42,7 @@ class Room:
 
     def hears(self, event_id: str, body: str, **changes: Any) -> None:
         inbound = evolve(INBOUND, event_id=EventId(event_id), body=body, **changes)
-        self.queue.append(Arrived(inbound, Batch(SyncToken("s"), Counter())))
+        self.queue.append(NewEvent(inbound, Batch(SyncToken("s"), Counter())))
         self.joining.heard(ROOM)
 
     async def joined(self) -> list[str]:
@@ -67,7 +67,7 @@ async def test_nothing_overtakes_what_does_not_join() -> None:
     for odd in (
         {"body": "!status"},
         {"body": "hello", "sender": UserId("@bob:x")},
-        {"body": "a.png", "kind": Kind.FILE},
+        {"body": "a.png", "kind": EventKind.FILE},
         {"body": "aside", "thread": EventId("$root")},
     ):
         room = Room()

@@ -4,13 +4,13 @@ from typing import Any, cast
 import pytest
 from attrs import evolve
 
-from ephemeral.agents.api import AgentFailed, MadeFile, Trouble
-from fsm import Inbound, Kind
+from ephemeral.agents.api import AgentFailed, FailureReason, MadeFile
+from fsm import EventKind, Inbound
 from fsm.effects import AskAgent
 from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId
 from fsm.values.messages import Attachment
 from matrix import Amendment, Homeserver, Refused
-from strandline.engine.answering.edits import InHand
+from strandline.engine.answering.edits import ActiveAnswer
 from strandline.engine.answering.question import Remembering
 from tests.unit.matrix.inbound.test_transcript import ALICE, ROOM, Room
 
@@ -56,7 +56,7 @@ def remembering(room: Room) -> Remembering:
 
 def asks(room: Room, text: str, *, chat: str = "1", **more: Any) -> AskAgent:
     event_id = room.says(text)
-    inbound = Inbound(event_id=event_id, room_id=ROOM, sender=ALICE, kind=Kind.TEXT, body=text)
+    inbound = Inbound(event_id=event_id, room_id=ROOM, sender=ALICE, kind=EventKind.TEXT, body=text)
     return AskAgent(
         room_id=ROOM,
         agent_id=AgentId("a1"),
@@ -69,7 +69,7 @@ def asks(room: Room, text: str, *, chat: str = "1", **more: Any) -> AskAgent:
 
 
 async def earlier(of: Remembering, asked: AskAgent) -> list[tuple[bool, str]]:
-    question = of.question(asked, InHand(asked.inbound))
+    question = of.question(asked, ActiveAnswer(asked.inbound))
     return [(said.is_agents, said.text) async for said in question.earlier()]
 
 
@@ -146,7 +146,7 @@ async def test_no_more_of_a_file_of_an_answer_is_passed_on_than_is_allowed() -> 
 async def test_a_question_is_put_as_it_was_edited_and_with_what_has_joined_it() -> None:
     room = RoomWithMedia()
     asked, more = asks(room, "one", attachments=(FILE,)), asks(room, "two", attachments=(GONE,))
-    held = InHand(asked.inbound)
+    held = ActiveAnswer(asked.inbound)
     held.interrupt(
         Amendment(
             target=asked.request_id,
@@ -167,10 +167,10 @@ async def test_a_question_is_put_as_it_was_edited_and_with_what_has_joined_it() 
 async def test_the_content_of_a_file_is_read_when_it_is_asked_for() -> None:
     room = RoomWithMedia()
     asked = asks(room, "look", attachments=(FILE, GONE))
-    there, gone = remembering(room).question(asked, InHand(asked.inbound)).files
+    there, gone = remembering(room).question(asked, ActiveAnswer(asked.inbound)).files
 
     assert [chunk async for chunk in there.chunks()] == [b"abc"]
     with pytest.raises(AgentFailed) as failed:
         await anext(aiter(gone.chunks()))
 
-    assert failed.value.trouble is Trouble.FILE
+    assert failed.value.trouble is FailureReason.FILE
