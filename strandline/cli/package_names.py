@@ -15,7 +15,7 @@ from attrs import frozen
 PACKAGES = ("durable", "ephemeral", "fsm", "matrix")
 """The packages that are installed besides ``strandline``."""
 
-_ROOT = Path(__file__).resolve().parent.parent
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 @frozen
