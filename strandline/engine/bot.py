@@ -43,7 +43,7 @@ from strandline.engine.clock import Clock
 from strandline.engine.deadlines import Deadlines, Due
 from strandline.engine.outbox import OutboxBuilder
 from strandline.engine.queue import RoomQueues
-from strandline.engine.turns import Turns
+from strandline.engine.turns import Turns, TurnSettings
 from strandline.engine.work_items import NewEvent, Policy, Retry, UnreadGap, WorkItem, room_of
 from strandline.engine.worker import RETRY, EventWorker, retry_until_store_available
 from strandline.flows.discovery import agent_kind, make_found
@@ -218,11 +218,13 @@ class Bot:
             store=self._store,
             conversations=self._conversations,
             clock=self._clock,
-            prefix=config.commands.prefix,
-            language=config.replies.language,
-            replies=self._replies,
-            life=self._life,
-            server=config.homeserver.user_id.partition(":")[2],
+            settings=TurnSettings(
+                prefix=config.commands.prefix,
+                language=config.replies.language,
+                life=self._life,
+                server=config.homeserver.user_id.partition(":")[2],
+                outbox=self._replies,
+            ),
         )
         self._deadlines = Deadlines(
             self._store,

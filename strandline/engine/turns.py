@@ -69,39 +69,51 @@ class _Work:
         return self.deciding.turn
 
 
+@frozen(kw_only=True)
+class TurnSettings:
+    """What is the same for every turn of this process.
+
+    Args:
+        prefix: What a command begins with.
+        language: The language for users who have chosen none.
+        life: The name of this run of the process.
+        server: The name of the bot's homeserver.
+        outbox: Makes outbox rows of effects.
+    """
+
+    prefix: str = "!"
+    language: str = ENGLISH
+    life: str = ""
+    server: str = ""
+    outbox: OutboxBuilder = field(factory=OutboxBuilder)
+
+
 class Turns:
-    """The handling of inbound events by flows.
+    """Handles inbound events with flows, each in one transaction.
 
     Args:
         flows: In the order in which they are offered an event; the first that answers has it.
-        language: Which language the bot speaks to who has chosen none.
-        life: The name of this life of the process.
-        server: The name of the bot's homeserver.
+        store: Where the state is kept.
+        conversations: The ephemeral states.
+        clock: What time it is.
+        settings: What is the same for every turn.
     """
 
-    def __init__(  # noqa: PLR0913  # two collaborators and five values
+    def __init__(
         self,
         flows: Sequence[Flow],
         *,
         store: Store,
         conversations: Conversations,
         clock: Clock,
-        prefix: str,
-        language: str = ENGLISH,
-        replies: OutboxBuilder | None = None,
-        life: str = "",
-        server: str = "",
+        settings: TurnSettings,
     ) -> None:
         self._flows = {flow.name: flow for flow in flows}
         self._store = store
         self._conversations = conversations
         self._sequence = PlatformChatSequence(store)
         self._clock = clock
-        self._prefix = prefix
-        self._language = language
-        self._replies = replies or OutboxBuilder()
-        self._life = life
-        self._server = server
+        self._settings = settings
         self._locks = KeyLocks()
 
     async def take(
@@ -119,7 +131,7 @@ class Turns:
         """
 
         async def decide(work: _Work) -> None:
-            await work.deciding.take(stimuli_of(inbound, self._prefix))
+            await work.deciding.take(stimuli_of(inbound, self._settings.prefix))
 
         return await self._turn(inbound, decide, attempt=attempt, settles=settles)
 
@@ -130,7 +142,7 @@ class Turns:
         """
         async with AsyncExitStack() as stack:
             work = await self._begin(stack, inbound)
-            await work.deciding.take(stimuli_of(inbound, self._prefix))
+            await work.deciding.take(stimuli_of(inbound, self._settings.prefix))
         match work.turn.effects:
             case [AskAgent() as question]:
                 stays = all(moved.before == moved.after for moved in work.deciding.moves)
@@ -227,10 +239,10 @@ class Turns:
             now=self._clock.now(),
             stimulus=RoomEvent(inbound.kind),
             records=records,
-            prefix=self._prefix,
+            prefix=self._settings.prefix,
             tongue=await self._tongue(records, inbound.sender),
-            server=self._server,
-            life=self._life,
+            server=self._settings.server,
+            life=self._settings.life,
             attempt=attempt,
         )
         deciding = Dispatcher(
@@ -247,7 +259,7 @@ class Turns:
 
     async def _tongue(self, records: TurnRecords, listener: UserId) -> Translator:
         kept = await records.read(FlowRecord, language_key(listener))
-        return tongue(language_code(kept), default=self._language)
+        return tongue(language_code(kept), default=self._settings.language)
 
     async def _commit(self, work: _Work, settles: TransactionId | None) -> Outcome:
         turn, effects = work.turn, work.turn.effects
@@ -257,7 +269,7 @@ class Turns:
         if question is not None:
             self._refuse_moves(work)
         rows = await asyncio.to_thread(
-            self._replies.rows, turn.inbound, effects, attempt=turn.attempt
+            self._settings.outbox.rows, turn.inbound, effects, attempt=turn.attempt
         )
         commit = Commit(
             expected=work.records.expected,

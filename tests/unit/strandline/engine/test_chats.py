@@ -24,7 +24,7 @@ from fsm import AgentEntry, EventKind, Flow, Inbound, Registry
 from fsm.effects import OutboxRow
 from fsm.values.ids import AgentId, ChatId, EventId, RoomId, TransactionId, UserId
 from strandline.engine.clock import Clock
-from strandline.engine.turns import Outcome, Turns
+from strandline.engine.turns import Outcome, Turns, TurnSettings
 from strandline.flows.languages import LANGUAGES, tongue
 
 ALICE, BOB = UserId("@alice:x"), UserId("@bob:x")
@@ -56,7 +56,7 @@ class House:
             store=self.store,
             conversations=Conversations(),
             clock=Clock(now=lambda: NOON, monotonic=lambda: 0.0),
-            prefix="!",
+            settings=TurnSettings(),
         )
 
     async def take(self, body: str = "", **inbound: Any) -> Outcome:

@@ -33,7 +33,7 @@ from fsm import (
 from fsm.values.ids import ConversationKey, EventId, RoomId, UserId
 from strandline.engine.clock import Clock
 from strandline.engine.deadlines import Deadlines
-from strandline.engine.turns import Outcome, Turns
+from strandline.engine.turns import Outcome, Turns, TurnSettings
 
 _numbers = count()
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -100,7 +100,7 @@ class Life:
             store=store,
             conversations=self.conversations,
             clock=Clock(now=clock.now, monotonic=lambda: clock.now().timestamp()),
-            prefix="!",
+            settings=TurnSettings(),
         )
 
     async def says(self, body: str, *, room: RoomId = ROOM) -> Outcome:

@@ -36,7 +36,7 @@ from fsm import (
 from fsm.effects import transaction_id
 from fsm.values.ids import AgentId, ConversationKey, EventId, PlatformChatId, RoomId, UserId
 from strandline.engine.clock import Clock
-from strandline.engine.turns import Outcome, Turns
+from strandline.engine.turns import Outcome, Turns, TurnSettings
 from strandline.flows.languages import LANGUAGES, tongue
 from strandline.flows.service import Service
 
@@ -166,8 +166,7 @@ class Stage:
             store=store,
             conversations=self.conversations,
             clock=Clock(now=lambda: self.now, monotonic=lambda: self.seconds),
-            prefix="!",
-            language=language,
+            settings=TurnSettings(language=language),
         )
         self._number = 0
 
