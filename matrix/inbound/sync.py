@@ -1,7 +1,6 @@
 """Intake: the sync loop, which turns a homeserver's answers into batches, in order."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -11,6 +10,7 @@ import structlog
 from attrs import evolve
 
 from fsm.failpoints import reach
+from fsm.values.bounded import BoundedDict
 from fsm.values.ids import EventId, RoomId, SyncToken, UserId
 from fsm.values.inbound import Inbound
 from fsm.values.messages import QuestionRef
@@ -42,8 +42,8 @@ Json = dict[str, Any]
 KEYLESS_SHARE = 0.05
 """This share of the usual time is waited for the key of somebody whose last key stayed away."""
 
-MOST_KEYLESS = 1_000
-"""So many people in rooms are remembered whose last key stayed away."""
+MAX_KEYLESS = 1_000
+"""Maximum number of pairs of room and person that are kept whose last key did not arrive."""
 
 KEY_WAITS = 6
 """So often an encrypted event waits for its key, as long as no sync can bring it."""
@@ -92,7 +92,7 @@ class Intake:
         self._memberships: dict[RoomId, bool] = {}
         self._key_wait_seconds = key_wait_seconds
         self._is_handing = False
-        self._keyless: OrderedDict[tuple[RoomId, UserId], None] = OrderedDict()
+        self._keyless = BoundedDict[tuple[RoomId, UserId], None](MAX_KEYLESS)
 
     async def run(self) -> None:
         """Sync until cancelled."""
@@ -188,11 +188,10 @@ class Intake:
             return False
 
     def _note_keys(self, place: tuple[RoomId, UserId], *, came: bool) -> None:
-        self._keyless.pop(place, None)
-        if not came:
+        if came:
+            self._keyless.pop(place, None)
+        else:
             self._keyless[place] = None
-        if len(self._keyless) > MOST_KEYLESS:
-            self._keyless.popitem(last=False)
 
     async def _last_question(self, room_id: RoomId, sender: UserId) -> Inbound | None:
         async for exchange in Transcript(self._homeserver, room_id).exchanges():

@@ -1,21 +1,21 @@
 """Effects as requests: what each kind of row of the outbox asks of the homeserver."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 from fsm.effects import OutboxRow
 from fsm.failpoints import reach
+from fsm.values.bounded import BoundedDict
 from fsm.values.ids import EventId, RoomId, TransactionId, UserId
 from matrix.api import fields
 from matrix.api.errors import RateLimited, Refused
 from matrix.api.homeserver import Homeserver
 from matrix.outbound.markdown import TURN_KEY
 
-REMEMBERED = 1_000
-"""So many messages are remembered by the transaction ids under which they were sent, to be edited.
-Older ones are looked for in their room."""
+MAX_SENT_IDS = 1_000
+"""Maximum number of sent messages whose event ids are kept by transaction id, for later edits.
+Older ones are searched for in their room."""
 
 
 SHORT_MS = 30_000
@@ -35,7 +35,7 @@ class Effects:
         self._monotonic = monotonic
         self._inviting = asyncio.Lock()
         self._no_invites_until = 0.0
-        self._sent: OrderedDict[TransactionId, EventId] = OrderedDict()
+        self._sent = BoundedDict[TransactionId, EventId](MAX_SENT_IDS)
         self._requests = {
             "edit": self._edit,
             "state": self._state,
@@ -67,8 +67,6 @@ class Effects:
         """Remember what a row has become."""
         if row.kind == "send" and event_id is not None:
             self._sent[row.transaction_id] = event_id
-            while len(self._sent) > REMEMBERED:
-                self._sent.popitem(last=False)
 
     async def _send(self, row: OutboxRow, *, look_first: bool) -> EventId | None:
         if look_first:

@@ -1,7 +1,6 @@
 """Handling: what becomes of each thing that arrives, whatever goes wrong on the way."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TypeVar
@@ -18,6 +17,7 @@ from fsm.dispatch import said_in
 from fsm.effects import ATTEMPT_ORDINALS, AskAgent, OutboxRow, Reply
 from fsm.errors import NoSuchEvent, StrandlineError
 from fsm.failpoints import reach
+from fsm.values.bounded import BoundedDict
 from fsm.values.ids import EventId, RoomId, UserId
 from fsm.values.text import compared
 from matrix import Refused
@@ -62,8 +62,8 @@ _OF_OTHERS = {EventKind.ENTERED, EventKind.DEPARTED}
 _OF_ROOMS = {EventKind.JOINED, EventKind.LEFT, EventKind.UPGRADED}
 _FIRST_IN_ROOM = {EventKind.TEXT, EventKind.FILE, EventKind.UNREADABLE, EventKind.JOINED}
 
-MOST_EXPLAINED = 1_000
-"""So many kinds of message, each in its room, are remembered as explained."""
+MAX_EXPLAINED = 1_000
+"""Maximum number of pairs of a room and an unsupported kind of message that was explained there."""
 
 RETRY = "retry"
 """The command that asks an agent once more; what it was asked is read from the room."""
@@ -120,7 +120,7 @@ class EventWorker:
             turns, amending, wanted=self._wanted, waiting=waiting if policy.joins else None
         )
         self.heard = self._joining.heard
-        self._explained: OrderedDict[tuple[RoomId, str], None] = OrderedDict()
+        self._explained = BoundedDict[tuple[RoomId, str], None](MAX_EXPLAINED)
         self._files: dict[EventId, tuple[Attachment, ...]] = {}
 
     async def handle(self, item: WorkItem) -> None:
@@ -260,8 +260,6 @@ class EventWorker:
     def _note_explained(self, inbound: Inbound) -> None:
         """It was said in this room that the bot does not read this kind: once is enough."""
         self._explained[self._kind_in_room(inbound)] = None
-        if len(self._explained) > MOST_EXPLAINED:
-            self._explained.popitem(last=False)
 
     async def _is_replaced(self, inbound: Inbound) -> bool:
         """Whether a room that the bot knows has the replacement that its tombstone names.

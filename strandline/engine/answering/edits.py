@@ -5,22 +5,23 @@ its room waits for. None of it is kept: after a crash it comes again with the ev
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
 from fsm import Inbound
 from fsm.effects import AskAgent
+from fsm.values.bounded import BoundedDict
 from fsm.values.ids import EventId, RoomId, UserId
 from matrix import Amendment
 
-REMEMBERED = 1_000
-"""So many amendments of one person in one room are kept for messages that have not been handled.
-Older ones were made to messages that were answered long ago."""
+MAX_AMENDMENTS = 1_000
+"""Maximum number of edits, and of redactions, that are kept for each author in a room. Older ones
+belong to messages that were answered long ago."""
 
-MOST_PEOPLE = 10_000
-"""The amendments of so many people are kept; those who amended nothing for longest go first."""
+MAX_AUTHORS = 10_000
+"""Maximum number of pairs of room and author whose amendments are kept. The author who has amended
+nothing for the longest time is dropped first."""
 
 
 @frozen
@@ -79,7 +80,9 @@ class EditTracker:
 
     def __init__(self, *, is_allowed: Callable[[UserId], bool] = lambda _: True) -> None:
         self._is_allowed = is_allowed
-        self._made: OrderedDict[tuple[RoomId, UserId], _Made] = OrderedDict()
+        self._made = BoundedDict[tuple[RoomId, UserId], _Made](
+            MAX_AUTHORS, on_drop=self._forget_all
+        )
         self._taken_back: dict[_Message, Amendment] = {}
         self._in_hand: dict[EventId, ActiveAnswer] = {}
 
@@ -148,31 +151,37 @@ class EditTracker:
         taken_back = self._taken_back.get((inbound.room_id, inbound.event_id))
         if taken_back is not None:  # and stays so, whatever is edited
             return taken_back
-        made = self._made.get((inbound.room_id, inbound.sender), _Made()).edits.values()
-        edits = [e for e in made if e.target == inbound.event_id and self._counts(e)]
+        made = self._made.get((inbound.room_id, inbound.sender))
+        edits = [] if made is None else [e for e in made.edits.values() if self._counts(e, inbound)]
         if edits:
             return max(edits, key=_order)
         undone = inbound.version and self._taken_back.get((inbound.room_id, inbound.version))
         return evolve(undone, target=inbound.event_id, text=inbound.unedited) if undone else None
 
-    def _counts(self, edit: Amendment) -> bool:
-        return not self.is_taken_back(edit.room_id, edit.event_id)
+    def _counts(self, edit: Amendment, inbound: Inbound) -> bool:
+        is_undone = self.is_taken_back(edit.room_id, edit.event_id)
+        return edit.target == inbound.event_id and not is_undone
 
     def _keep(self, amendment: Amendment) -> None:
-        """Keep it. Only its own author's are forgotten for it, and those of who was long silent."""
+        """Keep it, and drop an older one of the same author, or the longest silent author."""
         author = amendment.room_id, amendment.sender
-        made = self._made.setdefault(author, _Made())
-        self._made.move_to_end(author)
-        is_redaction = amendment.text is None
-        kept = made.redactions if is_redaction else made.edits
-        kept[amendment.target if is_redaction else amendment.event_id] = amendment
-        if is_redaction:
+        made = self._made.get(author) or self._nothing_made()
+        self._made[author] = made
+        if amendment.text is None:
             self._taken_back[amendment.room_id, amendment.target] = amendment
-        if len(kept) > REMEMBERED:
-            self._forget(kept.popitem(last=False)[1])
-        if len(self._made) > MOST_PEOPLE:
-            for redaction in self._made.popitem(last=False)[1].redactions.values():
-                self._forget(redaction)
+            made.redactions[amendment.target] = amendment
+        else:
+            made.edits[amendment.event_id] = amendment
+
+    def _nothing_made(self) -> "_Made":
+        return _Made(
+            edits=BoundedDict(MAX_AMENDMENTS),
+            redactions=BoundedDict(MAX_AMENDMENTS, on_drop=self._forget),
+        )
+
+    def _forget_all(self, made: "_Made") -> None:
+        for redaction in made.redactions.values():
+            self._forget(redaction)
 
     def _forget(self, amendment: Amendment) -> None:
         message = amendment.room_id, amendment.target
@@ -189,8 +198,8 @@ class _Made:
         redactions: By the message that each takes back.
     """
 
-    edits: OrderedDict[EventId, Amendment] = field(factory=OrderedDict)
-    redactions: OrderedDict[EventId, Amendment] = field(factory=OrderedDict)
+    edits: BoundedDict[EventId, Amendment]
+    redactions: BoundedDict[EventId, Amendment]
 
 
 def _order(amendment: Amendment) -> tuple[int, EventId]:

@@ -1,6 +1,5 @@
 """Questions as agents get them: with the files that go with them, and with what was said before."""
 
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator
 from functools import partial
 from typing import Any
@@ -14,13 +13,14 @@ from ephemeral.agents.api import (
     MadeFile,
 )
 from fsm.effects import AskAgent
+from fsm.values.bounded import BoundedDict
 from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId
 from fsm.values.messages import Attachment
 from matrix import Homeserver, MatrixError, QuestionAnswer, Transcript
 from strandline.engine.answering.edits import ActiveAnswer
 
-REMEMBERED = 10_000
-"""Of so many chats it is known with which message they begin, so that nobody reads beyond it."""
+MAX_FIRST_QUESTIONS = 10_000
+"""Maximum number of chats whose first question is known, so that no page before it is read."""
 
 
 class Remembering:
@@ -34,7 +34,9 @@ class Remembering:
     def __init__(self, homeserver: Homeserver, *, most_bytes: int) -> None:
         self._homeserver = homeserver
         self._most_bytes = most_bytes
-        self._beginnings: OrderedDict[tuple[RoomId, PlatformChatId], EventId] = OrderedDict()
+        self._first_questions = BoundedDict[tuple[RoomId, PlatformChatId], EventId](
+            MAX_FIRST_QUESTIONS
+        )
 
     def question(self, asked: AskAgent, held: ActiveAnswer) -> AgentQuestion:
         """The question as it is now: edited, joined by others."""
@@ -62,7 +64,7 @@ class Remembering:
 
     async def _earlier(self, asked: AskAgent) -> AsyncIterator[Earlier]:
         question = asked.again.event_id if asked.again else asked.request_id
-        place = asked.room_id, asked.platform_chat_id
+        chat = asked.room_id, asked.platform_chat_id
         first = question
         try:
             async for exchange in Transcript(self._homeserver, asked.room_id).exchanges():
@@ -73,12 +75,12 @@ class Remembering:
                 if not exchange.mark.is_empty:
                     for said in self._said(asked.agent_id, exchange):
                         yield said
-                if self._beginnings.get(place) == first:
+                if self._first_questions.get(chat) == first:
                     return
         except MatrixError as error:
             problem = f"the room can't be read: {error}"
             raise AgentFailed(asked.agent_id, problem) from error
-        self._note_beginning(place, first)
+        self._first_questions[chat] = first
 
     def _said(self, agent_id: AgentId, exchange: QuestionAnswer) -> tuple[Earlier, Earlier]:
         files = tuple(self._file(agent_id, file) for file in exchange.question.attachments)
@@ -86,11 +88,6 @@ class Remembering:
             Earlier(is_agents=True, text=exchange.answer),
             Earlier(is_agents=False, text=exchange.question.body, files=files),
         )
-
-    def _note_beginning(self, place: tuple[RoomId, PlatformChatId], first: EventId) -> None:
-        self._beginnings[place] = first
-        while len(self._beginnings) > REMEMBERED:
-            self._beginnings.popitem(last=False)
 
     def _file(self, agent_id: AgentId, attachment: Attachment) -> AgentFile:
         async def chunks() -> AsyncGenerator[bytes, None]:

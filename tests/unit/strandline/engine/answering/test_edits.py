@@ -6,7 +6,7 @@ from attrs import evolve
 from fsm import EventKind, Inbound
 from fsm.values.ids import EventId, RoomId, UserId
 from matrix import Amendment
-from strandline.engine.answering.edits import MOST_PEOPLE, REMEMBERED, EditTracker, Stop
+from strandline.engine.answering.edits import MAX_AMENDMENTS, MAX_AUTHORS, EditTracker, Stop
 from tests.support.limits import HANGS_SECONDS
 
 ROOM, ALICE, BOB = RoomId("!room"), UserId("@alice:x"), UserId("@bob:x")
@@ -209,7 +209,7 @@ async def test_stop_ends_the_answer_of_who_says_it_and_no_other() -> None:
 def test_edits_of_messages_that_were_answered_long_ago_do_not_fill_the_memory() -> None:
     amending = EditTracker()
 
-    for number in range(REMEMBERED + 1):
+    for number in range(MAX_AMENDMENTS + 1):
         target = EventId(f"${number}")
         amending.note(
             Amendment(target=target, room_id=ROOM, sender=ALICE, event_id=target, text="new")
@@ -225,7 +225,7 @@ def test_what_one_person_edits_makes_nobody_elses_withdrawn_message_count_again(
     amending = EditTracker()
     amending.note(edit(None))
 
-    for number in range(REMEMBERED + 1):
+    for number in range(MAX_AMENDMENTS + 1):
         target = EventId(f"${number}")
         amending.note(
             Amendment(target=target, room_id=ROOM, sender=BOB, event_id=target, text="new")
@@ -242,7 +242,7 @@ def test_the_amendments_of_very_many_people_do_not_fill_the_memory() -> None:
     amending = EditTracker()
     amending.note(edit(None))
 
-    for number in range(MOST_PEOPLE):
+    for number in range(MAX_AUTHORS):
         amending.note(edit("new", by=UserId(f"@u{number}:x"), event_id=f"$e{number}"))
 
     assert amending.amended(QUESTION) is QUESTION
