@@ -2,11 +2,11 @@
 
 import sys
 
-from strandline.cli.package_names import clashes_told
-
 try:
     from strandline.cli.main import main
 except (ImportError, AttributeError):
+    from strandline.cli.package_names import clashes_told
+
     if not (_told := clashes_told()):
         raise
     sys.stderr.write(f"strandline: {_told}\n")

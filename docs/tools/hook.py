@@ -72,5 +72,6 @@ def _commands(command: click.Command, parent: click.Context | None) -> Iterator[
     context = click.Context(command, parent=parent, info_name=name, max_content_width=88)
     context.help_option_names = ["-h", "--help"]
     yield f"## {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"
-    for inner in command.commands.values() if isinstance(command, click.Group) else ():
-        yield from _commands(inner, context)
+    for inner in command.list_commands(context) if isinstance(command, click.Group) else ():
+        if (found := command.get_command(context, inner)) is not None:
+            yield from _commands(found, context)

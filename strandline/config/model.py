@@ -11,11 +11,9 @@ from urllib.parse import urlsplit
 
 from attrs import evolve, field, fields, frozen
 
-from ephemeral.flows.staged_files import StageLimits
 from fsm import AgentEntry
 from fsm.values.ids import AgentId, UserId
 from fsm.values.text import compared, number_in
-from matrix import HomeserverSettings, RoomStyle
 from strandline.config.errors import ConfigError
 from strandline.config.file import ConfigFile, KeyPath, dotted, read_config_file
 from strandline.config.shape import QUOTED, Problem, nearest, shaped
@@ -142,14 +140,6 @@ class RoomsSection:
     space_avatar: str | None = None
     respond_to: str = "owner"
 
-    def style(self) -> RoomStyle:
-        """What ``matrix/`` needs to know."""
-        return RoomStyle(
-            encrypted=self.encrypted,
-            history_visibility=self.history_visibility,
-            space_avatar=self.space_avatar,
-        )
-
 
 @frozen(kw_only=True)
 class FilesSection:
@@ -159,15 +149,6 @@ class FilesSection:
     most_bytes_each: int = 20_000_000
     most_bytes: int = 50_000_000
     wait_seconds: float = 900.0
-
-    def limits(self) -> StageLimits:
-        """What the flow needs to know."""
-        return StageLimits(
-            most_files=self.most,
-            most_bytes_each=self.most_bytes_each,
-            most_bytes_in_all=self.most_bytes,
-            lifetime=timedelta(seconds=self.wait_seconds),
-        )
 
 
 @frozen(kw_only=True)
@@ -193,17 +174,6 @@ class Config:
     files: FilesSection = field(factory=FilesSection)
     limits: LimitsSection = field(factory=LimitsSection)
     log: LogSection = field(factory=LogSection)
-
-    def homeserver_settings(self) -> HomeserverSettings:
-        """What ``matrix/`` needs to know."""
-        section = self.homeserver
-        return HomeserverSettings(
-            url=section.url,
-            user_id=section.user_id,
-            password=section.password,
-            access_token=section.access_token,
-            device_name=section.device_name,
-        )
 
     def registry_entries(self) -> tuple[AgentEntry, ...]:
         """The agents, in the config's order."""

@@ -35,6 +35,7 @@ from matrix import (
     TimelineGap,
 )
 from strandline.config.model import Config
+from strandline.config.settings import homeserver_settings, room_style
 from strandline.engine.answering.asking import Asking, Pace
 from strandline.engine.answering.edits import EditTracker
 from strandline.engine.answering.question import Remembering
@@ -105,7 +106,7 @@ async def serve(
         bot = Bot(config, store, further=make_found(config.flows), clock=clock)
         await bot.load()
         homeserver = await stack.enter_async_context(
-            Homeserver.connect(config.homeserver_settings(), config.storage.matrix_store)
+            Homeserver.connect(homeserver_settings(config.homeserver), config.storage.matrix_store)
         )
         first_start.succeeded()
         await store.mark_started()  # a start that fails above changes nothing
@@ -193,7 +194,9 @@ class Bot:
         self._courtesy = Receipts(homeserver)
         self._delivery = Delivery(
             homeserver,
-            maker=RoomCreator(homeserver, config.rooms.style(), secret=await self._store.secret()),
+            maker=RoomCreator(
+                homeserver, room_style(config.rooms), secret=await self._store.secret()
+            ),
             delivered=self._delivered,
             made=self._made,
             park=self._parked,

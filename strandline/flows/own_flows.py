@@ -1,7 +1,7 @@
 """The bot's own flows, each made as the config has it."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from durable.flows.chats.flow import Chats
 from durable.flows.language import Language
@@ -11,10 +11,10 @@ from durable.flows.user_routing import UserRouting
 from ephemeral.flows.confirmation import Confirmation
 from ephemeral.flows.held_messages import Held
 from ephemeral.flows.load_selection import LoadSelection
-from ephemeral.flows.staged_files import Staging
+from ephemeral.flows.staged_files import StageLimits, Staging
 from fsm import Flow, Registry
 from strandline.authoring.naming import refuse_misnamed
-from strandline.config.model import Config
+from strandline.config.model import Config, FilesSection
 from strandline.flows.languages import LANGUAGES, tongue
 from strandline.flows.service import Service
 
@@ -39,7 +39,7 @@ def make_flows(
         Confirmation(lifetime=confirmation, started_at=started_at),
         LoadSelection(lifetime=confirmation, started_at=started_at),
         Staging(
-            config.files.limits(),
+            _stage_limits(config.files),
             started_at=started_at,
             is_addressed=lambda turn: is_addressed(turn, respond_to),
         ),
@@ -66,3 +66,12 @@ def make_flows(
     named = [type(flow) for flow in further]
     refuse_misnamed(named, [*named, *(type(flow) for flow in (*flows, service))])
     return [*flows, service]
+
+
+def _stage_limits(section: FilesSection) -> StageLimits:
+    return StageLimits(
+        most_files=section.most,
+        most_bytes_each=section.most_bytes_each,
+        most_bytes_in_all=section.most_bytes,
+        lifetime=timedelta(seconds=section.wait_seconds),
+    )

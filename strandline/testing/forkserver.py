@@ -17,7 +17,7 @@ import sys
 import time
 from typing import Any
 
-import strandline.cli.main  # noqa: F401  # what a bot would import: that is what this is for
+import strandline.cli.run  # noqa: F401  # what a bot would import: that is what this is for
 from strandline.testing.child import die_with_parent
 from strandline.testing.forks import REQUEST_BYTES
 

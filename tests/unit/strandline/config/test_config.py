@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from fsm.values.ids import UserId
 from strandline.config.errors import ConfigError
 from strandline.config.model import Config, load_config
+from strandline.config.settings import homeserver_settings
 
 GOOD = """\
 homeserver:
@@ -188,7 +189,7 @@ def test_secrets_are_not_in_the_repr(tmp_path: Path) -> None:
 
     for config in (with_password, with_token):
         assert "hunter2" not in repr(config)
-        assert "hunter2" not in repr(config.homeserver_settings())
+        assert "hunter2" not in repr(homeserver_settings(config.homeserver))
 
 
 @pytest.mark.parametrize(

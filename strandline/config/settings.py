@@ -1,0 +1,24 @@
+"""What ``matrix/`` needs to know of the config. Only a running bot imports this."""
+
+from matrix import HomeserverSettings, RoomStyle
+from strandline.config.model import HomeserverSection, RoomsSection
+
+
+def homeserver_settings(section: HomeserverSection) -> HomeserverSettings:
+    """Which homeserver to log in to, and as whom."""
+    return HomeserverSettings(
+        url=section.url,
+        user_id=section.user_id,
+        password=section.password,
+        access_token=section.access_token,
+        device_name=section.device_name,
+    )
+
+
+def room_style(section: RoomsSection) -> RoomStyle:
+    """How the bot creates rooms."""
+    return RoomStyle(
+        encrypted=section.encrypted,
+        history_visibility=section.history_visibility,
+        space_avatar=section.space_avatar,
+    )
