@@ -12,6 +12,7 @@ import unicodedata
 from importlib.util import find_spec
 
 from fsm.errors import StrandlineError
+from strandline.installation import pip_install
 
 FORMATS = ("svg", "png")
 ZOOM = 2.0
@@ -30,8 +31,8 @@ class NoRenderer(NotDrawn):
 
     def __str__(self) -> str:
         return (
-            "nothing is installed that draws pictures; install the extra: "
-            "pip install 'strandline[diagrams]', or Graphviz, whose program is called dot"
+            f"nothing is installed that draws pictures; install the extra: "
+            f"{pip_install('diagrams')}, or Graphviz, whose program is called dot"
         )
 
 

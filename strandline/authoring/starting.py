@@ -3,7 +3,6 @@
 import keyword
 import re
 import sys
-from importlib.metadata import version
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +13,7 @@ from attrs import frozen
 from fsm.errors import StrandlineError
 from strandline.authoring import drawing
 from strandline.flows.discovery import can_import_from, flow_at
+from strandline.installation import requirement
 
 _FILES = {
     "pyproject.toml": "pyproject.toml.txt",
@@ -62,7 +62,13 @@ def start(name: str, folder: Path) -> Path:
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         problem = f"{root} is there already and not empty; choose another name"
         raise NotStarted(problem)
-    values = {"name": name, "package": package, "version": version("strandline")}
+    strandline, strandline_for_tests = requirement()
+    values = {
+        "name": name,
+        "package": package,
+        "strandline": strandline,
+        "strandline_for_tests": strandline_for_tests,
+    }
     templates = files("strandline.authoring") / "templates" / "project"
     for path, template in _FILES.items():
         written = root / path.format(package=package)

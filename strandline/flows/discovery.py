@@ -24,6 +24,7 @@ from fsm.checks.findings import Severity
 from fsm.errors import StrandlineError
 from strandline.authoring.naming import misnamed
 from strandline.flows.order import FLOWS
+from strandline.installation import pip_install
 
 FLOW_GROUP = "strandline.flows"
 AGENT_GROUP = "strandline.agents"
@@ -142,8 +143,8 @@ def agent_kind(name: str) -> AgentKind:
     except NotFound as error:
         if not kind.extras or not isinstance(error.__cause__, ModuleNotFoundError):
             raise
-        owner = kind.dist.name if kind.dist else "strandline"
-        install = f"pip install '{owner}[{','.join(kind.extras)}]'"
+        extras = ",".join(kind.extras)
+        install = f"pip install '{kind.dist.name}[{extras}]'" if kind.dist else pip_install(extras)
         missing = error.__cause__.name
         raise NotFound(what, f"needs {missing!r}, which is not installed; {install}") from error
     if not callable(loaded) or not hasattr(loaded, "Options"):

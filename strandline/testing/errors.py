@@ -3,6 +3,7 @@
 from attrs import frozen
 
 from fsm.errors import StrandlineError
+from strandline.installation import pip_install
 
 
 @frozen(slots=False)
@@ -23,7 +24,7 @@ class SynapseMissing(KitError):
     what: str = "no Synapse is installed"
 
     def __str__(self) -> str:
-        return "no Synapse is installed; install the extra: pip install 'strandline[test]'"
+        return f"no Synapse is installed; install the extra: {pip_install('test')}"
 
 
 @frozen(slots=False)

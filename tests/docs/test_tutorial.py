@@ -24,6 +24,7 @@ async def test_every_step_of_the_tutorial_does_what_it_says(scene: Scene, tmp_pa
         "https://matrix.example.org": scene.synapse.url,
         "@bot:example.org": account.user_id,
         "the bot's password": account.password,
+        "/path/to/strandline[": "strandline[",  # it is installed already, and pip finds it so
     }
     room: RoomId | None = None
 

@@ -12,6 +12,7 @@ import pytest
 
 from strandline.demo.stage import Stage
 from strandline.demo.tour import DemoScript, NotAsExpected
+from strandline.installation import pip_install
 from tests.support.limits import HANGS_SECONDS
 from tests.support.scene import Scene
 
@@ -88,7 +89,7 @@ async def test_without_synapse_the_demo_says_what_to_install(tmp_path: Path) -> 
 
     assert code == 1
     assert errors.splitlines() == [
-        "strandline: no Synapse is installed; install the extra: pip install 'strandline[test]'"
+        f"strandline: no Synapse is installed; install the extra: {pip_install('test')}"
     ]
     assert left_behind(tmp_path) == []
 

@@ -1,3 +1,4 @@
+import re
 import struct
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from strandline.authoring import rendering
 from strandline.authoring.rendering import NoRenderer, NotDrawn, render
 from strandline.cli.main import cli
 from strandline.flows.order import FLOWS
+from strandline.installation import pip_install
 
 DOCS = Path(__file__).parent.parent.parent.parent.parent / "docs" / "flows"
 
@@ -162,7 +164,7 @@ def test_without_anything_that_draws_the_extra_is_named(
     monkeypatch.setattr(rendering, "find_spec", lambda _: None)
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    with pytest.raises(NoRenderer, match=r"pip install 'strandline\[diagrams\]'"):
+    with pytest.raises(NoRenderer, match=re.escape(pip_install("diagrams"))):
         render("digraph {}", "svg")
 
 

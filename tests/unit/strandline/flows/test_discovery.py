@@ -10,6 +10,7 @@ from strandline.config.errors import ConfigError
 from strandline.config.model import Config, load_config
 from strandline.flows import discovery
 from strandline.flows.discovery import agent_kind, agent_kinds, make_found
+from strandline.installation import pip_install
 
 GOOD = """\
 homeserver:
@@ -279,5 +280,5 @@ def test_a_kind_whose_package_is_not_installed_names_what_to_install(
 
     told = str(caught.value)
     assert "config.yaml:7: agents[0].kind: " in told
-    assert "needs 'openai', which is not installed; pip install 'strandline[openai]'" in told
+    assert f"needs 'openai', which is not installed; {pip_install('openai')}" in told
     assert told.count("agents[0]") == 1

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from strandline.installation import pip_install
 from tests.support.limits import HANGS_SECONDS
 from tests.unit.strandline.testing.processes import is_running
 
@@ -377,7 +378,7 @@ def test_without_synapse_one_line_says_which_extra_to_install(project: pytest.Py
     result = run(project, SCENARIOS, "-x", "-W", "ignore")
 
     result.assert_outcomes(errors=1)
-    remedy = "no Synapse is installed; install the extra: pip install 'strandline[test]'"
+    remedy = f"no Synapse is installed; install the extra: {pip_install('test')}"
     told = result.stdout.str().splitlines()
     assert told.count(remedy) == 1
     assert len(told) < 20
