@@ -70,7 +70,7 @@ class Approval(Flow):
     approve = Event(waiting, STAY, reaction="✅", guard=may_approve)
     reject = Event(waiting, idle, reaction="❌", guard=may_decide)
     withdraw = Event(waiting, idle, command="withdraw", guard=is_the_asker)
-    lapse = Event(waiting, idle, expiry=True)
+    lapse = Event(waiting, idle, on_expiry=True)
 
     @on(request)
     def ask(self, turn: Turn, _nothing: None) -> Request:

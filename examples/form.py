@@ -51,7 +51,7 @@ class Form(Flow):
     give_meal = Event(asking_meal, signed_up, text=MEAL)
     no_meal = Event(asking_meal, STAY, text=True)
     cancel = Event(filling_in, idle, command="cancel")
-    lapse = Event(filling_in, idle, expiry=True)
+    lapse = Event(filling_in, idle, on_expiry=True)
     show = Event(signed_up, STAY, command="signup")
     ask_sign_off = Event(signed_up, STAY, command="signoff", help="stay at home after all")
     sign_off = Event(signed_up, idle)

@@ -80,8 +80,8 @@ class Poll(Flow):
     misuse = Event(idle, STAY, command="poll")
     ask_another = Event(voting, STAY, command="poll")
     vote = Event(voting, STAY, reaction=EMOJI, guard=is_for_this)
-    take_back = Event(voting, STAY, kind=EventKind.REDACTED, guard=is_a_vote)
-    close = Event(voting, idle, command="close", expiry=True)
+    take_back = Event(voting, STAY, on=EventKind.REDACTED, guard=is_a_vote)
+    close = Event(voting, idle, command="close", on_expiry=True)
     vote_late = Event((idle, voting), STAY, reaction=EMOJI)
 
     @on(ask)

@@ -121,14 +121,15 @@ class Event:
         target: Where it leads; ``STAY`` for nowhere.
         command: The name or names of commands that cause it, without the prefix; ``ANY`` for
             every command that nothing before it answers.
-        text: A message that is no command causes it; a string is a regular expression that the
-            whole message must match, blanks at its ends aside. ``turn.match`` is then the match.
+        text: A message that is no command causes it. A regular expression, as a string or
+            compiled, must match the whole message without blanks at its ends; ``turn.match`` is
+            then the match. A string is compiled with ``re.DOTALL``.
         attachment: A file causes it, with or without a text.
-        reaction: The emoji that cause it, put on a question of this flow's to the same person.
-        answer: The texts that cause it as replies to such a question, in any case and with or
+        reaction: The emoji that cause it, put on a question that this flow asked the same person.
+        reply: The texts that cause it as replies to such a question, in any case and with or
             without punctuation around them; ``ANY`` for every text.
-        expiry: It is caused by the end of its source's time.
-        kind: An inbound event of this kind, which is not a message, causes it.
+        on: An inbound event of this kind, which is not a message, causes it.
+        on_expiry: The end of its source's time causes it.
         signal: A name, besides its own, under which another flow's handler triggers it: what
             several events with guards have in common.
         guard: A function of the flow and the turn, that is, a method of the flow; where it says no,
@@ -142,12 +143,12 @@ class Event:
     sources: tuple[State, ...] = field(converter=_states)
     target: State | Target = field(converter=_target)
     command: tuple[str, ...] = field(default=(), kw_only=True, converter=_names)
-    text: bool | str = field(default=False, kw_only=True)
+    text: bool | str | re.Pattern[str] = field(default=False, kw_only=True)
     attachment: bool = field(default=False, kw_only=True)
     reaction: tuple[str, ...] = field(default=(), kw_only=True, converter=_names)
-    answer: tuple[str, ...] = field(default=(), kw_only=True, converter=_names)
-    expiry: bool = field(default=False, kw_only=True)
-    kind: EventKind | None = field(default=None, kw_only=True)
+    reply: tuple[str, ...] = field(default=(), kw_only=True, converter=_names)
+    on: EventKind | None = field(default=None, kw_only=True)
+    on_expiry: bool = field(default=False, kw_only=True)
     signal: str | None = field(default=None, kw_only=True)
     guard: Guard | None = field(default=None, kw_only=True)
     help: str = field(default="", kw_only=True)
@@ -171,22 +172,43 @@ class Event:
             case Attached():
                 answers = self.attachment
             case RoomEvent(kind=kind):
-                answers = self.kind is kind
+                answers = self.on is kind
             case Reaction(key=key):
                 answers = compared(key) in map(compared, self.reaction)
             case Answer(body=body):
-                answers = ANY in self.answer or answered(body) in map(answered, self.answer)
+                answers = ANY in self.reply or answered(body) in map(answered, self.reply)
             case Expiry():
-                answers = self.expiry
+                answers = self.on_expiry
             case Signal(event=event):
                 answers = event in (self.name, self.signal)
         return answers
 
     def match(self, stimulus: Stimulus) -> re.Match[str] | None:
         """What the event's regular expression finds in a text, if it has one."""
-        if not isinstance(self.text, str) or not isinstance(stimulus, Text):
+        if self.pattern is None or not isinstance(stimulus, Text):
             return None
-        return re.fullmatch(self.text, stimulus.body.strip(), re.DOTALL)
+        return self.pattern.fullmatch(stimulus.body.strip())
+
+    @property
+    def pattern(self) -> re.Pattern[str] | None:
+        """Its regular expression, compiled; None if it has none.
+
+        Raises:
+            re.error: It is none.
+        """
+        match self.text:
+            case str(expression):
+                return re.compile(expression, re.DOTALL)
+            case re.Pattern() as compiled:
+                return compiled
+            case _:
+                return None
+
+    @property
+    def text_label(self) -> str:
+        """Its regular expression as its author wrote it; empty if it has none."""
+        pattern = self.text.pattern if isinstance(self.text, re.Pattern) else self.text
+        return pattern if isinstance(pattern, str) else ""
 
     def target_from(self, source: State) -> State:
         """The state that the event leads to from ``source``."""

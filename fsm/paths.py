@@ -149,7 +149,7 @@ def edges_from(flow: type[Flow], here: Position, plan: PathPlan) -> list[Edge]:
         if _has_cause(event)
         for number in range(plan.samples.get((state.name, event.name), 1))
     ]
-    edges += _ends(flow, here, state, [event for event in events if event.expiry])
+    edges += _ends(flow, here, state, [event for event in events if event.on_expiry])
     edges.append(Edge(state.name, here.fallback, By.RESTART, label="restart"))
     return edges
 
@@ -233,7 +233,7 @@ def _ends(flow: type[Flow], here: Position, state: State, events: list[Event]) -
         target = event.target_from(state).name
         label_ = f"{event.name}: time is up"
         yield Edge(state.name, target, By.EXPIRY, event.name, label_, lasts=state.expires)
-    is_said = any(event.expiry and state in event.sources for event in flow.events.values())
+    is_said = any(event.on_expiry and state in event.sources for event in flow.events.values())
     if not is_said:
         target = flow.idle_state.name if state.is_durable else here.fallback
         yield Edge(state.name, target, By.EXPIRY, label="time is up", lasts=state.expires)
@@ -246,8 +246,8 @@ def _has_cause(event: Event) -> bool:
         event.text,
         event.attachment,
         event.reaction,
-        event.answer,
-        event.kind,
+        event.reply,
+        event.on,
         event.signal,
     )
-    return not event.expiry or any(caused)
+    return not event.on_expiry or any(caused)

@@ -59,7 +59,7 @@ class State:
         memory: The attrs class that an ephemeral state carries. It is never written.
         expires: How long the state lasts. An ephemeral one must end; it then falls back by itself.
             A durable one may: its deadline is kept as wall-clock time, and one that passes while
-            the bot is down is acted upon after the restart. Where no event with ``expiry`` says
+            the bot is down is acted upon after the restart. Where no event with ``on_expiry`` says
             otherwise, a durable state leads to idle.
         initial: This is the flow's idle state.
         lost: What the user sees if the bot dies while a conversation stands here, for the docs;

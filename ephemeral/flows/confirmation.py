@@ -47,10 +47,10 @@ class Confirmation(Flow):
         return isinstance(turn.data, Pending) and turn.data.asked.is_meant_by(turn)
 
     ask = Event((idle, awaiting), awaiting)
-    yes = Event(awaiting, idle, command="yes", reaction="✅", answer=YES, guard=is_pending)
-    no = Event(awaiting, idle, command="no", reaction="❌", answer=NO, guard=is_pending)
-    answer_late = Event((idle, awaiting), STAY, reaction=("✅", "❌"), answer=YES + NO)
-    lapse = Event(awaiting, idle, expiry=True)
+    yes = Event(awaiting, idle, command="yes", reaction="✅", reply=YES, guard=is_pending)
+    no = Event(awaiting, idle, command="no", reaction="❌", reply=NO, guard=is_pending)
+    answer_late = Event((idle, awaiting), STAY, reaction=("✅", "❌"), reply=YES + NO)
+    lapse = Event(awaiting, idle, on_expiry=True)
     cancel = Event(awaiting, idle)
     cancel_nothing = Event(idle, STAY, signal="cancel")
 

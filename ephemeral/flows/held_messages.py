@@ -53,9 +53,9 @@ class Held(Flow):
     hold = Event((idle, holding), holding)
     release = Event(holding, idle)
     release_nothing = Event(idle, STAY, signal="release")
-    take_back_last = Event(holding, idle, kind=EventKind.REDACTED, guard=takes_back_the_last)
-    take_back = Event(holding, STAY, kind=EventKind.REDACTED, guard=takes_back_one)
-    lapse = Event(holding, idle, expiry=True)
+    take_back_last = Event(holding, idle, on=EventKind.REDACTED, guard=takes_back_the_last)
+    take_back = Event(holding, STAY, on=EventKind.REDACTED, guard=takes_back_one)
+    lapse = Event(holding, idle, on_expiry=True)
     cancel = Event(holding, idle)
     cancel_nothing = Event(idle, STAY, signal="cancel")
 

@@ -65,7 +65,7 @@ class LoadSelection(Flow):
         command="load",
         text=True,
         reaction="✅",
-        answer=ANY,
+        reply=ANY,
         guard=names_a_choice,
     )
     miss = Event(
@@ -74,14 +74,14 @@ class LoadSelection(Flow):
         command="load",
         text=True,
         reaction="✅",
-        answer=ANY,
+        reply=ANY,
         guard=names_a_number,
     )
-    no = Event(choosing, idle, command="no", reaction="❌", answer=NO, guard=is_pending)
+    no = Event(choosing, idle, command="no", reaction="❌", reply=NO, guard=is_pending)
     answer_late = Event(
-        (idle, choosing), STAY, reaction=("✅", "❌"), answer=ANY, guard=answers_a_list
+        (idle, choosing), STAY, reaction=("✅", "❌"), reply=ANY, guard=answers_a_list
     )
-    lapse = Event(choosing, idle, expiry=True)
+    lapse = Event(choosing, idle, on_expiry=True)
     cancel = Event(choosing, idle)
     cancel_nothing = Event(idle, STAY, signal="cancel")
 

@@ -113,17 +113,17 @@ class Staging(Flow):
         """It was the only one."""
         return self.takes_back_one(turn) and len(_staged(turn).files) == 1
 
-    refuse = Event((idle, staged), STAY, kind=EventKind.FILE, guard=is_beyond_a_limit)
-    stage = Event((idle, staged), staged, kind=EventKind.FILE, guard=brings_a_file)
+    refuse = Event((idle, staged), STAY, on=EventKind.FILE, guard=is_beyond_a_limit)
+    stage = Event((idle, staged), staged, on=EventKind.FILE, guard=brings_a_file)
     take_along = Event(staged, idle, text=True, guard=is_for_the_bot)
     list_files = Event(staged, STAY, command="files", guard=names_none)
     clear = Event(staged, idle, command="files", guard=says_clear)
     drop = Event(staged, STAY, command="files", guard=names_a_file)
     misuse = Event(staged, STAY, command="files")
     list_nothing = Event(idle, STAY, command="files")
-    take_back_last = Event(staged, idle, kind=EventKind.REDACTED, guard=takes_back_the_last)
-    take_back = Event(staged, STAY, kind=EventKind.REDACTED, guard=takes_back_one)
-    lapse = Event(staged, idle, expiry=True)
+    take_back_last = Event(staged, idle, on=EventKind.REDACTED, guard=takes_back_the_last)
+    take_back = Event(staged, STAY, on=EventKind.REDACTED, guard=takes_back_one)
+    lapse = Event(staged, idle, on_expiry=True)
     cancel = Event(staged, idle)
     cancel_nothing = Event(idle, STAY, signal="cancel")
 

@@ -188,7 +188,7 @@ def _event(body: Body, event: Event, *, is_handled: bool) -> Flaws:
             f"from {needs_data[0]!r} it leads to a state with data, and nothing makes that data",
             f"add a handler under @on({event.name}) that returns it",
         )
-    if event.expiry and not any(source.expires for source in event.sources):
+    if event.on_expiry and not any(source.expires for source in event.sources):
         yield (
             "SL123",
             "it is caused by the end of a time, and none of its sources has an end",
@@ -202,7 +202,7 @@ def _event(body: Body, event: Event, *, is_handled: bool) -> Flaws:
         )
     elif guard is not None:
         yield from guard_flaws(guard)
-    if not isinstance(text, bool | str):
+    if not isinstance(text, bool | str | re.Pattern):
         yield (
             "SL124",
             f"its text is {text!r}, which is no regular expression",
@@ -327,15 +327,15 @@ def causes(event: Event) -> Iterator[tuple[str, str]]:
     """Each cause of the event, and what would be the same or wider: any text, for one text."""
     yield from ((f"the command {compared(name)!r}", ANY_COMMAND) for name in event.command)
     yield from ((f"the reaction {compared(key)}", "") for key in event.reaction)
-    yield from ((f"the answer {answered(text)!r}", ANY_ANSWER) for text in event.answer)
+    yield from ((f"the answer {answered(text)!r}", ANY_ANSWER) for text in event.reply)
     if event.text:
-        yield ANY_TEXT if event.text is True else f"the text {event.text!r}", ANY_TEXT
+        yield ANY_TEXT if event.text is True else f"the text {event.text_label!r}", ANY_TEXT
     if event.attachment:
         yield "a file", ""
-    if event.expiry:
+    if event.on_expiry:
         yield "the end of its time", ""
-    if event.kind:
-        yield f"an event of kind {event.kind.value!r}", ""
+    if event.on:
+        yield f"an event of kind {event.on.value!r}", ""
 
 
 def never_matched(event: Event) -> Flaws:
@@ -347,7 +347,7 @@ def never_matched(event: Event) -> Flaws:
                 f"the command {name!r} is not written as commands are compared",
                 "write one word in lower case that begins with a letter, without the prefix",
             )
-    for text in event.answer:
+    for text in event.reply:
         if text != compared(text):
             yield (
                 "SL134",

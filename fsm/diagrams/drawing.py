@@ -125,21 +125,21 @@ def causes_of(event: Event) -> Iterator[str]:
     if ANY in event.command:
         yield "any other command"
     yield from event.reaction
-    if event.answer:
+    if event.reply:
         yield "reply"
     if event.text:
-        yield "text" if event.text is True else f"text “{event.text}”"
+        yield "text" if event.text is True else f"text “{event.text_label}”"
     if event.attachment:
         yield "file"
-    if event.kind:
-        yield event.kind.value
-    if event.expiry:
+    if event.on:
+        yield event.on.value
+    if event.on_expiry:
         yield "time is up"
 
 
 def _ends(flow: type[Flow], state: State) -> list[State]:
     """Where the end of its time leads, if no event says so."""
-    if not state.expires or any(e.expiry and state in e.sources for e in flow.events.values()):
+    if not state.expires or any(e.on_expiry and state in e.sources for e in flow.events.values()):
         return []
     return [flow.idle_state] if state.is_durable else fallbacks(flow, state)
 

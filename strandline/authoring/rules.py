@@ -105,10 +105,10 @@ class Rules:
             event.command
             or event.text
             or event.reaction
-            or event.answer
+            or event.reply
             or event.attachment
-            or event.expiry
-            or event.kind
+            or event.on_expiry
+            or event.on
         )
         if not has_cause and not self.mentioned.names & {event.name, event.signal}:
             trigger = f"turn.trigger({self.flow.__name__}.{event.name})"
@@ -120,7 +120,7 @@ class Rules:
             )
 
     def _asked(self, event: Event) -> Iterator[Finding]:
-        is_an_answer = event.reaction or event.answer
+        is_an_answer = event.reaction or event.reply
         asks = "ask_back" in self.mentioned.called or "mark" in self.mentioned.names
         if is_an_answer and not asks:
             yield self._warning(

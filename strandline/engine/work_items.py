@@ -127,11 +127,11 @@ class Policy:
         """What these flows listen to."""
         events = [event for flow in flows for event in flow.events.values()]
         theirs = [flow for flow in flows if type(flow) not in FLOWS]
-        takes_any = any(ANY in event.answer for flow in theirs for event in flow.events.values())
+        takes_any = any(ANY in event.reply for flow in theirs for event in flow.events.values())
         return cls(
             is_allowed=is_allowed,
             reactions=frozenset(compared(key) for event in events for key in event.reaction),
-            kinds=frozenset(event.kind for event in events if event.kind is not None),
+            kinds=frozenset(event.on for event in events if event.on is not None),
             longest_answer=sys.maxsize if takes_any else LONGEST_ANSWER,
             tells_groups=tells_groups,
             prefix=prefix,

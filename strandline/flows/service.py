@@ -73,13 +73,13 @@ class Service(Flow):
     stop = Event(idle, STAY, command="stop")
     answer_nothing = Event(idle, STAY, command=("yes", "no"))
     misunderstand = Event(idle, STAY, command=ANY)
-    fail_to_read = Event(idle, STAY, kind=EventKind.UNREADABLE)
+    fail_to_read = Event(idle, STAY, on=EventKind.UNREADABLE)
 
     def is_for_us(self, turn: Turn) -> bool:
         """What is said in the room is for the bot."""
         return self._is_addressed(turn)
 
-    explain = Event(idle, STAY, kind=EventKind.OTHER, guard=is_for_us)
+    explain = Event(idle, STAY, on=EventKind.OTHER, guard=is_for_us)
 
     def __init__(  # noqa: PLR0913  # what it tells of, each by itself
         self,

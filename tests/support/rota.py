@@ -25,7 +25,7 @@ class Rota(Flow):
     who = Event(on_duty, on_duty, text=r"who is .*\?")
     ask_end = Event(on_duty, on_duty, command="relieve")
     end = Event(on_duty, idle)
-    over = Event(on_duty, idle, expiry=True)
+    over = Event(on_duty, idle, on_expiry=True)
 
     @on(take)
     def begin(self, turn: Turn, _data: Duty | None) -> Duty:

@@ -95,7 +95,7 @@ class Guide:
             walker.here = arrive(walker.flow, walker.here, move.target)
             event = walker.flow.events.get(move.by)
             is_by_time = move.event_id.startswith("expired:")
-            if event is not None and not (event.expiry and is_by_time):
+            if event is not None and not (event.on_expiry and is_by_time):
                 self.ground.caused.add(Edge(move.source, move.target, By.EVENT, move.by))
             state = walker.flow.states[move.target]
             walker.is_comparable &= bool(state.initial or state.is_durable)

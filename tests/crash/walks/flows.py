@@ -53,7 +53,7 @@ class Form(Flow):
     misaged = Event(asking_age, STAY, text=True)
     show = Event(submitted, STAY, command="show")
     withdraw = Event(submitted, idle, command="withdraw")
-    too_late = Event(asking_age, asking_name, expiry=True)
+    too_late = Event(asking_age, asking_name, on_expiry=True)
 
     @on(begin)
     def ask_name(self, turn: Turn, _data: Entry | None) -> None:
@@ -197,7 +197,7 @@ class Sleeper(Flow):
     asleep = State(ephemeral, expires=minutes(5))
 
     sleep = Event(idle, asleep, command="sleep")
-    wake = Event(asleep, idle, expiry=True)
+    wake = Event(asleep, idle, on_expiry=True)
 
     @on(wake)
     def fail(self, _turn: Turn, _data: Any) -> None:

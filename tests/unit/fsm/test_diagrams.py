@@ -28,12 +28,12 @@ class Form(Flow):
 
     begin = Event(idle, filling, command=("form", "new"))
     look = Event(idle, STAY, command="look")
-    file = Event(filling, STAY, kind=EventKind.FILE)
-    submit = Event(filling, kept, reaction="✅", answer=("yes",))
+    file = Event(filling, STAY, on=EventKind.FILE)
+    submit = Event(filling, kept, reaction="✅", reply=("yes",))
     change = Event(kept, editing, text=r'set "(\w+)" &amp;')
     attach = Event(kept, kept, attachment=True)
     check = Event(kept, checking)
-    lapse = Event(editing, kept, expiry=True)
+    lapse = Event(editing, kept, on_expiry=True)
     drop = Event((kept, editing), idle)
 
     @on(submit, lapse, change)

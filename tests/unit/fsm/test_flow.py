@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -59,7 +60,7 @@ class Pizza(Flow):
     enlarge = Event(ordered, STAY, command=("more", "larger"))
     cancel = Event(ordered, doubtful, text=True)
     sure = Event(doubtful, idle, command="yes")
-    unreadable = Event(idle, STAY, kind=EventKind.UNREADABLE)
+    unreadable = Event(idle, STAY, on=EventKind.UNREADABLE)
 
     @on(order)
     async def note(self, turn: Turn, _data: None) -> Order:
@@ -272,7 +273,7 @@ def test_an_event_into_a_state_with_data_needs_a_handler_that_makes_it() -> None
 
 
 @pytest.mark.parametrize(
-    "causes", [{"command": "go"}, {"text": True}, {"kind": EventKind.JOINED}, {"command": ANY}]
+    "causes", [{"command": "go"}, {"text": True}, {"on": EventKind.JOINED}, {"command": ANY}]
 )
 def test_two_events_of_one_state_with_one_cause_are_refused(causes: dict[str, Any]) -> None:
     idle = _idle()
@@ -318,3 +319,24 @@ def test_a_reaction_counts_however_its_emoji_is_written(declared: str, put: str)
 
     mark = QuestionRef(flow="pizza", id=EventId("$1"), life="1", asker=None)
     assert event.answers(Reaction(put, mark))
+
+
+@pytest.mark.parametrize(
+    ("text", "body", "expected"),
+    [
+        (r"(\d+)", " 7 ", True),
+        (r"(\d+)", "7 a", False),
+        (r"(.+)", "one\ntwo", True),
+        (re.compile(r"([a-z]+)", re.IGNORECASE), " ABC ", True),
+        (re.compile(r"(.+)"), "one\ntwo", False),
+    ],
+)
+def test_a_regular_expression_is_a_string_or_compiled(
+    text: str | re.Pattern[str], body: str, expected: object
+) -> None:
+    event = Event(State(initial=True), STAY, text=text)
+
+    assert event.answers(Text(body)) is expected
+    match = event.match(Text(body))
+    assert (match is not None) is expected
+    assert match is None or match[1] == body.strip()

@@ -51,7 +51,7 @@ def flows(draw: st.DrawFn) -> type[Flow]:
         body[f"enter_{number}"] = Event(states[0], state, command=f"enter{number}")
         body[f"leave_{number}"] = Event(state, states[0], command=f"leave{number}")
         if ends and draw(st.booleans()):
-            body[f"end_{number}"] = Event(state, draw(st.sampled_from(states)), expiry=True)
+            body[f"end_{number}"] = Event(state, draw(st.sampled_from(states)), on_expiry=True)
     for number in range(draw(st.integers(0, 3))):
         sources = draw(st.lists(st.sampled_from(states), min_size=1, unique=True))
         target = draw(st.sampled_from([*states, STAY]))
@@ -102,7 +102,7 @@ def test_every_transition_is_walked(flow: type[Flow], length: int) -> None:
         (source.name, event.name)
         for event in flow.events.values()
         for source in event.sources
-        if not event.expiry or source.expires
+        if not event.on_expiry or source.expires
     }
     assert declared <= {(edge.source, edge.event) for edge in walked} | set(
         left_out(flow, PathPlan())

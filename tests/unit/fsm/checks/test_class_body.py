@@ -1,5 +1,6 @@
 """What a class body may not say, and by which code it is told."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -75,8 +76,10 @@ def test_a_state_is_true_to_its_tier(state: State, expected: list[str]) -> None:
 @pytest.mark.parametrize(
     ("causes", "expected"),
     [
-        ({"expiry": True}, ["SL123"]),
+        ({"on_expiry": True}, ["SL123"]),
         ({"text": "("}, ["SL124"]),
+        ({"text": 5}, ["SL124"]),
+        ({"text": re.compile("(go)")}, []),
         ({"guard": lambda _turn: True}, ["SL125"]),
         ({"guard": min}, []),  # Python does not say what it takes
         ({"command": "Go"}, ["SL134"]),
@@ -84,9 +87,9 @@ def test_a_state_is_true_to_its_tier(state: State, expected: list[str]) -> None:
         ({"command": "go on"}, ["SL134"]),
         ({"command": ""}, ["SL134"]),
         ({"command": ("go", "weiter", "далее", "forget-me", ANY)}, []),
-        ({"answer": "Yes"}, ["SL134"]),
+        ({"reply": "Yes"}, ["SL134"]),
         ({"command": "cafe\u0301"}, ["SL134"]),
-        ({"answer": ("yes", ANY)}, []),
+        ({"reply": ("yes", ANY)}, []),
     ],
 )
 def test_what_causes_an_event_can_happen(causes: dict[str, Any], expected: list[str]) -> None:
@@ -140,7 +143,7 @@ def test_a_handler_that_names_no_event_is_refused() -> None:
     [
         ({"command": "go"}, {"command": ("come", "go")}),
         ({"command": ANY}, {"command": "go"}),
-        ({"answer": ANY}, {"answer": "yes"}),
+        ({"reply": ANY}, {"reply": "yes"}),
         ({"text": True}, {"text": r"\d+"}),
         ({"text": r"\d+"}, {"text": r"\d+"}),
         ({"reaction": "✅"}, {"reaction": "✅"}),

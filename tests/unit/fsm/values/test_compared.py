@@ -16,7 +16,7 @@ MARK = QuestionRef(flow="poll", id=EventId("$q"), life="l", asker=None)
 class Poll(Flow):
     idle = State(initial=True)
 
-    agree = Event(idle, STAY, reaction="👍", answer=("yes", "+1"))
+    agree = Event(idle, STAY, reaction="👍", reply=("yes", "+1"))
     like = Event(idle, STAY, reaction="❤️")
     eat = Event(idle, STAY, command="café")
 

@@ -61,10 +61,10 @@ class Request(Flow):
     note = Event(asked, STAY, command="note")
     edit = Event(asked, editing, command="edit")
     drop = Event(asked, idle, command="drop")
-    lapse = Event(editing, asked, expiry=True)
+    lapse = Event(editing, asked, on_expiry=True)
     back = Event(editing, asked, command="back")
-    nudge = Event(asked, STAY, expiry=True, guard=is_new)
-    close = Event(asked, idle, expiry=True)
+    nudge = Event(asked, STAY, on_expiry=True, guard=is_new)
+    close = Event(asked, idle, on_expiry=True)
 
     @on(make, note)
     def write(self, turn: Turn, _data: Wish | None) -> Wish:
@@ -314,8 +314,8 @@ class Greeting(Flow):
         return room is not None and user is not None and user.space_id == room.space_id
 
     make = Event(idle, asked, command="wish")
-    close_at_home = Event(asked, idle, expiry=True, guard=is_at_home)
-    close = Event(asked, idle, expiry=True)
+    close_at_home = Event(asked, idle, on_expiry=True, guard=is_at_home)
+    close = Event(asked, idle, on_expiry=True)
 
     @on(make)
     def write(self, turn: Turn, _data: None) -> Wish:

@@ -38,10 +38,10 @@ class Rota(Flow):
     offering = State(ephemeral, memory=Duty, expires=minutes(5))
 
     take = Event(idle, on_duty, command="oncall")
-    over = Event(on_duty, idle, expiry=True)
+    over = Event(on_duty, idle, on_expiry=True)
     offer = Event(on_duty, offering, command="offer")
-    accept = Event(offering, on_duty, reaction="✅", answer="me")
-    lapse = Event(offering, on_duty, expiry=True)
+    accept = Event(offering, on_duty, reaction="✅", reply="me")
+    lapse = Event(offering, on_duty, on_expiry=True)
 
     @on(take)
     def begin(self, turn: Turn, _nothing: None) -> Duty:
