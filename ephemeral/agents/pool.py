@@ -7,11 +7,11 @@ platform's.
 
 import asyncio
 import random
+import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
-import stamina
 import structlog
 from attrs import define, evolve
 
@@ -29,16 +29,13 @@ from ephemeral.agents.queue import AgentQueue
 from fsm import AgentEntry, Registry
 from fsm.values.ids import AgentId, UserId
 from fsm.values.registry import Condition
+from fsm.values.retry import AGENT, RetryTiming, retry
 
 _log = structlog.get_logger(__name__)
 
 Maker = Callable[[AgentEntry], AgentApi]
 
-TRIES = 3
-"""So often a question is put to an agent that can't be reached, or is busy."""
-
-LONGEST_WAIT_SECONDS = 10.0
-"""An agent that wants to be left alone for longer is not waited for."""
+REAL_TIMING = RetryTiming(sleep=asyncio.sleep, monotonic=time.monotonic, uniform=random.uniform)
 
 PROBE_SECONDS = 5.0
 """How long an agent may take to show that it is there."""
@@ -66,9 +63,10 @@ class AgentPool:
         each: So many questions of one person are answered at once.
         probe_seconds: How often an agent that nobody asks is looked at.
         answer_seconds: How long an agent may take to begin, if its entry does not say.
+        timing: How waits between two attempts pass.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what it looks after, three limits and how time passes
         self,
         registry: Registry,
         *,
@@ -76,11 +74,13 @@ class AgentPool:
         each: int = 3,
         probe_seconds: float = 60.0,
         answer_seconds: float = 300.0,
+        timing: RetryTiming = REAL_TIMING,
     ) -> None:
         self._registry = registry
         self._kinds = kinds
         self._probe_seconds = probe_seconds
         self._answer_seconds = answer_seconds
+        self._timing = timing
         self._open: dict[AgentId, _Live] = {}
         self._opening: defaultdict[AgentId, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._lines = AgentQueue(each=each)
@@ -153,11 +153,9 @@ class AgentPool:
             problem = "it has failed several times in a row, and is left alone for a while"
             raise AgentFailed(entry.id, problem, FailureReason.UNREACHABLE)
         try:
-            async for attempt in stamina.retry_context(
-                on=_wait_after, attempts=TRIES, timeout=None
-            ):
-                with attempt:
-                    begun = await self._try(stack, entry, question)
+            begun = await retry(
+                lambda: self._try(stack, entry, question), AGENT, _retry_after, self._timing
+            )
         except AgentFailed as failure:
             self._found(entry, failure.trouble)
             raise
@@ -268,10 +266,7 @@ async def _close(live: _Live) -> None:
         _log.exception("agent did not close")
 
 
-def _wait_after(error: Exception) -> bool | float:
-    """Whether to put the question once more, and after how many seconds."""
+def _retry_after(error: Exception) -> float | None:
     if not isinstance(error, AgentFailed) or error.trouble not in _PASSING:
-        return False
-    asked_for = error.retry_after_seconds or 0.0
-    jitter = random.uniform(0.3, 0.8)  # noqa: S311  # not a secret
-    return asked_for + jitter if asked_for <= LONGEST_WAIT_SECONDS else False
+        return None
+    return error.retry_after_seconds or 0.0

@@ -11,11 +11,12 @@ import structlog
 from attrs import frozen
 
 from fsm.values.ids import EventId, RoomId, SyncToken, TransactionId, UserId
+from fsm.values.retry import HOMESERVER_LOOKUP
 from matrix.api import fields
 from matrix.api.errors import MatrixError, Refused, TokenRevoked, Unreachable
 from matrix.api.http import HomeserverHttp, endpoint
 from matrix.api.media import Media
-from matrix.api.retry import FOR_A_WHILE, find_out, persist
+from matrix.api.retry import read_or_default, retry_request
 from matrix.api.rooms import Rooms
 from matrix.api.session import HomeserverSettings, Login, Session
 from matrix.crypto.key_exchange import KeyExchange
@@ -85,7 +86,7 @@ class Homeserver:
         self._logins_seen = -1
         self._life = uuid4().hex
         self._sync_problem = ""
-        self.patience = FOR_A_WHILE
+        self.lookup_policy = HOMESERVER_LOOKUP
         self.user_id: UserId = session.user_id
         self.name = ""
         self._is_name_known = False
@@ -133,16 +134,17 @@ class Homeserver:
         """When our device was last logged in, Unix time in milliseconds, by whichever process."""
         return self._login.logged_in_at_ms
 
-    async def persist(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Try until it works or can never work; see ``matrix.api.retry.persist``."""
-        return await persist(operation)
+    async def retry(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """Run it until it works or can never work; see ``matrix.api.retry.retry_request``."""
+        return await retry_request(operation)
 
-    async def find_out(
-        self, room_id: RoomId, operation: Callable[[], Awaitable[T]], unknown: T
+    async def read_or_default(
+        self, room_id: RoomId, operation: Callable[[], Awaitable[T]], default: T
     ) -> T:
-        """Read what only adds to an event, or ``unknown``; see ``matrix.api.retry.find_out``."""
-        there = self._login.whoami
-        return await find_out(operation, there, unknown, self.patience, room_id=room_id)
+        """Read what only adds to an event; see ``matrix.api.retry.read_or_default``."""
+        return await read_or_default(
+            operation, self._login.whoami, default, self.lookup_policy, room_id=room_id
+        )
 
     async def sync(self, since: SyncToken | None, wait_ms: int) -> Json:
         """One sync response, raw, its keys and encryption settings stored.

@@ -13,9 +13,10 @@ from urllib.parse import quote, urlencode
 import aiohttp
 import structlog
 
+from fsm.values.retry import DOWNLOAD
 from matrix.api import fields
 from matrix.api.errors import MatrixError, RateLimited, Refused, TokenRevoked, Unreachable
-from matrix.api.retry import Patience, persist
+from matrix.api.retry import retry_request
 
 _log = structlog.get_logger(__name__)
 
@@ -25,9 +26,6 @@ Body = bytes | AsyncGenerator[bytes, None] | None
 
 READ_BYTES = 65_536
 """A file is read in pieces of so many bytes."""
-
-READ_PATIENCE = Patience(most_seconds=30.0)
-"""How long a download that does not begin is tried again."""
 
 TIMEOUT_SECONDS = 30.0
 """How long a request may take, unless it says otherwise."""
@@ -119,7 +117,7 @@ class HomeserverHttp:
             async def begin() -> aiohttp.ClientResponse:
                 return await stack.enter_async_context(self._reading(path, silence_seconds))
 
-            response = await persist(begin, READ_PATIENCE)
+            response = await retry_request(begin, DOWNLOAD)
             with self._typed(silence_seconds):
                 async for chunk in response.content.iter_chunked(READ_BYTES):
                     yield chunk

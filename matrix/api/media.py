@@ -11,10 +11,11 @@ from attrs import frozen
 
 from fsm.values.ids import RoomId
 from fsm.values.messages import Attachment
+from fsm.values.retry import UPLOAD
 from matrix.api import fields
 from matrix.api.errors import Refused, Unreachable
 from matrix.api.http import HomeserverHttp, endpoint
-from matrix.api.retry import Patience, persist
+from matrix.api.retry import retry_request
 from matrix.crypto.file_crypto import Seal, Unseal
 
 Json = dict[str, Any]
@@ -25,7 +26,6 @@ MOST_IN_MEMORY = 1_000_000
 
 SILENCE_SECONDS = 30.0
 UPLOAD_SECONDS = 600.0
-PATIENCE = Patience(most_seconds=60.0)
 
 MOST_NAME_CHARS = 120
 
@@ -121,7 +121,7 @@ class Media:
         with SpooledTemporaryFile(max_size=MOST_IN_MEMORY) as content:
             spool = await _spooled(content, chunks, seal, most_bytes)
             kept_as = "application/octet-stream" if seal else _stored_type(mimetype)
-            url = await persist(lambda: self._post(spool, kept_as), PATIENCE)
+            url = await retry_request(lambda: self._post(spool, kept_as), UPLOAD)
         return _content(_named(name), _stored_type(mimetype), url, spool)
 
     async def _post(self, spool: _Spool, mimetype: str) -> str:
@@ -140,7 +140,7 @@ class Media:
         """What the homeserver takes at most (``GET …/media/config``)."""
         if self._limit is None:
             path = endpoint("media", "config", version="v1")
-            answer = await persist(lambda: self._http.request("GET", path), PATIENCE)
+            answer = await retry_request(lambda: self._http.request("GET", path), UPLOAD)
             self._limit = fields.number(answer, "m.upload.size") or 2**40
         return self._limit
 

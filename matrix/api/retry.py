@@ -1,124 +1,85 @@
-"""Patience: trying again what a homeserver that is away, busy or broken did not do."""
+"""Retries of requests to a homeserver that is away, busy or broken."""
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import stamina
 import structlog
-from attrs import define, frozen
 
 from fsm.values.ids import RoomId
+from fsm.values.retry import HOMESERVER, HOMESERVER_LOOKUP, RetryPolicy, RetryTiming, retry
 from matrix.api.errors import RateLimited, Refused, StoreFailed, Unreachable
 
 _log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-# A homeserver that is away for an hour is one line in the log, which the HTTP client writes when
-# it is lost and when it is back. stamina's own hook would write one for each try.
-stamina.instrumentation.set_on_retry_hooks([])
+MIN_RETRY_AFTER_SECONDS = 0.05
+"""A homeserver that limits the rate is left alone at least this long, whatever it says."""
+
+REAL_TIMING = RetryTiming(sleep=asyncio.sleep, monotonic=time.monotonic, uniform=random.uniform)
 
 
-@frozen
-class Patience:
-    """How long to wait between tries: exponential back-off, each wait drawn from its upper half.
-
-    Args:
-        first_seconds: The wait after the first failure.
-        longest_seconds: No wait is longer, unless the homeserver asks for more.
-        most_seconds: Give up after this time, or never (None).
-        most_tries: Give up after so many tries, or never (None).
-    """
-
-    first_seconds: float = 0.25
-    longest_seconds: float = 15.0
-    most_seconds: float | None = None
-    most_tries: int | None = None
-
-
-FOR_EVER = Patience()
-"""Tries until it works or is cancelled."""
-
-FOR_A_WHILE = Patience(most_seconds=30.0, most_tries=6)
-"""For what only adds to an event: it is handled without, rather than never."""
-
-
-async def persist(operation: Callable[[], Awaitable[T]], patience: Patience = FOR_EVER) -> T:
-    """Do it until it works; only what is permanent, or the end of patience, is raised.
+async def retry_request(
+    operation: Callable[[], Awaitable[T]],
+    policy: RetryPolicy = HOMESERVER,
+    timing: RetryTiming = REAL_TIMING,
+) -> T:
+    """Run the operation until it works; a permanent error, or the last one, is raised.
 
     Raises:
-        MatrixError: What the last try raised.
+        MatrixError: What the last attempt raised.
     """
-    async for attempt in stamina.retry_context(
-        on=_Waits(patience), attempts=patience.most_tries, timeout=patience.most_seconds
-    ):
-        with attempt:
-            return await operation()
-    raise AssertionError("stamina's iterator ends by returning or raising")  # pragma: no cover
+    return await retry(operation, policy, _retry_after, timing)
 
 
-async def find_out(
+async def read_or_default(
     operation: Callable[[], Awaitable[T]],
-    is_there: Callable[[], Awaitable[object]],
-    unknown: T,
-    patience: Patience = FOR_A_WHILE,
+    probe: Callable[[], Awaitable[object]],
+    default: T,
+    policy: RetryPolicy = HOMESERVER_LOOKUP,
     *,
     room_id: RoomId,
 ) -> T:
-    """Do it until it works, or until it fails again and again at a homeserver that is there.
+    """Run the read until it works, or until it keeps failing at a homeserver that is there.
 
-    A homeserver that is away is waited for, however long. One that answers everything else will
-    not answer this: then ``unknown`` is what is known.
+    A homeserver that is away is waited for, however long. One that answers other requests and not
+    this one will not answer it: then the result is ``default``.
 
     Args:
         operation: The request, which changes nothing.
-        is_there: Another request, which any homeserver answers.
-        unknown: What to go on with if it is not found out.
-        patience: How long it is tried while the homeserver is there.
+        probe: Another request, which any homeserver answers.
+        default: The result if the read keeps failing.
+        policy: How long it is retried while the homeserver is there.
         room_id: The room that it is about, for the log.
     """
     while True:
         try:
-            async with asyncio.timeout(patience.most_seconds):
-                return await persist(operation, patience)
+            async with asyncio.timeout(policy.max_seconds):
+                return await retry_request(operation, policy)
         except Refused as refused:
             problem: Exception = refused
             break
         except (Unreachable, RateLimited, StoreFailed, TimeoutError) as failed:
             problem = failed
         try:
-            await is_there()
+            await probe()
             break
         except (Refused, RateLimited):
             break
         except Unreachable:
-            await persist(is_there)
+            await retry_request(probe)
     _log.warning(
-        "something can't be found out, going on without",
+        "a read failed, going on without it",
         room_id=room_id,
         problem=str(problem) or "no answer in time",
     )
-    return unknown
+    return default
 
 
-@define
-class _Waits:
-    """The back-off hook of one operation: counts its failures, decides on the next wait."""
-
-    _patience: Patience
-    _failures: int = 0
-
-    def __call__(self, error: Exception) -> bool | float:
-        if not isinstance(error, Unreachable | RateLimited | StoreFailed):
-            return False
-        longest = min(
-            self._patience.longest_seconds,
-            self._patience.first_seconds * 2.0 ** min(self._failures, 30),
-        )
-        self._failures += 1
-        jittered = longest * random.uniform(0.5, 1.0)  # noqa: S311  # not a secret
-        if isinstance(error, RateLimited):
-            return max(error.retry_after_ms / 1000, 0.05) + jittered * 0.2
-        return jittered
+def _retry_after(error: Exception) -> float | None:
+    if isinstance(error, RateLimited):
+        return max(error.retry_after_ms / 1000, MIN_RETRY_AFTER_SECONDS)
+    return 0.0 if isinstance(error, Unreachable | StoreFailed) else None

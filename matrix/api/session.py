@@ -15,6 +15,7 @@ from attrs import asdict, evolve, field, frozen
 
 from fsm.failpoints import reach
 from fsm.values.ids import UserId
+from fsm.values.retry import HOMESERVER
 from matrix.api.errors import (
     LoginRefused,
     RateLimited,
@@ -24,7 +25,7 @@ from matrix.api.errors import (
     Unreachable,
 )
 from matrix.api.http import HomeserverHttp, endpoint
-from matrix.api.retry import Patience, persist
+from matrix.api.retry import retry_request
 
 _log = structlog.get_logger(__name__)
 
@@ -125,8 +126,8 @@ class Login:
         if stored is not None and stored.user_id != self._settings.user_id:
             raise SessionUnusable(self._path, stored.user_id, self._settings.user_id)
         if stored is None or self._has_new_token(stored):
-            patience = Patience(most_seconds=max_wait_seconds or 0.001)
-            session = await persist(self._first, patience)
+            policy = evolve(HOMESERVER, max_seconds=max_wait_seconds)
+            session = await retry_request(self._first, policy)
         else:
             session = await self._resume(stored)
         self._http.token = session.access_token

@@ -48,7 +48,7 @@ class _Reading:
 
     async def page(self, direction: str, start: str | None, end: str | None) -> Page:
         reach("gap.page.before")
-        page = await self.homeserver.persist(
+        page = await self.homeserver.retry(
             lambda: self.homeserver.page(
                 self.gap.room_id, direction=direction, start=start, end=end
             )

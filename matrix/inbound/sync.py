@@ -99,7 +99,7 @@ class Intake:
         first = True
         while True:
             await self._homeserver.learn_name()
-            sync = await self._homeserver.persist(partial(self._sync, wait=not first))
+            sync = await self._homeserver.retry(partial(self._sync, wait=not first))
             batch = await self._batch(sync)
             reach("batch.hand.before")
             self._is_handing = True
@@ -120,32 +120,32 @@ class Intake:
 
     async def event(self, room_id: RoomId, event_id: EventId) -> Inbound | None:
         """One event by its id; None if it is gone, or redacted."""
-        raw = await self._homeserver.persist(lambda: self._homeserver.event(room_id, event_id))
+        raw = await self._homeserver.retry(lambda: self._homeserver.event(room_id, event_id))
         return next(self._heard(room_id, () if raw is None else (raw,)), None)
 
     async def is_group(self, room_id: RoomId) -> bool:
         """Whether more than two people are in the room, or invited to it."""
-        return await self._homeserver.find_out(
+        return await self._homeserver.read_or_default(
             room_id, lambda: self._homeserver.is_group(room_id), False
         )
 
     async def enter_replacement(self, room_id: RoomId, to: RoomId, *, stays: bool) -> bool:
         """Enter ``to``; whether it says that it replaces ``room_id``. If not, it may be left."""
-        return await self._homeserver.persist(
+        return await self._homeserver.retry(
             lambda: enter_replacement(self._homeserver, room_id, to, stays=stays)
         )
 
     async def invite(self, room_id: RoomId) -> Inbound | None:
         """The invite that brought the bot into the room, as the room has it."""
-        return await self._homeserver.persist(lambda: invite_of(self._homeserver, room_id))
+        return await self._homeserver.retry(lambda: invite_of(self._homeserver, room_id))
 
     async def replaces(self, room_id: RoomId) -> RoomId | None:
         """The room that this one replaces, if both rooms say so."""
-        return await self._homeserver.persist(lambda: replaced_by(self._homeserver, room_id))
+        return await self._homeserver.retry(lambda: replaced_by(self._homeserver, room_id))
 
     async def question_mark(self, room_id: RoomId, event_id: EventId) -> QuestionRef | None:
         """What a message of the bot's says of itself, if it is a question."""
-        raw = await self._homeserver.find_out(
+        raw = await self._homeserver.read_or_default(
             room_id, lambda: self._homeserver.event(room_id, event_id), None
         )
         if raw is None or fields.user_id(raw, "sender") != self._homeserver.user_id:
@@ -154,7 +154,7 @@ class Intake:
 
     async def last_question(self, room_id: RoomId, sender: UserId) -> Inbound | None:
         """What the sender has last asked an agent in the room; None where it can't be read."""
-        return await self._homeserver.find_out(
+        return await self._homeserver.read_or_default(
             room_id, lambda: self._last_question(room_id, sender), None
         )
 
@@ -183,7 +183,7 @@ class Intake:
 
     async def _is_encrypted(self, room_id: RoomId) -> bool:
         try:
-            return await self._homeserver.persist(lambda: self._homeserver.is_encrypted(room_id))
+            return await self._homeserver.retry(lambda: self._homeserver.is_encrypted(room_id))
         except Refused:  # the bot is not in the room any more
             return False
 

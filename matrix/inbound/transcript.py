@@ -81,7 +81,7 @@ class Transcript:
             token = page.end
 
     async def _page(self, token: str | None) -> Any:
-        return await self._homeserver.persist(
+        return await self._homeserver.retry(
             lambda: self._homeserver.page(self._room_id, direction="b", start=token)
         )
 
@@ -134,9 +134,7 @@ class Transcript:
         return question
 
     async def _event(self, event_id: EventId, sender: UserId) -> Inbound | None:
-        raw = await self._homeserver.persist(
-            lambda: self._homeserver.event(self._room_id, event_id)
-        )
+        raw = await self._homeserver.retry(lambda: self._homeserver.event(self._room_id, event_id))
         if raw is None or raw.get("sender") != sender:
             return None
         return parse(self._as_it_reads(raw), room_id=self._room_id, bot=self._homeserver.user_id)

@@ -220,7 +220,7 @@ class Delivery:
                 raise
 
         try:
-            return await self._homeserver.persist(attempt)
+            return await self._homeserver.retry(attempt)
         finally:
             self._held_up.discard(row.transaction_id)
 
@@ -247,7 +247,7 @@ class Delivery:
             return True
         if not row.created_at_ms or self._age_ms(row) <= WAITED_MS:
             return False
-        question = await self._homeserver.find_out(
+        question = await self._homeserver.read_or_default(
             row.room_id, lambda: self._homeserver.event(row.room_id, mark.question), None
         )
         return is_redacted(question)
@@ -268,7 +268,7 @@ class Delivery:
         wish = NewRoom(**row.payload)
         try:
             async with self._making:
-                room_id = await self._homeserver.persist(lambda: self._maker.make(wish))
+                room_id = await self._homeserver.retry(lambda: self._maker.make(wish))
         except MatrixError as error:
             if not is_permanent(error):
                 raise

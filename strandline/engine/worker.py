@@ -1,6 +1,8 @@
 """Handling: what becomes of each thing that arrives, whatever goes wrong on the way."""
 
 import asyncio
+import random
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TypeVar
@@ -19,6 +21,7 @@ from fsm.errors import NoSuchEvent, StrandlineError
 from fsm.failpoints import reach
 from fsm.values.bounded import BoundedDict
 from fsm.values.ids import EventId, RoomId, UserId
+from fsm.values.retry import STORE, TURN, RetryTiming, retry
 from fsm.values.text import compared
 from matrix import Refused
 from strandline.engine.answering.asking import Asking
@@ -41,9 +44,6 @@ from strandline.engine.work_items import (
 _log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-
-TRIES = 5
-"""So often a turn that raises is tried, with growing pauses, before its event is parked."""
 
 _PERMANENT = (NoSuchEvent,)
 """What fails in the same way however often it is tried: it is tried once."""
@@ -68,8 +68,7 @@ MAX_EXPLAINED = 1_000
 RETRY = "retry"
 """The command that asks an agent once more; what it was asked is read from the room."""
 
-STORE_PAUSE_SECONDS = 1.0
-"""How long to wait before a store that can't be written is tried again."""
+_TIMING = RetryTiming(sleep=asyncio.sleep, monotonic=time.monotonic, uniform=random.uniform)
 
 
 @frozen
@@ -217,7 +216,7 @@ class EventWorker:
             if isinstance(error, StrandlineError) and not isinstance(error, Refused):
                 raise  # the store or the account can't go on: the bot ends, the event comes again
             _log.exception("an event can't be read", event_id=inbound.event_id)
-            await self._park(inbound, attempt, _Failure(error, TRIES))
+            await self._park(inbound, attempt, _Failure(error, TURN.max_attempts))
             return True
         if wanted is not None:
             await self._attempts(wanted, attempt)
@@ -359,18 +358,26 @@ class EventWorker:
         self, event_id: EventId, take: Callable[[], Awaitable[None]]
     ) -> _Failure | None:
         """Try it some times; the failure, if it fails every time, or in a way that stays."""
-        for tries in range(1, TRIES + 1):
-            try:
-                await retry_until_store_available(take)
-            except DatabaseMoved:
-                raise  # nothing can be written any more: the bot ends
-            except Exception as error:  # noqa: BLE001  # parked with its error, which `parked list` shows
-                _log.exception("turn failed", event_id=event_id, tries=tries)
-                if tries == TRIES or isinstance(error, _PERMANENT):
-                    return _Failure(error, tries)
-                await asyncio.sleep(0.1 * 2**tries)
-            else:
-                break
+        tries = 0
+
+        def note(error: Exception, attempt: int) -> None:
+            nonlocal tries
+            tries = attempt
+            if not isinstance(error, DatabaseMoved):
+                _log.exception("turn failed", event_id=event_id, tries=attempt)
+
+        try:
+            await retry(
+                lambda: retry_until_store_available(take),
+                TURN,
+                _turn_retry,
+                _TIMING,
+                on_failure=note,
+            )
+        except DatabaseMoved:
+            raise  # nothing can be written any more: the bot ends
+        except Exception as error:  # noqa: BLE001  # parked with its error, which `parked list` shows
+            return _Failure(error, tries)
         return None
 
     async def _take(self, inbound: Inbound, attempt: int) -> None:
@@ -499,16 +506,24 @@ def _spoken(error: Exception) -> str:
 
 async def retry_until_store_available(operation: Callable[[], Awaitable[T]]) -> T:
     """Do it; while the store can't be written, wait and do it again."""
-    warned = False
-    while True:
-        try:
-            result = await operation()
-        except StoreUnavailable as unavailable:
-            if not warned:
-                _log.error("store unavailable, no turns are taken", problem=str(unavailable))
-            warned = True
-            await asyncio.sleep(STORE_PAUSE_SECONDS)
-        else:
-            if warned:
-                _log.warning("store available again")
-            return result
+    failures = 0
+
+    def note(error: Exception, attempt: int) -> None:
+        nonlocal failures
+        if isinstance(error, StoreUnavailable):
+            failures = attempt
+            if attempt == 1:
+                _log.error("store unavailable, no turns are taken", problem=str(error))
+
+    result = await retry(operation, STORE, _store_retry, _TIMING, on_failure=note)
+    if failures:
+        _log.warning("store available again")
+    return result
+
+
+def _turn_retry(error: Exception) -> float | None:
+    return None if isinstance(error, (*_PERMANENT, DatabaseMoved)) else 0.0
+
+
+def _store_retry(error: Exception) -> float | None:
+    return 0.0 if isinstance(error, StoreUnavailable) else None

@@ -16,10 +16,11 @@ import yaml
 from attrs import define, field
 
 from fsm.values.ids import EventId, RoomId, SyncToken, TransactionId, UserId
+from fsm.values.retry import RetryPolicy
 from matrix import Homeserver
 from matrix.api.errors import RateLimited, Refused, Unreachable
 from matrix.api.homeserver import Page
-from matrix.api.retry import Patience, persist
+from matrix.api.retry import retry_request
 from strandline.config.model import Config, load_config
 from strandline.testing.person import TimelineEvent, fold
 
@@ -31,7 +32,7 @@ ALICE, BOB = UserId("@alice:memory"), UserId("@bob:memory")
 EVENTS_A_SYNC = 2
 """So few, that a short conversation moves the checkpoint often."""
 
-SOON = Patience(first_seconds=0.005, longest_seconds=0.02)
+SOON = RetryPolicy(first_wait_seconds=0.005, max_wait_seconds=0.02)
 
 
 class NoKeys:
@@ -166,14 +167,14 @@ class MemoryHomeserver:
             unsigned={"prev_content": {"membership": before}},
         )
 
-    async def persist(self, operation: Callable[[], Awaitable[T]]) -> T:
-        return await persist(operation, SOON)
+    async def retry(self, operation: Callable[[], Awaitable[T]]) -> T:
+        return await retry_request(operation, SOON)
 
-    async def find_out(
+    async def read_or_default(
         self, room_id: RoomId, operation: Callable[[], Awaitable[T]], unknown: T
     ) -> T:
         del room_id, unknown
-        return await self.persist(operation)
+        return await self.retry(operation)
 
     async def sync(self, since: SyncToken | None, wait_ms: int) -> Json:
         del wait_ms

@@ -13,6 +13,7 @@ from ephemeral.agents.pool import AgentPool
 from fsm import EventKind, Flow, Inbound, QuestionRef, Registry, Translator
 from fsm.effects import OutboxRow
 from fsm.values.ids import ConversationKey, EventId, RoomId, SyncToken, TransactionId, UserId
+from fsm.values.retry import TURN
 from matrix import Refused, TimelineGap
 from strandline.engine.answering.asking import Asking, Pace
 from strandline.engine.answering.edits import EditTracker
@@ -20,7 +21,7 @@ from strandline.engine.checkpoint import Checkpoint
 from strandline.engine.deadlines import Deadlines, Due
 from strandline.engine.outbox import OutboxBuilder
 from strandline.engine.work_items import NewEvent, Policy, Retry
-from strandline.engine.worker import TRIES, EventWorker
+from strandline.engine.worker import EventWorker
 from strandline.flows.languages import tongue
 from tests.unit.strandline.engine.answering.test_asking import AsAsked
 from tests.unit.strandline.engine.test_turns import ALICE, BOB, STARTED, Lost, Stage
@@ -185,7 +186,7 @@ async def test_it_is_parked_its_sender_told_once_and_the_room_goes_on(room: Room
     await room.checkpoint.flush()
 
     [parked] = await room.store.parked()
-    assert (parked.event_id, parked.attempts) == ("$poison", TRIES)
+    assert (parked.event_id, parked.attempts) == ("$poison", TURN.max_attempts)
     assert "RuntimeError" in parked.error
     assert room.quay.said[0].startswith("Something went wrong on my side")
     assert "Commands:" in room.quay.said[1]

@@ -14,11 +14,16 @@ from ephemeral.agents.api import (
     QueuePosition,
 )
 from ephemeral.agents.breaker import FAILURES
-from ephemeral.agents.pool import TRIES, AgentPool
+from ephemeral.agents.pool import AgentPool
 from fsm import AgentEntry, Registry
 from fsm.values.ids import AgentId, EventId, PlatformChatId, UserId
 from fsm.values.registry import Condition
+from fsm.values.retry import AGENT, RetryTiming
 from tests.support.virtual_time import virtual_time
+
+AT_ONCE = RetryTiming(
+    sleep=lambda _seconds: asyncio.sleep(0), monotonic=lambda: 0.0, uniform=lambda low, _high: low
+)
 
 A1, ALICE, BOB = AgentId("a1"), UserId("@alice:x"), UserId("@bob:x")
 
@@ -71,16 +76,12 @@ def away(
 
 def connected(agent: Scripted, **entry: float) -> tuple[AgentPool, Registry]:
     registry = Registry([AgentEntry(id=A1, name="A1", kind="s", **entry)])  # type: ignore[arg-type]
-    return AgentPool(registry, kinds={"s": agent}, probe_seconds=0.02), registry
+    pool = AgentPool(registry, kinds={"s": agent}, probe_seconds=0.02, timing=AT_ONCE)
+    return pool, registry
 
 
 async def answer(of: AgentPool, asker: UserId = ALICE) -> list[AgentPiece | QueuePosition]:
     return [piece async for piece in of.ask(A1, asked(), asker)]
-
-
-@pytest.fixture(autouse=True)
-def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("random.uniform", lambda *_: 0.001)
 
 
 @pytest.mark.parametrize("failure", [away(), away(FailureReason.BUSY, 0.01)])
@@ -89,7 +90,7 @@ async def test_what_passes_is_tried_again_with_the_same_question(failure: AgentF
 
     assert await answer(connected(agent)[0]) == ["yes"]
 
-    assert len(agent.asked) == TRIES
+    assert len(agent.asked) == AGENT.max_attempts
     assert {question.request_id for question in agent.asked} == {"$q"}
 
 
@@ -152,7 +153,7 @@ async def test_a_dead_agent_is_spared_and_others_than_the_dead_are_not() -> None
             await answer(connections)
         assert failed.value.trouble is FailureReason.UNREACHABLE
 
-    assert len(dead.asked) == FAILURES * TRIES
+    assert len(dead.asked) == FAILURES * AGENT.max_attempts
     strict = Scripted(*([[away(FailureReason.REJECTED)] for _ in range(100)]))
     connections, registry = connected(strict)
     for _ in range(FAILURES + 5):

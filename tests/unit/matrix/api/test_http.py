@@ -2,8 +2,10 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from attrs import evolve
 from structlog.testing import capture_logs
 
+from fsm.values.retry import RetryPolicy
 from matrix.api.errors import (
     MatrixError,
     RateLimited,
@@ -13,7 +15,7 @@ from matrix.api.errors import (
     is_permanent,
 )
 from matrix.api.http import HomeserverHttp, endpoint
-from matrix.api.retry import Patience, persist
+from matrix.api.retry import retry_request
 from tests.support.fakes.homeserver import Answer, ScriptedHomeserver
 
 WHOAMI = endpoint("account", "whoami")
@@ -119,8 +121,8 @@ async def test_it_is_tried_until_it_works_and_the_log_says_so_once(
     await server.script("account.whoami", *broken)
 
     with capture_logs() as logs:
-        patience = Patience(first_seconds=0.001)
-        answer = await persist(lambda: http.request("GET", WHOAMI), patience)
+        policy = RetryPolicy(first_wait_seconds=0.001, max_wait_seconds=15.0)
+        answer = await retry_request(lambda: http.request("GET", WHOAMI), policy)
 
     assert answer["device_id"] == "DEVICE"
     assert [entry["event"] for entry in logs] == [
@@ -135,9 +137,10 @@ async def test_patience_ends_when_it_is_bounded(
     await server.script("account.whoami", *[Answer(502, HTML)] * 1000)
     tries = []
 
-    for patience in (Patience(0.001, 0.01, most_tries=4), Patience(0.001, 0.01, most_seconds=0.1)):
+    quick = RetryPolicy(first_wait_seconds=0.001, max_wait_seconds=0.01)
+    for policy in (evolve(quick, max_attempts=4), evolve(quick, max_seconds=0.1)):
         with pytest.raises(Unreachable):
-            await persist(lambda: http.request("GET", WHOAMI), patience)
+            await retry_request(lambda: http.request("GET", WHOAMI), policy)
         tries.append(len(server.asked("account.whoami")))
 
     assert tries[0] == 4
@@ -150,7 +153,7 @@ async def test_a_refusal_is_not_tried_again(
     await server.script("account.whoami", Answer(403, REFUSED))
 
     with pytest.raises(Refused):
-        await persist(lambda: http.request("GET", WHOAMI))
+        await retry_request(lambda: http.request("GET", WHOAMI))
 
     assert len(server.asked("account.whoami")) == 1
 

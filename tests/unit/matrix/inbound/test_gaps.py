@@ -22,7 +22,7 @@ class History:
         self.events = events
         self.read: list[str] = []
 
-    async def persist(self, operation: Callable[[], Awaitable[Any]]) -> Any:
+    async def retry(self, operation: Callable[[], Awaitable[Any]]) -> Any:
         return await operation()
 
     async def page(

@@ -7,8 +7,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from fsm.values.ids import EventId, UserId
+from fsm.values.retry import RetryPolicy
 from matrix import Homeserver, Intake
-from matrix.api.retry import Patience
 from tests.support.fakes.homeserver import BOT, Answer, ScriptedHomeserver
 from tests.support.sync_answers import ALICE, ROOM, Harbour, Json, text
 
@@ -33,13 +33,15 @@ READS: dict[str, tuple[str, Read, object]] = {
 
 
 def unknowns(logs: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
-    return [entry for entry in logs if "can't be found out" in str(entry["event"])]
+    return [entry for entry in logs if "a read failed" in str(entry["event"])]
 
 
 @pytest.fixture
 def hasty(homeserver: Homeserver) -> Intake:
     """An intake whose patience is short."""
-    homeserver.patience = Patience(0.001, 0.01, most_seconds=0.5, most_tries=6)
+    homeserver.lookup_policy = RetryPolicy(
+        first_wait_seconds=0.001, max_wait_seconds=0.01, max_seconds=0.5, max_attempts=6
+    )
     return Harbour(homeserver).intake
 
 
@@ -92,7 +94,9 @@ async def test_a_read_that_is_never_answered_has_an_end(
 async def test_a_homeserver_that_is_away_is_waited_for_and_then_asked_again(
     server: ScriptedHomeserver, homeserver: Homeserver
 ) -> None:
-    homeserver.patience = Patience(0.001, 0.01, most_tries=6)  # however long they take
+    homeserver.lookup_policy = RetryPolicy(
+        first_wait_seconds=0.001, max_wait_seconds=0.01, max_attempts=6
+    )  # however long they take
     asked = text("Which day?", "$q", sender=BOT, **{"org.strandline.question": QUESTION})
     await server.script("account.whoami", *[Answer(502, HTML)] * 3)
     await server.script("rooms.event", *[Answer(502, HTML)] * 6, Answer(body=asked))

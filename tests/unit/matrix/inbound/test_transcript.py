@@ -19,7 +19,7 @@ class Room:
         self.raw: list[Json] = []
         self.pages = 0
 
-    async def persist(self, operation: Callable[[], Awaitable[Any]]) -> Any:
+    async def retry(self, operation: Callable[[], Awaitable[Any]]) -> Any:
         return await operation()
 
     async def page(self, room_id: RoomId, *, direction: str, start: str | None) -> Page:

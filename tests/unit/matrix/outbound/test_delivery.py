@@ -9,8 +9,8 @@ from attrs import evolve
 from fsm.effects import OutboxRow
 from fsm.values.ids import EventId, PlatformChatId, RoomId, TransactionId
 from fsm.values.messages import AnswerRef
+from fsm.values.retry import RetryPolicy
 from matrix import Homeserver
-from matrix.api.retry import Patience
 from matrix.outbound.delivery import MOST_OWED, REMEMBERED_MS
 from matrix.outbound.markdown import edit_content, message_content, reaction_content
 from tests.support.fakes.homeserver import BOT, Answer, ScriptedHomeserver
@@ -384,7 +384,9 @@ async def test_an_answer_of_an_earlier_life_leaves_after_a_look_at_its_question(
 async def test_an_answer_leaves_though_its_question_can_never_be_looked_at(
     server: ScriptedHomeserver, homeserver: Homeserver
 ) -> None:
-    homeserver.patience = Patience(0.001, 0.01, most_seconds=0.5, most_tries=6)
+    homeserver.lookup_policy = RetryPolicy(
+        first_wait_seconds=0.001, max_wait_seconds=0.01, max_seconds=0.5, max_attempts=6
+    )
     await server.script("rooms.event", *[Answer(500, {"errcode": "M_UNKNOWN"})] * 1000)
     harbour = Harbour(homeserver)
     harbour.delivery = harbour.new_delivery(now=lambda: datetime.now(UTC) + timedelta(minutes=1))

@@ -94,7 +94,7 @@ async def test_an_answer_that_was_lost_leads_to_the_room_that_was_made(
     await server.script("directory", FOUND)
     await server.script("rooms.state", HERE, NAMED)
 
-    assert await homeserver.persist(lambda: maker(homeserver).make(wish())) == "!found"
+    assert await homeserver.retry(lambda: maker(homeserver).make(wish())) == "!found"
 
     assert [r.method for r in server.asked("directory")] == ["GET"]
 
