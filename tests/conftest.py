@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from strandline.testing import Synapse
-from tests.support.scene import Scene
+from tests.support.setup import Setup
 
 LONG = (
     "tests/docs/test_howtos.py::test_the_code_*test-kills*",
@@ -84,6 +84,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-async def scene(synapse: Synapse, tmp_path: Path) -> AsyncIterator[Scene]:
-    async with Scene(synapse, tmp_path) as scene:
-        yield scene
+async def setup(synapse: Synapse, tmp_path: Path) -> AsyncIterator[Setup]:
+    async with Setup(synapse, tmp_path) as setup:
+        yield setup

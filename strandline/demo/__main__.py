@@ -1,4 +1,4 @@
-"""``python -m strandline.demo``: a chat in a terminal, a scripted tour without one."""
+"""``python -m strandline.demo``: a chat in a terminal, a script without one."""
 
 import asyncio
 import os
@@ -11,9 +11,9 @@ import aiohttp
 
 from fsm import StrandlineError
 from fsm.values.text import printable
-from strandline.demo.stage import set_up
+from strandline.demo.script import DemoScript, NotAsExpected
+from strandline.demo.setup import set_up
 from strandline.demo.terminal import chat
-from strandline.demo.tour import DemoScript, NotAsExpected
 
 _began = time.perf_counter()
 
@@ -27,18 +27,18 @@ def tell(line: str) -> None:
 async def demo() -> int:
     """Play the demo; the exit code."""
     _end_as_by_ctrl_c()
-    async with set_up(tell) as stage:
+    async with set_up(tell) as setup:
         if sys.stdin.isatty():
-            await chat(stage, tell)
+            await chat(setup, tell)
             return 0
-        tour = DemoScript(stage, tell)
+        script = DemoScript(setup, tell)
         try:
-            await tour.play()
+            await script.play()
         except NotAsExpected:
-            await tour.show_transcript()
+            await script.show_transcript()
             return 1
-        await tour.show_transcript()
-        tell("the tour is as expected")
+        await script.show_transcript()
+        tell("the demo is as expected")
         return 0
 
 

@@ -6,7 +6,7 @@ import os
 import sys
 
 from fsm.values.text import printable
-from strandline.demo.stage import Stage, Tell
+from strandline.demo.setup import DemoSetup, Tell
 
 HELP = (
     "type to talk (`!help` asks the bot what it can do); /kill ends the bot by SIGKILL and starts "
@@ -14,16 +14,16 @@ HELP = (
 )
 
 
-async def chat(stage: Stage, tell: Tell) -> None:
+async def chat(setup: DemoSetup, tell: Tell) -> None:
     """Talk until /quit, or the end of the input."""
     tell(HELP)
     async with asyncio.TaskGroup() as tasks:
-        listening = tasks.create_task(_listen(stage))
-        await _talk(stage, tell)
+        listening = tasks.create_task(_listen(setup))
+        await _talk(setup, tell)
         listening.cancel()
 
 
-async def _talk(stage: Stage, tell: Tell) -> None:
+async def _talk(setup: DemoSetup, tell: Tell) -> None:
     lines = _lines()
     while (line := await lines.get()) is not None:
         match line.strip():
@@ -32,11 +32,11 @@ async def _talk(stage: Stage, tell: Tell) -> None:
             case "/quit":
                 return
             case "/kill":
-                await stage.kill_bot(tell)
+                await setup.kill_bot(tell)
             case text if text.startswith("/"):
                 tell(HELP)
             case text:
-                await stage.person.say(stage.room_id, text)
+                await setup.person.say(setup.room_id, text)
 
 
 def _lines() -> asyncio.Queue[str | None]:
@@ -63,12 +63,12 @@ def _lines() -> asyncio.Queue[str | None]:
     return lines
 
 
-async def _listen(stage: Stage) -> None:
+async def _listen(setup: DemoSetup) -> None:
     """Print what the bot says, and again what it edits."""
     shown: dict[str, str] = {}
     while True:
-        for event in await stage.person.timeline(stage.room_id):
-            if event.sender == stage.person.user_id or shown.get(event.event_id) == event.body:
+        for event in await setup.person.timeline(setup.room_id):
+            if event.sender == setup.person.user_id or shown.get(event.event_id) == event.body:
                 continue
             mark = "✎" if event.event_id in shown else " "
             shown[event.event_id] = event.body

@@ -9,26 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from strandline.testing.bot import BotProcess
-    from strandline.testing.cast import Cast
     from strandline.testing.conformance import AgentConformance
     from strandline.testing.errors import KitError, NotSeen, SynapseMissing
     from strandline.testing.homeserver import Credentials, Synapse
     from strandline.testing.person import Person, TimelineEvent
     from strandline.testing.rehearsal import ALICE, BOB, CAROL, ROOM, Rehearsal
+    from strandline.testing.setup import BotSetup
     from strandline.testing.store import BotStore
-    from strandline.testing.talker import Talker
+    from strandline.testing.user import User
     from strandline.testing.walking import Walker, kill_everywhere
 
 _HOMES = {
     "bot": ("BotProcess",),
-    "cast": ("Cast",),
+    "setup": ("BotSetup",),
     "conformance": ("AgentConformance",),
     "errors": ("KitError", "NotSeen", "SynapseMissing"),
     "homeserver": ("Credentials", "Synapse"),
     "person": ("Person", "TimelineEvent"),
     "rehearsal": ("ALICE", "BOB", "CAROL", "ROOM", "Rehearsal"),
     "store": ("BotStore",),
-    "talker": ("Talker",),
+    "user": ("User",),
     "walking": ("Walker", "kill_everywhere"),
 }
 """Which module each name is from."""
@@ -40,8 +40,8 @@ __all__ = [
     "ROOM",
     "AgentConformance",
     "BotProcess",
+    "BotSetup",
     "BotStore",
-    "Cast",
     "Credentials",
     "KitError",
     "NotSeen",
@@ -49,8 +49,8 @@ __all__ = [
     "Rehearsal",
     "Synapse",
     "SynapseMissing",
-    "Talker",
     "TimelineEvent",
+    "User",
     "Walker",
     "kill_everywhere",
 ]

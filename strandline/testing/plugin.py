@@ -21,17 +21,17 @@ from fsm import StrandlineError
 from strandline import testing
 
 if TYPE_CHECKING:
-    from strandline.testing.cast import FlowOrPath
+    from strandline.testing.setup import FlowOrPath
 
 MARKER = "strandline"
 
-FIXTURES = frozenset({"synapse", "strandline_cast", "bot", "person", "alice", "bob"})
+FIXTURES = frozenset({"synapse", "strandline_setup", "bot", "person", "alice", "bob"})
 """A test that uses one of these is one of ours."""
 
 WALKED = "strandline walked"
 """The property in which a test tells what it has walked."""
 
-_CAST = pytest.StashKey["testing.Cast"]()
+_SETUP = pytest.StashKey["testing.BotSetup"]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -71,9 +71,9 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Tell of a test that failed what happened in it."""
     report = yield
-    cast = item.stash.get(_CAST, None)
-    if cast is not None and report.failed and report.when != "teardown":
-        report.sections += [(f"Strandline: {title}", text) for title, text in cast.account()]
+    setup_ = item.stash.get(_SETUP, None)
+    if setup_ is not None and report.failed and report.when != "teardown":
+        report.sections += [(f"Strandline: {title}", text) for title, text in setup_.account()]
     return report
 
 
@@ -115,22 +115,22 @@ def strandline_config() -> Mapping[str, Any]:
 
 
 @pytest.fixture
-def strandline_cast(
+def strandline_setup(
     request: pytest.FixtureRequest, synapse: testing.Synapse, tmp_path: Path
-) -> Iterator[testing.Cast]:
+) -> Iterator[testing.BotSetup]:
     """The bot and the people of this test; for fixtures of one's own."""
-    cast = testing.Cast(synapse, tmp_path / "bot")
-    request.node.stash[_CAST] = cast
+    setup_ = testing.BotSetup(synapse, tmp_path / "bot")
+    request.node.stash[_SETUP] = setup_
     try:
-        yield cast
+        yield setup_
     finally:
-        cast.end()
+        setup_.end()
 
 
 @pytest.fixture
 def bot(
     request: pytest.FixtureRequest,
-    strandline_cast: testing.Cast,
+    strandline_setup: testing.BotSetup,
     strandline_flows: Sequence[FlowOrPath],
     strandline_config: Mapping[str, Any],
 ) -> testing.BotProcess:
@@ -142,25 +142,25 @@ def bot(
         flows = marker.kwargs.get("flows", flows)
         configs.append(marker.kwargs.get("config", {}))
     with _in_plain_words():
-        return strandline_cast.bot(flows, configs, rootdir=request.config.rootpath)
+        return strandline_setup.bot(flows, configs, rootdir=request.config.rootpath)
 
 
 @pytest.fixture
 def person(
-    strandline_cast: testing.Cast, bot: testing.BotProcess
-) -> Callable[[str], testing.Talker]:
+    strandline_setup: testing.BotSetup, bot: testing.BotProcess
+) -> Callable[[str], testing.User]:
     """``person("carol")``: somebody who talks to the bot."""
-    return lambda name: strandline_cast.person(name, bot)
+    return lambda name: strandline_setup.person(name, bot)
 
 
 @pytest.fixture
-def alice(person: Callable[[str], testing.Talker]) -> testing.Talker:
+def alice(person: Callable[[str], testing.User]) -> testing.User:
     """Somebody who talks to the bot."""
     return person("alice")
 
 
 @pytest.fixture
-def bob(person: Callable[[str], testing.Talker]) -> testing.Talker:
+def bob(person: Callable[[str], testing.User]) -> testing.User:
     """Somebody else who talks to the bot."""
     return person("bob")
 

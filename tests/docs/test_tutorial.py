@@ -5,7 +5,7 @@ import pytest
 from fsm.values.ids import RoomId
 from strandline.testing import Person
 from tests.docs.pages import DOCS, Shell, blocks, carry_out, talk, write
-from tests.support.scene import Scene
+from tests.support.setup import Setup
 
 pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(3600)]
 
@@ -18,10 +18,10 @@ async def _meet(person: Person, bot: str) -> RoomId:
     return room
 
 
-async def test_every_step_of_the_tutorial_does_what_it_says(scene: Scene, tmp_path: Path) -> None:
-    account, alice = scene.synapse.newcomer("bot"), await scene.person("alice")
+async def test_every_step_of_the_tutorial_does_what_it_says(setup: Setup, tmp_path: Path) -> None:
+    account, alice = setup.synapse.newcomer("bot"), await setup.person("alice")
     own = {
-        "https://matrix.example.org": scene.synapse.url,
+        "https://matrix.example.org": setup.synapse.url,
         "@bot:example.org": account.user_id,
         "the bot's password": account.password,
         "/path/to/strandline[": "strandline[",  # it is installed already, and pip finds it so

@@ -14,7 +14,7 @@ from fsm.values.ids import EventId, RoomId
 from strandline.testing import Person
 from strandline.testing.processes import free_port
 from tests.support.limits import HANGS_SECONDS
-from tests.support.scene import Bot, Scene
+from tests.support.setup import Bot, Setup
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -62,8 +62,8 @@ async def server() -> AsyncIterator[Server]:
         server.end()
 
 
-async def a_bot(scene: Scene, server: Server) -> Bot:
-    bot = await scene.bot(start=False, limits={"edit_seconds": 0.2})
+async def a_bot(setup: Setup, server: Server) -> Bot:
+    bot = await setup.bot(start=False, limits={"edit_seconds": 0.2})
     bot.config["agents"] = [{"id": "harbour", "kind": "a2a", "options": {"url": server.url}}]
     await bot.start()
     return bot
@@ -73,9 +73,9 @@ async def answers_to(alice: Person, room: RoomId, question: EventId) -> list[str
     return [e.body for e in await alice.timeline(room) if e.in_reply_to == question]
 
 
-async def test_a_task_that_asks_back_goes_on_after_a_restart(scene: Scene, server: Server) -> None:
-    alice, bot = await scene.person("alice"), await a_bot(scene, server)
-    room = await scene.meet(alice, bot)
+async def test_a_task_that_asks_back_goes_on_after_a_restart(setup: Setup, server: Server) -> None:
+    alice, bot = await setup.person("alice"), await a_bot(setup, server)
+    room = await setup.meet(alice, bot)
     await alice.asks(room, "which ship", r"^Which ship do you mean\?$")
 
     await bot.restart()
@@ -84,9 +84,9 @@ async def test_a_task_that_asks_back_goes_on_after_a_restart(scene: Scene, serve
     await alice.asks(room, "reject it", r"^I do harbours only\.\n\nAgent `harbour` can't take this")
 
 
-async def test_files_go_both_ways_and_stop_ends_the_task(scene: Scene, server: Server) -> None:
-    alice, bot = await scene.person("alice"), await a_bot(scene, server)
-    room = await scene.meet(alice, bot)
+async def test_files_go_both_ways_and_stop_ends_the_task(setup: Setup, server: Server) -> None:
+    alice, bot = await setup.person("alice"), await a_bot(setup, server)
+    room = await setup.meet(alice, bot)
 
     await alice.send_file(room, "rota.txt", b"Anna, Bob", caption="Who is on duty?")
     await alice.sees(room, r"at last: Who is on duty\?$")
@@ -106,10 +106,10 @@ async def test_files_go_both_ways_and_stop_ends_the_task(scene: Scene, server: S
 
 
 async def test_a_question_whose_bot_is_killed_four_times_is_worked_on_once(
-    scene: Scene, server: Server
+    setup: Setup, server: Server
 ) -> None:
-    alice, bot = await scene.person("alice"), await a_bot(scene, server)
-    room = await scene.meet(alice, bot)
+    alice, bot = await setup.person("alice"), await a_bot(setup, server)
+    room = await setup.meet(alice, bot)
     await bot.stop()
     question = await alice.say(room, "how are the tides")
 

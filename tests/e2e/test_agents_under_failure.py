@@ -14,7 +14,7 @@ from strandline.testing import Person
 from strandline.testing.processes import free_port
 from tests.support.fakes.platform import Platform, Script, answers, event, pours, says
 from tests.support.limits import HANGS_SECONDS
-from tests.support.scene import Scene
+from tests.support.setup import Setup
 
 pytestmark = pytest.mark.homeserver
 
@@ -34,7 +34,7 @@ MOST_MB = 40
 """So much memory an agent that sends without end may cost, rendered answers and all."""
 
 
-async def test_each_failure_is_one_sentence_and_other_rooms_go_on(scene: Scene) -> None:
+async def test_each_failure_is_one_sentence_and_other_rooms_go_on(setup: Setup) -> None:
     async with AsyncExitStack() as stack:
         urls = {"down": f"http://127.0.0.1:{free_port()}/ask"}
         for name, (script, _) in FAILURES.items():
@@ -42,7 +42,7 @@ async def test_each_failure_is_one_sentence_and_other_rooms_go_on(scene: Scene) 
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         trustme.CA().issue_cert("127.0.0.1").configure_cert(tls)
         urls["forged"] = (await stack.enter_async_context(Platform(says(), tls=tls))).url
-        bot = await scene.bot(start=False)
+        bot = await setup.bot(start=False)
         bot.config["agents"] = [{"id": "well", "kind": "echo"}, *map(_agent, urls.items())]
         await bot.start()
         told = {name: sentence for name, (_, sentence) in FAILURES.items()}
@@ -50,10 +50,10 @@ async def test_each_failure_is_one_sentence_and_other_rooms_go_on(scene: Scene) 
             "down": "can't be reached just now",
             "forged": "is not secure, so I did not use it",
         }
-        people = [await scene.person(name) for name in told]
-        rooms = await asyncio.gather(*(scene.meet(person, bot) for person in people))
-        bob = await scene.person("bob")
-        quiet = await scene.meet(bob, bot)
+        people = [await setup.person(name) for name in told]
+        rooms = await asyncio.gather(*(setup.meet(person, bot) for person in people))
+        bob = await setup.person("bob")
+        quiet = await setup.meet(bob, bot)
         await bob.asks(quiet, "!agent well", "selected")
         assert bot.pid is not None
         before_mb = _peak_mb(bot.pid)

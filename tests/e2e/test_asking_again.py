@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from fsm.values.ids import RoomId
 from strandline.testing.person import Person
 from tests.support.fakes.platform import Platform, repeats
-from tests.support.scene import Bot, Scene
+from tests.support.setup import Bot, Setup
 
 
-async def a_bot(scene: Scene, **echo: float) -> Bot:
-    bot = await scene.bot(start=False, limits={"edit_seconds": 0.2})
+async def a_bot(setup: Setup, **echo: float) -> Bot:
+    bot = await setup.bot(start=False, limits={"edit_seconds": 0.2})
     bot.config["agents"] = [{"id": "a1", "kind": "echo", "options": echo}]
     await bot.start()
     return bot
@@ -21,9 +21,9 @@ async def said_to(person: Person, room: RoomId, *questions: str) -> list[str]:
     return [e.body for e in await person.timeline(room) if e.in_reply_to in questions]
 
 
-async def test_the_last_question_is_asked_again_as_it_now_reads(scene: Scene) -> None:
-    alice, bot = await scene.person("alice"), await a_bot(scene)
-    room = await scene.meet(alice, bot)
+async def test_the_last_question_is_asked_again_as_it_now_reads(setup: Setup) -> None:
+    alice, bot = await setup.person("alice"), await a_bot(setup)
+    room = await setup.meet(alice, bot)
     await alice.asks(room, "!retry", "You have asked nothing in this chat that I could ask again.")
     question = await alice.say(room, "hello")
     await alice.sees(room, r"\[a1 · chat 1\] hello", after=question)
@@ -34,9 +34,9 @@ async def test_the_last_question_is_asked_again_as_it_now_reads(scene: Scene) ->
     await alice.asks(room, "!retry", r"\[a1 · chat 1\] hello there")
 
 
-async def test_a_bot_that_is_killed_while_it_asks_again_asks_the_same(scene: Scene) -> None:
-    alice, bot = await scene.person("alice"), await a_bot(scene, chunks=4, chunk_seconds=0.3)
-    room = await scene.meet(alice, bot)
+async def test_a_bot_that_is_killed_while_it_asks_again_asks_the_same(setup: Setup) -> None:
+    alice, bot = await setup.person("alice"), await a_bot(setup, chunks=4, chunk_seconds=0.3)
+    room = await setup.meet(alice, bot)
     await alice.asks(room, "hello", r"\[a1 · chat 1\] hello")
     bot.environment["STRANDLINE_FAILPOINT"] = "answer.edit.after"
     await bot.restart()
@@ -52,10 +52,10 @@ async def test_a_bot_that_is_killed_while_it_asks_again_asks_the_same(scene: Sce
 
 
 @asynccontextmanager
-async def joining(scene: Scene, may_answer: asyncio.Event) -> AsyncIterator[tuple[Bot, Platform]]:
+async def joining(setup: Setup, may_answer: asyncio.Event) -> AsyncIterator[tuple[Bot, Platform]]:
     """A bot that joins what is written meanwhile, and its agent."""
     async with Platform(repeats(may_answer)) as platform:
-        bot = await scene.bot(
+        bot = await setup.bot(
             start=False, limits={"edit_seconds": 0.2}, replies={"while_answering": "join"}
         )
         bot.config["agents"] = [{"id": "a1", "kind": "http", "options": {"url": platform.url}}]
@@ -64,11 +64,11 @@ async def joining(scene: Scene, may_answer: asyncio.Event) -> AsyncIterator[tupl
 
 
 async def test_what_is_written_meanwhile_joins_the_question_if_the_config_says_so(
-    scene: Scene,
+    setup: Setup,
 ) -> None:
-    alice, may_answer = await scene.person("alice"), asyncio.Event()
-    async with joining(scene, may_answer) as (bot, platform):
-        room = await scene.meet(alice, bot)
+    alice, may_answer = await setup.person("alice"), asyncio.Event()
+    async with joining(setup, may_answer) as (bot, platform):
+        room = await setup.meet(alice, bot)
 
         first = await alice.say(room, "tell me")
         await platform.was_asked("tell me")
@@ -92,10 +92,10 @@ async def test_what_is_written_meanwhile_joins_the_question_if_the_config_says_s
         assert await said_to(alice, room, second, third) == []
 
 
-async def test_a_kill_makes_of_what_has_joined_no_second_answer(scene: Scene) -> None:
-    alice, may_answer = await scene.person("alice"), asyncio.Event()
-    async with joining(scene, may_answer) as (bot, platform):
-        room = await scene.meet(alice, bot)
+async def test_a_kill_makes_of_what_has_joined_no_second_answer(setup: Setup) -> None:
+    alice, may_answer = await setup.person("alice"), asyncio.Event()
+    async with joining(setup, may_answer) as (bot, platform):
+        room = await setup.meet(alice, bot)
         bot.environment["STRANDLINE_FAILPOINT"] = "answer.commit.after"
         await bot.restart()
 

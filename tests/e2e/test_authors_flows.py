@@ -2,15 +2,15 @@
 
 from strandline import hours
 from tests.support.rota import PATH, put_beside
-from tests.support.scene import Scene
+from tests.support.setup import Setup
 
 
-async def test_it_keeps_its_record_and_its_deadline_over_a_kill(scene: Scene) -> None:
-    alice = await scene.person("alice")
-    bot = await scene.bot(start=False, flows=[PATH])
+async def test_it_keeps_its_record_and_its_deadline_over_a_kill(setup: Setup) -> None:
+    alice = await setup.person("alice")
+    bot = await setup.bot(start=False, flows=[PATH])
     put_beside(bot.directory)
     await bot.start()
-    room = await scene.meet(alice, bot)
+    room = await setup.meet(alice, bot)
 
     await alice.asks(room, "!oncall", "You are on call")
     await alice.asks(room, "!relieve", "Relieve them")
@@ -31,12 +31,12 @@ async def test_it_keeps_its_record_and_its_deadline_over_a_kill(scene: Scene) ->
     assert sum("is up" in body for body in said) == 1
 
 
-async def test_an_answer_to_a_sub_flow_comes_back_to_the_flow_that_asked(scene: Scene) -> None:
-    alice = await scene.person("alice")
-    bot = await scene.bot(start=False, flows=[PATH])
+async def test_an_answer_to_a_sub_flow_comes_back_to_the_flow_that_asked(setup: Setup) -> None:
+    alice = await setup.person("alice")
+    bot = await setup.bot(start=False, flows=[PATH])
     put_beside(bot.directory)
     await bot.start()
-    room = await scene.meet(alice, bot)
+    room = await setup.meet(alice, bot)
     await alice.asks(room, "!oncall", "You are on call")
     question = await alice.asks(room, "!relieve", "Relieve them")
 
@@ -45,8 +45,8 @@ async def test_an_answer_to_a_sub_flow_comes_back_to_the_flow_that_asked(scene: 
     await alice.sees(room, f"{alice.user_id} is relieved")
 
 
-async def test_a_flow_that_can_not_be_imported_stops_the_start_with_one_line(scene: Scene) -> None:
-    bot = await scene.bot(start=False, flows=[PATH])
+async def test_a_flow_that_can_not_be_imported_stops_the_start_with_one_line(setup: Setup) -> None:
+    bot = await setup.bot(start=False, flows=[PATH])
 
     await bot.start(wait=False)
 

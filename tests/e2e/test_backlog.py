@@ -13,7 +13,7 @@ from benchmarks.soak.talkers import Reader, Talker
 from benchmarks.soak.verdict import ECHO, fold
 from fsm.values.ids import RoomId
 from strandline.testing import Person
-from tests.support.scene import Bot, Scene
+from tests.support.setup import Bot, Setup
 
 pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(3600)]
 
@@ -26,11 +26,11 @@ IN_CI = 120
     [IN_CI, pytest.param(FULL, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])],
 )
 async def test_what_was_sent_to_one_room_while_it_was_down_is_answered_once_and_in_order(
-    scene: Scene, messages: int
+    setup: Setup, messages: int
 ) -> None:
-    bot = await scene.bot()
-    alice = await scene.person("alice")
-    room = await scene.meet(alice, bot)
+    bot = await setup.bot()
+    alice = await setup.person("alice")
+    room = await setup.meet(alice, bot)
     await bot.kill()
 
     sent = await send(alice, [room], messages)
@@ -47,11 +47,11 @@ async def test_what_was_sent_to_one_room_while_it_was_down_is_answered_once_and_
     ],
 )
 async def test_what_was_sent_to_many_rooms_while_it_was_down_is_answered_once_and_in_order(
-    scene: Scene, messages: int, rooms: int
+    setup: Setup, messages: int, rooms: int
 ) -> None:
-    bot = await scene.bot()
-    alice = await scene.person("alice")
-    places = await asyncio.gather(*(scene.meet(alice, bot) for _ in range(rooms)))
+    bot = await setup.bot()
+    alice = await setup.person("alice")
+    places = await asyncio.gather(*(setup.meet(alice, bot) for _ in range(rooms)))
     await bot.kill()
 
     sent = await send(alice, places, messages)
@@ -61,10 +61,10 @@ async def test_what_was_sent_to_many_rooms_while_it_was_down_is_answered_once_an
     await answered(f"{messages} over {rooms} rooms while down", alice, bot, each, sent)
 
 
-async def test_a_burst_in_one_room_is_answered_once_and_in_order(scene: Scene) -> None:
-    bot = await scene.bot()
-    alice = await scene.person("alice")
-    room = await scene.meet(alice, bot)
+async def test_a_burst_in_one_room_is_answered_once_and_in_order(setup: Setup) -> None:
+    bot = await setup.bot()
+    alice = await setup.person("alice")
+    room = await setup.meet(alice, bot)
 
     sent = await send(alice, [room], 200, at_a_time=200)
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from strandline.testing.processes import free_port
-from tests.support.scene import Bot, Scene
+from tests.support.setup import Bot, Setup
 
 pytestmark = pytest.mark.homeserver
 
@@ -57,30 +57,30 @@ async def refused(bot: Bot, *, says: str) -> None:
     assert on_disk(bot.directory) == before
 
 
-async def test_an_unreachable_homeserver(scene: Scene) -> None:
-    bot = await scene.bot(start=False)
+async def test_an_unreachable_homeserver(setup: Setup) -> None:
+    bot = await setup.bot(start=False)
     bot.config["homeserver"]["url"] = f"http://127.0.0.1:{free_port()}"
 
     await refused(bot, says="can't be reached")
 
 
-async def test_a_wrong_password(scene: Scene) -> None:
-    bot = await scene.bot(start=False)
+async def test_a_wrong_password(setup: Setup) -> None:
+    bot = await setup.bot(start=False)
     bot.config["homeserver"]["password"] = "wrong"
 
     await refused(bot, says="check homeserver.user_id and homeserver.password")
 
 
-async def test_a_wrong_access_token(scene: Scene) -> None:
-    bot = await scene.bot(start=False)
+async def test_a_wrong_access_token(setup: Setup) -> None:
+    bot = await setup.bot(start=False)
     del bot.config["homeserver"]["password"]
     bot.config["homeserver"]["access_token"] = "wrong"
 
     await refused(bot, says="homeserver.access_token")
 
 
-async def test_a_data_folder_that_cannot_be_written(scene: Scene) -> None:
-    bot = await scene.bot(start=False)
+async def test_a_data_folder_that_cannot_be_written(setup: Setup) -> None:
+    bot = await setup.bot(start=False)
     bot.directory.mkdir()
     (bot.directory / "file").write_text("not a folder")
     bot.config["storage"]["data_dir"] = "file/data"
@@ -88,8 +88,8 @@ async def test_a_data_folder_that_cannot_be_written(scene: Scene) -> None:
     await refused(bot, says="is not writable")
 
 
-async def test_a_database_of_a_newer_version(scene: Scene) -> None:
-    bot = await scene.bot()
+async def test_a_database_of_a_newer_version(setup: Setup) -> None:
+    bot = await setup.bot()
     await bot.terminate()
     with closing(sqlite3.connect(bot.database)) as db:
         db.execute("PRAGMA user_version = 999")
@@ -97,8 +97,8 @@ async def test_a_database_of_a_newer_version(scene: Scene) -> None:
     await refused(bot, says="install the newer Strandline")
 
 
-async def test_a_file_that_is_no_database(scene: Scene) -> None:
-    bot = await scene.bot(start=False)
+async def test_a_file_that_is_no_database(setup: Setup) -> None:
+    bot = await setup.bot(start=False)
     bot.database.parent.mkdir(parents=True)
     bot.database.write_text("these are not the rows you are looking for" * 100)
     bot.database.chmod(0o600)
@@ -107,20 +107,20 @@ async def test_a_file_that_is_no_database(scene: Scene) -> None:
     await refused(bot, says="is not a Strandline database")
 
 
-async def test_a_second_process_is_refused_and_names_the_first(scene: Scene) -> None:
-    bot = await scene.bot()
-    alice = await scene.person("alice")
+async def test_a_second_process_is_refused_and_names_the_first(setup: Setup) -> None:
+    bot = await setup.bot()
+    alice = await setup.person("alice")
 
     code, line = await strandline("run", "--config", "config.yaml", directory=bot.directory)
 
     assert (code, line.count("\n")) == (2, 0)
     assert f"is in use by process {bot.pid} since" in line
-    room = await scene.meet(alice, bot)
+    room = await setup.meet(alice, bot)
     await alice.asks(room, "hello", r"^\[agent-1 · chat 1\] hello$")
 
 
-async def test_a_second_process_leaves_the_firsts_files_alone(scene: Scene) -> None:
-    bot = await scene.bot()
+async def test_a_second_process_leaves_the_firsts_files_alone(setup: Setup) -> None:
+    bot = await setup.bot()
     os.kill(bot.pid or 0, signal.SIGSTOP)
     before = on_disk(bot.directory)
 
@@ -131,8 +131,8 @@ async def test_a_second_process_leaves_the_firsts_files_alone(scene: Scene) -> N
     os.kill(bot.pid or 0, signal.SIGCONT)
 
 
-async def test_a_homeserver_that_is_away_when_the_session_is_lost(scene: Scene) -> None:
-    bot = await scene.bot()
+async def test_a_homeserver_that_is_away_when_the_session_is_lost(setup: Setup) -> None:
+    bot = await setup.bot()
     await bot.terminate()
     shutil.rmtree(bot.database.parent / "matrix_store")
     (bot.database.parent / "matrix_store").mkdir(mode=0o700)
@@ -141,21 +141,21 @@ async def test_a_homeserver_that_is_away_when_the_session_is_lost(scene: Scene) 
     await refused(bot, says="can't be reached")
 
 
-async def test_an_agent_that_stands_twice(scene: Scene) -> None:
-    bot = await scene.bot(start=False)
+async def test_an_agent_that_stands_twice(setup: Setup) -> None:
+    bot = await setup.bot(start=False)
     bot.config["agents"].append(bot.config["agents"][0])
 
     await refused(bot, says="agents[1].id: there is an agent 'agent-1' already")
 
 
-async def test_an_unknown_key(scene: Scene) -> None:
-    bot = await scene.bot(start=False, limit={})
+async def test_an_unknown_key(setup: Setup) -> None:
+    bot = await setup.bot(start=False, limit={})
 
     await refused(bot, says="limit: unknown key; did you mean 'limits'?")
 
 
-async def test_a_config_that_is_no_yaml(scene: Scene) -> None:
-    bot = await scene.bot(start=False)
+async def test_a_config_that_is_no_yaml(setup: Setup) -> None:
+    bot = await setup.bot(start=False)
     bot.write_config().write_text("homeserver: [\n")
     before = on_disk(bot.directory)
 
@@ -177,8 +177,8 @@ async def test_a_config_that_is_not_there(tmp_path: Path) -> None:
     assert on_disk(tmp_path) == {}
 
 
-async def test_commands_on_parked_messages_and_the_config(scene: Scene) -> None:
-    bot = await scene.bot()
+async def test_commands_on_parked_messages_and_the_config(setup: Setup) -> None:
+    bot = await setup.bot()
     in_use = await strandline("parked", "list", directory=bot.directory)
     await bot.terminate()
 
@@ -196,10 +196,10 @@ async def test_commands_on_parked_messages_and_the_config(scene: Scene) -> None:
     assert "No such command" in line
 
 
-async def test_nothing_secret_is_logged_even_at_debug(scene: Scene) -> None:
-    bot = await scene.bot(log={"format": "json", "level": "debug"})
-    alice = await scene.person("alice", encrypted=True)
-    room = await scene.meet(alice, bot)
+async def test_nothing_secret_is_logged_even_at_debug(setup: Setup) -> None:
+    bot = await setup.bot(log={"format": "json", "level": "debug"})
+    alice = await setup.person("alice", encrypted=True)
+    room = await setup.meet(alice, bot)
     await alice.asks(room, "hello", r"^\[agent-1")
     await bot.terminate()
 
@@ -218,11 +218,11 @@ async def test_nothing_secret_is_logged_even_at_debug(scene: Scene) -> None:
 
 
 async def test_a_data_folder_that_is_moved_away_stops_the_bot_with_a_sentence(
-    scene: Scene,
+    setup: Setup,
 ) -> None:
-    bot = await scene.bot()
-    alice = await scene.person("alice")
-    room = await scene.meet(alice, bot)
+    bot = await setup.bot()
+    alice = await setup.person("alice")
+    room = await setup.meet(alice, bot)
     await alice.asks(room, "hello", r"chat 1\] hello")
     folder = bot.database.parent
     folder.rename(folder.with_name("elsewhere"))
@@ -238,17 +238,17 @@ async def test_a_data_folder_that_is_moved_away_stops_the_bot_with_a_sentence(
 
 
 async def test_a_crypto_store_that_is_moved_away_stops_the_bot_with_a_sentence(
-    scene: Scene,
+    setup: Setup,
 ) -> None:
-    bot = await scene.bot()
-    alice = await scene.person("alice", encrypted=True)
-    room = await scene.meet(alice, bot)
+    bot = await setup.bot()
+    alice = await setup.person("alice", encrypted=True)
+    room = await setup.meet(alice, bot)
     await alice.asks(room, "hello", r"chat 1\] hello")
     folder = bot.database.parent / "matrix_store"
     folder.rename(folder.with_name("elsewhere"))
 
     await alice.say(room, "and now?")
-    bob = await scene.person("bob", encrypted=True)
+    bob = await setup.person("bob", encrypted=True)
     await bob.create_room(invite=[bot.user_id])
 
     assert await bot.ended() != 0

@@ -8,18 +8,18 @@ import pytest
 from fsm.values.ids import RoomId
 from strandline.testing import Person
 from tests.support.limits import HANGS_SECONDS
-from tests.support.scene import Bot, Home, Scene
+from tests.support.setup import Bot, Home, Setup
 
 pytestmark = pytest.mark.homeserver
 
 SPACES = {"onboarding": "space"}
 
 
-async def at_home(scene: Scene, **sections: Any) -> tuple[Bot, Person, Home]:
+async def at_home(setup: Setup, **sections: Any) -> tuple[Bot, Person, Home]:
     """Somebody with a Space, in whose first chat an agent has answered as chat 1."""
-    bot = await scene.bot(rooms=SPACES, **sections)
-    alice = await scene.person("alice")
-    home = await scene.welcome(alice, bot)
+    bot = await setup.bot(rooms=SPACES, **sections)
+    alice = await setup.person("alice")
+    home = await setup.welcome(alice, bot)
     await alice.asks(home.chat, "hello", r"chat 1\] hello")
     return bot, alice, home
 
@@ -36,11 +36,11 @@ async def edited(person: Person, room: RoomId, text: str) -> None:
 
 
 async def test_chats_are_listed_with_agent_last_use_and_link_also_after_a_restart(
-    scene: Scene,
+    setup: Setup,
 ) -> None:
-    bot, alice, home = await at_home(scene)
+    bot, alice, home = await at_home(setup)
     await alice.say(home.chat, "!new Tides")
-    tides = await scene.enter_chat(alice)
+    tides = await setup.enter_chat(alice)
 
     listed = await alice.asks(home.chat, "!chats", "Your chats")
     await bot.restart()
@@ -54,8 +54,8 @@ async def test_chats_are_listed_with_agent_last_use_and_link_also_after_a_restar
     assert again.body == listed.body
 
 
-async def test_a_chat_is_renamed_in_the_room_and_on_record(scene: Scene) -> None:
-    bot, alice, home = await at_home(scene)
+async def test_a_chat_is_renamed_in_the_room_and_on_record(setup: Setup) -> None:
+    bot, alice, home = await at_home(setup)
     await alice.asks(home.chat, "!rename", "Write the new name with it")
 
     await alice.asks(home.chat, "!rename  Low   water ", "is now called “Low water”")
@@ -66,10 +66,10 @@ async def test_a_chat_is_renamed_in_the_room_and_on_record(scene: Scene) -> None
 
 
 async def test_a_room_that_the_bot_may_not_rename_keeps_its_name_and_the_owner_is_told(
-    scene: Scene,
+    setup: Setup,
 ) -> None:
     """Nobody has given the bot a right in the room of the invite."""
-    bot, alice, home = await at_home(scene)
+    bot, alice, home = await at_home(setup)
     await alice.asks(home.lobby, "hello", r"chat 2\] hello")
 
     refused = await alice.asks(home.lobby, "!rename Low water", "I couldn't call this chat")
@@ -87,9 +87,9 @@ async def test_a_room_that_the_bot_may_not_rename_keeps_its_name_and_the_owner_i
 
 @pytest.mark.parametrize("how", ["number", "command", "reply", "only one"])
 async def test_an_archived_chat_is_brought_back_to_its_room_and_its_platform_chat(
-    scene: Scene, how: str
+    setup: Setup, how: str
 ) -> None:
-    bot, alice, home = await at_home(scene)
+    bot, alice, home = await at_home(setup)
     await archive(alice, home.chat)
     child = await alice.state(home.space, "m.space.child", home.chat)
     await alice.asks(home.chat, "anybody?", "This chat is archived")
@@ -113,9 +113,9 @@ async def test_an_archived_chat_is_brought_back_to_its_room_and_its_platform_cha
 
 
 async def test_a_list_takes_its_numbers_and_leaves_every_other_text_to_the_agent(
-    scene: Scene,
+    setup: Setup,
 ) -> None:
-    _, alice, home = await at_home(scene)
+    _, alice, home = await at_home(setup)
     await archive(alice, home.chat)
     await alice.asks(home.lobby, "!load 7", "You have no archived chat “7”")
     await alice.asks(home.lobby, "!load", "Which chat")
@@ -128,8 +128,8 @@ async def test_a_list_takes_its_numbers_and_leaves_every_other_text_to_the_agent
     await alice.asks(home.chat, "anybody?", "This chat is archived")
 
 
-async def test_a_list_that_a_restart_forgot_says_so_and_can_be_had_again(scene: Scene) -> None:
-    bot, alice, home = await at_home(scene)
+async def test_a_list_that_a_restart_forgot_says_so_and_can_be_had_again(setup: Setup) -> None:
+    bot, alice, home = await at_home(setup)
     await archive(alice, home.chat)
     offered = await alice.asks(home.lobby, "!load", "Which chat")
     await bot.restart()
@@ -143,8 +143,8 @@ async def test_a_list_that_a_restart_forgot_says_so_and_can_be_had_again(scene: 
     await alice.asks(home.lobby, "1", "is back")
 
 
-async def test_a_list_that_nobody_answers_says_that_it_lapsed(scene: Scene) -> None:
-    _, alice, home = await at_home(scene, limits={"confirmation_seconds": 5.0})
+async def test_a_list_that_nobody_answers_says_that_it_lapsed(setup: Setup) -> None:
+    _, alice, home = await at_home(setup, limits={"confirmation_seconds": 5.0})
     await archive(alice, home.chat)
 
     await alice.asks(home.lobby, "!load", "Which chat")
@@ -152,18 +152,18 @@ async def test_a_list_that_nobody_answers_says_that_it_lapsed(scene: Scene) -> N
     await edited(alice, home.lobby, "This list has lapsed")
 
 
-async def test_an_archived_chat_whose_room_is_gone_goes_on_in_a_new_room(scene: Scene) -> None:
-    bot, alice, home = await at_home(scene)
+async def test_an_archived_chat_whose_room_is_gone_goes_on_in_a_new_room(setup: Setup) -> None:
+    bot, alice, home = await at_home(setup)
     await alice.asks(home.lobby, "I talk here too", r"chat 2\] I talk here too")
     await archive(alice, home.chat)
-    await scene.leave_as(bot, home.chat)
+    await setup.leave_as(bot, home.chat)
     async with asyncio.timeout(HANGS_SECONDS):
         while bot.store.get(f"matrix_room:{home.chat}")["room_type"] != "gone_chat":
             await asyncio.sleep(0.05)
 
     await alice.say(home.lobby, "!load C1")
 
-    room = await scene.enter_chat(alice)
+    room = await setup.enter_chat(alice)
     await alice.asks(room, "hello again", r"^\[agent-1 · chat 1\] hello again$")
     await alice.asks(home.lobby, "and here?", r"chat 2\] and here")
     rooms = bot.store.rows("SELECT value FROM kv WHERE key GLOB 'matrix_room:*'")
@@ -171,11 +171,11 @@ async def test_an_archived_chat_whose_room_is_gone_goes_on_in_a_new_room(scene: 
 
 
 async def test_an_archived_chat_whose_room_is_gone_goes_on_in_a_room_that_has_none(
-    scene: Scene,
+    setup: Setup,
 ) -> None:
-    bot, alice, home = await at_home(scene)
+    bot, alice, home = await at_home(setup)
     await archive(alice, home.chat)
-    await scene.leave_as(bot, home.chat)
+    await setup.leave_as(bot, home.chat)
     async with asyncio.timeout(HANGS_SECONDS):
         while bot.store.get(f"matrix_room:{home.chat}")["room_type"] != "gone_chat":
             await asyncio.sleep(0.05)
@@ -185,10 +185,10 @@ async def test_an_archived_chat_whose_room_is_gone_goes_on_in_a_room_that_has_no
     await alice.asks(home.lobby, "hello again", r"^\[agent-1 · chat 1\] hello again$")
 
 
-async def test_another_agent_begins_anew_under_a_new_platform_chat(scene: Scene) -> None:
-    bot = await scene.bot(agents=2, rooms=SPACES)
-    alice = await scene.person("alice")
-    home = await scene.welcome(alice, bot)
+async def test_another_agent_begins_anew_under_a_new_platform_chat(setup: Setup) -> None:
+    bot = await setup.bot(agents=2, rooms=SPACES)
+    alice = await setup.person("alice")
+    home = await setup.welcome(alice, bot)
     await alice.asks(home.chat, "!agent 1", "You selected")
     await alice.asks(home.chat, "hello", r"^\[agent-1 · chat 1\] hello")
     await alice.asks(home.chat, "!rebind nobody", "There is no agent “nobody”")
@@ -202,9 +202,9 @@ async def test_another_agent_begins_anew_under_a_new_platform_chat(scene: Scene)
     await alice.asks(home.chat, "and now?", r"^\[agent-2 · chat 2\] and now\?$")
 
 
-async def test_nobody_changes_another_persons_chat(scene: Scene) -> None:
-    bot, alice, home = await at_home(scene)
-    bob = await scene.person("bob")
+async def test_nobody_changes_another_persons_chat(setup: Setup) -> None:
+    bot, alice, home = await at_home(setup)
+    bob = await setup.person("bob")
     await alice.asks(home.lobby, "mine", r"chat 2\] mine")
     await alice.invite(home.lobby, bob.user_id)
     await bob.join(home.lobby)

@@ -7,14 +7,14 @@ import pytest
 from fsm.values.ids import EventId, RoomId
 from strandline.testing import Person
 from tests.support.limits import HANGS_SECONDS
-from tests.support.scene import Bot, Scene
+from tests.support.setup import Bot, Setup
 
 pytestmark = pytest.mark.homeserver
 
 
-async def asked_to_archive(scene: Scene, bot: Bot, alice: Person) -> tuple[RoomId, EventId]:
+async def asked_to_archive(setup: Setup, bot: Bot, alice: Person) -> tuple[RoomId, EventId]:
     """A room with a chat, and the question whether to archive it."""
-    room = await scene.meet(alice, bot)
+    room = await setup.meet(alice, bot)
     await alice.asks(room, "hello", r"chat \d+\] hello")
     question = await alice.asks(room, "!archive", "Archive “")
     return room, question.event_id
@@ -31,18 +31,18 @@ async def becomes(person: Person, room: RoomId, event_id: EventId, text: str) ->
 
 
 @pytest.mark.parametrize("answer", ["✅", "✅\ufe0f"])
-async def test_a_reaction_answers_a_question(scene: Scene, answer: str) -> None:
-    bot, alice = await scene.bot(), await scene.person("alice")
-    room, question = await asked_to_archive(scene, bot, alice)
+async def test_a_reaction_answers_a_question(setup: Setup, answer: str) -> None:
+    bot, alice = await setup.bot(), await setup.person("alice")
+    room, question = await asked_to_archive(setup, bot, alice)
 
     await alice.react(room, question, answer)
 
     await alice.sees(room, "is archived")
 
 
-async def test_a_reply_answers_a_question_and_an_ordinary_text_does_not(scene: Scene) -> None:
-    bot, alice = await scene.bot(), await scene.person("alice")
-    room, question = await asked_to_archive(scene, bot, alice)
+async def test_a_reply_answers_a_question_and_an_ordinary_text_does_not(setup: Setup) -> None:
+    bot, alice = await setup.bot(), await setup.person("alice")
+    room, question = await asked_to_archive(setup, bot, alice)
 
     await alice.asks(room, "yes", r"chat \d+\] yes")
     await alice.reply(room, question, "Да")
@@ -50,9 +50,9 @@ async def test_a_reply_answers_a_question_and_an_ordinary_text_does_not(scene: S
     await alice.sees(room, "is archived")
 
 
-async def test_a_no_by_reaction_leaves_everything_as_it_is(scene: Scene) -> None:
-    bot, alice = await scene.bot(), await scene.person("alice")
-    room, question = await asked_to_archive(scene, bot, alice)
+async def test_a_no_by_reaction_leaves_everything_as_it_is(setup: Setup) -> None:
+    bot, alice = await setup.bot(), await setup.person("alice")
+    room, question = await asked_to_archive(setup, bot, alice)
 
     await alice.react(room, question, "❌")
 
@@ -60,10 +60,10 @@ async def test_a_no_by_reaction_leaves_everything_as_it_is(scene: Scene) -> None
     await alice.asks(room, "still there?", r"chat \d+\] still there")
 
 
-async def test_nobody_elses_answer_counts(scene: Scene) -> None:
-    bot = await scene.bot(rooms={"onboarding": "none", "respond_to": "everyone"})
-    alice, bob = await scene.person("alice"), await scene.person("bob")
-    room, question = await asked_to_archive(scene, bot, alice)
+async def test_nobody_elses_answer_counts(setup: Setup) -> None:
+    bot = await setup.bot(rooms={"onboarding": "none", "respond_to": "everyone"})
+    alice, bob = await setup.person("alice"), await setup.person("bob")
+    room, question = await asked_to_archive(setup, bot, alice)
     await alice.invite(room, bob.user_id)
     await bob.join(room)
 
@@ -76,9 +76,9 @@ async def test_nobody_elses_answer_counts(scene: Scene) -> None:
     await alice.sees(room, "is archived")
 
 
-async def test_a_second_question_replaces_the_first_which_says_so(scene: Scene) -> None:
-    bot, alice = await scene.bot(), await scene.person("alice")
-    room, first = await asked_to_archive(scene, bot, alice)
+async def test_a_second_question_replaces_the_first_which_says_so(setup: Setup) -> None:
+    bot, alice = await setup.bot(), await setup.person("alice")
+    room, first = await asked_to_archive(setup, bot, alice)
 
     second = await alice.asks(room, "!archive", "This replaces the question")
     await becomes(alice, room, first, "was replaced")
@@ -89,10 +89,10 @@ async def test_a_second_question_replaces_the_first_which_says_so(scene: Scene) 
     await alice.sees(room, "is archived")
 
 
-async def test_a_question_that_nobody_answers_says_that_it_lapsed(scene: Scene) -> None:
-    bot = await scene.bot(limits={"confirmation_seconds": 5.0})
-    alice = await scene.person("alice")
-    room, question = await asked_to_archive(scene, bot, alice)
+async def test_a_question_that_nobody_answers_says_that_it_lapsed(setup: Setup) -> None:
+    bot = await setup.bot(limits={"confirmation_seconds": 5.0})
+    alice = await setup.person("alice")
+    room, question = await asked_to_archive(setup, bot, alice)
 
     await becomes(alice, room, question, "has lapsed")
 
@@ -102,11 +102,11 @@ async def test_a_question_that_nobody_answers_says_that_it_lapsed(scene: Scene) 
 
 @pytest.mark.parametrize("encrypted", [False, True])
 async def test_an_answer_to_a_question_of_an_earlier_life_is_told_and_closes_it(
-    scene: Scene,
+    setup: Setup,
     encrypted: bool,  # noqa: FBT001
 ) -> None:
-    bot, alice = await scene.bot(), await scene.person("alice", encrypted=encrypted)
-    room, question = await asked_to_archive(scene, bot, alice)
+    bot, alice = await setup.bot(), await setup.person("alice", encrypted=encrypted)
+    room, question = await asked_to_archive(setup, bot, alice)
     await bot.restart()
 
     await alice.react(room, question, "✅")

@@ -10,7 +10,7 @@ from fsm.values.ids import RoomId, UserId
 from strandline.testing import Person
 from strandline.testing.person import Expected
 from tests.support.limits import HANGS_SECONDS
-from tests.support.scene import Scene
+from tests.support.setup import Setup
 
 pytestmark = pytest.mark.homeserver
 
@@ -18,9 +18,9 @@ SLOW = {"chunks": 20, "chunk_seconds": 0.25}
 LIMITS = {"edit_seconds": 0.2}
 
 
-async def test_a_question_in_a_thread_is_answered_in_the_thread(scene: Scene) -> None:
-    bot, alice = await scene.bot(), await scene.person("alice")
-    room = await scene.meet(alice, bot)
+async def test_a_question_in_a_thread_is_answered_in_the_thread(setup: Setup) -> None:
+    bot, alice = await setup.bot(), await setup.person("alice")
+    room = await setup.meet(alice, bot)
     root = await alice.say(room, "a root")
 
     asked = await alice.say_in_thread(room, root, "below it")
@@ -34,9 +34,9 @@ async def test_a_question_in_a_thread_is_answered_in_the_thread(scene: Scene) ->
         assert reply.in_reply_to == question
 
 
-async def test_an_answer_mentions_who_asked_and_nobody_else(scene: Scene) -> None:
-    bot, alice = await scene.bot(), await scene.person("alice")
-    room = await scene.meet(alice, bot)
+async def test_an_answer_mentions_who_asked_and_nobody_else(setup: Setup) -> None:
+    bot, alice = await setup.bot(), await setup.person("alice")
+    room = await setup.meet(alice, bot)
 
     answer = await alice.asks(room, "hello @room", "chat \\d+\\] hello @\u2060room")
 
@@ -45,11 +45,11 @@ async def test_an_answer_mentions_who_asked_and_nobody_else(scene: Scene) -> Non
 
 @pytest.mark.parametrize("message_type", ["m.text", "m.notice"])
 async def test_the_bot_says_everything_as_the_config_has_it(
-    scene: Scene, message_type: str
+    setup: Setup, message_type: str
 ) -> None:
-    bot = await scene.bot(replies={"message_type": message_type}, options=SLOW, limits=LIMITS)
-    alice = await scene.person("alice")
-    room = await scene.meet(alice, bot)
+    bot = await setup.bot(replies={"message_type": message_type}, options=SLOW, limits=LIMITS)
+    alice = await setup.person("alice")
+    room = await setup.meet(alice, bot)
 
     await alice.asks(room, "!help", "Commands")
     await alice.asks(room, "hello", r"chat \d+\] hello$")
@@ -59,10 +59,10 @@ async def test_the_bot_says_everything_as_the_config_has_it(
 
 
 async def test_a_message_that_is_edited_while_it_is_answered_is_answered_anew(
-    scene: Scene,
+    setup: Setup,
 ) -> None:
-    bot, alice = await scene.bot(options=SLOW, limits=LIMITS), await scene.person("alice")
-    room = await scene.meet(alice, bot)
+    bot, alice = await setup.bot(options=SLOW, limits=LIMITS), await setup.person("alice")
+    room = await setup.meet(alice, bot)
     question = await alice.say(room, "how much is the fish at the market")
     await alice.sees(room, r"chat \d+\]")
 
@@ -75,10 +75,10 @@ async def test_a_message_that_is_edited_while_it_is_answered_is_answered_anew(
 
 
 async def test_a_message_that_is_edited_before_it_is_read_is_answered_as_it_is_then(
-    scene: Scene,
+    setup: Setup,
 ) -> None:
-    bot, alice = await scene.bot(), await scene.person("alice")
-    room = await scene.meet(alice, bot)
+    bot, alice = await setup.bot(), await setup.person("alice")
+    room = await setup.meet(alice, bot)
     await bot.kill()
     question = await alice.say(room, "how much is the fish")
     await alice.edit(room, question, "how much is the bread")
@@ -91,10 +91,10 @@ async def test_a_message_that_is_edited_before_it_is_read_is_answered_as_it_is_t
 
 
 async def test_a_message_that_is_taken_back_while_it_is_answered_gets_no_answer(
-    scene: Scene,
+    setup: Setup,
 ) -> None:
-    bot, alice = await scene.bot(options=SLOW, limits=LIMITS), await scene.person("alice")
-    room = await scene.meet(alice, bot)
+    bot, alice = await setup.bot(options=SLOW, limits=LIMITS), await setup.person("alice")
+    room = await setup.meet(alice, bot)
     question = await alice.say(room, "how much is the fish at the market")
     await alice.sees(room, r"chat \d+\]")
 
@@ -105,10 +105,10 @@ async def test_a_message_that_is_taken_back_while_it_is_answered_gets_no_answer(
 
 
 async def test_a_message_that_is_taken_back_while_the_bot_is_dead_ends_the_answer_it_had(
-    scene: Scene,
+    setup: Setup,
 ) -> None:
-    bot, alice = await scene.bot(options=SLOW, limits=LIMITS), await scene.person("alice")
-    room = await scene.meet(alice, bot)
+    bot, alice = await setup.bot(options=SLOW, limits=LIMITS), await setup.person("alice")
+    room = await setup.meet(alice, bot)
     question = await alice.say(room, "how much is the fish at the market")
     await alice.sees(room, r"chat \d+\]")
     await bot.kill()
@@ -122,9 +122,9 @@ async def test_a_message_that_is_taken_back_while_the_bot_is_dead_ends_the_answe
 
 
 @pytest.mark.parametrize("how", ["command", "reaction"])
-async def test_stop_ends_the_answer_and_keeps_what_was_said(scene: Scene, how: str) -> None:
-    bot, alice = await scene.bot(options=SLOW, limits=LIMITS), await scene.person("alice")
-    room = await scene.meet(alice, bot)
+async def test_stop_ends_the_answer_and_keeps_what_was_said(setup: Setup, how: str) -> None:
+    bot, alice = await setup.bot(options=SLOW, limits=LIMITS), await setup.person("alice")
+    room = await setup.meet(alice, bot)
     question = await alice.say(room, "tell me all that there is to tell about the sea")
     head = await alice.sees(room, r"chat \d+\]")
 
@@ -139,10 +139,10 @@ async def test_stop_ends_the_answer_and_keeps_what_was_said(scene: Scene, how: s
     await alice.asks(room, "!stop", "nothing to stop")
 
 
-async def test_what_is_read_has_a_receipt_and_work_shows_as_typing(scene: Scene) -> None:
-    bot = await scene.bot(options={"delay_seconds": 2.0})
-    alice = await scene.person("alice")
-    room = await scene.meet(alice, bot)
+async def test_what_is_read_has_a_receipt_and_work_shows_as_typing(setup: Setup) -> None:
+    bot = await setup.bot(options={"delay_seconds": 2.0})
+    alice = await setup.person("alice")
+    room = await setup.meet(alice, bot)
 
     question = await alice.say(room, "hello")
 
@@ -169,11 +169,11 @@ def _echo_of(user_id: UserId) -> Expected:
     return lambda event: event.sender == user_id and "hello, both" in event.body
 
 
-async def test_two_such_bots_in_one_room_fall_silent(scene: Scene) -> None:
+async def test_two_such_bots_in_one_room_fall_silent(setup: Setup) -> None:
     rooms = {"onboarding": "none", "respond_to": "everyone"}
-    first, second = await scene.bot(rooms=rooms), await scene.bot(rooms=rooms)
-    alice = await scene.person("alice")
-    room = await scene.meet(alice, first)
+    first, second = await setup.bot(rooms=rooms), await setup.bot(rooms=rooms)
+    alice = await setup.person("alice")
+    room = await setup.meet(alice, first)
     await alice.invite(room, second.user_id)
     await alice.sees(room, lambda e: e.sender == second.user_id)
     asked = await alice.say(room, "hello, both of you")

@@ -5,18 +5,18 @@ import asyncio
 import pytest
 
 from tests.support.fakes.platform import Platform, goes_on
-from tests.support.scene import Scene
+from tests.support.setup import Setup
 
 pytestmark = pytest.mark.homeserver
 
 
 async def test_with_one_agent_it_is_selected_and_the_room_is_bound_by_the_first_message(
-    scene: Scene,
+    setup: Setup,
 ) -> None:
-    bot = await scene.bot(agents=1)
-    alice = await scene.person("alice")
+    bot = await setup.bot(agents=1)
+    alice = await setup.person("alice")
 
-    room = await scene.meet(alice, bot, greeting=r"\*\*Agent 1\*\* \(`agent-1`\) is selected")
+    room = await setup.meet(alice, bot, greeting=r"\*\*Agent 1\*\* \(`agent-1`\) is selected")
     answer = await alice.asks(room, "**hello** <b>world</b>", r"^\[agent-1 · chat 1\]")
 
     assert answer.body == "[agent-1 · chat 1] **hello** <b>world</b>"
@@ -25,11 +25,11 @@ async def test_with_one_agent_it_is_selected_and_the_room_is_bound_by_the_first_
 
 
 async def test_with_several_agents_the_greeting_asks_and_a_waiting_message_is_passed_on(
-    scene: Scene,
+    setup: Setup,
 ) -> None:
-    bot = await scene.bot(agents=2)
-    alice = await scene.person("alice")
-    room = await scene.meet(alice, bot, greeting=r"1\. \*\*Agent 1\*\*.*`!agent NUMBER`")
+    bot = await setup.bot(agents=2)
+    alice = await setup.person("alice")
+    room = await setup.meet(alice, bot, greeting=r"1\. \*\*Agent 1\*\*.*`!agent NUMBER`")
 
     first = await alice.say(room, "hello?")
     await alice.sees(room, "No agent is selected. Choose one", after=first)
@@ -43,11 +43,11 @@ async def test_with_several_agents_the_greeting_asks_and_a_waiting_message_is_pa
     assert [a.in_reply_to for a in answers] == [first, second]
 
 
-async def test_a_command_after_the_bots_name_is_the_command(scene: Scene) -> None:
-    bot, alice = await scene.bot(), await scene.person("alice")
-    await scene.call(bot, "Harbour Helper")
+async def test_a_command_after_the_bots_name_is_the_command(setup: Setup) -> None:
+    bot, alice = await setup.bot(), await setup.person("alice")
+    await setup.call(bot, "Harbour Helper")
     await bot.restart()
-    room = await scene.meet(alice, bot)
+    room = await setup.meet(alice, bot)
     localpart = bot.user_id.removeprefix("@").partition(":")[0]
     pill = f'<a href="https://matrix.to/#/{bot.user_id}">Harbour Helper</a>: !status'
 
@@ -66,10 +66,10 @@ async def test_a_command_after_the_bots_name_is_the_command(scene: Scene) -> Non
     await alice.asks(room, f"{localpart}: hello", rf"\] {localpart}: hello$")
 
 
-async def test_commands_answer_and_an_unknown_one_gets_the_nearest_name(scene: Scene) -> None:
-    bot = await scene.bot(agents=2)
-    alice = await scene.person("alice")
-    room = await scene.meet(alice, bot)
+async def test_commands_answer_and_an_unknown_one_gets_the_nearest_name(setup: Setup) -> None:
+    bot = await setup.bot(agents=2)
+    alice = await setup.person("alice")
+    room = await setup.meet(alice, bot)
 
     await alice.asks(room, "!help", "`!agents`: the agents you can choose from")
     await alice.asks(room, "!agents", r"1\. \*\*Agent 1\*\* \(`agent-1`\)")
@@ -85,10 +85,10 @@ async def test_commands_answer_and_an_unknown_one_gets_the_nearest_name(scene: S
     await alice.asks(room, "! wow", r"^\[agent-2 · chat 1\] ! wow$")
 
 
-async def test_an_archive_is_asked_first_and_can_be_declined_or_cancelled(scene: Scene) -> None:
-    bot = await scene.bot()
-    alice = await scene.person("alice")
-    room = await scene.meet(alice, bot)
+async def test_an_archive_is_asked_first_and_can_be_declined_or_cancelled(setup: Setup) -> None:
+    bot = await setup.bot()
+    alice = await setup.person("alice")
+    room = await setup.meet(alice, bot)
     await alice.asks(room, "hello", r"^\[agent-1 · chat 1\] hello$")
 
     await alice.asks(room, "!archive", "Archive “Chat 1”")
@@ -103,10 +103,10 @@ async def test_an_archive_is_asked_first_and_can_be_declined_or_cancelled(scene:
     assert bot.store.get(f"chat:{alice.user_id}:C1")["archived"] is True
 
 
-async def test_a_question_is_for_the_one_who_was_asked(scene: Scene) -> None:
-    bot = await scene.bot(rooms={"onboarding": "none", "respond_to": "everyone"})
-    alice, bob = await scene.person("alice"), await scene.person("bob")
-    room = await scene.meet(alice, bot)
+async def test_a_question_is_for_the_one_who_was_asked(setup: Setup) -> None:
+    bot = await setup.bot(rooms={"onboarding": "none", "respond_to": "everyone"})
+    alice, bob = await setup.person("alice"), await setup.person("bob")
+    room = await setup.meet(alice, bot)
     await alice.invite(room, bob.user_id)
     await bob.join(room)
     await alice.asks(room, "hello", r"^\[agent-1 · chat 1\] hello$")
@@ -118,10 +118,10 @@ async def test_a_question_is_for_the_one_who_was_asked(scene: Scene) -> None:
     await alice.asks(room, "!yes", "is archived")
 
 
-async def test_a_question_lapses_by_itself(scene: Scene) -> None:
-    bot = await scene.bot(limits={"confirmation_seconds": 1})
-    alice = await scene.person("alice")
-    room = await scene.meet(alice, bot)
+async def test_a_question_lapses_by_itself(setup: Setup) -> None:
+    bot = await setup.bot(limits={"confirmation_seconds": 1})
+    alice = await setup.person("alice")
+    room = await setup.meet(alice, bot)
     await alice.asks(room, "hello", r"^\[agent-1")
 
     await alice.asks(room, "!archive", "within 1 second")
@@ -130,11 +130,11 @@ async def test_a_question_lapses_by_itself(scene: Scene) -> None:
     await alice.asks(room, "hello again", r"^\[agent-1 · chat 1\] hello again$")
 
 
-async def test_each_room_has_a_platform_chat_of_its_own(scene: Scene) -> None:
-    bot = await scene.bot()
-    alice, bob = await scene.person("alice"), await scene.person("bob")
+async def test_each_room_has_a_platform_chat_of_its_own(setup: Setup) -> None:
+    bot = await setup.bot()
+    alice, bob = await setup.person("alice"), await setup.person("bob")
 
-    rooms = [await scene.meet(person, bot) for person in (alice, bob, alice)]
+    rooms = [await setup.meet(person, bot) for person in (alice, bob, alice)]
     for number, (person, room) in enumerate(zip((alice, bob, alice), rooms, strict=True), 1):
         await person.asks(room, "hello", rf"^\[agent-1 · chat {number}\] hello$")
 
@@ -143,14 +143,14 @@ async def test_each_room_has_a_platform_chat_of_its_own(scene: Scene) -> None:
     assert bot.store.rows("SELECT value FROM kv WHERE key = 'platform_chat_seq'") == [("3",)]
 
 
-async def test_a_slow_answer_grows_in_one_message(scene: Scene) -> None:
+async def test_a_slow_answer_grows_in_one_message(setup: Setup) -> None:
     second, third = asyncio.Event(), asyncio.Event()
     async with Platform(goes_on("one", " two", " three", when=[second, third])) as platform:
-        bot = await scene.bot(start=False, limits={"edit_seconds": 0.2})
+        bot = await setup.bot(start=False, limits={"edit_seconds": 0.2})
         bot.config["agents"] = [{"id": "a", "kind": "http", "options": {"url": platform.url}}]
         await bot.start()
-        alice = await scene.person("alice")
-        room = await scene.meet(alice, bot)
+        alice = await setup.person("alice")
+        room = await setup.meet(alice, bot)
 
         question = await alice.say(room, "count")
         await alice.sees(room, "^one$", after=question)
@@ -165,13 +165,13 @@ async def test_a_slow_answer_grows_in_one_message(scene: Scene) -> None:
 
 
 async def test_an_agent_that_takes_too_long_is_named_and_other_rooms_do_not_wait(
-    scene: Scene,
+    setup: Setup,
 ) -> None:
-    bot = await scene.bot(agents=2, options={"delay_seconds": 3600}, limits={"answer_seconds": 5})
+    bot = await setup.bot(agents=2, options={"delay_seconds": 3600}, limits={"answer_seconds": 5})
     bot.config["agents"][1]["options"] = {}
     await bot.restart()
-    alice, bob = await scene.person("alice"), await scene.person("bob")
-    slow, fast = await scene.meet(alice, bot), await scene.meet(bob, bot)
+    alice, bob = await setup.person("alice"), await setup.person("bob")
+    slow, fast = await setup.meet(alice, bot), await setup.meet(bob, bot)
     await alice.asks(slow, "!agent 1", "You selected")
     await bob.asks(fast, "!agent 2", "You selected")
 
@@ -181,10 +181,10 @@ async def test_an_agent_that_takes_too_long_is_named_and_other_rooms_do_not_wait
     await alice.sees(slow, r"Agent `agent-1` gave no full answer within", after=question)
 
 
-async def test_what_the_bot_does_not_read_gets_one_sentence_once(scene: Scene) -> None:
-    bot = await scene.bot()
-    alice = await scene.person("alice")
-    room = await scene.meet(alice, bot)
+async def test_what_the_bot_does_not_read_gets_one_sentence_once(setup: Setup) -> None:
+    bot = await setup.bot()
+    alice = await setup.person("alice")
+    room = await setup.meet(alice, bot)
 
     for _ in range(3):
         await alice.send(room, "m.sticker", {"body": "Wave", "url": "mxc://x/y", "info": {}})

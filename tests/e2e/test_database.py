@@ -6,15 +6,15 @@ from contextlib import closing
 
 import pytest
 
-from tests.support.scene import Scene
+from tests.support.setup import Setup
 
 pytestmark = pytest.mark.homeserver
 
 
-async def test_another_program_finds_the_documented_keys_and_fields(scene: Scene) -> None:
-    bot = await scene.bot()
-    alice = await scene.person("alice")
-    room = await scene.meet(alice, bot)
+async def test_another_program_finds_the_documented_keys_and_fields(setup: Setup) -> None:
+    bot = await setup.bot()
+    alice = await setup.person("alice")
+    room = await setup.meet(alice, bot)
     await alice.asks(room, "hello", r"^\[agent-1 · chat 1\] hello$")
 
     assert bot.store.get(f"matrix_user:{alice.user_id}") == {
@@ -38,10 +38,10 @@ async def test_another_program_finds_the_documented_keys_and_fields(scene: Scene
     assert (bot.database.stat().st_mode & 0o777) == 0o600
 
 
-async def test_the_bot_routes_by_values_that_were_written_by_hand(scene: Scene) -> None:
-    bot = await scene.bot(agents=2)
-    alice = await scene.person("alice")
-    room = await scene.meet(alice, bot)
+async def test_the_bot_routes_by_values_that_were_written_by_hand(setup: Setup) -> None:
+    bot = await setup.bot(agents=2)
+    alice = await setup.person("alice")
+    room = await setup.meet(alice, bot)
     await bot.kill()
     user = {"space_id": "!space:example.org", "next_chat_index": 4, "selected_agent_id": "agent-2"}
     record = {
@@ -65,17 +65,17 @@ async def test_the_bot_routes_by_values_that_were_written_by_hand(scene: Scene) 
     await alice.asks(room, "!archive", "Archive “Чат 3”")
     await alice.asks(room, "!yes", "“Чат 3” is archived")
     assert bot.store.get(f"matrix_room:{room}")["colour"] == "green"
-    other = await scene.meet(alice, bot)
+    other = await setup.meet(alice, bot)
     await alice.asks(other, "hello", r"^\[agent-2 · chat 43\] hello$")
     assert bot.store.get(f"matrix_room:{other}")["chat_id"] == "C4"
 
 
 async def test_a_value_that_does_not_parse_is_set_aside_and_its_owner_asked_again(
-    scene: Scene,
+    setup: Setup,
 ) -> None:
-    bot = await scene.bot(agents=2)
-    alice = await scene.person("alice")
-    room = await scene.meet(alice, bot)
+    bot = await setup.bot(agents=2)
+    alice = await setup.person("alice")
+    room = await setup.meet(alice, bot)
     await alice.asks(room, "!agent 1", "You selected")
     await alice.asks(room, "hello", r"^\[agent-1 · chat 1\] hello$")
     await bot.kill()

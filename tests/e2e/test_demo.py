@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from strandline.demo.stage import Stage
-from strandline.demo.tour import DemoScript, NotAsExpected
+from strandline.demo.script import DemoScript, NotAsExpected
+from strandline.demo.setup import DemoSetup
 from strandline.installation import pip_install
 from tests.support.limits import HANGS_SECONDS
-from tests.support.scene import Scene
+from tests.support.setup import Setup
 
 pytestmark = pytest.mark.homeserver
 
@@ -63,11 +63,13 @@ async def test_without_a_terminal_the_demo_plays_a_tour_that_checks_itself(tmp_p
     assert left_behind(tmp_path) == []
 
 
-async def test_the_tour_ends_at_the_first_step_that_is_not_as_expected(scene: Scene) -> None:
-    bot = await scene.bot(agents=2)  # "Agent 1" is not the tour's "Agent One"
-    alice = await scene.person("alice")
+async def test_the_tour_ends_at_the_first_step_that_is_not_as_expected(setup: Setup) -> None:
+    bot = await setup.bot(agents=2)  # "Agent 1" is not the tour's "Agent One"
+    alice = await setup.person("alice")
     room = await alice.create_room(invite=[bot.user_id])
-    stage = Stage(synapse=scene.synapse, bot=bot, bot_id=bot.user_id, person=alice, room_id=room)
+    stage = DemoSetup(
+        synapse=setup.synapse, bot=bot, bot_id=bot.user_id, person=alice, room_id=room
+    )
     told: list[str] = []
 
     with pytest.raises(NotAsExpected):

@@ -7,7 +7,7 @@ import pytest
 from fsm.values.ids import EventId, RoomId
 from strandline.testing import Person
 from tests.support.limits import HANGS_SECONDS
-from tests.support.scene import Scene
+from tests.support.setup import Setup
 
 pytestmark = pytest.mark.homeserver
 
@@ -24,9 +24,9 @@ async def stage(person: Person, room: RoomId, name: str, size: int = 1000) -> Ev
     return file
 
 
-async def test_files_go_with_the_next_text_and_with_no_other(scene: Scene) -> None:
-    bot, alice = await scene.bot(), await scene.person("alice")
-    room = await scene.meet(alice, bot)
+async def test_files_go_with_the_next_text_and_with_no_other(setup: Setup) -> None:
+    bot, alice = await setup.bot(), await setup.person("alice")
+    room = await setup.meet(alice, bot)
     await stage(alice, room, "a.txt")
     await stage(alice, room, "b.txt", 2500)
 
@@ -37,9 +37,9 @@ async def test_files_go_with_the_next_text_and_with_no_other(scene: Scene) -> No
     await alice.asks(room, "!files", "No file of yours is waiting here")
 
 
-async def test_a_caption_sends_its_file_at_once(scene: Scene) -> None:
-    bot, alice = await scene.bot(), await scene.person("alice")
-    room = await scene.meet(alice, bot)
+async def test_a_caption_sends_its_file_at_once(setup: Setup) -> None:
+    bot, alice = await setup.bot(), await setup.person("alice")
+    room = await setup.meet(alice, bot)
 
     await alice.send_file(
         room, "a.png", b"x", mimetype="image/png", msgtype="m.image", caption="what is this?"
@@ -48,9 +48,9 @@ async def test_a_caption_sends_its_file_at_once(scene: Scene) -> None:
     await alice.sees(room, r"what is this\?\n\n\(1 file: a\.png image/png 1 kB\)")
 
 
-async def test_what_waits_is_listed_and_dropped(scene: Scene) -> None:
-    bot, alice = await scene.bot(), await scene.person("alice")
-    room = await scene.meet(alice, bot)
+async def test_what_waits_is_listed_and_dropped(setup: Setup) -> None:
+    bot, alice = await setup.bot(), await setup.person("alice")
+    room = await setup.meet(alice, bot)
     for name in ("a.txt", "b.txt", "c.txt"):
         await stage(alice, room, name)
 
@@ -62,10 +62,10 @@ async def test_what_waits_is_listed_and_dropped(scene: Scene) -> None:
     await alice.asks(room, "look", r"chat 1\] look$")
 
 
-async def test_a_file_that_is_too_large_or_one_too_many_is_not_taken(scene: Scene) -> None:
+async def test_a_file_that_is_too_large_or_one_too_many_is_not_taken(setup: Setup) -> None:
     files = {"most": 2, "most_bytes_each": 5000, "most_bytes": 6000}
-    bot, alice = await scene.bot(files=files), await scene.person("alice")
-    room = await scene.meet(alice, bot)
+    bot, alice = await setup.bot(files=files), await setup.person("alice")
+    room = await setup.meet(alice, bot)
 
     await alice.send_file(room, "big.txt", b"x" * 6000)
     await alice.sees(room, "“big.txt” is too large: it has 6 kB, and I take files of up to 5 kB")
@@ -79,10 +79,10 @@ async def test_a_file_that_is_too_large_or_one_too_many_is_not_taken(scene: Scen
     await alice.asks(room, "look", r"\(2 files: a\.txt .*; c\.txt .*\)")
 
 
-async def test_files_that_no_text_comes_for_are_dropped_aloud(scene: Scene) -> None:
-    bot = await scene.bot(files={"wait_seconds": 3.0})
-    alice = await scene.person("alice")
-    room = await scene.meet(alice, bot)
+async def test_files_that_no_text_comes_for_are_dropped_aloud(setup: Setup) -> None:
+    bot = await setup.bot(files={"wait_seconds": 3.0})
+    alice = await setup.person("alice")
+    room = await setup.meet(alice, bot)
 
     await stage(alice, room, "a.txt")
 
@@ -90,9 +90,9 @@ async def test_files_that_no_text_comes_for_are_dropped_aloud(scene: Scene) -> N
     await alice.asks(room, "look", r"chat 1\] look$")
 
 
-async def test_a_file_that_is_taken_back_waits_no_more(scene: Scene) -> None:
-    bot, alice = await scene.bot(), await scene.person("alice")
-    room = await scene.meet(alice, bot)
+async def test_a_file_that_is_taken_back_waits_no_more(setup: Setup) -> None:
+    bot, alice = await setup.bot(), await setup.person("alice")
+    room = await setup.meet(alice, bot)
     await stage(alice, room, "a.txt")
     regretted = await stage(alice, room, "b.txt")
 
@@ -101,9 +101,9 @@ async def test_a_file_that_is_taken_back_waits_no_more(scene: Scene) -> None:
     await alice.asks(room, "look", r"\(1 file: a\.txt text/plain 1 kB\)")
 
 
-async def test_a_restart_forgets_what_waits_and_blocks_nobody(scene: Scene) -> None:
-    bot, alice = await scene.bot(), await scene.person("alice")
-    room = await scene.meet(alice, bot)
+async def test_a_restart_forgets_what_waits_and_blocks_nobody(setup: Setup) -> None:
+    bot, alice = await setup.bot(), await setup.person("alice")
+    room = await setup.meet(alice, bot)
     await stage(alice, room, "a.txt")
 
     await bot.restart()
@@ -113,11 +113,11 @@ async def test_a_restart_forgets_what_waits_and_blocks_nobody(scene: Scene) -> N
 
 
 async def test_a_question_keeps_its_files_when_the_bot_dies_while_it_is_answered(
-    scene: Scene,
+    setup: Setup,
 ) -> None:
-    bot = await scene.bot(options=SLOW, limits=LIMITS)
-    alice = await scene.person("alice")
-    room = await scene.meet(alice, bot)
+    bot = await setup.bot(options=SLOW, limits=LIMITS)
+    alice = await setup.person("alice")
+    room = await setup.meet(alice, bot)
     await stage(alice, room, "a.txt")
     question = await alice.say(room, "what is in this file, and what is it for?")
     await alice.sees(room, r"chat 1\]")
@@ -132,11 +132,11 @@ async def test_a_question_keeps_its_files_when_the_bot_dies_while_it_is_answered
 
 @pytest.mark.parametrize("respond_to", ["owner", "mention", "everyone"])
 async def test_in_a_room_of_three_the_bot_hears_only_what_is_for_it(
-    scene: Scene, respond_to: str
+    setup: Setup, respond_to: str
 ) -> None:
-    bot = await scene.bot(rooms={"onboarding": "none", "respond_to": respond_to})
-    alice, bob = await scene.person("alice"), await scene.person("bob")
-    room = await scene.meet(alice, bot)
+    bot = await setup.bot(rooms={"onboarding": "none", "respond_to": respond_to})
+    alice, bob = await setup.person("alice"), await setup.person("bob")
+    room = await setup.meet(alice, bot)
     await alice.asks(room, "we are two", r"chat 1\] we are two")
     await alice.invite(room, bob.user_id)
     await bob.join(room)

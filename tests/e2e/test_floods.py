@@ -9,7 +9,7 @@ import pytest
 from fsm.values.ids import RoomId
 from strandline.testing import Person
 from tests.e2e.test_backlog import answered
-from tests.support.scene import Bot, Scene
+from tests.support.setup import Bot, Setup
 
 pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(3600)]
 
@@ -18,12 +18,12 @@ GARBAGE = 130
 
 
 async def test_a_flood_in_one_room_is_answered_in_order_also_if_the_bot_dies_in_it(
-    scene: Scene,
+    setup: Setup,
 ) -> None:
     """More than may wait in a room is read from its history when there is a place."""
-    bot = await scene.bot(options={"delay_seconds": 0.03})
-    alice = await scene.person("alice")
-    room = await scene.meet(alice, bot)
+    bot = await setup.bot(options={"delay_seconds": 0.03})
+    alice = await setup.person("alice")
+    room = await setup.meet(alice, bot)
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_send(alice, room, FLOOD))
@@ -37,10 +37,10 @@ async def test_a_flood_in_one_room_is_answered_in_order_also_if_the_bot_dies_in_
     await _caught_up(bot)
 
 
-async def test_events_that_nobody_can_decrypt_keep_nobody_else_waiting(scene: Scene) -> None:
-    bot = await scene.bot()
-    alice, mallory = await scene.person("alice"), await scene.person("mallory")
-    room, lair = await scene.meet(alice, bot), await scene.meet(mallory, bot)
+async def test_events_that_nobody_can_decrypt_keep_nobody_else_waiting(setup: Setup) -> None:
+    bot = await setup.bot()
+    alice, mallory = await setup.person("alice"), await setup.person("mallory")
+    room, lair = await setup.meet(alice, bot), await setup.meet(mallory, bot)
     before = median([await _round_trip(alice, room, f"before {n}") for n in range(5)])
 
     content = {"algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "A", "session_id": "s"}
@@ -53,11 +53,11 @@ async def test_events_that_nobody_can_decrypt_keep_nobody_else_waiting(scene: Sc
 
 
 async def test_who_writes_while_others_hold_all_places_is_answered_when_one_is_free(
-    scene: Scene,
+    setup: Setup,
 ) -> None:
-    bot = await scene.bot(options={"delay_seconds": 2.0}, limits={"queued_events": 2})
-    alice, bob = await scene.person("alice"), await scene.person("bob")
-    busy, quiet = await scene.meet(alice, bot), await scene.meet(bob, bot)
+    bot = await setup.bot(options={"delay_seconds": 2.0}, limits={"queued_events": 2})
+    alice, bob = await setup.person("alice"), await setup.person("bob")
+    busy, quiet = await setup.meet(alice, bot), await setup.meet(bob, bot)
 
     await _send(alice, busy, 3)
     await bob.asks(quiet, "and I?", r"\] and I\?$")

@@ -10,7 +10,7 @@ from benchmarks.soak.verdict import fold
 from fsm.values.ids import EventId, RoomId
 from strandline.testing import Person, Synapse
 from tests.e2e.test_backlog import answered
-from tests.support.scene import Bot, Scene
+from tests.support.setup import Bot, Setup
 
 pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(3600)]
 
@@ -23,9 +23,9 @@ async def test_a_backlog_is_answered_once_and_as_it_reads_after_a_restart_of_bot
     where: str, messages: int, tmp_path: Path
 ) -> None:
     with Synapse() as synapse:
-        async with Scene(synapse, tmp_path) as scene:
-            alice = await scene.person("alice")
-            bot, room = await _room(scene, alice, where)
+        async with Setup(synapse, tmp_path) as setup:
+            alice = await setup.person("alice")
+            bot, room = await _room(setup, alice, where)
             sending = asyncio.create_task(_say(alice, room, messages))
             await _answers(alice, bot, room, at_least=40)
             await bot.kill()
@@ -45,17 +45,17 @@ async def test_a_backlog_is_answered_once_and_as_it_reads_after_a_restart_of_bot
             assert not late
 
 
-async def _room(scene: Scene, alice: Person, where: str) -> tuple[Bot, RoomId]:
+async def _room(setup: Setup, alice: Person, where: str) -> tuple[Bot, RoomId]:
     onboarding = "space" if where == "one that the bot made" else "none"
-    bot = await scene.bot(options={"delay_seconds": 0.2}, rooms={"onboarding": onboarding})
+    bot = await setup.bot(options={"delay_seconds": 0.2}, rooms={"onboarding": onboarding})
     if where == "one that the bot made":
-        return bot, (await scene.welcome(alice, bot)).chat
+        return bot, (await setup.welcome(alice, bot)).chat
     if where == "one that it joined uninvited":
         made = await alice.request("POST", "/createRoom", {"preset": "public_chat"})
         room = RoomId(made["room_id"])
-        await scene.join_as(bot, room)
+        await setup.join_as(bot, room)
         return bot, room
-    return bot, await scene.meet(alice, bot)
+    return bot, await setup.meet(alice, bot)
 
 
 async def _say(alice: Person, room: RoomId, messages: int) -> list[EventId]:

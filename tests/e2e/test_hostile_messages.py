@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.limits import HANGS_SECONDS
-from tests.support.scene import Scene
+from tests.support.setup import Setup
 
 pytestmark = pytest.mark.homeserver
 
@@ -31,10 +31,10 @@ ANSWERED = [
 ]
 
 
-async def test_what_is_no_message_is_not_answered_and_stops_nothing(scene: Scene) -> None:
-    bot = await scene.bot()
-    alice = await scene.person("alice")
-    room = await scene.meet(alice, bot)
+async def test_what_is_no_message_is_not_answered_and_stops_nothing(setup: Setup) -> None:
+    bot = await setup.bot()
+    alice = await setup.person("alice")
+    room = await setup.meet(alice, bot)
 
     for _, event_type, content in UNANSWERED:
         await alice.send(room, event_type, content)
@@ -44,12 +44,12 @@ async def test_what_is_no_message_is_not_answered_and_stops_nothing(scene: Scene
 
 
 async def test_a_reply_to_an_id_of_20_000_characters_holds_no_room_and_no_checkpoint(
-    scene: Scene,
+    setup: Setup,
 ) -> None:
     """The request for such an event is longer than Synapse reads: it cuts the connection."""
-    bot = await scene.bot()
-    alice, mallory = await scene.person("alice"), await scene.person("mallory")
-    room, lair = await scene.meet(alice, bot), await scene.meet(mallory, bot)
+    bot = await setup.bot()
+    alice, mallory = await setup.person("alice"), await setup.person("mallory")
+    room, lair = await setup.meet(alice, bot), await setup.meet(mallory, bot)
     relation = {"m.in_reply_to": {"event_id": "$" + "x" * 20_000}}
     content = {"msgtype": "m.text", "body": "what of this?", "m.relates_to": relation}
 
@@ -60,7 +60,7 @@ async def test_a_reply_to_an_id_of_20_000_characters_holds_no_room_and_no_checkp
     await bot.start()
     await mallory.asks(lair, "and now?", r"\] and now\?$")
 
-    await scene.answers_each_once(mallory, lair, ["what of this?", "and this?", "and now?"])
+    await setup.answers_each_once(mallory, lair, ["what of this?", "and this?", "and now?"])
     [answer] = [e for e in await mallory.timeline(lair) if e.in_reply_to == odd]
     assert answer.body.endswith("] what of this?")
     async with asyncio.timeout(HANGS_SECONDS):
@@ -68,10 +68,10 @@ async def test_a_reply_to_an_id_of_20_000_characters_holds_no_room_and_no_checkp
             await asyncio.sleep(0.1)
 
 
-async def test_strange_text_is_answered_once_and_what_is_sent_is_clean(scene: Scene) -> None:
-    bot = await scene.bot()
-    alice = await scene.person("alice")
-    room = await scene.meet(alice, bot)
+async def test_strange_text_is_answered_once_and_what_is_sent_is_clean(setup: Setup) -> None:
+    bot = await setup.bot()
+    alice = await setup.person("alice")
+    room = await setup.meet(alice, bot)
 
     asked = [await alice.say(room, text) for text in ANSWERED]
     await alice.asks(room, "the end", r"\] the end$")
@@ -87,11 +87,11 @@ async def test_strange_text_is_answered_once_and_what_is_sent_is_clean(scene: Sc
 
 
 async def test_an_edit_or_a_redaction_of_an_answered_message_gets_no_second_answer(
-    scene: Scene,
+    setup: Setup,
 ) -> None:
-    bot = await scene.bot()
-    alice = await scene.person("alice")
-    room = await scene.meet(alice, bot)
+    bot = await setup.bot()
+    alice = await setup.person("alice")
+    room = await setup.meet(alice, bot)
     first = await alice.say(room, "first")
     await alice.sees(room, r"\] first$")
 
@@ -103,9 +103,9 @@ async def test_an_edit_or_a_redaction_of_an_answered_message_gets_no_second_answ
     assert said[1:] == ["[agent-1 · chat 1] first", "[agent-1 · chat 1] third"]
 
 
-async def test_two_bots_in_one_room_fall_silent(scene: Scene) -> None:
-    one, two = await scene.bot(), await scene.bot()
-    alice = await scene.person("alice")
+async def test_two_bots_in_one_room_fall_silent(setup: Setup) -> None:
+    one, two = await setup.bot(), await setup.bot()
+    alice = await setup.person("alice")
     room = await alice.create_room(invite=[one.user_id])
     await alice.sees(room, "Hello!")
     await alice.invite(room, two.user_id)

@@ -22,7 +22,7 @@ from strandline.testing.log import OUTPUT, Line
 from tests.support.encrypted import EncryptedPerson
 from tests.support.hostile import Hostile, Place
 from tests.support.limits import HANGS_SECONDS
-from tests.support.scene import Bot, EncryptedTalker, Scene
+from tests.support.setup import Bot, EncryptedUser, Setup
 from tests.support.sync_answers import Json
 
 pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(7200)]
@@ -65,11 +65,11 @@ class Asker:
         self.waits.append(time.monotonic() - began)
 
 
-async def test_hostile_events_stop_nothing_and_cost_nobody_an_answer(scene: Scene) -> None:
+async def test_hostile_events_stop_nothing_and_cost_nobody_an_answer(setup: Setup) -> None:
     allowed = {"users": [f"@{name}-*" for name in ("alice", "bob", "carol", "mallory")]}
-    bot = await scene.bot(agents=2, access=allowed)
-    askers = await _askers(scene, bot)
-    enemies = await _enemies(scene, bot, askers[1])
+    bot = await setup.bot(agents=2, access=allowed)
+    askers = await _askers(setup, bot)
+    enemies = await _enemies(setup, bot, askers[1])
     lives = set[int | None]()
 
     async with _asking(askers):
@@ -90,17 +90,17 @@ async def test_hostile_events_stop_nothing_and_cost_nobody_an_answer(scene: Scen
     _print(bot, enemies, askers, exceptions)
     assert exceptions == []
     for asker in askers:
-        await scene.answers_each_once(asker.person, asker.room, asker.texts)
+        await setup.answers_each_once(asker.person, asker.room, asker.texts)
     assert len(lives) == 3
 
 
 @pytest.mark.parametrize("key", ["A" * 42 + "==", "A" * 44], ids=["31 bytes", "33 bytes"])
 async def test_a_device_key_of_the_wrong_size_costs_nobody_in_the_room_an_answer(
-    scene: Scene, key: str
+    setup: Setup, key: str
 ) -> None:
     """The crypto engine panics on it."""
-    bot = await scene.bot()
-    alice, person = await scene.person("alice"), await scene.person("mallory")
+    bot = await setup.bot()
+    alice, person = await setup.person("alice"), await setup.person("mallory")
     room = await alice.create_room(invite=[person.user_id], encrypted=True)
     await person.join(room)
     await Hostile(person, bot.user_id, "", []).publish(person.credentials.device_id, key)
@@ -131,26 +131,26 @@ async def _strike(enemies: list[Hostile], events: int, *, into_bobs_room: bool =
         done += await enemy.strike(random, enemy.places[0] if into_bobs_room else None)
 
 
-async def _askers(scene: Scene, bot: Bot) -> list[Asker]:
+async def _askers(setup: Setup, bot: Bot) -> list[Asker]:
     """Alice in a room of her own, Bob among others, Carol in an encrypted room."""
-    alice, bob = await scene.person("alice"), await scene.person("bob")
-    carol = await scene.person("carol", encrypted=True)
+    alice, bob = await setup.person("alice"), await setup.person("bob")
+    carol = await setup.person("carol", encrypted=True)
     people = {"alice": alice, "bob": bob, "carol": carol}
     askers = []
     for name, person in people.items():
-        room = await scene.meet(person, bot, greeting="agent")
+        room = await setup.meet(person, bot, greeting="agent")
         await person.asks(room, "!agent agent-1", "agent-1")
         askers.append(Asker(name, person, room))
     return askers
 
 
-async def _enemies(scene: Scene, bot: Bot, bob: Asker) -> list[Hostile]:
+async def _enemies(setup: Setup, bot: Bot, bob: Asker) -> list[Hostile]:
     """Mallory, whom the bot answers, and Eve, whom it does not; both are in Bob's room too."""
     session = json.loads((bot.database.parent / "matrix_store" / "session.json").read_text())
     await bob.person.set_state(bob.room, "m.room.join_rules", {"join_rule": "public"})
     enemies = []
     for name in ("mallory", "eve"):
-        person = await scene.person(name)
+        person = await setup.person(name)
         await person.join(bob.room)
         enemy = Hostile(person, bot.user_id, session["device_id"], [Place(bob.room)])
         await enemy.new_room()
@@ -159,10 +159,10 @@ async def _enemies(scene: Scene, bot: Bot, bob: Asker) -> list[Hostile]:
     await mallory.person.asks(mallory.places[1].room_id, "!agent 1", "agent-1")
     credentials = mallory.person.credentials
     inner = await EncryptedPerson.arrive(
-        scene.synapse.url, credentials.user_id, credentials.password, scene.directory / "mallory"
+        setup.synapse.url, credentials.user_id, credentials.password, setup.directory / "mallory"
     )
-    talker = EncryptedTalker(scene.synapse.url, inner, credentials)
-    sealed = await scene.meet(talker, bot, greeting="Hello")
+    talker = EncryptedUser(setup.synapse.url, inner, credentials)
+    sealed = await setup.meet(talker, bot, greeting="Hello")
     await talker.asks(sealed, "hello", r"\] hello$")
     await talker.close()
     mallory.encrypting = inner

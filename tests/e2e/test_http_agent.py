@@ -12,7 +12,7 @@ import pytest
 
 from strandline.testing.processes import free_port
 from tests.support.limits import HANGS_SECONDS
-from tests.support.scene import Bot, Scene
+from tests.support.setup import Bot, Setup
 
 ROOT = Path(__file__).parent.parent.parent
 QUESTION = "one two three four five six"
@@ -59,8 +59,8 @@ async def platform() -> AsyncIterator[Platform]:
     platform.end()
 
 
-async def a_bot(scene: Scene, platform: Platform, **options: Any) -> Bot:
-    bot = await scene.bot(start=False, limits={"edit_seconds": 0.2})
+async def a_bot(setup: Setup, platform: Platform, **options: Any) -> Bot:
+    bot = await setup.bot(start=False, limits={"edit_seconds": 0.2})
     options = {"url": f"{platform.url}/ask", **options}
     bot.config["agents"] = [{"id": "platform", "kind": "http", "options": options}]
     await bot.start()
@@ -68,10 +68,10 @@ async def a_bot(scene: Scene, platform: Platform, **options: Any) -> Bot:
 
 
 async def test_an_answer_is_one_message_and_files_go_both_ways(
-    scene: Scene, platform: Platform
+    setup: Setup, platform: Platform
 ) -> None:
-    alice, bot = await scene.person("alice"), await a_bot(scene, platform)
-    room = await scene.meet(alice, bot)
+    alice, bot = await setup.person("alice"), await a_bot(setup, platform)
+    room = await setup.meet(alice, bot)
 
     answer = await alice.asks(room, QUESTION, ANSWER)
     file = await alice.send_file(room, "rota.txt", b"Anna, Bob", caption="and now?")
@@ -86,10 +86,10 @@ async def test_an_answer_is_one_message_and_files_go_both_ways(
 
 
 async def test_a_question_whose_bot_is_killed_four_times_is_worked_on_once(
-    scene: Scene, platform: Platform
+    setup: Setup, platform: Platform
 ) -> None:
-    alice, bot = await scene.person("alice"), await a_bot(scene, platform)
-    room = await scene.meet(alice, bot)
+    alice, bot = await setup.person("alice"), await a_bot(setup, platform)
+    room = await setup.meet(alice, bot)
     await bot.stop()
     question = await alice.say(room, QUESTION)
 
@@ -109,11 +109,11 @@ async def test_a_question_whose_bot_is_killed_four_times_is_worked_on_once(
 
 
 async def test_a_platform_that_goes_away_is_told_and_other_rooms_go_on(
-    scene: Scene, platform: Platform
+    setup: Setup, platform: Platform
 ) -> None:
-    alice, bob = await scene.person("alice"), await scene.person("bob")
-    bot = await a_bot(scene, platform, connect_seconds=1)
-    room, other = await scene.meet(alice, bot), await scene.meet(bob, bot)
+    alice, bob = await setup.person("alice"), await setup.person("bob")
+    bot = await a_bot(setup, platform, connect_seconds=1)
+    room, other = await setup.meet(alice, bot), await setup.meet(bob, bot)
     question = await alice.say(room, QUESTION)
     await alice.sees(room, "You have", after=question)
 

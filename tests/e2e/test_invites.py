@@ -5,7 +5,7 @@ import pytest
 from fsm.values.ids import RoomId, UserId
 from strandline.testing import Person
 from tests.support.limits import HANGS_SECONDS
-from tests.support.scene import Scene
+from tests.support.setup import Setup
 
 pytestmark = pytest.mark.homeserver
 
@@ -16,9 +16,9 @@ async def _membership_becomes(person: Person, room: RoomId, user: UserId, wanted
             await asyncio.sleep(0.05)
 
 
-async def test_an_invite_from_somebody_who_is_not_allowed_is_declined(scene: Scene) -> None:
-    bot = await scene.bot(access={"users": ["@nobody:*"]})
-    alice = await scene.person("alice")
+async def test_an_invite_from_somebody_who_is_not_allowed_is_declined(setup: Setup) -> None:
+    bot = await setup.bot(access={"users": ["@nobody:*"]})
+    alice = await setup.person("alice")
 
     room = await alice.create_room(invite=[bot.user_id])
 
@@ -26,10 +26,10 @@ async def test_an_invite_from_somebody_who_is_not_allowed_is_declined(scene: Sce
     assert await alice.timeline(room) == []
 
 
-async def test_a_guest_who_is_not_allowed_gets_no_answer(scene: Scene) -> None:
-    alice, bob = await scene.person("alice"), await scene.person("bob")
-    bot = await scene.bot(access={"users": [alice.user_id]})
-    room = await scene.meet(alice, bot)
+async def test_a_guest_who_is_not_allowed_gets_no_answer(setup: Setup) -> None:
+    alice, bob = await setup.person("alice"), await setup.person("bob")
+    bot = await setup.bot(access={"users": [alice.user_id]})
+    room = await setup.meet(alice, bot)
     await alice.invite(room, bob.user_id)
     await bob.join(room)
 
@@ -41,10 +41,10 @@ async def test_a_guest_who_is_not_allowed_gets_no_answer(scene: Scene) -> None:
 
 
 async def test_history_before_the_invite_is_not_answered_and_what_follows_it_is(
-    scene: Scene,
+    setup: Setup,
 ) -> None:
-    bot = await scene.bot()
-    alice = await scene.person("alice")
+    bot = await setup.bot()
+    alice = await setup.person("alice")
     room = await alice.create_room()
     for number in range(3):
         await alice.say(room, f"before {number}")
@@ -55,14 +55,14 @@ async def test_history_before_the_invite_is_not_answered_and_what_follows_it_is(
     await bot.start()
 
     await alice.sees(room, r"^\[agent-1 · chat 1\] between$")
-    await scene.answers_each_once(alice, room, ["between"])
+    await setup.answers_each_once(alice, room, ["between"])
     assert not [e for e in await alice.timeline(room) if "] before" in e.body]
 
 
-async def test_a_first_start_answers_no_history_but_takes_invites(scene: Scene) -> None:
-    bot = await scene.bot()
-    alice = await scene.person("alice")
-    old = await scene.meet(alice, bot)
+async def test_a_first_start_answers_no_history_but_takes_invites(setup: Setup) -> None:
+    bot = await setup.bot()
+    alice = await setup.person("alice")
+    old = await setup.meet(alice, bot)
     await alice.asks(old, "hello", r"^\[agent-1 · chat 1\] hello$")
     await bot.kill()
     await alice.say(old, "lost with the database")
@@ -78,11 +78,11 @@ async def test_a_first_start_answers_no_history_but_takes_invites(scene: Scene) 
 
 
 async def test_a_bot_that_was_kicked_and_invited_again_keeps_the_rooms_route(
-    scene: Scene,
+    setup: Setup,
 ) -> None:
-    bot = await scene.bot()
-    alice = await scene.person("alice")
-    room = await scene.meet(alice, bot)
+    bot = await setup.bot()
+    alice = await setup.person("alice")
+    room = await setup.meet(alice, bot)
     await alice.asks(room, "hello", r"^\[agent-1 · chat 1\] hello$")
 
     await alice.kick(room, bot.user_id)
@@ -94,10 +94,10 @@ async def test_a_bot_that_was_kicked_and_invited_again_keeps_the_rooms_route(
     assert not [e for e in await alice.timeline(room) if "] nobody" in e.body]
 
 
-async def test_a_room_that_can_no_longer_be_answered_stops_no_other(scene: Scene) -> None:
-    bot = await scene.bot(options={"delay_seconds": 0.5})
-    alice, bob = await scene.person("alice"), await scene.person("bob")
-    lost, kept = await scene.meet(alice, bot), await scene.meet(bob, bot)
+async def test_a_room_that_can_no_longer_be_answered_stops_no_other(setup: Setup) -> None:
+    bot = await setup.bot(options={"delay_seconds": 0.5})
+    alice, bob = await setup.person("alice"), await setup.person("bob")
+    lost, kept = await setup.meet(alice, bot), await setup.meet(bob, bot)
 
     await alice.say(lost, "answer this")
     await alice.kick(lost, bot.user_id)
@@ -106,9 +106,9 @@ async def test_a_room_that_can_no_longer_be_answered_stops_no_other(scene: Scene
 
 
 async def test_a_room_that_holds_up_the_bot_from_the_first_is_read_from_its_invite_after_a_restart(
-    scene: Scene,
+    setup: Setup,
 ) -> None:
-    bot, alice = await scene.bot(options={"delay_seconds": 600}), await scene.person("alice")
+    bot, alice = await setup.bot(options={"delay_seconds": 600}), await setup.person("alice")
     room = await alice.create_room()
     await alice.say(room, "before the invite")
     await alice.invite(room, bot.user_id)

@@ -2,16 +2,16 @@
 
 import pytest
 
-from tests.support.scene import Scene
+from tests.support.setup import Setup
 
 pytestmark = pytest.mark.homeserver
 
 
-async def test_the_language_that_somebody_chose_survives_and_is_theirs_alone(scene: Scene) -> None:
-    bot = await scene.bot(agents=1)
-    alice, bob = await scene.person("alice"), await scene.person("bob")
-    room = await scene.meet(alice, bot)
-    bobs_room = await scene.meet(bob, bot)
+async def test_the_language_that_somebody_chose_survives_and_is_theirs_alone(setup: Setup) -> None:
+    bot = await setup.bot(agents=1)
+    alice, bob = await setup.person("alice"), await setup.person("bob")
+    room = await setup.meet(alice, bot)
+    bobs_room = await setup.meet(bob, bot)
 
     await alice.asks(
         room, "!language", r"I speak English with you.*\n.*\n.*`!language ru`: русский"

@@ -6,7 +6,7 @@ import pytest
 
 from fsm.values.ids import RoomId
 from tests.support.limits import HANGS_SECONDS
-from tests.support.scene import Scene
+from tests.support.setup import Setup
 
 pytestmark = pytest.mark.homeserver
 
@@ -14,11 +14,11 @@ SPACES = {"onboarding": "space"}
 
 
 async def test_an_invite_brings_a_space_with_a_first_chat_that_is_ready_to_answer(
-    scene: Scene,
+    setup: Setup,
 ) -> None:
-    bot, alice = await scene.bot(rooms=SPACES), await scene.person("alice")
+    bot, alice = await setup.bot(rooms=SPACES), await setup.person("alice")
 
-    home = await scene.welcome(alice, bot)
+    home = await setup.welcome(alice, bot)
     await alice.asks(home.chat, "hello", r"^\[agent-1 · chat 1\] hello$")
 
     name = f"{alice.localpart}'s space"
@@ -45,35 +45,35 @@ async def test_an_invite_brings_a_space_with_a_first_chat_that_is_ready_to_answe
     assert (chat["name"], chat["room_id"], chat["archived"]) == ("Chat 1", home.chat, False)
 
 
-async def test_a_russian_bot_makes_a_russian_space(scene: Scene) -> None:
-    bot = await scene.bot(rooms=SPACES, replies={"language": "ru"})
-    alice = await scene.person("alice")
+async def test_a_russian_bot_makes_a_russian_space(setup: Setup) -> None:
+    bot = await setup.bot(rooms=SPACES, replies={"language": "ru"})
+    alice = await setup.person("alice")
 
-    home = await scene.welcome(alice, bot, greeting="Здравствуйте")
+    home = await setup.welcome(alice, bot, greeting="Здравствуйте")
 
     assert await alice.state(home.chat, "m.room.name") == {"name": "Чат 1"}
     assert bot.store.get(f"matrix_room:{home.chat}")["display_name"] == "Чат 1"
 
 
-async def test_rooms_are_encrypted_where_the_config_says_so(scene: Scene) -> None:
-    bot = await scene.bot(rooms=SPACES | {"encrypted": True, "history_visibility": "joined"})
-    alice = await scene.person("alice")
+async def test_rooms_are_encrypted_where_the_config_says_so(setup: Setup) -> None:
+    bot = await setup.bot(rooms=SPACES | {"encrypted": True, "history_visibility": "joined"})
+    alice = await setup.person("alice")
 
-    home = await scene.welcome(alice, bot)
+    home = await setup.welcome(alice, bot)
 
     assert await alice.state(home.chat, "m.room.encryption")
     visibility = await alice.state(home.chat, "m.room.history_visibility")
     assert visibility == {"history_visibility": "joined"}
 
 
-async def test_two_new_chats_asked_for_at_once_are_two_rooms(scene: Scene) -> None:
-    bot, alice = await scene.bot(rooms=SPACES), await scene.person("alice")
-    home = await scene.welcome(alice, bot)
+async def test_two_new_chats_asked_for_at_once_are_two_rooms(setup: Setup) -> None:
+    bot, alice = await setup.bot(rooms=SPACES), await setup.person("alice")
+    home = await setup.welcome(alice, bot)
 
     await alice.say(home.chat, "!new Tides")
     await alice.say(home.chat, "!new")
 
-    rooms = [await scene.enter_chat(alice) for _ in range(2)]
+    rooms = [await setup.enter_chat(alice) for _ in range(2)]
     names = [(await alice.state(room, "m.room.name"))["name"] for room in rooms]
     assert sorted(names) == ["Chat 3", "Tides"]
     for room in rooms:
@@ -84,43 +84,43 @@ async def test_two_new_chats_asked_for_at_once_are_two_rooms(scene: Scene) -> No
 
 
 async def test_a_chat_whose_room_the_bot_lost_is_made_again_with_its_platform_chat(
-    scene: Scene,
+    setup: Setup,
 ) -> None:
-    bot, alice = await scene.bot(rooms=SPACES), await scene.person("alice")
-    home = await scene.welcome(alice, bot)
+    bot, alice = await setup.bot(rooms=SPACES), await setup.person("alice")
+    home = await setup.welcome(alice, bot)
     await alice.asks(home.chat, "hello", r"chat 1\] hello")
-    await scene.leave_as(bot, home.chat)
+    await setup.leave_as(bot, home.chat)
     await alice.asks(home.lobby, "!chats", "its room is gone")
 
     await alice.asks(home.lobby, "!repair", "I make again what is missing: Chat 1")
 
-    room = await scene.enter_chat(alice)
+    room = await setup.enter_chat(alice)
     assert room != home.chat
     await alice.asks(room, "hello again", r"^\[agent-1 · chat 1\] hello again$")
     await alice.asks(home.lobby, "!repair", "Nothing is missing")
 
 
-async def test_a_space_that_the_bot_lost_is_made_again_around_the_chats(scene: Scene) -> None:
-    bot, alice = await scene.bot(rooms=SPACES), await scene.person("alice")
-    home = await scene.welcome(alice, bot)
-    await scene.leave_as(bot, home.space)
+async def test_a_space_that_the_bot_lost_is_made_again_around_the_chats(setup: Setup) -> None:
+    bot, alice = await setup.bot(rooms=SPACES), await setup.person("alice")
+    home = await setup.welcome(alice, bot)
+    await setup.leave_as(bot, home.space)
     async with asyncio.timeout(HANGS_SECONDS):
         while bot.store.get(f"matrix_user:{alice.user_id}")["space_id"] is not None:
             await asyncio.sleep(0.05)
 
     await alice.asks(home.chat, "!repair", "I make again what is missing")
 
-    space = await scene.enter_space(alice)
+    space = await setup.enter_space(alice)
     assert space != home.space
     assert (await alice.state(space, "m.space.child", home.chat))["via"]
     await alice.asks(home.chat, "hello", r"chat 1\] hello")
 
 
 async def test_who_left_everything_and_comes_back_is_invited_to_what_there_is(
-    scene: Scene,
+    setup: Setup,
 ) -> None:
-    bot, alice = await scene.bot(rooms=SPACES), await scene.person("alice")
-    home = await scene.welcome(alice, bot)
+    bot, alice = await setup.bot(rooms=SPACES), await setup.person("alice")
+    home = await setup.welcome(alice, bot)
     await alice.asks(home.chat, "hello", r"chat 1\] hello")
     for room in (home.chat, home.space, home.lobby):
         await alice.leave(room)
@@ -128,14 +128,14 @@ async def test_who_left_everything_and_comes_back_is_invited_to_what_there_is(
     again = await alice.create_room(invite=[bot.user_id])
     await alice.sees(again, "Hello!")
 
-    assert await scene.enter_space(alice) == home.space
-    assert await scene.enter_chat(alice) == home.chat
+    assert await setup.enter_space(alice) == home.space
+    assert await setup.enter_chat(alice) == home.chat
     await alice.asks(home.chat, "hello again", r"^\[agent-1 · chat 1\] hello again$")
 
 
-async def test_a_room_that_is_upgraded_takes_its_chat_along(scene: Scene) -> None:
-    bot, alice = await scene.bot(rooms=SPACES), await scene.person("alice")
-    home = await scene.welcome(alice, bot)
+async def test_a_room_that_is_upgraded_takes_its_chat_along(setup: Setup) -> None:
+    bot, alice = await setup.bot(rooms=SPACES), await setup.person("alice")
+    home = await setup.welcome(alice, bot)
     await alice.asks(home.lobby, "hello", r"chat 2\] hello")
 
     new = await alice.upgrade(home.lobby)
@@ -146,10 +146,10 @@ async def test_a_room_that_is_upgraded_takes_its_chat_along(scene: Scene) -> Non
     assert bot.store.rows("SELECT 1 FROM kv WHERE key = ?", f"matrix_room:{home.lobby}") == []
 
 
-async def test_nobody_takes_over_another_persons_room_by_upgrading_into_it(scene: Scene) -> None:
-    bot = await scene.bot(rooms=SPACES)
-    alice, mallory = await scene.person("alice"), await scene.person("mallory")
-    home, lair = await scene.welcome(alice, bot), await scene.welcome(mallory, bot)
+async def test_nobody_takes_over_another_persons_room_by_upgrading_into_it(setup: Setup) -> None:
+    bot = await setup.bot(rooms=SPACES)
+    alice, mallory = await setup.person("alice"), await setup.person("mallory")
+    home, lair = await setup.welcome(alice, bot), await setup.welcome(mallory, bot)
     await alice.asks(home.chat, "hello", r"chat 1\] hello")
     await mallory.asks(lair.lobby, "hello", r"chat 3\] hello")
 
@@ -161,11 +161,11 @@ async def test_nobody_takes_over_another_persons_room_by_upgrading_into_it(scene
 
 
 async def test_a_tombstone_that_names_a_strangers_room_gives_nobody_that_room(
-    scene: Scene,
+    setup: Setup,
 ) -> None:
-    bot = await scene.bot(rooms=SPACES)
-    alice, mallory = await scene.person("alice"), await scene.person("mallory")
-    lair = await scene.welcome(mallory, bot)
+    bot = await setup.bot(rooms=SPACES)
+    alice, mallory = await setup.person("alice"), await setup.person("mallory")
+    lair = await setup.welcome(mallory, bot)
     await mallory.asks(lair.lobby, "hello", r"chat 2\] hello")
     private = await alice.create_room()
     public = RoomId(
@@ -187,10 +187,10 @@ async def test_a_tombstone_that_names_a_strangers_room_gives_nobody_that_room(
 
 
 async def test_a_replacement_that_the_bot_is_invited_to_later_takes_the_chat_along(
-    scene: Scene,
+    setup: Setup,
 ) -> None:
-    bot, alice = await scene.bot(rooms=SPACES), await scene.person("alice")
-    home = await scene.welcome(alice, bot)
+    bot, alice = await setup.bot(rooms=SPACES), await setup.person("alice")
+    home = await setup.welcome(alice, bot)
     await alice.asks(home.lobby, "hello", r"chat 2\] hello")
     new = await alice.upgrade(home.lobby)
 
@@ -200,37 +200,37 @@ async def test_a_replacement_that_the_bot_is_invited_to_later_takes_the_chat_alo
     assert bot.store.rows("SELECT 1 FROM kv WHERE key = ?", f"matrix_room:{home.lobby}") == []
 
 
-async def test_who_is_forgotten_begins_anew_and_nobody_else_is(scene: Scene) -> None:
-    bot = await scene.bot(rooms=SPACES)
-    alice, bob = await scene.person("alice"), await scene.person("bob")
-    home, others = await scene.welcome(alice, bot), await scene.welcome(bob, bot)
+async def test_who_is_forgotten_begins_anew_and_nobody_else_is(setup: Setup) -> None:
+    bot = await setup.bot(rooms=SPACES)
+    alice, bob = await setup.person("alice"), await setup.person("bob")
+    home, others = await setup.welcome(alice, bot), await setup.welcome(bob, bot)
     await alice.asks(home.chat, "hello", r"chat 1\] hello")
     await alice.asks(home.chat, "!forget-me", "Forget all that I hold on you")
 
     await alice.asks(home.chat, "!yes", "I have forgotten all")
 
     for room in (home.chat, home.space, home.lobby):
-        await scene.is_left_by(bot, room)
+        await setup.is_left_by(bot, room)
     kept = "\n".join(f"{key} {value}" for key, value in bot.store.rows("SELECT key, value FROM kv"))
     assert alice.user_id not in kept
     await bob.asks(others.chat, "hello", r"chat 2\] hello")
-    fresh = await scene.welcome(alice, bot)
+    fresh = await setup.welcome(alice, bot)
     assert fresh.space != home.space
     await alice.asks(fresh.chat, "hello", r"chat 3\] hello")
 
 
 async def test_a_bot_that_is_killed_while_it_welcomes_somebody_makes_nothing_twice(
-    scene: Scene,
+    setup: Setup,
 ) -> None:
-    bot, alice = await scene.bot(rooms=SPACES), await scene.person("alice")
+    bot, alice = await setup.bot(rooms=SPACES), await setup.person("alice")
     await alice.create_room(invite=[bot.user_id])
     for pause in (0.1, 0.3, 0.5):
         await asyncio.sleep(pause)
         await bot.kill()
         await bot.start()
 
-    space = await scene.enter_space(alice)
-    chat = await scene.enter_chat(alice)
+    space = await setup.enter_space(alice)
+    chat = await setup.enter_chat(alice)
 
     await alice.asks(chat, "hello", r"chat 1\] hello")
     assert (await alice.state(space, "m.space.child", chat))["via"]

@@ -10,7 +10,7 @@ from fsm.values.ids import EventId, RoomId
 from strandline.testing import Person
 from tests.support.limits import HANGS_SECONDS
 from tests.support.model_server import ModelServer
-from tests.support.scene import Bot, Scene
+from tests.support.setup import Bot, Setup
 
 pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(3600)]
 
@@ -21,8 +21,8 @@ async def server(tmp_path: Path) -> AsyncIterator[ModelServer]:
         yield server
 
 
-async def a_bot(scene: Scene, server: ModelServer) -> Bot:
-    bot = await scene.bot(start=False, limits={"edit_seconds": 0.2})
+async def a_bot(setup: Setup, server: ModelServer) -> Bot:
+    bot = await setup.bot(start=False, limits={"edit_seconds": 0.2})
     options = {"url": server.url, "model": server.model, "temperature": 0}
     bot.config["agents"] = [{"id": "model", "kind": "openai", "options": options}]
     await bot.start()
@@ -37,9 +37,9 @@ async def sees_answer(alice: Person, room: RoomId, server: ModelServer, question
     return answer
 
 
-async def test_the_second_question_sees_the_first(scene: Scene, server: ModelServer) -> None:
-    alice, bot = await scene.person("alice"), await a_bot(scene, server)
-    room = await scene.meet(alice, bot)
+async def test_the_second_question_sees_the_first(setup: Setup, server: ModelServer) -> None:
+    alice, bot = await setup.person("alice"), await a_bot(setup, server)
+    room = await setup.meet(alice, bot)
     said = "My name is Alice. Greet me in one short sentence."
     first = await alice.say(room, said)
     greeting = await sees_answer(alice, room, server, first)
@@ -52,9 +52,9 @@ async def test_the_second_question_sees_the_first(scene: Scene, server: ModelSer
     assert "Alice" in answer or not server.is_mock  # a tiny model may be told and not grasp it
 
 
-async def test_stop_ends_the_answer_and_the_work_on_it(scene: Scene, server: ModelServer) -> None:
-    alice, bot = await scene.person("alice"), await a_bot(scene, server)
-    room = await scene.meet(alice, bot)
+async def test_stop_ends_the_answer_and_the_work_on_it(setup: Setup, server: ModelServer) -> None:
+    alice, bot = await setup.person("alice"), await a_bot(setup, server)
+    room = await setup.meet(alice, bot)
     question = await alice.say(room, "Tell me a very long story of the sea, in many chapters.")
     await alice.sees(room, r"\w+ \w+", after=question, timeout_seconds=HANGS_SECONDS)
 
@@ -68,10 +68,10 @@ async def test_stop_ends_the_answer_and_the_work_on_it(scene: Scene, server: Mod
 
 
 async def test_a_question_whose_bot_is_killed_thrice_has_one_whole_answer_and_one_key(
-    scene: Scene, server: ModelServer
+    setup: Setup, server: ModelServer
 ) -> None:
-    alice, bot = await scene.person("alice"), await a_bot(scene, server)
-    room = await scene.meet(alice, bot)
+    alice, bot = await setup.person("alice"), await a_bot(setup, server)
+    room = await setup.meet(alice, bot)
     await bot.stop()
     question = await alice.say(room, "How are the tides?")
 

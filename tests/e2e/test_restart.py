@@ -4,28 +4,28 @@ import re
 
 import pytest
 
-from tests.support.scene import Scene
+from tests.support.setup import Setup
 
 pytestmark = pytest.mark.homeserver
 
 
-async def test_the_selected_agent_survives(scene: Scene) -> None:
-    bot = await scene.bot(agents=2)
-    alice = await scene.person("alice")
-    room = await scene.meet(alice, bot)
+async def test_the_selected_agent_survives(setup: Setup) -> None:
+    bot = await setup.bot(agents=2)
+    alice = await setup.person("alice")
+    room = await setup.meet(alice, bot)
     await alice.asks(room, "!agent 2", r"You selected \*\*Agent 2\*\*")
 
     await bot.restart()
 
-    new_room = await scene.meet(alice, bot)
+    new_room = await setup.meet(alice, bot)
     await alice.asks(new_room, "hello", r"^\[agent-2 · chat 1\] hello$")
     assert bot.store.get(f"matrix_user:{alice.user_id}")["selected_agent_id"] == "agent-2"
 
 
-async def test_a_rooms_agent_and_platform_chat_survive(scene: Scene) -> None:
-    bot = await scene.bot(agents=2)
-    alice = await scene.person("alice")
-    room = await scene.meet(alice, bot)
+async def test_a_rooms_agent_and_platform_chat_survive(setup: Setup) -> None:
+    bot = await setup.bot(agents=2)
+    alice = await setup.person("alice")
+    room = await setup.meet(alice, bot)
     await alice.asks(room, "!agent 1", "You selected")
     await alice.asks(room, "one", r"^\[agent-1 · chat 1\] one$")
     await alice.asks(room, "!agent 2", "This room is bound to .*agent-1.*It stays so")
@@ -42,11 +42,11 @@ async def test_a_rooms_agent_and_platform_chat_survive(scene: Scene) -> None:
 
 @pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "encrypted"])
 async def test_messages_route_after_a_restart_without_reconfiguration(
-    scene: Scene, *, encrypted: bool
+    setup: Setup, *, encrypted: bool
 ) -> None:
-    bot = await scene.bot(agents=1)
-    alice = await scene.person("alice", encrypted=encrypted)
-    room = await scene.meet(alice, bot)
+    bot = await setup.bot(agents=1)
+    alice = await setup.person("alice", encrypted=encrypted)
+    room = await setup.meet(alice, bot)
     await alice.asks(room, "before", r"^\[agent-1 · chat 1\] before$")
 
     await bot.kill()
@@ -55,13 +55,13 @@ async def test_messages_route_after_a_restart_without_reconfiguration(
 
     await alice.sees(room, r"^\[agent-1 · chat 1\] while it was down$")
     await alice.asks(room, "after", r"^\[agent-1 · chat 1\] after$")
-    await scene.answers_each_once(alice, room, ["before", "while it was down", "after"])
+    await setup.answers_each_once(alice, room, ["before", "while it was down", "after"])
 
 
-async def test_lost_temporary_state_breaks_neither_messages_nor_commands(scene: Scene) -> None:
-    bot = await scene.bot(agents=1)
-    alice = await scene.person("alice")
-    room = await scene.meet(alice, bot)
+async def test_lost_temporary_state_breaks_neither_messages_nor_commands(setup: Setup) -> None:
+    bot = await setup.bot(agents=1)
+    alice = await setup.person("alice")
+    room = await setup.meet(alice, bot)
     await alice.asks(room, "hello", r"^\[agent-1 · chat 1\] hello$")
     await alice.asks(room, "!archive", r"Archive “Chat 1”\?.*!yes")
 
@@ -75,10 +75,10 @@ async def test_lost_temporary_state_breaks_neither_messages_nor_commands(scene: 
     await alice.asks(room, "anyone?", "This chat is archived")
 
 
-async def test_an_agent_that_is_gone_becomes_a_prompt_to_select_again(scene: Scene) -> None:
-    bot = await scene.bot(agents=2)
-    alice = await scene.person("alice")
-    room = await scene.meet(alice, bot)
+async def test_an_agent_that_is_gone_becomes_a_prompt_to_select_again(setup: Setup) -> None:
+    bot = await setup.bot(agents=2)
+    alice = await setup.person("alice")
+    room = await setup.meet(alice, bot)
     await alice.asks(room, "!agent 2", "You selected")
     await alice.asks(room, "hello", r"^\[agent-2 · chat 1\] hello$")
 
@@ -93,11 +93,11 @@ async def test_an_agent_that_is_gone_becomes_a_prompt_to_select_again(scene: Sce
 
 
 async def test_a_message_that_waits_for_an_agent_is_answered_though_the_bot_dies_answering(
-    scene: Scene,
+    setup: Setup,
 ) -> None:
-    bot = await scene.bot(agents=2, options={"delay_seconds": 2})
-    alice = await scene.person("alice")
-    room = await scene.meet(alice, bot)
+    bot = await setup.bot(agents=2, options={"delay_seconds": 2})
+    alice = await setup.person("alice")
+    room = await setup.meet(alice, bot)
     await alice.asks(room, "hello?", "Choose one, and I pass your message on")
     await alice.asks(room, "!agent 1", "You selected")
 
@@ -106,10 +106,10 @@ async def test_a_message_that_waits_for_an_agent_is_answered_though_the_bot_dies
     await alice.sees(room, r"^\[agent-1 · chat 1\] hello\?$")
 
 
-async def test_a_message_that_waits_for_an_agent_is_forgotten_at_a_restart(scene: Scene) -> None:
-    bot = await scene.bot(agents=2)
-    alice = await scene.person("alice")
-    room = await scene.meet(alice, bot)
+async def test_a_message_that_waits_for_an_agent_is_forgotten_at_a_restart(setup: Setup) -> None:
+    bot = await setup.bot(agents=2)
+    alice = await setup.person("alice")
+    room = await setup.meet(alice, bot)
     await alice.asks(room, "hello?", "Choose one")
 
     await bot.restart()

@@ -14,7 +14,7 @@ from fsm.values.ids import EventId, RoomId
 from strandline.testing import Person, Synapse
 from strandline.testing.person import fold
 from tests.support.limits import HANGS_SECONDS
-from tests.support.scene import Bot, Home, Scene
+from tests.support.setup import Bot, Home, Setup
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "walkthrough.md"
 
@@ -37,8 +37,8 @@ _SHORTENED = (
 class Walk:
     """Plays sections one after another, and writes each down."""
 
-    def __init__(self, scene: Scene, bot: Bot, alice: Person) -> None:
-        self.scene = scene
+    def __init__(self, setup: Setup, bot: Bot, alice: Person) -> None:
+        self.setup = setup
         self.bot = bot
         self.alice = alice
         self.home: Home
@@ -90,7 +90,7 @@ async def meet(walk: Walk) -> list[RoomId]:
     invites her to both. **Durable:** the Space, the chat, her agent, and which agent and
     platform chat each room is bound to.
     """
-    walk.home = await walk.scene.welcome(walk.alice, walk.bot)
+    walk.home = await walk.setup.welcome(walk.alice, walk.bot)
     await walk.alice.sees(walk.home.lobby, "is ready")
     await walk.alice.asks(walk.home.chat, "Good morning!", "No agent is selected")
     await walk.alice.asks(walk.home.chat, "!agent 1", r"chat \d+\] Good morning")
@@ -103,7 +103,7 @@ async def more_chats(walk: Walk) -> list[RoomId]:
     await alice.asks(chat, "!agent 2", "You selected")
     await alice.say(chat, "!new Tides")
     await alice.sees(chat, "“Tides” is ready")
-    tides = await walk.scene.enter_chat(alice)
+    tides = await walk.setup.enter_chat(alice)
     await alice.asks(tides, "When is high water?", r"agent-2 · chat \d+\]")
     await alice.asks(chat, "!chats", "Your chats")
     return [chat, tides]
@@ -191,10 +191,10 @@ SECTIONS = {
 """What is played under each heading; the docstring introduces it."""
 
 
-async def play(scene: Scene) -> str:
+async def play(setup: Setup) -> str:
     """The page, after the whole walk."""
-    bot = await scene.bot(agents=2, rooms={"onboarding": "space"})
-    walk = Walk(scene, bot, await scene.person("alice"))
+    bot = await setup.bot(agents=2, rooms={"onboarding": "space"})
+    walk = Walk(setup, bot, await setup.person("alice"))
     for title, part in SECTIONS.items():
         await walk.section(title, part)
     return walk.page
@@ -203,8 +203,8 @@ async def play(scene: Scene) -> str:
 async def write() -> None:
     """Play it and write the page."""
     with Synapse() as synapse, tempfile.TemporaryDirectory() as folder:
-        async with Scene(synapse, Path(folder)) as scene:
-            PAGE.write_text(await play(scene), encoding="utf-8")
+        async with Setup(synapse, Path(folder)) as setup:
+            PAGE.write_text(await play(setup), encoding="utf-8")
 
 
 if __name__ == "__main__":

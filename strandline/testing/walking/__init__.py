@@ -2,7 +2,7 @@
 
 from strandline.testing.walking.causes import Inputs, Sample, Without
 from strandline.testing.walking.in_pytest import kill_everywhere
-from strandline.testing.walking.tour import KillEverywhereRun, Report, WalkFailed
+from strandline.testing.walking.run import KillEverywhereRun, Report, WalkFailed
 from strandline.testing.walking.walker import Cause, Walker
 
 __all__ = [

@@ -8,11 +8,11 @@ from typing import Any
 from attrs import evolve
 
 from fsm import Flow
-from strandline.testing.cast import FlowOrPath, merged
 from strandline.testing.homeserver import Synapse
 from strandline.testing.plugin import WALKED
+from strandline.testing.setup import FlowOrPath, merged
 from strandline.testing.walking.causes import Inputs, Without
-from strandline.testing.walking.tour import KillEverywhereRun
+from strandline.testing.walking.run import KillEverywhereRun
 from strandline.testing.walking.walker import Cause
 
 
@@ -48,7 +48,7 @@ def kill_everywhere(  # noqa: PLR0913  # what may be said of a flow
     Returns:
         A function that pytest collects under a name that begins with ``test``.
     """
-    tour = KillEverywhereRun(
+    run_ = KillEverywhereRun(
         flow=flow,
         inputs=inputs or {},
         without=without or {},
@@ -62,7 +62,7 @@ def kill_everywhere(  # noqa: PLR0913  # what may be said of a flow
         __tracebackhide__ = True
         usual = request.getfixturevalue("strandline_config")
         besides = request.getfixturevalue("strandline_flows")
-        run = evolve(tour, flows=(*besides, *tour.flows), config=merged(usual, tour.config))
+        run = evolve(run_, flows=(*besides, *run_.flows), config=merged(usual, run_.config))
         report = asyncio.run(run.go(synapse, tmp_path / "bot", request.config.rootpath))
         request.node.user_properties.append((WALKED, str(report)))
 

@@ -9,7 +9,7 @@ from attrs import define, field, frozen
 from fsm import Flow
 from fsm.paths import By, Edge, Walk
 from fsm.values.ids import EventId
-from strandline.testing.walking.journal import JournalLine
+from strandline.testing.walking.transition_log import LoggedTransition
 from strandline.testing.walking.walker import QUESTION_KEY, Walker
 
 
@@ -29,11 +29,11 @@ class Step:
     edge: Edge
     before: Walk
     caused: list[EventId]
-    moves: list[JournalLine]
+    moves: list[LoggedTransition]
     is_comparable: bool
 
     @property
-    def prompt_moves(self) -> list[JournalLine]:
+    def prompt_moves(self) -> list[LoggedTransition]:
         """The moves of the turns that the walker caused, and of the one that was meant.
 
         What the flow goes on to do by itself, in turns of its own, comes sooner or later.
@@ -43,7 +43,7 @@ class Step:
         return [move for move in self.moves if move.event_id in turns]
 
 
-def is_meant(move: JournalLine, edge: Edge) -> bool:
+def is_meant(move: LoggedTransition, edge: Edge) -> bool:
     """The move is the step."""
     return (move.by, move.source, move.target) == (edge.event, edge.source, edge.target)
 
@@ -125,7 +125,7 @@ def _plain(walker: Walker, text: str) -> str:
 def forgets(walker: Walker, flows: Mapping[str, type[Flow]]) -> bool:
     """Whether a restart makes some conversation of the walker's forget something."""
     names = [walker.person.user_id, *([walker.room] if walker.room else [])]
-    for (name, key), moves in walker.journal.moves.items():
+    for (name, key), moves in walker.transitions.moves.items():
         if moves and any(part in names for part in key.split("|")):
             flow = flows.get(name)
             state = flow.states.get(moves[-1].target) if flow else None

@@ -16,7 +16,7 @@ from strandline.testing.bot import BotProcess
 from strandline.testing.errors import KitError, NotSeen
 from strandline.testing.homeserver import Synapse
 from strandline.testing.person import Person
-from strandline.testing.walking.journal import Journal, JournalLine
+from strandline.testing.walking.transition_log import LoggedTransition, TransitionLog
 
 QUESTION_KEY = "org.strandline.question"
 
@@ -40,7 +40,7 @@ class Walker:
     """
 
     synapse: Synapse
-    journal: Journal
+    transitions: TransitionLog
     flow: type[Flow]
     walk: Walk
     bot: UserId
@@ -59,13 +59,19 @@ class Walker:
 
     @classmethod
     async def arrive(
-        cls, synapse: Synapse, journal: Journal, flow: type[Flow], walk: Walk, *, bot: BotProcess
+        cls,
+        synapse: Synapse,
+        transitions: TransitionLog,
+        flow: type[Flow],
+        walk: Walk,
+        *,
+        bot: BotProcess,
     ) -> "Walker":
         """Somebody new."""
         person = Person(synapse.url, await asyncio.to_thread(synapse.newcomer, "walker"))
         return cls(
             synapse=synapse,
-            journal=journal,
+            transitions=transitions,
             flow=flow,
             walk=walk,
             bot=bot.user_id,
@@ -80,9 +86,9 @@ class Walker:
         return conversation_key(self.flow, self.room or "", self.person.user_id)
 
     @property
-    def moves(self) -> list[JournalLine]:
+    def moves(self) -> list[LoggedTransition]:
         """All steps of the walker's conversation so far."""
-        return self.journal.moves[self.flow.name, self.key]
+        return self.transitions.moves[self.flow.name, self.key]
 
     async def at_home(self) -> RoomId:
         """The room; a new one, in which the bot has greeted, if there is none yet.
@@ -142,10 +148,10 @@ class Walker:
         """Wait until the bot is in the room and has said what it says then."""
 
         def is_there() -> bool:
-            moves = self.journal.moves["room", self.room or ""]
+            moves = self.transitions.moves["room", self.room or ""]
             return any(move.by in _ARRIVALS for move in moves)
 
-        if not await self.journal.until(is_there, PATIENCE_SECONDS):
+        if not await self.transitions.until(is_there, PATIENCE_SECONDS):
             raise KitError("the bot does not come into the room to which it was invited")
 
     async def removes_bot(self) -> None:
@@ -197,7 +203,7 @@ class Walker:
 
     async def hears_all(self) -> None:
         """Wait until all that the bot has to say in the room is said."""
-        await self.journal.until(lambda: not self._is_owed(), PATIENCE_SECONDS)
+        await self.transitions.until(lambda: not self._is_owed(), PATIENCE_SECONDS)
 
     async def is_with_bot(self) -> bool:
         """Whether the bot is in the walker's room, once it has done there what it owes."""
@@ -210,7 +216,7 @@ class Walker:
 
     def is_known_to_be_left(self) -> bool:
         """The log says that the bot has left the walker's room, or is about to."""
-        moves = self.journal.moves["room", self.room or ""]
+        moves = self.transitions.moves["room", self.room or ""]
         return bool(moves) and moves[-1].target in _ABSENT
 
     async def timeline(self) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from matrix.outbound.room_creation import alias_of
 from tests.crash.failpoints.place import Place, Said
 from tests.support import rota
 from tests.support.limits import HANGS_SECONDS
-from tests.support.scene import Bot, Scene
+from tests.support.setup import Bot, Setup
 
 YES = "is archived"
 NO_QUESTION = "No question of mine is waiting"
@@ -54,12 +54,12 @@ class Kind(ABC):
     def has(self, point: str) -> bool:
         return any(fnmatchcase(point, pattern) for pattern in self.owns)
 
-    async def new_bot(self, scene: Scene) -> Bot:
-        return await scene.bot(start=False, **self.bot)
+    async def new_bot(self, setup: Setup) -> Bot:
+        return await setup.bot(start=False, **self.bot)
 
-    async def place(self, scene: Scene, bot: Bot) -> Place:
-        person = await scene.person("alice", encrypted=self.is_encrypted)
-        return Place(scene, bot, person)
+    async def place(self, setup: Setup, bot: Bot) -> Place:
+        person = await setup.person("alice", encrypted=self.is_encrypted)
+        return Place(setup, bot, person)
 
     async def prepare(self, place: Place) -> None:
         """All that precedes the event: here, a room in which the bot has greeted the person."""
@@ -226,7 +226,7 @@ class Forget(Bound):
     async def done(self, place: Place) -> None:
         await super().done(place)
         if place.said[-1].accepts([self.forgotten]):
-            await place.scene.is_left_by(place.bot, place.room)
+            await place.setup.is_left_by(place.bot, place.room)
 
     def died(self, place: Place) -> None:
         yes = place.said[-1]
@@ -394,8 +394,8 @@ class HalfMade(Kind):
         [(secret,)] = place.bot.store.rows("SELECT value FROM meta WHERE name = 'secret'")
         alias = alias_of(wish, place.bot.user_id, secret)
         localpart = alias.partition(":")[0].removeprefix("#")
-        self.rooms = await place.scene.joined_by(place.bot)
-        self.rooms.add(await place.scene.half_make(place.bot, localpart))
+        self.rooms = await place.setup.joined_by(place.bot)
+        self.rooms.add(await place.setup.half_make(place.bot, localpart))
         execute(
             place.bot,
             "INSERT INTO outbox (transaction_id, room_id, kind, payload, created_at_ms)"
@@ -411,7 +411,7 @@ class HalfMade(Kind):
     async def verdict(self, place: Place) -> None:
         """Nobody waits for the room any more, so the bot has left it."""
         await place.verdict()
-        assert await place.scene.joined_by(place.bot) == self.rooms
+        assert await place.setup.joined_by(place.bot) == self.rooms
 
 
 class Replaced(Bound):
@@ -434,8 +434,8 @@ class Deadline(Kind):
     owns = ("turn.commit.*", "delivery.send.*")
     bot: ClassVar[dict[str, Any]] = {"flows": [rota.PATH]}
 
-    async def new_bot(self, scene: Scene) -> Bot:
-        bot = await super().new_bot(scene)
+    async def new_bot(self, setup: Setup) -> Bot:
+        bot = await super().new_bot(setup)
         rota.put_beside(bot.directory)
         return bot
 
@@ -510,7 +510,7 @@ class LoggedOut(Bound):
 
     async def event(self, place: Place) -> None:
         await place.say("question", echo("question"))
-        await place.scene.log_out(place.bot)
+        await place.setup.log_out(place.bot)
 
 
 class FirstStart(Kind):
@@ -555,7 +555,7 @@ class Declined(Kind):
     bot: ClassVar[dict[str, Any]] = {"access": {"users": ["@alice*:*"]}}
 
     async def event(self, place: Place) -> None:
-        self.bob = await place.scene.person("bob")
+        self.bob = await place.setup.person("bob")
         self.room = await self.bob.create_room(invite=[place.bot.user_id])
 
     async def done(self, place: Place) -> None:

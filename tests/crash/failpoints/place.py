@@ -9,7 +9,7 @@ from attrs import define, field
 from fsm.values.ids import EventId, RoomId
 from strandline.testing import Person
 from strandline.testing.person import TimelineEvent
-from tests.support.scene import Bot, Scene
+from tests.support.setup import Bot, Setup
 
 GREETING = "Hello!"
 NOWHERE = RoomId("")
@@ -44,7 +44,7 @@ class Place:
         greetings: How many messages of the bot's are to answer no message: one for each invite.
     """
 
-    scene: Scene
+    setup: Setup
     bot: Bot
     person: Person
     room: RoomId = NOWHERE

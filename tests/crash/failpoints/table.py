@@ -14,7 +14,7 @@ from tests.crash.failpoints import points
 from tests.crash.failpoints.kinds import KINDS, Kind
 from tests.crash.failpoints.place import Place
 from tests.crash.failpoints.trap import Trap
-from tests.support.scene import Scene
+from tests.support.setup import Setup
 
 ENOUGH = 3
 """So many failures say what is wrong; a further one would wait for its answers in vain as well."""
@@ -41,9 +41,9 @@ class Outcome:
 class Table:
     """One kind's column, or a part of it."""
 
-    def __init__(self, kind: Kind, scene: Scene, directory: Path, *, is_full: bool) -> None:
+    def __init__(self, kind: Kind, setup: Setup, directory: Path, *, is_full: bool) -> None:
         self._kind = kind
-        self._scene = scene
+        self._scene = setup
         self._directory = directory
         self._is_full = is_full
         self._trap: Trap | None = None

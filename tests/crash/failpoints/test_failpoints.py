@@ -10,7 +10,7 @@ import pytest
 from tests.crash.failpoints import points
 from tests.crash.failpoints.kinds import KINDS
 from tests.crash.failpoints.table import Table
-from tests.support.scene import Scene
+from tests.support.setup import Setup
 
 IS_FULL = os.environ.get("STRANDLINE_FAILPOINTS") == "all"
 PARTS = 3 if IS_FULL else 1
@@ -31,7 +31,7 @@ def test_no_kind_of_event_owns_a_failpoint_that_is_gone() -> None:
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("name", KINDS)
 async def test_a_kill_at_any_point_of(
-    scene: Scene,
+    setup: Setup,
     tmp_path: Path,
     record_property: Callable[[str, object], None],
     name: str,
@@ -39,7 +39,7 @@ async def test_a_kill_at_any_point_of(
 ) -> None:
     kind = KINDS[name]
 
-    outcome = await Table(kind, scene, tmp_path, is_full=IS_FULL).run(part, PARTS)
+    outcome = await Table(kind, setup, tmp_path, is_full=IS_FULL).run(part, PARTS)
 
     record_property("table", (name, part, outcome.cells, len(outcome.failures), outcome.seconds))
     record_property("reached", sorted(outcome.reached.items()))

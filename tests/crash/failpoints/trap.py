@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from strandline.cli.fatal import FILE_VARIABLE, TRACE_VARIABLE
-from tests.support.scene import Bot
+from tests.support.setup import Bot
 
 QUIET_SECONDS = 0.3
 """A bot that has reached nothing for so long is done, and waits in its sync."""

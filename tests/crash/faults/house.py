@@ -17,7 +17,7 @@ from strandline.engine.bot import OpenStore, serve
 from strandline.testing import Credentials, Person
 from strandline.testing.bot import config_for
 from tests.support.limits import HANGS_SECONDS
-from tests.support.scene import agent
+from tests.support.setup import agent
 
 CONVERSATION = ["!agent 1", "one", "!agent 2", "two", "!archive", "!yes", "three"]
 """A route is made, a durable choice, a question and its answer, an archived room."""

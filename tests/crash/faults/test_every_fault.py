@@ -15,7 +15,7 @@ import pytest
 from strandline.testing import Person, Synapse
 from tests.crash.faults.house import House, all_answered, assert_once_and_in_order, begin
 from tests.crash.faults.proxy import FAULTS, Proxy
-from tests.support.scene import Scene
+from tests.support.setup import Setup
 from tests.support.store.faults import NthFails
 
 SIDE_BY_SIDE = 8
@@ -49,9 +49,9 @@ async def _disk_run(synapse: Synapse, alice: Person, directory: Path, disk: NthF
     else [("SQLITE_FULL", 37), ("SQLITE_IOERR", 41), ("SQLITE_BUSY", 43)],
 )
 async def test_a_disk_that_fails_at_any_statement_costs_no_answer(
-    scene: Scene, synapse: Synapse, record_property: Record, name: str, step: int
+    setup: Setup, synapse: Synapse, record_property: Record, name: str, step: int
 ) -> None:
-    alice = await scene.person("alice")
+    alice = await setup.person("alice")
     struck = 0
     for first in itertools.count(1, SIDE_BY_SIDE * step):
         async with asyncio.TaskGroup() as tasks:
@@ -60,7 +60,7 @@ async def test_a_disk_that_fails_at_any_statement_costs_no_answer(
                     _disk_run(
                         synapse,
                         alice,
-                        scene.directory / f"{name.lower()}-{n}-{alice.localpart}",
+                        setup.directory / f"{name.lower()}-{n}-{alice.localpart}",
                         NthFails(n, name),
                     )
                 )
@@ -95,9 +95,9 @@ async def _network_run(
 
 @pytest.mark.parametrize("fault", FAULTS if EVERY else ("reset", "truncated", "reset after"))
 async def test_a_request_that_fails_at_any_time_costs_no_answer(
-    scene: Scene, synapse: Synapse, record_property: Record, fault: str
+    setup: Setup, synapse: Synapse, record_property: Record, fault: str
 ) -> None:
-    alice = await scene.person("alice")
+    alice = await setup.person("alice")
     struck = 0
     name = fault.replace(" ", "-")
     for first in itertools.count(1, SIDE_BY_SIDE):
@@ -107,7 +107,7 @@ async def test_a_request_that_fails_at_any_time_costs_no_answer(
                     _network_run(
                         synapse,
                         alice,
-                        scene.directory / f"{name}-{n}-{alice.localpart}",
+                        setup.directory / f"{name}-{n}-{alice.localpart}",
                         n,
                         fault,
                     )

@@ -54,7 +54,7 @@ async def asks_for_a_refused_room(walker: Walker) -> None:
     refused = sum(move.by == "not_made" for move in walker.moves)
     name = f"{REFUSED} {walker.person.localpart} {len(walker.happened)}"
     await walker.says(f"!new {name}")
-    await walker.journal.until(
+    await walker.transitions.until(
         lambda: sum(move.by == "not_made" for move in walker.moves) > refused, 10
     )
 
@@ -124,7 +124,7 @@ async def has_a_space(walker: Walker) -> None:
 
 async def has_moved(walker: Walker, by: str) -> None:
     """Wait until the flow has taken a step by this event."""
-    await walker.journal.until(lambda: any(move.by == by for move in walker.moves), 30)
+    await walker.transitions.until(lambda: any(move.by == by for move in walker.moves), 30)
 
 
 def settings(flow: type[Flow]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import pytest
 from examples.approval import Approval
 from fsm.values.ids import UserId
 from strandline import hours, minutes
-from strandline.testing import ALICE, BOB, CAROL, BotProcess, Rehearsal, Talker
+from strandline.testing import ALICE, BOB, CAROL, BotProcess, Rehearsal, User
 
 
 async def requested() -> Rehearsal:
@@ -110,7 +110,7 @@ async def test_a_restart_keeps_the_request_and_its_deadline() -> None:
 @pytest.mark.homeserver
 @pytest.mark.strandline(flows=[Approval])
 async def test_a_killed_bot_knows_who_has_approved_and_until_when(
-    bot: BotProcess, alice: Talker, bob: Talker, person: Callable[[str], Talker]
+    bot: BotProcess, alice: User, bob: User, person: Callable[[str], User]
 ) -> None:
     carol = person("carol")
     await alice.meets_bot()

@@ -2,7 +2,7 @@ import pytest
 
 from examples.form import Form, SignUp
 from strandline import minutes
-from strandline.testing import BotProcess, Rehearsal, Talker
+from strandline.testing import BotProcess, Rehearsal, User
 
 ADA = SignUp("Ada", "ada@example.org", "fish")
 
@@ -100,7 +100,7 @@ async def test_who_stays_at_home_says_so_twice() -> None:
 @pytest.mark.homeserver
 @pytest.mark.strandline(flows=[Form])
 async def test_a_killed_bot_keeps_what_was_submitted_and_forgets_the_rest(
-    bot: BotProcess, alice: Talker
+    bot: BotProcess, alice: User
 ) -> None:
     await alice.say("!signup")
     await alice.sees("What is your name?")

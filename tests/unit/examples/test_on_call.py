@@ -2,7 +2,7 @@ import pytest
 
 from examples.on_call import OnCall
 from strandline import hours, minutes
-from strandline.testing import ALICE, BOB, BotProcess, Rehearsal, Talker
+from strandline.testing import ALICE, BOB, BotProcess, Rehearsal, User
 
 
 async def on_call(rota: Rehearsal) -> None:
@@ -127,9 +127,7 @@ async def test_a_duty_that_nobody_has_is_neither_handed_over_nor_ended(command: 
 
 @pytest.mark.homeserver
 @pytest.mark.strandline(flows=[OnCall])
-async def test_a_killed_bot_knows_who_is_on_call(
-    bot: BotProcess, alice: Talker, bob: Talker
-) -> None:
+async def test_a_killed_bot_knows_who_is_on_call(bot: BotProcess, alice: User, bob: User) -> None:
     await alice.say("!oncall")
     await alice.sees(f"{alice.user_id} is on call")
     await alice.invites(bob)

@@ -2,7 +2,7 @@ import pytest
 
 from examples.poll import Poll
 from strandline import hours, minutes
-from strandline.testing import ALICE, BOB, CAROL, BotProcess, Rehearsal, Talker
+from strandline.testing import ALICE, BOB, CAROL, BotProcess, Rehearsal, User
 
 QUESTION = "!poll Where do we eat? Pizza, soup, salad"
 
@@ -144,9 +144,7 @@ async def test_a_restart_forgets_the_poll_and_a_late_vote_is_told_so() -> None:
 
 @pytest.mark.homeserver
 @pytest.mark.strandline(flows=[Poll])
-async def test_a_killed_bot_begins_the_poll_anew(
-    bot: BotProcess, alice: Talker, bob: Talker
-) -> None:
+async def test_a_killed_bot_begins_the_poll_anew(bot: BotProcess, alice: User, bob: User) -> None:
     await alice.meets_bot()
     await alice.invites(bob)
     await alice.say(QUESTION)

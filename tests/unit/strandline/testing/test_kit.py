@@ -7,14 +7,14 @@ import pytest
 from strandline.testing import BotProcess, Person, Synapse
 from strandline.testing.errors import KitError, NotSeen
 from strandline.testing.processes import PORTS, free_port
-from tests.support.scene import Scene
+from tests.support.setup import Setup
 from tests.unit.strandline.testing.processes import assert_dies_with_its_parent
 
 pytestmark = pytest.mark.homeserver
 
 
-async def test_two_people_talk_and_read_the_room_back(scene: Scene) -> None:
-    alice, bob = await scene.person("alice"), await scene.person("bob")
+async def test_two_people_talk_and_read_the_room_back(setup: Setup) -> None:
+    alice, bob = await setup.person("alice"), await setup.person("bob")
     room = await alice.create_room(invite=[bob.user_id], name="Tea")
     assert await bob.invites() == [room]
 
@@ -36,8 +36,8 @@ async def test_two_people_talk_and_read_the_room_back(scene: Scene) -> None:
     assert (await bob.invites(), await alice.membership(room, bob.user_id)) == ([], "leave")
 
 
-async def test_a_long_room_is_read_back_whole_and_in_order(scene: Scene) -> None:
-    alice = await scene.person("alice")
+async def test_a_long_room_is_read_back_whole_and_in_order(setup: Setup) -> None:
+    alice = await setup.person("alice")
     room = await alice.create_room()
     texts = [f"message {number}" for number in range(150)]
 
@@ -47,8 +47,8 @@ async def test_a_long_room_is_read_back_whole_and_in_order(scene: Scene) -> None
     assert [e.body for e in await alice.timeline(room)] == texts
 
 
-async def test_what_is_not_seen_is_reported_with_the_transcript(scene: Scene) -> None:
-    alice = await scene.person("alice")
+async def test_what_is_not_seen_is_reported_with_the_transcript(setup: Setup) -> None:
+    alice = await setup.person("alice")
     room = await alice.create_room()
     await alice.say(room, "is anybody there?")
 
@@ -56,8 +56,8 @@ async def test_what_is_not_seen_is_reported_with_the_transcript(scene: Scene) ->
         await alice.sees(room, "yes", timeout_seconds=0.1)
 
 
-async def test_what_the_homeserver_refuses_is_an_error_that_quotes_it(scene: Scene) -> None:
-    alice, bob = await scene.person("alice"), await scene.person("bob")
+async def test_what_the_homeserver_refuses_is_an_error_that_quotes_it(setup: Setup) -> None:
+    alice, bob = await setup.person("alice"), await setup.person("bob")
     room = await alice.create_room()
 
     with pytest.raises(KitError, match=r"403.*M_FORBIDDEN"):
@@ -101,8 +101,8 @@ async def test_a_bot_that_cannot_start_says_why(tmp_path: Path) -> None:
     assert bot.exit_code() == 2
 
 
-async def test_a_killed_bot_is_gone_and_comes_back_as_another_process(scene: Scene) -> None:
-    bot = await scene.bot()
+async def test_a_killed_bot_is_gone_and_comes_back_as_another_process(setup: Setup) -> None:
+    bot = await setup.bot()
     first = bot.pid
 
     await bot.kill()

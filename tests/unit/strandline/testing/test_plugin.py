@@ -361,7 +361,7 @@ def test_a_failure_tells_what_happened(project: pytest.Pytester) -> None:
         ],
     )
     told = result.stdout.str()
-    assert "strandline/testing/talker.py" not in told  # only the author's own line is shown
+    assert "strandline/testing/user.py" not in told  # only the author's own line is shown
     assert re.search(r"alice sees '@alice-\d+:\S+ is on call\.', and should not", told)
     assert told.count("Strandline: states") == 3
 

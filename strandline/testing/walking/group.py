@@ -1,4 +1,4 @@
-"""A cohort: many walkers and one bot, which is killed under all of them at once."""
+"""A group of walkers and one bot, which is killed while all of them talk to it."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,14 +11,14 @@ from attrs import define, field
 from durable.records import flow_key
 from fsm.paths import By, Edge, Walk, arrive
 from fsm.values.ids import ConversationKey
-from strandline.testing.walking.afterwards import Afterwards
-from strandline.testing.walking.ground import Ground, each_of
-from strandline.testing.walking.guide import DOUBT_SECONDS, Guide
+from strandline.testing.walking.after_restart import AfterRestart
+from strandline.testing.walking.shared_bot import SharedBot, each_of
+from strandline.testing.walking.step_runner import DOUBT_SECONDS, StepRunner
 from strandline.testing.walking.steps import Step, forgets, is_meant
 from strandline.testing.walking.walker import Cause, Walker
 
 
-def cohorts(walks: Iterable[Walk]) -> list[tuple[tuple[Edge, ...], list[Walk]]]:
+def groups(walks: Iterable[Walk]) -> list[tuple[tuple[Edge, ...], list[Walk]]]:
     """The walks that can be walked side by side, with the restarts and ends of time they share.
 
     A walk may join one whose restarts and ends of time end like its own: it begins later.
@@ -40,18 +40,18 @@ def _length_then_name(shared: tuple[Edge, ...]) -> tuple[int, str]:
 
 
 @define(eq=False)
-class Cohort:
+class WalkerGroup:
     """Walkers who meet at each restart and each end of time."""
 
-    ground: Ground
+    shared_bot: SharedBot
     shared: Sequence[Edge]
     walks: Sequence[Walk]
     first: Sequence[Cause] = ()
     walkers: list[Walker] = field(factory=list)
-    guide: Guide = field(init=False)
+    runner: StepRunner = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.guide = Guide(self.ground)
+        self.runner = StepRunner(self.shared_bot)
 
     async def go(self) -> None:
         """Walk, kill, restart, look."""
@@ -70,17 +70,17 @@ class Cohort:
 
     async def _arrive(self, walk: Walk) -> None:
         """Have somebody new begin a walk, unless it is known to lead nowhere."""
-        ground = self.ground
-        if any(beginning in ground.dead_ends for beginning in walk.prefixes()):
+        shared_bot = self.shared_bot
+        if any(beginning in shared_bot.dead_ends for beginning in walk.prefixes()):
             return
         walker = await Walker.arrive(
-            ground.synapse, ground.journal, ground.flow, walk, bot=ground.bot
+            shared_bot.synapse, shared_bot.transitions, shared_bot.flow, walk, bot=shared_bot.bot
         )
         self.walkers.append(walker)
-        self.guide.steps[walker] = []
+        self.runner.steps[walker] = []
         for cause in self.first:
-            await self.guide.do(walker, cause)
-        self.guide.follow(walker)
+            await self.runner.do(walker, cause)
+        self.runner.follow(walker)
         await self._stretch(walker, stage=self._begin(walk))
 
     def _under_way(self, stage: int) -> list[Walker]:
@@ -105,14 +105,14 @@ class Cohort:
 
     async def _step(self, walker: Walker, number: int) -> None:
         edge, before = walker.walk.edges[number], Walk(walker.walk.idle, walker.walk.edges[:number])
-        if before.then(edge) in self.ground.dead_ends:
-            walker.turned_off = self.ground.dead_ends[before.then(edge)]
+        if before.then(edge) in self.shared_bot.dead_ends:
+            walker.turned_off = self.shared_bot.dead_ends[before.then(edge)]
             return
-        await self.guide.comes_to(walker, edge.source)
-        step = await self.guide.take(walker, edge, before)
+        await self.runner.comes_to(walker, edge.source)
+        step = await self.runner.take(walker, edge, before)
         if self._is_well(walker) and not any(is_meant(move, edge) for move in step.moves):
             walker.turned_off = self._explained(step)
-            self.ground.dead_ends.setdefault(before.then(edge), walker.turned_off)
+            self.shared_bot.dead_ends.setdefault(before.then(edge), walker.turned_off)
 
     def _explained(self, step: Step) -> str:
         told = ", ".join(map(str, step.moves)) or "no step of this flow"
@@ -120,16 +120,16 @@ class Cohort:
 
     async def _together(self, stage: int) -> None:
         """What happens to the whole process."""
-        ground, walkers = self.ground, self._under_way(stage)
+        shared_bot, walkers = self.shared_bot, self._under_way(stage)
         if self.shared[stage].by is By.RESTART:
-            await ground.settle()
+            await shared_bot.settle()
             for walker in walkers:
-                self.guide.follow(walker)
+                self.runner.follow(walker)
             await self._killed(walkers)
             return
         lasts = self.shared[stage].lasts or timedelta()
         moved = {walker: len(walker.moves) for walker in walkers}
-        await ground.bot.advance(lasts + timedelta(seconds=1))
+        await shared_bot.bot.advance(lasts + timedelta(seconds=1))
         await each_of(walkers, lambda w: self._time_is_up(w, stage, moved[w]))
 
     async def _time_is_up(self, walker: Walker, stage: int, moved: int) -> None:
@@ -137,7 +137,7 @@ class Cohort:
         state = walker.flow.states[edge.source]
         if not edge.event and not state.is_durable:  # it falls back, and nobody says so
             walker.here = arrive(walker.flow, walker.here, edge.target)
-            self.ground.caused.add(edge)
+            self.shared_bot.caused.add(edge)
             return
         name = edge.event or "expire"
 
@@ -146,35 +146,37 @@ class Cohort:
                 (move.by, move.target) == (name, edge.target) for move in walker.moves[moved:]
             )
 
-        if not await self.ground.journal.until(is_seen, DOUBT_SECONDS):
+        if not await self.shared_bot.transitions.until(is_seen, DOUBT_SECONDS):
             what = f"the time of {edge.source!r} was up, and {name!r} did not follow"
             errors = [
                 e
-                for event_id, e in self.ground.journal.failed.items()
+                for event_id, e in self.shared_bot.transitions.failed.items()
                 if event_id.endswith(tuple(walker.happened))  # expired:FLOW:$EVENT
             ]
-            self.guide.fail(walker, ": ".join([what, *errors[:1]]))
-        self.ground.caused.add(edge)
-        self.guide.follow(walker)
+            self.runner.fail(walker, ": ".join([what, *errors[:1]]))
+        self.shared_bot.caused.add(edge)
+        self.runner.follow(walker)
 
     async def _killed(self, walkers: Iterable[Walker]) -> None:
         """Kill the bot and start it again; what was on disk must be there still."""
-        ground = self.ground
+        shared_bot = self.shared_bot
         for walker in walkers:
-            walker.is_comparable &= not forgets(walker, ground.flows)
-        before = ground.kept()
-        await ground.kill_and_restart()
-        after = ground.kept()
+            walker.is_comparable &= not forgets(walker, shared_bot.flows)
+        before = shared_bot.kept()
+        await shared_bot.kill_and_restart()
+        after = shared_bot.kept()
         changed = [key for key in before.keys() | after.keys() if before.get(key) != after.get(key)]
         for walker in walkers:
             edge = _restart(walker)
-            ground.caused.add(edge)
+            shared_bot.caused.add(edge)
             walker.here = arrive(walker.flow, walker.here, edge.target)
             self._compare(walker, after)
             for key in changed:
                 if _is_of(walker, key):
                     told = f"{before.get(key)}\n  now: {after.get(key)}"
-                    self.guide.fail(walker, f"the restart changed the record {key}:\n  was: {told}")
+                    self.runner.fail(
+                        walker, f"the restart changed the record {key}:\n  was: {told}"
+                    )
 
     def _compare(self, walker: Walker, kept: Mapping[str, str]) -> None:
         """What is on disk must be where the log has the conversation come to."""
@@ -184,14 +186,14 @@ class Cohort:
         text = kept.get(flow_key(flow.name, ConversationKey(walker.key)))
         found = flow.idle_state.name if text is None else json.loads(text)["state"]
         if found != here:
-            self.guide.fail(walker, f"the log has it come to {here!r}, and the disk to {found!r}")
+            self.runner.fail(walker, f"the log has it come to {here!r}, and the disk to {found!r}")
 
     async def _last_kill(self) -> None:
-        ground = self.ground
-        await ground.settle()
+        shared_bot = self.shared_bot
+        await shared_bot.settle()
         walkers = [walker for walker in self.walkers if self._is_well(walker)]
         for walker in walkers:
-            self.guide.follow(walker)
+            self.runner.follow(walker)
         earlier: dict[Walker, list[dict[str, Any]]] = {}
 
         async def look(walker: Walker) -> None:
@@ -200,21 +202,23 @@ class Cohort:
         await each_of(self.walkers, look)
         stood = {walker: walker.here.state for walker in walkers}
         await self._killed(walkers)
-        afterwards = {walker: Afterwards(self.guide, walker, stood[walker]) for walker in walkers}
+        afterwards = {
+            walker: AfterRestart(self.runner, walker, stood[walker]) for walker in walkers
+        }
         await each_of(walkers, lambda walker: afterwards[walker].live_on())
-        await ground.settle()
+        await shared_bot.settle()
         await each_of(walkers, lambda walker: afterwards[walker].look_back(earlier[walker]))
         for walker in self.walkers:
             timeline = afterwards[walker].timeline if walker in afterwards else earlier[walker]
-            for step in self.guide.steps[walker]:
-                ground.comparison.add(walker, step, timeline)
-        ground.walked += len(walkers)
-        set_aside = ground.set_aside()
+            for step in self.runner.steps[walker]:
+                shared_bot.comparison.add(walker, step, timeline)
+        shared_bot.walked += len(walkers)
+        set_aside = shared_bot.set_aside()
         for walker in self.walkers:
             for key, error in set_aside:
                 if _is_of(walker, key):
                     walker.failure = ""  # whatever else was seen comes from that
-                    self.guide.fail(walker, f"what was saved under {key} can't be read: {error}")
+                    self.runner.fail(walker, f"what was saved under {key} can't be read: {error}")
 
 
 def _is_of(walker: Walker, key: str) -> bool:

@@ -1,4 +1,4 @@
-"""A tour: all walks of one flow, and the account of them."""
+"""All walks of one flow, and the report on them."""
 
 import json
 import os
@@ -15,15 +15,15 @@ from fsm import Flow, State
 from fsm.paths import By, Edge, Walk, left_out, transitions, walks
 from strandline.flows.order import FLOWS
 from strandline.testing.bot import BotProcess, config_for
-from strandline.testing.cast import AGENT, FlowOrPath, import_path, imports, merged
 from strandline.testing.errors import KitError
 from strandline.testing.homeserver import Synapse
 from strandline.testing.log import TEST, Line
 from strandline.testing.report import Names, log_text, state_table, transcript
+from strandline.testing.setup import AGENT, FlowOrPath, import_path, imports, merged
 from strandline.testing.walking.causes import Causes, Inputs, Without
-from strandline.testing.walking.cohort import Cohort, cohorts
-from strandline.testing.walking.ground import Ground
-from strandline.testing.walking.journal import Journal
+from strandline.testing.walking.group import WalkerGroup, groups
+from strandline.testing.walking.shared_bot import SharedBot
+from strandline.testing.walking.transition_log import TransitionLog
 from strandline.testing.walking.walker import Cause, Walker
 
 MOST_TOLD = 3
@@ -116,24 +116,24 @@ class KillEverywhereRun:
             what = f"{self.flow.__name__} can't be walked yet:\n{told}"
             raise WalkFailed(what)
         began = time.monotonic()
-        ground = self._ground(synapse, directory, rootdir)
-        await ground.bot.start()
+        shared_bot = self._ground(synapse, directory, rootdir)
+        await shared_bot.bot.start()
         try:
-            for shared, of_these in cohorts(self.walks()):
-                cohort = Cohort(ground, shared, of_these, self.first)
-                await cohort.go()
-            for walker, difference in ground.comparison.differences():
+            for shared, of_these in groups(self.walks()):
+                group = WalkerGroup(shared_bot, shared, of_these, self.first)
+                await group.go()
+            for walker, difference in shared_bot.comparison.differences():
                 if not walker.failure:
-                    ground.failures.append((walker, difference))
-            report = self._report(ground, time.monotonic() - began)
-            missing = self._missing(ground)
-            if ground.failures or missing:
-                raise WalkFailed(await self._account(ground, report, missing))
+                    shared_bot.failures.append((walker, difference))
+            report = self._report(shared_bot, time.monotonic() - began)
+            missing = self._missing(shared_bot)
+            if shared_bot.failures or missing:
+                raise WalkFailed(await self._account(shared_bot, report, missing))
         finally:
-            await ground.bot.stop()
+            await shared_bot.bot.stop()
         return report
 
-    def _ground(self, synapse: Synapse, directory: Path, rootdir: Path) -> Ground:
+    def _ground(self, synapse: Synapse, directory: Path, rootdir: Path) -> SharedBot:
         config = config_for(
             synapse.url,
             synapse.newcomer("bot"),
@@ -146,25 +146,25 @@ class KillEverywhereRun:
         bot = BotProcess(directory, merged(config, self.config), forked=True)
         bot.environment["PYTHONPATH"] = os.pathsep.join(imports(rootdir))
         known = [*FLOWS, self.flow, *(flow for flow in self.flows if isinstance(flow, type))]
-        return Ground(
+        return SharedBot(
             flow=self.flow,
             synapse=synapse,
             bot=bot,
-            journal=Journal(bot.log_path),
+            transitions=TransitionLog(bot.log_path),
             causes=self.causes,
             flows={flow.name: flow for flow in known},
         )
 
-    def _report(self, ground: Ground, seconds: float) -> Report:
+    def _report(self, shared_bot: SharedBot, seconds: float) -> Report:
         all_ = {edge.transition for edge in self._wanted()}
-        covered = {edge.transition for edge in ground.caused} & all_
+        covered = {edge.transition for edge in shared_bot.caused} & all_
         return Report(
             flow=self.flow.__name__,
-            paths=ground.walked,
+            paths=shared_bot.walked,
             covered=len(covered),
             total=len(all_),
             left_out=len(left_out(self.flow, self.causes.plan)),
-            kills=ground.kills,
+            kills=shared_bot.kills,
             seconds=seconds,
         )
 
@@ -174,18 +174,18 @@ class KillEverywhereRun:
         found = transitions(self.flow, self.causes.plan)
         return {edge: walk for edge, walk in found.items() if edge.source not in left_out}
 
-    def _missing(self, ground: Ground) -> list[str]:
+    def _missing(self, shared_bot: SharedBot) -> list[str]:
         """The steps that never came about, each with what to say of it."""
         problems = []
         for edge, walk in self._wanted().items():
-            if edge.transition in ground.caused:
+            if edge.transition in shared_bot.caused:
                 continue
             if edge.by is By.RESTART:
                 problems.append(f"nobody stood in {edge.source!r} when the bot was killed")
                 continue
             name = f"{self.flow.__name__}.{edge.event}" if edge.event else "the end of its time"
-            tried = [w for w in ground.dead_ends if w.edges[-1] == edge]
-            happened = ground.dead_ends[tried[0]] if tried else "nothing led to its source"
+            tried = [w for w in shared_bot.dead_ends if w.edges[-1] == edge]
+            happened = shared_bot.dead_ends[tried[0]] if tried else "nothing led to its source"
             problems.append(
                 f"{name} never led from {edge.source!r} to {edge.target!r}\n"
                 f"    path: {tried[0] if tried else walk}\n    instead: {happened}\n"
@@ -202,17 +202,17 @@ class KillEverywhereRun:
             f'why nobody can: without={{({self.flow.__name__}.{edge.source}, {name}): "…"}}'
         )
 
-    async def _account(self, ground: Ground, report: Report, missing: Sequence[str]) -> str:
+    async def _account(self, shared_bot: SharedBot, report: Report, missing: Sequence[str]) -> str:
         lines = [f"{report}"]
         if missing:
             lines += ["", f"{len(missing)} transitions could not be caused:"]
             lines += [f"  - {problem}" for problem in missing]
-        if ground.failures:
-            kinds = Counter(what.partition("\n")[0] for _, what in ground.failures)
-            lines += ["", f"{len(ground.failures)} walkers failed:"]
+        if shared_bot.failures:
+            kinds = Counter(what.partition("\n")[0] for _, what in shared_bot.failures)
+            lines += ["", f"{len(shared_bot.failures)} walkers failed:"]
             lines += [f"  - {count} times: {what}" for what, count in kinds.most_common()]
-        for walker, what in _shortest(ground.failures)[:MOST_TOLD]:
-            lines += ["", "─" * 80, await _told(walker, what, ground)]
+        for walker, what in _shortest(shared_bot.failures)[:MOST_TOLD]:
+            lines += ["", "─" * 80, await _told(walker, what, shared_bot)]
         return "\n".join(lines)
 
 
@@ -224,11 +224,11 @@ def _shortest(failures: Sequence[tuple[Walker, str]]) -> list[tuple[Walker, str]
     return list(found.values())
 
 
-async def _told(walker: Walker, what: str, ground: Ground) -> str:
+async def _told(walker: Walker, what: str, shared_bot: SharedBot) -> str:
     """All that is known of one failure."""
     user, room = walker.person.user_id, walker.room or "(no room)"
     names = Names({user: walker.person.localpart, room: "the room", walker.bot: "bot"})
-    lines = _about(ground.bot.log, user, room, *walker.happened)
+    lines = _about(shared_bot.bot.log, user, room, *walker.happened)
     sections = (
         f"{what}",
         f"path: {walker.walk} --restart-->",

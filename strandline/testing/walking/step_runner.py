@@ -1,10 +1,10 @@
-"""The guide: has walkers take their steps, and sees what comes of each."""
+"""Has walkers take their steps, and checks the result of each."""
 
 from attrs import define, field
 
 from fsm.paths import By, Edge, Position, Walk, arrive
 from strandline.testing.errors import KitError, NotSeen
-from strandline.testing.walking.ground import Ground
+from strandline.testing.walking.shared_bot import SharedBot
 from strandline.testing.walking.steps import Step, is_meant
 from strandline.testing.walking.walker import PATIENCE_SECONDS, Cause, Walker
 
@@ -16,10 +16,10 @@ PASSING_SECONDS = 3.0
 
 
 @define(eq=False)
-class Guide:
-    """Goes with the walkers of one cohort."""
+class StepRunner:
+    """Runs the steps of one group of walkers."""
 
-    ground: Ground
+    shared_bot: SharedBot
     steps: dict[Walker, list[Step]] = field(factory=dict)
     _turns: dict[Edge, int] = field(factory=dict)
 
@@ -30,7 +30,7 @@ class Guide:
         sent_last = sent
         is_comparable = walker.is_comparable and walker.here.state == edge.source
         try:
-            for cause in self.ground.causes.of(edge, turn):
+            for cause in self.shared_bot.causes.of(edge, turn):
                 sent_last = len(walker.happened)
                 await self.do(walker, cause)
         except NotSeen as error:
@@ -38,7 +38,7 @@ class Guide:
         except KitError as error:
             walker.turned_off = f"it can't be done: {error}"
         if walker.turned_off:
-            self.ground.dead_ends.setdefault(before.then(edge), walker.turned_off)
+            self.shared_bot.dead_ends.setdefault(before.then(edge), walker.turned_off)
 
         if walker.key != key:  # in another room it is another conversation
             moved = walker.seen = 0
@@ -47,11 +47,11 @@ class Guide:
         def is_seen() -> bool:
             """And the turn is over: all steps of one turn are there, or none."""
             meant = [move for move in walker.moves[moved:] if is_meant(move, edge)]
-            return any(move.event_id in self.ground.journal.handled for move in meant)
+            return any(move.event_id in self.shared_bot.transitions.handled for move in meant)
 
-        is_prompt = self.ground.causes.is_prompt(edge) and len(walker.happened) > sent_last
+        is_prompt = self.shared_bot.causes.is_prompt(edge) and len(walker.happened) > sent_last
         if not is_prompt and not walker.turned_off:
-            await self.ground.journal.until(is_seen, DOUBT_SECONDS)
+            await self.shared_bot.transitions.until(is_seen, DOUBT_SECONDS)
         caused, moves = walker.happened[sent:], walker.moves[moved:]
         step = Step(edge, before, caused, moves, is_comparable)
         self.steps.setdefault(walker, []).append(step)
@@ -66,7 +66,7 @@ class Guide:
             def is_there() -> bool:
                 return bool(walker.moves) and walker.moves[-1].target == state
 
-            await self.ground.journal.until(is_there, PASSING_SECONDS)
+            await self.shared_bot.transitions.until(is_there, PASSING_SECONDS)
             self.follow(walker)
 
     async def do(self, walker: Walker, cause: Cause) -> None:
@@ -77,14 +77,14 @@ class Guide:
         else:
             await cause(walker)
         new = set(walker.happened[sent:])
-        journal = self.ground.journal
-        if not await journal.until(lambda: new <= journal.handled, DOUBT_SECONDS):
+        transitions = self.shared_bot.transitions
+        if not await transitions.until(lambda: new <= transitions.handled, DOUBT_SECONDS):
             if not await walker.is_with_bot():
                 raise NotSeen("the bot is no longer in the room")
-            if not await journal.until(lambda: new <= journal.handled, PATIENCE_SECONDS):
+            if not await transitions.until(lambda: new <= transitions.handled, PATIENCE_SECONDS):
                 self.fail(walker, f"the bot never got done with what {_told(cause)} caused")
-        for event_id in new & journal.failed.keys():
-            self.fail(walker, f"{_told(cause)} made a handler raise {journal.failed[event_id]}")
+        for event_id in new & transitions.failed.keys():
+            self.fail(walker, f"{_told(cause)} made a handler raise {transitions.failed[event_id]}")
 
     def follow(self, walker: Walker) -> None:
         """Take the steps that the log has of the conversation."""
@@ -96,7 +96,7 @@ class Guide:
             event = walker.flow.events.get(move.by)
             is_by_time = move.event_id.startswith("expired:")
             if event is not None and not (event.on_expiry and is_by_time):
-                self.ground.caused.add(Edge(move.source, move.target, By.EVENT, move.by))
+                self.shared_bot.caused.add(Edge(move.source, move.target, By.EVENT, move.by))
             state = walker.flow.states[move.target]
             walker.is_comparable &= bool(state.initial or state.is_durable)
             walker.seen += 1
@@ -106,7 +106,7 @@ class Guide:
         if not walker.failure:
             what = what.replace(walker.room or "\0", "ROOM").replace(walker.person.user_id, "USER")
             walker.failure = what
-            self.ground.failures.append((walker, what))
+            self.shared_bot.failures.append((walker, what))
 
 
 def _told(cause: Cause) -> str:

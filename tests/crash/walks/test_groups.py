@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from fsm.paths import By, Edge, Walk, walks
 from strandline.testing import Walker
 from strandline.testing.walking.causes import Causes, Inputs
-from strandline.testing.walking.cohort import cohorts
+from strandline.testing.walking.group import groups
 from tests.crash.walks.flows import Distant, Form, Greeter, Hog
 
 FORM_INPUTS: Inputs = {Form.name_given: "Ada"}
@@ -23,7 +23,7 @@ def test_each_walk_is_in_one_cohort_whose_last_global_steps_are_its_own(
 ) -> None:
     all_walks = walks(flow, length=length)
 
-    found = cohorts(all_walks)
+    found = groups(all_walks)
 
     placed = [walk for _, of_these in found for walk in of_these]
     assert sorted(map(str, placed)) == sorted(map(str, all_walks))
@@ -38,7 +38,7 @@ def test_walks_with_no_restart_join_others() -> None:
     plain = Walk("idle", (meet,))
     restarted = plain.then(restart).then(edge_of("who", "known", "known"))
 
-    [(shared, of_these)] = cohorts([plain, restarted])
+    [(shared, of_these)] = groups([plain, restarted])
 
     assert [edge.by for edge in shared] == [By.RESTART]
     assert of_these == [restarted, plain]

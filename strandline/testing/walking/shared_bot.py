@@ -1,4 +1,4 @@
-"""The ground that is walked: one bot on one homeserver, and what is known of its paths."""
+"""One bot on one homeserver, shared by all walkers of a flow."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -12,8 +12,8 @@ from fsm.paths import Edge, Walk
 from strandline.testing.bot import BotProcess
 from strandline.testing.homeserver import Synapse
 from strandline.testing.walking.causes import Causes
-from strandline.testing.walking.journal import Journal
 from strandline.testing.walking.steps import Comparison
+from strandline.testing.walking.transition_log import TransitionLog
 from strandline.testing.walking.walker import Walker
 
 AT_ONCE = 8
@@ -24,8 +24,8 @@ SETTLE_SECONDS = 10.0
 
 
 @define(eq=False)
-class Ground:
-    """What all cohorts of one flow share.
+class SharedBot:
+    """What all groups of walkers of one flow share.
 
     Attributes:
         caused: The steps that somebody has taken.
@@ -37,7 +37,7 @@ class Ground:
     flow: type[Flow]
     synapse: Synapse
     bot: BotProcess
-    journal: Journal
+    transitions: TransitionLog
     causes: Causes
     flows: Mapping[str, type[Flow]]
     comparison: Comparison = field(factory=Comparison)
@@ -68,9 +68,9 @@ class Ground:
         end = asyncio.get_running_loop().time() + SETTLE_SECONDS
         before: object = None
         while asyncio.get_running_loop().time() < end:
-            self.journal.read()
+            self.transitions.read()
             owed = StoreInspector(self.bot.database).rows(statement)
-            now = (self.journal.count, self.kept())
+            now = (self.transitions.count, self.kept())
             if owed == [(0,)] and now == before:
                 return
             before = now

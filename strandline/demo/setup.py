@@ -30,7 +30,7 @@ AGENTS: list[dict[str, Any]] = [
 
 
 @frozen(kw_only=True)
-class Stage:
+class DemoSetup:
     """Everything that is set up."""
 
     synapse: Synapse
@@ -50,7 +50,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def set_up(tell: Tell) -> AsyncIterator[Stage]:
+async def set_up(tell: Tell) -> AsyncIterator[DemoSetup]:
     """Start all of it; say what takes a while. However it ends, all of it is removed."""
     async with AsyncExitStack() as stack:
         stack.callback(tell, "everything is stopped and removed")
@@ -64,7 +64,7 @@ async def set_up(tell: Tell) -> AsyncIterator[Stage]:
         tell(f"the bot runs as process {bot.pid}; its data and log are in {bot.directory}")
         person = await stack.enter_async_context(Person(synapse.url, synapse.register("you")))
         room_id = await person.create_room(invite=[account.user_id], name="Strandline demo")
-        yield Stage(
+        yield DemoSetup(
             synapse=synapse, bot=bot, bot_id=account.user_id, person=person, room_id=room_id
         )
 

@@ -8,7 +8,7 @@ from attrs import define, field
 from fsm.paths import By, Edge, Position, edges_from, position
 from fsm.values.ids import EventId
 from strandline.testing.errors import KitError
-from strandline.testing.walking.guide import Guide
+from strandline.testing.walking.step_runner import StepRunner
 from strandline.testing.walking.walker import Walker
 
 HELP = "help"
@@ -16,10 +16,10 @@ PLAIN = "Is anybody there?"
 
 
 @define(eq=False)
-class Afterwards:
+class AfterRestart:
     """The life of one walker after the last kill: nothing is lost, doubled or blocked."""
 
-    guide: Guide
+    runner: StepRunner
     walker: Walker
     stood: str
     timeline: list[dict[str, Any]] = field(factory=list)
@@ -48,13 +48,13 @@ class Afterwards:
             self._leave_the_room()
         if walker.failure:
             return
-        self._help = await self._say(self.guide.ground.causes.prefix + HELP)
+        self._help = await self._say(self.runner.shared_bot.causes.prefix + HELP)
         await walker.hears_all()
         moved = len(walker.moves)
         self._plain = await self._say(PLAIN)
         new = walker.moves[moved:]
         self._is_moved = any(move.source != move.target for move in new)
-        self.guide.follow(walker)
+        self.runner.follow(walker)
         if probe is not None and not new and not walker.failure:
             await self._go_on(probe)
 
@@ -88,30 +88,30 @@ class Afterwards:
         walker = self.walker
         if self.stood == walker.here.state:
             return
-        causes = self.guide.ground.causes
+        causes = self.runner.shared_bot.causes
         gone = [
             edge
             for edge in edges_from(walker.flow, position(walker.flow, walker.walk), causes.plan)
             if edge.by is By.EVENT
             and causes.is_prompt(edge)
-            and edge.transition in self.guide.ground.caused
+            and edge.transition in self.runner.shared_bot.caused
             and walker.flow.states[walker.here.state] not in walker.flow.events[edge.event].sources
         ]
         for cause in causes.of(gone[0], 0)[-1:] if gone else ():
             if isinstance(cause, str):
                 await self._say(cause)
-                self.guide.follow(walker)
+                self.runner.follow(walker)
 
     def _probe(self) -> Edge | None:
         """A step that others have taken from here; best one that leads nowhere else."""
-        ground, walker = self.guide.ground, self.walker
-        plan = ground.causes.plan
+        shared_bot, walker = self.runner.shared_bot, self.walker
+        plan = shared_bot.causes.plan
         edges = [
             edge
             for edge in edges_from(walker.flow, walker.here, plan)
             if edge.by is By.EVENT
-            and edge.transition in ground.caused
-            and ground.causes.is_prompt(edge)
+            and edge.transition in shared_bot.caused
+            and shared_bot.causes.is_prompt(edge)
         ]
         edges.sort(key=lambda edge: (edge.source != edge.target, self._is_guarded(edge)))
         return edges[0] if edges else None
@@ -122,7 +122,7 @@ class Afterwards:
     async def _go_on(self, edge: Edge) -> None:
         walker = self.walker
         before = walker.walk.then(_restart_of(walker, self.stood))
-        step = await self.guide.take(walker, edge, before)
+        step = await self.runner.take(walker, edge, before)
         is_done, walker.turned_off = not walker.turned_off, ""
         is_lost = is_done and not step.moves and not self._is_guarded(edge)
         if is_lost and not walker.failure:
@@ -132,7 +132,7 @@ class Afterwards:
             )
 
     async def _say(self, text: str) -> EventId:
-        await self.guide.do(self.walker, text)
+        await self.runner.do(self.walker, text)
         return self.walker.happened[-1]
 
     def _is_answered(self, event_id: EventId) -> bool:
@@ -142,7 +142,7 @@ class Afterwards:
         return any(event.get("sender") == self.walker.bot for event in later)
 
     def _fail(self, what: str) -> None:
-        self.guide.fail(self.walker, what)
+        self.runner.fail(self.walker, what)
 
 
 def _restart_of(walker: Walker, stood: str) -> Edge:

@@ -19,7 +19,7 @@ HANDLED = ("turn done", "passed over")
 
 
 @frozen
-class JournalLine:
+class LoggedTransition:
     """One step that a conversation took, as the log has it."""
 
     flow: str
@@ -34,7 +34,7 @@ class JournalLine:
 
 
 @define(eq=False)
-class Journal:
+class TransitionLog:
     """The log of one bot, over all its lives.
 
     Attributes:
@@ -45,7 +45,7 @@ class Journal:
     """
 
     path: Path
-    moves: dict[tuple[str, str], list[JournalLine]] = field(factory=lambda: defaultdict(list))
+    moves: dict[tuple[str, str], list[LoggedTransition]] = field(factory=lambda: defaultdict(list))
     handled: set[str] = field(factory=set)
     failed: dict[str, str] = field(factory=dict)
     count: int = 0
@@ -86,7 +86,7 @@ class Journal:
         self.count += 1
         event, event_id = line.get("event"), str(line.get("event_id", ""))
         if event == "moved":
-            move = JournalLine(
+            move = LoggedTransition(
                 flow=line["flow"],
                 key=line["key"],
                 by=line["by"],

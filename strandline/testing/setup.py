@@ -20,7 +20,7 @@ from strandline.testing.homeserver import Synapse
 from strandline.testing.log import OUTPUT
 from strandline.testing.person import Person
 from strandline.testing.report import Names, log_text, state_table, transcript
-from strandline.testing.talker import Talker
+from strandline.testing.user import User
 
 FlowOrPath = type[Flow] | str
 """A flow's class, or its import path: ``"package.module:Class"``."""
@@ -33,7 +33,7 @@ SPEAKS = "strandline: "
 """What the command line begins with when it tells its user what to mend."""
 
 
-class Cast:
+class BotSetup:
     """Starts the bot, has people come, and ends the bot.
 
     Args:
@@ -42,7 +42,7 @@ class Cast:
     """
 
     def __init__(self, synapse: Synapse, directory: Path) -> None:
-        self.people: dict[str, Talker] = {}
+        self.people: dict[str, User] = {}
         self._synapse = synapse
         self._directory = directory
         self._bot: BotProcess | None = None
@@ -86,12 +86,12 @@ class Cast:
         self._bot = bot
         return bot
 
-    def person(self, name: str, bot: BotProcess) -> Talker:
+    def person(self, name: str, bot: BotProcess) -> User:
         """Somebody with an account of their own; the same person for the same name."""
         if name not in self.people:
             credentials = self._synapse.newcomer(name)
             person = Person(self._synapse.url, credentials, keeps_connections=False)
-            self.people[name] = Talker(name, person, bot)
+            self.people[name] = User(name, person, bot)
         return self.people[name]
 
     def end(self) -> None:
@@ -105,33 +105,33 @@ class Cast:
             return []
         names = self._names(self._bot)
         sections = [
-            (f"{names.short(room)} as the homeserver has it", self._transcript(talker, room, names))
-            for room, talker in self._rooms().items()
+            (f"{names.short(room)} as the homeserver has it", self._transcript(user, room, names))
+            for room, user in self._rooms().items()
         ]
         log = self._bot.log
         states, lines = state_table(log, names), log_text(log)
         return [*sections, ("states", states), (f"the bot's log: {self._bot.log_path}", lines)]
 
-    def _rooms(self) -> dict[RoomId, Talker]:
+    def _rooms(self) -> dict[RoomId, User]:
         """Each room, with the first who can read it."""
-        rooms: dict[RoomId, Talker] = {}
-        for talker in self.people.values():
-            for room in talker.rooms:
-                rooms.setdefault(room, talker)
+        rooms: dict[RoomId, User] = {}
+        for user in self.people.values():
+            for room in user.rooms:
+                rooms.setdefault(room, user)
         return rooms
 
     def _names(self, bot: BotProcess) -> Names:
         names: dict[str, str] = {bot.user_id: "bot"}
-        names |= {talker.user_id: talker.name for talker in self.people.values()}
-        for room, talker in self._rooms().items():
-            index = talker.rooms.index(room)
-            names[room] = f"{talker.name}'s room" + (f" {index + 1}" if index else "")
+        names |= {user.user_id: user.name for user in self.people.values()}
+        for room, user in self._rooms().items():
+            index = user.rooms.index(room)
+            names[room] = f"{user.name}'s room" + (f" {index + 1}" if index else "")
         return Names(names)
 
-    def _transcript(self, talker: Talker, room: RoomId, names: Names) -> str:
+    def _transcript(self, user: User, room: RoomId, names: Names) -> str:
         loop = asyncio.new_event_loop()  # not run(): that would take away the tests' own loop
         try:
-            raw = loop.run_until_complete(talker.person.raw_timeline(room))
+            raw = loop.run_until_complete(user.person.raw_timeline(room))
         except (KitError, OSError, aiohttp.ClientError) as error:
             return f"can't be read: {error}"
         finally:

@@ -21,7 +21,7 @@ WITHIN_SECONDS = 10.0
 """How long somebody waits for what they expect to see."""
 
 
-class Talker:
+class User:
     """Somebody who talks to the bot.
 
     They have a room with it, which they make when they first do something. What they see is what
@@ -90,7 +90,7 @@ class Talker:
         await self._came_or_went(room)
         return room
 
-    async def invites(self, other: "Talker") -> None:
+    async def invites(self, other: "User") -> None:
         """Have somebody else enter this room, and talk to the bot there from now on."""
         room = await self.meets_bot()
         if await self.person.membership(room, other.user_id) != "join":
@@ -147,7 +147,7 @@ class Talker:
         self,
         expected: Expected,
         *,
-        by: "Talker | None" = None,
+        by: "User | None" = None,
         within_seconds: float = WITHIN_SECONDS,
     ) -> TimelineEvent:
         """Wait until the bot, or ``by``, has said it since they last did something.
@@ -268,7 +268,7 @@ class Talker:
             raise KitError(what)
         return said[-1].event_id
 
-    async def _news(self, by: "Talker | None") -> list[TimelineEvent]:
+    async def _news(self, by: "User | None") -> list[TimelineEvent]:
         """What somebody has said or edited since this person last did something."""
         raw = await self.person.raw_timeline(self.room)
         ids = [event["event_id"] for event in raw]
@@ -277,7 +277,7 @@ class Talker:
         new = {_subject(event) for event in raw[start:] if event["sender"] == speaker}
         return [m for m in fold(raw) if m.sender == speaker and m.event_id in new]
 
-    def _unseen(self, expected: Expected, by: "Talker | None", seconds: float) -> str:
+    def _unseen(self, expected: Expected, by: "User | None", seconds: float) -> str:
         who = "the bot" if by is None else by.name
         return f"{self.name} does not see {_told(expected)} by {who} within {seconds:g} s"
 

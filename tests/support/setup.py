@@ -26,7 +26,7 @@ class Bot(BotProcess):
         self.config["agents"] = [agent(name, options) for name in agents]
 
 
-class EncryptedTalker(Person):
+class EncryptedUser(Person):
     """A person all of whose rooms are encrypted."""
 
     def __init__(self, url: str, inner: EncryptedPerson, credentials: Any) -> None:
@@ -78,7 +78,7 @@ def agent(agent_id: str, options: dict[str, Any] | None = None) -> dict[str, Any
     return {"id": agent_id, "name": name, "kind": "echo", "options": options or {}}
 
 
-class Scene:
+class Setup:
     """Makes people and bots with names of their own, and clears them away."""
 
     def __init__(self, synapse: Synapse, directory: Path) -> None:
@@ -102,7 +102,7 @@ class Scene:
                 self.synapse.url, credentials.user_id, credentials.password, store
             )
             await person.close()
-            person = EncryptedTalker(self.synapse.url, inner, credentials)
+            person = EncryptedUser(self.synapse.url, inner, credentials)
         self._stack.push_async_callback(person.close)
         return person
 
@@ -130,7 +130,7 @@ class Scene:
 
     async def meet(self, person: Person, bot: Bot, *, greeting: Expected = "Hello!") -> RoomId:
         """A new room in which the bot has greeted the person."""
-        encrypted = isinstance(person, EncryptedTalker)
+        encrypted = isinstance(person, EncryptedUser)
         room = await person.create_room(invite=[bot.user_id], encrypted=encrypted)
         await person.sees(room, greeting)
         return room

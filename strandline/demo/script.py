@@ -1,10 +1,10 @@
-"""The scripted tour: every step is checked in what the homeserver has."""
+"""The scripted demo: every step is checked against what the homeserver has."""
 
 import re
 from contextlib import suppress
 
 from fsm.values.ids import EventId
-from strandline.demo.stage import Stage, Tell
+from strandline.demo.setup import DemoSetup, Tell
 from strandline.testing.errors import NotSeen
 from strandline.testing.person import TimelineEvent
 
@@ -16,14 +16,14 @@ GROW_SECONDS = 3.0
 
 
 class NotAsExpected(Exception):
-    """A step of the tour went otherwise."""
+    """A step of the script had another result."""
 
 
 class DemoScript:
     """Meet, choose, talk, ask, kill, answer too late, talk again."""
 
-    def __init__(self, stage: Stage, tell: Tell) -> None:
-        self._stage = stage
+    def __init__(self, setup: DemoSetup, tell: Tell) -> None:
+        self._stage = setup
         self._tell = tell
         self._asked = 0
 
