@@ -1,4 +1,4 @@
-"""The shore: all that speaks to a homeserver."""
+"""Matrix client: all traffic with the homeserver."""
 
 from matrix.api.errors import (
     LoginRefused,
@@ -18,13 +18,15 @@ from matrix.inbound.batch import RoomItem, SyncBatch, SyncEvent, TimelineGap
 from matrix.inbound.edits import Amendment
 from matrix.inbound.sync import Intake
 from matrix.inbound.transcript import QuestionAnswer, Transcript
-from matrix.outbound.delivery import Delivery
+from matrix.outbound.delivery import Delivery, DeliveryOutcomes
+from matrix.outbound.queues import RoomQueues
 from matrix.outbound.receipts import Receipts
 from matrix.outbound.room_creation import RoomCreator, RoomStyle
 
 __all__ = [
     "Amendment",
     "Delivery",
+    "DeliveryOutcomes",
     "Homeserver",
     "HomeserverSettings",
     "Intake",
@@ -37,6 +39,7 @@ __all__ = [
     "Refused",
     "RoomCreator",
     "RoomItem",
+    "RoomQueues",
     "RoomStyle",
     "SessionUnusable",
     "StoreFailed",

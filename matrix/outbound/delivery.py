@@ -2,10 +2,9 @@
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from attrs import evolve
@@ -18,29 +17,45 @@ from matrix.api.errors import MatrixError, RateLimited, is_permanent
 from matrix.api.homeserver import Homeserver
 from matrix.inbound.parse import is_redacted
 from matrix.outbound.markdown import read_answer
+from matrix.outbound.queues import RoomQueues
 from matrix.outbound.rate import EditPace
 from matrix.outbound.requests import Effects
 from matrix.outbound.room_creation import RoomCreator
 
 _log = structlog.get_logger(__name__)
 
-Delivered = Callable[[OutboxRow, EventId | None], Awaitable[None]]
-Made = Callable[[OutboxRow, RoomId | None, str], Awaitable[None]]
-Park = Callable[[OutboxRow, str], Awaitable[None]]
-
 REMEMBERED_MS = 12 * 3600 * 1000
 """Rows older than this are looked for in their room before they are sent again. Synapse forgets
 transaction ids after 24 hours, and at once those of another device; clocks may differ."""
 
-MOST_OWED = 50
-"""So many rows may wait for one room; its further events are handled when some have left."""
+MAX_BACKLOG = 50
+"""Maximum pending rows of a room; its further events are handled when there are fewer."""
 
-WAITED_MS = 5_000
-"""An answer that has waited longer is sent only after a look at its question, which may have been
-taken back since, perhaps while the bot was down."""
+QUESTION_CHECK_AGE_MS = 5_000
+"""Age from which an answer is sent only after its question was read again: it may have been
+redacted since, perhaps while the bot was down."""
 
-ROOMS_AT_A_TIME = 8
-"""So many rooms are being made at a time: a homeserver has other things to do."""
+MAX_ROOM_CREATIONS = 8
+"""Maximum rooms that are created at the same time, so that the homeserver is not overloaded."""
+
+
+class DeliveryOutcomes(Protocol):
+    """What becomes of rows. Each call ends with the row deleted from the outbox, or parked."""
+
+    async def delivered(self, row: OutboxRow, event_id: EventId | None) -> None:
+        """The row is done; ``event_id`` is the event that it became, if any."""
+
+    async def reported(self, row: OutboxRow, room_id: RoomId | None, problem: str) -> None:
+        """A row whose outcome a turn handles is done, or refused.
+
+        Args:
+            row: A room to create, or another effect whose outcome was asked for.
+            room_id: The room; None if the effect was refused.
+            problem: Why it was refused.
+        """
+
+    async def failed(self, row: OutboxRow, problem: str) -> None:
+        """The row can never succeed. The room's further rows are delivered."""
 
 
 class Delivery:
@@ -48,25 +63,17 @@ class Delivery:
 
     Args:
         homeserver: Where they go.
-        maker: Makes the rooms that are asked for.
-        delivered: Is told of each row that is done, with the event that it became, if any.
-        made: Is told of each room that was asked for: its id, or None and why there is none. It
-            deals with the row. It is told too of other rows that somebody wants to hear of: their
-            room, or None and why they are refused.
-        park: Is told of each row that can never succeed, and why. The room goes on.
-        is_taken_back: Whether a message is known to have been taken back.
-        monotonic: A clock, to keep quiet for as long as the homeserver asks.
-        now: The wall clock, to tell how old a row is.
+        maker: Creates rooms.
+        is_taken_back: Whether a message is known to be redacted.
+        monotonic: A clock for rate limits, in seconds.
+        now: The wall clock, for the age of a row.
     """
 
-    def __init__(  # noqa: PLR0913  # two collaborators, three callbacks and a clock
+    def __init__(
         self,
         homeserver: Homeserver,
         *,
         maker: RoomCreator,
-        delivered: Delivered,
-        made: Made,
-        park: Park,
         is_taken_back: Callable[[RoomId, EventId], bool] = lambda *_: False,
         monotonic: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -74,69 +81,57 @@ class Delivery:
         self._homeserver = homeserver
         self._effects = Effects(homeserver, monotonic)
         self._maker = maker
-        self._making = asyncio.Semaphore(ROOMS_AT_A_TIME)
-        self._made = made
-        self._delivered = delivered
-        self._park = park
+        self._making = asyncio.Semaphore(MAX_ROOM_CREATIONS)
         self._is_taken_back = is_taken_back
         self._monotonic = monotonic
         self._now = now
-        self._owed: dict[RoomId, deque[OutboxRow]] = {}
-        self._queued: set[TransactionId] = set()
-        self._gone = asyncio.Event()
-        self._workers: asyncio.TaskGroup | None = None
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._queues: RoomQueues[OutboxRow] = RoomQueues()
+        self._submitted: set[TransactionId] = set()
         self._pace = EditPace(monotonic)
-        self._held_up: set[TransactionId] = set()
+        self._rate_limited: set[TransactionId] = set()
 
-    async def run(self) -> None:
-        """Deliver until cancelled."""
-        async with asyncio.TaskGroup() as self._workers:
-            for room_id in self._owed:
-                self._begin(room_id)
-            await asyncio.Event().wait()
+    async def run(self, outcomes: DeliveryOutcomes) -> None:
+        """Deliver until cancelled, and report what becomes of each row."""
+
+        async def handle(row: OutboxRow) -> None:
+            await self._settle(row, outcomes)
+            self._submitted.discard(row.transaction_id)
+
+        await self._queues.run(handle)
 
     def submit(self, rows: Iterable[OutboxRow]) -> None:
         """Deliver stored rows, given in ``position`` order.
 
-        A row that is on its way already is not taken twice.
+        A row that was submitted before and is not delivered yet is not added again.
         """
         for row in rows:
-            if row.transaction_id in self._queued:
-                continue
-            self._queued.add(row.transaction_id)
-            self._idle.clear()
-            if row.room_id in self._owed:
-                self._owed[row.room_id].append(row)
-            else:
-                self._owed[row.room_id] = deque([row])
-                self._begin(row.room_id)
+            if row.transaction_id not in self._submitted:
+                self._submitted.add(row.transaction_id)
+                self._queues.add(row.room_id, row)
 
-    async def flushed(self) -> None:
-        """Return when nothing is owed."""
-        await self._idle.wait()
+    async def drained(self) -> None:
+        """Return when no row is pending."""
+        await self._queues.drained()
 
-    async def eased(self, room_id: RoomId) -> None:
-        """Return when the room is not owed more than ``MOST_OWED`` rows.
+    async def wait_for_backlog(self, room_id: RoomId) -> None:
+        """Return when the room has at most ``MAX_BACKLOG`` pending rows.
 
-        Who handles a room's events waits here, so that what people write does not pile up as
-        answers which the homeserver takes more slowly.
+        Called before each of a room's events is handled, so that answers do not pile up where the
+        homeserver accepts them more slowly than people write.
         """
-        while len(self._owed.get(room_id, ())) > MOST_OWED:
-            await self._gone.wait()
+        await self._queues.wait_for_backlog(room_id, MAX_BACKLOG)
 
     async def send_now(
         self, room_id: RoomId, content: dict[str, Any], transaction_id: TransactionId
     ) -> bool:
-        """Send a message that no row stands for, once, unless the homeserver is busy.
+        """Send a message that has no row, once, unless the homeserver is busy.
 
-        Rows go first: while the homeserver lets one wait, nothing is sent that none stands for.
+        Rows go first: nothing is sent here while one of them is rate limited.
 
         Returns:
-            Whether it was taken. If not, it is gone.
+            Whether it was sent. If not, it is not tried again.
         """
-        if self._held_up or not self._pace.may(room_id):
+        if self._rate_limited or not self._pace.may(room_id):
             return False
         began = self._monotonic()
         try:
@@ -150,29 +145,11 @@ class Delivery:
         self._pace.taken(self._monotonic() - began)
         return True
 
-    def _begin(self, room_id: RoomId) -> None:
-        if self._workers is not None:
-            self._workers.create_task(self._work(room_id), name=f"delivery {room_id}")
-
-    async def _work(self, room_id: RoomId) -> None:
-        rows = self._owed[room_id]
-        while rows:
-            await self._settle(rows[0])
-            self._forget(rows.popleft())
-        del self._owed[room_id]
-        if not self._owed:
-            self._idle.set()
-
-    def _forget(self, row: OutboxRow) -> None:
-        self._queued.discard(row.transaction_id)
-        self._gone.set()
-        self._gone = asyncio.Event()
-
-    async def _settle(self, row: OutboxRow) -> None:
-        """Deliver the row, or park it."""
+    async def _settle(self, row: OutboxRow, outcomes: DeliveryOutcomes) -> None:
+        """Deliver the row and report what became of it."""
         try:
             if row.kind == "create":
-                await self._make(row)
+                await self._make(row, outcomes)
                 return
             event_id = await self._deliver(row)
         except MatrixError as error:
@@ -184,21 +161,21 @@ class Delivery:
         else:
             self._effects.note(row, event_id)
             if row.kind == "state" and "asked" in row.payload:
-                await self._made(row, row.room_id, "")
+                await outcomes.reported(row, row.room_id, "")
                 reach("delivery.told")
                 return
-            await self._delivered(row, event_id)
+            await outcomes.delivered(row, event_id)
             reach("delivery.done")
             return
         if "asked" in row.payload:
             _log.warning(
                 "an effect is refused", room_id=row.room_id, kind=row.kind, problem=problem
             )
-            await self._made(row, None, problem)
+            await outcomes.reported(row, None, problem)
             reach("delivery.told")
             return
         _log.warning("an effect is parked", room_id=row.room_id, kind=row.kind, problem=problem)
-        await self._park(row, problem)
+        await outcomes.failed(row, problem)
         reach("delivery.parked")
 
     async def _deliver(self, row: OutboxRow) -> EventId | None:
@@ -215,14 +192,14 @@ class Delivery:
             try:
                 return await self._effects.attempt(leaves, look_first=doubtful)
             except RateLimited as limited:
-                self._held_up.add(row.transaction_id)
+                self._rate_limited.add(row.transaction_id)
                 self._pace.refused(limited.retry_after_ms)
                 raise
 
         try:
             return await self._homeserver.retry(attempt)
         finally:
-            self._held_up.discard(row.transaction_id)
+            self._rate_limited.discard(row.transaction_id)
 
     async def _still_wanted(self, row: OutboxRow) -> OutboxRow | None:
         """The row, or what leaves in its place if it is withdrawn; None for nothing."""
@@ -245,7 +222,7 @@ class Delivery:
             return False
         if self._is_taken_back(row.room_id, mark.question):
             return True
-        if not row.created_at_ms or self._age_ms(row) <= WAITED_MS:
+        if not row.created_at_ms or self._age_ms(row) <= QUESTION_CHECK_AGE_MS:
             return False
         question = await self._homeserver.read_or_default(
             row.room_id, lambda: self._homeserver.event(row.room_id, mark.question), None
@@ -262,8 +239,8 @@ class Delivery:
         is_before_login = row.created_at_ms <= self._homeserver.logged_in_at_ms
         return is_before_login or not 0 <= self._age_ms(row) <= REMEMBERED_MS
 
-    async def _make(self, row: OutboxRow) -> None:
-        """Have the room made; whoever asked for it then deals with the row."""
+    async def _make(self, row: OutboxRow, outcomes: DeliveryOutcomes) -> None:
+        """Create the room, or report why the homeserver refuses it."""
         room_id, problem = None, ""
         wish = NewRoom(**row.payload)
         try:
@@ -273,5 +250,5 @@ class Delivery:
             if not is_permanent(error):
                 raise
             problem = str(error)
-        await self._made(row, room_id, problem)
+        await outcomes.reported(row, room_id, problem)
         reach("delivery.made")

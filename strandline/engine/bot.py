@@ -21,8 +21,7 @@ from ephemeral.agents.pool import AgentPool
 from ephemeral.conversations import Conversations, Lapsed
 from fsm import Command, EventKind, Flow, Inbound, Registry, Tier, Translator
 from fsm.dispatch import said_in
-from fsm.effects import OutboxRow
-from fsm.values.ids import EventId, RoomId, TransactionId, UserId
+from fsm.values.ids import RoomId, TransactionId, UserId
 from fsm.values.text import compared
 from matrix import (
     Delivery,
@@ -43,7 +42,8 @@ from strandline.engine.checkpoint import Batch, Checkpoint
 from strandline.engine.clock import Clock
 from strandline.engine.deadlines import Deadlines, Due
 from strandline.engine.outbox import OutboxBuilder
-from strandline.engine.queue import RoomQueues
+from strandline.engine.outcomes import EffectOutcomes
+from strandline.engine.queue import BoundedRoomQueues
 from strandline.engine.turns import Turns, TurnSettings
 from strandline.engine.work_items import NewEvent, Policy, Retry, UnreadGap, WorkItem, room_of
 from strandline.engine.worker import RETRY, EventWorker, retry_until_store_available
@@ -169,7 +169,7 @@ class Bot:
                 running = [
                     parts.create_task(part)
                     for part in (
-                        self._rooms.run(),
+                        self._rooms.run(self._handling.handle),
                         self._deliver(),
                         self._checkpoint.run(),
                         self._sweep(),
@@ -197,9 +197,6 @@ class Bot:
             maker=RoomCreator(
                 homeserver, room_style(config.rooms), secret=await self._store.secret()
             ),
-            delivered=self._delivered,
-            made=self._made,
-            park=self._parked,
             is_taken_back=self._amending.is_taken_back,
         )
         self._asking = Asking(
@@ -258,7 +255,7 @@ class Bot:
             shore=self._intake,
             checkpoint=self._checkpoint,
             submit=self._delivery.submit,
-            eased=self._delivery.eased,
+            eased=self._delivery.wait_for_backlog,
             seen=self._courtesy.read,
             replies=self._replies,
             tongue_of=self._tongue_of,
@@ -273,8 +270,8 @@ class Bot:
             deadlines=self._deadlines,
             asked=await self._store.asked(),
         )
-        self._rooms: RoomQueues[WorkItem] = RoomQueues(
-            self._handling.handle, most=limits.queued_events, more=self._skipped
+        self._rooms: BoundedRoomQueues[WorkItem] = BoundedRoomQueues(
+            limits.queued_events, self._skipped
         )
 
     async def _tongue_of(self, user_id: UserId) -> Translator:
@@ -285,7 +282,7 @@ class Bot:
         """Deliver; at a first start not before the token is kept that lies before all joins."""
         if self._report.checkpoint is None:
             await self._checkpoint.kept.wait()
-        await self._delivery.run()
+        await self._delivery.run(EffectOutcomes(self._store, self._asking, self._handling))
 
     async def _advance(self, progress: Progress) -> None:
         await retry_until_store_available(lambda: self._store.advance(progress))
@@ -350,17 +347,6 @@ class Bot:
         for row in await self._store.reopened():
             await self._rooms.put(row.room_id, Retry(row.room_id, row.event_id, row.ordinal))
 
-    async def _delivered(self, row: OutboxRow, event_id: EventId | None) -> None:
-        await retry_until_store_available(lambda: self._store.delivered(row, event_id))
-        self._asking.head_settled(row, event_id)
-
-    async def _parked(self, row: OutboxRow, error: str) -> None:
-        await retry_until_store_available(lambda: self._store.park_row(row, error))
-        self._asking.head_settled(row, None)
-
-    async def _made(self, row: OutboxRow, room_id: RoomId | None, problem: str) -> None:
-        await self._handling.made(row, room_id, problem)
-
     async def _sweep(self) -> None:
         ahead = 0.0
         while True:
@@ -382,8 +368,8 @@ class Bot:
         _log.info("stopping", within_seconds=self._config.limits.stop_seconds)
         try:
             async with asyncio.timeout(self._config.limits.stop_seconds):
-                await self._rooms.drain()
-                await self._delivery.flushed()
+                await self._rooms.stop()
+                await self._delivery.drained()
                 await self._checkpoint.flush()
         except TimeoutError:
             _log.warning("stopped with work in hand; it is done after the next start")

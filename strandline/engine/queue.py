@@ -1,109 +1,91 @@
-"""Rooms side by side, each in order: what came first in a room is handled first there."""
+"""Room queues with a maximum size: what does not fit is read later from the room's history."""
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from attrs import frozen
+
 from fsm.values.ids import RoomId
+from matrix import RoomQueues
 
 T = TypeVar("T")
 
+MAX_ITEMS_PER_ROOM = 100
+"""Maximum items that ``offer`` accepts for one room; further ones are read later."""
 
-MOST_IN_ROOM = 100
-"""So many items may wait in one room. What arrives beyond that is read later, from its history."""
+
+@frozen
+class _Entry(Generic[T]):
+    item: T
+    takes_place: bool
 
 
-class RoomQueues(Generic[T]):
-    """A queue and a worker for each room that has something to do, and none for the others.
+class BoundedRoomQueues(Generic[T]):
+    """Room queues whose items take one of a limited number of places until they are handled.
 
     Args:
-        handle: Handles one item. What it raises ends the program: it must deal with its own.
-        most: How many items may wait in all rooms together; beyond that ``put`` waits, and
+        limit: The number of places, for all rooms together. Without a free one ``put`` waits, and
             ``offer`` refuses.
-        more: Asked when a room's queue is empty: a further item for it, or None. It is asked too
-            for a room with no queue of which something was refused, once a place is free.
+        refill: Called when a room's queue is empty: one more item for the room, which takes no
+            place, or None. It is also called for rooms of which ``offer`` refused an item, one at
+            a time as places become free.
     """
 
-    def __init__(
-        self,
-        handle: Callable[[T], Awaitable[None]],
-        *,
-        most: int,
-        more: Callable[[RoomId], T | None] = lambda _: None,
-    ) -> None:
-        self._handle = handle
-        self._more = more
-        self._places = asyncio.Semaphore(most)
-        self._rooms: dict[RoomId, deque[T]] = {}
+    def __init__(self, limit: int, refill: Callable[[RoomId], T | None] = lambda _: None) -> None:
+        self._places = asyncio.Semaphore(limit)
+        self._refill = refill
         self._refused: dict[RoomId, None] = {}
-        self._workers: asyncio.TaskGroup | None = None
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._stopping = False
+        self._queues: RoomQueues[_Entry[T]] = RoomQueues(self._next)
+        self._is_stopping = False
 
-    async def run(self) -> None:
-        """Work until cancelled."""
-        async with asyncio.TaskGroup() as self._workers:
-            for room_id in self._rooms:
-                self._begin(room_id)
-            await asyncio.Event().wait()
+    async def run(self, handle: Callable[[T], Awaitable[None]]) -> None:
+        """Handle items until cancelled. An exception that ``handle`` raises ends the program."""
+
+        async def handle_entry(entry: _Entry[T]) -> None:
+            await handle(entry.item)
+            if entry.takes_place:
+                self._places.release()
+                self._open_refused()
+
+        await self._queues.run(handle_entry)
 
     async def put(self, room_id: RoomId, item: T) -> None:
-        """Append ``item`` to the room's queue, once there is a place for it."""
+        """Append ``item`` to the room's queue once there is a place for it."""
         await self._places.acquire()
-        if room_id in self._rooms:
-            self._rooms[room_id].append(item)
-        else:
-            self._open(room_id, item)
+        self._queues.add(room_id, _Entry(item, takes_place=True))
 
     async def offer(self, room_id: RoomId, item: T) -> bool:
-        """Append ``item`` unless too many wait, in the room or in all of them; whether it was."""
-        if self._places.locked() or len(self._rooms.get(room_id, ())) >= MOST_IN_ROOM:
+        """Append ``item``, or return False if the room or all places are full."""
+        is_full = len(self._queues.waiting(room_id)) >= MAX_ITEMS_PER_ROOM
+        if is_full or self._places.locked():
             self._refused[room_id] = None
             return False
         await self.put(room_id, item)  # there is a place: it does not wait
         return True
 
     def waiting(self, room_id: RoomId) -> tuple[T, ...]:
-        """What waits in the room's queue, besides what is in hand."""
-        return tuple(self._rooms.get(room_id, ()))
+        """The room's items whose handling has not begun."""
+        return tuple(entry.item for entry in self._queues.waiting(room_id))
 
-    async def drain(self) -> None:
-        """Begin nothing new, and return when what is in hand is done."""
-        self._stopping = True
-        await self._idle.wait()
+    async def stop(self) -> None:
+        """Begin no further item, and return when those in progress are done."""
+        self._is_stopping = True
+        await self._queues.stop()
 
-    def _open(self, room_id: RoomId, *items: T) -> None:
-        self._rooms[room_id] = deque(items)
-        self._begin(room_id)
-
-    def _begin(self, room_id: RoomId) -> None:
-        if self._workers is not None:
-            self._idle.clear()
-            self._workers.create_task(self._work(room_id), name=f"room {room_id}")
-
-    async def _work(self, room_id: RoomId) -> None:
-        items = self._rooms[room_id]
-        while not self._stopping:
-            if items:
-                await self._handle(items.popleft())
-                self._places.release()
-                self._open_refused()
-            elif (more := self._more(room_id)) is not None:
-                await self._handle(more)
-            else:
-                break
-        del self._rooms[room_id]
+    def _next(self, room_id: RoomId) -> _Entry[T] | None:
+        """A further item for a room without any; if there is none, the next room gets a turn."""
+        item = self._refill(room_id)
+        if item is not None:
+            return _Entry(item, takes_place=False)
         self._open_refused()
-        if not self._rooms:
-            self._idle.set()
+        return None
 
     def _open_refused(self) -> None:
-        """Something has ended: the next room that found no place goes on, if it has no worker."""
-        while self._refused and not self._stopping:
+        """Start a worker for the next room that was refused and has none."""
+        while self._refused and not self._is_stopping:
             room_id = next(iter(self._refused))
             del self._refused[room_id]
-            if room_id not in self._rooms:  # else its own worker asks for more
-                self._open(room_id)
+            if room_id not in self._queues:  # otherwise its own worker calls ``refill``
+                self._queues.open(room_id)
                 return

@@ -136,9 +136,6 @@ class Harbour:
         return Delivery(
             self.homeserver,
             maker=maker or usual,
-            delivered=self._delivered,
-            made=self._made,
-            park=self._park,
             is_taken_back=lambda _, event_id: event_id in taken_back,
             monotonic=monotonic,
             now=now,
@@ -147,7 +144,7 @@ class Harbour:
     @asynccontextmanager
     async def at_work(self, *, intake: bool = True) -> AsyncIterator["Harbour"]:
         async with asyncio.TaskGroup() as group:
-            loops = [group.create_task(self.delivery.run())]
+            loops = [group.create_task(self.delivery.run(Outcomes(self)))]
             if intake:
                 loops.append(group.create_task(self.intake.run()))
             yield self
@@ -162,9 +159,6 @@ class Harbour:
         async with asyncio.timeout(HANGS_SECONDS):
             while not condition():
                 await asyncio.sleep(0.005)
-
-    async def _made(self, row: OutboxRow, room_id: RoomId | None, problem: str) -> None:
-        self.made.append((row, room_id, problem))
 
     async def _take(self, batch: SyncBatch) -> None:
         self.batches.append(batch)
@@ -183,8 +177,18 @@ class Harbour:
     async def _count_ready(self) -> None:
         self.ready += 1
 
-    async def _delivered(self, row: OutboxRow, event_id: EventId | None) -> None:
-        self.delivered.append((row, event_id))
 
-    async def _park(self, row: OutboxRow, error: str) -> None:
-        self.parked.append((row, error))
+@define
+class Outcomes:
+    """Notes in a harbour what became of rows."""
+
+    harbour: Harbour
+
+    async def delivered(self, row: OutboxRow, event_id: EventId | None) -> None:
+        self.harbour.delivered.append((row, event_id))
+
+    async def reported(self, row: OutboxRow, room_id: RoomId | None, problem: str) -> None:
+        self.harbour.made.append((row, room_id, problem))
+
+    async def failed(self, row: OutboxRow, problem: str) -> None:
+        self.harbour.parked.append((row, problem))

@@ -215,7 +215,7 @@ async def reply(bot: Bot, room_id: RoomId, text: str, *, is_old: bool = False) -
         Harbour(homeserver).at_work(intake=False) as harbour,
     ):
         harbour.delivery.submit([row])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
 
 async def test_a_room_says_who_invited_the_bot(

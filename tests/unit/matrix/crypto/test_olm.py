@@ -204,10 +204,10 @@ async def test_a_homeserver_that_is_away_costs_nobody_their_devices(
 
     async with Harbour(homeserver).at_work(intake=False) as harbour:
         harbour.delivery.submit([send("1", "t1")])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
         homeserver._crypto.olm.users_for_key_query.add(ALICE)  # noqa: SLF001
         harbour.delivery.submit([send("2", "t2"), send("3", "t3")])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     known = homeserver._crypto.olm.device_store.active_user_devices(ALICE)  # noqa: SLF001
     assert [device.id for device in known] == ["ALICE"]
@@ -231,7 +231,7 @@ async def test_a_reply_is_readable_for_the_devices_in_the_room_only(
 
     async with Harbour(homeserver).at_work(intake=False) as harbour:
         harbour.delivery.submit([row, send("again", "t2")])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     [shared] = server.asked("sendToDevice")
     room_key = {"type": "m.room.encrypted", "sender": BOT}
@@ -279,7 +279,7 @@ async def test_odd_device_keys_do_not_stop_a_reply(
 
     async with Harbour(homeserver).at_work(intake=False) as harbour:
         harbour.delivery.submit([send("x", "t1")])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     assert not harbour.parked
     assert [kind for _, kind, _ in server.contents] == ["m.room.encrypted"]
@@ -360,7 +360,7 @@ async def test_what_cannot_be_encrypted_is_parked_and_never_sent_in_clear(
 
     async with Harbour(homeserver).at_work(intake=False) as harbour:
         harbour.delivery.submit([row])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     assert "was not sent" in harbour.parked[0][1]
     assert not server.contents
@@ -414,7 +414,7 @@ async def test_odd_one_time_keys_do_not_stop_a_reply(
 
     async with Harbour(homeserver).at_work(intake=False) as harbour:
         harbour.delivery.submit([send("x", "t1")])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     assert [kind for _, kind, _ in server.contents] == ["m.room.encrypted"]
 
@@ -434,6 +434,6 @@ async def test_a_full_disk_delays_an_encrypted_reply_and_costs_nothing(
         await harbour.until(lambda: server.asked("rooms.state"))
         assert not server.contents
         database.execute_sql("PRAGMA query_only = OFF")
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     assert [kind for _, kind, _ in server.contents] == ["m.room.encrypted"]

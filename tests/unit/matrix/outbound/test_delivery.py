@@ -11,7 +11,7 @@ from fsm.values.ids import EventId, PlatformChatId, RoomId, TransactionId
 from fsm.values.messages import AnswerRef
 from fsm.values.retry import RetryPolicy
 from matrix import Homeserver
-from matrix.outbound.delivery import MOST_OWED, REMEMBERED_MS
+from matrix.outbound.delivery import MAX_BACKLOG, REMEMBERED_MS
 from matrix.outbound.markdown import edit_content, message_content, reaction_content
 from tests.support.fakes.homeserver import BOT, Answer, ScriptedHomeserver
 from tests.support.limits import HANGS_SECONDS
@@ -27,7 +27,7 @@ async def test_rows_of_a_room_leave_in_order_and_are_told(
 
     async with Harbour(homeserver).at_work(intake=False) as harbour:
         harbour.delivery.submit(rows)
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     assert server.bodies(ROOM) == ["0", "1", "2", "3", "4"]
     assert harbour.delivered == [(row, f"$sent{n}") for n, row in enumerate(rows)]
@@ -40,7 +40,7 @@ async def test_rows_that_were_owed_before_the_start_leave_too(
     harbour.delivery.submit([send("a", "t1"), send("b", "t2", OTHER)])
 
     async with harbour.at_work(intake=False):
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     assert (server.bodies(ROOM), server.bodies(OTHER)) == (["a"], ["b"])
 
@@ -64,7 +64,7 @@ async def test_what_can_be_tried_again_is_and_shows_once(
 
     async with Harbour(homeserver).at_work(intake=False) as harbour:
         harbour.delivery.submit([send("1", "t1"), send("2", "t2")])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     assert server.bodies(ROOM) == ["1", "2"]
     assert {r.path.rsplit("/", 1)[1] for r in server.asked("rooms.send")} == {"t1", "t2"}
@@ -88,7 +88,7 @@ async def test_what_can_never_succeed_is_parked_and_the_room_goes_on(
 
     async with Harbour(homeserver).at_work(intake=False) as harbour:
         harbour.delivery.submit([send("never", "t1"), send("next", "t2")])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     assert [(row.transaction_id, str(answer.status) in error) for row, error in harbour.parked] == [
         ("t1", True)
@@ -102,7 +102,7 @@ async def test_a_row_that_makes_no_sense_is_parked(
 ) -> None:
     async with Harbour(homeserver).at_work(intake=False) as harbour:
         harbour.delivery.submit([send("odd", "t1", **changes), send("next", "t2")])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     assert [row.transaction_id for row, _ in harbour.parked] == ["t1"]
     assert server.bodies(ROOM) == ["next"]
@@ -128,7 +128,7 @@ async def test_a_row_that_is_submitted_twice_is_sent_once(
     async with Harbour(homeserver).at_work(intake=False) as harbour:
         harbour.delivery.submit([send("a", "t1"), send("a", "t1")])
         harbour.delivery.submit([send("a", "t1")])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     assert len(server.asked("rooms.send")) == 1
 
@@ -139,7 +139,7 @@ async def test_joining_and_leaving(server: ScriptedHomeserver, homeserver: Homes
 
     async with Harbour(homeserver).at_work(intake=False) as harbour:
         harbour.delivery.submit([_row("join", "t1"), send("hello", "t2"), _row("leave", "t3")])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     assert [event_id for _, event_id in harbour.delivered] == [None, "$sent0", None]
 
@@ -152,7 +152,7 @@ async def test_an_invite_that_was_taken_back_is_parked(
 
     async with Harbour(homeserver).at_work(intake=False) as harbour:
         harbour.delivery.submit([_row("join", "t1"), _row("leave", "t2")])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     assert [row.kind for row, _ in harbour.parked] == ["join", "leave"]
 
@@ -179,7 +179,7 @@ async def test_a_late_repeat_is_looked_for_in_the_room_first(
 
     async with Harbour(homeserver).at_work(intake=False) as harbour:
         harbour.delivery.submit([old(send("mine", "t1"))])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     known = mark not in ("nowhere", "foreign")
     assert harbour.delivered[0][1] == ("$ours" if known else "$sent0")
@@ -194,7 +194,7 @@ async def test_the_look_back_is_bounded_and_a_closed_room_is_no_obstacle(
 
     async with Harbour(homeserver).at_work(intake=False) as harbour:
         harbour.delivery.submit([old(send("1", "t1")), old(send("2", "t2"))])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     assert server.bodies(ROOM) == ["1", "2"]
     assert len(server.asked("rooms.messages")) == 6
@@ -212,7 +212,7 @@ async def test_after_a_new_login_an_uncertain_try_is_looked_for(
 
     async with Harbour(homeserver).at_work(intake=False) as harbour:
         harbour.delivery.submit([send("mine", "t1")])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     assert harbour.delivered[0][1] == "$arrived"
     assert len(server.asked("rooms.send")) == 2
@@ -231,7 +231,7 @@ async def test_a_row_from_before_the_last_login_is_looked_for_by_every_later_pro
     async with harbour.at_work(intake=False):
         harbour.delivery.submit([evolve(row, created_at_ms=now_ms - 1)])
         harbour.delivery.submit([evolve(send("new", "t2"), created_at_ms=now_ms + 1)])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     assert len(server.asked("rooms.messages")) == 1
     assert len(server.asked("rooms.send")) == 2
@@ -251,7 +251,7 @@ async def test_a_row_that_grows_old_while_it_is_tried_is_looked_for(
 
     async with harbour.at_work(intake=False):
         harbour.delivery.submit([evolve(send("mine", "t1"), created_at_ms=created)])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     assert harbour.delivered[0][1] == "$ours"
     assert server.asked("rooms.send") == []
@@ -261,17 +261,17 @@ async def test_a_room_that_is_owed_much_eases_only_when_rows_have_left(
     server: ScriptedHomeserver, homeserver: Homeserver
 ) -> None:
     harbour = Harbour(homeserver)
-    harbour.delivery.submit([send(str(n), f"t{n}") for n in range(MOST_OWED + 2)])
-    other = asyncio.ensure_future(harbour.delivery.eased(RoomId("!other")))
-    waiting = asyncio.ensure_future(harbour.delivery.eased(ROOM))
+    harbour.delivery.submit([send(str(n), f"t{n}") for n in range(MAX_BACKLOG + 2)])
+    other = asyncio.ensure_future(harbour.delivery.wait_for_backlog(RoomId("!other")))
+    waiting = asyncio.ensure_future(harbour.delivery.wait_for_backlog(ROOM))
     await asyncio.sleep(0.01)
     assert (other.done(), waiting.done()) == (True, False)
 
     async with harbour.at_work(intake=False):
         await asyncio.wait_for(waiting, HANGS_SECONDS)
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
-    assert len(server.asked("rooms.send")) == MOST_OWED + 2
+    assert len(server.asked("rooms.send")) == MAX_BACKLOG + 2
 
 
 async def test_a_passing_edit_is_tried_once_and_keeps_quiet_when_asked_to(
@@ -302,7 +302,7 @@ async def test_a_reaction_that_is_there_already_is_done(
 
     async with Harbour(homeserver).at_work(intake=False) as harbour:
         harbour.delivery.submit([row, send("no reaction", "t2")])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     assert harbour.delivered == [(row, None)]
     assert [parked.transaction_id for parked, _ in harbour.parked] == ["t2"]
@@ -316,7 +316,7 @@ async def test_nothing_is_sent_in_clear_to_an_encrypted_room(
 
     async with Harbour(homeserver).at_work(intake=False) as harbour:
         harbour.delivery.submit([send("secret", "t1"), send("r", "t2", payload=reaction)])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     (_, first, content), (_, second, _) = server.contents
     assert (first, second) == ("m.room.encrypted", "m.reaction")
@@ -353,7 +353,7 @@ async def test_an_answer_whose_question_was_taken_back_while_it_waited_does_not_
 
     async with harbour.at_work(intake=False):
         harbour.delivery.submit([answer("t1", "$gone"), answer("t2", "$kept"), send("next", "t3")])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     assert server.bodies(ROOM) == ["42", "next"]
     first, sent = harbour.delivered[0]
@@ -375,7 +375,7 @@ async def test_an_answer_of_an_earlier_life_leaves_after_a_look_at_its_question(
 
     async with harbour.at_work(intake=False):
         harbour.delivery.submit([answer("t1", "$q", created_at_ms=created_at_ms)])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     assert bool(server.bodies(ROOM)) is leaves
     assert not harbour.parked
@@ -394,7 +394,7 @@ async def test_an_answer_leaves_though_its_question_can_never_be_looked_at(
 
     async with harbour.at_work(intake=False), asyncio.timeout(60):
         harbour.delivery.submit([answer("t1", "$q", created_at_ms=created_at_ms)])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     assert server.bodies(ROOM) == ["42"]
 
@@ -426,7 +426,7 @@ async def test_an_edit_whose_question_was_taken_back_leaves_as_what_stands_for_i
 
     async with harbour.at_work(intake=False):
         harbour.delivery.submit([head, row, send("next", "t2")])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     assert server.bodies(ROOM) == ["4", "* taken back", "next"]
     _, (edited, event_id), _ = harbour.delivered
@@ -440,7 +440,7 @@ async def test_an_edit_that_knows_its_message_does_not_look_for_it(
 
     async with Harbour(homeserver).at_work(intake=False) as harbour:
         harbour.delivery.submit([row])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     assert server.bodies(ROOM) == ["* 42"]
     assert not server.asked("rooms.messages")
@@ -455,7 +455,7 @@ async def test_an_edit_with_nothing_to_stand_for_it_does_not_leave(
 
     async with harbour.at_work(intake=False):
         harbour.delivery.submit([edit("t1", "42"), send("next", "t2")])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     assert server.bodies(ROOM) == ["next"]
 
@@ -470,7 +470,7 @@ async def test_an_edit_that_says_that_its_question_was_taken_back_leaves(
 
     async with harbour.at_work(intake=False):
         harbour.delivery.submit([said])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     assert server.bodies(ROOM) == ["* taken back"]
 
@@ -489,7 +489,7 @@ async def test_who_wants_to_hear_whether_a_state_is_set_hears_it_once_it_is_or_i
 
     async with Harbour(homeserver).at_work(intake=False) as harbour:
         harbour.delivery.submit([row, send("next", "t2")])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     [(told, room_id, problem)] = harbour.made
     assert (told, room_id) == (row, ROOM if is_set else None)

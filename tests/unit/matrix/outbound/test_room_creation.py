@@ -213,7 +213,7 @@ async def test_delivery_makes_the_room_invites_sets_state_and_edits(
     async with harbour.at_work(intake=False):
         making = send("", "t1", RoomId("rooms of alice"), kind="create", payload=asdict(wish))
         harbour.delivery.submit([making])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
         [(row, room, problem)] = harbour.made
         assert (row, problem) == (making, "")
         assert room is not None
@@ -227,7 +227,7 @@ async def test_delivery_makes_the_room_invites_sets_state_and_edits(
                 send("", "t5", room, kind="edit", payload=_edit("t4", edit)),
             ]
         )
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
         harbour.delivery = harbour.new_delivery()  # of another life, which remembers nothing
     async with harbour.at_work(intake=False):
         edit = message_content("newer", transaction_id=TransactionId("t6"))
@@ -237,7 +237,7 @@ async def test_delivery_makes_the_room_invites_sets_state_and_edits(
                 send("", "t7", room, kind="edit", payload=_edit("never sent", edit)),
             ]
         )
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     await alice.join(room)
     assert await alice.state(room, "m.room.topic") == {"topic": "tides"}
@@ -283,7 +283,7 @@ async def test_a_reaction_is_put_on_an_event_once(homeserver: Homeserver, alice:
             content = reaction_content("✅", about=said, transaction_id=txn)
             payload = {"type": "m.reaction", "content": content}
             harbour.delivery.submit([send("", txn, room, payload=payload)])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     assert harbour.parked == []
     assert await alice.reactions(room, said) == [(homeserver.user_id, "✅")]

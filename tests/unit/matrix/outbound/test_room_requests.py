@@ -8,7 +8,7 @@ from attrs import asdict
 from fsm.effects import NewRoom, OutboxRow
 from fsm.values.ids import RoomId, UserId
 from matrix import Homeserver, Refused, RoomCreator, RoomStyle
-from matrix.outbound.delivery import ROOMS_AT_A_TIME
+from matrix.outbound.delivery import MAX_ROOM_CREATIONS
 from tests.support.fakes.homeserver import BOT, Answer, ScriptedHomeserver
 from tests.support.limits import HANGS_SECONDS
 from tests.support.sync_answers import ALICE, Harbour, send
@@ -51,7 +51,7 @@ async def test_a_homeserver_that_limits_new_rooms_is_waited_for(
 
     async with Harbour(homeserver).at_work(intake=False) as harbour:
         harbour.delivery.submit([row(wish())])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     assert harbour.made == [(row(wish()), "!made", "")]
     bodies = [request.body for request in server.asked("createRoom")]
@@ -68,7 +68,7 @@ async def test_a_room_that_is_refused_for_good_is_told_in_the_homeservers_words(
 
     async with Harbour(homeserver).at_work(intake=False) as harbour:
         harbour.delivery.submit([row(wish()), send("on we go", "t2", row(wish()).room_id)])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     [(_, room_id, problem)] = harbour.made
     assert room_id is None
@@ -180,9 +180,9 @@ async def test_five_hundred_wishes_at_once_are_met_a_few_at_a_time(homeserver: H
 
     async with harbour.at_work(intake=False):
         harbour.delivery.submit(row(wish(person)) for person in people)
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
-    assert slow.most == ROOMS_AT_A_TIME
+    assert slow.most == MAX_ROOM_CREATIONS
     assert {room_id for _, room_id, _ in harbour.made} == {f"!of {person}" for person in people}
 
 
@@ -191,7 +191,7 @@ async def test_a_wish_that_makes_no_sense_is_parked(homeserver: Homeserver) -> N
 
     async with Harbour(homeserver).at_work(intake=False) as harbour:
         harbour.delivery.submit([senseless])
-        await harbour.delivery.flushed()
+        await harbour.delivery.drained()
 
     assert [parked for parked, _ in harbour.parked] == [senseless]
     assert harbour.made == []

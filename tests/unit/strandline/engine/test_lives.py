@@ -12,7 +12,7 @@ from fsm import EventKind, Inbound
 from fsm.values.ids import EventId, RoomId, SyncToken, UserId
 from strandline.engine import queue as rooms
 from strandline.engine.checkpoint import STUCK_SECONDS, Batch, Checkpoint
-from strandline.engine.queue import RoomQueues
+from strandline.engine.queue import BoundedRoomQueues
 
 SLOW = RoomId("!slow")
 ROOMS = (SLOW, RoomId("!a"), RoomId("!b"), RoomId("!c"))
@@ -66,11 +66,11 @@ class Life:
         self.world, self.now = world, 0.0
         self.checkpoint = Checkpoint(world.save, monotonic=lambda: self.now)
         most = world.random.choice([1, 2, 5, 20])
-        self.queues: RoomQueues[Task] = RoomQueues(self._handle, most=most, more=self._more)
+        self.queues: BoundedRoomQueues[Task] = BoundedRoomQueues(most, self._more)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.queues.run())
+            tasks.create_task(self.queues.run(self._handle))
             tasks.create_task(self._save())
             for room_id, left in [*self.world.behind.items()]:
                 batch = self.checkpoint.restore(room_id, left, self.world.token)
@@ -142,7 +142,7 @@ def _stretch(batch: Batch, room_id: RoomId) -> Task:
 async def test_whenever_it_is_killed_nothing_is_lost_and_each_room_keeps_its_order(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rooms, "MOST_IN_ROOM", 4)
+    monkeypatch.setattr(rooms, "MAX_ITEMS_PER_ROOM", 4)
     world = World(Random(seed))
 
     for number in range(LIVES):

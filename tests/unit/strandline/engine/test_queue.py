@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -9,16 +9,18 @@ from fsm import EventKind, Inbound
 from fsm.values.ids import EventId, RoomId, SyncToken, UserId
 from strandline.engine import checkpoint
 from strandline.engine.checkpoint import STUCK_SECONDS, Batch, Checkpoint
-from strandline.engine.queue import MOST_IN_ROOM, RoomQueues
+from strandline.engine.queue import MAX_ITEMS_PER_ROOM, BoundedRoomQueues
 from strandline.engine.turns import KeyLocks
 
 FAST, SLOW = RoomId("!fast"), RoomId("!slow")
 
 
 @asynccontextmanager
-async def working(queues: RoomQueues[str]) -> AsyncIterator[None]:
+async def working(
+    queues: BoundedRoomQueues[str], handle: Callable[[str], Awaitable[None]]
+) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(queues.run())
+        task = tasks.create_task(queues.run(handle))
         yield
         task.cancel()
 
@@ -32,8 +34,8 @@ async def test_a_rooms_items_are_handled_in_order_and_a_slow_room_delays_no_othe
             await slow_may_end.wait()
         handled.append(item)
 
-    queues = RoomQueues(handle, most=10)
-    async with working(queues):
+    queues = BoundedRoomQueues[str](10)
+    async with working(queues, handle):
         await queues.put(SLOW, "slow")
         await queues.put(SLOW, "after slow")
         for number in range(3):
@@ -53,8 +55,8 @@ async def test_put_waits_while_too_many_items_wait() -> None:
     async def handle(_item: str) -> None:
         await may_go_on.wait()
 
-    queues = RoomQueues(handle, most=2)
-    async with working(queues):
+    queues = BoundedRoomQueues[str](2)
+    async with working(queues, handle):
         await queues.put(SLOW, "1")
         await queues.put(SLOW, "2")
         third = asyncio.create_task(queues.put(FAST, "3"))
@@ -72,12 +74,12 @@ async def test_draining_finishes_what_is_in_hand_and_begins_nothing_new() -> Non
         await may_go_on.wait()
         handled.append(item)
 
-    queues = RoomQueues(handle, most=10)
-    async with working(queues):
+    queues = BoundedRoomQueues[str](10)
+    async with working(queues, handle):
         await queues.put(SLOW, "in hand")
         await queues.put(SLOW, "waiting")
         await asyncio.sleep(0)
-        draining = asyncio.create_task(queues.drain())
+        draining = asyncio.create_task(queues.stop())
         await asyncio.sleep(0)
         may_go_on.set()
         await draining
@@ -91,9 +93,9 @@ async def test_items_that_came_before_the_workers_are_handled_once_they_run() ->
     async def handle(item: str) -> None:
         handled.append(item)
 
-    queues = RoomQueues(handle, most=10)
+    queues = BoundedRoomQueues[str](10)
     await queues.put(FAST, "early")
-    async with working(queues):
+    async with working(queues, handle):
         while not handled:
             await asyncio.sleep(0)
 
@@ -303,16 +305,16 @@ async def test_a_room_refuses_what_it_has_no_place_for_and_asks_for_more_when_it
         await may_go_on.wait()
         handled.append(item)
 
-    queues = RoomQueues(handle, most=1_000, more=lambda _: more.pop() if more else None)
-    async with working(queues):
-        taken = [await queues.offer(SLOW, str(n)) for n in range(MOST_IN_ROOM + 5)]
+    queues = BoundedRoomQueues[str](1_000, lambda _: more.pop() if more else None)
+    async with working(queues, handle):
+        taken = [await queues.offer(SLOW, str(n)) for n in range(MAX_ITEMS_PER_ROOM + 5)]
         assert await queues.offer(FAST, "another room's")
         may_go_on.set()
-        while len(handled) < MOST_IN_ROOM + 2:
+        while len(handled) < MAX_ITEMS_PER_ROOM + 2:
             await asyncio.sleep(0)
 
-    assert taken.count(True) == MOST_IN_ROOM
-    assert handled.index("later") > handled.index(str(MOST_IN_ROOM - 1))
+    assert taken.count(True) == MAX_ITEMS_PER_ROOM
+    assert handled.index("later") > handled.index(str(MAX_ITEMS_PER_ROOM - 1))
 
 
 async def test_a_room_that_found_all_places_taken_by_others_goes_on_when_one_is_free() -> None:
@@ -325,8 +327,8 @@ async def test_a_room_that_found_all_places_taken_by_others_goes_on_when_one_is_
             await may_go_on.wait()
         handled.append(item)
 
-    queues = RoomQueues(handle, most=2, more=lambda r: more[r].pop() if more.get(r) else None)
-    async with working(queues):
+    queues = BoundedRoomQueues[str](2, lambda r: more[r].pop() if more.get(r) else None)
+    async with working(queues, handle):
         assert await queues.offer(FAST, "waits 1")
         assert await queues.offer(FAST, "waits 2")
         for room_id in (SLOW, *others):
