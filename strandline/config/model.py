@@ -227,6 +227,21 @@ def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> Conf
     return evolve(config, storage=evolve(config.storage, data_dir=data_dir))
 
 
+def config_of(value: Mapping[str, Any]) -> Config:
+    """The config that a file with these sections has.
+
+    Raises:
+        ConfigError: It can't be used. All problems are listed, each with its key and remedy.
+    """
+    problems: list[Problem] = []
+    config = shaped(value, Config, problems, ())
+    if config is not None:
+        problems += _meaning(config)
+    if problems or config is None:
+        raise ConfigError(tuple(_at(path, problem) for path, problem in problems))
+    return config
+
+
 def _lines(file: ConfigFile, problems: list[Problem]) -> tuple[str, ...]:
     found = [
         *file.problems,

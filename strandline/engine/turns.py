@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 import structlog
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from durable import Commit, Conflict, Handled, PlatformChatSequence, QuestionFiles, Reopened, Store
 from durable.flows.language import language_code, language_key
@@ -50,11 +50,14 @@ class Outcome:
         rows: Outbox rows, stored, to be delivered now.
         question: An agent to ask; the event then stays unhandled until the answer is committed.
         reopened: Events to be handled once more, before any later one of the room.
+        turn: The turn itself, with all its effects; without any if its event was handled before.
+            Not compared.
     """
 
     rows: tuple[OutboxRow, ...] = ()
     question: AskAgent | None = None
     reopened: tuple[Reopen, ...] = ()
+    turn: Turn | None = field(default=None, eq=False, repr=False)
 
 
 @frozen
@@ -225,7 +228,7 @@ class Turns:
                 except Conflict:
                     continue  # somebody else wrote what this turn had read: decide anew
                 except AlreadyHandled:
-                    return Outcome()
+                    return Outcome(turn=evolve(work.turn, effects=[]))
 
     async def _begin(self, stack: AsyncExitStack, inbound: Inbound, attempt: int = 0) -> _Work:
         """One try, that holds the room and the sender as long as the stack is open."""
@@ -290,7 +293,7 @@ class Turns:
         rows = await self._store.commit(commit)
         reach("turn.commit.after")
         self._settle(work)
-        return Outcome(rows=rows, question=question, reopened=reopened)
+        return Outcome(rows=rows, question=question, reopened=reopened, turn=turn)
 
     def _refuse_moves(self, work: _Work) -> None:
         """A turn that asks an agent is decided again after a crash: from where it began."""

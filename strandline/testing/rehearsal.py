@@ -1,44 +1,45 @@
-"""A rehearsal: flows on their own, in memory, for unit tests that take no time.
+"""A rehearsal: flows on their own, for unit tests that take milliseconds.
 
-There is no homeserver, no store and no agent. What a flow keeps goes through the store's own
-serializer all the same, so that a record which could not be saved fails here.
+There is no homeserver and no agent. Everything else is the bot's own: its turns, its conversations
+in memory, and its store, over a database in a temporary directory.
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import weakref
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Any
 
-from attrs import frozen
+from attrs import define, field, frozen
 
-from durable.records import Deadline, FlowRecord
-from durable.store.codec import from_json, to_json
-from durable.turn_records import flow_record, read_ahead, snapshot_of
-from ephemeral.conversations import Conversations, Lapsed
+from durable import Store
+from durable.store.inspector import StoreInspector
+from ephemeral.conversations import Conversations
 from ephemeral.flows.confirmation import Confirmation
-from fsm import (
-    Attachment,
-    EventKind,
-    Flow,
-    Inbound,
-    QuestionRef,
-    RecordsInMemory,
-    Snapshot,
-    Tier,
-    Turn,
-)
-from fsm.dispatch import ConversationRef, Dispatcher, TransitionTaken, stimuli_of
+from fsm import Attachment, EventKind, Flow, Inbound, QuestionRef, Registry, Snapshot, Turn
 from fsm.effects import Edit, Reply
-from fsm.events import RoomEvent
-from fsm.values.ids import ConversationKey, EventId, RoomId, UserId
+from fsm.values.ids import EventId, RoomId, UserId
 from strandline.authoring.naming import refuse_misnamed
+from strandline.config.model import Config, config_of
+from strandline.engine.clock import Clock
+from strandline.engine.deadlines import Deadlines
+from strandline.engine.turns import Outcome, Turns, TurnSettings
+from strandline.flows.languages import ENGLISH
 from strandline.flows.order import FLOWS
+from strandline.flows.own_flows import make_flows
 from strandline.testing.errors import KitError
+from strandline.testing.store import BotStore
 
 ALICE = UserId("@alice:example.org")
 BOB = UserId("@bob:example.org")
 CAROL = UserId("@carol:example.org")
 ROOM = RoomId("!room:example.org")
+
+AGENT = {"id": "agent-1", "name": "First agent", "kind": "echo"}
+"""The agent of a rehearsal whose config names none."""
 
 
 @frozen
@@ -48,38 +49,114 @@ class _Question:
     room_id: RoomId
 
 
+@define
+class _Hands:
+    """A clock that is set by hand."""
+
+    at: datetime
+
+    def now(self) -> datetime:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.at.timestamp()
+
+    def clock(self) -> Clock:
+        return Clock(now=self.now, monotonic=self.monotonic)
+
+
+@define
+class _Disk:
+    """A database in a temporary directory, to be opened in each life of the process."""
+
+    directory: Path = field(factory=lambda: Path(mkdtemp(prefix="strandline-rehearsal-")))
+    _store: Store | None = None
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def path(self) -> Path:
+        return self.directory / "lambda_matrix.db"
+
+    async def open(self, clock: Clock) -> Store:
+        """The store, opened anew."""
+        if self._store is not None:
+            self._store.begin_close()
+            if self._loop is asyncio.get_running_loop():
+                await self._store.close()
+        self._loop = asyncio.get_running_loop()
+        self._store = await Store.open(self.path, now=clock.now, is_synced=False)
+        return self._store
+
+    def remove(self) -> None:
+        if self._store is not None:
+            self._store.begin_close()
+        rmtree(self.directory, ignore_errors=True)
+
+
+@frozen
+class _Life:
+    """What one life of the process is made of, and what is gone with it."""
+
+    loop: asyncio.AbstractEventLoop
+    turns: Turns
+    deadlines: Deadlines
+
+
 class Rehearsal:
     """People, flows, and time that passes when it is told to.
 
     Each verb makes one turn and returns it: ``turn.effects`` is what the handlers have asked for,
-    as values that can be compared.
+    as values that can be compared. A turn that fails raises what its handler has raised, and
+    leaves nothing behind. The database is made by the first verb, in a temporary directory that
+    goes with the rehearsal.
 
     Args:
         flows: In the order in which they are offered an event. ``turn.confirm`` works.
         prefix: What commands begin with.
+        config: What ``config.yaml`` has otherwise than usual, section by section. Given, even
+            empty, all flows of the bot's own run, too, after the others. An agent is asked by an
+            effect ``AskAgent``, and answers nothing.
 
     Attributes:
-        now: The wall clock; ``passes`` sets it forward.
         turns: All turns so far.
 
     Raises:
         NoSuchEvent: The source of one of the flows names an event that neither one of them nor the
             bot itself has.
+        ConfigError: The config can't be used.
     """
 
-    def __init__(self, *flows: Flow, prefix: str = "!") -> None:
-        self.now = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    _server = "example.org"
+
+    def __init__(
+        self, *flows: Flow, prefix: str = "!", config: Mapping[str, Any] | None = None
+    ) -> None:
         self.turns: list[Turn] = []
-        self._prefix = prefix
-        self._confirmation = Confirmation(lifetime=timedelta(minutes=5), started_at=self.now)
-        self._flows = {flow.name: flow for flow in (*flows, self._confirmation)}
+        self._hands = _Hands(datetime(2026, 1, 1, 12, tzinfo=UTC))
+        self._config = None if config is None else _config(config)
+        self._prefix = self._config.commands.prefix if self._config else prefix
         rehearsed = [type(flow) for flow in flows]
         refuse_misnamed(rehearsed, [*FLOWS, *rehearsed])
-        self._records = RecordsInMemory()
-        self._kept: dict[ConversationRef, str] = {}
-        self._conversations = Conversations()
+        self._rehearsed = {flow.name: flow for flow in flows}
         self._questions: list[_Question] = []
-        self._lives = 1
+        self._lives = 0
+        self._disk = _Disk()
+        weakref.finalize(self, self._disk.remove)
+        self.restart()
+
+    @property
+    def now(self) -> datetime:
+        """The wall clock; ``passes`` sets it forward."""
+        return self._hands.at
+
+    @now.setter
+    def now(self, at: datetime) -> None:
+        self._hands.at = at
+
+    @property
+    def store(self) -> BotStore:
+        """What is committed to the database just now; made by the first verb."""
+        return BotStore(self._disk.path)
 
     async def says(
         self, text: str, *, by: UserId = ALICE, room: RoomId = ROOM, **inbound: Any
@@ -143,13 +220,20 @@ class Rehearsal:
         """Somebody leaves the room."""
         return await self._happens(EventKind.DEPARTED, by, room)
 
+    async def takes(self, inbound: Inbound) -> Turn:
+        """Anything else happens: the turn of this event."""
+        return await self._take(inbound)
+
     async def passes(self, time: timedelta) -> list[Turn]:
         """Time passes; the turns of what came to its end."""
         self.now += time
-        turns = [
-            await self._lapse(lapsed) for lapsed in self._conversations.sweep(self._monotonic())
-        ]
-        return turns + [await self._fall_due(*place) for place in self._due()]
+        life, number = await self._alive(), len(self.turns)
+        for lapsed in self._conversations.sweep(self._hands.monotonic()):
+            self._note(await life.turns.expire(lapsed))
+        for due in await life.deadlines.passed():
+            self._note(await life.turns.fall_due(due))
+            life.deadlines.settle(due)
+        return self.turns[number:]
 
     def restart(self, *flows: Flow) -> None:
         """The process dies and begins again: what is durable comes back.
@@ -157,17 +241,19 @@ class Rehearsal:
         Args:
             flows: Later releases of flows that run, under the same names.
         """
-        self._flows |= {flow.name: flow for flow in flows}
+        self._rehearsed |= {flow.name: flow for flow in flows}
+        self._flows = {flow.name: flow for flow in self._make_flows()}
         self._conversations = Conversations()
         self._lives += 1
+        self._life: _Life | None = None
 
     def state(self, flow: type[Flow], *, by: UserId = ALICE, room: RoomId = ROOM) -> str:
-        """The name of the state in which this user's conversation in this room stands."""
-        return self._stands(flow, by, room).state
+        """The name of the state in which this user's conversation in this room is."""
+        return self._standing(flow, by, room).state
 
     def data(self, flow: type[Flow], *, by: UserId = ALICE, room: RoomId = ROOM) -> Any:
         """The record or the memory that the conversation carries, or None."""
-        return self._stands(flow, by, room).data
+        return self._standing(flow, by, room).data
 
     @property
     def said(self) -> str:
@@ -175,104 +261,72 @@ class Rehearsal:
         effects = self.turns[-1].effects if self.turns else []
         return "\n".join(e.text for e in effects if isinstance(e, Reply | Edit))
 
+    def _make_flows(self) -> list[Flow]:
+        """All flows of one life, in the order in which they are offered an event."""
+        flows = list(self._rehearsed.values())
+        if self._config is not None:
+            registry = Registry(self._config.registry_entries())
+            return [*flows, *make_flows(self._config, registry, self.now, further=flows)]
+        if Confirmation.name in self._rehearsed:
+            return flows
+        return [*flows, Confirmation(lifetime=timedelta(minutes=5), started_at=self.now)]
+
+    async def _alive(self) -> _Life:
+        """The present life of the process; it begins with its first turn."""
+        loop = asyncio.get_running_loop()
+        if self._life is None or self._life.loop is not loop:
+            store = await self._disk.open(self._hands.clock())
+            self._life = self._begin(store, loop)
+        return self._life
+
+    def _begin(self, store: Store, loop: asyncio.AbstractEventLoop) -> _Life:
+        clock = self._hands.clock()
+        turns = Turns(
+            list(self._flows.values()),
+            store=store,
+            conversations=self._conversations,
+            clock=clock,
+            settings=TurnSettings(
+                prefix=self._prefix,
+                language=self._config.replies.language if self._config else ENGLISH,
+                life=f"life-{self._lives}",
+                server=self._server,
+            ),
+        )
+        deadlines = Deadlines(store, frozenset(self._flows), monotonic=clock.monotonic)
+        return _Life(loop, turns, deadlines)
+
     async def _happens(self, kind: EventKind, by: UserId, room: RoomId, **fields: Any) -> Turn:
         fields.setdefault("event_id", self._next_id())
-        inbound = Inbound(room_id=room, sender=by, kind=kind, **fields)
-        stimuli = stimuli_of(inbound, self._prefix)
-        return await self._turn(inbound, lambda deciding: deciding.take(stimuli))
+        return await self._take(Inbound(room_id=room, sender=by, kind=kind, **fields))
 
-    async def _lapse(self, lapsed: Lapsed) -> Turn:
-        flow = self._flows[lapsed.flow]
-        inbound = self._expired(lapsed.inbound.room_id, lapsed.inbound.sender)
-        return await self._turn(
-            inbound, lambda deciding: deciding.expire(flow, lapsed.snapshot, still=True)
-        )
+    async def _take(self, inbound: Inbound, attempt: int = 0) -> Turn:
+        """One turn, and those of the earlier events that it has handled again."""
+        life = await self._alive()
+        outcome, number = await life.turns.take(inbound, attempt), len(self.turns)
+        self._note(outcome)
+        for again in outcome.reopened:
+            await self._take(again.inbound, again.attempt)
+        return self.turns[number]
 
-    async def _fall_due(self, place: ConversationRef, deadline: Deadline) -> Turn:
-        flow = self._flows[place[0]]
-        snapshot = self._durable(flow, place[1])
-        inbound = self._expired(deadline.room_id, deadline.sender)
-        return await self._turn(
-            inbound, lambda deciding: deciding.expire(flow, snapshot, still=True)
-        )
-
-    async def _turn(
-        self, inbound: Inbound, decide: Callable[[Dispatcher], Awaitable[None]]
-    ) -> Turn:
-        records = self._records.copy()
-        await read_ahead(records, inbound)
-        turn = Turn(
-            inbound=inbound,
-            now=self.now,
-            stimulus=RoomEvent(inbound.kind),
-            records=records,
-            prefix=self._prefix,
-            server="example.org",
-            life=f"life-{self._lives}",
-        )
-        kept = dict(self._kept)
-        deciding = Dispatcher(
-            flows=self._flows,
-            turn=turn,
-            standing=self._where,
-            keep=partial(self._keep, turn),
-        )
-        try:
-            await decide(deciding)
-        except BaseException:
-            self._kept = kept
-            raise
-        self._records = records
-        for moved in deciding.moves:
-            flow = self._flows[moved.flow]
-            self._conversations.put(flow, moved, inbound, self._monotonic())
+    def _note(self, outcome: Outcome) -> None:
+        turn = outcome.turn
+        if turn is None:
+            return
         self._questions += [
             _Question(effect.mark, EventId(f"$answer-{len(self.turns)}-{number}"), effect.room_id)
             for number, effect in enumerate(turn.effects)
             if isinstance(effect, Reply) and effect.mark is not None
         ]
         self.turns.append(turn)
-        return turn
 
-    async def _where(self, flow: Flow, key: ConversationKey) -> Snapshot:
-        live = self._conversations.find(flow, key, self._monotonic())
-        return live or self._durable(flow, key)
-
-    def _stands(self, flow: type[Flow], by: UserId, room: RoomId) -> Snapshot:
+    def _standing(self, flow: type[Flow], by: UserId, room: RoomId) -> Snapshot:
         running = self._flows[flow.name]
         key = running.key(room, by)
-        live = self._conversations.find(running, key, self._monotonic())
-        return live or self._durable(running, key)
-
-    def _durable(self, flow: Flow, key: ConversationKey) -> Snapshot:
-        text = self._kept.get((flow.name, key))
-        return flow.at_rest if text is None else snapshot_of(flow, from_json(FlowRecord, text))
-
-    def _keep(self, turn: Turn, flow: Flow, moved: TransitionTaken) -> None:
-        state, place = flow.states[moved.after.state], (flow.name, moved.key)
-        if state.tier is Tier.EPHEMERAL:
-            return
-        if state.initial:
-            self._kept.pop(place, None)
-            return
-        before = self._kept.get(place)
-        kept = flow_record(
-            flow,
-            moved,
-            turn,
-            before=None if before is None else from_json(FlowRecord, before),
-        )
-        self._kept[place] = to_json(kept)
-
-    def _due(self) -> list[tuple[ConversationRef, Deadline]]:
-        now_ms = int(self.now.timestamp() * 1000)
-        ends = [
-            (place, deadline)
-            for place, text in self._kept.items()
-            if (deadline := from_json(FlowRecord, text).deadline) is not None
-            if deadline.at_ms <= now_ms
-        ]
-        return sorted(ends, key=lambda end: end[1].at_ms)
+        live = self._conversations.find(running, key, self._hands.monotonic())
+        if live is not None or not self._disk.path.exists():
+            return live or running.at_rest
+        return StoreInspector(self._disk.path).standing(running, key)
 
     def _newest(self, room: RoomId, asked_in: Turn | None) -> _Question:
         for question in reversed(self._questions):
@@ -281,16 +335,16 @@ class Rehearsal:
                 return question
         raise KitError("no flow has asked anything in this room: use turn.ask_back or turn.confirm")
 
-    def _expired(self, room: RoomId, by: UserId) -> Inbound:
-        return Inbound(event_id=self._next_id(), room_id=room, sender=by, kind=EventKind.EXPIRED)
-
     def _next_id(self) -> EventId:
         return EventId(f"${len(self.turns) + 1}")
-
-    def _monotonic(self) -> float:
-        return self.now.timestamp()
 
 
 def _to(user: UserId, mark: QuestionRef) -> QuestionRef | None:
     """The mark, if the question is one that this user may answer."""
     return mark if mark.asker in (None, user) else None
+
+
+def _config(sections: Mapping[str, Any]) -> Config:
+    """The config of a bot that nobody can reach, with these sections."""
+    server = {"url": "https://example.org", "user_id": "@bot:example.org", "password": "-"}
+    return config_of({"homeserver": server, "agents": [AGENT], **sections})

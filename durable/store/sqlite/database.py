@@ -82,11 +82,18 @@ class Database:
     file: OpenFile | None = None
 
 
-def open_database(path: Path, connect: Connect = sqlite3.connect) -> Database:
+def open_database(
+    path: Path, connect: Connect = sqlite3.connect, *, is_synced: bool = True
+) -> Database:
     """Open, or make, the database and bring its schema up to date.
 
     One process opens a file once at a time: looking at a file's header and closing it takes away
     the locks that SQLite has on it in the same process (sqlite.org/howtocorrupt.html, 2.2).
+
+    Args:
+        path: The file.
+        connect: Makes a connection.
+        is_synced: Each commit is forced to the disk. Only a test's own database may do without.
 
     Raises:
         FolderNotWritable: The folder can't be made or written.
@@ -100,11 +107,11 @@ def open_database(path: Path, connect: Connect = sqlite3.connect) -> Database:
         _check_contents(path)
     _create(path)
     with translated():
-        writer = _connect(path, connect)
+        writer = _connect(path, connect, is_synced=is_synced)
         try:
             _set_up(writer)
             migrate(writer, APPLICATION_ID)
-            reader = _connect(path, connect)
+            reader = _connect(path, connect, is_synced=is_synced)
         except BaseException:
             writer.close()
             raise
@@ -181,14 +188,14 @@ def _create(path: Path) -> None:
         raise FolderNotWritable(path.parent, error.strerror or str(error)) from error
 
 
-def _connect(path: Path, connect: Connect) -> sqlite3.Connection:
+def _connect(path: Path, connect: Connect, *, is_synced: bool) -> sqlite3.Connection:
     """A connection with every pragma that belongs to connections."""
     # isolation_level None: transactions begin and end where we say
     db = connect(path, isolation_level=None, check_same_thread=False)
     # a backup or a person's sqlite3 may hold the lock for a moment
     db.execute("PRAGMA busy_timeout = 5000")
     # with NORMAL, a commit in WAL may vanish at power loss; FULL costs one fsync a group
-    db.execute("PRAGMA synchronous = FULL")
+    db.execute(f"PRAGMA synchronous = {'FULL' if is_synced else 'OFF'}")
     # off by default, for the sake of databases from before 2009
     db.execute("PRAGMA foreign_keys = ON")
     # after a burst the WAL file shrinks again

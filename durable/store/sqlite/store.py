@@ -58,7 +58,12 @@ class Store:
 
     @classmethod
     async def open(
-        cls, path: Path, *, now: Callable[[], datetime], connect: Connect = sqlite3.connect
+        cls,
+        path: Path,
+        *,
+        now: Callable[[], datetime],
+        connect: Connect = sqlite3.connect,
+        is_synced: bool = True,
     ) -> Self:
         """Open the database, or make it, and bring its schema up to date.
 
@@ -66,12 +71,13 @@ class Store:
             path: The file.
             now: The wall clock.
             connect: Makes a connection; tests of full disks have one that fails.
+            is_synced: Each commit is forced to the disk. Only a test's own database may do without.
 
         Raises:
             StoreError: It can't be opened; the file is as it was.
         """
         reading = ThreadPoolExecutor(1, "strandline-reader")
-        opening = reading.submit(open_database, path, connect)
+        opening = reading.submit(open_database, path, connect, is_synced=is_synced)
         try:
             connections = await asyncio.wrap_future(opening)
         except BaseException:  # cancelled, perhaps, while the thread goes on opening
@@ -82,13 +88,17 @@ class Store:
 
     async def close(self) -> None:
         """Finish the commits that wait, then close the file. May be called again."""
+        self.begin_close()
+        await self._writer.stopped()
+
+    def begin_close(self) -> None:
+        """The same without waiting for it, where the event loop may be gone already."""
         if self._is_open:
             self._is_open = False
             reading_ends = self._reading.submit(self._reader.close)
             self._reading.shutdown(wait=False)
             farewell = queries.stopped_at(self._now_ms()) if self._is_running else None
             self._writer.stop(reading_ends, farewell)
-        await self._writer.stopped()
 
     async def mark_started(self) -> None:
         """Note that a bot's life begins; ``close`` notes its orderly end."""

@@ -1,15 +1,21 @@
+import asyncio
+import gc
+import time
 from typing import Any
 
 import pytest
 from attrs import define, evolve, field, frozen
 
-from fsm.effects import Reply
+from durable.flows.room.flow import RoomRouting
+from fsm.effects import AskAgent, Reply
+from fsm.values.ids import AgentId, EventId, PlatformChatId
 from strandline import (
     ANY,
     STAY,
     Event,
     EventKind,
     Flow,
+    Inbound,
     NoSuchEvent,
     NoSuchTransition,
     Saved,
@@ -24,6 +30,7 @@ from strandline import (
     on,
     upgrade,
 )
+from strandline.config.errors import ConfigError
 from strandline.testing import ALICE, BOB, CAROL, ROOM, Rehearsal
 from strandline.testing.errors import KitError
 
@@ -578,3 +585,113 @@ def test_a_flow_whose_source_can_not_be_read_is_rehearsed_all_the_same() -> None
     exec(written, made)  # noqa: S102  # as at a prompt
 
     Rehearsal(made["Typed"]())
+
+
+async def test_with_a_config_the_bots_own_flows_run_too_and_an_agent_is_asked_by_an_effect() -> (
+    None
+):
+    room = Rehearsal(Clerk(), Till(), config={"limits": {"confirmation_seconds": 60}})
+
+    asked = await room.says("hello")
+    await room.says("!archive")
+    await room.says("!yes")
+
+    [question] = asked.effects
+    assert isinstance(question, AskAgent)
+    assert (question.agent_id, question.text) == ("agent-1", "hello")
+    assert "is archived" in room.said
+    assert room.state(RoomRouting) == "archived"
+    assert room.store.get(f"matrix_room:{ROOM}")["platform_chat_id"] == "1"
+
+
+async def test_what_waited_for_a_choice_is_handled_again_when_it_is_made() -> None:
+    agents = [{"id": "a", "kind": "echo"}, {"id": "b", "kind": "echo"}]
+    room = Rehearsal(config={"agents": agents, "commands": {"prefix": "?"}})
+    first = await room.says("hello?")
+
+    chosen = await room.says("?agent b")
+
+    again = room.turns[-1]
+    assert again is not chosen
+    assert again.inbound == first.inbound
+    assert [(e.agent_id, e.text) for e in again.effects if isinstance(e, AskAgent)] == [
+        ("b", "hello?")
+    ]
+
+
+def test_a_config_that_no_bot_could_use_is_refused() -> None:
+    with pytest.raises(ConfigError, match="confirmation_second"):
+        Rehearsal(config={"limits": {"confirmation_second": 60}})
+
+
+async def test_an_event_that_comes_again_is_answered_once() -> None:
+    room = Rehearsal(Rota())
+    await room.says("!oncall", event_id="$x")
+
+    again = await room.says("!oncall", event_id="$x", by=BOB)
+
+    assert again.effects == []
+    assert room.data(Rota) == Duty(ALICE)
+
+
+async def test_any_event_can_be_had_happen(rota: Rehearsal) -> None:
+    entered = Inbound(event_id=EventId("$y"), room_id=ROOM, sender=BOB, kind=EventKind.ENTERED)
+
+    turn = await rota.takes(entered)
+
+    assert turn.inbound is entered
+    assert rota.said == f"Welcome {BOB}, ask {ALICE}."
+
+
+async def test_a_turn_that_changes_a_durable_state_may_not_ask_an_agent() -> None:
+    class Rash(Flow):
+        idle = State(initial=True)
+        kept = State(durable, record=Duty)
+        keep = Event(idle, kept, command="keep")
+        end = Event(kept, idle, command="end")
+
+        @on(keep)
+        def note(self, turn: Turn, _data: None) -> Duty:
+            turn.ask(AgentId("a"), PlatformChatId("1"), "what is in it?")
+            return Duty("x")
+
+    room = Rehearsal(Rash())
+
+    with pytest.raises(TurnError, match="changes its durable state in a turn that asks an agent"):
+        await room.says("!keep")
+
+    assert room.state(Rash) == "idle"
+
+
+def test_a_rehearsal_goes_on_in_another_event_loop() -> None:
+    room = Rehearsal(Rota())
+    asyncio.run(room.says("!oncall"))
+
+    asyncio.run(room.says("swap with carol"))
+
+    assert room.data(Rota) == Duty("carol", 1)
+
+
+async def test_the_database_goes_with_its_rehearsal() -> None:
+    room = Rehearsal(Rota())
+    await room.says("!oncall")
+    folder = room.store.path.parent
+    assert room.store.path.exists()
+
+    del room
+    gc.collect()
+
+    assert not folder.exists()
+
+
+async def test_a_turn_takes_milliseconds() -> None:
+    room, turns = Rehearsal(Rota()), 50
+    await room.says("!oncall")
+
+    began = time.process_time()
+    for number in range(turns):
+        await room.says(f"swap with p{number}")
+    each = (time.process_time() - began) / turns
+
+    print(f"a rehearsed turn takes {each * 1000:.2f} ms of processor time")
+    assert each < 0.05
