@@ -8,7 +8,7 @@ WORKERS ?= $(shell echo $$((2 + $$(getconf _NPROCESSORS_ONLN))))
 # Where Python may not keep what it compiles, each of the bots that tests start compiles all of it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-all coverage soak onboarding streaming newcomer backlog comparison failpoints faults mutations hostile flood walks locale diagrams walkthrough site check format lint types contracts flows lock clean
+.PHONY: demo test test-all coverage soak onboarding streaming newcomer backlog comparison failpoints faults mutations hostile flood walks locale diagrams walkthrough reference site check format lint types contracts flows lock clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "Installing into $(VENV) (about a minute the first time) …"
@@ -102,6 +102,10 @@ diagrams: $(VENV)/.installed
 # Plays a walk through the bot for the docs, and writes it down.
 walkthrough: $(VENV)/.installed
 	@$(BIN)/python -m tests.support.walkthrough
+
+# Writes signatures and docstrings into docs/reference, between its markers.
+reference: $(VENV)/.installed
+	@$(BIN)/python -m tests.support.reference
 
 # Builds the documentation site into site/, strictly and without the network.
 site: $(VENV)/.installed

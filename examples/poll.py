@@ -11,14 +11,15 @@ from collections.abc import Mapping
 
 from attrs import evolve, field, frozen
 
-from fsm.values.ids import EventId, TransactionId
 from strandline import (
     STAY,
     Event,
+    EventId,
     EventKind,
     Flow,
     Scope,
     State,
+    TransactionId,
     Turn,
     as_typed,
     ephemeral,

@@ -10,7 +10,7 @@ from ephemeral.agents.api import (
     FailureReason,
     MadeFile,
 )
-from fsm import AgentEntry
+from fsm.values.registry import AgentEntry
 
 __all__ = [
     "AgentApi",

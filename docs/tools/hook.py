@@ -1,4 +1,4 @@
-"""What the site has besides MkDocs: links out of the docs, flows shown in pages, the commands."""
+"""What the site has besides MkDocs: links out of the docs, and flows shown in pages."""
 
 import atexit
 import logging
@@ -6,17 +6,14 @@ import posixpath
 import re
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-import click
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.pages import Page
 
 from strandline.authoring.embedding import svg
-from strandline.cli.main import cli
 from strandline.flows.order import FLOWS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -26,7 +23,6 @@ FILE = re.compile(
     r'^```python title="(?P<name>[^"/]+)"[^\n]*\n(?P<text>.*?)^```$', re.MULTILINE | re.DOTALL
 )
 MERMAID = re.compile(r"^```mermaid\n.*?^```$", re.MULTILINE | re.DOTALL)
-COMMANDS = "<!-- commands -->"
 
 _log = logging.getLogger("mkdocs.hooks.strandline")
 
@@ -45,7 +41,7 @@ def on_config(config: MkDocsConfig) -> None:
 
 
 def on_page_markdown(markdown: str, *, page: Page, **_rest: Any) -> str:
-    """Name files that are no pages, draw flows, and list the commands of the command line."""
+    """Name files that are no pages, and draw flows."""
 
     def outside(link: re.Match[str]) -> str:
         path = posixpath.normpath(
@@ -57,21 +53,10 @@ def on_page_markdown(markdown: str, *, page: Page, **_rest: Any) -> str:
             _log.warning("%s links to %s, which is not there", page.file.src_uri, path)
         return link["text"]
 
-    markdown = LINK.sub(outside, markdown).replace(COMMANDS, "\n".join(_commands(cli, None)))
+    markdown = LINK.sub(outside, markdown)
     own = {f"flows/{flow.name}.md": flow for flow in FLOWS}.get(page.file.src_uri)
     if own is None:
         return markdown
     page.meta["hide"] = ["toc"]  # leaves the room to the picture
     picture = f'<div class="strandline-flow">{svg(own)}</div>'
     return MERMAID.sub(lambda _: picture, markdown)
-
-
-def _commands(command: click.Command, parent: click.Context | None) -> Iterator[str]:
-    """What each command says of itself when it is asked for help."""
-    name = command.name if parent else "strandline"
-    context = click.Context(command, parent=parent, info_name=name, max_content_width=88)
-    context.help_option_names = ["-h", "--help"]
-    yield f"## {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"
-    for inner in command.list_commands(context) if isinstance(command, click.Group) else ():
-        if (found := command.get_command(context, inner)) is not None:
-            yield from _commands(found, context)

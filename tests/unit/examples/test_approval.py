@@ -3,8 +3,7 @@ from collections.abc import Callable
 import pytest
 
 from examples.approval import Approval
-from fsm.values.ids import UserId
-from strandline import hours, minutes
+from strandline import UserId, hours, minutes
 from strandline.testing import ALICE, BOB, CAROL, BotProcess, Rehearsal, User
 
 
