@@ -181,36 +181,6 @@ Effect = (
 )
 
 
-@frozen(kw_only=True)
-class OutboxRow:
-    """One request to the homeserver that is owed until it has been acknowledged.
-
-    Args:
-        transaction_id: Its identity, however often it is tried; unique in the outbox.
-        room_id: The room whose order it keeps: rows of one room leave in ``position`` order.
-        kind: ``send`` (payload ``{"type": event type, "content": event content}``), ``edit``
-            (``{"content": …, "sent_as": transaction id}``: the event that it replaces is looked
-            up, unless it is known by now, as ``"edits"``; ``send`` and ``edit`` may have
-            ``"instead"``: the content that leaves in the place of an edit whose question was taken
-            back), ``state`` (``{"type", "state_key", "content"}``), ``invite`` (``{"user_id"}``),
-            ``create`` (a ``NewRoom``; ``room_id`` then is a name for its place in the order, no
-            room), ``join`` or ``leave`` (empty payload). With ``"asked"`` (``{"in": room id, "by":
-            user id, "about": event id or null}``) a turn hears what came of it.
-        payload: JSON object.
-        position: The store's row number, 0 before the row is stored.
-        created_at_ms: When it was stored, Unix time in milliseconds, 0 before.
-        stream_of: The inbound event whose growing answer this row begins, if it does.
-    """
-
-    transaction_id: TransactionId
-    room_id: RoomId
-    kind: str
-    payload: dict[str, Any]
-    position: int = 0
-    created_at_ms: int = 0
-    stream_of: EventId | None = None
-
-
 ATTEMPT_ORDINALS = 1000
 """Each attempt at an event numbers what it sends from here, so that attempts can't collide."""
 

@@ -212,7 +212,8 @@ def _unstructure_with_extra(cls: Any) -> Callable[[Any], dict[str, Any]]:
     return with_extra
 
 
-def _make_converter() -> OrjsonConverter:
+def new_converter() -> OrjsonConverter:
+    """A converter that is strict about types; callers may register hooks of their own."""
     converter = make_converter()
     for kind in (str, int, bool):
         converter.register_structure_hook(kind, _exactly(kind))
@@ -226,4 +227,4 @@ def _make_converter() -> OrjsonConverter:
     return converter
 
 
-_converter = _make_converter()
+_converter = new_converter()

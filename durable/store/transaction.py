@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 from attrs import field, frozen
 
-from fsm.effects import OutboxRow
+from fsm.outbox import OutboxRow
 from fsm.values.ids import EventId, RoomId, SyncToken, TransactionId
 
 R = TypeVar("R")

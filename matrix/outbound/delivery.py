@@ -4,13 +4,23 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 from attrs import evolve
 
-from fsm.effects import NewRoom, OutboxRow
 from fsm.failpoints import reach
+from fsm.outbox import (
+    CreateRoomRow,
+    EditRow,
+    InviteRow,
+    Json,
+    OutboxRow,
+    ReportedRow,
+    SendRow,
+    StateRow,
+    UnreadableRow,
+)
 from fsm.values.ids import EventId, RoomId, TransactionId
 from matrix.api import fields
 from matrix.api.errors import MatrixError, RateLimited, is_permanent
@@ -45,7 +55,7 @@ class DeliveryOutcomes(Protocol):
     async def delivered(self, row: OutboxRow, event_id: EventId | None) -> None:
         """The row is done; ``event_id`` is the event that it became, if any."""
 
-    async def reported(self, row: OutboxRow, room_id: RoomId | None, problem: str) -> None:
+    async def reported(self, row: ReportedRow, room_id: RoomId | None, problem: str) -> None:
         """A row whose outcome a turn handles is done, or refused.
 
         Args:
@@ -121,9 +131,7 @@ class Delivery:
         """
         await self._queues.wait_for_backlog(room_id, MAX_BACKLOG)
 
-    async def send_now(
-        self, room_id: RoomId, content: dict[str, Any], transaction_id: TransactionId
-    ) -> bool:
+    async def send_now(self, room_id: RoomId, content: Json, transaction_id: TransactionId) -> bool:
         """Send a message that has no row, once, unless the homeserver is busy.
 
         Rows go first: nothing is sent here while one of them is rate limited.
@@ -147,41 +155,50 @@ class Delivery:
 
     async def _settle(self, row: OutboxRow, outcomes: DeliveryOutcomes) -> None:
         """Deliver the row and report what became of it."""
+        if isinstance(row, UnreadableRow):
+            await self._fail(row, row.problem, outcomes)
+            return
         try:
-            if row.kind == "create":
+            if isinstance(row, CreateRoomRow):
                 await self._make(row, outcomes)
                 return
             event_id = await self._deliver(row)
         except MatrixError as error:
             if not is_permanent(error):
                 raise
-            problem = str(error)
+            await self._refuse(row, str(error), outcomes)
         except (KeyError, TypeError, ValueError) as error:
-            problem = f"{type(error).__name__}: {error}"
+            await self._refuse(row, f"{type(error).__name__}: {error}", outcomes)
         else:
-            self._effects.note(row, event_id)
-            if row.kind == "state" and "asked" in row.payload:
-                await outcomes.reported(row, row.room_id, "")
-                reach("delivery.told")
-                return
-            await outcomes.delivered(row, event_id)
-            reach("delivery.done")
-            return
-        if "asked" in row.payload:
-            _log.warning(
-                "an effect is refused", room_id=row.room_id, kind=row.kind, problem=problem
-            )
-            await outcomes.reported(row, None, problem)
+            await self._done(row, event_id, outcomes)
+
+    async def _done(
+        self, row: OutboxRow, event_id: EventId | None, outcomes: DeliveryOutcomes
+    ) -> None:
+        self._effects.note(row, event_id)
+        if isinstance(row, StateRow) and row.report_to is not None:
+            await outcomes.reported(row, row.room_id, "")
             reach("delivery.told")
             return
-        _log.warning("an effect is parked", room_id=row.room_id, kind=row.kind, problem=problem)
+        await outcomes.delivered(row, event_id)
+        reach("delivery.done")
+
+    async def _refuse(self, row: OutboxRow, problem: str, outcomes: DeliveryOutcomes) -> None:
+        if not isinstance(row, StateRow | InviteRow) or row.report_to is None:
+            await self._fail(row, problem, outcomes)
+            return
+        kind = type(row).__name__
+        _log.warning("an effect is refused", room_id=row.room_id, kind=kind, problem=problem)
+        await outcomes.reported(row, None, problem)
+        reach("delivery.told")
+
+    async def _fail(self, row: OutboxRow, problem: str, outcomes: DeliveryOutcomes) -> None:
+        kind = type(row).__name__
+        _log.warning("an effect is parked", room_id=row.room_id, kind=kind, problem=problem)
         await outcomes.failed(row, problem)
         reach("delivery.parked")
 
     async def _deliver(self, row: OutboxRow) -> EventId | None:
-        if row.kind not in self._effects.kinds:
-            problem = f"no such kind of effect: {row.kind!r}"
-            raise ValueError(problem)
         logins = self._homeserver.logins
 
         async def attempt() -> EventId | None:
@@ -206,8 +223,9 @@ class Delivery:
         if not await self._is_withdrawn(row):
             return row
         _log.info("an answer is withdrawn with its question", room_id=row.room_id)
-        instead = row.payload.get("instead")
-        return instead and evolve(row, payload=row.payload | {"content": instead})
+        if not isinstance(row, SendRow | EditRow) or row.if_withdrawn is None:
+            return None
+        return evolve(row, content=row.if_withdrawn)
 
     async def _is_withdrawn(self, row: OutboxRow) -> bool:
         """Whether the row is an agent's answer to a question that was taken back while it waited.
@@ -215,10 +233,11 @@ class Delivery:
         The first message of an answer that grows is left to whoever gives the answer. An edit that
         holds no word of the agent's says perhaps just that: it leaves.
         """
-        content = fields.fields(row.payload, "content")
-        new = fields.fields(content, "m.new_content")
-        mark = read_answer(new or content) if row.kind in ("send", "edit") else None
-        if mark is None or row.stream_of is not None or (new and mark.is_empty):
+        if not isinstance(row, SendRow | EditRow) or row.stream_of is not None:
+            return False
+        new = fields.fields(row.content, "m.new_content")
+        mark = read_answer(new or row.content)
+        if mark is None or (new and mark.is_empty):
             return False
         if self._is_taken_back(row.room_id, mark.question):
             return True
@@ -239,13 +258,12 @@ class Delivery:
         is_before_login = row.created_at_ms <= self._homeserver.logged_in_at_ms
         return is_before_login or not 0 <= self._age_ms(row) <= REMEMBERED_MS
 
-    async def _make(self, row: OutboxRow, outcomes: DeliveryOutcomes) -> None:
+    async def _make(self, row: CreateRoomRow, outcomes: DeliveryOutcomes) -> None:
         """Create the room, or report why the homeserver refuses it."""
         room_id, problem = None, ""
-        wish = NewRoom(**row.payload)
         try:
             async with self._making:
-                room_id = await self._homeserver.retry(lambda: self._maker.make(wish))
+                room_id = await self._homeserver.retry(lambda: self._maker.make(row.room))
         except MatrixError as error:
             if not is_permanent(error):
                 raise

@@ -4,8 +4,16 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from fsm.effects import OutboxRow
 from fsm.failpoints import reach
+from fsm.outbox import (
+    EditRow,
+    InviteRow,
+    JoinRow,
+    LeaveRow,
+    OutboxRow,
+    SendRow,
+    StateRow,
+)
 from fsm.values.bounded import BoundedDict
 from fsm.values.ids import EventId, RoomId, TransactionId, UserId
 from matrix.api import fields
@@ -36,18 +44,6 @@ class Effects:
         self._inviting = asyncio.Lock()
         self._no_invites_until = 0.0
         self._sent = BoundedDict[TransactionId, EventId](MAX_SENT_IDS)
-        self._requests = {
-            "edit": self._edit,
-            "state": self._state,
-            "invite": self._invite,
-            "join": self._join,
-            "leave": self._leave,
-        }
-
-    @property
-    def kinds(self) -> frozenset[str]:
-        """The kinds of row that can be carried out."""
-        return frozenset({"send", *self._requests})
 
     async def attempt(self, row: OutboxRow, *, look_first: bool) -> EventId | None:
         """Carry it out; the event that it became, if any.
@@ -58,42 +54,57 @@ class Effects:
 
         Raises:
             MatrixError: It did not work; the class says whether it may yet.
+            TypeError: The row is of another kind, which is not carried out here.
         """
-        if row.kind == "send":
-            return await self._send(row, look_first=look_first)
-        return await self._requests[row.kind](row)
+        match row:
+            case SendRow():
+                return await self._send(row, look_first=look_first)
+            case EditRow():
+                return await self._edit(row)
+            case StateRow():
+                return await self._set_state(row)
+            case InviteRow():
+                await self._invite(row)
+            case JoinRow():
+                await self._join(row)
+            case LeaveRow():
+                await self._leave(row)
+            case _:
+                problem = f"{type(row).__name__} is no request to one room"
+                raise TypeError(problem)
+        return None
 
     def note(self, row: OutboxRow, event_id: EventId | None) -> None:
         """Remember what a row has become."""
-        if row.kind == "send" and event_id is not None:
+        if isinstance(row, SendRow) and event_id is not None:
             self._sent[row.transaction_id] = event_id
 
-    async def _send(self, row: OutboxRow, *, look_first: bool) -> EventId | None:
+    async def _send(self, row: SendRow, *, look_first: bool) -> EventId | None:
         if look_first:
             found = await find_sent(self._homeserver, row.room_id, row.transaction_id)
             if found is not None:
                 return found
-        kind, content = row.payload["type"], row.payload["content"]
         reach("delivery.send.before")
         try:
-            event_id = await self._homeserver.send(row.room_id, kind, content, row.transaction_id)
+            event_id = await self._homeserver.send(
+                row.room_id, row.event_type, row.content, row.transaction_id
+            )
         except Refused as refused:
-            if kind != "m.reaction" or refused.errcode != "M_DUPLICATE_ANNOTATION":
+            if row.event_type != "m.reaction" or refused.errcode != "M_DUPLICATE_ANNOTATION":
                 raise
             return None  # the reaction is there already, which is all that was wanted
         reach("delivery.send.after")
         return event_id
 
-    async def _edit(self, row: OutboxRow) -> EventId | None:
+    async def _edit(self, row: EditRow) -> EventId | None:
         """Edit the message that was sent under another row's id. If it is gone, so is the edit."""
-        sent_as = TransactionId(row.payload["sent_as"])
-        edited = row.payload.get("edits") or self._sent.get(sent_as)
+        edited = row.edits or self._sent.get(row.sent_as)
         if edited is None:
-            edited = await find_sent(self._homeserver, row.room_id, sent_as)
+            edited = await find_sent(self._homeserver, row.room_id, row.sent_as)
         if edited is None:
             return None
         relation = {"rel_type": "m.replace", "event_id": edited}
-        content = row.payload["content"] | {"m.relates_to": relation}
+        content = row.content | {"m.relates_to": relation}
         reach("delivery.edit.before")
         event_id = await self._homeserver.send(
             row.room_id, "m.room.message", content, row.transaction_id
@@ -101,21 +112,20 @@ class Effects:
         reach("delivery.edit.after")
         return event_id
 
-    async def _state(self, row: OutboxRow) -> EventId:
-        payload = row.payload
+    async def _set_state(self, row: StateRow) -> EventId:
         reach("delivery.state.before")
         event_id = await self._homeserver.rooms.set_state(
-            row.room_id, payload["type"], payload["state_key"], payload["content"]
+            row.room_id, row.event_type, row.state_key, row.content
         )
         reach("delivery.state.after")
         return event_id
 
-    async def _invite(self, row: OutboxRow) -> None:
+    async def _invite(self, row: InviteRow) -> None:
         async with self._inviting:
             await asyncio.sleep(max(0.0, self._no_invites_until - self._monotonic()))
             try:
                 reach("delivery.invite.before")
-                await self._homeserver.rooms.invite(row.room_id, UserId(row.payload["user_id"]))
+                await self._homeserver.rooms.invite(row.room_id, row.user_id)
                 reach("delivery.invite.after")
             except RateLimited as limited:
                 # longer ones are about whom is invited, and need not keep others waiting
@@ -123,12 +133,12 @@ class Effects:
                     self._no_invites_until = self._monotonic() + limited.retry_after_ms / 1000
                 raise
 
-    async def _join(self, row: OutboxRow) -> None:
+    async def _join(self, row: JoinRow) -> None:
         reach("delivery.join.before")
         await self._homeserver.join(row.room_id)
         reach("delivery.join.after")
 
-    async def _leave(self, row: OutboxRow) -> None:
+    async def _leave(self, row: LeaveRow) -> None:
         reach("delivery.leave.before")
         await self._homeserver.leave(row.room_id)
         reach("delivery.leave.after")

@@ -1,9 +1,8 @@
 """Effects as rows of the outbox: rendered, split to Matrix's event size, each with its identity."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
-from attrs import asdict, evolve, frozen
+from attrs import evolve, frozen
 
 from fsm.effects import (
     ATTEMPT_ORDINALS,
@@ -13,12 +12,23 @@ from fsm.effects import (
     JoinRoom,
     LeaveRoom,
     NewRoom,
-    OutboxRow,
     React,
     Reply,
     SetState,
     effect_id,
     transaction_id,
+)
+from fsm.outbox import (
+    CreateRoomRow,
+    EditRow,
+    InviteRow,
+    JoinRow,
+    Json,
+    LeaveRow,
+    OutboxRow,
+    ReportTo,
+    SendRow,
+    StateRow,
 )
 from fsm.values.ids import EventId, RoomId, TransactionId
 from fsm.values.inbound import EventKind, Inbound
@@ -50,16 +60,12 @@ class OutboxBuilder:
             match effect:
                 case Reply():
                     rows += self.reply(effect, inbound.event_id, attempt=attempt, index=index)
+                case Edit(event_id=None, sent_as=None):
+                    pass  # it names no message
                 case Edit():
                     rows.append(self._edit(effect, txn))
-                case SetState(asked_in=str(asked_in)) | Invite(asked_in=str(asked_in)):
-                    asked = {"in": asked_in, "by": inbound.sender, "about": _about(inbound)}
-                    rows += [
-                        evolve(row, payload=row.payload | {"asked": asked})
-                        for row in _plain(effect, txn)
-                    ]
                 case _:
-                    rows += _plain(effect, txn)
+                    rows += _plain(effect, txn, inbound)
         return tuple(rows)
 
     def reply(
@@ -111,14 +117,14 @@ class OutboxBuilder:
 
     def edit(
         self, text: str, *, edits: EventId, txn: TransactionId, answer: AnswerRef | None = None
-    ) -> dict[str, Any]:
+    ) -> Json:
         """The content that gives the message ``edits`` another text."""
         return edit_content(
             split(text)[0], edits=edits, transaction_id=txn, answer=answer, notice=self.notice
         )
 
     def files(
-        self, reply: Reply, event_id: EventId, attempt: int, contents: Iterable[dict[str, Any]]
+        self, reply: Reply, event_id: EventId, attempt: int, contents: Iterable[Json]
     ) -> Iterator[OutboxRow]:
         """The files of an agent's answer, which are at the homeserver already."""
         for number, content in enumerate(contents):
@@ -149,20 +155,31 @@ class OutboxBuilder:
 
     def _edit(self, edit: Edit, txn: TransactionId, *, instead: str = "") -> OutboxRow:
         edits, mark = edit.event_id or EventId(""), edit.answer
-        payload: dict[str, Any] = {
-            "content": self.edit(edit.text, edits=edits, txn=txn, answer=mark)
-        }
+        content = self.edit(edit.text, edits=edits, txn=txn, answer=mark)
+        if_withdrawn = None
         if instead and mark is not None:
             empty = evolve(mark, is_empty=True)
-            payload["instead"] = self.edit(instead, edits=edits, txn=txn, answer=empty)
-        if edit.event_id is not None:
-            return _row(edit.room_id, txn, "send", payload | {"type": "m.room.message"})
-        return _row(edit.room_id, txn, "edit", payload | {"sent_as": edit.sent_as})
+            if_withdrawn = self.edit(instead, edits=edits, txn=txn, answer=empty)
+        if edit.event_id is not None or edit.sent_as is None:
+            return evolve(_send(edit.room_id, txn, content), if_withdrawn=if_withdrawn)
+        return EditRow(
+            transaction_id=txn,
+            room_id=edit.room_id,
+            content=content,
+            if_withdrawn=if_withdrawn,
+            sent_as=edit.sent_as,
+        )
 
 
 def head_id(event_id: EventId, attempt: int) -> TransactionId:
     """Under which the first message of a growing answer is sent."""
     return transaction_id(event_id, f"{attempt * ATTEMPT_ORDINALS}.head")
+
+
+def _report_to(asked_in: RoomId | None, inbound: Inbound) -> ReportTo | None:
+    if asked_in is None:
+        return None
+    return ReportTo(room_id=asked_in, user_id=inbound.sender, about=_about(inbound))
 
 
 def _about(inbound: Inbound) -> EventId | None:
@@ -172,39 +189,52 @@ def _about(inbound: Inbound) -> EventId | None:
     return inbound.about
 
 
-def _plain(effect: Effect, txn: TransactionId) -> Iterator[OutboxRow]:
+def _plain(effect: Effect, txn: TransactionId, inbound: Inbound) -> Iterator[OutboxRow]:
     """The row of an effect that says nothing; none for what leaves no row."""
     match effect:
         case React(room_id=room_id, event_id=event_id, key=key):
             content = reaction_content(key, about=event_id, transaction_id=txn)
             yield _send(room_id, txn, content, event_type="m.reaction")
-        case SetState(room_id=room_id, type=kind, state_key=key, content=content):
-            state = {"type": kind, "state_key": key, "content": dict(content)}
-            yield _row(room_id, txn, "state", state)
-        case Invite(room_id=room_id, user_id=user_id):
-            yield _row(room_id, txn, "invite", {"user_id": user_id})
-        case NewRoom():
+        case SetState():
+            yield _state(effect, txn, _report_to(effect.asked_in, inbound))
+        case Invite(room_id=room_id, user_id=user_id, asked_in=asked_in):
+            report_to = _report_to(asked_in, inbound)
+            yield InviteRow(
+                transaction_id=txn, room_id=room_id, user_id=user_id, report_to=report_to
+            )
+        case NewRoom(user_id=user_id):
             # one user's rooms are made in the order in which they were asked for
-            yield _row(RoomId(f"rooms of {effect.user_id}"), txn, "create", asdict(effect))
+            order = RoomId(f"rooms of {user_id}")
+            yield CreateRoomRow(transaction_id=txn, room_id=order, room=effect)
         case JoinRoom(room_id=room_id):
-            yield _row(room_id, txn, "join", {})
+            yield JoinRow(transaction_id=txn, room_id=room_id)
         case LeaveRoom(room_id=room_id):
-            yield _row(room_id, txn, "leave", {})
+            yield LeaveRow(transaction_id=txn, room_id=room_id)
+
+
+def _state(state: SetState, txn: TransactionId, report_to: ReportTo | None) -> StateRow:
+    return StateRow(
+        transaction_id=txn,
+        room_id=state.room_id,
+        event_type=state.type,
+        state_key=state.state_key,
+        content=dict(state.content),
+        report_to=report_to,
+    )
 
 
 def _send(
     room_id: RoomId,
     txn: TransactionId,
-    content: dict[str, Any],
+    content: Json,
     *,
     event_type: str = "m.room.message",
     stream_of: EventId | None = None,
-) -> OutboxRow:
-    payload = {"type": event_type, "content": content}
-    return OutboxRow(
-        transaction_id=txn, room_id=room_id, kind="send", payload=payload, stream_of=stream_of
+) -> SendRow:
+    return SendRow(
+        transaction_id=txn,
+        room_id=room_id,
+        event_type=event_type,
+        content=content,
+        stream_of=stream_of,
     )
-
-
-def _row(room_id: RoomId, txn: TransactionId, kind: str, payload: dict[str, Any]) -> OutboxRow:
-    return OutboxRow(transaction_id=txn, room_id=room_id, kind=kind, payload=payload)

@@ -3,7 +3,7 @@
 from attrs import frozen
 
 from durable import Store
-from fsm.effects import OutboxRow
+from fsm.outbox import OutboxRow, ReportedRow
 from fsm.values.ids import EventId, RoomId
 from strandline.engine.answering.asking import Asking
 from strandline.engine.worker import EventWorker, retry_until_store_available
@@ -22,7 +22,7 @@ class EffectOutcomes:
         await retry_until_store_available(lambda: self.store.delivered(row, event_id))
         self.asking.head_settled(row, event_id)
 
-    async def reported(self, row: OutboxRow, room_id: RoomId | None, problem: str) -> None:
+    async def reported(self, row: ReportedRow, room_id: RoomId | None, problem: str) -> None:
         """Run the turn that handles the outcome."""
         await self.worker.made(row, room_id, problem)
 

@@ -20,9 +20,10 @@ from durable.turn_records import TurnRecords, read_ahead
 from ephemeral.conversations import Conversations, Lapsed
 from fsm import EventKind, Flow, Inbound, RoomEvent, Snapshot, Translator, Turn
 from fsm.dispatch import Dispatcher, stimuli_of
-from fsm.effects import AskAgent, OutboxRow, Reopen
+from fsm.effects import AskAgent, Reopen
 from fsm.errors import TurnError
 from fsm.failpoints import reach
+from fsm.outbox import OutboxRow
 from fsm.values.ids import ConversationKey, TransactionId, UserId
 from strandline.engine.clock import Clock
 from strandline.engine.deadlines import Due

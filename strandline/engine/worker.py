@@ -16,9 +16,10 @@ from durable.store.errors import AlreadyHandled, DatabaseMoved, StoreUnavailable
 from ephemeral.conversations import Lapsed
 from fsm import Attachment, Command, EventKind, Inbound, Translator
 from fsm.dispatch import said_in
-from fsm.effects import ATTEMPT_ORDINALS, AskAgent, OutboxRow, Reply
+from fsm.effects import ATTEMPT_ORDINALS, AskAgent, Reply
 from fsm.errors import NoSuchEvent, StrandlineError
 from fsm.failpoints import reach
+from fsm.outbox import CreateRoomRow, InviteRow, OutboxRow, ReportedRow, ReportTo, StateRow
 from fsm.values.bounded import BoundedDict
 from fsm.values.ids import EventId, RoomId, UserId
 from fsm.values.retry import STORE, TURN, RetryTiming, retry
@@ -142,12 +143,12 @@ class EventWorker:
                 await self._fall_due(item)
                 _log.debug("turn done", event_id=item.event_id)
 
-    async def made(self, row: OutboxRow, room_id: RoomId | None, problem: str) -> None:
+    async def made(self, row: ReportedRow, room_id: RoomId | None, problem: str) -> None:
         """A room that was asked for is there, or will never be: the asker's turn follows.
 
         So it is with anything else that was asked for and is done or refused.
         """
-        inbound = _made(row, room_id, problem) if row.kind == "create" else _done(row, problem)
+        inbound = _outcome(row, room_id, problem)
 
         async def take() -> None:
             outcome = await self._turns.take(inbound, settles=row.transaction_id)
@@ -464,33 +465,43 @@ class EventWorker:
         self._submit(stored)
 
 
-def _made(row: OutboxRow, room_id: RoomId | None, problem: str) -> Inbound:
+def _outcome(row: ReportedRow, room_id: RoomId | None, problem: str) -> Inbound:
+    """What the turn of whoever asked for it hears."""
+    if isinstance(row, CreateRoomRow):
+        return _made(row, room_id, problem)
+    assert row.report_to is not None  # noqa: S101  # else nobody is told
+    return _done(row, row.report_to, problem)
+
+
+def _made(row: CreateRoomRow, room_id: RoomId | None, problem: str) -> Inbound:
     """What the asker's turn hears of a room."""
-    wish = row.payload
+    wish = row.room
     return Inbound(
         event_id=EventId(row.transaction_id),
-        room_id=room_id or RoomId(wish["asked_in"]),
-        sender=UserId(wish["user_id"]),
+        room_id=room_id or wish.asked_in,
+        sender=wish.user_id,
         kind=EventKind.NOT_MADE if room_id is None else EventKind.MADE,
-        body=wish["purpose"],
-        raw={"problem": problem, "asked_in": wish["asked_in"], "name": wish["name"]},
+        body=wish.purpose,
+        raw={"problem": problem, "asked_in": wish.asked_in, "name": wish.name},
     )
 
 
-def _done(row: OutboxRow, problem: str) -> Inbound:
+def _done(row: StateRow | InviteRow, asked: ReportTo, problem: str) -> Inbound:
     """What the asker's turn hears of another effect."""
-    asked, about = row.payload["asked"], row.payload["asked"]["about"]
+    event_type, content = (
+        (row.event_type, row.content) if isinstance(row, StateRow) else ("m.room.member", {})
+    )
     return Inbound(
         event_id=EventId(row.transaction_id),
-        room_id=RoomId(asked["in"]),
-        sender=UserId(asked["by"]),
+        room_id=asked.room_id,
+        sender=asked.user_id,
         kind=EventKind.REFUSED if problem else EventKind.DONE,
-        body=row.payload.get("type", "m.room.member"),
-        about=None if about is None else EventId(about),
+        body=event_type,
+        about=asked.about,
         raw={
             "problem": problem,
             "room_id": row.room_id,
-            "content": row.payload.get("content", {}),
+            "content": content,
         },
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import define, field
 
-from fsm.effects import OutboxRow
+from fsm.outbox import OutboxRow, SendRow
 from fsm.values.ids import EventId, RoomId, SyncToken, TransactionId, UserId
 from fsm.values.inbound import Inbound
 from matrix import (
@@ -81,15 +81,15 @@ def limited(*timeline: Json, prev_batch: str = "p1", **more: Any) -> Json:
     return joined(*timeline, limited=True, prev_batch=prev_batch, **more)
 
 
-def send(body: str, transaction_id: str, room_id: str = ROOM, **changes: Any) -> OutboxRow:
+def send(body: str, transaction_id: str, room_id: str = ROOM, **changes: Any) -> SendRow:
     content = {"msgtype": "m.text", "body": body, "org.strandline.turn": transaction_id}
     row = {
         "transaction_id": TransactionId(transaction_id),
         "room_id": RoomId(room_id),
-        "kind": "send",
-        "payload": {"type": "m.room.message", "content": content},
+        "event_type": "m.room.message",
+        "content": content,
     }
-    return OutboxRow(**(row | changes))
+    return SendRow(**(row | changes))
 
 
 @define

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from durable.store.codec import dump, load
 from durable.store.sqlite.transaction import ROW_COLUMNS, to_row
 from durable.store.transaction import Behind, Progress, QuestionFiles, Reopened, Stream
-from fsm.effects import OutboxRow
+from fsm.outbox import OutboxRow
 from fsm.values.ids import EventId, RoomId, SyncToken, UserId
 
 ROOMS_OF_OWNER = "SELECT key FROM owned_room WHERE owner = ? ORDER BY key"

@@ -29,8 +29,8 @@ from durable.store.transaction import (
     Stored,
     Stream,
 )
-from fsm.effects import OutboxRow
 from fsm.failpoints import reach
+from fsm.outbox import OutboxRow
 from fsm.values.ids import EventId, RoomId, SyncToken, UserId
 
 R = TypeVar("R")

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from durable.store.codec import dump, load
+from durable.store.codec import dump
 from durable.store.errors import AlreadyHandled, Conflict
+from durable.store.outbox_rows import StoredRow, kind_and_payload
 from durable.store.transaction import Commit, Handled, Parked, Reopened
-from fsm.effects import OutboxRow
+from fsm.outbox import OutboxRow
 from fsm.records import PLATFORM_CHAT_SEQ_KEY
 from fsm.values.ids import EventId, RoomId, TransactionId
 
@@ -106,12 +107,13 @@ def add_row(db: sqlite3.Connection, row: OutboxRow, now_ms: int) -> OutboxRow:
 
     One that was set aside is owed again: what refused it, a revoked invite, say, may be over.
     """
+    kind, payload = kind_and_payload(row)
     db.execute(
         "INSERT INTO outbox"
         " (transaction_id, room_id, kind, payload, stream_of, created_at_ms)"
         " VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (transaction_id) DO UPDATE SET parked_error = NULL",
-        (row.transaction_id, row.room_id, row.kind, dump(row.payload), row.stream_of, now_ms),
+        (row.transaction_id, row.room_id, kind, payload, row.stream_of, now_ms),
     )
     stored = db.execute(
         f"SELECT {ROW_COLUMNS} FROM outbox WHERE transaction_id = ?",  # noqa: S608  # a constant
@@ -126,16 +128,7 @@ ROW_COLUMNS = "position, transaction_id, room_id, kind, payload, stream_of, crea
 
 def to_row(columns: tuple[int, str, str, str, str, str | None, int]) -> OutboxRow:
     """The value of an outbox row's columns."""
-    position, transaction_id, room_id, kind, payload, stream_of, created_at_ms = columns
-    return OutboxRow(
-        position=position,
-        transaction_id=TransactionId(transaction_id),
-        room_id=RoomId(room_id),
-        kind=kind,
-        payload=load(payload),
-        stream_of=None if stream_of is None else EventId(stream_of),
-        created_at_ms=created_at_ms,
-    )
+    return StoredRow(*columns).read()
 
 
 def _grow(db: sqlite3.Connection, commit: Commit) -> None:

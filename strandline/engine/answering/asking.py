@@ -19,8 +19,9 @@ from ephemeral.agents.api import (
 )
 from ephemeral.agents.pool import AgentPool
 from ephemeral.agents.stream import AnswerStream, Placeholder
-from fsm.effects import AskAgent, OutboxRow, Reply
+from fsm.effects import AskAgent, Reply
 from fsm.failpoints import reach
+from fsm.outbox import OutboxRow
 from fsm.values.ids import EventId, RoomId, TransactionId
 from fsm.values.text import as_typed
 from fsm.values.translation import Translator

@@ -8,6 +8,7 @@ import pytest
 from durable import Progress, Store, load
 from fsm import AgentEntry, Registry
 from fsm.values.ids import AgentId, EventId, RoomId, SyncToken
+from tests.support.outbox import content_of
 from tests.unit.strandline.engine.test_turns import ALICE, STARTED, Stage, texts
 
 HOUR = timedelta(hours=1)
@@ -48,7 +49,7 @@ async def test_order_and_numbers_do_not_come_from_the_clock(
 
     store, stage = await life(tmp_path, clock)
 
-    order = [row.payload["content"]["m.relates_to"]["m.in_reply_to"] for row in await store.owed()]
+    order = [content_of(row)["m.relates_to"]["m.in_reply_to"] for row in await store.owed()]
     assert [reply["event_id"] for reply in order] == [f"$help{n}" for n in range(4)]
     rooms = [await stage.room(f"!{number}") for number in range(4)]
     assert [room.platform_chat_id for room in rooms] == ["1", "2", "3", "4"]

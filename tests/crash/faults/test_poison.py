@@ -11,7 +11,7 @@ from durable import Commit, Progress, Store, Stream
 from durable.records import Deadline, RoomRecord, room_key
 from ephemeral.agents.pool import AgentPool
 from fsm import EventKind, Flow, Inbound, QuestionRef, Registry, Translator
-from fsm.effects import OutboxRow
+from fsm.outbox import OutboxRow
 from fsm.values.ids import ConversationKey, EventId, RoomId, SyncToken, TransactionId, UserId
 from fsm.values.retry import TURN
 from matrix import Refused, TimelineGap
@@ -23,6 +23,7 @@ from strandline.engine.outbox import OutboxBuilder
 from strandline.engine.work_items import NewEvent, Policy, Retry
 from strandline.engine.worker import EventWorker
 from strandline.flows.languages import tongue
+from tests.support.outbox import content_of
 from tests.unit.strandline.engine.answering.test_asking import AsAsked
 from tests.unit.strandline.engine.test_turns import ALICE, BOB, STARTED, Lost, Stage
 
@@ -82,7 +83,7 @@ class Quay:
 
     @property
     def said(self) -> list[str]:
-        return [row.payload["content"]["body"] for row in self.sent]
+        return [content_of(row)["body"] for row in self.sent]
 
 
 async def _at_once(_room_id: RoomId) -> None:

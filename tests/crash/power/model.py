@@ -9,7 +9,8 @@ from typing import Any
 from attrs import define, field
 
 from durable import Commit
-from fsm.effects import OutboxRow
+from durable.store.outbox_rows import kind_and_payload
+from fsm.outbox import OutboxRow
 from fsm.values.ids import EventId, SyncToken
 
 
@@ -34,7 +35,7 @@ class Model:
             if key == "platform_chat_seq" and text is not None:
                 self.meta["issued"] = text
         for row in commit.outbox:
-            self.outbox[row.transaction_id] = (row.room_id, row.payload)
+            self.outbox[row.transaction_id] = (row.room_id, json.loads(kind_and_payload(row)[1]))
         if commit.handled is not None:
             self.handled[commit.handled.event_id] = False
         if commit.stream_begins is not None:

@@ -11,7 +11,7 @@ import pytest
 from attrs import define, field
 
 from durable import Commit, Conflict, Handled, PlatformChatSequence, Progress, Store, Stream
-from fsm.effects import OutboxRow
+from fsm.outbox import OutboxRow
 from fsm.values.ids import EventId, SyncToken
 from tests.crash.power.model import Model
 from tests.crash.power.recording import Log

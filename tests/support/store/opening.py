@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from durable import Store
-from fsm.effects import OutboxRow
+from fsm.outbox import SendRow
 from fsm.values.ids import EventId, RoomId, TransactionId
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -23,12 +23,12 @@ async def open_store(path: Path) -> Store:
     return await Store.open(path, now=noon)
 
 
-def row(name: str, *, room_id: RoomId = ROOM, stream_of: EventId | None = None) -> OutboxRow:
-    return OutboxRow(
+def row(name: str, *, room_id: RoomId = ROOM, stream_of: EventId | None = None) -> SendRow:
+    return SendRow(
         transaction_id=TransactionId(name),
         room_id=room_id,
-        kind="send",
-        payload={"type": "m.room.message", "content": {"body": f"Привет, {name}"}},
+        event_type="m.room.message",
+        content={"body": f"Привет, {name}"},
         stream_of=stream_of,
     )
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from fsm.effects import OutboxRow, transaction_id
-from fsm.values.ids import RoomId, SyncToken
+from fsm.effects import transaction_id
+from fsm.outbox import JoinRow
+from fsm.values.ids import RoomId, SyncToken, TransactionId
 from fsm.values.inbound import EventKind
 from matrix import Homeserver, HomeserverSettings
 from matrix.inbound.claims import invite_of
@@ -67,8 +68,8 @@ class Bot:
         return True
 
 
-def join(room_id: RoomId) -> OutboxRow:
-    return send("", f"join.{room_id}", room_id, kind="join", payload={})
+def join(room_id: RoomId) -> JoinRow:
+    return JoinRow(transaction_id=TransactionId(f"join.{room_id}"), room_id=room_id)
 
 
 def texts(harbour: Harbour) -> list[str]:
@@ -208,7 +209,7 @@ async def bot_joins(bot: Bot, room_id: RoomId) -> None:
 async def reply(bot: Bot, room_id: RoomId, text: str, *, is_old: bool = False) -> None:
     txn = transaction_id("$question", text)  # type: ignore[arg-type]
     content = message_content(text, transaction_id=txn)
-    row = send("", txn, room_id, payload={"type": "m.room.message", "content": content})
+    row = send("", txn, room_id, content=content)
     row = evolve(row, created_at_ms=1 if is_old else 0)
     async with (
         Homeserver.connect(bot.settings, bot.folder) as homeserver,

@@ -33,7 +33,7 @@ from durable import (
 )
 from durable.records import IssuedNumber
 from fsm import Registry
-from fsm.effects import OutboxRow
+from fsm.outbox import OutboxRow
 from fsm.records import PLATFORM_CHAT_SEQ_KEY
 from fsm.values.ids import EventId, SyncToken
 from tests.support.store.opening import ROOM, open_store, row

@@ -227,7 +227,7 @@ async def test_a_reply_is_readable_for_the_devices_in_the_room_only(
     await server.script("keys.claim", Answer(502, b""), Answer(body=claimed))
     reply = {"m.in_reply_to": {"event_id": "$q"}}
     content = {"msgtype": "m.text", "body": "тайна", "m.relates_to": reply}
-    row = send("", "t1", payload={"type": "m.room.message", "content": content})
+    row = send("", "t1", content=content)
 
     async with Harbour(homeserver).at_work(intake=False) as harbour:
         harbour.delivery.submit([row, send("again", "t2")])
@@ -356,7 +356,7 @@ async def test_what_cannot_be_encrypted_is_parked_and_never_sent_in_clear(
     server: ScriptedHomeserver, homeserver: Homeserver
 ) -> None:
     server.encrypted.add(ROOM)
-    row = send("", "t1", payload={"type": "m.room.message", "content": {"n": float("nan")}})
+    row = send("", "t1", content={"n": float("nan")})
 
     async with Harbour(homeserver).at_work(intake=False) as harbour:
         harbour.delivery.submit([row])

@@ -6,8 +6,17 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from fsm.effects import OutboxRow
-from fsm.values.ids import EventId, PlatformChatId, RoomId, TransactionId
+from fsm.outbox import (
+    EditRow,
+    JoinRow,
+    LeaveRow,
+    OutboxRow,
+    ReportTo,
+    SendRow,
+    StateRow,
+    UnreadableRow,
+)
+from fsm.values.ids import EventId, PlatformChatId, RoomId, TransactionId, UserId
 from fsm.values.messages import AnswerRef
 from fsm.values.retry import RetryPolicy
 from matrix import Homeserver
@@ -15,7 +24,7 @@ from matrix.outbound.delivery import MAX_BACKLOG, REMEMBERED_MS
 from matrix.outbound.markdown import edit_content, message_content, reaction_content
 from tests.support.fakes.homeserver import BOT, Answer, ScriptedHomeserver
 from tests.support.limits import HANGS_SECONDS
-from tests.support.sync_answers import ROOM, Harbour, Json, send, settings, text
+from tests.support.sync_answers import ALICE, ROOM, Harbour, Json, send, settings, text
 
 OTHER = RoomId("!other")
 
@@ -96,12 +105,17 @@ async def test_what_can_never_succeed_is_parked_and_the_room_goes_on(
     assert server.bodies(ROOM) == ["next"]
 
 
-@pytest.mark.parametrize("changes", [{"kind": "dance"}, {"payload": {}}, {"payload": {"type": 1}}])
+UNREADABLE = UnreadableRow(
+    transaction_id=TransactionId("t1"), room_id=ROOM, kind="dance", payload="{}", problem="no kind"
+)
+
+
+@pytest.mark.parametrize("row", [UNREADABLE, send("odd", "t1", event_type=1)])
 async def test_a_row_that_makes_no_sense_is_parked(
-    server: ScriptedHomeserver, homeserver: Homeserver, changes: dict[str, Any]
+    server: ScriptedHomeserver, homeserver: Homeserver, row: OutboxRow
 ) -> None:
     async with Harbour(homeserver).at_work(intake=False) as harbour:
-        harbour.delivery.submit([send("odd", "t1", **changes), send("next", "t2")])
+        harbour.delivery.submit([row, send("next", "t2")])
         await harbour.delivery.drained()
 
     assert [row.transaction_id for row, _ in harbour.parked] == ["t1"]
@@ -138,7 +152,7 @@ async def test_joining_and_leaving(server: ScriptedHomeserver, homeserver: Homes
     await server.script("rooms.leave", Answer(403, {"errcode": "M_FORBIDDEN", "error": "not in"}))
 
     async with Harbour(homeserver).at_work(intake=False) as harbour:
-        harbour.delivery.submit([_row("join", "t1"), send("hello", "t2"), _row("leave", "t3")])
+        harbour.delivery.submit([join("t1"), send("hello", "t2"), leave("t3")])
         await harbour.delivery.drained()
 
     assert [event_id for _, event_id in harbour.delivered] == [None, "$sent0", None]
@@ -151,13 +165,13 @@ async def test_an_invite_that_was_taken_back_is_parked(
     await server.script("rooms.leave", Answer(400, {"errcode": "M_UNKNOWN"}))
 
     async with Harbour(homeserver).at_work(intake=False) as harbour:
-        harbour.delivery.submit([_row("join", "t1"), _row("leave", "t2")])
+        harbour.delivery.submit([join("t1"), leave("t2")])
         await harbour.delivery.drained()
 
-    assert [row.kind for row, _ in harbour.parked] == ["join", "leave"]
+    assert [type(row) for row, _ in harbour.parked] == [JoinRow, LeaveRow]
 
 
-def old(row: OutboxRow) -> OutboxRow:
+def old(row: SendRow) -> SendRow:
     """The row as it would be if it had been stored long ago."""
     return evolve(row, created_at_ms=1)
 
@@ -298,7 +312,7 @@ async def test_a_reaction_that_is_there_already_is_done(
     content = reaction_content("✅", about=EventId("$q"), transaction_id=TransactionId("t1"))
     there = Answer(400, {"errcode": "M_DUPLICATE_ANNOTATION", "error": "Can't send twice"})
     await server.script("rooms.send", there, there)
-    row = send("", "t1", payload={"type": "m.reaction", "content": content})
+    row = send("", "t1", event_type="m.reaction", content=content)
 
     async with Harbour(homeserver).at_work(intake=False) as harbour:
         harbour.delivery.submit([row, send("no reaction", "t2")])
@@ -312,10 +326,11 @@ async def test_nothing_is_sent_in_clear_to_an_encrypted_room(
     server: ScriptedHomeserver, homeserver: Homeserver
 ) -> None:
     server.encrypted.add(ROOM)
-    reaction = {"type": "m.reaction", "content": {"m.relates_to": {"rel_type": "m.annotation"}}}
+    content = {"m.relates_to": {"rel_type": "m.annotation"}}
+    reaction = send("r", "t2", event_type="m.reaction", content=content)
 
     async with Harbour(homeserver).at_work(intake=False) as harbour:
-        harbour.delivery.submit([send("secret", "t1"), send("r", "t2", payload=reaction)])
+        harbour.delivery.submit([send("secret", "t1"), reaction])
         await harbour.delivery.drained()
 
     (_, first, content), (_, second, _) = server.contents
@@ -334,15 +349,18 @@ async def test_an_encrypted_room_is_known_after_a_restart(
     assert len(server.asked("rooms.state")) == 1
 
 
-def _row(kind: str, transaction_id: str) -> OutboxRow:
-    return send("", transaction_id, kind=kind, payload={})
+def join(transaction_id: str) -> JoinRow:
+    return JoinRow(transaction_id=TransactionId(transaction_id), room_id=ROOM)
 
 
-def answer(transaction_id: str, question: str, **changes: Any) -> OutboxRow:
+def leave(transaction_id: str) -> LeaveRow:
+    return LeaveRow(transaction_id=TransactionId(transaction_id), room_id=ROOM)
+
+
+def answer(transaction_id: str, question: str, **changes: Any) -> SendRow:
     mark = AnswerRef(chat=PlatformChatId("1"), question=EventId(question))
     content = message_content("42", transaction_id=TransactionId(transaction_id), answer=mark)
-    row = send("42", transaction_id)
-    return evolve(row, payload={"type": "m.room.message", "content": content}, **changes)
+    return send("42", transaction_id, content=content, **changes)
 
 
 async def test_an_answer_whose_question_was_taken_back_while_it_waited_does_not_leave(
@@ -402,27 +420,38 @@ async def test_an_answer_leaves_though_its_question_can_never_be_looked_at(
 HEAD = EventId("$head")
 
 
-def edit(transaction_id: str, text: str, *, instead: str = "", **changes: Any) -> OutboxRow:
+def edit(transaction_id: str, text: str, *, if_withdrawn: str = "") -> SendRow:
     """The last edit of an answer that has grown in ``HEAD``, to a question that was taken back."""
     txn = TransactionId(transaction_id)
     mark = AnswerRef(chat=PlatformChatId("1"), question=EventId("$gone"))
     content = edit_content(text, edits=HEAD, transaction_id=txn, answer=mark)
-    payload: Json = {"type": "m.room.message", "content": content}
-    if instead:
-        empty = evolve(mark, is_empty=True)
-        payload["instead"] = edit_content(instead, edits=HEAD, transaction_id=txn, answer=empty)
-    return evolve(send("", transaction_id), payload=payload | changes.pop("more", {}), **changes)
+    empty = evolve(mark, is_empty=True)
+    other = edit_content(if_withdrawn, edits=HEAD, transaction_id=txn, answer=empty)
+    return send("", txn, content=content, if_withdrawn=other if if_withdrawn else None)
 
 
-@pytest.mark.parametrize("kind", ["send", "edit"])
+def unnamed(row: SendRow, *, edits: EventId | None = None) -> EditRow:
+    """The same edit, written when its message was known only as what was sent as ``head``."""
+    return EditRow(
+        transaction_id=row.transaction_id,
+        room_id=row.room_id,
+        content=row.content,
+        if_withdrawn=row.if_withdrawn,
+        sent_as=TransactionId("head"),
+        edits=edits,
+    )
+
+
+@pytest.mark.parametrize("is_named", [True, False])
 async def test_an_edit_whose_question_was_taken_back_leaves_as_what_stands_for_it_instead(
-    server: ScriptedHomeserver, homeserver: Homeserver, kind: str
+    server: ScriptedHomeserver, homeserver: Homeserver, *, is_named: bool
 ) -> None:
     """The homeserver has named the head, or it is known only as what it was sent as."""
     harbour = Harbour(homeserver)
     harbour.delivery = harbour.new_delivery(taken_back=frozenset({"$gone"}))
     head = send("4", "head", stream_of=EventId("$gone"))
-    row = edit("t1", "42", instead="taken back", kind=kind, more={"sent_as": "head"})
+    named = edit("t1", "42", if_withdrawn="taken back")
+    row = named if is_named else unnamed(named)
 
     async with harbour.at_work(intake=False):
         harbour.delivery.submit([head, row, send("next", "t2")])
@@ -436,7 +465,7 @@ async def test_an_edit_whose_question_was_taken_back_leaves_as_what_stands_for_i
 async def test_an_edit_that_knows_its_message_does_not_look_for_it(
     server: ScriptedHomeserver, homeserver: Homeserver
 ) -> None:
-    row = edit("t1", "42", kind="edit", more={"sent_as": "head", "edits": "$far back"})
+    row = unnamed(edit("t1", "42"), edits=EventId("$far back"))
 
     async with Harbour(homeserver).at_work(intake=False) as harbour:
         harbour.delivery.submit([row])
@@ -465,8 +494,9 @@ async def test_an_edit_that_says_that_its_question_was_taken_back_leaves(
 ) -> None:
     harbour = Harbour(homeserver)
     harbour.delivery = harbour.new_delivery(taken_back=frozenset({"$gone"}))
-    row = edit("t1", "", instead="taken back")
-    said = evolve(row, payload=row.payload | {"content": row.payload["instead"]})
+    row = edit("t1", "", if_withdrawn="taken back")
+    assert row.if_withdrawn is not None
+    said = evolve(row, content=row.if_withdrawn)
 
     async with harbour.at_work(intake=False):
         harbour.delivery.submit([said])
@@ -475,8 +505,14 @@ async def test_an_edit_that_says_that_its_question_was_taken_back_leaves(
     assert server.bodies(ROOM) == ["* taken back"]
 
 
-NAMING: Json = {"type": "m.room.name", "state_key": "", "content": {"name": "Tides"}}
-ASKED: Json = {"asked": {"in": ROOM, "by": "@alice:test", "about": "$rename"}}
+NAMING = StateRow(
+    transaction_id=TransactionId("t1"),
+    room_id=ROOM,
+    event_type="m.room.name",
+    state_key="",
+    content={"name": "Tides"},
+    report_to=ReportTo(room_id=ROOM, user_id=UserId(ALICE), about=EventId("$rename")),
+)
 
 
 @pytest.mark.parametrize("is_set", [True, False])
@@ -485,14 +521,13 @@ async def test_who_wants_to_hear_whether_a_state_is_set_hears_it_once_it_is_or_i
 ) -> None:
     refused = Answer(403, {"errcode": "M_FORBIDDEN"})
     await server.script("rooms.state", Answer(body={"event_id": "$set"}) if is_set else refused)
-    row = send("", "t1", kind="state", payload=NAMING | ASKED)
 
     async with Harbour(homeserver).at_work(intake=False) as harbour:
-        harbour.delivery.submit([row, send("next", "t2")])
+        harbour.delivery.submit([NAMING, send("next", "t2")])
         await harbour.delivery.drained()
 
     [(told, room_id, problem)] = harbour.made
-    assert (told, room_id) == (row, ROOM if is_set else None)
+    assert (told, room_id) == (NAMING, ROOM if is_set else None)
     assert ("M_FORBIDDEN" in problem) is not is_set
     assert not harbour.parked
     assert server.bodies(ROOM) == ["next"]

@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from fsm.effects import OutboxRow
-from fsm.values.ids import EventId
+from fsm.outbox import EditRow, InviteRow, StateRow
+from fsm.values.ids import EventId, TransactionId, UserId
 from matrix import Homeserver
 from matrix.api.errors import RateLimited
 from matrix.outbound.requests import Effects
 from tests.support.fakes.homeserver import Answer, ScriptedHomeserver
-from tests.support.sync_answers import ALICE, send
+from tests.support.sync_answers import ALICE, ROOM, send
 
 
 class Clock:
@@ -22,13 +22,27 @@ class Clock:
         return self.now
 
 
-def edit(sent_as: str) -> OutboxRow:
-    payload = {"content": {"body": "new"}, "sent_as": sent_as}
-    return send("", f"edit of {sent_as}", kind="edit", payload=payload)
+def edit(sent_as: str) -> EditRow:
+    return EditRow(
+        transaction_id=TransactionId(f"edit of {sent_as}"),
+        room_id=ROOM,
+        content={"body": "new"},
+        sent_as=TransactionId(sent_as),
+    )
 
 
-def invite() -> OutboxRow:
-    return send("", "t1", kind="invite", payload={"user_id": ALICE})
+def invite() -> InviteRow:
+    return InviteRow(transaction_id=TransactionId("t1"), room_id=ROOM, user_id=UserId(ALICE))
+
+
+def topic(transaction_id: str) -> StateRow:
+    return StateRow(
+        transaction_id=TransactionId(transaction_id),
+        room_id=ROOM,
+        event_type="m.room.topic",
+        state_key="",
+        content={},
+    )
 
 
 def limited(retry_after_ms: int, held: asyncio.Event | None = None) -> Answer:
@@ -59,7 +73,7 @@ async def test_only_messages_are_remembered_to_be_edited_and_others_take_no_plac
     effects.note(send("", "kept"), EventId("$kept"))
     for number in range(1_000):
         effects.note(send("", f"lost {number}"), None)
-        effects.note(send("", f"set {number}", kind="state"), EventId("$state"))
+        effects.note(topic(f"set {number}"), EventId("$state"))
 
     assert await effects.attempt(edit("set 1"), look_first=False) is None
     assert server.contents == []

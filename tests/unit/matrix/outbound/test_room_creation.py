@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import asdict, evolve
+from attrs import evolve
 
 from fsm.effects import NewRoom
+from fsm.outbox import CreateRoomRow, EditRow, InviteRow, StateRow
 from fsm.values.ids import EventId, RoomId, TransactionId
 from fsm.values.messages import QuestionRef
 from matrix import Homeserver, HomeserverSettings, Receipts, Refused, RoomCreator, RoomStyle
@@ -211,30 +212,35 @@ async def test_delivery_makes_the_room_invites_sets_state_and_edits(
     harbour = Harbour(homeserver)
     wish = chat_of(alice)
     async with harbour.at_work(intake=False):
-        making = send("", "t1", RoomId("rooms of alice"), kind="create", payload=asdict(wish))
+        making = CreateRoomRow(
+            transaction_id=TransactionId("t1"), room_id=RoomId("rooms of alice"), room=wish
+        )
         harbour.delivery.submit([making])
         await harbour.delivery.drained()
         [(row, room, problem)] = harbour.made
         assert (row, problem) == (making, "")
         assert room is not None
-        topic = {"type": "m.room.topic", "state_key": "", "content": {"topic": "tides"}}
-        edit = message_content("new", transaction_id=TransactionId("t5"))
         harbour.delivery.submit(
             [
-                send("", "t2", room, kind="invite", payload={"user_id": alice.user_id}),
-                send("", "t3", room, kind="state", payload=topic),
+                InviteRow(transaction_id=TransactionId("t2"), room_id=room, user_id=alice.user_id),
+                StateRow(
+                    transaction_id=TransactionId("t3"),
+                    room_id=room,
+                    event_type="m.room.topic",
+                    state_key="",
+                    content={"topic": "tides"},
+                ),
                 send("old", "t4", room),
-                send("", "t5", room, kind="edit", payload=_edit("t4", edit)),
+                _edit("t5", room, "new", of="t4"),
             ]
         )
         await harbour.delivery.drained()
         harbour.delivery = harbour.new_delivery()  # of another life, which remembers nothing
     async with harbour.at_work(intake=False):
-        edit = message_content("newer", transaction_id=TransactionId("t6"))
         harbour.delivery.submit(
             [
-                send("", "t6", room, kind="edit", payload=_edit("t4", edit)),
-                send("", "t7", room, kind="edit", payload=_edit("never sent", edit)),
+                _edit("t6", room, "newer", of="t4"),
+                _edit("t7", room, "newest", of="never sent"),
             ]
         )
         await harbour.delivery.drained()
@@ -281,8 +287,8 @@ async def test_a_reaction_is_put_on_an_event_once(homeserver: Homeserver, alice:
     async with harbour.at_work(intake=False):
         for txn in (TransactionId("t1"), TransactionId("t2")):
             content = reaction_content("✅", about=said, transaction_id=txn)
-            payload = {"type": "m.reaction", "content": content}
-            harbour.delivery.submit([send("", txn, room, payload=payload)])
+            row = send("", txn, room, event_type="m.reaction", content=content)
+            harbour.delivery.submit([row])
         await harbour.delivery.drained()
 
     assert harbour.parked == []
@@ -329,6 +335,13 @@ async def joined_by(homeserver: Homeserver) -> set[RoomId]:
     return set(answer["joined_rooms"])
 
 
-def _edit(sent_as: str, content: dict[str, object]) -> dict[str, object]:
+def _edit(transaction_id: str, room_id: RoomId, text: str, *, of: str) -> EditRow:
+    txn = TransactionId(transaction_id)
+    content = message_content(text, transaction_id=txn)
     new = {key: content[key] for key in ("msgtype", "body")}
-    return {"sent_as": sent_as, "content": content | {"m.new_content": new}}
+    return EditRow(
+        transaction_id=txn,
+        room_id=room_id,
+        content=content | {"m.new_content": new},
+        sent_as=TransactionId(of),
+    )

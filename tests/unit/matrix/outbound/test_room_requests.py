@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
-from attrs import asdict
 
-from fsm.effects import NewRoom, OutboxRow
-from fsm.values.ids import RoomId, UserId
+from fsm.effects import NewRoom
+from fsm.outbox import CreateRoomRow, UnreadableRow
+from fsm.values.ids import RoomId, TransactionId, UserId
 from matrix import Homeserver, Refused, RoomCreator, RoomStyle
 from matrix.outbound.delivery import MAX_ROOM_CREATIONS
 from tests.support.fakes.homeserver import BOT, Answer, ScriptedHomeserver
@@ -29,9 +29,12 @@ def wish(user_id: str = ALICE, purpose: str = "chat:C1") -> NewRoom:
     )
 
 
-def row(wished: NewRoom) -> OutboxRow:
-    place = RoomId(f"rooms of {wished.user_id}")
-    return send("", f"t {wished.user_id}", place, kind="create", payload=asdict(wished))
+def row(wished: NewRoom) -> CreateRoomRow:
+    return CreateRoomRow(
+        transaction_id=TransactionId(f"t {wished.user_id}"),
+        room_id=RoomId(f"rooms of {wished.user_id}"),
+        room=wished,
+    )
 
 
 def maker(homeserver: Homeserver, *, unfinished_seconds: float = 0.0) -> RoomCreator:
@@ -187,13 +190,19 @@ async def test_five_hundred_wishes_at_once_are_met_a_few_at_a_time(homeserver: H
 
 
 async def test_a_wish_that_makes_no_sense_is_parked(homeserver: Homeserver) -> None:
-    senseless = send("", "t1", RoomId("rooms of nobody"), kind="create", payload={"purpose": 1})
+    senseless = UnreadableRow(
+        transaction_id=TransactionId("t1"),
+        room_id=RoomId("rooms of nobody"),
+        kind="create",
+        payload='{"purpose": 1}',
+        problem="required field missing",
+    )
 
     async with Harbour(homeserver).at_work(intake=False) as harbour:
         harbour.delivery.submit([senseless])
         await harbour.delivery.drained()
 
-    assert [parked for parked, _ in harbour.parked] == [senseless]
+    assert harbour.parked == [(senseless, "required field missing")]
     assert harbour.made == []
 
 

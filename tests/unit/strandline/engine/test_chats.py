@@ -21,7 +21,7 @@ from ephemeral.flows.confirmation import Confirmation
 from ephemeral.flows.held_messages import Held
 from ephemeral.flows.load_selection import LoadSelection
 from fsm import AgentEntry, EventKind, Flow, Inbound, Registry
-from fsm.effects import OutboxRow
+from fsm.outbox import CreateRoomRow, LeaveRow
 from fsm.values.ids import AgentId, ChatId, EventId, RoomId, TransactionId, UserId
 from strandline.engine.clock import Clock
 from strandline.engine.turns import Outcome, Turns, TurnSettings
@@ -69,17 +69,16 @@ class House:
         event_id = EventId(f"${self._number}")
         return await self.turns.take(Inbound(event_id=event_id, body=body, **given))
 
-    async def made(self, row: OutboxRow) -> list[OutboxRow]:
+    async def made(self, row: CreateRoomRow) -> list[CreateRoomRow]:
         """The room is made, the turn taken in a life of its own; what rooms that asks for."""
         self.turns = self.life()
-        wish = row.payload
-        owner = UserId(wish["user_id"])
+        owner, purpose = row.room.user_id, row.room.purpose
         inbound = Inbound(
             event_id=EventId(row.transaction_id),
-            room_id=RoomId(f"!{wish['purpose']}{owner}".replace(":", "-")),
+            room_id=RoomId(f"!{purpose}{owner}".replace(":", "-")),
             sender=owner,
             kind=EventKind.MADE,
-            body=wish["purpose"],
+            body=purpose,
         )
         outcome = await self.turns.take(inbound, settles=TransactionId(row.transaction_id))
         return creations(outcome)
@@ -95,8 +94,8 @@ class House:
             rows += await self.made(rows.pop(0))
 
 
-def creations(outcome: Outcome) -> list[OutboxRow]:
-    return [row for row in outcome.rows if row.kind == "create"]
+def creations(outcome: Outcome) -> list[CreateRoomRow]:
+    return [row for row in outcome.rows if isinstance(row, CreateRoomRow)]
 
 
 @pytest.fixture
@@ -185,7 +184,7 @@ async def test_forgetting_reaches_every_room_of_the_user_and_no_other(
     await house.take("!forget-me")
     done = await house.take("!yes")
 
-    left = [row.room_id for row in done.rows if row.kind == "leave"]
+    left = [row.room_id for row in done.rows if isinstance(row, LeaveRow)]
     assert sorted(left[:-1]) == ["!chat-C1@alice-x", "!space@alice-x", "!unused"]
     assert left[-1] == "!lobby"
     after = stored(path)

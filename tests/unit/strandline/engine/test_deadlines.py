@@ -34,6 +34,7 @@ from fsm.values.ids import ConversationKey, EventId, RoomId, UserId
 from strandline.engine.clock import Clock
 from strandline.engine.deadlines import Deadlines
 from strandline.engine.turns import Outcome, Turns, TurnSettings
+from tests.support.outbox import content_of
 
 _numbers = count()
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -116,7 +117,7 @@ class Life:
         for due in await self.deadlines.passed():
             outcome = await self.turns.fall_due(due)
             self.deadlines.settle(due)
-            said += [row.payload["content"]["body"] for row in outcome.rows]
+            said += [content_of(row)["body"] for row in outcome.rows]
         return said
 
     async def kept(self) -> FlowRecord | None:
@@ -458,7 +459,7 @@ async def test_what_an_older_version_saved_is_read_and_saved_anew(
     outcome = await life.says("!wish milk")
 
     [row] = outcome.rows
-    assert row.payload["content"]["body"] == "before: Wish2(words=('black', 'tea'))"
+    assert content_of(row)["body"] == "before: Wish2(words=('black', 'tea'))"
     kept = await life.kept()
     assert kept is not None
     assert (kept.version, kept.record) == (2, {"words": ["milk"]})

@@ -39,6 +39,7 @@ from strandline.engine.clock import Clock
 from strandline.engine.turns import Outcome, Turns, TurnSettings
 from strandline.flows.languages import LANGUAGES, tongue
 from strandline.flows.service import Service
+from tests.support.outbox import content_of
 
 ALICE, BOB = UserId("@alice:x"), UserId("@bob:x")
 STARTED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -203,7 +204,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 def texts(outcome: Outcome) -> list[str]:
-    return [row.payload["content"]["body"] for row in outcome.rows]
+    return [content_of(row)["body"] for row in outcome.rows]
 
 
 async def test_a_reply_is_rendered_in_a_thread(
@@ -220,7 +221,7 @@ async def test_a_turn_commits_its_reply_under_an_id_made_from_the_event(store: S
 
     [row] = outcome.rows
     assert row.transaction_id == transaction_id(EventId("$x"), 0)
-    assert row.payload["content"]["m.relates_to"] == {"m.in_reply_to": {"event_id": "$x"}}
+    assert content_of(row)["m.relates_to"] == {"m.in_reply_to": {"event_id": "$x"}}
     assert await store.owed() == (row,)
     assert await store.is_handled(EventId("$x"))
 

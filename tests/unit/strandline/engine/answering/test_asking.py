@@ -13,13 +13,15 @@ from durable import Commit, Store, Stream
 from ephemeral.agents.api import AgentPiece, AgentQuestion, MadeFile
 from ephemeral.agents.pool import AgentPool
 from fsm import AgentEntry, EventKind, Inbound, Registry, Translator
-from fsm.effects import AskAgent, OutboxRow
+from fsm.effects import AskAgent
+from fsm.outbox import OutboxRow, SendRow
 from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId, UserId
 from matrix import Amendment, Refused
 from strandline.engine.answering.asking import Asking, Pace
 from strandline.engine.answering.edits import ActiveAnswer, EditTracker
 from strandline.engine.outbox import OutboxBuilder
 from tests.support.limits import HANGS_SECONDS
+from tests.support.outbox import content_of
 
 ROOM, ALICE, HEAD = RoomId("!room"), UserId("@alice:x"), EventId("$head")
 INBOUND = Inbound(
@@ -107,7 +109,7 @@ class Sent:
 
     @property
     def bodies(self) -> list[str]:
-        contents: list[dict[str, Any]] = [row.payload["content"] for row in self.rows]
+        contents: list[dict[str, Any]] = [content_of(row) for row in self.rows]
         return [c.get("m.new_content", c)["body"] for c in contents]
 
 
@@ -189,7 +191,7 @@ async def test_an_edited_question_is_asked_anew_and_its_answer_replaces_the_old(
     asked = [(q.text, q.request_id) for q in conversation.agent.asked]
     assert asked == [("tell me", "$q"), ("tell her", "$edit")]
     assert conversation.sent.bodies == ["about tell me", "about tell her all"]
-    assert conversation.sent.rows[1].payload["content"]["m.relates_to"]["event_id"] == HEAD
+    assert content_of(conversation.sent.rows[1])["m.relates_to"]["event_id"] == HEAD
 
 
 async def test_a_question_that_is_taken_back_ends_its_answer(store: Store) -> None:
@@ -213,7 +215,9 @@ async def test_a_whole_answer_says_what_stands_for_it_if_its_question_is_taken_b
 
     [_, edit] = await store.owed()
 
-    instead = edit.payload["instead"]
+    assert isinstance(edit, SendRow)
+    instead = edit.if_withdrawn
+    assert instead is not None
     assert instead["m.new_content"]["body"] == "_The question was taken back._"
     assert instead["m.relates_to"]["event_id"] == HEAD
 
@@ -305,7 +309,7 @@ async def test_the_files_of_an_answer_follow_its_text(store: Store) -> None:
     refused = r"refused\_\[1\](a).bin"
     assert text.startswith(f"about tell me all\n\n_I could not pass on the file “{refused}”")
     assert name == "plot.svg"
-    file = conversation.sent.rows[1].payload["content"]
+    file = content_of(conversation.sent.rows[1])
     assert file["info"]["size"] == 3
     assert file["m.relates_to"]["m.in_reply_to"]["event_id"] == INBOUND.event_id
     assert file["org.strandline.answer"] == {"chat": "1", "question": "$q"}

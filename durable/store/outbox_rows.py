@@ -1,0 +1,127 @@
+"""Rows of the outbox as a store keeps them: the name of a kind, and JSON with what the kind has."""
+
+from typing import Any
+
+from attrs import fields, frozen
+from cattrs import BaseValidationError, transform_error
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+
+from durable.store.codec import dump, load, new_converter
+from fsm.effects import NewRoom
+from fsm.outbox import (
+    CreateRoomRow,
+    EditRow,
+    InviteRow,
+    JoinRow,
+    LeaveRow,
+    OutboxRow,
+    ReportTo,
+    SendRow,
+    StateRow,
+    UnreadableRow,
+)
+from fsm.values.ids import EventId, RoomId, TransactionId
+
+_CLASSES: dict[str, type[OutboxRow]] = {
+    "send": SendRow,
+    "edit": EditRow,
+    "state": StateRow,
+    "invite": InviteRow,
+    "create": CreateRoomRow,
+    "join": JoinRow,
+    "leave": LeaveRow,
+}
+_KINDS = {cls: kind for kind, cls in _CLASSES.items()}
+
+_STORED_NAMES = {
+    SendRow: {"event_type": "type", "if_withdrawn": "instead"},
+    EditRow: {"if_withdrawn": "instead"},
+    StateRow: {"event_type": "type", "report_to": "asked"},
+    InviteRow: {"report_to": "asked"},
+    ReportTo: {"room_id": "in", "user_id": "by"},
+}
+"""Names in the JSON of fields that have another name there. Databases hold rows with these."""
+
+_IF_SET = ("instead", "asked", "edits")
+"""What the JSON leaves out where it is None."""
+
+_COLUMNS = frozenset(column.name for column in fields(OutboxRow))
+
+
+@frozen
+class StoredRow:
+    """A row of the table ``outbox``, column by column."""
+
+    position: int
+    transaction_id: str
+    room_id: str
+    kind: str
+    payload: str
+    stream_of: str | None
+    created_at_ms: int
+
+    def read(self) -> OutboxRow:
+        """The row as its class; an ``UnreadableRow`` if its kind or its payload is not known."""
+        try:
+            cls = _CLASSES[self.kind]
+        except KeyError:
+            return self._unreadable(f"no such kind of effect: {self.kind!r}")
+        try:
+            payload = load(self.payload)
+            given = {"room": payload} if cls is CreateRoomRow else payload
+            row: OutboxRow = _converter.structure(given | self._columns(), cls)
+        except BaseValidationError as error:
+            return self._unreadable("; ".join(transform_error(error)))
+        except (TypeError, ValueError) as error:
+            return self._unreadable(f"{type(error).__name__}: {error}")
+        return row
+
+    def _columns(self) -> dict[str, Any]:
+        return {
+            "transaction_id": TransactionId(self.transaction_id),
+            "room_id": RoomId(self.room_id),
+            "position": self.position,
+            "created_at_ms": self.created_at_ms,
+            "stream_of": None if self.stream_of is None else EventId(self.stream_of),
+        }
+
+    def _unreadable(self, problem: str) -> UnreadableRow:
+        return UnreadableRow(
+            kind=self.kind, payload=self.payload, problem=problem, **self._columns()
+        )
+
+
+def kind_and_payload(row: OutboxRow) -> tuple[str, str]:
+    """What the columns ``kind`` and ``payload`` (JSON text) hold of the row."""
+    if isinstance(row, UnreadableRow):
+        return row.kind, row.payload
+    everything = _converter.unstructure(row)
+    payload = everything["room"] if isinstance(row, CreateRoomRow) else everything
+    given = {k: v for k, v in payload.items() if v is not None or k not in _IF_SET}
+    return _KINDS[type(row)], dump(given)
+
+
+def _as_it_is(value: dict[str, Any]) -> dict[str, Any]:
+    return value
+
+
+def _override(cls: type, name: str) -> Any:
+    return override(
+        rename=_STORED_NAMES.get(cls, {}).get(name),
+        unstruct_hook=_as_it_is if name in ("content", "if_withdrawn") else None,
+    )
+
+
+def _make_converter() -> Any:
+    converter = new_converter()
+    for cls in (ReportTo, NewRoom, *_CLASSES.values()):
+        names = {column.name: _override(cls, column.name) for column in fields(cls)}
+        reads: Any = make_dict_structure_fn(cls, converter, **names)
+        if issubclass(cls, OutboxRow):
+            names |= {name: override(omit=True) for name in _COLUMNS}
+        converter.register_structure_hook(cls, reads)
+        converter.register_unstructure_hook(cls, make_dict_unstructure_fn(cls, converter, **names))
+    return converter
+
+
+_converter = _make_converter()
