@@ -16,7 +16,8 @@ from matrix.api.homeserver import Homeserver
 from matrix.api.session import HomeserverSettings
 from matrix.inbound.batch import RoomItem, SyncBatch, SyncEvent, TimelineGap
 from matrix.inbound.edits import Amendment
-from matrix.inbound.sync import Intake
+from matrix.inbound.reader import HomeserverReader
+from matrix.inbound.sync import SyncLoop
 from matrix.inbound.transcript import QuestionAnswer, Transcript
 from matrix.outbound.delivery import Delivery, DeliveryOutcomes
 from matrix.outbound.queues import RoomQueues
@@ -28,8 +29,8 @@ __all__ = [
     "Delivery",
     "DeliveryOutcomes",
     "Homeserver",
+    "HomeserverReader",
     "HomeserverSettings",
-    "Intake",
     "LoginRefused",
     "MatrixError",
     "NotEncryptable",
@@ -46,6 +47,7 @@ __all__ = [
     "StoreMoved",
     "SyncBatch",
     "SyncEvent",
+    "SyncLoop",
     "TimelineGap",
     "TokenRevoked",
     "Transcript",

@@ -26,11 +26,12 @@ from fsm.values.text import compared
 from matrix import (
     Delivery,
     Homeserver,
-    Intake,
+    HomeserverReader,
     Receipts,
     RoomCreator,
     SyncBatch,
     SyncEvent,
+    SyncLoop,
     TimelineGap,
 )
 from strandline.config.model import Config
@@ -180,7 +181,7 @@ class Bot:
                 await self._submit_owed()
                 await self._queue_reopened()
                 await self._queue_behind()
-                intake = parts.create_task(self._intake.run())
+                intake = parts.create_task(self._sync.run(self))
                 await stop.wait()
                 intake.cancel()
                 await self._finish()
@@ -237,12 +238,11 @@ class Bot:
             for state in flow.states.values()
         )
         self._checkpoint = Checkpoint(self._advance)
-        self._intake = Intake(
+        self._reader = HomeserverReader(homeserver, amend=self._amending.note)
+        self._sync = SyncLoop(
             homeserver,
+            self._reader,
             since=self._report.checkpoint,
-            take=self._take,
-            amend=self._amending.note,
-            ready=self._ready,
             was_joined=lambda room_id: retry_until_store_available(
                 lambda: self._store.is_joined(room_id)
             ),
@@ -252,7 +252,7 @@ class Bot:
             turns=turns,
             asking=self._asking,
             amending=self._amending,
-            shore=self._intake,
+            shore=self._reader,
             checkpoint=self._checkpoint,
             submit=self._delivery.submit,
             eased=self._delivery.wait_for_backlog,
@@ -287,7 +287,8 @@ class Bot:
     async def _advance(self, progress: Progress) -> None:
         await retry_until_store_available(lambda: self._store.advance(progress))
 
-    async def _take(self, arrived: SyncBatch) -> None:
+    async def take(self, arrived: SyncBatch) -> None:
+        """Queue what a sync response brings."""
         batch = self._checkpoint.begin(
             arrived.next,
             Counter(item.room_id for item in arrived.items),
@@ -375,7 +376,7 @@ class Bot:
             _log.warning("stopped with work in hand; it is done after the next start")
         _log.info("stopped")
 
-    async def _ready(self) -> None:
+    async def started(self) -> None:
         """Say so once the first token ever is kept: from then on nothing is missed."""
         if self._report.checkpoint is None:
             await self._checkpoint.kept.wait()

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -16,11 +16,12 @@ from matrix import (
     Amendment,
     Delivery,
     Homeserver,
+    HomeserverReader,
     HomeserverSettings,
-    Intake,
     RoomCreator,
     RoomStyle,
     SyncBatch,
+    SyncLoop,
     TimelineGap,
 )
 from tests.support.fakes.homeserver import BOT, PASSWORD, ScriptedHomeserver
@@ -94,7 +95,7 @@ def send(body: str, transaction_id: str, room_id: str = ROOM, **changes: Any) ->
 
 @define
 class Harbour:
-    """Intake and delivery of one life of a bot, and what they brought."""
+    """Sync loop, reader and delivery of one life of a bot, and what they brought."""
 
     homeserver: Homeserver
     since: SyncToken | None = START
@@ -109,18 +110,19 @@ class Harbour:
     taken: int = 0
     key_wait_seconds: float = 5.0
     was_in: set[str] = field(factory=set)
-    intake: Intake = field(init=False)
+    on_batch: Callable[[SyncBatch], Awaitable[None]] | None = None
+    reader: HomeserverReader = field(init=False)
+    sync: SyncLoop = field(init=False)
     delivery: Delivery = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.intake = Intake(
+        self.reader = HomeserverReader(
             self.homeserver,
-            since=self.since,
-            take=self._take,
             amend=self.amendments.append,
-            ready=self._count_ready,
             key_wait_seconds=self.key_wait_seconds,
-            was_joined=self._was_joined,
+        )
+        self.sync = SyncLoop(
+            self.homeserver, self.reader, since=self.since, was_joined=self._was_joined
         )
         self.delivery = self.new_delivery()
 
@@ -146,7 +148,7 @@ class Harbour:
         async with asyncio.TaskGroup() as group:
             loops = [group.create_task(self.delivery.run(Outcomes(self)))]
             if intake:
-                loops.append(group.create_task(self.intake.run()))
+                loops.append(group.create_task(self.run_sync()))
             yield self
             for loop in loops:
                 loop.cancel()
@@ -160,11 +162,14 @@ class Harbour:
             while not condition():
                 await asyncio.sleep(0.005)
 
-    async def _take(self, batch: SyncBatch) -> None:
+    async def run_sync(self) -> None:
+        await self.sync.run(Receiver(self))
+
+    async def note_batch(self, batch: SyncBatch) -> None:
         self.batches.append(batch)
         for item in batch.items:
             if isinstance(item, TimelineGap):
-                async for inbound in self.intake.fill(item):
+                async for inbound in self.reader.fill(item):
                     self.arrived.append(inbound)
             else:
                 self.arrived.append(item.inbound)
@@ -173,9 +178,6 @@ class Harbour:
 
     async def _was_joined(self, room_id: RoomId) -> bool:
         return room_id in self.was_in
-
-    async def _count_ready(self) -> None:
-        self.ready += 1
 
 
 @define
@@ -192,3 +194,16 @@ class Outcomes:
 
     async def failed(self, row: OutboxRow, problem: str) -> None:
         self.harbour.parked.append((row, problem))
+
+
+@define
+class Receiver:
+    """Hands batches to a harbour."""
+
+    harbour: Harbour
+
+    async def take(self, batch: SyncBatch) -> None:
+        await (self.harbour.on_batch or self.harbour.note_batch)(batch)
+
+    async def started(self) -> None:
+        self.harbour.ready += 1

@@ -124,7 +124,7 @@ async def test_a_text_whose_key_comes_later_is_read_then(
         await harbour.until(lambda: harbour.arrived)
         unreadable = harbour.arrived[0]
         await server.syncs({"next_batch": "s2", "to_device": {"events": [alice.room_key]}})
-        late = await harbour.intake.decrypt_later(unreadable)
+        late = await harbour.reader.decrypt_later(unreadable)
 
     assert late is not None
     assert (unreadable.kind, late.kind, late.body) == (

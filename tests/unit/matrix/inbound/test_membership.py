@@ -79,7 +79,7 @@ async def test_who_comes_in_makes_a_group_of_the_room(
 
     async with Harbour(homeserver).at_work() as harbour:
         await harbour.until(lambda: harbour.arrived)
-        after = await harbour.intake.is_group(ROOM)
+        after = await harbour.reader.is_group(ROOM)
 
     assert (before, after) == (False, True)
 
@@ -117,7 +117,7 @@ async def test_only_the_bots_own_questions_count(
 ) -> None:
     await server.script("rooms.event", Answer(502, b""), Answer(body=raw))
 
-    assert await Harbour(homeserver).intake.question_mark(ROOM, EventId("$q")) == mark
+    assert await Harbour(homeserver).reader.question_mark(ROOM, EventId("$q")) == mark
 
 
 async def test_a_question_that_is_gone_is_none(
@@ -125,4 +125,4 @@ async def test_a_question_that_is_gone_is_none(
 ) -> None:
     await server.script("rooms.event", Answer(404, {"errcode": "M_NOT_FOUND"}))
 
-    assert await Harbour(homeserver).intake.question_mark(ROOM, EventId("$q")) is None
+    assert await Harbour(homeserver).reader.question_mark(ROOM, EventId("$q")) is None

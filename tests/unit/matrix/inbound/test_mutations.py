@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 
 from fsm.values.ids import EventId, SyncToken, TransactionId, UserId
 from fsm.values.inbound import Inbound
-from matrix import Amendment, Homeserver, Intake, SyncBatch, TimelineGap, Transcript
+from matrix import Amendment, Homeserver, HomeserverReader, SyncLoop, TimelineGap, Transcript
 from matrix.api.errors import Refused, Unreachable
 from matrix.api.fields import MOST_ID_BYTES, MOST_INTEGER, decoded, mapping
 from matrix.api.http import HomeserverHttp
@@ -50,12 +50,8 @@ class Life:
         http = cast("HomeserverHttp", self.told)
         self.homeserver = Homeserver(http, cast("Login", _NoLogin()), session, self.crypto)
         self.amended: list[Amendment] = []
-        self.intake = Intake(
-            self.homeserver, since=SyncToken("s0"), take=self._take, amend=self.amended.append
-        )
-
-    async def _take(self, batch: SyncBatch) -> None:
-        """Nothing is handled here."""
+        self.reader = HomeserverReader(self.homeserver, amend=self.amended.append)
+        self.sync = SyncLoop(self.homeserver, self.reader, since=SyncToken("s0"))
 
     async def reads(self, random: Random) -> None:
         """One round: some events, each alone, and all of them in every answer that brings any."""
@@ -78,25 +74,25 @@ class Life:
         if not isinstance(sync.get("next_batch"), str):
             return  # ``Homeserver.sync`` lets no such response through
         self.homeserver.receive(sync)
-        batch = await self.intake._batch(sync)  # noqa: SLF001
+        batch = await self.sync._batch(sync)  # noqa: SLF001
         for item in batch.items:
             if isinstance(item, TimelineGap):
-                async for inbound in self.intake.fill(item):
+                async for inbound in self.reader.fill(item):
                     check(inbound)
             else:
                 check(item.inbound)
 
     async def _reads_back(self) -> None:
-        intake, event_id = self.intake, EventId("$q")
+        reader, event_id = self.reader, EventId("$q")
         for inbound in (
-            await intake.event(ROOM, event_id),
-            await intake.last_question(ROOM, UserId(ALICE)),
+            await reader.event(ROOM, event_id),
+            await reader.last_question(ROOM, UserId(ALICE)),
         ):
             if inbound is not None:
                 check(inbound)
-        await intake.question_mark(ROOM, event_id)
+        await reader.question_mark(ROOM, event_id)
         self.homeserver.members_changed(ROOM)
-        await intake.is_group(ROOM)
+        await reader.is_group(ROOM)
         await find_sent(self.homeserver, ROOM, TransactionId("t"))
         with suppress(Refused):
             async for exchange in Transcript(self.homeserver, ROOM).exchanges():

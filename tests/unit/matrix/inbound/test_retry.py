@@ -8,25 +8,25 @@ from structlog.testing import capture_logs
 
 from fsm.values.ids import EventId, UserId
 from fsm.values.retry import RetryPolicy
-from matrix import Homeserver, Intake
+from matrix import Homeserver, HomeserverReader
 from tests.support.fakes.homeserver import BOT, Answer, ScriptedHomeserver
 from tests.support.sync_answers import ALICE, ROOM, Harbour, Json, text
 
 HTML = b"<html>it is too long</html>"
 QUESTION: Json = {"flow": "form", "id": "$a", "life": "1", "asker": ALICE}
 
-Read = Callable[[Intake], Awaitable[object]]
+Read = Callable[[HomeserverReader], Awaitable[object]]
 
 READS: dict[str, tuple[str, Read, object]] = {
     "question_mark": (
         "rooms.event",
-        lambda intake: intake.question_mark(ROOM, EventId("$q")),
+        lambda reader: reader.question_mark(ROOM, EventId("$q")),
         None,
     ),
-    "is_group": ("rooms.members", lambda intake: intake.is_group(ROOM), False),
+    "is_group": ("rooms.members", lambda reader: reader.is_group(ROOM), False),
     "last_question": (
         "rooms.messages",
-        lambda intake: intake.last_question(ROOM, UserId(ALICE)),
+        lambda reader: reader.last_question(ROOM, UserId(ALICE)),
         None,
     ),
 }
@@ -37,12 +37,12 @@ def unknowns(logs: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]
 
 
 @pytest.fixture
-def hasty(homeserver: Homeserver) -> Intake:
-    """An intake whose patience is short."""
+def hasty(homeserver: Homeserver) -> HomeserverReader:
+    """A reader whose patience is short."""
     homeserver.lookup_policy = RetryPolicy(
         first_wait_seconds=0.001, max_wait_seconds=0.01, max_seconds=0.5, max_attempts=6
     )
-    return Harbour(homeserver).intake
+    return Harbour(homeserver).reader
 
 
 @pytest.mark.parametrize("name", READS)
@@ -52,7 +52,7 @@ def hasty(homeserver: Homeserver) -> Intake:
     ids=["reset", "4xx without a code", "502", "429"],
 )
 async def test_what_fails_again_and_again_is_unknown_while_the_homeserver_is_there(
-    server: ScriptedHomeserver, hasty: Intake, name: str, answer: Answer
+    server: ScriptedHomeserver, hasty: HomeserverReader, name: str, answer: Answer
 ) -> None:
     endpoint, read, unknown = READS[name]
     await server.script(endpoint, *[answer] * 1000)
@@ -67,7 +67,7 @@ async def test_what_fails_again_and_again_is_unknown_while_the_homeserver_is_the
 @pytest.mark.parametrize("name", ["question_mark", "is_group"])
 @pytest.mark.parametrize("status", [413, 414])
 async def test_a_request_that_is_too_long_is_made_once(
-    server: ScriptedHomeserver, hasty: Intake, name: str, status: int
+    server: ScriptedHomeserver, hasty: HomeserverReader, name: str, status: int
 ) -> None:
     endpoint, read, unknown = READS[name]
     await server.script(endpoint, Answer(status, HTML))
@@ -79,7 +79,7 @@ async def test_a_request_that_is_too_long_is_made_once(
 
 
 async def test_a_read_that_is_never_answered_has_an_end(
-    server: ScriptedHomeserver, hasty: Intake
+    server: ScriptedHomeserver, hasty: HomeserverReader
 ) -> None:
     never = asyncio.Event()
     await server.script("rooms.event", Answer(held=never))
@@ -101,7 +101,7 @@ async def test_a_homeserver_that_is_away_is_waited_for_and_then_asked_again(
     await server.script("account.whoami", *[Answer(502, HTML)] * 3)
     await server.script("rooms.event", *[Answer(502, HTML)] * 6, Answer(body=asked))
 
-    mark = await Harbour(homeserver).intake.question_mark(ROOM, EventId("$q"))
+    mark = await Harbour(homeserver).reader.question_mark(ROOM, EventId("$q"))
 
     assert mark is not None
     assert (mark.flow, mark.asker) == ("form", ALICE)

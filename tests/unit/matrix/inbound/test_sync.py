@@ -6,7 +6,7 @@ from structlog.testing import capture_logs
 
 from fsm.values.ids import EventId, SyncToken
 from fsm.values.inbound import EventKind
-from matrix import Homeserver, Intake, LoginRefused, SyncBatch, TimelineGap
+from matrix import Homeserver, LoginRefused, SyncBatch, TimelineGap
 from matrix.inbound.gaps import SEARCH_PAGES
 from tests.support.fakes.homeserver import Answer, ScriptedHomeserver
 from tests.support.sync_answers import (
@@ -53,7 +53,7 @@ async def test_the_next_sync_is_asked_for_only_when_the_batch_was_taken(
     async def take(_batch: object) -> None:
         seen.append(len(server.asked("sync")))
 
-    harbour.intake._take = take  # noqa: SLF001
+    harbour.on_batch = take
     async with harbour.at_work():
         await harbour.until(lambda: len(server.asked("sync")) == 2)
 
@@ -115,7 +115,7 @@ async def test_a_password_that_was_changed_ends_the_bot_with_a_sentence(
     await server.script("login", Answer(403, {"errcode": "M_FORBIDDEN", "error": "No."}))
 
     with pytest.raises(LoginRefused, match=r"homeserver\.password"):
-        await Harbour(homeserver).intake.run()
+        await Harbour(homeserver).run_sync()
 
 
 async def test_a_first_sync_answers_no_history_but_takes_invites(
@@ -415,11 +415,11 @@ async def test_edits_on_a_later_page_of_a_gap_are_told_before_its_first_event(
             known.extend(
                 [
                     [amendment.event_id for amendment in harbour.amendments]
-                    async for _inbound in harbour.intake.fill(item)
+                    async for _inbound in harbour.reader.fill(item)
                 ]
             )
 
-    harbour.intake = Intake(homeserver, since=START, take=take, amend=harbour.amendments.append)
+    harbour.on_batch = take
     async with harbour.at_work():
         await harbour.until(lambda: known)
 
@@ -442,11 +442,11 @@ async def test_edits_between_an_invite_in_a_gap_and_the_join_are_told_before_its
                 known.extend(
                     [
                         (inbound.event_id, [a.event_id for a in harbour.amendments])
-                        async for inbound in harbour.intake.fill(item)
+                        async for inbound in harbour.reader.fill(item)
                     ]
                 )
 
-    harbour.intake = Intake(homeserver, since=START, take=take, amend=harbour.amendments.append)
+    harbour.on_batch = take
     async with harbour.at_work():
         await harbour.until(lambda: known)
 
@@ -461,7 +461,7 @@ async def test_an_event_fetched_by_its_id_brings_the_edit_that_the_homeserver_bu
     await server.script("rooms.event", Answer(body=text("how much", "$q") | {"unsigned": bundle}))
     harbour = Harbour(homeserver)
 
-    found = await harbour.intake.event(ROOM, EventId("$q"))
+    found = await harbour.reader.event(ROOM, EventId("$q"))
 
     assert found is not None
     assert [(a.event_id, a.text) for a in harbour.amendments] == [("$e", "how many")]
@@ -741,7 +741,7 @@ async def test_edits_and_redactions_are_told_before_the_batch_they_came_in(
         known.append([amendment.event_id for amendment in harbour.amendments])
 
     harbour = Harbour(homeserver)
-    harbour.intake = Intake(homeserver, since=START, take=take, amend=harbour.amendments.append)
+    harbour.on_batch = take
     async with harbour.at_work():
         await harbour.until(lambda: known)
 
@@ -763,11 +763,11 @@ async def test_edits_and_redactions_in_a_gap_are_told_before_its_page(
             known.extend(
                 [
                     (inbound.event_id, [a.event_id for a in harbour.amendments])
-                    async for inbound in harbour.intake.fill(item)
+                    async for inbound in harbour.reader.fill(item)
                 ]
             )
 
-    harbour.intake = Intake(homeserver, since=START, take=take, amend=harbour.amendments.append)
+    harbour.on_batch = take
     async with harbour.at_work():
         await harbour.until(lambda: len(known) == 2)
 
@@ -778,7 +778,7 @@ async def test_edits_and_redactions_in_a_gap_are_told_before_its_page(
 async def test_one_event_is_fetched_by_its_id(
     server: ScriptedHomeserver, homeserver: Homeserver
 ) -> None:
-    intake = Harbour(homeserver).intake
+    intake = Harbour(homeserver).reader
     await server.script("rooms.event", Answer(502, b""), Answer(body=text("once more", "$e")))
     await server.script("rooms.event", Answer(404, {"errcode": "M_NOT_FOUND"}))
     await server.script("rooms.event", Answer(body=text("x") | {"content": {}}))
@@ -797,7 +797,7 @@ async def test_an_event_whose_key_stays_away_is_given_back_unreadable(
     async with Harbour(homeserver, key_wait_seconds=0.05).at_work() as harbour:
         await harbour.until(lambda: harbour.arrived)
 
-        late = await harbour.intake.decrypt_later(harbour.arrived[0])
+        late = await harbour.reader.decrypt_later(harbour.arrived[0])
 
     assert late is harbour.arrived[0]
     assert late.kind is EventKind.UNREADABLE
@@ -812,7 +812,7 @@ async def test_no_key_is_waited_for_in_a_room_that_is_not_encrypted(
     async with Harbour(homeserver, key_wait_seconds=3600).at_work() as harbour:
         await harbour.until(lambda: harbour.arrived)
 
-        assert await harbour.intake.decrypt_later(harbour.arrived[0]) is harbour.arrived[0]
+        assert await harbour.reader.decrypt_later(harbour.arrived[0]) is harbour.arrived[0]
 
 
 async def test_who_has_sent_garbage_is_waited_for_once(
@@ -826,10 +826,10 @@ async def test_who_has_sent_garbage_is_waited_for_once(
     async with Harbour(homeserver, key_wait_seconds=0.2).at_work() as harbour:
         await harbour.until(lambda: harbour.arrived)
 
-        late = [await harbour.intake.decrypt_later(inbound) for inbound in harbour.arrived]
+        late = [await harbour.reader.decrypt_later(inbound) for inbound in harbour.arrived]
 
     assert late == harbour.arrived
-    assert list(harbour.intake._keyless) == [(ROOM, ALICE)]  # noqa: SLF001
+    assert list(harbour.reader._keyless) == [(ROOM, ALICE)]  # noqa: SLF001
 
 
 def edit(body: str, event_id: str, *, at_ms: int = 1) -> dict[str, object]:

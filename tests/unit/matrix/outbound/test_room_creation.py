@@ -269,10 +269,10 @@ async def test_a_question_is_known_for_one_in_the_next_life_too(
         room = await maker(homeserver, RoomStyle(encrypted=encrypted)).make(chat_of(alice))
         assert await homeserver.is_encrypted(room) is encrypted
         asked = await homeserver.send(room, "m.room.message", content, txn)
-        now = await Harbour(homeserver).intake.question_mark(room, asked)
+        now = await Harbour(homeserver).reader.question_mark(room, asked)
 
     async with Homeserver.connect(settings, tmp_path / "asking") as homeserver:
-        later = await Harbour(homeserver).intake.question_mark(room, asked)
+        later = await Harbour(homeserver).reader.question_mark(room, asked)
 
     assert (now, later) == (mark, mark)
 

@@ -1,0 +1,178 @@
+"""Reads events, and what else is to be known about rooms, from the homeserver."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import suppress
+from typing import Any
+
+from fsm.values.bounded import BoundedDict
+from fsm.values.ids import EventId, RoomId, UserId
+from fsm.values.inbound import Inbound
+from fsm.values.messages import QuestionRef
+from matrix.api import fields
+from matrix.api.errors import Refused
+from matrix.api.homeserver import Homeserver
+from matrix.inbound.batch import TimelineGap
+from matrix.inbound.claims import enter_replacement, invite_of, replaced_by
+from matrix.inbound.edits import Amendment, amendments
+from matrix.inbound.gaps import missing_events
+from matrix.inbound.parse import parse
+from matrix.inbound.transcript import Transcript
+from matrix.outbound.markdown import read_mark
+
+Json = dict[str, Any]
+
+KEYLESS_SHARE = 0.05
+"""Factor on the key wait for a sender whose last key did not arrive."""
+
+MAX_KEYLESS = 1_000
+"""Maximum number of pairs of room and person that are kept whose last key did not arrive."""
+
+KEY_WAITS = 6
+"""Maximum waits for the key of one encrypted event while no sync can bring it."""
+
+
+class HomeserverReader:
+    """Reads events from the homeserver: decrypted, parsed, and with their edits reported.
+
+    Args:
+        homeserver: The homeserver.
+        amend: Called with each edit and redaction, before the events that came
+            with it are returned.
+        key_wait_seconds: How long an encrypted event waits for its key.
+
+    Attributes:
+        is_sync_paused: A batch waits to be taken, so that no sync can bring a key.
+    """
+
+    def __init__(
+        self,
+        homeserver: Homeserver,
+        *,
+        amend: Callable[[Amendment], None] = lambda _: None,
+        key_wait_seconds: float = 10.0,
+    ) -> None:
+        self._homeserver = homeserver
+        self._amend = amend
+        self._key_wait_seconds = key_wait_seconds
+        self._keyless = BoundedDict[tuple[RoomId, UserId], None](MAX_KEYLESS)
+        self.is_sync_paused = False
+
+    async def fill(self, gap: TimelineGap) -> AsyncIterator[Inbound]:
+        """The events that a gap hides, in order."""
+        async for raw in missing_events(self._homeserver, gap, self._amend):
+            if (inbound := self._parse(gap.room_id, raw)) is not None:
+                yield inbound
+
+    async def event(self, room_id: RoomId, event_id: EventId) -> Inbound | None:
+        """One event by its id; None if it is gone, or redacted."""
+        raw = await self._homeserver.retry(lambda: self._homeserver.event(room_id, event_id))
+        return next(self.parse_events(room_id, () if raw is None else (raw,)), None)
+
+    async def is_group(self, room_id: RoomId) -> bool:
+        """Whether more than two people are in the room, or invited to it."""
+        return await self._homeserver.read_or_default(
+            room_id, lambda: self._homeserver.is_group(room_id), False
+        )
+
+    async def enter_replacement(self, room_id: RoomId, to: RoomId, *, stays: bool) -> bool:
+        """Enter ``to``; whether it says that it replaces ``room_id``. If not, it may be left."""
+        return await self._homeserver.retry(
+            lambda: enter_replacement(self._homeserver, room_id, to, stays=stays)
+        )
+
+    async def invite(self, room_id: RoomId) -> Inbound | None:
+        """The invite that brought the bot into the room, as the room has it."""
+        return await self._homeserver.retry(lambda: invite_of(self._homeserver, room_id))
+
+    async def replaces(self, room_id: RoomId) -> RoomId | None:
+        """The room that this one replaces, if both rooms say so."""
+        return await self._homeserver.retry(lambda: replaced_by(self._homeserver, room_id))
+
+    async def question_mark(self, room_id: RoomId, event_id: EventId) -> QuestionRef | None:
+        """What a message of the bot's says of itself, if it is a question."""
+        raw = await self._homeserver.read_or_default(
+            room_id, lambda: self._homeserver.event(room_id, event_id), None
+        )
+        if raw is None or fields.user_id(raw, "sender") != self._homeserver.user_id:
+            return None
+        return read_mark(fields.fields(raw, "content"))
+
+    async def last_question(self, room_id: RoomId, sender: UserId) -> Inbound | None:
+        """What the sender has last asked an agent in the room; None where it can't be read."""
+        return await self._homeserver.read_or_default(
+            room_id, lambda: self._last_question(room_id, sender), None
+        )
+
+    async def decrypt_later(self, inbound: Inbound) -> Inbound | None:
+        """The event once its key has arrived; unchanged without a key; None if it is no text.
+
+        The wait is shorter for a sender whose last key in the room did not arrive. There is none
+        in a room that is not encrypted.
+        """
+        place = inbound.room_id, inbound.sender
+        readable = self._readable(inbound)
+        if readable is inbound and not await self._is_encrypted(inbound.room_id):
+            return inbound
+        wait_seconds = self._key_wait_seconds
+        if place in self._keyless:
+            wait_seconds *= KEYLESS_SHARE
+        for _ in range(1 if place in self._keyless else KEY_WAITS):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_seconds):
+                    while (readable := self._readable(inbound)) is inbound:
+                        await self._homeserver.new_keys()
+            if readable is not inbound or not self.is_sync_paused:
+                break  # while a batch waits to be taken, no sync can bring the key
+        self._note_keys(place, came=readable is not inbound)
+        return readable
+
+    def parse_events(self, room_id: RoomId, events: Iterable[Json]) -> Iterator[Inbound]:
+        """These events, decrypted and parsed; without those that the bot does not handle.
+
+        All events are parsed here: of a sync response, by id, or after their key arrived.
+        """
+        for raw in self.decrypt(room_id, events):
+            if (inbound := self._parse(room_id, raw)) is not None:
+                yield inbound
+
+    def decrypt(self, room_id: RoomId, events: Iterable[Json]) -> tuple[Json, ...]:
+        """These events, decrypted, after ``amend`` was called for all edits and redactions.
+
+        ``missing_events`` does the same for the events of a gap.
+        """
+        readable = tuple(self._homeserver.decrypted(room_id, raw) for raw in events)
+        for raw in readable:
+            for amendment in amendments(raw, room_id, self._homeserver.decrypted):
+                self._amend(amendment)
+        return readable
+
+    async def _is_encrypted(self, room_id: RoomId) -> bool:
+        try:
+            return await self._homeserver.retry(lambda: self._homeserver.is_encrypted(room_id))
+        except Refused:  # the bot is not in the room any more
+            return False
+
+    def _note_keys(self, place: tuple[RoomId, UserId], *, came: bool) -> None:
+        if came:
+            self._keyless.pop(place, None)
+        else:
+            self._keyless[place] = None
+
+    async def _last_question(self, room_id: RoomId, sender: UserId) -> Inbound | None:
+        async for exchange in Transcript(self._homeserver, room_id).exchanges():
+            if exchange.question.sender == sender:
+                return exchange.question
+        return None
+
+    def _readable(self, inbound: Inbound) -> Inbound | None:
+        raw = self._homeserver.decrypted(inbound.room_id, inbound.raw)
+        return (
+            inbound
+            if raw is inbound.raw
+            else next(self.parse_events(inbound.room_id, (raw,)), None)
+        )
+
+    def _parse(self, room_id: RoomId, raw: Json) -> Inbound | None:
+        homeserver = self._homeserver
+        return parse(raw, room_id=room_id, bot=homeserver.user_id, name=homeserver.name)
