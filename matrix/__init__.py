@@ -1,5 +1,6 @@
 """Matrix client: all traffic with the homeserver."""
 
+from matrix.api import fields
 from matrix.api.errors import (
     LoginRefused,
     MatrixError,
@@ -20,9 +21,11 @@ from matrix.inbound.reader import HomeserverReader
 from matrix.inbound.sync import SyncLoop
 from matrix.inbound.transcript import QuestionAnswer, Transcript
 from matrix.outbound.delivery import Delivery, DeliveryOutcomes
+from matrix.outbound.messages import edit_content, message_content, reaction_content
 from matrix.outbound.queues import RoomQueues
 from matrix.outbound.receipts import Receipts
 from matrix.outbound.room_creation import RoomCreator, RoomStyle
+from matrix.outbound.split import split_text
 
 __all__ = [
     "Amendment",
@@ -52,4 +55,9 @@ __all__ = [
     "TokenRevoked",
     "Transcript",
     "Unreachable",
+    "edit_content",
+    "fields",
+    "message_content",
+    "reaction_content",
+    "split_text",
 ]

@@ -12,13 +12,13 @@ from fsm.values.ids import EventId, RoomId, UserId
 
 Json = dict[str, Any]
 
-MOST_ID_BYTES = 255
+MAX_ID_BYTES = 255
 """Longer ids are none (client-server API, "Common Identifier Format")."""
 
-MOST_INTEGER = 2**53 - 1
+MAX_INTEGER = 2**53 - 1
 """Larger numbers are none (appendices, "Canonical JSON")."""
 
-MOST_DEPTH = 100
+MAX_DEPTH = 100
 """What is nested deeper is left out."""
 
 # Without control characters, and without what can't be encoded as UTF-8.
@@ -107,10 +107,10 @@ def integer(value: object) -> int:
     """``value`` if it is a whole number that a time or a size can be, else 0."""
     if not isinstance(value, int) or isinstance(value, bool):
         return 0
-    return value if 0 <= value <= MOST_INTEGER else 0
+    return value if 0 <= value <= MAX_INTEGER else 0
 
 
-def plain(value: object, *, depth: int = MOST_DEPTH) -> Any:
+def plain(value: object, *, depth: int = MAX_DEPTH) -> Any:
     """``value`` without anything that can't be stored and written as JSON again."""
     if isinstance(value, str):
         return clean(value)
@@ -120,7 +120,7 @@ def plain(value: object, *, depth: int = MOST_DEPTH) -> Any:
         return {clean(str(k)): plain(v, depth=depth - 1) for k, v in value.items()}
     if isinstance(value, list):
         return [plain(each, depth=depth - 1) for each in value]
-    return value if isinstance(value, int | float) and abs(value) <= MOST_INTEGER else None
+    return value if isinstance(value, int | float) and abs(value) <= MAX_INTEGER else None
 
 
 def decoded(body: bytes) -> Json | None:
@@ -159,23 +159,23 @@ def _flattened(body: bytes) -> bytes:
     for token in _STRING_OR_BRACKET.finditer(body):
         if token[0] in (b"[", b"{"):
             depth += 1
-            if depth == MOST_DEPTH + 1:
+            if depth == MAX_DEPTH + 1:
                 kept += [body[at : token.start()], b"null"]
         elif token[0] in (b"]", b"}"):
             depth -= 1
-            if depth == MOST_DEPTH:
+            if depth == MAX_DEPTH:
                 at = token.end()
     return b"".join([*kept, body[at:]])
 
 
 def _whole(digits: str) -> int | None:
-    value = int(digits) if len(digits) <= len(str(-MOST_INTEGER)) else None
-    return value if value is not None and abs(value) <= MOST_INTEGER else None
+    value = int(digits) if len(digits) <= len(str(-MAX_INTEGER)) else None
+    return value if value is not None and abs(value) <= MAX_INTEGER else None
 
 
 def _finite(digits: str) -> float | None:
     value = float(digits)
-    return value if abs(value) <= MOST_INTEGER else None
+    return value if abs(value) <= MAX_INTEGER else None
 
 
 def _nothing(_: str) -> None:
@@ -183,6 +183,6 @@ def _nothing(_: str) -> None:
 
 
 def _id(value: object, form: re.Pattern[str]) -> str | None:
-    if not isinstance(value, str) or len(value) > MOST_ID_BYTES or not form.fullmatch(value):
+    if not isinstance(value, str) or len(value) > MAX_ID_BYTES or not form.fullmatch(value):
         return None
-    return value if len(value.encode()) <= MOST_ID_BYTES else None
+    return value if len(value.encode()) <= MAX_ID_BYTES else None

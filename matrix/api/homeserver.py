@@ -13,6 +13,7 @@ from attrs import frozen
 from fsm.values.ids import EventId, RoomId, SyncToken, TransactionId, UserId
 from fsm.values.retry import HOMESERVER_LOOKUP
 from matrix.api import fields
+from matrix.api.content import BY_KEY
 from matrix.api.errors import MatrixError, Refused, TokenRevoked, Unreachable
 from matrix.api.http import HomeserverHttp, endpoint
 from matrix.api.media import Media
@@ -21,7 +22,6 @@ from matrix.api.rooms import Rooms
 from matrix.api.session import HomeserverSettings, Login, Session
 from matrix.crypto.key_exchange import KeyExchange
 from matrix.crypto.olm import Crypto, is_encryption
-from matrix.outbound.markdown import BY_KEY
 
 _log = structlog.get_logger(__name__)
 

@@ -12,8 +12,8 @@ from fsm.values.ids import EventId, RoomId, UserId
 from fsm.values.inbound import EventKind, Inbound
 from fsm.values.messages import Attachment
 from matrix.api import fields
+from matrix.api.content import BY_KEY, TURN_KEY
 from matrix.api.fields import mapping, plain
-from matrix.outbound.markdown import BY_KEY, TURN_KEY
 
 MAX_BODY_CHARS = 65_536
 """Longer bodies are cut here. A homeserver that keeps to the specification sends none."""
@@ -85,7 +85,7 @@ def parse_invite(room_id: RoomId, invite: object, *, bot: UserId) -> Inbound:
     It has no event id of its own. The one that it gets is the same for as long as the invite is
     the same, so that an invite that comes again is known. What is said of it is a claim: the
     inviter's homeserver may put events before the true one, which stands last. Once the bot is in
-    the room, it asks the room (``matrix.inbound.claims``).
+    the room, it asks the room (``matrix.inbound.room_checks``).
     """
     invites = [e for e in _stripped_events(invite) if _is_membership(e, bot, "invite")]
     event = invites[-1] if invites else {}
@@ -129,11 +129,6 @@ def about_of_redaction(raw: dict[str, Any]) -> EventId | None:
     content = fields.fields(raw, "content")
     found = {fields.event_id(part, "redacts") for part in (content, raw) if "redacts" in part}
     return found.pop() if len(found) == 1 else None
-
-
-def is_redacted(raw: dict[str, Any] | None) -> bool:
-    """Whether a message was taken back: nothing is left in it."""
-    return raw is not None and not fields.fields(raw, "content")
 
 
 def text_of(content: dict[str, Any]) -> str | None:

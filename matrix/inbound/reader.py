@@ -10,15 +10,15 @@ from fsm.values.ids import EventId, RoomId, UserId
 from fsm.values.inbound import Inbound
 from fsm.values.messages import QuestionRef
 from matrix.api import fields
+from matrix.api.content import read_question_ref
 from matrix.api.errors import Refused
 from matrix.api.homeserver import Homeserver
 from matrix.inbound.batch import TimelineGap
-from matrix.inbound.claims import enter_replacement, invite_of, replaced_by
 from matrix.inbound.edits import Amendment, amendments
 from matrix.inbound.gaps import missing_events
 from matrix.inbound.parse import parse
+from matrix.inbound.room_checks import enter_replacement, invite_of, replaced_by
 from matrix.inbound.transcript import Transcript
-from matrix.outbound.markdown import read_mark
 
 Json = dict[str, Any]
 
@@ -96,7 +96,7 @@ class HomeserverReader:
         )
         if raw is None or fields.user_id(raw, "sender") != self._homeserver.user_id:
             return None
-        return read_mark(fields.fields(raw, "content"))
+        return read_question_ref(fields.fields(raw, "content"))
 
     async def last_question(self, room_id: RoomId, sender: UserId) -> Inbound | None:
         """What the sender has last asked an agent in the room; None where it can't be read."""

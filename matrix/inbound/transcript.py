@@ -13,9 +13,9 @@ from fsm.values.ids import EventId, RoomId, UserId
 from fsm.values.inbound import Inbound
 from fsm.values.messages import AnswerRef
 from matrix.api import fields
+from matrix.api.content import read_answer_ref
 from matrix.api.homeserver import Homeserver
 from matrix.inbound.parse import parse, text_of
-from matrix.outbound.markdown import read_answer
 
 Json = dict[str, Any]
 
@@ -107,7 +107,7 @@ class Transcript:
 
     def _note(self, content: Json, relation: Json) -> None:
         """A message of the bot's: a part of an answer, perhaps."""
-        mark, text = read_answer(content), text_of(content)
+        mark, text = read_answer_ref(content), text_of(content)
         if mark is None:
             return
         request = fields.event_id(fields.fields(relation, "m.in_reply_to"), "event_id")

@@ -23,10 +23,9 @@ from fsm.outbox import (
 )
 from fsm.values.ids import EventId, RoomId, TransactionId
 from matrix.api import fields
+from matrix.api.content import is_redacted, read_answer_ref
 from matrix.api.errors import MatrixError, RateLimited, is_permanent
 from matrix.api.homeserver import Homeserver
-from matrix.inbound.parse import is_redacted
-from matrix.outbound.markdown import read_answer
 from matrix.outbound.queues import RoomQueues
 from matrix.outbound.rate import EditPace
 from matrix.outbound.requests import Effects
@@ -236,7 +235,7 @@ class Delivery:
         if not isinstance(row, SendRow | EditRow) or row.stream_of is not None:
             return False
         new = fields.fields(row.content, "m.new_content")
-        mark = read_answer(new or row.content)
+        mark = read_answer_ref(new or row.content)
         if mark is None or (new and mark.is_empty):
             return False
         if self._is_taken_back(row.room_id, mark.question):

@@ -17,9 +17,9 @@ from fsm.outbox import (
 from fsm.values.bounded import BoundedDict
 from fsm.values.ids import EventId, RoomId, TransactionId, UserId
 from matrix.api import fields
+from matrix.api.content import TURN_KEY
 from matrix.api.errors import RateLimited, Refused
 from matrix.api.homeserver import Homeserver
-from matrix.outbound.markdown import TURN_KEY
 
 MAX_SENT_IDS = 1_000
 """Maximum number of sent messages whose event ids are kept by transaction id, for later edits.

@@ -59,7 +59,7 @@ class _Block:
     opening: str
 
 
-def split(text: str, limit: int = BODY_LIMIT) -> list[str]:
+def split_text(text: str, limit: int = BODY_LIMIT) -> list[str]:
     """The text in pieces that fit an event each: one at least, none blank unless the text is.
 
     Pieces end at a paragraph, a line, a word or, if there is no such place in their second half,

@@ -33,8 +33,7 @@ from fsm.outbox import (
 from fsm.values.ids import EventId, RoomId, TransactionId
 from fsm.values.inbound import EventKind, Inbound
 from fsm.values.messages import AnswerRef
-from matrix.outbound.markdown import edit_content, message_content, reaction_content
-from matrix.outbound.split import split
+from matrix import edit_content, message_content, reaction_content, split_text
 
 
 @frozen
@@ -74,7 +73,7 @@ class OutboxBuilder:
         """One row for each part of the reply to ``event_id``."""
         return [
             self._part(reply, part, effect_id(event_id, attempt, index, number))
-            for number, part in enumerate(split(reply.text))
+            for number, part in enumerate(split_text(reply.text))
         ]
 
     def answer(
@@ -100,7 +99,7 @@ class OutboxBuilder:
         first = f"{attempt * ATTEMPT_ORDINALS}.answer"
         rows = [
             self._part(reply, part, transaction_id(event_id, f"{first}.{number}"))
-            for number, part in enumerate(split(reply.text))
+            for number, part in enumerate(split_text(reply.text))
         ]
         if head is not None:
             txn = rows[0].transaction_id
@@ -113,14 +112,14 @@ class OutboxBuilder:
     def head(self, reply: Reply, event_id: EventId, attempt: int) -> OutboxRow:
         """The first message of an answer that is still growing."""
         txn = head_id(event_id, attempt)
-        return self._part(reply, split(reply.text)[0], txn, stream_of=event_id)
+        return self._part(reply, split_text(reply.text)[0], txn, stream_of=event_id)
 
     def edit(
         self, text: str, *, edits: EventId, txn: TransactionId, answer: AnswerRef | None = None
     ) -> Json:
         """The content that gives the message ``edits`` another text."""
         return edit_content(
-            split(text)[0], edits=edits, transaction_id=txn, answer=answer, notice=self.notice
+            split_text(text)[0], edits=edits, transaction_id=txn, answer=answer, notice=self.notice
         )
 
     def files(

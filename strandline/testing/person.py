@@ -13,8 +13,7 @@ import aiohttp
 from attrs import frozen
 
 from fsm.values.ids import EventId, RoomId, UserId
-from matrix.api.fields import event_id as read_event_id
-from matrix.api.fields import fields
+from matrix import fields
 from strandline.testing.errors import KitError, NotSeen
 from strandline.testing.homeserver import Credentials
 
@@ -159,7 +158,7 @@ class Person:
         """Who put which emoji on an event, oldest first."""
         found = []
         for event in await self.raw_timeline(room_id):
-            relation = fields(event, "content", "m.relates_to")
+            relation = fields.fields(event, "content", "m.relates_to")
             is_reaction = event.get("type") == "m.reaction"
             if is_reaction and relation.get("event_id") == event_id:
                 found.append((UserId(event["sender"]), str(relation.get("key", ""))))
@@ -356,11 +355,11 @@ def fold(raw: Iterable[dict[str, Any]]) -> list[TimelineEvent]:
     """The messages among raw events, each with its newest text in its first place."""
     events: dict[EventId, TimelineEvent] = {}
     for event in raw:
-        content = fields(event, "content")
+        content = fields.fields(event, "content")
         if event.get("type") != "m.room.message" or not content:
             continue
-        relation = fields(content, "m.relates_to")
-        edited = events.get(read_event_id(relation, "event_id") or EventId(""))
+        relation = fields.fields(content, "m.relates_to")
+        edited = events.get(fields.event_id(relation, "event_id") or EventId(""))
         if relation.get("rel_type") == "m.replace" and edited is not None:
             if edited.sender == event["sender"]:
                 events[edited.event_id] = _edited(edited, event)
@@ -372,13 +371,13 @@ def fold(raw: Iterable[dict[str, Any]]) -> list[TimelineEvent]:
             body=str(content.get("body", "")),
             content=content,
             sent_at_ms=event.get("origin_server_ts", 0),
-            in_reply_to=read_event_id(fields(relation, "m.in_reply_to"), "event_id"),
+            in_reply_to=fields.event_id(fields.fields(relation, "m.in_reply_to"), "event_id"),
         )
     return list(events.values())
 
 
 def _edited(event: TimelineEvent, edit: dict[str, Any]) -> TimelineEvent:
-    new = fields(edit, "content", "m.new_content")
+    new = fields.fields(edit, "content", "m.new_content")
     return TimelineEvent(
         event_id=event.event_id,
         sender=event.sender,

@@ -6,7 +6,7 @@ from typing import Any
 
 from fsm.values.ids import EventId, PlatformChatId, TransactionId, UserId
 from fsm.values.messages import AnswerRef, QuestionRef
-from matrix.outbound.markdown import edit_content, message_content, reaction_content
+from matrix.outbound.messages import edit_content, message_content, reaction_content
 from tests.support.fakes.homeserver import BOT
 from tests.support.sync_answers import ALICE, ROOM, Json, member, text
 

@@ -13,8 +13,8 @@ from fsm.outbox import JoinRow
 from fsm.values.ids import RoomId, SyncToken, TransactionId
 from fsm.values.inbound import EventKind
 from matrix import Homeserver, HomeserverSettings
-from matrix.inbound.claims import invite_of
-from matrix.outbound.markdown import message_content
+from matrix.inbound.room_checks import invite_of
+from matrix.outbound.messages import message_content
 from strandline.testing import Credentials, Person, Synapse
 from tests.support.encrypted import EncryptedPerson
 from tests.support.sync_answers import Harbour, send

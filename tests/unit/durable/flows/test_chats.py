@@ -18,7 +18,7 @@ from fsm import AgentEntry, EventKind, Reaction, Signal
 from fsm.effects import AskAgent, Edit, Invite, React, Reply, SetState
 from fsm.values.ids import AgentId, ChatId, EventId, PlatformChatId, RoomId, TransactionId, UserId
 from fsm.values.messages import Choice
-from matrix.outbound.markdown import message_content
+from matrix.outbound.messages import message_content
 from tests.support.talk import ALICE, BOB, ROOM, Town, question_of, registry, rooms_asked, said
 
 SPACE_ID, C1, C2 = RoomId("!space:x"), RoomId("!chat-C1:x"), RoomId("!chat-C2:x")

@@ -9,7 +9,7 @@ from attrs import evolve
 from fsm.values.ids import EventId
 from fsm.values.messages import QuestionRef
 from matrix import Homeserver
-from matrix.outbound.markdown import QUESTION_KEY
+from matrix.api.content import QUESTION_KEY
 from tests.support.fakes.homeserver import BOT, Answer, ScriptedHomeserver
 from tests.support.sync_answers import ALICE, ROOM, Harbour, Json, joined, member, text
 

@@ -19,14 +19,14 @@ from structlog.testing import capture_logs
 from fsm.values.ids import EventId, SyncToken, TransactionId, UserId
 from fsm.values.inbound import Inbound
 from matrix import Amendment, Homeserver, HomeserverReader, SyncLoop, TimelineGap, Transcript
+from matrix.api.content import read_answer_ref, read_question_ref
 from matrix.api.errors import Refused, Unreachable
-from matrix.api.fields import MOST_ID_BYTES, MOST_INTEGER, decoded, mapping
+from matrix.api.fields import MAX_ID_BYTES, MAX_INTEGER, decoded, mapping
 from matrix.api.http import HomeserverHttp
 from matrix.api.session import Login, Session
 from matrix.crypto.olm import Crypto
 from matrix.inbound.edits import amendments, parse_amendment
 from matrix.inbound.parse import parse, parse_invite, parse_leave
-from matrix.outbound.markdown import read_answer, read_mark
 from matrix.outbound.requests import find_sent
 from tests.support.fakes.homeserver import BOT, ScriptedHomeserver
 from tests.support.limits import HANGS_SECONDS
@@ -102,9 +102,9 @@ class Life:
     def _check(self) -> None:
         for amendment in self.amended:
             for name in (amendment.target, amendment.event_id, amendment.sender):
-                assert len(name.encode()) <= MOST_ID_BYTES
+                assert len(name.encode()) <= MAX_ID_BYTES
             (amendment.text or "").encode()
-            assert 0 <= amendment.sent_at_ms <= MOST_INTEGER
+            assert 0 <= amendment.sent_at_ms <= MAX_INTEGER
         self.amended.clear()
 
 
@@ -127,8 +127,8 @@ def read_alone(raw: Any) -> None:
     parse_amendment(raw, ROOM)
     tuple(amendments(mapping(raw), ROOM, lambda _, event: event))
     content = mapping(mapping(raw).get("content"))
-    read_mark(content)
-    read_answer(content)
+    read_question_ref(content)
+    read_answer_ref(content)
 
 
 def read_rooms(hostile: list[Any], random: Random) -> None:
@@ -146,12 +146,12 @@ def check(inbound: Inbound) -> None:
     """What is read can be stored, and asked for."""
     ids = (inbound.event_id.removeprefix(f"invite:{inbound.room_id}:"), inbound.sender)
     for name in (*ids, inbound.about, inbound.thread):
-        assert name is None or len(name.encode()) <= MOST_ID_BYTES
+        assert name is None or len(name.encode()) <= MAX_ID_BYTES
     inbound.body.encode()
-    assert 0 <= inbound.sent_at_ms <= MOST_INTEGER
+    assert 0 <= inbound.sent_at_ms <= MAX_INTEGER
     for file in inbound.attachments:
         (file.name + file.mimetype + file.url).encode()
-        assert 0 <= file.size_bytes <= MOST_INTEGER
+        assert 0 <= file.size_bytes <= MAX_INTEGER
         json.dumps(file.encryption, allow_nan=False, ensure_ascii=False).encode()
 
 

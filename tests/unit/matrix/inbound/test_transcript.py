@@ -5,7 +5,7 @@ from fsm.values.ids import EventId, PlatformChatId, RoomId, TransactionId, UserI
 from fsm.values.messages import AnswerRef
 from matrix import Homeserver, QuestionAnswer, Transcript
 from matrix.api.homeserver import Page
-from matrix.outbound.markdown import edit_content, message_content
+from matrix.outbound.messages import edit_content, message_content
 
 ROOM, ALICE, BOT = RoomId("!room"), UserId("@alice:x"), UserId("@bot:x")
 Json = dict[str, Any]

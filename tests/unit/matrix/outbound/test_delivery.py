@@ -21,7 +21,7 @@ from fsm.values.messages import AnswerRef
 from fsm.values.retry import RetryPolicy
 from matrix import Homeserver
 from matrix.outbound.delivery import MAX_BACKLOG, REMEMBERED_MS
-from matrix.outbound.markdown import edit_content, message_content, reaction_content
+from matrix.outbound.messages import edit_content, message_content, reaction_content
 from tests.support.fakes.homeserver import BOT, Answer, ScriptedHomeserver
 from tests.support.limits import HANGS_SECONDS
 from tests.support.sync_answers import ALICE, ROOM, Harbour, Json, send, settings, text

@@ -4,7 +4,7 @@ import pytest
 
 from fsm.values.ids import TransactionId
 from matrix import Homeserver
-from matrix.outbound.markdown import TURN_KEY
+from matrix.api.content import TURN_KEY
 from matrix.outbound.requests import find_sent
 from tests.support.fakes.homeserver import BOT, Answer, ScriptedHomeserver
 from tests.support.sync_answers import ALICE, ROOM, text

@@ -8,14 +8,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fsm.values.ids import EventId, TransactionId
-from matrix.outbound.markdown import (
-    EDIT_FALLBACK_CHARS,
-    TURN_KEY,
-    edit_content,
-    message_content,
-    to_html,
-)
-from matrix.outbound.split import harmless, split
+from matrix.api.content import TURN_KEY
+from matrix.outbound.markdown import to_html
+from matrix.outbound.messages import EDIT_FALLBACK_CHARS, edit_content, message_content
+from matrix.outbound.split import harmless, split_text
 
 TXN = TransactionId("strandline.t.0")
 HEAVY = ["я", "\n", '"', "\\", "😀", "*a*", "> ", "- a\n", "&", "<", "|a|b|\n|-|-|\n", "|", "`"]
@@ -25,7 +21,7 @@ HEAVY = ["я", "\n", '"', "\\", "😀", "*a*", "> ", "- a\n", "&", "<", "|a|b|\n
 @example(" " * 100, 40)
 @example("\n" * 100, 40)
 def test_splitting_loses_nothing_but_space_at_the_cuts(text: str, limit: int) -> None:
-    pieces = split(text, limit)
+    pieces = split_text(text, limit)
 
     assert "".join("".join(pieces).split()) == "".join(harmless(text).split())
     assert all(len(json.dumps(p, ensure_ascii=False).encode()) - 2 <= limit for p in pieces)
@@ -34,23 +30,23 @@ def test_splitting_loses_nothing_but_space_at_the_cuts(text: str, limit: int) ->
 
 
 def test_text_is_split_at_paragraphs_then_lines_then_words() -> None:
-    assert split("aaaa\n\nbbbb", 8) == ["aaaa", "bbbb"]
-    assert split("aaaa\nbbbb", 8) == ["aaaa", "bbbb"]
-    assert split("aaaa bbbb", 8) == ["aaaa", "bbbb"]
-    assert split("aaaaabbbb", 8) == ["aaaaabbb", "b"]
+    assert split_text("aaaa\n\nbbbb", 8) == ["aaaa", "bbbb"]
+    assert split_text("aaaa\nbbbb", 8) == ["aaaa", "bbbb"]
+    assert split_text("aaaa bbbb", 8) == ["aaaa", "bbbb"]
+    assert split_text("aaaaabbbb", 8) == ["aaaaabbb", "b"]
 
 
 def test_the_first_piece_of_a_growing_text_stays_where_it_is() -> None:
     grown = "word " * 10_000
 
-    assert split(grown)[0] == split(grown[:30_000])[0]
+    assert split_text(grown)[0] == split_text(grown[:30_000])[0]
 
 
 def test_a_code_block_that_fits_a_piece_is_not_cut() -> None:
     code = "```python\n" + "x = 1\n" * 30 + "```"
     text = "words and words\n\n" * 10 + code + "\n\nthe end"
 
-    first, second = split(text, 300)
+    first, second = split_text(text, 300)
 
     assert first.strip() == ("words and words\n\n" * 10).strip()
     assert second == f"{code}\n\nthe end"
@@ -60,7 +56,7 @@ def test_a_code_block_that_fits_no_piece_is_closed_and_opened_again() -> None:
     lines = [f"line {number}" for number in range(100)]
     text = "\n".join(["before", "~~~ sh", *lines, "~~~", "after"])
 
-    pieces = split(text, 300)
+    pieces = split_text(text, 300)
 
     assert len(pieces) > 2
     assert all(piece.startswith("~~~ sh\n") for piece in pieces[1:])
@@ -75,7 +71,7 @@ def test_a_cut_in_the_middle_of_a_line_of_code_loses_nothing_and_takes_no_line_f
 ) -> None:
     text = f"```\n{'a' * length}```\n\nmore code\n```\nprose"
 
-    pieces = split(text, 1000)
+    pieces = split_text(text, 1000)
 
     assert all(len(json.dumps(piece)) - 2 <= 1000 for piece in pieces)
     said = [line for piece in pieces for line in piece.split("\n") if line != "```"]
@@ -88,7 +84,7 @@ def test_blank_lines_of_code_are_kept_at_a_cut() -> None:
     lines = ["one", "", "", "two", ""] * 60
     text = "\n".join(["```", *lines, "```"])
 
-    pieces = split(text, 300)
+    pieces = split_text(text, 300)
 
     code = [line for piece in pieces for line in piece.split("\n") if line != "```"]
     assert code == lines
@@ -98,7 +94,7 @@ def test_no_blank_line_of_code_is_taken_for_the_end_of_a_paragraph() -> None:
     code = "```py\na = 1\n\nb = 2\n```"
     text = f"{'w ' * 60}\n{code}\n{'x' * 60}\n{'y' * 100}"
 
-    first, second = split(text, 250)
+    first, second = split_text(text, 250)
 
     assert first.endswith(f"{code}\n{'x' * 60}")
     assert second == "y" * 100
@@ -110,7 +106,7 @@ def test_what_was_inside_of_a_list_begins_a_piece_at_the_margin(limit: int) -> N
     step = "{}. Do this:\n\n    ```sh\n    run\n\n    again\n    ```\n\n    - and that\n\n"
     text = "".join(step.format(number) for number in range(1, 20))
 
-    shown = "".join(to_html(piece) for piece in split(text, limit))
+    shown = "".join(to_html(piece) for piece in split_text(text, limit))
 
     assert shown.count('<pre><code class="language-sh">run\n\nagain\n</code></pre>') == 19
     assert shown.count("<li>and that</li>") == shown.count("Do this:") == 19
@@ -125,7 +121,7 @@ def test_a_code_block_inside_of_quotes_and_lists_is_closed_and_opened_again(marg
     block = [f"{margin}```sh", *(inside + line for line in [*lines, "```"])]
     text = "\n".join(["words", "", *block, "", "after"])
 
-    pieces = split(text, 300)
+    pieces = split_text(text, 300)
 
     shown = "".join(to_html(piece) for piece in pieces)
     code = re.findall('(?s)<pre><code class="language-sh">(.*?)</code>', shown)
@@ -139,7 +135,7 @@ CODE = ["```", "```python", "~~~", "````", "some code", "a longer line of words"
 
 @given(st.lists(st.sampled_from(CODE), max_size=200).map("\n".join), st.integers(241, 500))
 def test_no_piece_leaves_a_code_block_open_unless_the_text_does(text: str, limit: int) -> None:
-    pieces = split(text, limit)
+    pieces = split_text(text, limit)
 
     for piece in pieces[:-1]:
         assert is_closed(piece), pieces
@@ -156,10 +152,10 @@ def test_no_piece_leaves_a_code_block_open_unless_the_text_does(text: str, limit
 def test_the_first_piece_stays_wherever_the_text_has_grown_to(
     text: str, limit: int, so_far: int
 ) -> None:
-    pieces = split(text[:so_far], limit)
+    pieces = split_text(text[:so_far], limit)
 
     if len(pieces) > 1:
-        assert split(text, limit)[0] == pieces[0]
+        assert split_text(text, limit)[0] == pieces[0]
 
 
 def is_words(line: str) -> bool:
@@ -176,7 +172,7 @@ def test_every_piece_fits_an_event_even_when_it_is_encrypted(heavy: str) -> None
     text = heavy * (60_000 // len(heavy))
     event = EventId("$" + "e" * 254)
 
-    for piece in split(text)[:2]:
+    for piece in split_text(text)[:2]:
         contents = (
             message_content(piece, in_reply_to=event, transaction_id=TXN),
             edit_content(piece, edits=event, transaction_id=TXN),
@@ -188,7 +184,7 @@ def test_every_piece_fits_an_event_even_when_it_is_encrypted(heavy: str) -> None
 
 
 def test_an_empty_text_is_one_empty_piece() -> None:
-    assert split("") == [""]
+    assert split_text("") == [""]
 
 
 def test_markdown_becomes_html_and_plain_text_stays_plain() -> None:
@@ -274,7 +270,7 @@ def test_a_table_with_more_cells_than_can_be_shown_takes_no_time() -> None:
     wide = "|" + "a|" * 90 + "\n|" + "-|" * 90 + "\n" + "|\n" * 8_000
     several = "|a|b|\n|-|-|\n|1|2|\n\nand\n\n|c|\n|-|\n|3|"
 
-    assert to_html(split(wide)[0]).count("<td>") < 2_400
+    assert to_html(split_text(wide)[0]).count("<td>") < 2_400
     assert to_html(several).count("<td>") == 3
 
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from nio.crypto import OutboundGroupSession
 
 from fsm.values.ids import EventId, TransactionId, UserId
-from matrix.outbound.markdown import edit_content, message_content, to_html
-from matrix.outbound.split import harmless, split
+from matrix.outbound.markdown import to_html
+from matrix.outbound.messages import edit_content, message_content
+from matrix.outbound.split import harmless, split_text
 from tests.support.steps import within_steps
 
 TXN = TransactionId("strandline.t.0")
@@ -146,7 +147,7 @@ def test_nobody_is_mentioned_but_who_was_meant(text: str) -> None:
 @settings(deadline=None, max_examples=20)
 def test_every_piece_fits_an_event_encrypted_too_and_nothing_is_lost(text: str, size: int) -> None:
     text = (text * (size // len(text) + 1))[:size]
-    pieces = split(text)
+    pieces = split_text(text)
 
     assert words("\n".join(pieces)) == words(harmless(text))
     for piece in (*pieces[:3], pieces[-1]):
@@ -213,6 +214,8 @@ def test_no_text_takes_many_steps_to_be_shown(unit: str) -> None:
     """26,000,000 were the most. Quotes that go on without a ``>`` took 800,000,000."""
     text = unit * (300_000 // len(unit))
 
-    content = within_steps(40_000_000, lambda: message_content(split(text)[0], transaction_id=TXN))
+    content = within_steps(
+        40_000_000, lambda: message_content(split_text(text)[0], transaction_id=TXN)
+    )
 
     assert_harmless(content.get("formatted_body", ""))

@@ -15,7 +15,7 @@ from fsm.values.ids import EventId, RoomId, TransactionId
 from fsm.values.messages import QuestionRef
 from matrix import Homeserver, HomeserverSettings, Receipts, Refused, RoomCreator, RoomStyle
 from matrix.api.http import endpoint
-from matrix.outbound.markdown import message_content, reaction_content
+from matrix.outbound.messages import message_content, reaction_content
 from matrix.outbound.room_creation import alias_of
 from strandline.testing import Person, Synapse
 from tests.support.limits import HANGS_SECONDS
