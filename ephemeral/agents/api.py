@@ -1,4 +1,4 @@
-"""Agents as the bot talks to them, whatever protocol they speak."""
+"""The interface of agents, whatever protocol they speak."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from enum import Enum
@@ -13,7 +13,7 @@ from fsm.values.translation import sentence
 
 
 class FailureReason(Enum):
-    """What went wrong, and what is said of it to who has asked.
+    """Why an agent failed. The value is the sentence that the asker is shown.
 
     ``{agent}`` is the agent's id, ``{retry}`` the command that asks again.
     """
@@ -57,18 +57,18 @@ class FailureReason(Enum):
 
 @frozen(slots=False)
 class AgentFailed(StrandlineError):
-    """An agent could not be asked, or stopped answering.
+    """An agent could not be asked, or did not answer to the end.
 
     Args:
         agent_id: Which agent.
         problem: What went wrong, for the log.
-        trouble: What its user is told.
-        retry_after_seconds: So long the agent wants to be left alone, if it says so.
+        reason: What the asker is told.
+        retry_after_seconds: How long the agent asks the bot to wait, if it does.
     """
 
     agent_id: AgentId
     problem: str
-    trouble: FailureReason = FailureReason.UNKNOWN
+    reason: FailureReason = FailureReason.UNKNOWN
     retry_after_seconds: float | None = None
 
     def __str__(self) -> str:
@@ -81,11 +81,11 @@ class AgentFile:
 
     Args:
         name: Its file name, as the sender gave it.
-        mimetype: What its sender says it is.
-        size_bytes: How large its sender says it is; 0 where nothing is said.
+        mimetype: Its type, as the sender gave it.
+        size_bytes: Its size, as the sender gave it; 0 if they gave none.
         chunks: Opens its content, decrypted, some kB at a time. Nothing is downloaded before, or
-            kept after. What it yields may turn out longer than ``size_bytes``: who needs a limit
-            counts. Raises AgentFailed (``FailureReason.FILE``) if it can't be had.
+            kept after. The content may be longer than ``size_bytes``: count where you need a
+            limit. Raises AgentFailed (``FailureReason.FILE``) if it can't be downloaded.
     """
 
     name: str
@@ -100,7 +100,7 @@ class MadeFile:
 
     Args:
         name: Its file name.
-        mimetype: What it is.
+        mimetype: Its type.
         chunks: Its content; read once, before the next piece of the answer is asked for.
     """
 
@@ -111,12 +111,12 @@ class MadeFile:
 
 @frozen(kw_only=True)
 class Earlier:
-    """Something that was said earlier in a chat.
+    """An earlier message of a chat.
 
     Args:
-        is_agents: The agent said it, not a person.
-        text: Markdown as it now reads: edits are honoured.
-        files: What came with it.
+        is_agents: The agent wrote it, not a person.
+        text: Markdown, with all edits applied.
+        files: The files that came with it.
     """
 
     is_agents: bool
@@ -139,8 +139,8 @@ class AgentQuestion:
         platform_chat_id: Which of the platform's chats it belongs to.
         text: As the person wrote it.
         files: Files that go with it; none has been downloaded.
-        earlier: Reads what was said before in this chat from its room, newest first, page by
-            page: for agents that have no memory of their own. Raises AgentFailed if it can't be
+        earlier: Reads the earlier messages of this chat from its room, newest first, page by page:
+            for agents that have no memory of their own. Raises AgentFailed if the room can't be
             read.
     """
 
@@ -154,15 +154,15 @@ class AgentQuestion:
 
 
 AgentPiece = str | MadeFile
-"""What an answer consists of: Markdown, piece by piece, and files."""
+"""A part of an answer: some Markdown, or a file."""
 
 
 @frozen
 class QueuePosition:
-    """An agent has too many questions at once; this one is in the queue.
+    """The agent has too many questions at once: this one is in its queue.
 
     Args:
-        position: Its place, from 1; 0 when its turn has come.
+        position: Its position, from 1; 0 once it is admitted.
     """
 
     position: int
@@ -171,8 +171,8 @@ class QueuePosition:
 class AgentApi(Protocol):
     """A live connection to one agent.
 
-    Opened before its first question or probe; closed with the process, or when it has failed and
-    nobody reads from it any more.
+    It is opened before its first question or probe, and closed with the process, or when it has
+    failed and no answer is read from it any more.
     """
 
     async def open(self) -> None:
@@ -185,19 +185,18 @@ class AgentApi(Protocol):
     def ask(self, question: AgentQuestion) -> AsyncGenerator[AgentPiece, None]:
         """The answer, piece by piece; the texts joined are Markdown.
 
-        An async generator. Who asked may close it before its end, when a person says stop: then the
-        agent's work is to end too, as far as its protocol can say so. Several questions are asked
-        at once.
+        An async generator. It may be closed before its end, when a person stops the answer: end the
+        agent's work then too, as far as its protocol allows. Several questions are asked at once.
 
         Raises:
             AgentFailed: The answer can't be had, or not to its end.
         """
 
     async def probe(self) -> None:
-        """See whether the agent is there, as cheaply as its protocol allows.
+        """Check whether the agent can be reached, as cheaply as its protocol allows.
 
         Raises:
-            AgentFailed: It is not.
+            AgentFailed: It can't.
         """
 
     async def close(self) -> None:
@@ -205,7 +204,7 @@ class AgentApi(Protocol):
 
 
 class AgentKind(Protocol):
-    """What makes connections of one kind: a class that is an ``AgentApi``.
+    """A class that implements ``AgentApi``: makes connections to agents of one kind.
 
     Attributes:
         Options: The attrs class of the kind's ``options`` in the config.

@@ -1,20 +1,23 @@
-"""A circuit breaker: who has failed several times in a row is left alone for a while.
+"""A circuit breaker: an agent that failed several times in a row is not asked for a while.
 
-Lost at a restart: what has failed. That is fine: it is found out again by the first questions.
+Lost at a restart: which agents have failed. That is fine: the first questions find it out again.
 """
 
 import time
 from collections.abc import Callable
 
-FAILURES = 3
-"""So many failures in a row open the circuit."""
+MAX_FAILURES = 3
+"""The number of failures in a row that opens the circuit."""
 
 FIRST_PAUSE_SECONDS = 5.0
-LONGEST_PAUSE_SECONDS = 120.0
+"""How long the circuit is open first. Each failed trial doubles the pause."""
+
+MAX_PAUSE_SECONDS = 120.0
+"""The longest time for which the circuit is open without a trial."""
 
 
 class Breaker:
-    """Closed, everything passes; open, nothing; after the pause, one trial decides.
+    """Closed, it allows every request; open, none; after the pause, one trial decides.
 
     Args:
         monotonic: A clock, in seconds.
@@ -29,11 +32,11 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether nothing passes just now, but for a trial."""
+        """Whether no request is allowed now, except a trial."""
         return self._open_until is not None
 
-    def lets_pass(self) -> bool:
-        """Whether to try. Each True must be followed by one of the three calls below."""
+    def allows(self) -> bool:
+        """Whether to send a request. Each True must be followed by one of the three calls below."""
         if self._open_until is None:
             return True
         if self._is_on_trial or self._monotonic() < self._open_until:
@@ -42,20 +45,20 @@ class Breaker:
         return True
 
     def succeeded(self) -> None:
-        """It has answered."""
+        """The request was answered."""
         self._failures, self._pause = 0, FIRST_PAUSE_SECONDS
         self._open_until, self._is_on_trial = None, False
 
     def failed(self) -> None:
-        """It could not be reached."""
+        """The agent could not be reached."""
         self._failures += 1
-        if self._failures < FAILURES and not self.is_open:
+        if self._failures < MAX_FAILURES and not self.is_open:
             return
         if self._is_on_trial:
-            self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
+            self._pause = min(self._pause * 2, MAX_PAUSE_SECONDS)
         self._is_on_trial = False
         self._open_until = self._monotonic() + self._pause
 
-    def gave_up(self) -> None:
-        """Nobody waited to see whether it would."""
+    def cancelled(self) -> None:
+        """The request was given up before its outcome was known."""
         self._is_on_trial = False

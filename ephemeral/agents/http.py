@@ -200,13 +200,13 @@ class HttpAgent:
             raise AgentFailed(self._id, "it sends a compressed answer", FailureReason.GARBLED)
 
     def _no_file(self, status: int) -> AgentFailed:
-        trouble = of_status(status)
-        if httpx.codes.is_client_error(status) and trouble not in {
+        reason = of_status(status)
+        if httpx.codes.is_client_error(status) and reason not in {
             FailureReason.REFUSED,
             FailureReason.BUSY,
         }:
-            trouble = FailureReason.GARBLED  # it is there, and has named a file that is not
-        return AgentFailed(self._id, f"it answered {status} for a file of its own", trouble)
+            reason = FailureReason.GARBLED  # it is there, and has named a file that is not
+        return AgentFailed(self._id, f"it answered {status} for a file of its own", reason)
 
     def _headers(self, question: AgentQuestion) -> dict[str, str]:
         headers = {"Accept": "text/event-stream", "Idempotency-Key": question.request_id}
@@ -216,8 +216,8 @@ class HttpAgent:
         token = self._options.token
         return {"Authorization": f"Bearer {token}"} if token else {}
 
-    def _failed(self, error: Exception, trouble: FailureReason) -> AgentFailed:
-        return AgentFailed(self._id, f"{type(error).__name__}: {error}", trouble)
+    def _failed(self, error: Exception, reason: FailureReason) -> AgentFailed:
+        return AgentFailed(self._id, f"{type(error).__name__}: {error}", reason)
 
 
 @frozen

@@ -1,4 +1,4 @@
-"""Live connections to agents, and the care that is taken of them.
+"""Live connections to agents, with queues, retries, time limits and health checks.
 
 Lost at a restart: every connection, and what is known of the agents' health. That is fine: each
 connection is opened again by the first question that needs it, and the agents' own memory is the
@@ -37,32 +37,40 @@ Maker = Callable[[AgentEntry], AgentApi]
 
 REAL_TIMING = RetryTiming(sleep=asyncio.sleep, monotonic=time.monotonic, uniform=random.uniform)
 
-PROBE_SECONDS = 5.0
-"""How long an agent may take to show that it is there."""
+MAX_ANSWER_CHARS = 200_000
+"""Maximum length of an answer's text, about a dozen messages. What is longer is cut off."""
 
-_PASSING = {FailureReason.UNREACHABLE, FailureReason.BUSY}
+PROBE_TIMEOUT_SECONDS = 5.0
+"""How long an agent may take to answer a probe."""
+
+_TEMPORARY = {FailureReason.UNREACHABLE, FailureReason.BUSY}
+"""Failures after which the question is tried again."""
+
 _DEAD = {FailureReason.UNREACHABLE, FailureReason.SILENT}
-_ABSENT = {*_DEAD, FailureReason.UNTRUSTED, FailureReason.REFUSED}
+"""Failures that count for the circuit breaker."""
+
+_UNAVAILABLE = {*_DEAD, FailureReason.UNTRUSTED, FailureReason.REFUSED}
+"""Failures after which the agent is shown as unreachable."""
 
 
 @define
 class _Live:
-    """A connection, closed when it is wanted no more and its last question is answered."""
+    """A connection. Once it is retired, it is closed when its last question is answered."""
 
     api: AgentApi
     users: int = 0
-    is_wanted: bool = True
+    is_retired: bool = False
 
 
 class AgentPool:
     """One live connection for each agent that has been asked something.
 
     Args:
-        registry: The agents; is told how they are.
-        kinds: What makes connections.
-        each: So many questions of one person are answered at once.
-        probe_seconds: How often an agent that nobody asks is looked at.
-        answer_seconds: How long an agent may take to begin, if its entry does not say.
+        registry: The agents. Their condition is noted in it.
+        kinds: Makes connections, by the kind of agent.
+        per_user: Maximum number of questions of one user that are answered at once.
+        probe_seconds: How often an agent is probed that nobody asks.
+        answer_seconds: How long an agent may take for an answer, if its entry does not say.
         timing: How waits between two attempts pass.
     """
 
@@ -71,7 +79,7 @@ class AgentPool:
         registry: Registry,
         *,
         kinds: Mapping[str, Maker],
-        each: int = 3,
+        per_user: int = 3,
         probe_seconds: float = 60.0,
         answer_seconds: float = 300.0,
         timing: RetryTiming = REAL_TIMING,
@@ -83,52 +91,52 @@ class AgentPool:
         self._timing = timing
         self._open: dict[AgentId, _Live] = {}
         self._opening: defaultdict[AgentId, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._lines = AgentQueue(each=each)
+        self._queue = AgentQueue(per_user=per_user)
         self._breakers: defaultdict[AgentId, Breaker] = defaultdict(Breaker)
-        self._heard_of: set[AgentId] = set()
+        self._checked: set[AgentId] = set()
 
     async def ask(
-        self, agent_id: AgentId, question: AgentQuestion, asker: UserId
+        self, agent_id: AgentId, question: AgentQuestion, user_id: UserId
     ) -> AsyncGenerator[AgentPiece | QueuePosition, None]:
-        """The agent's answer, piece by piece; before it, where the question stands in the line.
+        """The agent's answer, piece by piece; before it, the question's positions in the queue.
 
         Raises:
-            AgentFailed: Whatever kept the agent from answering to the end.
+            AgentFailed: The answer can't be had, or not to its end.
         """
         entry = self._registry.get(agent_id)
         if entry is None:
             raise AgentFailed(agent_id, "the config has no such agent")
-        place = self._lines.join(agent_id, asker, most=entry.at_a_time)
+        ticket = self._queue.join(agent_id, user_id, limit=entry.at_a_time)
         try:
             position = 0
-            async with aclosing(self._lines.positions(place)) as positions:
+            async with aclosing(self._queue.positions(ticket)) as positions:
                 async for position in positions:
                     yield QueuePosition(position)
             if position:
                 yield QueuePosition(0)
             async with aclosing(self._answer(entry, question)) as pieces:
-                async for piece in pieces:
+                async for piece in _limited(pieces, agent_id):
                     yield piece
         finally:
-            self._lines.leave(place)
+            self._queue.leave(ticket)
 
     def answer_seconds(self, agent_id: AgentId) -> float:
-        """How long the agent may take for a whole answer."""
+        """The time limit for a whole answer of the agent."""
         entry = self._registry.get(agent_id)
         own = entry.answer_seconds if entry is not None else None
         return own or self._answer_seconds
 
     async def run(self) -> None:
-        """Look now and then at the agents that nobody asks, until cancelled."""
+        """Probe the agents that nobody asks, until cancelled."""
         while True:
             await asyncio.gather(
-                *(self._probe(entry) for entry in self._registry if entry.id not in self._heard_of)
+                *(self._probe(entry) for entry in self._registry if entry.id not in self._checked)
             )
-            self._heard_of.clear()
+            self._checked.clear()
             await asyncio.sleep(self._probe_seconds)
 
     async def close(self) -> None:
-        """Close them all."""
+        """Close all connections."""
         for live in list(self._open.values()):
             await _close(live)
         self._open.clear()
@@ -138,7 +146,7 @@ class AgentPool:
     ) -> AsyncGenerator[AgentPiece, None]:
         async with AsyncExitStack() as stack:
             pieces, first = await self._begin(stack, entry, question)
-            async with self._typed(entry):
+            async with self._errors_of(entry):
                 if first is not None:
                     yield self._guarded(entry, first)
                 async for piece in pieces:
@@ -147,9 +155,9 @@ class AgentPool:
     async def _begin(
         self, stack: AsyncExitStack, entry: AgentEntry, question: AgentQuestion
     ) -> tuple[AsyncGenerator[AgentPiece, None], AgentPiece | None]:
-        """The answer's pieces, and the first of them; tried again while nothing has come."""
+        """The answer's pieces, and the first of them; tried again while none has come."""
         breaker = self._breakers[entry.id]
-        if not breaker.lets_pass():
+        if not breaker.allows():
             problem = "it has failed several times in a row, and is left alone for a while"
             raise AgentFailed(entry.id, problem, FailureReason.UNREACHABLE)
         try:
@@ -157,12 +165,12 @@ class AgentPool:
                 lambda: self._try(stack, entry, question), AGENT, _retry_after, self._timing
             )
         except AgentFailed as failure:
-            self._found(entry, failure.trouble)
+            self._note_health(entry, failure.reason)
             raise
         except BaseException:
-            breaker.gave_up()
+            breaker.cancelled()
             raise
-        self._found(entry, None)
+        self._note_health(entry, None)
         return begun
 
     async def _try(
@@ -171,7 +179,7 @@ class AgentPool:
         seconds = entry.first_seconds or entry.answer_seconds or self._answer_seconds
         async with AsyncExitStack() as trying:
             connection = await trying.enter_async_context(self._connection(entry))
-            async with self._typed(entry):
+            async with self._errors_of(entry):
                 pieces = connection.ask(question)
                 trying.push_async_callback(pieces.aclose)
                 try:
@@ -184,46 +192,46 @@ class AgentPool:
         return pieces, first
 
     def _guarded(self, entry: AgentEntry, piece: AgentPiece) -> AgentPiece:
-        """The piece; reading it, if it is a file, raises nothing but what we know."""
+        """The piece. Reading it, if it is a file, raises nothing but AgentFailed."""
 
         async def chunks(made: MadeFile) -> AsyncIterator[bytes]:
-            async with self._typed(entry):
+            async with self._errors_of(entry):
                 async for chunk in made.chunks:
                     yield chunk
 
         return piece if isinstance(piece, str) else evolve(piece, chunks=chunks(piece))
 
     async def _probe(self, entry: AgentEntry) -> None:
-        trouble = None
+        reason = None
         try:
             async with (
-                asyncio.timeout(PROBE_SECONDS),
+                asyncio.timeout(PROBE_TIMEOUT_SECONDS),
                 self._connection(entry) as connection,
-                self._typed(entry),
+                self._errors_of(entry),
             ):
                 await connection.probe()
         except TimeoutError:
-            trouble = FailureReason.SILENT
+            reason = FailureReason.SILENT
         except AgentFailed as failure:
-            trouble = failure.trouble
+            reason = failure.reason
             _log.debug("agent not there", agent=entry.id, problem=failure.problem)
-        self._found(entry, trouble)
+        self._note_health(entry, reason)
 
-    def _found(self, entry: AgentEntry, trouble: FailureReason | None) -> None:
-        """Note how the agent is."""
-        self._heard_of.add(entry.id)
-        if trouble in _ABSENT:
+    def _note_health(self, entry: AgentEntry, reason: FailureReason | None) -> None:
+        """The agent has answered (None), or failed for a reason."""
+        self._checked.add(entry.id)
+        if reason in _UNAVAILABLE:
             self._registry.note(entry.id, Condition.UNREACHABLE)
         else:
             self._registry.note(entry.id, Condition.REACHABLE)
-        if trouble in _DEAD:
+        if reason in _DEAD:
             self._breakers[entry.id].failed()
         else:
             self._breakers[entry.id].succeeded()
 
     @asynccontextmanager
-    async def _typed(self, entry: AgentEntry) -> AsyncIterator[None]:
-        """Have what an agent's code raises be one of ours, and the connection be made anew."""
+    async def _errors_of(self, entry: AgentEntry) -> AsyncIterator[None]:
+        """Raise AgentFailed for whatever an agent's code raises, and retire its connection."""
         try:
             yield
         except AgentFailed:
@@ -236,10 +244,10 @@ class AgentPool:
 
     @asynccontextmanager
     async def _connection(self, entry: AgentEntry) -> AsyncIterator[AgentApi]:
-        """A live connection, which is not closed while the body runs."""
+        """A live connection. It is not closed while the body runs."""
         async with self._opening[entry.id]:
             if entry.id not in self._open:
-                async with self._typed(entry):
+                async with self._errors_of(entry):
                     api = self._kinds[entry.kind](entry)
                     await api.open()
                 self._open[entry.id] = _Live(api)
@@ -249,24 +257,41 @@ class AgentPool:
             yield live.api
         finally:
             live.users -= 1
-            if not live.users and not live.is_wanted:
+            if not live.users and live.is_retired:
                 await _close(live)
 
     def _retire(self, agent_id: AgentId) -> None:
-        """The next question has a connection of its own; those that are being answered go on."""
+        """Have the next question open a new connection. Answers in progress keep the old one."""
         live = self._open.pop(agent_id, None)
         if live is not None:
-            live.is_wanted = False
+            live.is_retired = True
 
 
 async def _close(live: _Live) -> None:
     try:
         await live.api.close()
-    except Exception:  # noqa: BLE001  # closing is a courtesy; the log has it
+    except Exception:  # noqa: BLE001  # nothing depends on it; the log has it
         _log.exception("agent did not close")
 
 
+async def _limited(
+    pieces: AsyncIterator[AgentPiece], agent_id: AgentId
+) -> AsyncGenerator[AgentPiece, None]:
+    """The pieces, as long as their texts have no more than ``MAX_ANSWER_CHARS`` in all."""
+    left = MAX_ANSWER_CHARS
+    async for piece in pieces:
+        if isinstance(piece, str):
+            yield piece[:left]
+            left -= len(piece)
+        else:
+            yield piece
+        if left < 0:
+            problem = f"its answer has more than {MAX_ANSWER_CHARS} characters"
+            raise AgentFailed(agent_id, problem, FailureReason.TOO_LONG)
+
+
 def _retry_after(error: Exception) -> float | None:
-    if not isinstance(error, AgentFailed) or error.trouble not in _PASSING:
+    """How long the agent asks the bot to wait before a retry; None for no retry."""
+    if not isinstance(error, AgentFailed) or error.reason not in _TEMPORARY:
         return None
     return error.retry_after_seconds or 0.0

@@ -1,9 +1,10 @@
-"""Who is asked next: queues before agents, with limits for each agent and each person.
+"""Per-agent request queues with per-user limits.
 
 Lost at a restart: the queues. That is fine: the questions are handled again, and queue anew.
 
-A room asks one question at a time, so that first come, first served is fair between rooms; a person
-with many rooms is held to some questions at once, and the others are served past them.
+A room asks one question at a time, so first come, first served is fair between rooms. A user with
+many rooms has a limited number of questions answered at once; the questions of others are admitted
+before the rest.
 """
 
 import asyncio
@@ -13,92 +14,95 @@ from contextlib import suppress
 
 from fsm.values.ids import AgentId, UserId
 
-PATIENCE_SECONDS = 3.0
-"""A wait that is shorter is not worth a word."""
+POSITION_AFTER_SECONDS = 3.0
+"""How long a question waits before its position is reported. Most waits are shorter."""
 
-NEWS_SECONDS = 1.0
-"""A change of place is told so often at most."""
+POSITION_INTERVAL_SECONDS = 1.0
+"""The least time between two reports of a position."""
 
 
 class Ticket:
-    """One question's place before its agent.
+    """One question's place in the queue of its agent.
 
-    Args:
+    Attributes:
         agent_id: The agent.
-        asker: Who asks.
+        user_id: Who asks.
+        admitted: Set once the question may be put to the agent.
+        moved: Set whenever the queue has moved.
     """
 
-    def __init__(self, agent_id: AgentId, asker: UserId) -> None:
+    def __init__(self, agent_id: AgentId, user_id: UserId) -> None:
         self.agent_id = agent_id
-        self.asker = asker
-        self.served = asyncio.Event()
-        self.news = asyncio.Event()
+        self.user_id = user_id
+        self.admitted = asyncio.Event()
+        self.moved = asyncio.Event()
 
 
 class AgentQueue:
-    """A line before each agent.
+    """A queue for each agent.
 
     Args:
-        each: So many questions of one person are answered at once.
+        per_user: Maximum number of questions of one user that are answered at once, by all agents.
     """
 
-    def __init__(self, *, each: int) -> None:
-        self._each = each
-        self._lines: defaultdict[AgentId, list[Ticket]] = defaultdict(list)
-        self._most: dict[AgentId, int] = {}
-        self._at_work: Counter[AgentId] = Counter()
-        self._of_people: Counter[UserId] = Counter()
+    def __init__(self, *, per_user: int) -> None:
+        self._per_user = per_user
+        self._waiting: defaultdict[AgentId, list[Ticket]] = defaultdict(list)
+        self._limits: dict[AgentId, int] = {}
+        self._active_of_agent: Counter[AgentId] = Counter()
+        self._active_of_user: Counter[UserId] = Counter()
 
-    def join(self, agent_id: AgentId, asker: UserId, *, most: int) -> Ticket:
-        """Stand in line before an agent that is asked ``most`` questions at once."""
-        place = Ticket(agent_id, asker)
-        self._most[agent_id] = most
-        self._lines[agent_id].append(place)
-        self._serve()
-        return place
+    def join(self, agent_id: AgentId, user_id: UserId, *, limit: int) -> Ticket:
+        """Queue a question for an agent that answers at most ``limit`` questions at once."""
+        ticket = Ticket(agent_id, user_id)
+        self._limits[agent_id] = limit
+        self._waiting[agent_id].append(ticket)
+        self._admit()
+        return ticket
 
-    def leave(self, place: Ticket) -> None:
-        """The question was answered, or is wanted no more."""
-        if place.served.is_set():
-            self._at_work[place.agent_id] -= 1
-            self._of_people[place.asker] -= 1
-            if not self._of_people[place.asker]:
-                del self._of_people[place.asker]
+    def leave(self, ticket: Ticket) -> None:
+        """The question was answered, or is not wanted any more."""
+        if ticket.admitted.is_set():
+            self._active_of_agent[ticket.agent_id] -= 1
+            self._active_of_user[ticket.user_id] -= 1
+            if not self._active_of_user[ticket.user_id]:
+                del self._active_of_user[ticket.user_id]
         else:
-            self._lines[place.agent_id].remove(place)
-        self._serve()
+            self._waiting[ticket.agent_id].remove(ticket)
+        self._admit()
 
-    async def positions(self, place: Ticket) -> AsyncGenerator[int, None]:
-        """The place's position in its line, from 1, if it waits for long, and whenever it changes.
+    async def positions(self, ticket: Ticket) -> AsyncGenerator[int, None]:
+        """The ticket's position, from 1, after some time of waiting and whenever it changes.
 
-        Ends when its turn has come.
+        Ends when the question is admitted.
         """
-        await _within(PATIENCE_SECONDS, place.served)
-        told = 0
-        while not place.served.is_set():
-            position = self._lines[place.agent_id].index(place) + 1
-            if position == told:
-                place.news.clear()
-                await place.news.wait()
+        await _wait(ticket.admitted, POSITION_AFTER_SECONDS)
+        reported = 0
+        while not ticket.admitted.is_set():
+            position = self._waiting[ticket.agent_id].index(ticket) + 1
+            if position == reported:
+                ticket.moved.clear()
+                await ticket.moved.wait()
             else:
-                told = position
+                reported = position
                 yield position
-                await _within(NEWS_SECONDS, place.served)
+                await _wait(ticket.admitted, POSITION_INTERVAL_SECONDS)
 
-    def _serve(self) -> None:
-        """Let in whoever may go, in order, and tell all others that the line has moved."""
-        for agent_id, line in self._lines.items():
-            for place in list(line):
-                is_free = self._at_work[agent_id] < self._most[agent_id]
-                if is_free and self._of_people[place.asker] < self._each:
-                    line.remove(place)
-                    self._at_work[agent_id] += 1
-                    self._of_people[place.asker] += 1
-                    place.served.set()
-                place.news.set()
+    def _admit(self) -> None:
+        """Admit all questions that the limits allow, in order, and wake those that still wait."""
+        for agent_id, waiting in self._waiting.items():
+            for ticket in list(waiting):
+                is_free = self._active_of_agent[agent_id] < self._limits[agent_id]
+                if is_free and self._active_of_user[ticket.user_id] < self._per_user:
+                    waiting.remove(ticket)
+                    self._active_of_agent[agent_id] += 1
+                    self._active_of_user[ticket.user_id] += 1
+                    ticket.admitted.set()
+                ticket.moved.set()
 
 
-async def _within(seconds: float, event: asyncio.Event) -> None:
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    """Wait for the event, at most so many seconds."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()

@@ -5,30 +5,36 @@ same request id, and the message in the room that had begun to grow goes on grow
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
 from attrs import frozen
 
-CLOSE_SECONDS = 5.0
-"""So long an agent may take to end what it is doing, once nobody wants it."""
+CLOSE_TIMEOUT_SECONDS = 5.0
+"""How long an agent may take to end its work once its answer is not wanted any more."""
 
 
 @frozen
 class Placeholder:
-    """What is shown until the first word arrives."""
+    """What is shown until the first text arrives. It starts the time limit again."""
 
     text: str
 
 
 class AnswerStream:
-    """Collects the pieces of an answer, and says now and then how far it has come.
+    """Collects the pieces of an answer, and shows at intervals how far it has come.
 
-    A fast agent sends many pieces a second, in many rooms: each costs no more than to be added.
+    A piece costs no more than to be added to the text, however many an agent sends in a second.
+
+    Args:
+        pieces: Texts and placeholders, in order.
+        interval_seconds: The least time between two updates. The first one comes after half of it.
+        timeout_seconds: Maximum time to wait for the whole answer; None for no limit.
+        until: Once it is done, nothing more is read.
 
     Attributes:
-        text: All that has arrived.
+        text: All text that has arrived.
     """
 
     def __init__(
@@ -36,84 +42,91 @@ class AnswerStream:
         pieces: AsyncIterator[str | Placeholder],
         *,
         interval_seconds: float,
-        within_seconds: float | None = None,
+        timeout_seconds: float | None = None,
         until: asyncio.Future[Any] | None = None,
     ) -> None:
         self.text = ""
-        self._meanwhile = ""
+        self._placeholder = ""
         self._is_shown = False
-        self._due: float | None = None
-        self._last: float | None = None
+        self._update_at: float | None = None
+        self._deadline: float | None = None
         self._wake = asyncio.Event()
         self._pieces = pieces
         self._interval = interval_seconds
-        self._within = within_seconds
+        self._timeout = timeout_seconds
         self._until = until
 
-    async def so_far(self) -> AsyncGenerator[str, None]:
-        """The text so far, once an interval in which it grew, until the answer is complete.
+    async def show(self, update: Callable[[str], Awaitable[bool]]) -> None:
+        """Read to the end of the answer, and call ``update`` with the text at each interval.
 
-        The first words are there after half an interval; an answer that is complete by then
-        yields nothing. What the agent raises comes out of here. Once ``until`` is done, nothing
-        more is read.
+        An answer that is complete before the first interval is over causes no update. What the
+        agent raises is raised here.
+
+        Args:
+            update: Shows a text; False if that is not possible yet: it is then called again, after
+                an interval, with the text as it reads then.
 
         Raises:
-            TimeoutError: The answer was not complete ``within_seconds``.
+            TimeoutError: The answer was not complete in time.
         """
-        loop = asyncio.get_running_loop()
-        self._restart_clock()
+        self._restart_timeout()
         reading = asyncio.ensure_future(self._read())
         reading.add_done_callback(lambda _: self._wake.set())
         if self._until is not None:
             self._until.add_done_callback(lambda _: self._wake.set())
         try:
-            while True:
-                await self._woken(loop.time())
-                if self._until is not None and self._until.done():
-                    return
-                if reading.done():
-                    reading.result()
-                    return
-                now = loop.time()
-                if self._last is not None and now >= self._last:
-                    raise TimeoutError
-                if self._due is not None and now >= self._due:
-                    self._due, self._is_shown = None, bool(self.text)
-                    if self.text or self._meanwhile:
-                        yield self.text or self._meanwhile
+            while not await self._is_over(reading):
+                await self._update(update)
         finally:
             reading.cancel()
-            await asyncio.wait({reading}, timeout=CLOSE_SECONDS)  # an agent may have to be told
+            # the agent may have to be told that its answer is not wanted
+            await asyncio.wait({reading}, timeout=CLOSE_TIMEOUT_SECONDS)
 
-    def show_again(self) -> None:
-        """What was given out last was not shown: give it out anew, after an interval."""
-        if self._due is None:
-            self._due = asyncio.get_running_loop().time() + self._interval
+    async def _is_over(self, reading: asyncio.Future[None]) -> bool:
+        """Wait until something is to be done; whether nothing more is to be read."""
+        now = asyncio.get_running_loop().time()
+        soonest = min(
+            (at for at in (self._update_at, self._deadline) if at is not None), default=None
+        )
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if soonest is None else max(0.0, soonest - now)):
+                await self._wake.wait()
+        self._wake.clear()
+        if self._until is not None and self._until.done():
+            return True
+        if reading.done():
+            reading.result()
+            return True
+        return False
+
+    async def _update(self, update: Callable[[str], Awaitable[bool]]) -> None:
+        """Show the text, if its time has come."""
+        now = asyncio.get_running_loop().time()
+        if self._deadline is not None and now >= self._deadline:
+            raise TimeoutError
+        if self._update_at is None or now < self._update_at:
+            return
+        self._update_at, self._is_shown = None, bool(self.text)
+        shown = self.text or self._placeholder
+        if shown and not await update(shown) and self._update_at is None:
+            self._update_at = asyncio.get_running_loop().time() + self._interval
 
     async def _read(self) -> None:
         loop = asyncio.get_running_loop()
         async for piece in self._pieces:
             if isinstance(piece, Placeholder):
-                self._meanwhile = piece.text
-                self._restart_clock()  # while others come first, no time is lost
-                self._show_at(loop.time())
+                self._placeholder = piece.text
+                self._restart_timeout()  # the time in the agent's queue does not count
+                self._schedule(loop.time())
                 continue
             self.text += piece
-            if self._due is None:
-                self._show_at(loop.time() + self._interval / (1 if self._is_shown else 2))
+            if self._update_at is None:
+                self._schedule(loop.time() + self._interval / (1 if self._is_shown else 2))
 
-    def _show_at(self, due: float) -> None:
-        self._due = due
+    def _schedule(self, at: float) -> None:
+        self._update_at = at
         self._wake.set()
 
-    def _restart_clock(self) -> None:
-        if self._within is not None:
-            self._last = asyncio.get_running_loop().time() + self._within
-
-    async def _woken(self, now: float) -> None:
-        """Wait until something is to be done."""
-        soonest = min((at for at in (self._due, self._last) if at is not None), default=None)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(None if soonest is None else max(0.0, soonest - now)):
-                await self._wake.wait()
-        self._wake.clear()
+    def _restart_timeout(self) -> None:
+        if self._timeout is not None:
+            self._deadline = asyncio.get_running_loop().time() + self._timeout

@@ -36,9 +36,10 @@ from matrix import (
 )
 from strandline.config.model import Config
 from strandline.config.settings import homeserver_settings, room_style
-from strandline.engine.answering.asking import Asking, Pace
+from strandline.engine.answering.asking import AnswerSettings, Asking
 from strandline.engine.answering.edits import EditTracker
-from strandline.engine.answering.question import Remembering
+from strandline.engine.answering.publisher import AnswerPublisher
+from strandline.engine.answering.question import QuestionBuilder
 from strandline.engine.checkpoint import Batch, Checkpoint
 from strandline.engine.clock import Clock
 from strandline.engine.deadlines import Deadlines, Due
@@ -141,7 +142,7 @@ class Bot:
         self._connections = AgentPool(
             self._registry,
             kinds={entry.kind: agent_kind(entry.kind) for entry in self._registry},
-            each=config.limits.questions_each,
+            per_user=config.limits.questions_each,
             probe_seconds=config.limits.probe_seconds,
             answer_seconds=config.limits.answer_seconds,
         )
@@ -198,20 +199,23 @@ class Bot:
             maker=RoomCreator(
                 homeserver, room_style(config.rooms), secret=await self._store.secret()
             ),
-            is_taken_back=self._amending.is_taken_back,
+            is_taken_back=self._amending.is_redacted,
+        )
+        self._publisher = AnswerPublisher(
+            self._store,
+            self._delivery,
+            self._replies,
+            typing=self._courtesy.typing,
+            new_transaction_id=_transaction_ids(),
         )
         self._asking = Asking(
-            store=self._store,
-            connections=self._connections,
-            delivery=self._delivery,
-            amending=self._amending,
-            replies=self._replies,
-            questions=Remembering(homeserver, most_bytes=config.files.most_bytes_each),
-            typing=self._courtesy.typing,
-            retry=f"{config.commands.prefix}{RETRY}",
-            pace=Pace(
+            self._connections,
+            QuestionBuilder(homeserver, max_file_bytes=config.files.most_bytes_each),
+            self._amending,
+            self._publisher,
+            settings=AnswerSettings(
                 edit_seconds=limits.edit_seconds,
-                new_transaction_id=_transaction_ids(),
+                retry_command=f"{config.commands.prefix}{RETRY}",
             ),
         )
         turns = Turns(
@@ -282,7 +286,7 @@ class Bot:
         """Deliver; at a first start not before the token is kept that lies before all joins."""
         if self._report.checkpoint is None:
             await self._checkpoint.kept.wait()
-        await self._delivery.run(EffectOutcomes(self._store, self._asking, self._handling))
+        await self._delivery.run(EffectOutcomes(self._store, self._publisher, self._handling))
 
     async def _advance(self, progress: Progress) -> None:
         await retry_until_store_available(lambda: self._store.advance(progress))

@@ -27,7 +27,7 @@ from fsm.values.text import compared
 from matrix import Refused
 from strandline.engine.answering.asking import Asking
 from strandline.engine.answering.edits import EditTracker
-from strandline.engine.answering.joining import Joining
+from strandline.engine.answering.joining import QuestionJoiner
 from strandline.engine.checkpoint import Batch, Checkpoint
 from strandline.engine.deadlines import Deadlines, Due
 from strandline.engine.outbox import OutboxBuilder
@@ -116,10 +116,10 @@ class EventWorker:
         self._policy = policy
         self._deadlines = deadlines
         self._asked = dict(asked)
-        self._joining = Joining(
-            turns, amending, wanted=self._wanted, waiting=waiting if policy.joins else None
+        self._joiner = QuestionJoiner(
+            turns, amending, prepare=self._wanted, queued=waiting if policy.joins else None
         )
-        self.heard = self._joining.heard
+        self.heard = self._joiner.notify
         self._explained = BoundedDict[tuple[RoomId, str], None](MAX_EXPLAINED)
         self._files: dict[EventId, tuple[Attachment, ...]] = {}
 
@@ -395,7 +395,7 @@ class EventWorker:
             self._note_explained(inbound)
         if outcome.question is not None:
             self._keep_files(outcome.question)
-            async with self._joining.meanwhile(outcome.question.room_id):
+            async with self._joiner.joining(outcome.question.room_id):
                 await self._asking.answer(outcome.question, attempt)
         if inbound.kind is EventKind.REDACTED and inbound.about is not None:
             await self._end_answer(inbound.about, inbound)
@@ -420,7 +420,7 @@ class EventWorker:
         """
         self._asked.pop(event_id, None)
         tongue = await self._tongue_of(inbound.sender)
-        if not await self._asking.abandon(event_id, tongue):
+        if not await self._asking.withdraw(event_id, tongue):
             with suppress(AlreadyHandled):
                 await self._store.commit(Commit(handled=Handled(event_id, inbound.room_id)))
 

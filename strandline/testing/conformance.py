@@ -20,7 +20,7 @@ from ephemeral.agents.api import (
     FailureReason,
     MadeFile,
 )
-from ephemeral.agents.stream import CLOSE_SECONDS
+from ephemeral.agents.stream import CLOSE_TIMEOUT_SECONDS
 from fsm import AgentEntry
 from fsm.values.ids import AgentId, EventId, PlatformChatId
 from strandline.config.shape import shaped
@@ -52,7 +52,7 @@ class AgentConformance:
 
     kind: ClassVar[AgentKind]
     answer_seconds: ClassVar[float] = 60.0
-    close_seconds: ClassVar[float] = CLOSE_SECONDS
+    close_seconds: ClassVar[float] = CLOSE_TIMEOUT_SECONDS
     unreachable_seconds: ClassVar[float] = 15.0
 
     @pytest.fixture
@@ -167,8 +167,8 @@ class AgentConformance:
                         await agent.open()
                         await _joined(agent, _question("$u", "hello"))
                 except AgentFailed as failure:
-                    if failure.trouble is FailureReason.UNKNOWN:
-                        pytest.fail("AgentFailed without a trouble; say Trouble.UNREACHABLE")
+                    if failure.reason is FailureReason.UNKNOWN:
+                        pytest.fail("AgentFailed without a reason; use FailureReason.UNREACHABLE")
                 except TimeoutError:
                     pytest.fail(f"it did not fail in {self.unreachable_seconds} s{again}")
                 except Exception as error:  # noqa: BLE001  # whatever a third party's code raises

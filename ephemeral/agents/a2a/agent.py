@@ -309,8 +309,8 @@ class A2aAgent:
             return AgentFailed(self._id, problem, FailureReason.TOO_LONG)
         if isinstance(error, _REJECTIONS):
             return AgentFailed(self._id, problem, FailureReason.REJECTED)
-        trouble = of_failure(error, begun=begun)
+        reason = of_failure(error, begun=begun)
         is_odd = not isinstance(error, A2AError) or isinstance(error, A2AClientError)
-        if trouble is FailureReason.UNKNOWN and is_odd:
-            trouble = FailureReason.GARBLED  # what the SDK can't make sense of
-        return AgentFailed(self._id, problem, trouble)
+        if reason is FailureReason.UNKNOWN and is_odd:
+            reason = FailureReason.GARBLED  # what the SDK can't make sense of
+        return AgentFailed(self._id, problem, reason)

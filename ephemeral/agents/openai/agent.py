@@ -221,8 +221,8 @@ class OpenAiAgent:
             return evolve(cause)  # some versions of the client wrap what a hook raises
         return self._failed(cause, of_failure(cause, begun=False))
 
-    def _failed(self, error: BaseException, trouble: FailureReason) -> AgentFailed:
-        return AgentFailed(self._id, f"{type(error).__name__}: {error}", trouble)
+    def _failed(self, error: BaseException, reason: FailureReason) -> AgentFailed:
+        return AgentFailed(self._id, f"{type(error).__name__}: {error}", reason)
 
     def _veiled(self, text: str) -> str:
         """What a server says, without the token: some quote it."""

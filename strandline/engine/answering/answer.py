@@ -1,103 +1,280 @@
-"""Answers of agents as they are shown: what the agent said, and what the bot has to add."""
+"""One answer of an agent in progress: what was asked, what has come, and what interrupted it."""
 
+import asyncio
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import structlog
-from attrs import define, field
+from attrs import evolve, frozen
 
-from ephemeral.agents.api import AgentFailed, QueuePosition
+from ephemeral.agents.api import AgentFailed
+from fsm import Inbound, Translator
 from fsm.effects import AskAgent, Reply
-from fsm.values.messages import AnswerRef
+from fsm.values.ids import AgentId, EventId, TransactionId
+from fsm.values.messages import AnswerRef, Attachment
+from fsm.values.text import as_typed
 from fsm.values.translation import sentence
 from matrix import Amendment
-from strandline.engine.answering.edits import ActiveAnswer, Stop
-from strandline.flows.languages import tongue
+from strandline.engine.outbox import head_id
 
 _log = structlog.get_logger(__name__)
 
+QUESTION_REDACTED = sentence("_The question was taken back._")
 
-@define
-class Answer:
-    """What has come of an answer so far.
+MAX_FILE_NAME_CHARS = 60
+"""Maximum length of a file's name in a message of the bot."""
+
+
+@frozen
+class Stop:
+    """The asker wants no more of the answer."""
+
+
+Interruption = Stop | Amendment | AskAgent
+"""What can happen to a question while it is answered: a stop, an edit or redaction of one of its
+messages, or a further message that joins it."""
+
+
+@frozen
+class AnswerTexts:
+    """What the bot itself says about an answer.
 
     Args:
-        begun: A part of it stands in the room, or will.
+        translator: The language of the asker.
+        agent_id: The agent that was asked.
+        retry_command: The command that asks again, with its prefix.
+    """
+
+    translator: Translator
+    agent_id: AgentId
+    retry_command: str
+
+    def queue_position(self, position: int) -> str:
+        """Shown while other questions are before this one; empty once it is admitted."""
+        if not position:
+            return ""
+        return self.translator.t(
+            "_Agent `{agent}` has others to answer first. You are number {position} in the line._",
+            agent=self.agent_id,
+            position=position,
+        )
+
+    def failed(self, failure: AgentFailed) -> str:
+        """The agent failed. The problem itself is logged only."""
+        reason = failure.reason
+        _log.warning(
+            "agent failed", agent=failure.agent_id, reason=reason.name, problem=failure.problem
+        )
+        return self.translator.t(reason.value, agent=failure.agent_id, retry=self.retry_command)
+
+    def timed_out(self, timeout_seconds: float) -> str:
+        """The answer was not complete in time."""
+        _log.warning("agent too late", agent=self.agent_id, answer_seconds=timeout_seconds)
+        return self.translator.t(
+            "Agent `{agent}` gave no full answer within {duration}. `{retry}` asks it again.",
+            agent=self.agent_id,
+            retry=self.retry_command,
+            duration=self.translator.duration(timedelta(seconds=timeout_seconds)),
+        )
+
+    def empty(self) -> str:
+        """The agent said nothing and sent no file."""
+        return self.translator.t("_The agent gave an empty answer. Please ask in other words._")
+
+    def files_only(self) -> str:
+        """Replaces the text of an answer that consists of files."""
+        return self.translator.t("_The answer is in the files below._")
+
+    def file_refused(self, name: str) -> str:
+        """The homeserver did not take a file of the answer."""
+        return self.translator.t(
+            "_I could not pass on the file “{name}”: the homeserver does not take it._",
+            name=as_typed(name[:MAX_FILE_NAME_CHARS]),
+        )
+
+    def stopped(self) -> str:
+        """The asker stopped the answer."""
+        return self.translator.t("_Stopped._")
+
+    def question_redacted(self) -> str:
+        """Replaces an answer whose question was redacted."""
+        return self.translator.t(QUESTION_REDACTED)
+
+
+class AnswerHead:
+    """The first message of an answer: not sent yet, on its way, in the room, or refused.
+
+    Attributes:
+        question_id: The event that is answered.
+        attempt: How often that event was handled before.
+        is_begun: The message was put into the outbox, in this life of the process or before.
+        event_id: The message, once it is in the room.
+    """
+
+    def __init__(self, question_id: EventId, attempt: int) -> None:
+        self.question_id = question_id
+        self.attempt = attempt
+        self.is_begun = False
+        self.event_id: EventId | None = None
+        self._is_settled = False
+
+    def settle(self, event_id: EventId | None) -> None:
+        """The message is in the room as ``event_id``, or never will be (None)."""
+        if not self._is_settled:
+            self.event_id, self._is_settled = event_id, True
+
+    @property
+    def ref(self) -> EventId | TransactionId | None:
+        """What an edit of the message names; None if there is no message and none will come.
+
+        The transaction id while the message is on its way.
+        """
+        if not self.is_begun:
+            return None
+        return self.event_id if self._is_settled else head_id(self.question_id, self.attempt)
+
+
+class ActiveAnswer:
+    """An answer that an agent is giving.
+
+    What depends on the question alone is computed here, once.
+
+    Args:
+        question: The question as it was asked.
+        attempt: How often its event was handled before.
+        texts: What the bot says about the answer.
+        timeout_seconds: How long the agent may take for the whole answer.
+
+    Attributes:
+        inbound: The asker's message as it now reads.
+        joined: Questions that were asked meanwhile, and are answered with this one.
+        version: The latest change of the question: the id of an edit, or of a joined message.
+        ended: Why no answer is wanted any more, if so.
+        changed: Done once the question was interrupted since it was put to the agent.
+        head: The first message of the answer in the room.
         text: What is to be shown, Markdown.
         files: The contents of the messages that show its files.
         is_empty: The agent has said nothing: the text is the bot's own.
     """
 
-    begun: bool = False
-    text: str = ""
-    files: list[dict[str, Any]] = field(factory=list)
-    is_empty: bool = False
+    def __init__(
+        self, question: AskAgent, attempt: int, texts: AnswerTexts, *, timeout_seconds: float
+    ) -> None:
+        self.question = question
+        self.texts = texts
+        self.timeout_seconds = timeout_seconds
+        self.inbound = question.inbound
+        self.joined: tuple[AskAgent, ...] = ()
+        self.version = question.inbound.version
+        self.ended: Stop | Amendment | None = None
+        self.changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.head = AnswerHead(question.request_id, attempt)
+        self.text = ""
+        self.files: list[dict[str, Any]] = []
+        self.is_empty = False
+        self._reply = _reply_to(question)
+
+    @property
+    def attachments(self) -> tuple[Attachment, ...]:
+        """The files that go with the question, and with those that joined it."""
+        of_joined = (file for joined in self.joined for file in joined.attachments)
+        return (*self.question.attachments, *of_joined)
+
+    @property
+    def is_outdated(self) -> bool:
+        """The question changed while it was answered, and has to be put to the agent again."""
+        return self.changed.done() and self.ended is None
+
+    def interrupt(self, by: Interruption) -> None:
+        """End the answer, or have it begin again. After its end nothing changes it."""
+        if self.ended is not None:
+            return
+        match by:
+            case AskAgent():
+                self.joined, self.version = (*self.joined, by), by.request_id
+            case Amendment() if by.target != self.inbound.event_id:
+                self.joined, self.version = tuple(_amended(self.joined, by)), by.event_id
+            case Amendment(text=str(text)):
+                self.inbound, self.version = edited(self.inbound, by, text), by.event_id
+            case _:
+                self.ended = by
+        if not self.changed.done():
+            self.changed.set_result(None)
+
+    def restart(self) -> None:
+        """Drop what has come: the question is put to the agent again."""
+        self.changed = asyncio.get_running_loop().create_future()
+        self.text, self.is_empty = "", False
+        self.files.clear()
+
+    def complete(self, text: str, failure: AgentFailed | TimeoutError | None = None) -> None:
+        """The agent has said ``text``, and no more will come, perhaps because it failed."""
+        self.is_empty = not text and not self.files
+        note = self._note(failure)
+        if self.files and self.head.is_begun and not text:
+            note = self.texts.files_only()
+        self.text = "\n\n".join(filter(None, (text.strip("\n"), note)))
+
+    def end(self) -> None:
+        """Apply what ended the answer, if anything did.
+
+        A redacted question leaves nothing, except a notice where a part of the answer was shown.
+        """
+        match self.ended:
+            case Stop():
+                self.text = "\n\n".join(filter(None, (self.text, self.texts.stopped())))
+            case Amendment():
+                is_shown = self.head.ref is not None
+                self.text = self.texts.question_redacted() if is_shown else ""
+                self.is_empty = True
+                self.files.clear()
+                self.joined = ()  # each has its own turn
+
+    def reply(self, text: str) -> Reply:
+        """The message that shows ``text`` as this answer, and names the question it belongs to."""
+        ref = self._reply.answer
+        assert ref is not None  # noqa: S101  # see _reply_to
+        files = (file.event_id for file in self.attachments)
+        also = (*ref.also, *files, *(joined.request_id for joined in self.joined))
+        others = (event_id for event_id in also if event_id != ref.question)
+        answer = evolve(ref, also=tuple(dict.fromkeys(others)), is_empty=self.is_empty)
+        return evolve(self._reply, text=text, answer=answer)
+
+    def _note(self, failure: AgentFailed | TimeoutError | None) -> str:
+        """What the bot adds to the agent's text."""
+        match failure:
+            case AgentFailed():
+                return self.texts.failed(failure)
+            case TimeoutError():
+                return self.texts.timed_out(self.timeout_seconds)
+        return self.texts.empty() if self.is_empty and not self.changed.done() else ""
 
 
-TAKEN_BACK = sentence("_The question was taken back._")
+def edited(inbound: Inbound, by: Amendment, text: str) -> Inbound:
+    """The message as it reads after an edit."""
+    unedited = inbound.body if inbound.version is None else inbound.unedited
+    return evolve(inbound, body=text, version=by.event_id, unedited=unedited)
 
 
-def end(answer: Answer, question: AskAgent, held: ActiveAnswer, head: str | None) -> None:
-    """What stays of it, if it was ended: nothing, if its question was taken back unanswered."""
-    match held.ended:
-        case Stop():
-            stopped = tongue(question.language).t("_Stopped._")
-            answer.text = f"{answer.text}\n\n{stopped}" if answer.text else stopped
-        case Amendment():
-            answer.text = tongue(question.language).t(TAKEN_BACK) if head is not None else ""
-            answer.is_empty = True
-            answer.files.clear()
-            held.joined = ()  # each has its own turn
-
-
-def as_reply(question: AskAgent, text: str, held: ActiveAnswer, *, is_empty: bool = False) -> Reply:
-    """The answer as a message that says to which question it belongs."""
-    files = (*question.attachments, *(a for j in held.joined for a in j.attachments))
+def _reply_to(question: AskAgent) -> Reply:
+    """The answer's message but for its text, and for what joins the question later."""
     again = question.again
-    own, parts = (again.event_id, again.parts) if again else (question.request_id, ())
-    also = (*parts, *(file.event_id for file in files), *(j.request_id for j in held.joined))
+    asked, parts = (again.event_id, again.parts) if again else (question.request_id, ())
     return Reply(
         room_id=question.room_id,
-        text=text,
+        text="",
         in_reply_to=question.request_id,
         thread=question.inbound.thread,
         mention=question.inbound.sender,
-        answer=AnswerRef(
-            chat=question.platform_chat_id,
-            question=own,
-            also=tuple(dict.fromkeys(event_id for event_id in also if event_id != own)),
-            is_empty=is_empty,
-        ),
+        answer=AnswerRef(chat=question.platform_chat_id, question=asked, also=parts),
     )
 
 
-def failed(question: AskAgent, failure: AgentFailed, retry: str) -> str:
-    """What the person is told of a failure."""
-    trouble = failure.trouble
-    _log.warning(
-        "agent failed", agent=failure.agent_id, trouble=trouble.name, problem=failure.problem
-    )
-    return tongue(question.language).t(trouble.value, agent=failure.agent_id, retry=retry)
-
-
-def in_line(question: AskAgent, waiting: QueuePosition) -> str:
-    """What the person is shown while others are before them; nothing once their turn has come."""
-    if not waiting.position:
-        return ""
-    return tongue(question.language).t(
-        "_Agent `{agent}` has others to answer first. You are number {position} in the line._",
-        agent=question.agent_id,
-        position=waiting.position,
-    )
-
-
-def too_late(question: AskAgent, seconds: float, retry: str) -> str:
-    """What the person is told of an answer that takes too long."""
-    _log.warning("agent too late", agent=question.agent_id, answer_seconds=seconds)
-    language = tongue(question.language)
-    return language.t(
-        "Agent `{agent}` gave no full answer within {duration}. `{retry}` asks it again.",
-        agent=question.agent_id,
-        retry=retry,
-        duration=language.duration(timedelta(seconds=seconds)),
-    )
+def _amended(joined: Iterable[AskAgent], by: Amendment) -> Iterator[AskAgent]:
+    """The joined questions, without the one that was redacted, or as the edited one now reads."""
+    for question in joined:
+        if question.request_id != by.target:
+            yield question
+        elif by.text is not None:
+            yield evolve(question, text=by.text, inbound=edited(question.inbound, by, by.text))

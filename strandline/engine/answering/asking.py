@@ -1,69 +1,35 @@
-"""Asking an agent, between turns: the answer grows in the room, then one commit makes it final."""
+"""Questions to agents: asked until the answer is complete, and again if the question changes."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
-from contextlib import AbstractContextManager, aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
 from attrs import frozen
 
-from durable import AlreadyHandled, Commit, Handled, Store, Stream
-from ephemeral.agents.api import (
-    AgentFailed,
-    AgentPiece,
-    AgentQuestion,
-    FailureReason,
-    MadeFile,
-    QueuePosition,
-)
+from ephemeral.agents.api import AgentFailed, AgentPiece, AgentQuestion, MadeFile, QueuePosition
 from ephemeral.agents.pool import AgentPool
 from ephemeral.agents.stream import AnswerStream, Placeholder
-from fsm.effects import AskAgent, Reply
+from fsm.effects import AskAgent
 from fsm.failpoints import reach
-from fsm.outbox import OutboxRow
-from fsm.values.ids import EventId, RoomId, TransactionId
-from fsm.values.text import as_typed
+from fsm.values.ids import EventId, RoomId
 from fsm.values.translation import Translator
 from matrix import MatrixError
-from strandline.engine.answering.answer import (
-    TAKEN_BACK,
-    Answer,
-    as_reply,
-    end,
-    failed,
-    in_line,
-    too_late,
-)
-from strandline.engine.answering.edits import ActiveAnswer, EditTracker
-from strandline.engine.outbox import OutboxBuilder, head_id
+from strandline.engine.answering.answer import ActiveAnswer, AnswerTexts
+from strandline.engine.answering.edits import EditTracker
+from strandline.engine.answering.publisher import AnswerPublisher
 from strandline.flows.languages import tongue
 
 _log = structlog.get_logger(__name__)
 
-MOST_CHARS = 200_000
-"""So many characters of an answer are passed on: a dozen messages. Nobody reads more."""
 
-
-class Sender(Protocol):
-    """What asking needs of the delivery."""
-
-    def submit(self, rows: tuple[OutboxRow, ...]) -> None:
-        """Deliver stored rows, in order."""
-
-    async def send_now(
-        self, room_id: RoomId, content: dict[str, object], transaction_id: TransactionId
-    ) -> bool:
-        """Send without a row, once, if the homeserver takes it now."""
-
-
-class Questions(Protocol):
+class Rooms(Protocol):
     """What asking needs of the rooms."""
 
-    def question(self, asked: AskAgent, held: ActiveAnswer) -> AgentQuestion:
-        """The question as it is now."""
+    def question(self, answer: ActiveAnswer) -> AgentQuestion:
+        """The question as it now reads."""
 
-    async def keep(self, room_id: RoomId, made: MadeFile) -> dict[str, Any]:
+    async def upload(self, room_id: RoomId, file: MadeFile) -> dict[str, Any]:
         """Upload a file of an answer; the content of the message that shows it.
 
         Raises:
@@ -72,252 +38,111 @@ class Questions(Protocol):
 
 
 @frozen(kw_only=True)
-class Pace:
-    """How an answer grows.
+class AnswerSettings:
+    """How answers are shown.
 
     Args:
-        edit_seconds: The least time between two edits, and how long an answer may take to be
-            shown all at once.
-        new_transaction_id: Makes ids for the edits in between: each is new in every life of the
-            process, or the homeserver would take the new text for a repeat of the old.
+        edit_seconds: The least time between two edits of a growing answer. An answer that is
+            complete in half of that time is shown all at once.
+        retry_command: The command that asks again, with its prefix.
     """
 
     edit_seconds: float
-    new_transaction_id: Callable[[], TransactionId]
+    retry_command: str = "!retry"
 
 
 class Asking:
-    """Carries questions to agents, and their answers into rooms."""
+    """Puts questions to agents, and has their answers published.
 
-    def __init__(  # noqa: PLR0913  # the parts that meet here
+    Args:
+        agents: Answer the questions.
+        rooms: Where questions come from.
+        edits: Interrupts answers whose questions change.
+        publisher: Shows the answers.
+        settings: How answers are shown.
+    """
+
+    def __init__(
         self,
+        agents: AgentPool,
+        rooms: Rooms,
+        edits: EditTracker,
+        publisher: AnswerPublisher,
         *,
-        store: Store,
-        connections: AgentPool,
-        delivery: Sender,
-        pace: Pace,
-        amending: EditTracker,
-        replies: OutboxBuilder,
-        questions: Questions,
-        typing: Callable[[RoomId], AbstractContextManager[None]],
-        retry: str = "!retry",
+        settings: AnswerSettings,
     ) -> None:
-        self._store = store
-        self._connections = connections
-        self._delivery = delivery
-        self._pace = pace
-        self._amending = amending
-        self._replies = replies
-        self._questions = questions
-        self._typing = typing
-        self._retry = retry
-        self._heads: dict[EventId, asyncio.Future[EventId | None]] = {}
-
-    def head_settled(self, row: OutboxRow, event_id: EventId | None) -> None:
-        """The first message of an answer has left (``event_id``), or never will (None)."""
-        head = self._heads.get(row.stream_of) if row.stream_of else None
-        if head is not None and not head.done():
-            head.set_result(event_id)
+        self._agents = agents
+        self._rooms = rooms
+        self._edits = edits
+        self._publisher = publisher
+        self._settings = settings
 
     async def answer(self, question: AskAgent, attempt: int) -> None:
         """Ask, show the answer as it grows, and commit its final form with the event."""
-        event_id = question.request_id
-        held = self._amending.take(question.inbound)
-        self._heads[event_id] = asyncio.get_running_loop().create_future()
+        timeout_seconds = self._agents.answer_seconds(question.agent_id)
+        translator = tongue(question.language)
+        texts = AnswerTexts(translator, question.agent_id, self._settings.retry_command)
+        answer = ActiveAnswer(question, attempt, texts, timeout_seconds=timeout_seconds)
+        self._edits.track(answer)
         try:
-            answer = Answer(begun=await self._resume(event_id))
-            with self._typing(question.room_id):
-                await self._listen(question, attempt, held, answer)
-                while held.came.done() and held.ended is None:
-                    held.go_on()
-                    await self._listen(question, attempt, held, answer)
-            head = self._head(event_id, attempt) if answer.begun else None
-            end(answer, question, held, head)
-            await self._commit(question, answer, held, attempt, head)
+            async with self._publisher.following(answer.head):
+                with self._publisher.typing(question.room_id):
+                    await self._ask(answer)
+                    while answer.is_outdated:
+                        answer.restart()
+                        await self._ask(answer)
+                await self._publisher.commit(answer)
         finally:
-            del self._heads[event_id]
-            self._amending.release(held)
+            self._edits.release(answer)
 
-    async def abandon(self, taken_back: EventId, tongue: Translator) -> bool:
-        """End an answer of an earlier life, whose question has been taken back since.
-
-        Args:
-            taken_back: The question.
-            tongue: Says so, where a part of the answer has been shown.
+    async def withdraw(self, question_id: EventId, translator: Translator) -> bool:
+        """End an answer of an earlier life whose question has been redacted since.
 
         Returns:
-            Whether there was one.
+            Whether there was such an answer.
         """
-        stream = await self._store.stream(taken_back)
-        if stream is None or taken_back in self._heads:
-            return False
-        self._heads[taken_back] = asyncio.get_running_loop().create_future()
-        try:
-            await self._resume(taken_back)
-            head = self._head(taken_back, 0)
-            told = tongue.t(TAKEN_BACK)
-            reply = Reply(room_id=stream.room_id, text=told, in_reply_to=taken_back)
-            rows: list[OutboxRow] = []
-            if head is not None:
-                rows = await asyncio.to_thread(
-                    self._replies.answer, reply, taken_back, 0, head=head
-                )
-            await self._finish(taken_back, stream.room_id, rows)
-        finally:
-            del self._heads[taken_back]
-        return True
+        return await self._publisher.withdraw(question_id, translator)
 
-    async def _resume(self, event_id: EventId) -> bool:
-        """Whether an earlier life has begun to show the answer."""
-        stream = await self._store.stream(event_id)
-        if stream is None:
-            return False
-        head = self._heads[event_id]
-        if stream.head_event_id is not None and not head.done():
-            head.set_result(stream.head_event_id)
-        return True
-
-    def _head(self, event_id: EventId, attempt: int) -> EventId | TransactionId | None:
-        """What the answer's first message is known by: it may still be on its way.
-
-        None if the homeserver would not have it.
-        """
-        head = self._heads[event_id]
-        return head.result() if head.done() else head_id(event_id, attempt)
-
-    async def _listen(
-        self, question: AskAgent, attempt: int, held: ActiveAnswer, answer: Answer
-    ) -> None:
-        """Ask, and take the answer in until it is complete, fails or is interrupted."""
-        answer.text, answer.is_empty = "", False
-        answer.files.clear()
-        asked = self._questions.question(question, held)
-        pieces = self._connections.ask(question.agent_id, asked, question.inbound.sender)
-        growing = AnswerStream(
-            self._pieces(question, pieces, answer),
-            interval_seconds=self._pace.edit_seconds,
-            within_seconds=self._seconds(question),
-            until=held.came,
+    async def _ask(self, answer: ActiveAnswer) -> None:
+        """Ask, and show the answer until it is complete, fails or is interrupted."""
+        asked, sender = self._rooms.question(answer), answer.question.inbound.sender
+        pieces = self._agents.ask(answer.question.agent_id, asked, sender)
+        stream = AnswerStream(
+            self._shown(answer, pieces),
+            interval_seconds=self._settings.edit_seconds,
+            timeout_seconds=answer.timeout_seconds,
+            until=answer.changed,
         )
-        told = ""
+        failure: AgentFailed | TimeoutError | None = None
         try:
             reach("agent.ask.before")
-            async with aclosing(growing.so_far()) as texts:
-                async for text in texts:
-                    if not await self._show(question, text, attempt, held, answer):
-                        growing.show_again()
-        except AgentFailed as failure:
-            told = failed(question, failure, self._retry)
-        except TimeoutError:
-            told = too_late(question, self._seconds(question), self._retry)
+            await stream.show(partial(self._publisher.show, answer))
+        except (AgentFailed, TimeoutError) as error:
+            failure = error
         finally:
             reach("agent.ask.after")
-        answer.is_empty = not growing.text and not answer.files
-        if answer.is_empty and not told and not held.came.done():
-            told = tongue(question.language).t(
-                "_The agent gave an empty answer. Please ask in other words._"
-            )
-        if answer.files and answer.begun and not growing.text:
-            told = tongue(question.language).t("_The answer is in the files below._")
-        answer.text = "\n\n".join(filter(None, (growing.text.strip("\n"), told)))
+        answer.complete(stream.text, failure)
 
-    def _seconds(self, question: AskAgent) -> float:
-        return self._connections.answer_seconds(question.agent_id)
-
-    async def _pieces(
-        self, question: AskAgent, pieces: AsyncIterator[AgentPiece | QueuePosition], answer: Answer
+    async def _shown(
+        self, answer: ActiveAnswer, pieces: AsyncIterator[AgentPiece | QueuePosition]
     ) -> AsyncGenerator[str | Placeholder, None]:
-        """The words of an answer. Its files are uploaded as they come, and shown at its end."""
-        said = 0
+        """The pieces as text. Files are uploaded as they come, and shown after the answer."""
         async for piece in pieces:
-            if isinstance(piece, QueuePosition):
-                yield Placeholder(in_line(question, piece))
-                continue
-            if isinstance(piece, str):
-                yield piece[: MOST_CHARS - said]
-                said += len(piece)
-                if said > MOST_CHARS:
-                    problem = f"its answer has more than {MOST_CHARS} characters"
-                    raise AgentFailed(question.agent_id, problem, FailureReason.TOO_LONG)
-                continue
-            try:
-                answer.files.append(await self._questions.keep(question.room_id, piece))
-            except MatrixError as error:
-                _log.warning("a file was not taken", room_id=question.room_id, problem=str(error))
-                yield "\n\n" + tongue(question.language).t(
-                    "_I could not pass on the file “{name}”: the homeserver does not take it._",
-                    name=as_typed(piece.name[:60]),
-                )
+            match piece:
+                case QueuePosition(position=position):
+                    yield Placeholder(answer.texts.queue_position(position))
+                case MadeFile():
+                    if problem := await self._upload(answer, piece):
+                        yield f"\n\n{problem}"
+                case str():
+                    yield piece
 
-    async def _show(
-        self, question: AskAgent, text: str, attempt: int, held: ActiveAnswer, answer: Answer
-    ) -> bool:
-        """Show how far the answer has come; whether that was possible."""
-        reply = as_reply(question, text, held)
-        if not answer.begun:
-            row = await asyncio.to_thread(self._replies.head, reply, question.request_id, attempt)
-            reach("answer.head.before")
-            stored = await self._store.commit(
-                Commit(outbox=(row,), stream_begins=Stream(question.request_id, reply.room_id))
-            )
-            reach("answer.head.after")
-            self._delivery.submit(stored)
-            answer.begun = True
-            return True
-        head = self._heads[question.request_id]
-        if head.done() and (event_id := head.result()) is not None:
-            txn = self._pace.new_transaction_id()
-            content = await asyncio.to_thread(
-                self._replies.edit, text, edits=event_id, txn=txn, answer=reply.answer
-            )
-            reach("answer.edit.before")
-            is_shown = await self._delivery.send_now(reply.room_id, content, txn)
-            reach("answer.edit.after")
-            return is_shown
-        return False
-
-    async def _commit(
-        self,
-        question: AskAgent,
-        answer: Answer,
-        held: ActiveAnswer,
-        attempt: int,
-        head: EventId | TransactionId | None,
-    ) -> None:
-        reply = as_reply(question, answer.text, held, is_empty=answer.is_empty)
-        rows: list[OutboxRow] = []
-        if answer.text:
-            instead = tongue(question.language).t(TAKEN_BACK)
-            rows += await asyncio.to_thread(
-                self._replies.answer,
-                reply,
-                question.request_id,
-                attempt,
-                head=head,
-                instead=instead,
-            )
-        rows += self._replies.files(reply, question.request_id, attempt, answer.files)
-        joined = tuple(Handled(j.request_id, j.room_id) for j in held.joined)
-        await self._finish(question.request_id, reply.room_id, rows, joined=joined)
-
-    async def _finish(
-        self,
-        event_id: EventId,
-        room_id: RoomId,
-        rows: Iterable[OutboxRow],
-        *,
-        joined: tuple[Handled, ...] = (),
-    ) -> None:
-        reach("answer.commit.before")
-        commit = Commit(
-            outbox=tuple(rows),
-            handled=Handled(event_id, room_id),
-            joined=joined,
-            stream_ends=event_id,
-        )
+    async def _upload(self, answer: ActiveAnswer, file: MadeFile) -> str:
+        """Add the file to the answer. What to say if the homeserver refuses it, or nothing."""
+        room_id = answer.question.room_id
         try:
-            stored = await self._store.commit(commit)
-        except AlreadyHandled:
-            return  # somebody else has answered, and needs no help
-        reach("answer.commit.after")
-        self._delivery.submit(stored)
+            answer.files.append(await self._rooms.upload(room_id, file))
+        except MatrixError as error:
+            _log.warning("a file was not taken", room_id=room_id, problem=str(error))
+            return answer.texts.file_refused(file.name)
+        return ""

@@ -1,4 +1,4 @@
-"""Messages that join the question which is being answered, instead of waiting for their turn."""
+"""Messages that join the question that is being answered, instead of waiting for their turn."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -6,87 +6,95 @@ from contextlib import asynccontextmanager
 
 from fsm import EventKind, Inbound
 from fsm.values.ids import RoomId
-from strandline.engine.answering.edits import ActiveAnswer, EditTracker
+from strandline.engine.answering.answer import ActiveAnswer
+from strandline.engine.answering.edits import EditTracker
 from strandline.engine.turns import Turns
 from strandline.engine.work_items import NewEvent, WorkItem
 
-MOST_JOINED = 50
-"""So many messages join one question; what comes after has its own turn."""
+MAX_JOINED = 50
+"""Maximum number of messages that join one question. Later ones have turns of their own."""
 
 
-class Joining:
-    """Has what waits in a room join the question that is being answered there.
+class QuestionJoiner:
+    """Adds messages that arrive while a question is answered to that question.
 
-    Only texts of the same person do, which would be put to the same agent and do nothing else. They
-    stay in the queue until they are handled with the first: what did not join has its own turn.
+    A message joins if it is a text of the same person in the same thread, and its own turn would
+    do nothing but ask the same agent. It stays in its room's queue until the common answer is
+    committed: a message that did not join then has its own turn.
 
     Args:
-        turns: Knows what would become of a message.
-        amending: Knows what is being answered.
-        wanted: The event, readable and complete; None if no flow is to hear of it.
-        waiting: What waits in a room's queue; None if nothing is to join.
+        turns: Finds what the turn of a message would do.
+        edits: Knows which answer is in progress.
+        prepare: Completes an event; None if no flow is to handle it.
+        queued: The items in a room's queue; None if messages do not join.
     """
 
     def __init__(
         self,
         turns: Turns,
-        amending: EditTracker,
+        edits: EditTracker,
         *,
-        wanted: Callable[[Inbound], Awaitable[Inbound | None]],
-        waiting: Callable[[RoomId], Sequence[WorkItem]] | None,
+        prepare: Callable[[Inbound], Awaitable[Inbound | None]],
+        queued: Callable[[RoomId], Sequence[WorkItem]] | None,
     ) -> None:
         self._turns = turns
-        self._amending = amending
-        self._wanted = wanted
-        self._waiting = waiting
-        self._news: dict[RoomId, asyncio.Event] = {}
+        self._edits = edits
+        self._prepare = prepare
+        self._queued = queued
+        self._arrivals: dict[RoomId, asyncio.Event] = {}
 
-    def heard(self, room_id: RoomId) -> None:
-        """Something more waits in the room's queue."""
-        if room_id in self._news:
-            self._news[room_id].set()
+    def notify(self, room_id: RoomId) -> None:
+        """A further item is in the room's queue."""
+        if room_id in self._arrivals:
+            self._arrivals[room_id].set()
 
     @asynccontextmanager
-    async def meanwhile(self, room_id: RoomId) -> AsyncIterator[None]:
+    async def joining(self, room_id: RoomId) -> AsyncIterator[None]:
         """Let messages join while the body runs, in which a question is answered."""
-        if self._waiting is None:
+        if self._queued is None:
             yield
             return
-        joining = asyncio.ensure_future(self._join(room_id, self._waiting))
+        task = asyncio.ensure_future(self._run(room_id, self._queued))
         try:
             yield
         finally:
-            joining.cancel()
-            await asyncio.wait({joining})
+            task.cancel()
+            await asyncio.wait({task})
 
-    async def _join(self, room_id: RoomId, waiting: Callable[[RoomId], Sequence[WorkItem]]) -> None:
-        news = self._news[room_id] = asyncio.Event()
+    async def _run(self, room_id: RoomId, queued: Callable[[RoomId], Sequence[WorkItem]]) -> None:
+        arrived = self._arrivals[room_id] = asyncio.Event()
         try:
             while True:
-                news.clear()
-                for item in waiting(room_id):
-                    if not await self._joins(item, self._amending.in_hand(room_id)):
+                arrived.clear()
+                for item in queued(room_id):
+                    answer = self._edits.active(room_id)
+                    if answer is None or not await self._joins(item, answer):
                         break
-                await news.wait()
+                await arrived.wait()
         finally:
-            del self._news[room_id]
+            del self._arrivals[room_id]
 
-    async def _joins(self, item: WorkItem, held: ActiveAnswer | None) -> bool:
-        """Whether the item is dealt with, so that the next one may join too."""
-        if held is None or not isinstance(item, NewEvent):
+    async def _joins(self, item: WorkItem, answer: ActiveAnswer) -> bool:
+        """Join the item; False if it needs its own turn, so that no later one may join either."""
+        if not isinstance(item, NewEvent):
             return False
-        inbound, first = item.inbound, held.inbound
-        if any(joined.request_id == inbound.event_id for joined in held.joined):
+        inbound = item.inbound
+        if any(joined.request_id == inbound.event_id for joined in answer.joined):
             return True
-        is_same = (inbound.sender, inbound.thread) == (first.sender, first.thread)
-        if inbound.kind is not EventKind.TEXT or not is_same or len(held.joined) >= MOST_JOINED:
+        if not _may_join(inbound, answer):
             return False
-        wanted = await self._wanted(inbound)
-        amended = None if wanted is None else self._amending.amended(wanted)
+        prepared = await self._prepare(inbound)
+        amended = None if prepared is None else self._edits.amended(prepared)
         if amended is None:
-            return True  # it is nothing to answer
+            return True  # there is nothing to answer
         question = await self._turns.dry_run(amended)
         if question is None:
             return False
-        self._amending.join(held, question)
+        self._edits.join(answer, question)
         return True
+
+
+def _may_join(inbound: Inbound, answer: ActiveAnswer) -> bool:
+    first = answer.inbound
+    is_same = (inbound.sender, inbound.thread) == (first.sender, first.thread)
+    return inbound.kind is EventKind.TEXT and is_same and len(answer.joined) < MAX_JOINED

@@ -1,4 +1,4 @@
-"""Questions as agents get them: with the files that go with them, and with what was said before."""
+"""Questions as agents get them, with their files and the earlier messages of their chat."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from functools import partial
@@ -17,49 +17,50 @@ from fsm.values.bounded import BoundedDict
 from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId
 from fsm.values.messages import Attachment
 from matrix import Homeserver, MatrixError, QuestionAnswer, Transcript
-from strandline.engine.answering.edits import ActiveAnswer
+from strandline.engine.answering.answer import ActiveAnswer
 
 MAX_FIRST_QUESTIONS = 10_000
 """Maximum number of chats whose first question is known, so that no page before it is read."""
 
 
-class Remembering:
-    """Reads what agents need of rooms, when they need it. Nothing of it is stored.
+class QuestionBuilder:
+    """Builds the questions that agents get, and takes the files of their answers.
+
+    Everything is read from the room when an agent needs it; nothing is stored.
 
     Args:
         homeserver: Where the rooms are.
-        most_bytes: So much of a file is passed on, either way.
+        max_file_bytes: The largest file that is passed on, to an agent or to a room.
     """
 
-    def __init__(self, homeserver: Homeserver, *, most_bytes: int) -> None:
+    def __init__(self, homeserver: Homeserver, *, max_file_bytes: int) -> None:
         self._homeserver = homeserver
-        self._most_bytes = most_bytes
+        self._max_file_bytes = max_file_bytes
         self._first_questions = BoundedDict[tuple[RoomId, PlatformChatId], EventId](
             MAX_FIRST_QUESTIONS
         )
 
-    def question(self, asked: AskAgent, held: ActiveAnswer) -> AgentQuestion:
-        """The question as it is now: edited, joined by others."""
-        is_edited = held.inbound.version != asked.inbound.version and asked.again is None
-        own = held.inbound.body if is_edited else asked.text
-        texts = (own, *(joined.text for joined in held.joined))
-        attachments = [*asked.attachments, *(a for j in held.joined for a in j.attachments)]
+    def question(self, answer: ActiveAnswer) -> AgentQuestion:
+        """The question as it now reads: edited, and with the messages that joined it."""
+        asked = answer.question
+        is_edited = answer.inbound.version != asked.inbound.version and asked.again is None
+        own = answer.inbound.body if is_edited else asked.text
         return AgentQuestion(
-            request_id=held.version or asked.request_id,
+            request_id=answer.version or asked.request_id,
             platform_chat_id=asked.platform_chat_id,
-            text="\n\n".join(texts),
-            files=tuple(self._file(asked.agent_id, attachment) for attachment in attachments),
+            text="\n\n".join((own, *(joined.text for joined in answer.joined))),
+            files=tuple(self._file(asked.agent_id, file) for file in answer.attachments),
             earlier=partial(self._earlier, asked),
         )
 
-    async def keep(self, room_id: RoomId, made: MadeFile) -> dict[str, Any]:
+    async def upload(self, room_id: RoomId, file: MadeFile) -> dict[str, Any]:
         """Upload a file of an answer; the content of the message that shows it.
 
         Raises:
             MatrixError: The homeserver does not take it.
         """
         return await self._homeserver.media.upload(
-            room_id, made.name, made.mimetype, made.chunks, most_bytes=self._most_bytes
+            room_id, file.name, file.mimetype, file.chunks, most_bytes=self._max_file_bytes
         )
 
     async def _earlier(self, asked: AskAgent) -> AsyncIterator[Earlier]:
@@ -93,7 +94,7 @@ class Remembering:
         async def chunks() -> AsyncGenerator[bytes, None]:
             try:
                 async for chunk in self._homeserver.media.download(
-                    attachment, most_bytes=self._most_bytes
+                    attachment, most_bytes=self._max_file_bytes
                 ):
                     yield chunk
             except MatrixError as error:

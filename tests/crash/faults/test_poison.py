@@ -15,8 +15,9 @@ from fsm.outbox import OutboxRow
 from fsm.values.ids import ConversationKey, EventId, RoomId, SyncToken, TransactionId, UserId
 from fsm.values.retry import TURN
 from matrix import Refused, TimelineGap
-from strandline.engine.answering.asking import Asking, Pace
+from strandline.engine.answering.asking import AnswerSettings, Asking
 from strandline.engine.answering.edits import EditTracker
+from strandline.engine.answering.publisher import AnswerPublisher
 from strandline.engine.checkpoint import Checkpoint
 from strandline.engine.deadlines import Deadlines, Due
 from strandline.engine.outbox import OutboxBuilder
@@ -98,21 +99,24 @@ class Room:
         self.quay = Quay()
         self.is_addressed = True
         stage = Stage(store, "a1", is_addressed=lambda _: self.is_addressed, further=further)
-        pace = Pace(edit_seconds=1, new_transaction_id=lambda: TransactionId("t"))
         amending = EditTracker()
+        publisher = AnswerPublisher(
+            store,
+            self.quay,
+            OutboxBuilder(),
+            typing=lambda _: nullcontext(),
+            new_transaction_id=lambda: TransactionId("t"),
+        )
         self.checkpoint = Checkpoint(self._save)
         self.handling = EventWorker(
             store=store,
             turns=stage.turns,
             asking=Asking(
-                store=store,
-                connections=AgentPool(Registry([]), kinds={}),
-                delivery=self.quay,
-                pace=pace,
-                amending=amending,
-                replies=OutboxBuilder(),
-                questions=AsAsked(),
-                typing=lambda _: nullcontext(),
+                AgentPool(Registry([]), kinds={}),
+                AsAsked(),
+                amending,
+                publisher,
+                settings=AnswerSettings(edit_seconds=1),
             ),
             amending=amending,
             shore=self.quay,

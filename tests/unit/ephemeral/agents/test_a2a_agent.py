@@ -68,7 +68,7 @@ class Heard:
 
     text: str = ""
     files: tuple[tuple[str, str, bytes], ...] = ()
-    trouble: FailureReason | None = None
+    reason: FailureReason | None = None
 
 
 async def ask(agent: A2aAgent, text: str = "hello", **changes: Any) -> Heard:
@@ -81,7 +81,7 @@ async def ask(agent: A2aAgent, text: str = "hello", **changes: Any) -> Heard:
             else:
                 heard.text += piece
     except AgentFailed as failure:
-        heard.trouble = failure.trouble
+        heard.reason = failure.reason
     return heard
 
 
@@ -202,7 +202,7 @@ async def _of_another_life(server: Harbourmaster, request_id: str, text: str) ->
 
 
 @pytest.mark.parametrize(
-    ("text", "told", "trouble"),
+    ("text", "told", "reason"),
     [
         ("let me in", "Sign in at https://example.org/auth first.", None),
         ("fail", "The tide gauge is broken.", FailureReason.UNKNOWN),
@@ -210,10 +210,10 @@ async def _of_another_life(server: Harbourmaster, request_id: str, text: str) ->
     ],
 )
 async def test_other_ends_of_a_task_are_told(
-    text: str, told: str, trouble: FailureReason | None
+    text: str, told: str, reason: FailureReason | None
 ) -> None:
     async with serving() as server, an_agent(server.url) as agent:
-        assert await ask(agent, text) == Heard(told, trouble=trouble)
+        assert await ask(agent, text) == Heard(told, reason=reason)
 
 
 async def test_files_go_both_ways() -> None:
@@ -231,7 +231,7 @@ async def test_files_go_both_ways() -> None:
         heard = await ask(agent, files=(liar,))
         assert server.files == []
         assert "'c.txt' (text/plain) is too large to be sent" in server.heard["42"][0]
-        assert heard.trouble is None
+        assert heard.reason is None
     async with serving() as server, an_agent(server.url) as agent:
         heard = await ask(agent, "chart")
 
@@ -273,11 +273,11 @@ async def _card(url: str, _request: web.Request) -> web.Response:
     return web.json_response(MessageToDict(card(url)))
 
 
-async def trouble(script: Script, **options: Any) -> tuple[str, FailureReason | None]:
+async def reason(script: Script, **options: Any) -> tuple[str, FailureReason | None]:
     options = {"silence_seconds": SILENCE_SECONDS, **options}
     async with scripted(script) as url, an_agent(url, **options) as agent:
         heard = await ask(agent)
-    return heard.text, heard.trouble
+    return heard.text, heard.reason
 
 
 def _error(code: int, of: str = "1") -> dict[str, Any]:
@@ -322,11 +322,11 @@ def said(text: str) -> bytes:
 async def test_what_goes_wrong_is_told_apart(
     script: Script, text: str, expected: FailureReason
 ) -> None:
-    assert await trouble(_but_lists_nothing(script)) == (text, expected)
+    assert await reason(_but_lists_nothing(script)) == (text, expected)
 
 
 async def test_an_answer_without_end_ends() -> None:
-    text, found = await trouble(_but_lists_nothing(pours(b"x" * 65_536)))
+    text, found = await reason(_but_lists_nothing(pours(b"x" * 65_536)))
 
     assert (text, found) == ("", FailureReason.TOO_LONG)
 
@@ -342,14 +342,14 @@ async def test_a_busy_agent_says_for_how_long() -> None:
 
 async def test_nobody_there_and_nobody_trusted() -> None:
     async with an_agent(f"http://127.0.0.1:{free_port()}") as agent:
-        assert (await ask(agent)).trouble is FailureReason.UNREACHABLE
+        assert (await ask(agent)).reason is FailureReason.UNREACHABLE
         with pytest.raises(AgentFailed) as failed:
             await agent.probe()
-        assert failed.value.trouble is FailureReason.UNREACHABLE
+        assert failed.value.reason is FailureReason.UNREACHABLE
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(tls)
     async with scripted(answers(200), tls=tls) as url, an_agent(url) as agent:
-        assert (await ask(agent)).trouble is FailureReason.UNTRUSTED
+        assert (await ask(agent)).reason is FailureReason.UNTRUSTED
 
 
 Noted = list[tuple[str, str | None]]
@@ -400,7 +400,7 @@ async def test_a_card_sends_no_question_to_an_origin_that_the_config_does_not_na
         with pytest.raises(AgentFailed) as probed:
             await agent.probe()
 
-    assert (heard.text, heard.trouble) == ("", FailureReason.UNTRUSTED)
+    assert (heard.text, heard.reason) == ("", FailureReason.UNTRUSTED)
     assert f"{elsewhere}/rpc" in str(probed.value)
     assert "name that host under options.hosts" in str(probed.value)
     assert noted == []
@@ -414,7 +414,7 @@ async def test_a_host_that_the_config_names_is_sent_questions_and_the_token() ->
         async with an_agent(url, token="t0ken", hosts=(host,)) as agent:  # noqa: S106
             heard = await ask(agent)
 
-    assert heard.trouble is FailureReason.UNREACHABLE
+    assert heard.reason is FailureReason.UNREACHABLE
     assert noted[0] == ("POST /rpc", "Bearer t0ken")
 
 
@@ -433,7 +433,7 @@ async def test_a_redirect_takes_neither_question_nor_token_elsewhere(status: int
         async with scripted(redirects) as url, an_agent(url, token="t0ken") as agent:  # noqa: S106
             heard = await ask(agent)
 
-    assert heard.trouble is not None
+    assert heard.reason is not None
     assert noted == []
 
 
@@ -455,4 +455,4 @@ async def test_a_compressed_answer_is_not_unpacked() -> None:
         headers = {"Content-Type": "text/event-stream", "Content-Encoding": "gzip"}
         return web.Response(body=gzip.compress(said("a" * 1_000_000)), headers=headers)
 
-    assert await trouble(_but_lists_nothing(script)) == ("", FailureReason.GARBLED)
+    assert await reason(_but_lists_nothing(script)) == ("", FailureReason.GARBLED)

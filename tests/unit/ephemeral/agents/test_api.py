@@ -1,6 +1,5 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
 
 import pytest
 from attrs import evolve
@@ -8,7 +7,7 @@ from attrs import evolve
 from ephemeral.agents.api import AgentFailed, AgentFile, AgentQuestion
 from ephemeral.agents.echo import EchoAgent, EchoOptions
 from ephemeral.agents.pool import AgentPool
-from ephemeral.agents.stream import AnswerStream
+from ephemeral.agents.stream import AnswerStream, Placeholder
 from fsm import AgentEntry, Registry
 from fsm.values.ids import AgentId, EventId, PlatformChatId, UserId
 from tests.support.virtual_time import virtual_time
@@ -107,31 +106,92 @@ async def _slowly(*pieces: str) -> AsyncIterator[str]:
         await asyncio.sleep(0.02)
 
 
+class Screen:
+    """Shows what it is given, but for the first few times."""
+
+    def __init__(self, *, refuses: int = 0) -> None:
+        self.shown: list[str] = []
+        self.refused: list[str] = []
+        self._refuses = refuses
+
+    async def show(self, text: str) -> bool:
+        is_refused = len(self.refused) < self._refuses
+        (self.refused if is_refused else self.shown).append(text)
+        return not is_refused
+
+
 @virtual_time
 async def test_a_growing_answer_says_now_and_then_how_far_it_has_come() -> None:
-    growing = AnswerStream(_slowly(*"abcdefgh"), interval_seconds=0.05)
+    stream, screen = AnswerStream(_slowly(*"abcdefgh"), interval_seconds=0.05), Screen()
 
-    shown = [text async for text in growing.so_far()]
+    await stream.show(screen.show)
 
-    assert growing.text == "abcdefgh"
-    assert shown == ["ab", "abcde", "abcdefgh"]
+    assert stream.text == "abcdefgh"
+    assert screen.shown == ["ab", "abcde", "abcdefgh"]
+
+
+@virtual_time
+async def test_what_could_not_be_shown_is_shown_as_it_reads_an_interval_later() -> None:
+    async def says_two_words() -> AsyncIterator[str]:
+        yield "two"
+        await asyncio.sleep(0.06)
+        yield " words"
+        await asyncio.sleep(1)
+
+    stream, screen = AnswerStream(says_two_words(), interval_seconds=0.1), Screen(refuses=1)
+
+    await stream.show(screen.show)
+
+    assert (screen.refused, screen.shown) == (["two"], ["two words"])
+
+
+@virtual_time
+async def test_what_could_not_be_shown_is_tried_again_though_nothing_more_has_come() -> None:
+    stream, screen = AnswerStream(_and_waits("word"), interval_seconds=0.1), Screen(refuses=2)
+
+    await stream.show(screen.show)
+
+    assert (screen.refused, screen.shown) == (["word", "word"], ["word"])
+
+
+@virtual_time
+async def test_the_time_in_the_queue_does_not_count_and_its_position_is_shown_at_once() -> None:
+    async def queues() -> AsyncIterator[str | Placeholder]:
+        for position in range(3):
+            yield Placeholder(f"number {3 - position}")
+            await asyncio.sleep(0.04)
+        yield "word"
+
+    stream = AnswerStream(queues(), interval_seconds=10, timeout_seconds=0.05)
+    screen = Screen()
+
+    await stream.show(screen.show)
+
+    assert screen.shown == ["number 3", "number 2", "number 1"]
+    assert stream.text == "word"
+
+
+async def _and_waits(piece: str) -> AsyncIterator[str]:
+    yield piece
+    await asyncio.sleep(1)
 
 
 @virtual_time
 async def test_an_answer_that_is_complete_at_once_is_shown_once() -> None:
-    growing = AnswerStream(_slowly("all"), interval_seconds=10)
+    stream, screen = AnswerStream(_slowly("all"), interval_seconds=10), Screen()
 
-    assert [text async for text in growing.so_far()] == []
-    assert growing.text == "all"
+    await stream.show(screen.show)
+
+    assert (screen.shown, stream.text) == ([], "all")
 
 
 async def test_what_an_agent_raises_comes_out_and_what_it_said_before_is_kept() -> None:
     broken = Broken(an_echo())
-    growing = AnswerStream(broken.ask(QUESTION), interval_seconds=10)
+    stream = AnswerStream(broken.ask(QUESTION), interval_seconds=10)
 
     with pytest.raises(ConnectionResetError):
-        [text async for text in growing.so_far()]
-    assert growing.text == "he"
+        await stream.show(Screen().show)
+    assert stream.text == "he"
 
 
 @virtual_time
@@ -146,9 +206,11 @@ async def test_leaving_a_growing_answer_stops_the_agent() -> None:
         finally:
             stopped.set()
 
-    growing = AnswerStream(endless(), interval_seconds=0.01)
-    async with aclosing(growing.so_far()) as texts:
-        await anext(texts)
+    async def leave(text: str) -> bool:
+        raise InterruptedError(text)
+
+    with pytest.raises(InterruptedError):
+        await AnswerStream(endless(), interval_seconds=0.01).show(leave)
 
     await stopped.wait()
 
@@ -159,15 +221,18 @@ async def test_only_the_wait_for_the_agent_is_limited_and_not_what_is_done_meanw
         yield "word"
         await asyncio.Event().wait()
 
-    growing = AnswerStream(says_one_word(), interval_seconds=0.01, within_seconds=0.05)
-    texts = growing.so_far()
+    stream, shown = AnswerStream(says_one_word(), interval_seconds=0.01, timeout_seconds=0.05), ""
 
-    shown = await anext(texts)
-    await asyncio.sleep(0.1)  # a slow commit, say
+    async def show_slowly(text: str) -> bool:
+        nonlocal shown
+        await asyncio.sleep(0.1)  # a slow commit, say
+        shown = text
+        return True
+
     with pytest.raises(TimeoutError):
-        await anext(texts)
+        await stream.show(show_slowly)
 
-    assert (shown, growing.text) == ("word", "word")
+    assert (shown, stream.text) == ("word", "word")
 
 
 async def test_an_agent_that_can_not_be_connected_to_is_one_that_failed() -> None:

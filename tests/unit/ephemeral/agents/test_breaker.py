@@ -16,7 +16,7 @@ def opened(clock: Clock) -> Breaker:
     """A breaker that three failures have opened just now."""
     breaker = Breaker(clock)
     for _ in range(3):
-        assert breaker.lets_pass()
+        assert breaker.allows()
         breaker.failed()
     return breaker
 
@@ -24,7 +24,7 @@ def opened(clock: Clock) -> Breaker:
 def closed_for(breaker: Breaker, clock: Clock) -> float:
     """How long nothing passes from now on, in steps of a second; then one try does."""
     begun = clock.now
-    while not breaker.lets_pass():
+    while not breaker.allows():
         clock.now += 1.0
     return clock.now - begun
 
@@ -33,11 +33,11 @@ def test_two_failures_in_a_row_change_nothing_and_the_third_opens() -> None:
     breaker = Breaker(Clock())
     for _ in range(2):
         breaker.failed()
-        assert (breaker.is_open, breaker.lets_pass()) == (False, True)
+        assert (breaker.is_open, breaker.allows()) == (False, True)
 
     breaker.failed()
 
-    assert (breaker.is_open, breaker.lets_pass()) == (True, False)
+    assert (breaker.is_open, breaker.allows()) == (True, False)
 
 
 def test_failures_that_are_not_in_a_row_do_not_open() -> None:
@@ -47,7 +47,7 @@ def test_failures_that_are_not_in_a_row_do_not_open() -> None:
         breaker.failed()
         breaker.succeeded()
 
-    assert (breaker.is_open, breaker.lets_pass()) == (False, True)
+    assert (breaker.is_open, breaker.allows()) == (False, True)
 
 
 def test_nothing_passes_for_five_seconds_and_then_one_trial() -> None:
@@ -55,12 +55,12 @@ def test_nothing_passes_for_five_seconds_and_then_one_trial() -> None:
     breaker = opened(clock)
 
     clock.now = 4.999
-    assert not breaker.lets_pass()
+    assert not breaker.allows()
     clock.now = 5.0
-    assert breaker.lets_pass()
+    assert breaker.allows()
 
     clock.now = 1000.0
-    assert (breaker.lets_pass(), breaker.is_open) == (False, True), "one trial at a time"
+    assert (breaker.allows(), breaker.is_open) == (False, True), "one trial at a time"
 
 
 def test_a_trial_that_succeeds_closes_and_what_was_before_is_forgotten() -> None:
@@ -72,7 +72,7 @@ def test_a_trial_that_succeeds_closes_and_what_was_before_is_forgotten() -> None
 
     breaker.succeeded()
 
-    assert [breaker.lets_pass() for _ in range(3)] == [True] * 3
+    assert [breaker.allows() for _ in range(3)] == [True] * 3
     assert not breaker.is_open
     breaker.failed()
     breaker.failed()
@@ -97,9 +97,9 @@ def test_a_trial_that_nobody_waited_for_is_followed_by_another_at_once() -> None
     breaker = opened(clock)
     closed_for(breaker, clock)
 
-    breaker.gave_up()
+    breaker.cancelled()
 
-    assert (breaker.lets_pass(), breaker.lets_pass(), breaker.is_open) == (True, False, True)
+    assert (breaker.allows(), breaker.allows(), breaker.is_open) == (True, False, True)
     breaker.failed()
     assert closed_for(breaker, clock) == 10.0
 
@@ -109,9 +109,9 @@ def test_to_give_up_a_try_while_closed_changes_nothing() -> None:
     breaker.failed()
     breaker.failed()
 
-    breaker.gave_up()
+    breaker.cancelled()
 
-    assert breaker.lets_pass()
+    assert breaker.allows()
     breaker.failed()
     assert breaker.is_open
 

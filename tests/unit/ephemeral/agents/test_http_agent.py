@@ -65,10 +65,10 @@ async def ask(
     return pieces, None
 
 
-async def trouble(script: Script) -> tuple[list[str], FailureReason | None]:
+async def reason(script: Script) -> tuple[list[str], FailureReason | None]:
     async with Platform(script) as platform:
         pieces, failure = await ask(platform.url)
-    return pieces, failure.trouble if failure else None
+    return pieces, failure.reason if failure else None
 
 
 async def test_an_answer_comes_in_the_pieces_in_which_it_is_sent() -> None:
@@ -124,14 +124,14 @@ async def test_a_file_of_an_answer_is_fetched_from_its_own_platform_alone() -> N
             pieces, failure = await ask(platform.url)
         assert pieces == ["here"]
         assert failure is not None
-        assert failure.trouble is FailureReason.GARBLED
+        assert failure.reason is FailureReason.GARBLED
 
 
 async def test_events_may_be_cut_anywhere_and_have_other_fields() -> None:
     stream = b": hi\r\nid: 1\r\n" + event({"text": "Grüße 🌊"}).replace(b"\n", b"\r\n") + DONE
     bytewise = [stream[i : i + 1] for i in range(len(stream))]
 
-    assert await trouble(says(*bytewise)) == (["Grüße 🌊"], None)
+    assert await reason(says(*bytewise)) == (["Grüße 🌊"], None)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ async def test_events_may_be_cut_anywhere_and_have_other_fields() -> None:
 async def test_what_goes_wrong_is_told_apart(
     script: Script, pieces: list[str], expected: FailureReason
 ) -> None:
-    assert await trouble(script) == (pieces, expected)
+    assert await reason(script) == (pieces, expected)
 
 
 async def test_a_server_that_is_down_can_not_be_reached() -> None:
@@ -168,7 +168,7 @@ async def test_a_server_that_is_down_can_not_be_reached() -> None:
 
     assert pieces == []
     assert failure is not None
-    assert failure.trouble is FailureReason.UNREACHABLE
+    assert failure.reason is FailureReason.UNREACHABLE
 
 
 def certified() -> ssl.SSLContext:
@@ -184,7 +184,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_not_trusted() -> None:
         assert await probed(platform.url) is FailureReason.UNTRUSTED
 
     assert failure is not None
-    assert failure.trouble is FailureReason.UNTRUSTED
+    assert failure.reason is FailureReason.UNTRUSTED
     assert platform.asked == []
 
 
@@ -193,7 +193,7 @@ async def probed(url: str) -> FailureReason | None:
     try:
         await agent.probe()
     except AgentFailed as failure:
-        return failure.trouble
+        return failure.reason
     finally:
         await agent.close()
     return None
@@ -235,7 +235,7 @@ async def test_a_token_goes_to_no_other_address() -> None:
             _, of_file = await ask(platform.url, token="t0ken")  # noqa: S106
 
     assert failure is not None
-    assert failure.trouble is FailureReason.UNREACHABLE
+    assert failure.reason is FailureReason.UNREACHABLE
     assert of_file is not None
     assert "t0ken" not in f"{failure!r} {of_file!r}"
     assert other.asked == []
@@ -259,7 +259,7 @@ async def test_a_file_that_can_not_be_had_fails_the_answer(
 
     assert pieces == ["a"]
     assert failure is not None
-    assert failure.trouble is expected
+    assert failure.reason is expected
 
 
 async def test_nothing_is_taken_compressed() -> None:
@@ -271,12 +271,12 @@ async def test_nothing_is_taken_compressed() -> None:
         headers = {"Content-Type": "text/event-stream", "Content-Encoding": "gzip"}
         return web.Response(body=body, headers=headers)
 
-    assert await trouble(bomb) == ([], FailureReason.GARBLED)
+    assert await reason(bomb) == ([], FailureReason.GARBLED)
     async with Platform(says(HERE, DONE), file=bomb) as platform:
         _, failure = await ask(platform.url)
 
     assert failure is not None
-    assert failure.trouble is FailureReason.GARBLED
+    assert failure.reason is FailureReason.GARBLED
 
 
 def with_file(chunks: Callable[[], AsyncIterator[bytes]]) -> AgentQuestion:
@@ -293,7 +293,7 @@ async def test_a_file_that_can_not_be_had_from_the_room_fails_the_question() -> 
 
     assert pieces == []
     assert failure is not None
-    assert failure.trouble is FailureReason.FILE
+    assert failure.reason is FailureReason.FILE
 
 
 async def test_what_a_platform_does_not_read_is_not_read_either() -> None:
@@ -309,7 +309,7 @@ async def test_what_a_platform_does_not_read_is_not_read_either() -> None:
         _, failure = await ask(platform.url, with_file(endless))
 
     assert failure is not None
-    assert failure.trouble is FailureReason.SILENT
+    assert failure.reason is FailureReason.SILENT
     assert given < 20_000_000
 
 

@@ -244,7 +244,7 @@ async def test_what_goes_wrong_is_told_apart(
 ) -> None:
     told, failure = await failed(script)
 
-    assert (told, failure.trouble) == (pieces, expected)
+    assert (told, failure.reason) == (pieces, expected)
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ async def test_a_gigabyte_does_not_fill_the_memory(script: Script, expected: Fai
     finally:
         tracemalloc.stop()
 
-    assert failure.trouble is expected
+    assert failure.reason is expected
     assert peak < 100_000_000
 
 
@@ -324,19 +324,19 @@ async def test_a_server_that_is_down_can_not_be_reached() -> None:
 
     assert pieces == []
     assert failure is not None
-    assert failure.trouble is FailureReason.UNREACHABLE
+    assert failure.reason is FailureReason.UNREACHABLE
     asked = agent(url)
     with pytest.raises(AgentFailed) as caught:
         await asked.probe()
     await asked.close()
-    assert caught.value.trouble is FailureReason.UNREACHABLE
+    assert caught.value.reason is FailureReason.UNREACHABLE
 
 
 async def test_what_is_no_address_can_not_be_reached() -> None:
     _, failure = await ask("ftp://127.0.0.1/v1")
 
     assert failure is not None
-    assert failure.trouble is FailureReason.UNREACHABLE
+    assert failure.reason is FailureReason.UNREACHABLE
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_not_trusted() -> None:
@@ -347,7 +347,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_not_trusted() -> None:
         _, failure = await ask(server.url)
 
     assert failure is not None
-    assert failure.trouble is FailureReason.UNTRUSTED
+    assert failure.reason is FailureReason.UNTRUSTED
     assert server.asked == []
 
 
@@ -421,7 +421,7 @@ async def test_a_probe_says_why_a_server_can_not_be_used(
     failure = await probed(models)
 
     assert failure is not None
-    assert failure.trouble is expected
+    assert failure.reason is expected
 
 
 async def test_a_probe_asks_for_nothing_that_costs_anything() -> None:
@@ -445,7 +445,7 @@ async def test_a_compressed_answer_is_not_unpacked() -> None:
 
     pieces, failure = await failed(script)
 
-    assert (pieces, failure.trouble) == ([], FailureReason.GARBLED)
+    assert (pieces, failure.reason) == ([], FailureReason.GARBLED)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -237,7 +237,7 @@ def test_a_file_of_the_question_that_can_not_be_had_is_a_failure() -> None:
     with pytest.raises(AgentFailed) as caught:
         told(asking("Read it", file("a.txt", "text/plain", LOST)), text_bytes=100)
 
-    assert caught.value.trouble is FailureReason.FILE
+    assert caught.value.reason is FailureReason.FILE
 
 
 def test_an_earlier_file_that_can_not_be_had_is_only_named() -> None:

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 import pytest
 
 from ephemeral.agents import breaker
-from ephemeral.agents import queue as lines
+from ephemeral.agents import queue as agent_queue
 from ephemeral.agents.api import (
     AgentFailed,
     AgentPiece,
@@ -13,8 +13,8 @@ from ephemeral.agents.api import (
     MadeFile,
     QueuePosition,
 )
-from ephemeral.agents.breaker import FAILURES
-from ephemeral.agents.pool import AgentPool
+from ephemeral.agents.breaker import MAX_FAILURES
+from ephemeral.agents.pool import MAX_ANSWER_CHARS, AgentPool
 from fsm import AgentEntry, Registry
 from fsm.values.ids import AgentId, EventId, PlatformChatId, UserId
 from fsm.values.registry import Condition
@@ -69,9 +69,9 @@ class Scripted:
 
 
 def away(
-    trouble: FailureReason = FailureReason.UNREACHABLE, after: float | None = None
+    reason: FailureReason = FailureReason.UNREACHABLE, after: float | None = None
 ) -> AgentFailed:
-    return AgentFailed(A1, "away", trouble, after)
+    return AgentFailed(A1, "away", reason, after)
 
 
 def connected(agent: Scripted, **entry: float) -> tuple[AgentPool, Registry]:
@@ -121,6 +121,18 @@ async def test_a_file_that_raises_while_it_is_read_fails_as_its_agent() -> None:
     await pieces.aclose()
 
 
+async def test_an_answer_that_is_too_long_is_cut_off_and_fails() -> None:
+    agent = Scripted(["x" * MAX_ANSWER_CHARS, "yz", "more"])
+    pieces = connected(agent)[0].ask(A1, asked(), ALICE)
+
+    assert await anext(pieces) == "x" * MAX_ANSWER_CHARS
+    assert await anext(pieces) == ""
+    with pytest.raises(AgentFailed) as failed:
+        await anext(pieces)
+
+    assert failed.value.reason is FailureReason.TOO_LONG
+
+
 async def test_nothing_is_tried_again_once_a_word_has_come() -> None:
     agent = Scripted(["half an ", away()])
     pieces = connected(agent)[0].ask(A1, asked(), ALICE)
@@ -140,7 +152,7 @@ async def test_an_agent_that_does_not_begin_is_given_up() -> None:
     with pytest.raises(AgentFailed) as failed:
         await answer(connections)
 
-    assert failed.value.trouble is FailureReason.SILENT
+    assert failed.value.reason is FailureReason.SILENT
     assert registry.condition(A1) is Condition.UNREACHABLE
 
 
@@ -148,18 +160,18 @@ async def test_a_dead_agent_is_spared_and_others_than_the_dead_are_not() -> None
     dead = Scripted(*([[away()] for _ in range(100)]))
     connections, _ = connected(dead)
 
-    for _ in range(FAILURES + 5):
+    for _ in range(MAX_FAILURES + 5):
         with pytest.raises(AgentFailed) as failed:
             await answer(connections)
-        assert failed.value.trouble is FailureReason.UNREACHABLE
+        assert failed.value.reason is FailureReason.UNREACHABLE
 
-    assert len(dead.asked) == FAILURES * AGENT.max_attempts
+    assert len(dead.asked) == MAX_FAILURES * AGENT.max_attempts
     strict = Scripted(*([[away(FailureReason.REJECTED)] for _ in range(100)]))
     connections, registry = connected(strict)
-    for _ in range(FAILURES + 5):
+    for _ in range(MAX_FAILURES + 5):
         with pytest.raises(AgentFailed):
             await answer(connections)
-    assert len(strict.asked) == FAILURES + 5
+    assert len(strict.asked) == MAX_FAILURES + 5
     assert registry.condition(A1) is Condition.REACHABLE
 
 
@@ -202,7 +214,7 @@ async def test_an_answer_goes_on_while_another_of_the_same_agent_fails() -> None
 async def test_who_waits_in_line_is_told_so_and_who_stops_waiting_leaves(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(lines, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(agent_queue, "POSITION_AFTER_SECONDS", 0.01)
     agent = Scripted(["one", 0.1])
     connections, _ = connected(agent, at_a_time=1)
     first = asyncio.ensure_future(answer(connections))

@@ -17,8 +17,10 @@ from fsm.effects import AskAgent
 from fsm.outbox import OutboxRow, SendRow
 from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId, UserId
 from matrix import Amendment, Refused
-from strandline.engine.answering.asking import Asking, Pace
-from strandline.engine.answering.edits import ActiveAnswer, EditTracker
+from strandline.engine.answering.answer import ActiveAnswer
+from strandline.engine.answering.asking import AnswerSettings, Asking
+from strandline.engine.answering.edits import EditTracker
+from strandline.engine.answering.publisher import AnswerPublisher
 from strandline.engine.outbox import OutboxBuilder
 from tests.support.limits import HANGS_SECONDS
 from tests.support.outbox import content_of
@@ -71,19 +73,19 @@ async def _three_bytes() -> AsyncIterator[bytes]:
 class AsAsked:
     """Puts each question as it was asked, and keeps no file."""
 
-    def question(self, asked: AskAgent, held: ActiveAnswer) -> AgentQuestion:
+    def question(self, answer: ActiveAnswer) -> AgentQuestion:
         return AgentQuestion(
-            request_id=held.version or asked.request_id,
-            platform_chat_id=asked.platform_chat_id,
-            text="\n\n".join([held.inbound.body, *(joined.text for joined in held.joined)]),
+            request_id=answer.version or answer.question.request_id,
+            platform_chat_id=answer.question.platform_chat_id,
+            text="\n\n".join([answer.inbound.body, *(joined.text for joined in answer.joined)]),
         )
 
-    async def keep(self, room_id: RoomId, made: MadeFile) -> dict[str, Any]:
+    async def upload(self, room_id: RoomId, file: MadeFile) -> dict[str, Any]:
         del room_id
-        if made.name.startswith("refused"):
+        if file.name.startswith("refused"):
             raise Refused(413, "M_TOO_LARGE", "too large")
-        data = b"".join([chunk async for chunk in made.chunks])
-        return {"msgtype": "m.file", "body": made.name, "info": {"size": len(data)}}
+        data = b"".join([chunk async for chunk in file.chunks])
+        return {"msgtype": "m.file", "body": file.name, "info": {"size": len(data)}}
 
 
 class Sent:
@@ -91,14 +93,14 @@ class Sent:
 
     def __init__(self) -> None:
         self.rows: list[OutboxRow] = []
-        self.asking: Asking | None = None
+        self.publisher: AnswerPublisher | None = None
         self.edited = asyncio.Event()
 
     def submit(self, rows: tuple[OutboxRow, ...]) -> None:
         self.rows += rows
         for row in rows:
-            if row.stream_of and self.asking:
-                self.asking.head_settled(row, HEAD)
+            if row.stream_of and self.publisher:
+                self.publisher.head_settled(row, HEAD)
 
     async def send_now(
         self, room_id: RoomId, content: dict[str, object], transaction_id: TransactionId
@@ -116,23 +118,28 @@ class Sent:
 class Conversation:
     """One question, being answered."""
 
-    def __init__(self, store: Store, *, files: tuple[str, ...] = ()) -> None:
-        self.agent, self.sent, self.amending = Slow(files), Sent(), EditTracker()
+    def __init__(
+        self,
+        store: Store,
+        *,
+        files: tuple[str, ...] = (),
+        builder: OutboxBuilder = OutboxBuilder(),  # noqa: B008  # frozen
+    ) -> None:
+        self.agent, self.sent, self.edits = Slow(files), Sent(), EditTracker()
         registry = Registry([AgentEntry(id=AgentId("a1"), name="A1", kind="slow")])
-        self.asking = self.sent.asking = Asking(
-            store=store,
-            connections=AgentPool(
-                registry, kinds={"slow": lambda _: self.agent}, answer_seconds=HANGS_SECONDS
-            ),
-            delivery=self.sent,
-            pace=Pace(
-                edit_seconds=0.01,
-                new_transaction_id=lambda: TransactionId("t"),
-            ),
-            amending=self.amending,
-            replies=OutboxBuilder(),
-            questions=AsAsked(),
+        self.sent.publisher = AnswerPublisher(
+            store,
+            self.sent,
+            builder,
             typing=lambda _: nullcontext(),
+            new_transaction_id=lambda: TransactionId("t"),
+        )
+        self.asking = Asking(
+            AgentPool(registry, kinds={"slow": lambda _: self.agent}, answer_seconds=HANGS_SECONDS),
+            AsAsked(),
+            self.edits,
+            self.sent.publisher,
+            settings=AnswerSettings(edit_seconds=0.01),
         )
         self._task = asyncio.ensure_future(self.asking.answer(QUESTION, 0))
 
@@ -145,7 +152,7 @@ class Conversation:
         await asyncio.wait_for(self._task, HANGS_SECONDS)
 
     def amend(self, text: str | None) -> None:
-        self.amending.note(
+        self.edits.note(
             Amendment(
                 target=INBOUND.event_id,
                 room_id=ROOM,
@@ -169,7 +176,7 @@ async def test_stop_keeps_what_the_agent_has_said_so_far(store: Store) -> None:
     conversation = Conversation(store)
     await conversation.has_begun()
 
-    conversation.amending.stop(ROOM, ALICE)
+    conversation.edits.stop(ROOM, ALICE)
     await conversation.ends()
 
     assert conversation.sent.bodies == ["about tell me", "about tell me\n\n_Stopped._"]
@@ -243,8 +250,8 @@ async def test_an_answer_of_an_earlier_life_is_ended_when_its_question_was_taken
     other = evolve(INBOUND, event_id=EventId("$other"))
     await store.commit(Commit(stream_begins=Stream(other.event_id, ROOM, EventId("$h2"))))
 
-    assert await conversation.asking.abandon(other.event_id, Translator())
-    assert not await conversation.asking.abandon(other.event_id, Translator())
+    assert await conversation.asking.withdraw(other.event_id, Translator())
+    assert not await conversation.asking.withdraw(other.event_id, Translator())
 
     assert conversation.sent.bodies[-1] == "_The question was taken back._"
     assert await store.is_handled(other.event_id)
@@ -256,9 +263,9 @@ async def test_what_joins_a_question_is_asked_and_handled_with_it(store: Store) 
     await conversation.has_begun()
     joining = evolve(INBOUND, event_id=EventId("$more"), body="and how")
 
-    held = conversation.amending.in_hand(ROOM)
-    assert held is not None
-    held.interrupt(evolve(QUESTION, request_id=joining.event_id, text="and how", inbound=joining))
+    answer = conversation.edits.active(ROOM)
+    assert answer is not None
+    answer.interrupt(evolve(QUESTION, request_id=joining.event_id, text="and how", inbound=joining))
     await conversation.has_begun(times=2)
     conversation.agent.go_on.set()
     await conversation.ends()
@@ -269,12 +276,36 @@ async def test_what_joins_a_question_is_asked_and_handled_with_it(store: Store) 
     assert await store.is_handled(joining.event_id)
 
 
+async def test_what_joins_while_the_answer_is_committed_keeps_its_own_turn(store: Store) -> None:
+    loop, begun = asyncio.get_running_loop(), asyncio.Event()
+
+    class Slowly(OutboxBuilder):
+        def answer(self, *args: Any, **kwargs: Any) -> list[OutboxRow]:
+            asyncio.run_coroutine_threadsafe(late(), loop).result(HANGS_SECONDS)
+            return super().answer(*args, **kwargs)
+
+    async def late() -> None:
+        answer = conversation.edits.active(ROOM)
+        assert answer is not None
+        answer.interrupt(evolve(QUESTION, request_id=EventId("$more"), text="and how"))
+        begun.set()
+
+    conversation = Conversation(store, builder=Slowly())
+    conversation.agent.go_on.set()
+    await conversation.ends()
+
+    assert begun.is_set()
+    assert conversation.sent.bodies == ["about tell me all"]
+    assert await store.is_handled(INBOUND.event_id)
+    assert not await store.is_handled(EventId("$more"))
+
+
 async def test_what_joined_a_question_that_is_taken_back_keeps_its_own_turn(store: Store) -> None:
     conversation = Conversation(store)
     await conversation.has_begun()
-    held = conversation.amending.in_hand(ROOM)
-    assert held is not None
-    held.interrupt(evolve(QUESTION, request_id=EventId("$more"), text="and how"))
+    answer = conversation.edits.active(ROOM)
+    assert answer is not None
+    answer.interrupt(evolve(QUESTION, request_id=EventId("$more"), text="and how"))
     await conversation.has_begun(times=2)
 
     conversation.amend(None)
@@ -294,7 +325,7 @@ async def test_an_answer_is_rendered_in_threads_and_the_loop_goes_on(
     conversation.agent.go_on.set()
     await conversation.ends()
     await store.commit(Commit(stream_begins=Stream(EventId("$other"), ROOM, EventId("$h2"))))
-    await conversation.asking.abandon(EventId("$other"), Translator())
+    await conversation.asking.withdraw(EventId("$other"), Translator())
 
     assert len(rendering_threads) >= 5, "a head, an edit, an answer and its withdrawal, an end"
     assert threading.main_thread() not in rendering_threads

@@ -8,11 +8,13 @@ from fsm import EventKind, Inbound
 from fsm.effects import AskAgent
 from fsm.values.ids import EventId, SyncToken, UserId
 from matrix import Amendment
+from strandline.engine.answering.answer import ActiveAnswer
 from strandline.engine.answering.edits import EditTracker
-from strandline.engine.answering.joining import MOST_JOINED, Joining
+from strandline.engine.answering.joining import MAX_JOINED, QuestionJoiner
 from strandline.engine.checkpoint import Batch
 from strandline.engine.turns import Turns
 from strandline.engine.work_items import NewEvent, WorkItem
+from tests.unit.strandline.engine.answering.answers import answer_to
 from tests.unit.strandline.engine.answering.test_asking import ALICE, INBOUND, QUESTION, ROOM
 
 
@@ -29,30 +31,35 @@ class Room:
     """A room in which ``INBOUND`` is being answered."""
 
     def __init__(self) -> None:
-        self.amending, self.queue, self.gone = EditTracker(), list[WorkItem](), set[EventId]()
-        self.joining = Joining(
+        self.edits, self.queue, self.gone = EditTracker(), list[WorkItem](), set[EventId]()
+        self.joiner = QuestionJoiner(
             cast("Turns", Foreseen()),
-            self.amending,
-            wanted=self._wanted,
-            waiting=lambda _: tuple(self.queue),
+            self.edits,
+            prepare=self._prepare,
+            queued=lambda _: tuple(self.queue),
         )
 
-    async def _wanted(self, inbound: Inbound) -> Inbound | None:
+    async def _prepare(self, inbound: Inbound) -> Inbound | None:
         return None if inbound.event_id in self.gone else inbound
 
     def hears(self, event_id: str, body: str, **changes: Any) -> None:
         inbound = evolve(INBOUND, event_id=EventId(event_id), body=body, **changes)
         self.queue.append(NewEvent(inbound, Batch(SyncToken("s"), Counter())))
-        self.joining.heard(ROOM)
+        self.joiner.notify(ROOM)
+
+    def begins(self) -> ActiveAnswer:
+        answer = answer_to(QUESTION)
+        self.edits.track(answer)
+        return answer
 
     async def joined(self) -> list[str]:
-        held = self.amending.take(INBOUND)
-        async with self.joining.meanwhile(ROOM):
+        answer = self.begins()
+        async with self.joiner.joining(ROOM):
             await asyncio.sleep(0.01)
-            self.joining.heard(ROOM)
+            self.joiner.notify(ROOM)
             await asyncio.sleep(0.01)
-        self.amending.release(held)
-        return [question.text for question in held.joined]
+        self.edits.release(answer)
+        return [question.text for question in answer.joined]
 
 
 async def test_texts_of_the_same_person_join_once_each_and_in_order() -> None:
@@ -84,7 +91,7 @@ async def test_what_was_taken_back_or_handled_does_not_join() -> None:
     room.hears("$2", "handled before")
     room.hears("$3", "and when")
     room.gone.add(EventId("$2"))
-    room.amending.note(
+    room.edits.note(
         Amendment(
             target=EventId("$1"), room_id=ROOM, sender=ALICE, event_id=EventId("$r"), text=None
         )
@@ -97,46 +104,46 @@ async def test_what_joined_is_answered_as_it_now_reads_and_not_once_it_is_taken_
     room = Room()
     room.hears("$1", "and how")
     room.hears("$2", "and when")
-    held = room.amending.take(INBOUND)
-    async with room.joining.meanwhile(ROOM):
+    answer = room.begins()
+    async with room.joiner.joining(ROOM):
         await asyncio.sleep(0.01)
-        held.go_on()
+        answer.restart()
         made = Amendment(
             target=EventId("$1"), room_id=ROOM, sender=ALICE, event_id=EventId("$e"), text="and who"
         )
-        room.amending.note(made)
-        assert [question.text for question in held.joined] == ["and who", "and when"]
-        assert held.came.done()
-        assert held.version == "$e"
+        room.edits.note(made)
+        assert [question.text for question in answer.joined] == ["and who", "and when"]
+        assert answer.changed.done()
+        assert answer.version == "$e"
 
-        held.go_on()
-        room.amending.note(evolve(made, event_id=EventId("$r"), text=None))
-        room.joining.heard(ROOM)
+        answer.restart()
+        room.edits.note(evolve(made, event_id=EventId("$r"), text=None))
+        room.joiner.notify(ROOM)
         await asyncio.sleep(0.01)
 
-    assert [question.text for question in held.joined] == ["and when"]
-    assert held.came.done()
-    assert held.ended is None
+    assert [question.text for question in answer.joined] == ["and when"]
+    assert answer.changed.done()
+    assert answer.ended is None
 
 
 async def test_an_edit_that_came_while_a_question_joined_is_not_overlooked() -> None:
     room = Room()
-    held = room.amending.take(INBOUND)
-    room.amending.note(
+    answer = room.begins()
+    room.edits.note(
         Amendment(
             target=EventId("$1"), room_id=ROOM, sender=ALICE, event_id=EventId("$e"), text="and who"
         )
     )
 
     inbound = evolve(INBOUND, event_id=EventId("$1"), body="and how")
-    room.amending.join(held, evolve(QUESTION, request_id=inbound.event_id, inbound=inbound))
+    room.edits.join(answer, evolve(QUESTION, request_id=inbound.event_id, inbound=inbound))
 
-    assert [question.text for question in held.joined] == ["and who"]
+    assert [question.text for question in answer.joined] == ["and who"]
 
 
 async def test_only_so_many_join_one_question() -> None:
     room = Room()
-    for number in range(MOST_JOINED + 10):
+    for number in range(MAX_JOINED + 10):
         room.hears(f"${number}", str(number))
 
-    assert await room.joined() == [str(number) for number in range(MOST_JOINED)]
+    assert await room.joined() == [str(number) for number in range(MAX_JOINED)]

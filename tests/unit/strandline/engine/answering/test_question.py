@@ -10,9 +10,9 @@ from fsm.effects import AskAgent
 from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId
 from fsm.values.messages import Attachment
 from matrix import Amendment, Homeserver, Refused
-from strandline.engine.answering.edits import ActiveAnswer
-from strandline.engine.answering.question import Remembering
+from strandline.engine.answering.question import QuestionBuilder
 from tests.unit.matrix.inbound.test_transcript import ALICE, ROOM, Room
+from tests.unit.strandline.engine.answering.answers import answer_to
 
 FILE = Attachment(event_id=EventId("$f"), name="a.png", mimetype="image/png", url="mxc://x/a")
 GONE = evolve(FILE, name="gone.png", url="mxc://x/gone")
@@ -50,8 +50,8 @@ class RoomWithMedia(Room):
         self.media = Media()
 
 
-def remembering(room: Room) -> Remembering:
-    return Remembering(cast("Homeserver", room), most_bytes=10)
+def builder(room: Room) -> QuestionBuilder:
+    return QuestionBuilder(cast("Homeserver", room), max_file_bytes=10)
 
 
 def asks(room: Room, text: str, *, chat: str = "1", **more: Any) -> AskAgent:
@@ -68,8 +68,8 @@ def asks(room: Room, text: str, *, chat: str = "1", **more: Any) -> AskAgent:
     )
 
 
-async def earlier(of: Remembering, asked: AskAgent) -> list[tuple[bool, str]]:
-    question = of.question(asked, ActiveAnswer(asked.inbound))
+async def earlier(of: QuestionBuilder, asked: AskAgent) -> list[tuple[bool, str]]:
+    question = of.question(answer_to(asked))
     return [(said.is_agents, said.text) async for said in question.earlier()]
 
 
@@ -81,14 +81,14 @@ async def test_an_agent_is_told_what_was_said_before_in_its_chat_and_no_other() 
     asked = asks(room, "three")
     room.answers(asked.request_id, "half an ans")
 
-    assert await earlier(remembering(room), asked) == [(True, "1"), (False, "one")]
+    assert await earlier(builder(room), asked) == [(True, "1"), (False, "one")]
 
 
 async def test_nobody_reads_beyond_the_beginning_of_a_chat_twice() -> None:
     room = RoomWithMedia()
     for number in range(20):
         room.answers(room.says(f"{number}"), "another chat", chat=PlatformChatId("0"))
-    of, first = remembering(room), asks(room, "first")
+    of, first = builder(room), asks(room, "first")
 
     assert await earlier(of, first) == []
     assert room.pages > 10
@@ -103,7 +103,7 @@ async def test_the_beginnings_of_ten_thousand_chats_are_known_and_the_oldest_is_
     room = RoomWithMedia()
     for number in range(10):
         room.answers(room.says(f"{number}"), "another chat", chat=PlatformChatId("0"))
-    of, first = remembering(room), asks(room, "first")
+    of, first = builder(room), asks(room, "first")
     assert await earlier(of, first) == []
     room.answers(first.request_id, "1")
     second = asks(room, "second")
@@ -115,7 +115,7 @@ async def test_the_beginnings_of_ten_thousand_chats_are_known_and_the_oldest_is_
     assert await pages_read(of, room, second) == 8, "the whole room"
 
 
-async def begin_chats(of: Remembering, room: Room, like: AskAgent, count: int) -> None:
+async def begin_chats(of: QuestionBuilder, room: Room, like: AskAgent, count: int) -> None:
     """Have the beginnings of so many further chats read, as if the room were empty but for them."""
     room.raw, kept = [], room.raw
     for number in range(count):
@@ -124,7 +124,7 @@ async def begin_chats(of: Remembering, room: Room, like: AskAgent, count: int) -
     room.raw = kept
 
 
-async def pages_read(of: Remembering, room: Room, asked: AskAgent) -> int:
+async def pages_read(of: QuestionBuilder, room: Room, asked: AskAgent) -> int:
     room.pages = 0
     await earlier(of, asked)
     return room.pages
@@ -137,7 +137,7 @@ async def test_no_more_of_a_file_of_an_answer_is_passed_on_than_is_allowed() -> 
         yield b"ab"
 
     made = MadeFile(name="a.txt", mimetype="text/plain", chunks=chunks())
-    content = await remembering(room).keep(ROOM, made)
+    content = await builder(room).upload(ROOM, made)
 
     assert content == {"body": "a.txt", "content": b"ab"}
     assert room.media.uploaded == [(ROOM, "a.txt", "text/plain", 10)]
@@ -146,8 +146,8 @@ async def test_no_more_of_a_file_of_an_answer_is_passed_on_than_is_allowed() -> 
 async def test_a_question_is_put_as_it_was_edited_and_with_what_has_joined_it() -> None:
     room = RoomWithMedia()
     asked, more = asks(room, "one", attachments=(FILE,)), asks(room, "two", attachments=(GONE,))
-    held = ActiveAnswer(asked.inbound)
-    held.interrupt(
+    answer = answer_to(asked)
+    answer.interrupt(
         Amendment(
             target=asked.request_id,
             room_id=ROOM,
@@ -156,9 +156,9 @@ async def test_a_question_is_put_as_it_was_edited_and_with_what_has_joined_it() 
             text="uno",
         )
     )
-    held.interrupt(more)
+    answer.interrupt(more)
 
-    question = remembering(room).question(asked, held)
+    question = builder(room).question(answer)
 
     assert (question.text, question.request_id) == ("uno\n\ntwo", more.request_id)
     assert [file.name for file in question.files] == ["a.png", "gone.png"]
@@ -167,10 +167,10 @@ async def test_a_question_is_put_as_it_was_edited_and_with_what_has_joined_it() 
 async def test_the_content_of_a_file_is_read_when_it_is_asked_for() -> None:
     room = RoomWithMedia()
     asked = asks(room, "look", attachments=(FILE, GONE))
-    there, gone = remembering(room).question(asked, ActiveAnswer(asked.inbound)).files
+    there, gone = builder(room).question(answer_to(asked)).files
 
     assert [chunk async for chunk in there.chunks()] == [b"abc"]
     with pytest.raises(AgentFailed) as failed:
         await anext(aiter(gone.chunks()))
 
-    assert failed.value.trouble is FailureReason.FILE
+    assert failed.value.reason is FailureReason.FILE
