@@ -35,10 +35,10 @@ from ephemeral.agents.transport import (
     of_failure,
     of_status,
     origin,
-    retry_after_seconds,
     server_sent,
 )
 from fsm import AgentEntry
+from fsm.values.http import retry_after_seconds
 
 MOST_BYTES = 4_000_000
 """So many bytes of a stream are read: no answer that people read needs more."""

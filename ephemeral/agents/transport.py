@@ -1,36 +1,26 @@
 """HTTP as agents speak it: origins, failures, server-sent events."""
 
-import math
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from collections.abc import AsyncIterator
 
 import httpx
 from attrs import frozen
 
 from ephemeral.agents.api import FailureReason
+from fsm.values.http import HttpFailure, failure_of_status
 
-_BY_STATUS = {
-    401: FailureReason.REFUSED,
-    402: FailureReason.REFUSED,
-    403: FailureReason.REFUSED,
-    404: FailureReason.UNREACHABLE,  # no such model, or no API under this address
-    405: FailureReason.UNREACHABLE,
-    408: FailureReason.UNREACHABLE,
-    409: FailureReason.BUSY,
-    429: FailureReason.BUSY,
-    503: FailureReason.BUSY,
-    529: FailureReason.BUSY,  # "overloaded", as some write it
+_REASONS = {
+    HttpFailure.UNAUTHORIZED: FailureReason.REFUSED,
+    HttpFailure.UNREACHABLE: FailureReason.UNREACHABLE,
+    HttpFailure.BUSY: FailureReason.BUSY,
+    HttpFailure.TOO_LARGE: FailureReason.REJECTED,
+    HttpFailure.REJECTED: FailureReason.REJECTED,
 }
-
-_CLIENT, _SERVER = 400, 500
 
 
 def of_status(status: int) -> FailureReason:
     """What an answer of this status, not 200, means."""
-    is_fault = _CLIENT <= status < _SERVER
-    return _BY_STATUS.get(status, FailureReason.REJECTED if is_fault else FailureReason.UNREACHABLE)
+    return _REASONS[failure_of_status(status)]
 
 
 UNPACKED = {"Accept-Encoding": "identity"}
@@ -64,33 +54,6 @@ def of_failure(error: BaseException, *, begun: bool) -> FailureReason:
             return FailureReason.CUT_OFF if begun else FailureReason.UNREACHABLE
         case _:
             return FailureReason.UNKNOWN
-
-
-def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
-    """How long the server wants to be left alone, if it says so (RFC 9110, and OpenAI's own)."""
-    wait = _number(headers.get("retry-after-ms"))
-    if wait is not None:
-        return wait / 1000
-    value = headers.get("retry-after")
-    if value is None:
-        return None
-    wait = _number(value)
-    if wait is not None:
-        return wait
-    try:
-        until = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    until = until if until.tzinfo else until.replace(tzinfo=UTC)
-    return max(0.0, (until - now).total_seconds())
-
-
-def _number(value: str | None) -> float | None:
-    try:
-        number = float(value or "")
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and number >= 0 else None
 
 
 def _root(error: BaseException) -> BaseException:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import IO, Any
 from urllib.parse import quote, urlencode
@@ -13,6 +14,7 @@ from urllib.parse import quote, urlencode
 import aiohttp
 import structlog
 
+from fsm.values.http import HttpFailure, failure_of_status, retry_after_seconds
 from fsm.values.retry import DOWNLOAD
 from matrix.api import fields
 from matrix.api.errors import MatrixError, RateLimited, Refused, TokenRevoked, Unreachable
@@ -30,18 +32,17 @@ READ_BYTES = 65_536
 TIMEOUT_SECONDS = 30.0
 """How long a request may take, unless it says otherwise."""
 
-MOST_RETRY_AFTER_MS = 300_000
-"""No request waits longer before it is tried again, whatever the homeserver asks for."""
+MAX_RETRY_AFTER_MS = 300_000
+"""Maximum wait before a retry, whatever the homeserver asks for."""
+
+DEFAULT_RETRY_AFTER_MS = 1000
+"""The wait before a retry if the homeserver names none."""
 
 _PASSING = {
     *("M_RESOURCE_LIMIT_EXCEEDED", "M_USER_LOCKED", "M_USER_SUSPENDED", "M_LIMIT_EXCEEDED"),
     *("M_CONSENT_NOT_GIVEN",),
 }
 """Error codes below 500 that an operator of the homeserver lifts: tried again."""
-
-
-_TOO_LARGE = (413, 414, 431)
-"""Said of a request, by whatever stands in front of the homeserver: it will never be smaller."""
 
 
 class HomeserverHttp:
@@ -269,11 +270,12 @@ def _judge(url: str, response: aiohttp.ClientResponse, body: bytes) -> Json:
     errcode = fields.text(facts, "errcode", most_chars=100) or ""
     message = fields.text(facts, "error", most_chars=500) or ""
     if status == 429:  # noqa: PLR2004
-        raise RateLimited(_retry_after_ms(facts, response.headers.get("Retry-After", "")))
+        raise RateLimited(_retry_after_ms(facts, response.headers))
     if errcode == "M_UNKNOWN_TOKEN":
         raise TokenRevoked(message)
     # A proxy in front may say 404 in HTML for a minute: only a homeserver's own words are final.
-    final = status in _TOO_LARGE or (400 <= status < 500 and errcode and errcode not in _PASSING)  # noqa: PLR2004
+    is_too_large = failure_of_status(status) is HttpFailure.TOO_LARGE
+    final = is_too_large or (400 <= status < 500 and errcode and errcode not in _PASSING)  # noqa: PLR2004
     if final:
         raise Refused(status, errcode or "M_TOO_LARGE", message)
     where = response.headers.get("Location")
@@ -283,14 +285,15 @@ def _judge(url: str, response: aiohttp.ClientResponse, body: bytes) -> Json:
     raise Unreachable(url, f"it answers {status}{hint} with {what}")
 
 
-def _retry_after_ms(facts: Json, header: str) -> int:
-    """How long a homeserver asks for patience, as far as that is reasonable."""
+def _retry_after_ms(facts: Json, headers: Mapping[str, str]) -> int:
+    """How long the homeserver asks to wait, up to ``MAX_RETRY_AFTER_MS``."""
     asked = facts.get("retry_after_ms")
     if isinstance(asked, int | float) and not isinstance(asked, bool) and asked >= 0:
-        return int(min(asked, MOST_RETRY_AFTER_MS))
-    if not header.isascii() or not header.isdigit():
-        return 1000
-    return min(int(header[:10]) * 1000, MOST_RETRY_AFTER_MS)
+        return int(min(asked, MAX_RETRY_AFTER_MS))
+    seconds = retry_after_seconds(headers, datetime.now(UTC))
+    if seconds is None:
+        return DEFAULT_RETRY_AFTER_MS
+    return int(min(seconds * 1000, MAX_RETRY_AFTER_MS))
 
 
 def _excerpt(body: bytes) -> str:

@@ -12,8 +12,8 @@ from ephemeral.agents.transport import (
     is_packed,
     of_status,
     origin,
-    retry_after_seconds,
 )
+from fsm.values.http import retry_after_seconds
 from fsm.values.ids import AgentId
 
 MOST_BYTES = 32_000_000

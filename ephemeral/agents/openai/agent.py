@@ -27,10 +27,10 @@ from ephemeral.agents.transport import (
     is_packed,
     of_failure,
     of_status,
-    retry_after_seconds,
     server_sent,
 )
 from fsm import AgentEntry
+from fsm.values.http import retry_after_seconds
 
 MOST_BYTES = 16_000_000
 """So many bytes of a stream are read: some 300 of them carry each token."""

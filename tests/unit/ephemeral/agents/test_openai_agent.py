@@ -6,7 +6,6 @@ import ssl
 import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -16,7 +15,6 @@ from attrs import evolve
 
 from ephemeral.agents.api import AgentFailed, AgentQuestion, Earlier, FailureReason
 from ephemeral.agents.openai.agent import OpenAiAgent, OpenAiOptions
-from ephemeral.agents.transport import retry_after_seconds
 from fsm import AgentEntry
 from fsm.values.ids import AgentId, EventId, PlatformChatId
 from strandline.testing.processes import free_port
@@ -245,30 +243,6 @@ async def test_what_goes_wrong_is_told_apart(
     told, failure = await failed(script)
 
     assert (told, failure.reason) == (pieces, expected)
-
-
-@pytest.mark.parametrize(
-    ("headers", "expected"),
-    [
-        ({"retry-after": "7"}, 7),
-        ({"retry-after": "0.5"}, 0.5),
-        ({"retry-after-ms": "250", "retry-after": "9"}, 0.25),
-        ({"retry-after": "Mon, 23 Nov 2026 12:00:30 GMT"}, 30),
-        ({"retry-after": "Mon, 23 Nov 2026 12:00:30 -0000"}, 30),
-        ({"retry-after": "Mon, 23 Nov 2026 11:00:00 GMT"}, 0),
-        ({"retry-after": "soon"}, None),
-        ({"retry-after": "-1"}, None),
-        ({"retry-after": "nan"}, None),
-        ({"retry-after-ms": "inf"}, None),
-        ({}, None),
-    ],
-)
-def test_how_long_a_server_wants_to_be_left_alone(
-    headers: dict[str, str], expected: float | None
-) -> None:
-    now = datetime(2026, 11, 23, 12, tzinfo=UTC)
-
-    assert retry_after_seconds(headers, now) == expected
 
 
 async def test_a_busy_server_says_when_to_come_back() -> None:

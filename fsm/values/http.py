@@ -1,0 +1,94 @@
+"""What HTTP answers mean, the same for the clients of the homeserver and of agents. Pure.
+
+There are two HTTP stacks, because nio needs aiohttp and the SDKs of agents need httpx. Their
+failures are judged by this one table.
+"""
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import Enum, auto
+
+_CLIENT, _SERVER = 400, 500
+
+MAX_DIGITS = 10
+"""Further digits of a ``Retry-After`` in seconds are not read."""
+
+
+class HttpFailure(Enum):
+    """What an answer means whose status is no success."""
+
+    UNAUTHORIZED = auto()
+    """The credentials are not accepted, or their quota is used up."""
+
+    UNREACHABLE = auto()
+    """No working server is at this address, perhaps for a while only."""
+
+    BUSY = auto()
+    """The server takes the request later."""
+
+    TOO_LARGE = auto()
+    """The request is too large, and will be every time."""
+
+    REJECTED = auto()
+    """The request is wrong in another way."""
+
+
+_BY_STATUS = {
+    401: HttpFailure.UNAUTHORIZED,
+    402: HttpFailure.UNAUTHORIZED,
+    403: HttpFailure.UNAUTHORIZED,
+    404: HttpFailure.UNREACHABLE,  # no API under this address
+    405: HttpFailure.UNREACHABLE,
+    408: HttpFailure.UNREACHABLE,
+    409: HttpFailure.BUSY,
+    413: HttpFailure.TOO_LARGE,
+    414: HttpFailure.TOO_LARGE,
+    429: HttpFailure.BUSY,
+    431: HttpFailure.TOO_LARGE,
+    503: HttpFailure.BUSY,
+    529: HttpFailure.BUSY,  # "overloaded", used by some servers
+}
+
+
+def failure_of_status(status: int) -> HttpFailure:
+    """What an answer with this status, which is no success, means."""
+    is_fault = _CLIENT <= status < _SERVER
+    return _BY_STATUS.get(status, HttpFailure.REJECTED if is_fault else HttpFailure.UNREACHABLE)
+
+
+def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
+    """How long the server asks to wait (RFC 9110, "Retry-After"; OpenAI's ``retry-after-ms``).
+
+    Args:
+        headers: The answer's, with names of any case.
+        now: The wall clock, with its time zone.
+
+    Returns:
+        0.0 or more; None if it does not ask, or not in a known form.
+    """
+    wait_ms = _number(headers.get("retry-after-ms"))
+    if wait_ms is not None:
+        return wait_ms / 1000
+    value = headers.get("retry-after")
+    if value is None:
+        return None
+    wait = _number(value)
+    if wait is not None:
+        return wait
+    try:
+        until = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    until = until if until.tzinfo else until.replace(tzinfo=UTC)
+    return max(0.0, (until - now).total_seconds())
+
+
+def _number(value: str | None) -> float | None:
+    text = value or ""
+    try:
+        number = float(text[:MAX_DIGITS] if text.isdigit() else text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None
