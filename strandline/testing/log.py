@@ -8,6 +8,9 @@ from typing import Any
 
 from attrs import define, field
 
+WALKED = "strandline walked"
+"""The property of a pytest report in which a test says what it has walked."""
+
 TEST = "test"
 """The level of what the test did: ``started``, ``stopped``, ``killed``, ``advanced``."""
 

@@ -19,6 +19,7 @@ import pytest
 
 from fsm import StrandlineError
 from strandline import testing
+from strandline.testing.log import WALKED
 
 if TYPE_CHECKING:
     from strandline.testing.setup import FlowOrPath
@@ -27,9 +28,6 @@ MARKER = "strandline"
 
 FIXTURES = frozenset({"synapse", "strandline_setup", "bot", "person", "alice", "bob"})
 """A test that uses one of these is one of ours."""
-
-WALKED = "strandline walked"
-"""The property in which a test tells what it has walked."""
 
 _SETUP = pytest.StashKey["testing.BotSetup"]()
 

@@ -9,7 +9,7 @@ from attrs import evolve
 
 from fsm import Flow
 from strandline.testing.homeserver import Synapse
-from strandline.testing.plugin import WALKED
+from strandline.testing.log import WALKED
 from strandline.testing.setup import FlowOrPath, merged
 from strandline.testing.walking.causes import Inputs, Without
 from strandline.testing.walking.run import KillEverywhereRun
