@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator
 from attrs import frozen
 
 from ephemeral.agents.api import AgentFile, AgentQuestion
-from ephemeral.words import size
 from fsm import AgentEntry, Translator
 
 
@@ -59,5 +58,5 @@ class EchoAgent:
 def _listed(files: tuple[AgentFile, ...]) -> str:
     """``(2 files: a.png image/png 12 kB; b.pdf application/pdf 1.2 MB)``: as an agent says it."""
     count = f"{len(files)} file{'' if len(files) == 1 else 's'}"
-    each = (f"{file.name} {file.mimetype} {size(Translator(), file.size_bytes)}" for file in files)
+    each = (f"{file.name} {file.mimetype} {Translator().size(file.size_bytes)}" for file in files)
     return f"({count}: {'; '.join(each)})"

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from attrs import frozen
 
 from ephemeral.flows.open_prompt import NO, YES, OpenPrompt, is_of_another_life
-from ephemeral.words import within
 from fsm import STAY, Event, Flow, Scope, Signal, State, Turn, ephemeral, minutes, on
 from fsm.values.messages import Question
 
@@ -69,10 +68,10 @@ class Confirmation(Flow):
         assert isinstance(question, Question)  # noqa: S101  # what the asking flow sends
         text = turn.t(
             "{question} Answer with `{prefix}yes` or `{prefix}no`, or put ✅ or ❌ on this "
-            "message, {within}.",
+            "message, within {duration}.",
             question=question.text,
             prefix=turn.prefix,
-            within=within(turn.tongue, self._lifetime),
+            duration=turn.tongue.duration(self._lifetime),
         )
         if replaced is not None:
             text = turn.t("This replaces the question that was open.\n\n{question}", question=text)

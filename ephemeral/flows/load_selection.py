@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from attrs import frozen
 
 from ephemeral.flows.open_prompt import NO, OpenPrompt, is_of_another_life
-from ephemeral.words import within
 from fsm import STAY, Event, Flow, Reaction, Scope, State, Turn, ephemeral, minutes, on
 from fsm.events import ANY
 from fsm.values.messages import Choice, Choices
@@ -100,10 +99,10 @@ class LoadSelection(Flow):
         assert isinstance(choices, Choices)  # noqa: S101  # what the asking flow sends
         shown = "\n".join(_line(n, item) for n, item in enumerate(choices.items, start=1))
         text = turn.t(
-            "Which chat shall I bring back?\n\n{list}\n\nAnswer with its number {within}, or put "
-            "❌ on this message to leave everything as it is.",
+            "Which chat shall I bring back?\n\n{list}\n\nAnswer with its number within {duration}, "
+            "or put ❌ on this message to leave everything as it is.",
             list=shown,
-            within=within(turn.tongue, self._lifetime),
+            duration=turn.tongue.duration(self._lifetime),
         )
         if replaced is not None:
             text = turn.t("This replaces the list that was open.\n\n{list}", list=text)

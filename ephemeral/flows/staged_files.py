@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 
 from attrs import frozen
 
-from ephemeral.words import size
 from fsm import (
     STAY,
     Attachment,
@@ -225,8 +224,8 @@ class Staging(Flow):
                 "“{name}” is too large: it has {size}, and I take files of up to {most}. "
                 "Please send a smaller one.",
                 name=as_typed(name),
-                size=size(tongue, new.size_bytes),
-                most=size(tongue, limits.most_bytes_each),
+                size=tongue.size(new.size_bytes),
+                most=tongue.size(limits.most_bytes_each),
             )
         if len(staged.files) + len(new.files) > limits.most_files:
             return turn.n(
@@ -242,8 +241,8 @@ class Staging(Flow):
                 "I didn't take “{name}”: it has {size}, and all files that wait may have {most} "
                 "together. Write the message that they are for, or drop one.",
                 name=as_typed(name),
-                size=size(tongue, new.size_bytes),
-                most=size(tongue, limits.most_bytes_in_all),
+                size=tongue.size(new.size_bytes),
+                most=tongue.size(limits.most_bytes_in_all),
             )
         return None
 
@@ -266,14 +265,14 @@ def _listed(turn: Turn, staged: Staged) -> str:
         "{count} file waits for your next message ({size}):\n\n{list}",
         "{count} files wait for your next message ({size} in all):\n\n{list}",
         len(staged.files),
-        size=size(turn.tongue, staged.size_bytes),
+        size=turn.tongue.size(staged.size_bytes),
         list="\n".join(lines),
     )
 
 
 def _line(tongue: Translator, file: Attachment) -> str:
     name, mimetype = as_typed(_name(file)), as_typed(file.mimetype)
-    return f"{name} ({mimetype}, {size(tongue, file.size_bytes)})"
+    return f"{name} ({mimetype}, {tongue.size(file.size_bytes)})"
 
 
 def _name(file: Attachment) -> str:

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from math import ceil
 from typing import Protocol
 
-_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400  # in seconds
+_KILO, _MEGA = 1000, 1_000_000  # in bytes
 
 
 class Catalogue(Protocol):
@@ -64,6 +65,15 @@ class Translator:
         if seconds % _DAY:
             return self.n("{count} hour", "{count} hours", seconds // _HOUR)
         return self.n("{count} day", "{count} days", seconds // _DAY)
+
+    def size(self, size_bytes: int) -> str:
+        """``12 kB``, ``1.2 MB``; a file's sender need not say how large it is."""
+        if size_bytes <= 0:
+            return self.t("unknown size")
+        kilobytes = -(-size_bytes // _KILO)
+        if kilobytes < _KILO:
+            return self.t("{amount} kB", amount=kilobytes)
+        return self.t("{amount} MB", amount=f"{size_bytes / _MEGA:.1f}".removesuffix(".0"))
 
     def moment(self, at: datetime) -> str:
         """``2026-01-02 03:04:05 UTC``: an aware UTC time, as this language writes it."""

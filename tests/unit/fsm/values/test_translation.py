@@ -2,22 +2,21 @@ from datetime import timedelta
 
 import pytest
 
-from ephemeral.words import size, within
-from fsm import Translator
+from fsm.values.translation import Translator
 
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [
-        (1, "within 1 second"),
-        (45, "within 45 seconds"),
-        (60, "within 1 minute"),
-        (90, "within 90 seconds"),
-        (300, "within 5 minutes"),
+        (1, "1 second"),
+        (45, "45 seconds"),
+        (60, "1 minute"),
+        (90, "90 seconds"),
+        (300, "5 minutes"),
     ],
 )
-def test_a_time_is_said_in_minutes_where_it_is_whole_minutes(seconds: int, said: str) -> None:
-    assert within(Translator(), timedelta(seconds=seconds)) == said
+def test_a_duration_is_said_in_minutes_where_it_is_whole_minutes(seconds: int, said: str) -> None:
+    assert Translator().duration(timedelta(seconds=seconds)) == said
 
 
 @pytest.mark.parametrize(
@@ -34,4 +33,4 @@ def test_a_time_is_said_in_minutes_where_it_is_whole_minutes(seconds: int, said:
     ],
 )
 def test_a_size_is_said_in_kilobytes_or_megabytes(size_bytes: int, said: str) -> None:
-    assert size(Translator(), size_bytes) == said
+    assert Translator().size(size_bytes) == said
