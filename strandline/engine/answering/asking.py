@@ -23,7 +23,7 @@ from strandline.flows.languages import tongue
 _log = structlog.get_logger(__name__)
 
 
-class Rooms(Protocol):
+class RoomAccess(Protocol):
     """What asking needs of the rooms."""
 
     def question(self, answer: ActiveAnswer) -> AgentQuestion:
@@ -65,7 +65,7 @@ class Asking:
     def __init__(
         self,
         agents: AgentPool,
-        rooms: Rooms,
+        rooms: RoomAccess,
         edits: EditTracker,
         publisher: AnswerPublisher,
         *,
