@@ -15,7 +15,7 @@ from durable.records import (
     room_key,
     user_key,
 )
-from durable.store.codec import of_plain, plain, to_json
+from durable.store.codec import from_json, of_plain, plain, to_json
 from durable.store.errors import CorruptValue
 from durable.store.sequence import PlatformChatSequence
 from durable.store.sqlite.store import Store
@@ -23,6 +23,8 @@ from fsm import Flow, Inbound, Saved, Snapshot, Tier, Turn, TurnError
 from fsm.dispatch import TransitionTaken
 from fsm.records import (
     PLATFORM_CHAT_SEQ_KEY,
+    RECORD_PREFIX,
+    BotRecords,
     ReadKeys,
     Records,
     one_number_a_turn,
@@ -129,6 +131,40 @@ class TurnRecords:
         self.writes.update(allocation.writes)
         return allocation.platform_chat_id
 
+    def of_flow(self, name: str) -> Records:
+        """The records of the flow with this name."""
+        return FlowRecords(self, name)
+
+    async def read_text(self, key: str) -> None:
+        """Read what is under ``key`` as it is stored, whatever it holds."""
+        self._read.add(key)
+        if key not in self.expected and key not in self.writes:
+            self.expected[key] = await self._store.read_text(key)
+
+    async def read_texts(self, prefix: str) -> list[str]:
+        """Read all that is stored under ``prefix``; the keys, with those that this turn saves."""
+        self._read.add_prefix(prefix)
+        for key, text in (await self._store.read_texts(prefix)).items():
+            self.expected.setdefault(key, text)
+        known = self.expected | self.writes
+        return sorted(k for k, text in known.items() if k.startswith(prefix) and text is not None)
+
+    def find_text(self, cls: type[object], key: str, *, prefix: str) -> str | None:
+        """What this turn has under the key, for somebody who names it without the prefix.
+
+        Raises:
+            TurnError: This turn has not read the key.
+        """
+        self._read.require(cls, key, prefix=prefix)
+        if key in self.writes:
+            return self.writes[key]
+        return self.expected.setdefault(key, None)
+
+    def save_text(self, key: str, text: str | None) -> None:
+        """Have the commit write the text; None deletes."""
+        self._read.add(key)
+        self.writes[key] = text
+
     async def standing(self, flow: Flow, key: ConversationKey) -> Snapshot:
         """Where the store has the conversation: a durable state, or idle."""
         if flow.kept_as is not None:
@@ -193,7 +229,76 @@ class TurnRecords:
         self.writes[key] = None if record is None else to_json(record)
 
 
-async def read_ahead(records: Records, inbound: Inbound) -> None:
+class FlowRecords:
+    """The records of one flow, under its own prefix. It sees no others, and sets none aside.
+
+    Args:
+        turn_records: What the turn reads and writes.
+        flow: The flow's name.
+    """
+
+    def __init__(self, turn_records: TurnRecords, flow: str) -> None:
+        self._turn_records = turn_records
+        self._flow = flow
+        self._prefix = f"{RECORD_PREFIX}{flow}:"
+
+    async def read(self, cls: type[R], key: str) -> R | None:
+        """The record under ``key`` as this turn has it, or None.
+
+        Raises:
+            TurnError: What is under the key is no ``cls``. It stays there.
+        """
+        await self._turn_records.read_text(self._prefix + key)
+        return self.find(cls, key)
+
+    def find(self, cls: type[R], key: str) -> R | None:
+        """The same for a record that this turn has read or saved; never waits.
+
+        Raises:
+            TurnError: This turn has not read the key, or what is there is no ``cls``.
+        """
+        text = self._turn_records.find_text(cls, self._prefix + key, prefix=self._prefix)
+        if text is None:
+            return None
+        try:
+            return from_json(cls, text)
+        except CorruptValue as error:
+            problem = f"{self._flow}'s record under {key!r} is no {cls.__name__}: {error.problem}"
+            remedy = "read it as the class that was saved there; it is left as it is"
+            raise TurnError(problem, remedy) from error
+
+    def save(self, key: str, record: object) -> None:
+        """Have ``record`` written by the commit; None deletes.
+
+        Raises:
+            TurnError: It could not be read back as it is.
+        """
+        if record is not None:
+            _refuse_unreadable(record, f"{self._flow} under {key!r}")
+        text = None if record is None else to_json(record)
+        self._turn_records.save_text(self._prefix + key, text)
+
+    async def all(self, cls: type[R], prefix: str = "") -> dict[str, R]:
+        """The records whose keys begin with ``prefix``, by the rest of their keys.
+
+        Raises:
+            TurnError: One of them is no ``cls``. All stay where they are.
+        """
+        whole = self._prefix + prefix
+        keys = [k.removeprefix(whole) for k in await self._turn_records.read_texts(whole)]
+        found = {key: self.find(cls, prefix + key) for key in keys}
+        return {key: record for key, record in found.items() if record is not None}
+
+    async def next_platform_chat_id(self) -> PlatformChatId:
+        """Issue a number in the commit's own transaction.
+
+        Raises:
+            TurnError: This turn has issued one already.
+        """
+        return await self._turn_records.next_platform_chat_id()
+
+
+async def read_ahead(records: BotRecords, inbound: Inbound) -> None:
     """Read what guards find in every turn: the records of the event's room and of its sender."""
     await records.read(RoomRecord, room_key(inbound.room_id))
     await records.read(UserRecord, user_key(inbound.sender))
@@ -247,14 +352,25 @@ def flow_record(
 
 def _readable(flow: Flow, snapshot: Snapshot) -> dict[str, Any]:
     """The record as JSON, from which the same record is read again."""
-    data = snapshot.data
-    fields: dict[str, Any] = plain(data)
+    fields: dict[str, Any] = _refuse_unreadable(snapshot.data, f"{flow.name} in {snapshot.state!r}")
+    return fields
+
+
+def _refuse_unreadable(record: object, where: str) -> Any:
+    """The record as JSON, from which the same record is read again.
+
+    Raises:
+        TurnError: It would come back as another, or not at all.
+    """
     try:
-        is_same = of_plain(type(data), fields) == data
+        kept = plain(record)
+        is_same = of_plain(type(record), kept) == record
         problem = "it would come back as another"
     except CorruptValue as error:
         is_same, problem = False, error.problem
+    except (TypeError, ValueError) as error:  # what JSON has no form for
+        is_same, problem = False, str(error)
     if not is_same:
-        what = f"{flow.name} can't keep {data!r} in {snapshot.state!r}: {problem}"
+        what = f"{where} can't keep {record!r}: {problem}"
         raise TurnError(what, "give its fields values of the types that they declare")
-    return fields
+    return kept

@@ -15,7 +15,6 @@ from fsm.events import (
     on,
 )
 from fsm.flow import Flow, Saved, Snapshot, Transition, upgrade
-from fsm.records import RecordsInMemory
 from fsm.states import Scope, State, Tier, days, durable, ephemeral, hours, minutes, seconds
 from fsm.turn import Turn
 from fsm.values.inbound import EventKind, Inbound
@@ -42,7 +41,6 @@ __all__ = [
     "Question",
     "QuestionRef",
     "Reaction",
-    "RecordsInMemory",
     "Registry",
     "RoomEvent",
     "Saved",

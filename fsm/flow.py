@@ -155,11 +155,12 @@ class Flow(metaclass=FlowType):
     def choose(self, snapshot: Snapshot, stimulus: Stimulus, turn: Turn) -> Transition | None:
         """The first event, in the order of the class body, that answers ``stimulus`` here.
 
-        Pure: guards read the turn and change nothing.
+        Guards read the turn and change nothing.
 
         Raises:
             NoSuchTransition: A signal named an event that this state does not answer.
         """
+        turn.flow = self.name
         if isinstance(stimulus, Signal) and stimulus.event == RESET:
             return Transition(RESET, self.idle_state.name)
         for event in self.events.values():
@@ -178,6 +179,7 @@ class Flow(metaclass=FlowType):
 
         What the handler wants done lies in ``turn``. If it raises, nothing has happened.
         """
+        turn.flow = self.name
         handler = self._handlers.get(move.event)
         event = self.events.get(move.event)
         turn.match = event.match(turn.stimulus) if event is not None else None

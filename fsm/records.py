@@ -1,7 +1,6 @@
-"""The durable records of a turn: what every kind of them does, and those in memory."""
+"""The durable records of a turn: those of one flow, and those of the bot itself."""
 
-from copy import deepcopy
-from typing import Protocol, TypeVar
+from typing import Never, Protocol, TypeVar
 
 from attrs import define, field
 
@@ -17,11 +16,58 @@ FLOW_PREFIX = "flow:"
 """What the keys begin with under which the states of flows are kept."""
 
 
+RECORD_PREFIX = "record:"
+"""What the keys begin with under which flows keep records of their own."""
+
+
 class Records(Protocol):
-    """The durable records that a turn reads and writes, each under its key."""
+    """The durable records of one flow, each under a key of its choice.
+
+    They are stored under ``record:FLOW:KEY``. A flow reads and writes no others.
+    """
 
     async def read(self, cls: type[R], key: str) -> R | None:
-        """The record under ``key`` as this turn has it, or None."""
+        """The record under ``key`` as this turn has it, or None.
+
+        Raises:
+            TurnError: What is under the key is no ``cls``. It stays there.
+        """
+
+    def find(self, cls: type[R], key: str) -> R | None:
+        """The same for a record that this turn has read or saved; never waits. For guards.
+
+        Raises:
+            TurnError: This turn has not read the key: neither by itself nor with all that begin
+                with a prefix. Or what is there is no ``cls``.
+        """
+
+    def save(self, key: str, record: object) -> None:
+        """Have ``record`` written by the commit; None deletes.
+
+        Raises:
+            TurnError: It could not be read back as it is.
+        """
+
+    async def all(self, cls: type[R], prefix: str = "") -> dict[str, R]:
+        """The records whose keys begin with ``prefix``, by the rest of their keys.
+
+        Raises:
+            TurnError: One of them is no ``cls``. All stay where they are.
+        """
+
+    async def next_platform_chat_id(self) -> PlatformChatId:
+        """Issue a number in the commit's own transaction.
+
+        Raises:
+            TurnError: This turn has issued one already.
+        """
+
+
+class BotRecords(Protocol):
+    """The durable records of the bot itself, each under its whole key. For the bot's own flows."""
+
+    async def read(self, cls: type[R], key: str) -> R | None:
+        """The record under ``key`` as this turn has it, or None. A corrupt one is set aside."""
 
     def find(self, cls: type[R], key: str) -> R | None:
         """The same for a record that this turn has read or saved; never waits. For guards.
@@ -51,6 +97,40 @@ class Records(Protocol):
             TurnError: This turn has issued one already.
         """
 
+    def of_flow(self, name: str) -> Records:
+        """The records of the flow with this name."""
+
+
+class NoRecords:
+    """The records of a turn that no engine has made: there are none to read or to write."""
+
+    async def read(self, cls: type[R], key: str) -> R | None:
+        """Raise."""
+        self._refuse(cls, key)
+
+    def find(self, cls: type[R], key: str) -> R | None:
+        """Raise."""
+        self._refuse(cls, key)
+
+    def save(self, key: str, record: object) -> None:
+        """Raise."""
+        self._refuse(record, key)
+
+    async def all(self, cls: type[R], prefix: str, *, owner: UserId | None = None) -> dict[str, R]:
+        """Raise."""
+        self._refuse(cls, prefix, owner)
+
+    async def next_platform_chat_id(self) -> PlatformChatId:
+        """Raise."""
+        self._refuse()
+
+    def of_flow(self, name: str) -> Records:
+        """Raise."""
+        self._refuse(name)
+
+    def _refuse(self, *_: object) -> Never:
+        raise TurnError("this turn has no records", "drive the flow with a Rehearsal")
+
 
 @define
 class ReadKeys:
@@ -67,15 +147,21 @@ class ReadKeys:
         """All keys that begin with ``prefix`` were read."""
         self._prefixes.add(prefix)
 
-    def require(self, cls: type[object], key: str) -> None:
+    def require(self, cls: type[object], key: str, *, prefix: str = "") -> None:
         """Do nothing if the key was read or saved.
+
+        Args:
+            cls: What is asked for.
+            key: Its whole key.
+            prefix: What the key begins with, and whoever asks for it leaves out.
 
         Raises:
             TurnError: It was not.
         """
         if key not in self._keys and not key.startswith(tuple(self._prefixes)):
-            problem = f"the record under {key!r} was not read in this turn"
-            read = f"await turn.records.read({cls.__name__}, {key!r})"
+            named = key.removeprefix(prefix)
+            problem = f"the record under {named!r} was not read in this turn"
+            read = f"await turn.records.read({cls.__name__}, {named!r})"
             raise TurnError(problem, f"{read} in a handler of this turn first")
 
 
@@ -98,74 +184,3 @@ def refuse_engines(key: str) -> None:
 def one_number_a_turn() -> TurnError:
     """What is raised when a turn asks for a second platform chat id."""
     return TurnError("this turn has a platform chat id already", "bind one room a turn")
-
-
-@define
-class RecordsInMemory:
-    """The records of one turn in a dict, for testing a flow without a store."""
-
-    records: dict[str, object] = field(factory=dict)
-    issued: int = 0
-    _read: ReadKeys = field(factory=ReadKeys, init=False, eq=False, repr=False)
-    _has_issued: bool = field(default=False, init=False, eq=False, repr=False)
-
-    async def read(self, cls: type[R], key: str) -> R | None:
-        """The record under ``key``, or None."""
-        self._read.add(key)
-        return self.find(cls, key)
-
-    def find(self, cls: type[R], key: str) -> R | None:
-        """The same for a record that was read or saved before.
-
-        Raises:
-            TurnError: It was not.
-        """
-        self._read.require(cls, key)
-        record = self.records.get(key)
-        return record if isinstance(record, cls) else None
-
-    def save(self, key: str, record: object) -> None:
-        """Put ``record`` under ``key``; None deletes.
-
-        Raises:
-            TurnError: The key is the engine's.
-        """
-        refuse_engines(key)
-        self._read.add(key)
-        if record is None:
-            self.records.pop(key, None)
-        else:
-            self.records[key] = record
-
-    async def all(self, cls: type[R], prefix: str, *, owner: UserId | None = None) -> dict[str, R]:
-        """The records whose keys begin with ``prefix``, by the rest of their keys."""
-        found = {
-            key: record
-            for key, record in self.records.items()
-            if key.startswith(prefix) and isinstance(record, cls)
-            if owner is None or getattr(record, "matrix_user_id", None) == owner
-        }
-        if owner is None:
-            self._read.add_prefix(prefix)
-        for key in found:
-            self._read.add(key)
-        return {key.removeprefix(prefix): record for key, record in found.items()}
-
-    async def next_platform_chat_id(self) -> PlatformChatId:
-        """The next number.
-
-        Raises:
-            TurnError: This turn has issued one already.
-        """
-        if self._has_issued:
-            raise one_number_a_turn()
-        self._has_issued = True
-        self.issued += 1
-        return PlatformChatId(str(self.issued))
-
-    def copy(self) -> "RecordsInMemory":
-        """The same records for another turn, which has read none yet.
-
-        What that turn saves is not saved here.
-        """
-        return RecordsInMemory(deepcopy(self.records), self.issued)

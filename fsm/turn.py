@@ -27,7 +27,7 @@ from fsm.effects import (
 )
 from fsm.errors import TurnError
 from fsm.events import Answer, Command, Event, Reaction, Stimulus, Text
-from fsm.records import Records, RecordsInMemory
+from fsm.records import BotRecords, NoRecords, Records
 from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId, UserId
 from fsm.values.inbound import EventKind, Inbound
 from fsm.values.messages import CONFIRMATION, Attachment, Question, QuestionRef, Signal
@@ -45,7 +45,6 @@ class Turn:
         stimulus: What this step answers: the event itself, or another flow's signal.
         data: What the state that answers carries: a record, a memory or None. For guards;
             handlers are given it.
-        records: The durable records.
         prefix: What commands begin with, for sentences that name one.
         tongue: Says sentences in the sender's language.
         server: The name of the bot's homeserver, for links to rooms.
@@ -53,6 +52,7 @@ class Turn:
         attempt: 0 the first time that the event is handled, 1 after it was reopened once, …
         effects: What is wanted so far, in order.
         signals: Events of other flows that this turn triggers next, in order.
+        flow: The name of the flow whose handler runs.
         match: What the event's regular expression has found in the text, if it has one.
     """
 
@@ -60,7 +60,7 @@ class Turn:
     now: datetime
     stimulus: Stimulus
     data: Any = None
-    records: Records = field(factory=RecordsInMemory)
+    _bot_records: BotRecords = field(factory=NoRecords)
     prefix: str = "!"
     tongue: Translator = field(factory=Translator)
     server: str = ""
@@ -68,6 +68,7 @@ class Turn:
     attempt: int = 0
     effects: list[Effect] = field(factory=list)
     signals: list[Signal] = field(factory=list)
+    flow: str = ""
     match: re.Match[str] | None = None
 
     @property
@@ -79,6 +80,11 @@ class Turn:
     def sender(self) -> UserId:
         """Who is behind the inbound event."""
         return self.inbound.sender
+
+    @property
+    def records(self) -> Records:
+        """The durable records of the flow whose handler runs."""
+        return self._bot_records.of_flow(self.flow)
 
     @property
     def argument(self) -> str:
@@ -371,6 +377,11 @@ class Turn:
     def _exclude(self, kind: type[Effect], problem: str) -> None:
         if any(isinstance(effect, kind) for effect in self.effects):
             raise TurnError(problem, "let one turn do one of the two")
+
+
+def bot_records(turn: Turn) -> BotRecords:
+    """The records of the bot itself, for its own flows: ``turn.records`` has one flow's."""
+    return turn._bot_records  # noqa: SLF001  # no author's flow is to find it on the turn
 
 
 def _signal(event: Any, payload: object) -> Signal:

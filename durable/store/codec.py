@@ -39,6 +39,8 @@ def from_json(cls: type[T], text: str) -> T:
         raise CorruptValue(cls.__name__, str(error)) from error
     try:
         return _converter.structure(value, cls)
+    except StructureHandlerNotFoundError as error:
+        raise CorruptValue(cls.__name__, str(error)) from error
     except (BaseValidationError, TypeError, ValueError, KeyError) as error:
         raise CorruptValue(cls.__name__, "; ".join(transform_error(error))) from error
 

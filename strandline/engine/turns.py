@@ -242,7 +242,7 @@ class Turns:
             inbound=inbound,
             now=self._clock.now(),
             stimulus=RoomEvent(inbound.kind),
-            records=records,
+            bot_records=records,
             prefix=self._settings.prefix,
             tongue=await self._tongue(records, inbound.sender),
             server=self._settings.server,

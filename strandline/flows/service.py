@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from durable.records import ARCHIVED, GONE, RoomRecord, UserRecord, room_key, user_key
 from fsm import ANY, STAY, Command, Event, EventKind, Flow, Registry, Scope, State, Turn, on
 from fsm.effects import Reply
+from fsm.turn import bot_records
 from fsm.values.ids import AgentId
 from fsm.values.text import compared
 from fsm.values.translation import sentence
@@ -126,8 +127,8 @@ class Service(Flow):
     @on(show_status)
     async def status(self, turn: Turn, _data: None) -> None:
         """Say where messages of this user in this room go."""
-        user = await turn.records.read(UserRecord, user_key(turn.inbound.sender))
-        room = await turn.records.read(RoomRecord, room_key(turn.room_id))
+        user = await bot_records(turn).read(UserRecord, user_key(turn.inbound.sender))
+        room = await bot_records(turn).read(RoomRecord, room_key(turn.room_id))
         restarted = turn.t(
             "I last restarted at {moment}.", moment=turn.tongue.moment(self._started_at)
         )

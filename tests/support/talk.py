@@ -23,7 +23,6 @@ from fsm import (
     EventKind,
     Flow,
     Inbound,
-    RecordsInMemory,
     Registry,
     RoomEvent,
     Signal,
@@ -37,6 +36,7 @@ from fsm.events import Stimulus
 from fsm.values.ids import AgentId, ChatId, ConversationKey, EventId, RoomId, TransactionId, UserId
 from fsm.values.messages import QuestionRef
 from strandline.flows.languages import LANGUAGES, tongue
+from tests.support.records import RecordsInMemory
 
 ROOM, ALICE, BOB = RoomId("!room"), UserId("@alice:x"), UserId("@bob:x")
 MALLORY = UserId("@mallory:x")
@@ -92,7 +92,7 @@ class Talk:
             inbound=evolve(arrived, **inbound),
             now=NOW,
             stimulus=stimulus,
-            records=self.records,
+            bot_records=self.records,
             life=LIFE,
         )
 
@@ -102,7 +102,7 @@ class Talk:
         """Whether the flow takes it there, or leaves it to the next."""
         before = at or flow.at_rest
         turn = self.turn(stimulus, **inbound).answering(stimulus, before.data)
-        await read_ahead(turn.records, turn.inbound)
+        await read_ahead(self.records, turn.inbound)
         return flow.choose(before, stimulus, turn) is not None
 
     async def step(
@@ -116,7 +116,7 @@ class Talk:
     ) -> tuple[Snapshot, Turn]:
         before = at or self.standing(flow, sender)
         turn = self.turn(stimulus, sender, **inbound).answering(stimulus, before.data)
-        await read_ahead(turn.records, turn.inbound)
+        await read_ahead(self.records, turn.inbound)
         move = flow.choose(before, stimulus, turn)
         assert move is not None, f"{flow.name} does not answer {stimulus} in {before.state}"
         after = await flow.step(before, move, turn)
@@ -185,7 +185,7 @@ class Town(Talk):
     ) -> Turn:
         """One turn, with all that its handlers trigger; the first flow that answers has it."""
         turn = self.turn(stimulus, sender, room_id=room_id, **inbound)
-        await read_ahead(turn.records, turn.inbound)
+        await read_ahead(self.records, turn.inbound)
         deciding = Dispatcher(flows=self.flows, turn=turn, standing=self._where, keep=self._keep)
         await deciding.take((stimulus,))
         return turn

@@ -4,6 +4,7 @@ from durable.flows.chats.records import chats_of, drop_room
 from durable.flows.language import Language
 from durable.records import GONE, ROOM_PREFIX, RoomRecord, chat_key, room_key, user_key
 from fsm import Turn
+from fsm.turn import bot_records
 from fsm.values.ids import RoomId
 
 
@@ -25,19 +26,19 @@ async def forget_all(turn: Turn) -> None:
     forgets that itself.
     """
     user_id, here = turn.sender, turn.room_id
-    rooms = await turn.records.all(RoomRecord, ROOM_PREFIX, owner=user_id)
+    rooms = await bot_records(turn).all(RoomRecord, ROOM_PREFIX, owner=user_id)
     for chat in await chats_of(turn, user_id):
-        room = await turn.records.read(RoomRecord, room_key(chat.room_id))
+        room = await bot_records(turn).read(RoomRecord, room_key(chat.room_id))
         if room is not None and room.matrix_user_id is None:
             rooms[chat.room_id] = room
-        turn.records.save(chat_key(user_id, chat.chat_id), None)
+        bot_records(turn).save(chat_key(user_id, chat.chat_id), None)
     for room_id in rooms:
         drop_room(turn, RoomId(room_id))
-    turn.records.save(user_key(user_id), None)
+    bot_records(turn).save(user_key(user_id), None)
     turn.signal(Language.name, "forget")
     for room_id, room in rooms.items():
         if room_id != here and room.room_type != GONE:
             turn.leave(RoomId(room_id))
-    present = await turn.records.read(RoomRecord, room_key(here))
+    present = await bot_records(turn).read(RoomRecord, room_key(here))
     if present is None:  # it was the sender's, or nobody's
         turn.leave()

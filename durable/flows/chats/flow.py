@@ -16,6 +16,7 @@ from durable.flows.chats.rooms import (
 from durable.flows.room.texts import problem_of
 from durable.records import UserRecord, user_key
 from fsm import STAY, Event, EventKind, Flow, Registry, Scope, State, Turn, durable, on
+from fsm.turn import bot_records
 from fsm.values.ids import ChatId
 from fsm.values.text import as_typed
 
@@ -46,7 +47,7 @@ class Chats(Flow):
 
     def lacks_space(self, turn: Turn) -> bool:
         """There must be a Space before there is a chat."""
-        user = turn.records.find(UserRecord, user_key(turn.sender))
+        user = bot_records(turn).find(UserRecord, user_key(turn.sender))
         return self._with_space and (user is None or user.space_id is None)
 
     def made_space(self, turn: Turn) -> bool:

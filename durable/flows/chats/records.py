@@ -17,6 +17,7 @@ from durable.records import (
     user_key,
 )
 from fsm import Turn
+from fsm.turn import bot_records
 from fsm.values.ids import ChatId, RoomId, UserId
 
 MAX_NUMBER_DIGITS = 9
@@ -28,12 +29,12 @@ LONGEST_NAME = 100
 
 async def user_of(turn: Turn, user_id: UserId) -> UserRecord:
     """The user's record, a new one if there is none."""
-    return await turn.records.read(UserRecord, user_key(user_id)) or UserRecord()
+    return await bot_records(turn).read(UserRecord, user_key(user_id)) or UserRecord()
 
 
 async def chats_of(turn: Turn, user_id: UserId) -> list[ChatRecord]:
     """The user's chats, by their numbers."""
-    found = await turn.records.all(ChatRecord, chat_key(user_id, ChatId("")))
+    found = await bot_records(turn).all(ChatRecord, chat_key(user_id, ChatId("")))
     # the chats of @a:x:8008 begin like those of @a:x
     own = [chat for rest, chat in found.items() if ":" not in rest]
     return sorted(own, key=lambda chat: (_number(chat), chat.chat_id))
@@ -44,7 +45,7 @@ async def next_number(turn: Turn, user_id: UserId) -> int:
     user = await user_of(turn, user_id)
     taken = [_number(chat) for chat in await chats_of(turn, user_id)]
     number = max(user.next_chat_index, 1 + max(taken, default=0))
-    turn.records.save(user_key(user_id), evolve(user, next_chat_index=number + 1))
+    bot_records(turn).save(user_key(user_id), evolve(user, next_chat_index=number + 1))
     return number
 
 
@@ -76,29 +77,29 @@ def enter(turn: Turn, room: RoomRecord, room_id: RoomId) -> None:
         room_id=room_id,
         created_at=turn.now.isoformat(timespec="seconds"),
     )
-    turn.records.save(chat_key(room.matrix_user_id, room.chat_id), chat)
+    bot_records(turn).save(chat_key(room.matrix_user_id, room.chat_id), chat)
 
 
 async def chat_in(turn: Turn, room: RoomRecord) -> ChatRecord | None:
     """The chat that a room is for, if there is one."""
     if room.chat_id is None or room.matrix_user_id is None:
         return None
-    return await turn.records.read(ChatRecord, chat_key(room.matrix_user_id, room.chat_id))
+    return await bot_records(turn).read(ChatRecord, chat_key(room.matrix_user_id, room.chat_id))
 
 
 async def move_use(turn: Turn, before: RoomId, to: RoomId) -> None:
     """When an agent was last asked goes with the chat."""
-    used = await turn.records.read(UsedRecord, used_key(before))
+    used = await bot_records(turn).read(UsedRecord, used_key(before))
     if used is not None and before != to:
-        turn.records.save(used_key(to), used)
-        turn.records.save(used_key(before), None)
+        bot_records(turn).save(used_key(to), used)
+        bot_records(turn).save(used_key(before), None)
 
 
 async def live_room(turn: Turn, room: RoomRecord, *, besides: RoomId) -> RoomId | None:
     """Another room that is alive and has the same platform chat: there must never be two."""
     if room.platform_chat_id is None or room.matrix_user_id is None:
         return None
-    rooms = await turn.records.all(RoomRecord, ROOM_PREFIX, owner=room.matrix_user_id)
+    rooms = await bot_records(turn).all(RoomRecord, ROOM_PREFIX, owner=room.matrix_user_id)
     for room_id, other in rooms.items():
         same = (other.room_type, other.platform_chat_id) == (CHAT, room.platform_chat_id)
         if same and room_id != besides:
@@ -108,13 +109,15 @@ async def live_room(turn: Turn, room: RoomRecord, *, besides: RoomId) -> RoomId 
 
 def note_use(turn: Turn) -> None:
     """This turn asks this room's agent."""
-    turn.records.save(used_key(turn.room_id), UsedRecord(at=turn.now.isoformat(timespec="seconds")))
+    bot_records(turn).save(
+        used_key(turn.room_id), UsedRecord(at=turn.now.isoformat(timespec="seconds"))
+    )
 
 
 def drop_room(turn: Turn, room_id: RoomId) -> None:
     """Forget a room."""
-    turn.records.save(room_key(room_id), None)
-    turn.records.save(used_key(room_id), None)
+    bot_records(turn).save(room_key(room_id), None)
+    bot_records(turn).save(used_key(room_id), None)
 
 
 def link(turn: Turn, space_id: RoomId | None, room_id: RoomId) -> None:

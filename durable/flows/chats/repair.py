@@ -14,6 +14,7 @@ from durable.flows.chats.rooms import (
 from durable.flows.room.texts import problem_of
 from durable.records import GONE, ChatRecord, RoomRecord, room_key
 from fsm import Turn
+from fsm.turn import bot_records
 from fsm.values.ids import RoomId
 from fsm.values.text import as_typed
 
@@ -45,7 +46,7 @@ async def welcome_back(turn: Turn) -> None:
 async def explain_invite(turn: Turn) -> None:
     """Say that the homeserver does not let the bot invite the sender to a room."""
     room_id = RoomId(str(turn.inbound.raw.get("room_id", "")))
-    room = await turn.records.read(RoomRecord, room_key(room_id))
+    room = await bot_records(turn).read(RoomRecord, room_key(room_id))
     turn.reply(
         turn.t(
             "I couldn't invite you to “{name}”: {problem}. If you have left it, somebody who is in "
@@ -60,7 +61,7 @@ async def _homeless(turn: Turn) -> list[ChatRecord]:
     """The sender's chats that are not archived and have no room."""
     found = []
     for chat in await chats_of(turn, turn.sender):
-        room = await turn.records.read(RoomRecord, room_key(chat.room_id))
+        room = await bot_records(turn).read(RoomRecord, room_key(chat.room_id))
         if not chat.archived and (room is None or room.room_type == GONE):
             found.append(chat)
     return found

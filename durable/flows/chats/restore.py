@@ -26,6 +26,7 @@ from durable.records import (
     used_key,
 )
 from fsm import Registry, Turn
+from fsm.turn import bot_records
 from fsm.values.ids import ChatId, RoomId
 from fsm.values.messages import Choice, Choices
 from fsm.values.text import answered, as_typed, number_in
@@ -53,7 +54,7 @@ async def load_chat(turn: Turn) -> RoomRequest | None:
     """Bring the chat of the payload back; what is to be made for it, if something is."""
     chat_id = turn.payload
     assert isinstance(chat_id, str)  # noqa: S101  # what the selection sends
-    chat = await turn.records.read(ChatRecord, chat_key(turn.sender, ChatId(chat_id)))
+    chat = await bot_records(turn).read(ChatRecord, chat_key(turn.sender, ChatId(chat_id)))
     if chat is None:
         turn.reply(
             turn.t(
@@ -62,7 +63,7 @@ async def load_chat(turn: Turn) -> RoomRequest | None:
             )
         )
         return None
-    room = await turn.records.read(RoomRecord, room_key(chat.room_id))
+    room = await bot_records(turn).read(RoomRecord, room_key(chat.room_id))
     alive = await _alive(turn, chat, room)
     if alive is not None:
         turn.reply(
@@ -113,10 +114,10 @@ async def _alive(turn: Turn, chat: ChatRecord, room: RoomRecord | None) -> RoomI
 async def _reopen(turn: Turn, chat: ChatRecord, room: RoomRecord) -> None:
     """The room is still there: it answers again."""
     space_id = (await user_of(turn, turn.sender)).space_id
-    turn.records.save(
+    bot_records(turn).save(
         room_key(chat.room_id), evolve(room, room_type=CHAT, space_id=space_id or room.space_id)
     )
-    turn.records.save(chat_key(turn.sender, chat.chat_id), evolve(chat, archived=False))
+    bot_records(turn).save(chat_key(turn.sender, chat.chat_id), evolve(chat, archived=False))
     link(turn, space_id, chat.room_id)
     turn.invite(chat.room_id, asked_in=turn.room_id)
     turn.reply(
@@ -130,7 +131,7 @@ async def _reopen(turn: Turn, chat: ChatRecord, room: RoomRecord) -> None:
 
 async def _take_this_room(turn: Turn, chat: ChatRecord, before: RoomRecord | None) -> bool:
     """Have the chat go on here, if this is a room of the sender's in which none has begun."""
-    here = await turn.records.read(RoomRecord, room_key(turn.room_id))
+    here = await bot_records(turn).read(RoomRecord, room_key(turn.room_id))
     is_free = here is not None and (here.room_type, here.chat_id, here.platform_chat_id) == (
         CHAT,
         None,
@@ -150,7 +151,7 @@ async def _take_this_room(turn: Turn, chat: ChatRecord, before: RoomRecord | Non
     await move_use(turn, chat.room_id, turn.room_id)
     drop_room(turn, chat.room_id)
     unlink(turn, space_id, chat.room_id)
-    turn.records.save(
+    bot_records(turn).save(
         chat_key(turn.sender, chat.chat_id), evolve(chat, room_id=turn.room_id, archived=False)
     )
     link(turn, space_id, turn.room_id)
@@ -188,7 +189,7 @@ async def list_chats(turn: Turn, registry: Registry) -> str:
 
 async def detail(turn: Turn, chat: ChatRecord, registry: Registry) -> str:
     """The chat's agent and last use."""
-    room = await turn.records.read(RoomRecord, room_key(chat.room_id))
+    room = await bot_records(turn).read(RoomRecord, room_key(chat.room_id))
     return turn.t(
         "{agent}, {used}",
         agent=_agent(turn, room, registry),
@@ -197,7 +198,7 @@ async def detail(turn: Turn, chat: ChatRecord, registry: Registry) -> str:
 
 
 async def _line(turn: Turn, chat: ChatRecord, registry: Registry) -> str:
-    room = await turn.records.read(RoomRecord, room_key(chat.room_id))
+    room = await bot_records(turn).read(RoomRecord, room_key(chat.room_id))
     if room is None or room.room_type == GONE:
         return turn.t(
             "**{name}**: its room is gone, `{prefix}repair` makes it again",
@@ -221,7 +222,7 @@ def _agent(turn: Turn, room: RoomRecord | None, registry: Registry) -> str:
 
 
 async def _last_use(turn: Turn, chat: ChatRecord) -> str:
-    used = await turn.records.read(UsedRecord, used_key(chat.room_id))
+    used = await bot_records(turn).read(UsedRecord, used_key(chat.room_id))
     if used is None:
         return turn.t("not used yet")
     return turn.t("last used {moment}", moment=_moment(turn, used.at))

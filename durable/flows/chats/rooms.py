@@ -29,6 +29,7 @@ from durable.records import (
     user_key,
 )
 from fsm import Registry, Turn
+from fsm.turn import bot_records
 from fsm.values.ids import ChatId, RoomId
 from fsm.values.text import as_typed
 
@@ -127,25 +128,25 @@ async def link_chats(turn: Turn, space_id: RoomId | None) -> list[ChatRecord]:
     """Have the Space, if there is one, show all the sender's chats that have a room; which."""
     shown = []
     for chat in await chats_of(turn, turn.sender):
-        room = await turn.records.read(RoomRecord, room_key(chat.room_id))
+        room = await bot_records(turn).read(RoomRecord, room_key(chat.room_id))
         if room is None or room.room_type != CHAT:
             continue
         link(turn, space_id, chat.room_id)
         if space_id is not None and room.space_id != space_id:
-            turn.records.save(room_key(chat.room_id), evolve(room, space_id=space_id))
+            bot_records(turn).save(room_key(chat.room_id), evolve(room, space_id=space_id))
         shown.append(chat)
     return shown
 
 
 async def _decline_unasked(turn: Turn) -> None:
     """A room that nobody waits for any more is left; one that has its place, is where it was."""
-    if await turn.records.read(RoomRecord, room_key(turn.room_id)) is None:
+    if await bot_records(turn).read(RoomRecord, room_key(turn.room_id)) is None:
         turn.leave()
 
 
 async def _settle_space(turn: Turn, wish: RoomRequest) -> None:
     user = await user_of(turn, turn.sender)
-    turn.records.save(user_key(turn.sender), evolve(user, space_id=turn.room_id))
+    bot_records(turn).save(user_key(turn.sender), evolve(user, space_id=turn.room_id))
     space = RoomRecord(room_type=SPACE, matrix_user_id=turn.sender, display_name=wish.name)
     turn.signal("room", "settle", space)
     turn.invite(turn.room_id, asked_in=wish.asked_in)
@@ -164,8 +165,8 @@ def _tell_of_space(turn: Turn, wish: RoomRequest) -> None:
 async def _settle_chat(turn: Turn, wish: RoomRequest, chat_id: ChatId, registry: Registry) -> None:
     """Give the chat its room: its first one, or another in the place of one that is gone."""
     user = await user_of(turn, turn.sender)
-    chat = await turn.records.read(ChatRecord, chat_key(turn.sender, chat_id))
-    before = await turn.records.read(RoomRecord, room_key(chat.room_id)) if chat else None
+    chat = await bot_records(turn).read(ChatRecord, chat_key(turn.sender, chat_id))
+    before = await bot_records(turn).read(RoomRecord, room_key(chat.room_id)) if chat else None
     alive = await _elsewhere(turn, chat, before)
     if alive is not None:
         turn.leave()
@@ -202,7 +203,7 @@ async def _elsewhere(
 
 async def _replace_room(turn: Turn, chat: ChatRecord, space_id: RoomId | None) -> None:
     """The chat's earlier room is forgotten: an invite to it must not bring a second one to life."""
-    turn.records.save(
+    bot_records(turn).save(
         chat_key(turn.sender, chat.chat_id), evolve(chat, room_id=turn.room_id, archived=False)
     )
     if chat.room_id != turn.room_id:
@@ -218,7 +219,7 @@ async def _routed(turn: Turn, room: RoomRecord, user: UserRecord, registry: Regi
     agent = registry.get(user.selected_agent_id) or registry.only
     if agent is None:
         return room
-    number = await turn.records.next_platform_chat_id()
+    number = await bot_records(turn).next_platform_chat_id()
     return evolve(room, agent_id=agent.id, platform_chat_id=number)
 
 

@@ -28,6 +28,7 @@ from durable.records import (
     user_key,
 )
 from fsm import AgentEntry, Registry, Turn
+from fsm.turn import bot_records
 from fsm.values.ids import RoomId, UserId
 from fsm.values.text import as_typed
 
@@ -49,7 +50,7 @@ async def take_name(turn: Turn, room: RoomRecord) -> RoomRecord:
     name = _new_name(turn)
     chat = await chat_in(turn, room)
     if chat is not None and room.matrix_user_id is not None:
-        turn.records.save(chat_key(room.matrix_user_id, chat.chat_id), evolve(chat, name=name))
+        bot_records(turn).save(chat_key(room.matrix_user_id, chat.chat_id), evolve(chat, name=name))
     turn.reply(turn.t("This chat is now called “{name}”.", name=as_typed(name)))
     return evolve(room, display_name=name)
 
@@ -87,7 +88,7 @@ async def bind_anew(turn: Turn, room: RoomRecord) -> RoomRecord:
     """Bind the room to the agent of the payload, under a new platform chat."""
     agent = turn.payload
     assert isinstance(agent, AgentEntry)  # noqa: S101  # what the question carried
-    number = await turn.records.next_platform_chat_id()
+    number = await bot_records(turn).next_platform_chat_id()
     turn.reply(
         turn.t(
             "**{agent}** (`{id}`) answers here from now on, platform chat {number}.",
@@ -117,7 +118,7 @@ async def close(turn: Turn, room: RoomRecord) -> RoomRecord:
         chat = await chat_in(turn, room)
     assert chat and room.matrix_user_id  # noqa: S101, PT018  # entered and numbered
     key = chat_key(room.matrix_user_id, chat.chat_id)
-    turn.records.save(key, evolve(chat, archived=True))
+    bot_records(turn).save(key, evolve(chat, archived=True))
     unlink(turn, room.space_id, turn.room_id)
     turn.reply(
         turn.t(
@@ -131,7 +132,7 @@ async def close(turn: Turn, room: RoomRecord) -> RoomRecord:
 
 async def rebind_usage(turn: Turn, registry: Registry) -> str:
     """How the command is to be written, and which agents there are."""
-    user = await turn.records.read(UserRecord, user_key(turn.sender))
+    user = await bot_records(turn).read(UserRecord, user_key(turn.sender))
     agents = turn.t(
         "{agents}\n\nHave another one answer in this chat with `{prefix}rebind NUMBER`.",
         agents=agent_list(turn, registry, user),
@@ -147,7 +148,7 @@ async def lose_space(turn: Turn, space: RoomRecord) -> None:
         return
     user = await user_of(turn, owner)
     if user.space_id == turn.room_id:
-        turn.records.save(user_key(owner), evolve(user, space_id=None))
+        bot_records(turn).save(user_key(owner), evolve(user, space_id=None))
 
 
 async def revive(turn: Turn, room: RoomRecord) -> RoomRecord:
@@ -158,7 +159,7 @@ async def revive(turn: Turn, room: RoomRecord) -> RoomRecord:
         return RoomRecord(matrix_user_id=room.matrix_user_id or turn.sender)
     if chat is not None and room.matrix_user_id is not None:
         owner = room.matrix_user_id
-        turn.records.save(chat_key(owner, chat.chat_id), evolve(chat, archived=False))
+        bot_records(turn).save(chat_key(owner, chat.chat_id), evolve(chat, archived=False))
         link(turn, (await user_of(turn, owner)).space_id, turn.room_id)
     return evolve(room, room_type=CHAT)
 
@@ -167,7 +168,7 @@ async def may_move(turn: Turn, room: RoomRecord, to: RoomId) -> bool:
     """Whether the replacement is nobody's yet: a tombstone may point at any room there is."""
     if not to.startswith("!") or to == turn.room_id:
         return False
-    there = await turn.records.read(RoomRecord, room_key(to))
+    there = await bot_records(turn).read(RoomRecord, room_key(to))
     is_free = there is not None and there == RoomRecord(matrix_user_id=room.matrix_user_id)
     return there is None or is_free
 
@@ -176,7 +177,7 @@ async def replaced_room(turn: Turn, room: RoomRecord) -> RoomRecord | None:
     """What the bot knows of the room that this one replaces, if both are the same owner's."""
     if not turn.inbound.body or room != RoomRecord(matrix_user_id=room.matrix_user_id):
         return None
-    before = await turn.records.read(RoomRecord, room_key(RoomId(turn.inbound.body)))
+    before = await bot_records(turn).read(RoomRecord, room_key(RoomId(turn.inbound.body)))
     is_same = before is not None and before.matrix_user_id == room.matrix_user_id
     return before if is_same else None
 
@@ -184,7 +185,7 @@ async def replaced_room(turn: Turn, room: RoomRecord) -> RoomRecord | None:
 async def move_room(turn: Turn, room: RoomRecord, to: RoomId, *, since: RoomId) -> None:
     """What the room ``since`` was, the other, in which the bot is, is from now on."""
     if since != turn.room_id:
-        turn.records.save(room_key(since), None)
+        bot_records(turn).save(room_key(since), None)
     if room.room_type == SPACE:
         await _move_space(turn, to, since)
         return
@@ -192,7 +193,7 @@ async def move_room(turn: Turn, room: RoomRecord, to: RoomId, *, since: RoomId) 
     chat = await chat_in(turn, room)
     if chat is not None and room.matrix_user_id is not None:
         owner: UserId = room.matrix_user_id
-        turn.records.save(chat_key(owner, chat.chat_id), evolve(chat, room_id=to))
+        bot_records(turn).save(chat_key(owner, chat.chat_id), evolve(chat, room_id=to))
         unlink(turn, room.space_id, since)
         if room.room_type == CHAT:
             link(turn, room.space_id, to)
@@ -204,7 +205,7 @@ async def move_room(turn: Turn, room: RoomRecord, to: RoomId, *, since: RoomId) 
 async def _move_space(turn: Turn, to: RoomId, since: RoomId) -> None:
     user = await user_of(turn, turn.sender)
     if user.space_id == since:
-        turn.records.save(user_key(turn.sender), evolve(user, space_id=to))
+        bot_records(turn).save(user_key(turn.sender), evolve(user, space_id=to))
         await link_chats(turn, to)
 
 
@@ -215,7 +216,7 @@ EVERYONE = "everyone"
 
 def is_owners(turn: Turn) -> bool:
     """The sender is whose room it is, as far as that is known."""
-    room = turn.records.find(RoomRecord, room_key(turn.room_id))
+    room = bot_records(turn).find(RoomRecord, room_key(turn.room_id))
     return room is None or room.matrix_user_id in (None, turn.sender)
 
 

@@ -39,6 +39,7 @@ from fsm import (
     durable,
     on,
 )
+from fsm.turn import bot_records
 from fsm.values.ids import RoomId, UserId
 from fsm.values.messages import Said
 
@@ -91,7 +92,7 @@ class RoomRouting(Flow):
 
     def has_agent(self, turn: Turn) -> bool:
         """It is clear which agent a new binding would be to."""
-        room = turn.records.find(RoomRecord, room_key(turn.room_id))
+        room = bot_records(turn).find(RoomRecord, room_key(turn.room_id))
         lost_its_agent = room is not None and room.agent_id is not None
         return not lost_its_agent and self._agent_for(turn) is not None
 
@@ -223,7 +224,7 @@ class RoomRouting(Flow):
             turn.signal(self.name, "settle", before)
             return
         owner = room.matrix_user_id
-        user = await turn.records.read(UserRecord, user_key(owner)) if owner else None
+        user = await bot_records(turn).read(UserRecord, user_key(owner)) if owner else None
         is_bound = _has_route(room, self._registry)
         turn.say(greeting(turn, self._registry, room, owner=user, is_bound=is_bound))
         if self._onboarding and owner == turn.sender:
@@ -260,7 +261,7 @@ class RoomRouting(Flow):
         """Everything that this room was, its replacement is."""
         assert isinstance(turn.payload, str)  # noqa: S101  # this flow sends it
         to = RoomId(turn.payload)
-        turn.records.save(room_key(to), room)
+        bot_records(turn).save(room_key(to), room)
         turn.join(to)
         await move_room(turn, room, to, since=turn.room_id)
 
@@ -300,7 +301,7 @@ class RoomRouting(Flow):
         agent = self._agent_for(turn)
         assert agent is not None  # noqa: S101  # the guard found it
         turn.signal("user", "meet")
-        platform_chat_id = await turn.records.next_platform_chat_id()
+        platform_chat_id = await bot_records(turn).next_platform_chat_id()
         room = evolve(
             await numbered(turn, room or RoomRecord()),
             agent_id=agent.id,
@@ -312,7 +313,7 @@ class RoomRouting(Flow):
     @on(say_without_agent)
     async def ask_for_agent(self, turn: Turn, room: RoomRecord | None) -> None:
         """Keep the message in memory and ask whom it is for."""
-        user = await turn.records.read(UserRecord, user_key(turn.sender))
+        user = await bot_records(turn).read(UserRecord, user_key(turn.sender))
         lost = room.agent_id if room else None
         lost = lost or (user.selected_agent_id if user else None)
         turn.reply(no_agent(turn, self._registry, user, lost))
@@ -383,7 +384,7 @@ class RoomRouting(Flow):
         turn.reply(owners_only(turn, room))
 
     def _agent_for(self, turn: Turn) -> AgentEntry | None:
-        user = turn.records.find(UserRecord, user_key(turn.sender))
+        user = bot_records(turn).find(UserRecord, user_key(turn.sender))
         known = self._registry.get(user.selected_agent_id) if user else None
         return known or self._registry.only
 

@@ -116,6 +116,19 @@ class Store:
             await self.set_aside(key, text, str(error))
         return await self.read(cls, key)
 
+    async def read_text(self, key: str) -> str | None:
+        """What is stored under the key, whatever it holds."""
+        return await self._query(lambda db: read_value(db, key))
+
+    async def read_texts(self, prefix: str) -> dict[str, str]:
+        """What is stored under each key that begins with ``prefix``, whatever it holds."""
+
+        def ask(db: sqlite3.Connection) -> dict[str, str]:
+            found = {key: read_value(db, key) for key in queries.keys_under(prefix)(db)}
+            return {key: text for key, text in found.items() if text is not None}
+
+        return await self._query(ask)
+
     async def set_aside(self, key: str, text: str, error: str) -> None:
         """Move a value that can't be used to the quarantine, if it is still there."""
         _log.warning("%s: %s", key, error)

@@ -1,4 +1,4 @@
-"""What every kind of ``turn.records`` does: in memory, as in rehearsals, and over a real store."""
+"""What every kind of the bot's own records does: in memory, and over a real store."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -9,13 +9,14 @@ from attrs import frozen
 from durable import Commit, PlatformChatSequence, Store
 from durable.records import ROOM_PREFIX, IssuedNumber, RoomRecord, room_key
 from durable.turn_records import TurnRecords
-from fsm import RecordsInMemory, TurnError
-from fsm.records import PLATFORM_CHAT_SEQ_KEY, Records
+from fsm import TurnError
+from fsm.records import PLATFORM_CHAT_SEQ_KEY, BotRecords
 from fsm.values.ids import RoomId, UserId
+from tests.support.records import RecordsInMemory
 
 ALICE, BOB = UserId("@alice:x"), UserId("@bob:x")
 
-NewTurn = Callable[[], AbstractAsyncContextManager[Records]]
+NewTurn = Callable[[], AbstractAsyncContextManager[BotRecords]]
 """Begins a turn, and gives its records. They are committed at the end, unless that is an error."""
 
 
@@ -33,7 +34,7 @@ def in_memory() -> NewTurn:
     kept = RecordsInMemory()
 
     @asynccontextmanager
-    async def turn() -> AsyncIterator[Records]:
+    async def turn() -> AsyncIterator[BotRecords]:
         nonlocal kept
         records = kept.copy()
         yield records
@@ -46,7 +47,7 @@ def over_a_store(store: Store) -> NewTurn:
     sequence = PlatformChatSequence(store)
 
     @asynccontextmanager
-    async def turn() -> AsyncIterator[Records]:
+    async def turn() -> AsyncIterator[BotRecords]:
         async with TurnRecords(store, sequence) as records:
             yield records
             await store.commit(Commit(expected=records.expected, writes=records.writes))

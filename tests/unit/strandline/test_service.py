@@ -3,11 +3,12 @@ from datetime import UTC, datetime
 import pytest
 
 from durable.records import ARCHIVED, RoomRecord, UserRecord, room_key, user_key
-from fsm import AgentEntry, Command, EventKind, Inbound, RecordsInMemory, Registry, Turn
+from fsm import AgentEntry, Command, EventKind, Inbound, Registry, Turn
 from fsm.effects import Reply
 from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId, UserId
 from strandline.flows.languages import tongue
 from strandline.flows.service import HELP, Service
+from tests.support.records import RecordsInMemory
 
 ROOM, ALICE = RoomId("!room"), UserId("@alice:x")
 STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -32,7 +33,7 @@ async def told(
         inbound=Inbound(event_id=EventId("$1"), room_id=ROOM, sender=ALICE, kind=EventKind.TEXT),
         now=STARTED,
         stimulus=Command(command),
-        records=RecordsInMemory({room_key(ROOM): room, user_key(ALICE): user}),
+        bot_records=RecordsInMemory({room_key(ROOM): room, user_key(ALICE): user}),
         tongue=tongue(language),
     )
     move = service.choose(service.at_rest, turn.stimulus, turn)

@@ -9,6 +9,7 @@ from durable.turn_records import read_ahead
 from ephemeral.flows.held_messages import Waiting
 from fsm import Attachment, Signal, Turn
 from fsm.effects import AskAgent, Reply
+from fsm.turn import bot_records
 from fsm.values.ids import AgentId, ChatId, EventId, PlatformChatId, UserId
 from fsm.values.messages import Said
 from tests.support.talk import ALICE, BOB, NOW, ROOM, Talk, Town, registry, said
@@ -107,7 +108,7 @@ async def test_a_room_of_nobodys_hears_everybody() -> None:
 
 async def test_files_and_others_may_ask_what_is_addressed_before_the_room_is_known() -> None:
     turn = Talk(registry("agent-1")).turn(Signal("room", "say"), is_group=True)
-    await read_ahead(turn.records, turn.inbound)
+    await read_ahead(bot_records(turn), turn.inbound)
 
     assert is_addressed(turn, "owner")
     assert not is_addressed(turn, "mention")

@@ -30,6 +30,7 @@ from fsm import (
     on,
     upgrade,
 )
+from fsm.turn import bot_records
 from fsm.values.ids import ConversationKey, EventId, RoomId, UserId
 from strandline.engine.clock import Clock
 from strandline.engine.deadlines import Deadlines
@@ -310,8 +311,8 @@ class Greeting(Flow):
     asked = State(durable, record=Wish, expires=hours(8))
 
     def is_at_home(self, turn: Turn) -> bool:
-        room = turn.records.find(RoomRecord, room_key(turn.room_id))
-        user = turn.records.find(UserRecord, user_key(turn.sender))
+        room = bot_records(turn).find(RoomRecord, room_key(turn.room_id))
+        user = bot_records(turn).find(UserRecord, user_key(turn.sender))
         return room is not None and user is not None and user.space_id == room.space_id
 
     make = Event(idle, asked, command="wish")

@@ -695,3 +695,33 @@ async def test_a_turn_takes_milliseconds() -> None:
 
     print(f"a rehearsed turn takes {each * 1000:.2f} ms of processor time")
     assert each < 0.05
+
+
+class Snoop(Flow):
+    """Reads and overwrites whatever it can."""
+
+    idle = State(initial=True)
+    snoop = Event(idle, STAY, command="snoop")
+
+    @on(snoop)
+    async def try_all(self, turn: Turn, _data: None) -> None:
+        found = await turn.records.all(Duty)
+        for key in (f"matrix_user:{turn.sender}", f"matrix_room:{turn.room_id}"):
+            found[key] = await turn.records.read(Duty, key) or Duty("nobody")
+            turn.records.save(key, Duty("x"))
+        turn.reply(str(len(found)))
+
+
+async def test_a_flow_can_neither_see_nor_harm_what_the_bot_keeps() -> None:
+    room = Rehearsal(Snoop(), config={})
+    await room.says("hello")
+    statement = "SELECT key, value FROM kv WHERE key NOT LIKE 'record:%'"
+    before = room.store.rows(statement)
+
+    await room.says("!snoop")
+    await room.says("!status")
+
+    assert "First agent" in room.said
+    assert room.store.rows(statement) == before
+    assert room.store.rows("SELECT * FROM quarantine") == []
+    assert room.store.get(f"record:snoop:matrix_room:{ROOM}") == {"person": "x", "swaps": 0}
