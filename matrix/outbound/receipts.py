@@ -40,7 +40,7 @@ class Receipts:
         self._shown: dict[RoomId, float] = {}
         self._news = asyncio.Event()
 
-    def read(self, room_id: RoomId, event_id: EventId) -> None:
+    def mark_read(self, room_id: RoomId, event_id: EventId) -> None:
         """Have it shown, soon, that the bot has read this far. Never waits."""
         self._read[room_id] = event_id
         self._news.set()

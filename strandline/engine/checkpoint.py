@@ -1,55 +1,52 @@
-"""The checkpoint: the newest sync token below which everything is handled, kept in the store.
+"""The checkpoint: the newest sync token before which every event is handled. The store holds it.
 
-A room that is stuck, or in which more arrives than may wait, does not hold it: such a room is left
-*behind* the checkpoint, under a token of its own, from which it is read again.
+A room does not hold it back if it is stuck, or if more arrives in it than its queue takes: such a
+room is left *behind* the checkpoint, with a token of its own from which it is read again.
 """
 
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from durable import Behind, Progress
 from fsm.failpoints import reach
 from fsm.values.ids import EventId, RoomId, SyncToken
 from fsm.values.inbound import Inbound
+from matrix import SyncBatch
 
 STUCK_SECONDS = 5.0
 """Rooms in which something takes longer are left behind."""
 
-FIRST_SECONDS = 0.2
-"""The same for what a life finds when it begins: it may be a short one, like those before it, and
-if none of them moved the checkpoint, each would have more to read."""
+FIRST_STUCK_SECONDS = 0.2
+"""The same for the first batch of a run. Runs may be short: if none of them moved the checkpoint,
+each would have more to read."""
 
 
 @define(eq=False)
-class Batch:
-    """One sync response on its way.
+class BatchProgress:
+    """Which events of one sync response are handled.
 
     Args:
-        token: Where the sync after it goes on.
-        left: How many of its items are not handled yet, by room.
-        since: The token that was asked from; None for the first sync ever.
-        fixed: Rooms whose items can't be read again from ``since``: invites, and rooms that the bot
-            left.
-        entered: Rooms that the bot came into.
-        memberships: The rooms that the bot joined (True) or left (False) in it.
+        batch: The response, without its items.
+        pending: The number of items that are not handled, by room.
         begun_at: When it arrived, in seconds of the checkpoint's clock.
-        passed: The events that were in it, by room.
-        is_passed: The checkpoint has moved over it; what is left of it belongs to rooms behind.
+        completed: The events that were in it, by room.
+        is_passed: The checkpoint is after it; its pending items belong to rooms that are behind.
     """
 
-    token: SyncToken
-    left: Counter[RoomId]
-    since: SyncToken | None = None
-    fixed: frozenset[RoomId] = frozenset()
-    entered: frozenset[RoomId] = frozenset()
-    memberships: Mapping[RoomId, bool] = field(factory=dict)
+    batch: SyncBatch
+    pending: Counter[RoomId]
     begun_at: float = 0.0
-    passed: dict[RoomId, list[EventId]] = field(factory=dict)
+    completed: dict[RoomId, list[EventId]] = field(factory=dict)
     is_passed: bool = False
+
+    def can_skip(self, room_id: RoomId) -> bool:
+        """Whether the room's items can be read again, from the room's history."""
+        batch = self.batch
+        return batch.since is not None and room_id not in batch.fixed | batch.entered
 
 
 class Checkpoint:
@@ -57,6 +54,7 @@ class Checkpoint:
 
     Args:
         save: Makes progress durable.
+        saved: The token that an earlier run has saved, if any.
         monotonic: A clock, to notice what is stuck.
     """
 
@@ -64,103 +62,88 @@ class Checkpoint:
         self,
         save: Callable[[Progress], Awaitable[None]],
         *,
+        saved: SyncToken | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._save = save
         self._monotonic = monotonic
-        self._batches: deque[Batch] = deque()
+        self._batches: deque[BatchProgress] = deque()
         self._moved = asyncio.Event()
         self._open: Counter[RoomId] = Counter()
         self._behind: dict[RoomId, Behind] = {}
         self._skipped: dict[RoomId, SyncToken] = {}
         self._changed: dict[RoomId, Behind | None] = {}
         self._withheld: dict[RoomId, list[EventId]] = {}
-        self._passed: list[EventId] = []
+        self._completed: list[EventId] = []
         self.newest: SyncToken | None = None
         """The token after the newest batch."""
-        self.kept = asyncio.Event()
-        """Is set once a token has been saved in this life of the process."""
+        self.is_saved = asyncio.Event()
+        """Set once the store holds a token: from then on no event is missed."""
+        if saved is not None:
+            self.is_saved.set()
 
-    def begin(  # noqa: PLR0913  # what there is to know of a response
-        self,
-        token: SyncToken,
-        items: Mapping[RoomId, int],
-        *,
-        since: SyncToken | None = None,
-        fixed: frozenset[RoomId] = frozenset(),
-        entered: frozenset[RoomId] = frozenset(),
-        memberships: Mapping[RoomId, bool] | None = None,
-    ) -> Batch:
-        """A batch has arrived, with so many items for each room."""
-        batch = Batch(
-            token=token,
-            left=Counter(items),
-            since=since,
-            fixed=fixed,
-            entered=entered,
-            memberships=memberships or {},
-            begun_at=self._monotonic(),
-        )
+    def begin(self, batch: SyncBatch) -> BatchProgress:
+        """A batch has arrived. ``done`` is to be called for each of its items."""
+        items = Counter(item.room_id for item in batch.items)
+        progress = BatchProgress(evolve(batch, items=()), Counter(items), self._monotonic())
         if self.newest is None:
-            asyncio.get_running_loop().call_later(FIRST_SECONDS, self._leave_rooms, batch)
-        self.newest = token
-        self._batches.append(batch)
+            loop = asyncio.get_running_loop()
+            loop.call_later(FIRST_STUCK_SECONDS, self._leave_rooms, progress)
+        self.newest = batch.next
+        self._batches.append(progress)
         self._open.update(items)
-        self._look()
-        return batch
+        self._check()
+        return progress
 
-    def note(self, batch: Batch, inbound: Inbound) -> None:
+    def note(self, progress: BatchProgress, inbound: Inbound) -> None:
         """An event of the batch is being handled."""
-        batch.passed.setdefault(inbound.room_id, []).append(inbound.event_id)
+        progress.completed.setdefault(inbound.room_id, []).append(inbound.event_id)
 
-    def done(self, batch: Batch, room_id: RoomId) -> None:
+    def done(self, progress: BatchProgress, room_id: RoomId) -> None:
         """One more of the batch's items for the room is handled."""
-        batch.left[room_id] -= 1
-        if not batch.left[room_id]:
-            del batch.left[room_id]
+        progress.pending[room_id] -= 1
+        if not progress.pending[room_id]:
+            del progress.pending[room_id]
         self._open[room_id] -= 1
         if not self._open[room_id]:
             del self._open[room_id]
-        if batch.is_passed:
-            self._withheld.setdefault(room_id, []).extend(batch.passed.pop(room_id, ()))
+        if progress.is_passed:
+            self._withheld.setdefault(room_id, []).extend(progress.completed.pop(room_id, ()))
         if room_id in self._behind and not self._open[room_id] and room_id not in self._skipped:
             self._catch_up(room_id)
-        self._look()
+        self._check()
 
     def is_skipping(self, room_id: RoomId) -> bool:
         """Whether what arrives in the room is to be read later, from the room's history."""
         return room_id in self._skipped
 
-    def may_skip(self, batch: Batch, room_id: RoomId) -> bool:
-        """Whether the batch's items for the room can be read again, from the room's history."""
-        return batch.since is not None and room_id not in batch.fixed | batch.entered
-
-    def skip(self, batch: Batch, room_id: RoomId) -> None:
-        """One of the batch's items is to be read later: there is no place for it now."""
-        assert batch.since is not None  # noqa: S101  # ``may_skip`` was asked
-        self._skipped.setdefault(room_id, batch.since)
+    def skip(self, progress: BatchProgress, room_id: RoomId) -> None:
+        """One of the batch's items is to be read later, from the room's history."""
+        since = progress.batch.since
+        assert since is not None  # noqa: S101  # ``can_skip`` was true
+        self._skipped.setdefault(room_id, since)
         self._leave_behind(room_id)
-        self.done(batch, room_id)
+        self.done(progress, room_id)
 
-    def read_skipped(self, room_id: RoomId) -> Batch | None:
-        """What was skipped in the room is read now: the batch that stands for it; None if none was.
+    def read_skipped(self, room_id: RoomId) -> BatchProgress | None:
+        """Begin to read what was skipped in the room; None if nothing was.
 
-        Its ``since`` is where to begin, its ``token`` where to end.
+        The stretch of history to read is between the ``since`` and the ``next`` of its batch.
         """
         since = self._skipped.pop(room_id, None)
         if since is None or self.newest is None:
             return None
         left = self._behind[room_id] = self._changed[room_id] = Behind(since)
-        self._passed += self._withheld.pop(room_id, ())  # all before it is handled
-        return self._stands_for(room_id, left, self.newest)
+        self._completed += self._withheld.pop(room_id, ())  # all before it is handled
+        return self._history(room_id, left, self.newest)
 
-    def restore(self, room_id: RoomId, left: Behind, token: SyncToken) -> Batch:
-        """A room that an earlier life left behind: the batch that stands for what is to be read."""
+    def restore(self, room_id: RoomId, left: Behind, token: SyncToken) -> BatchProgress:
+        """Begin to read a room that an earlier run left behind, up to ``token``."""
         self._behind[room_id] = left
-        return self._stands_for(room_id, left, token)
+        return self._history(room_id, left, token)
 
     async def run(self) -> None:
-        """Save the watermark whenever it has moved; many moves during one save are one more."""
+        """Save the watermark whenever it has moved. Moves during a save need one more save."""
         while True:
             try:
                 async with asyncio.timeout(STUCK_SECONDS):
@@ -172,10 +155,10 @@ class Checkpoint:
     def leave_stuck(self) -> None:
         """Leave the rooms behind that have held the checkpoint for too long."""
         now = self._monotonic()
-        for batch in self._batches:
-            if now - batch.begun_at < STUCK_SECONDS:
+        for progress in self._batches:
+            if now - progress.begun_at < STUCK_SECONDS:
                 return
-            self._leave_rooms(batch)
+            self._leave_rooms(progress)
 
     async def flush(self) -> None:
         """Save the watermark now, if it has moved."""
@@ -183,54 +166,49 @@ class Checkpoint:
         token: SyncToken | None = None
         memberships: dict[RoomId, bool] = {}
         while self._batches and self._is_passed(self._batches[0]):
-            batch = self._batches.popleft()
-            batch.is_passed, token = True, batch.token
-            memberships |= batch.memberships
-            self._pass(batch)
-        passed, self._passed = tuple(self._passed), []
-        behind, self._changed = self._changed, {}
-        if token is None and not behind:
-            self._passed = list(passed)
+            progress = self._batches.popleft()
+            progress.is_passed, token = True, progress.batch.next
+            memberships |= progress.batch.memberships
+            self._pass(progress)
+        if token is None and not self._changed:
             return
+        completed, self._completed = tuple(self._completed), []
+        behind, self._changed = self._changed, {}
         reach("checkpoint.save.before")
         await self._save(
-            Progress(token=token, passed=passed, memberships=memberships, behind=behind)
+            Progress(token=token, passed=completed, memberships=memberships, behind=behind)
         )
         if token is not None:
-            self.kept.set()
+            self.is_saved.set()
         reach("checkpoint.save.after")
 
-    def _pass(self, batch: Batch) -> None:
+    def _pass(self, progress: BatchProgress) -> None:
         """The checkpoint moves over the batch, and its events are below it.
 
         Those of a room that is behind are not: they come again when the room is read.
         """
-        for room_id in [*batch.passed]:
+        for room_id in [*progress.completed]:
             is_behind = room_id in self._behind
-            kept = self._withheld.setdefault(room_id, []) if is_behind else self._passed
-            kept += batch.passed.pop(room_id)
+            kept = self._withheld.setdefault(room_id, []) if is_behind else self._completed
+            kept += progress.completed.pop(room_id)
 
-    def _stands_for(self, room_id: RoomId, left: Behind, token: SyncToken) -> Batch:
+    def _history(self, room_id: RoomId, left: Behind, token: SyncToken) -> BatchProgress:
         self._open[room_id] += 1
-        return Batch(
-            token=token,
-            left=Counter({room_id: 1}),
-            since=left.since,
-            entered=frozenset({room_id} if left.is_entered else ()),
-            is_passed=True,
-        )
+        entered = frozenset({room_id} if left.is_entered else ())
+        history = SyncBatch(left.since, token, items=(), entered=entered)
+        return BatchProgress(history, Counter({room_id: 1}), is_passed=True)
 
-    def _leave_rooms(self, batch: Batch) -> None:
-        """Leave the rooms behind in which something of the batch is left."""
-        for room_id in batch.left.keys() - batch.fixed:
+    def _leave_rooms(self, progress: BatchProgress) -> None:
+        """Leave the rooms behind in which items of the batch are pending."""
+        for room_id in progress.pending.keys() - progress.batch.fixed:
             self._leave_behind(room_id)
 
     def _leave_behind(self, room_id: RoomId) -> None:
-        """Leave it behind, from the oldest batch on in which something of it is left."""
+        """Leave it behind, from the oldest batch in which items of it are pending."""
         if room_id in self._behind:
             return
-        batches = (b for b in self._batches if room_id in b.left and room_id not in b.fixed)
-        oldest = next(batches, None)
+        batches = (p.batch for p in self._batches if room_id in p.pending)
+        oldest = next((batch for batch in batches if room_id not in batch.fixed), None)
         if oldest is not None and oldest.since is not None:
             left = Behind(oldest.since, is_entered=room_id in oldest.entered)
             self._behind[room_id] = self._changed[room_id] = left
@@ -239,23 +217,23 @@ class Checkpoint:
     def _catch_up(self, room_id: RoomId) -> None:
         del self._behind[room_id]
         self._changed[room_id] = None
-        self._passed += self._withheld.pop(room_id, ())
+        self._completed += self._withheld.pop(room_id, ())
         self._moved.set()
 
-    def _is_passed(self, batch: Batch) -> bool:
-        return all(self._is_behind(room_id, batch) for room_id in batch.left)
+    def _is_passed(self, progress: BatchProgress) -> bool:
+        return all(self._is_behind(room_id, progress.batch) for room_id in progress.pending)
 
-    def _is_behind(self, room_id: RoomId, batch: Batch) -> bool:
-        """Whether what is left of the batch in the room will be read again after a restart.
+    def _is_behind(self, room_id: RoomId, batch: SyncBatch) -> bool:
+        """Whether the room's pending items of the batch are read again after a restart.
 
-        Where the bot came into a room, that begins at its newest invite: so nothing else of the
-        room may be left from before.
+        Where the bot came into a room, reading begins at its newest invite: no item of the room
+        from before may be pending then.
         """
         left = self._behind.get(room_id)
         if left is None or room_id in batch.fixed:
             return False
         return room_id not in batch.entered or (left.is_entered and left.since == batch.since)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         if self._batches and self._is_passed(self._batches[0]):
             self._moved.set()

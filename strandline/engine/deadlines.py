@@ -1,24 +1,24 @@
-"""Deadlines of durable states: each acted upon once, even if it passed while the bot was down."""
+"""Deadlines of durable states: each handled once, even if it passed while the bot was down."""
 
 import time
 from collections.abc import Callable
 
 from attrs import frozen
 
-from durable import Store
 from durable.records import Deadline, flow_key
 from fsm.records import FLOW_PREFIX
 from fsm.values.ids import ConversationKey, EventId
+from strandline.engine.persistent_store import PersistentStore
 
 
 @frozen
 class Due:
-    """A conversation whose time in a durable state is up.
+    """A deadline that has passed.
 
     Args:
         flow: The flow's name.
         key: The conversation.
-        deadline: When it was up.
+        deadline: The deadline.
     """
 
     flow: str
@@ -27,26 +27,26 @@ class Due:
 
     @property
     def event_id(self) -> EventId:
-        """The id of the turn in which it is acted upon."""
+        """The id of the turn that handles it."""
         return EventId(f"expired:{self.flow}:{self.key}:{self.deadline.at_ms}")
 
 
-AGAIN_SECONDS = 600.0
-"""After so long a deadline whose turn failed every time is tried again."""
+RETRY_SECONDS = 600.0
+"""How long after its last failure a deadline is tried again."""
 
 
 class Deadlines:
-    """Finds what is due, and hands out each deadline once until it is settled.
+    """Finds deadlines that have passed, and returns each one once until it is settled.
 
     Args:
         store: Where deadlines are kept.
-        flows: The names of the flows that the bot has.
+        flows: The names of the flows whose deadlines are looked for.
         monotonic: Seconds that never run backwards.
     """
 
     def __init__(
         self,
-        store: Store,
+        store: PersistentStore,
         flows: frozenset[str],
         *,
         monotonic: Callable[[], float] = time.monotonic,
@@ -54,29 +54,31 @@ class Deadlines:
         self._store = store
         self._flows = flows
         self._monotonic = monotonic
-        self._out: set[Due] = set()
-        self._failed: dict[Due, float] = {}
+        self._in_progress: set[Due] = set()
+        self._retry_at: dict[Due, float] = {}
 
-    async def passed(self) -> list[Due]:
-        """What has become due and is not in anybody's hands."""
+    async def newly_due(self) -> list[Due]:
+        """The deadlines that have passed and are not in progress. They are so from now on."""
+        if not self._flows:
+            return []
         now = self._monotonic()
-        for due in [due for due, at in self._failed.items() if at <= now]:
-            del self._failed[due]
+        for due in [due for due, at in self._retry_at.items() if at <= now]:
+            del self._retry_at[due]
             self.settle(due)
-        besides = [flow_key(due.flow, due.key) for due in self._out]
-        passed = await self._store.due(self._flows, besides=besides)
+        in_progress = [flow_key(due.flow, due.key) for due in self._in_progress]
+        passed = await self._store.due(self._flows, besides=in_progress)
         found = [_due(key, deadline) for key, deadline in passed.items()]
-        new = [due for due in found if due not in self._out]
-        self._out.update(new)
+        new = [due for due in found if due not in self._in_progress]
+        self._in_progress.update(new)
         return new
 
     def settle(self, due: Due) -> None:
-        """It was dealt with: should it still be due, it is handed out again."""
-        self._out.discard(due)
+        """Its turn has committed: should it still be due, it is returned again."""
+        self._in_progress.discard(due)
 
-    def put_off(self, due: Due) -> None:
-        """Its turn failed every time: it is handed out again after a while."""
-        self._failed[due] = self._monotonic() + AGAIN_SECONDS
+    def postpone(self, due: Due) -> None:
+        """Its turn failed every time: it is returned again after ``RETRY_SECONDS``."""
+        self._retry_at[due] = self._monotonic() + RETRY_SECONDS
 
 
 def _due(key: str, deadline: Deadline) -> Due:

@@ -1,32 +1,95 @@
 """What becomes of outbox rows: stored, and reported to answers and turns."""
 
-from attrs import frozen
-
-from durable import Store
-from fsm.outbox import OutboxRow, ReportedRow
+from fsm import EventKind, Inbound
+from fsm.outbox import CreateRoomRow, InviteRow, OutboxRow, ReportedRow, ReportTo, StateRow
 from fsm.values.ids import EventId, RoomId
 from strandline.engine.answering.publisher import AnswerPublisher
-from strandline.engine.worker import EventWorker, retry_until_store_available
+from strandline.engine.parking import Parking
+from strandline.engine.persistent_store import PersistentStore
+from strandline.engine.tries import try_turn
+from strandline.engine.turn_runner import TurnRunner
 
 
-@frozen
 class EffectOutcomes:
-    """Deletes delivered rows, parks failed ones, and reports outcomes that a turn asked for."""
+    """Deletes delivered rows, parks failed ones, and handles outcomes that a turn asked for.
 
-    store: Store
-    publisher: AnswerPublisher
-    worker: EventWorker
+    Args:
+        store: Where the rows are.
+        publisher: Waits for the first message of each answer.
+        runner: Runs the turns that handle outcomes.
+        parking: Sets aside rows whose outcome can't be handled.
+    """
+
+    def __init__(
+        self,
+        store: PersistentStore,
+        publisher: AnswerPublisher,
+        runner: TurnRunner,
+        parking: Parking,
+    ) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._runner = runner
+        self._parking = parking
 
     async def delivered(self, row: OutboxRow, event_id: EventId | None) -> None:
         """Delete the row."""
-        await retry_until_store_available(lambda: self.store.delivered(row, event_id))
-        self.publisher.head_settled(row, event_id)
+        await self._store.mark_delivered(row, event_id)
+        self._publisher.head_settled(row, event_id)
 
     async def reported(self, row: ReportedRow, room_id: RoomId | None, problem: str) -> None:
-        """Run the turn that handles the outcome."""
-        await self.worker.made(row, room_id, problem)
+        """Run the turn that handles the outcome. It deletes the row."""
+        inbound = _outcome(row, room_id, problem)
+
+        async def take() -> None:
+            await self._runner.take(inbound, settles=row.transaction_id)
+
+        failure = await try_turn(inbound.event_id, take)
+        if failure is not None:
+            await self._parking.park_row(row, failure)
 
     async def failed(self, row: OutboxRow, problem: str) -> None:
         """Park the row."""
-        await retry_until_store_available(lambda: self.store.park_row(row, problem))
-        self.publisher.head_settled(row, None)
+        await self._store.park_row(row, problem)
+        self._publisher.head_settled(row, None)
+
+
+def _outcome(row: ReportedRow, room_id: RoomId | None, problem: str) -> Inbound:
+    """The event that the outcome becomes."""
+    if isinstance(row, CreateRoomRow):
+        return _made(row, room_id, problem)
+    assert row.report_to is not None  # noqa: S101  # no other row is reported
+    return _done(row, row.report_to, problem)
+
+
+def _made(row: CreateRoomRow, room_id: RoomId | None, problem: str) -> Inbound:
+    """The event of a room that was created, or refused."""
+    room = row.room
+    return Inbound(
+        event_id=EventId(row.transaction_id),
+        room_id=room_id or room.asked_in,
+        sender=room.user_id,
+        kind=EventKind.NOT_MADE if room_id is None else EventKind.MADE,
+        body=room.purpose,
+        raw={"problem": problem, "asked_in": room.asked_in, "name": room.name},
+    )
+
+
+def _done(row: StateRow | InviteRow, asked: ReportTo, problem: str) -> Inbound:
+    """The event of another effect that is done, or refused."""
+    event_type, content = (
+        (row.event_type, row.content) if isinstance(row, StateRow) else ("m.room.member", {})
+    )
+    return Inbound(
+        event_id=EventId(row.transaction_id),
+        room_id=asked.room_id,
+        sender=asked.user_id,
+        kind=EventKind.REFUSED if problem else EventKind.DONE,
+        body=event_type,
+        about=asked.about,
+        raw={
+            "problem": problem,
+            "room_id": row.room_id,
+            "content": content,
+        },
+    )

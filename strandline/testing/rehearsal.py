@@ -26,6 +26,7 @@ from strandline.authoring.naming import refuse_misnamed
 from strandline.config.model import Config, config_of
 from strandline.engine.clock import Clock
 from strandline.engine.deadlines import Deadlines
+from strandline.engine.persistent_store import PersistentStore
 from strandline.engine.turns import Outcome, Turns, TurnSettings
 from strandline.flows.languages import ENGLISH
 from strandline.flows.order import FLOWS
@@ -230,7 +231,7 @@ class Rehearsal:
         life, number = await self._alive(), len(self.turns)
         for lapsed in self._conversations.sweep(self._hands.monotonic()):
             self._note(await life.turns.expire(lapsed))
-        for due in await life.deadlines.passed():
+        for due in await life.deadlines.newly_due():
             self._note(await life.turns.fall_due(due))
             life.deadlines.settle(due)
         return self.turns[number:]
@@ -293,7 +294,9 @@ class Rehearsal:
                 server=self._server,
             ),
         )
-        deadlines = Deadlines(store, frozenset(self._flows), monotonic=clock.monotonic)
+        deadlines = Deadlines(
+            PersistentStore(store), frozenset(self._flows), monotonic=clock.monotonic
+        )
         return _Life(loop, turns, deadlines)
 
     async def _happens(self, kind: EventKind, by: UserId, room: RoomId, **fields: Any) -> Turn:

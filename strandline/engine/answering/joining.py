@@ -11,6 +11,9 @@ from strandline.engine.answering.edits import EditTracker
 from strandline.engine.turns import Turns
 from strandline.engine.work_items import NewEvent, WorkItem
 
+Prepare = Callable[[Inbound], Awaitable[Inbound | None]]
+Queued = Callable[[RoomId], Sequence[WorkItem]]
+
 MAX_JOINED = 50
 """Maximum number of messages that join one question. Later ones have turns of their own."""
 
@@ -25,7 +28,6 @@ class QuestionJoiner:
     Args:
         turns: Finds what the turn of a message would do.
         edits: Knows which answer is in progress.
-        prepare: Completes an event; None if no flow is to handle it.
         queued: The items in a room's queue; None if messages do not join.
     """
 
@@ -34,12 +36,10 @@ class QuestionJoiner:
         turns: Turns,
         edits: EditTracker,
         *,
-        prepare: Callable[[Inbound], Awaitable[Inbound | None]],
-        queued: Callable[[RoomId], Sequence[WorkItem]] | None,
+        queued: Queued | None,
     ) -> None:
         self._turns = turns
         self._edits = edits
-        self._prepare = prepare
         self._queued = queued
         self._arrivals: dict[RoomId, asyncio.Event] = {}
 
@@ -49,32 +49,37 @@ class QuestionJoiner:
             self._arrivals[room_id].set()
 
     @asynccontextmanager
-    async def joining(self, room_id: RoomId) -> AsyncIterator[None]:
-        """Let messages join while the body runs, in which a question is answered."""
+    async def joining(self, room_id: RoomId, prepare: Prepare) -> AsyncIterator[None]:
+        """Let messages join while the body runs, in which a question is answered.
+
+        Args:
+            room_id: The room.
+            prepare: Completes an event; None if no flow is to handle it.
+        """
         if self._queued is None:
             yield
             return
-        task = asyncio.ensure_future(self._run(room_id, self._queued))
+        task = asyncio.ensure_future(self._run(room_id, self._queued, prepare))
         try:
             yield
         finally:
             task.cancel()
             await asyncio.wait({task})
 
-    async def _run(self, room_id: RoomId, queued: Callable[[RoomId], Sequence[WorkItem]]) -> None:
+    async def _run(self, room_id: RoomId, queued: Queued, prepare: Prepare) -> None:
         arrived = self._arrivals[room_id] = asyncio.Event()
         try:
             while True:
                 arrived.clear()
                 for item in queued(room_id):
                     answer = self._edits.active(room_id)
-                    if answer is None or not await self._joins(item, answer):
+                    if answer is None or not await self._joins(item, answer, prepare):
                         break
                 await arrived.wait()
         finally:
             del self._arrivals[room_id]
 
-    async def _joins(self, item: WorkItem, answer: ActiveAnswer) -> bool:
+    async def _joins(self, item: WorkItem, answer: ActiveAnswer, prepare: Prepare) -> bool:
         """Join the item; False if it needs its own turn, so that no later one may join either."""
         if not isinstance(item, NewEvent):
             return False
@@ -83,7 +88,7 @@ class QuestionJoiner:
             return True
         if not _may_join(inbound, answer):
             return False
-        prepared = await self._prepare(inbound)
+        prepared = await prepare(inbound)
         amended = None if prepared is None else self._edits.amended(prepared)
         if amended is None:
             return True  # there is nothing to answer

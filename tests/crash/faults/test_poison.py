@@ -3,25 +3,34 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import cast
 
 import pytest
 from attrs import evolve
 
-from durable import Commit, Progress, Store, Stream
+from durable import Commit, Store, Stream
 from durable.records import Deadline, RoomRecord, room_key
 from ephemeral.agents.pool import AgentPool
 from fsm import EventKind, Flow, Inbound, QuestionRef, Registry, Translator
 from fsm.outbox import OutboxRow
 from fsm.values.ids import ConversationKey, EventId, RoomId, SyncToken, TransactionId, UserId
 from fsm.values.retry import TURN
-from matrix import Refused, TimelineGap
+from matrix import Delivery, HomeserverReader, Receipts, Refused, SyncBatch, SyncEvent, TimelineGap
 from strandline.engine.answering.asking import AnswerSettings, Asking
 from strandline.engine.answering.edits import EditTracker
+from strandline.engine.answering.joining import QuestionJoiner
 from strandline.engine.answering.publisher import AnswerPublisher
 from strandline.engine.checkpoint import Checkpoint
 from strandline.engine.deadlines import Deadlines, Due
+from strandline.engine.event_filter import EventFilter, Policy
+from strandline.engine.event_handler import EventHandler
+from strandline.engine.expiries import Expiries
 from strandline.engine.outbox import OutboxBuilder
-from strandline.engine.work_items import NewEvent, Policy, Retry
+from strandline.engine.parking import Parking, Translators
+from strandline.engine.persistent_store import PersistentStore
+from strandline.engine.questions import PendingQuestions
+from strandline.engine.turn_runner import TurnRunner
+from strandline.engine.work_items import NewEvent, Retry
 from strandline.engine.worker import EventWorker
 from strandline.flows.languages import tongue
 from tests.support.outbox import content_of
@@ -82,13 +91,22 @@ class Quay:
             raise self.problem
         return self.mark
 
+    async def wait_for_backlog(self, room_id: RoomId) -> None:
+        """No row is pending."""
+
+    def mark_read(self, room_id: RoomId, event_id: EventId) -> None:
+        """Nobody looks at receipts."""
+
     @property
     def said(self) -> list[str]:
         return [content_of(row)["body"] for row in self.sent]
 
 
-async def _at_once(_room_id: RoomId) -> None:
-    """Nothing is owed."""
+class RussianForBob(Translators):
+    """Bob has chosen Russian."""
+
+    async def of(self, user_id: UserId) -> Translator:
+        return tongue("ru" if user_id == BOB else "en")
 
 
 class Room:
@@ -99,7 +117,6 @@ class Room:
         self.quay = Quay()
         self.is_addressed = True
         stage = Stage(store, "a1", is_addressed=lambda _: self.is_addressed, further=further)
-        amending = EditTracker()
         publisher = AnswerPublisher(
             store,
             self.quay,
@@ -107,35 +124,43 @@ class Room:
             typing=lambda _: nullcontext(),
             new_transaction_id=lambda: TransactionId("t"),
         )
-        self.checkpoint = Checkpoint(self._save)
-        self.handling = EventWorker(
-            store=store,
-            turns=stage.turns,
-            asking=Asking(
-                AgentPool(Registry([]), kinds={}),
-                AsAsked(),
-                amending,
-                publisher,
-                settings=AnswerSettings(edit_seconds=1),
-            ),
-            amending=amending,
-            shore=self.quay,
-            checkpoint=self.checkpoint,
-            submit=self.quay.submit,
-            eased=_at_once,
-            seen=lambda *_: None,
-            replies=OutboxBuilder(),
-            tongue_of=self._tongue_of,
-            deadlines=Deadlines(self.store, frozenset()),
-            policy=Policy(is_allowed=lambda user: user in (ALICE, BOB)),
-            asked={},
+        kept = PersistentStore(store)
+        delivery = cast("Delivery", self.quay)
+        reader = cast("HomeserverReader", self.quay)
+        self.checkpoint = Checkpoint(kept.save_checkpoint)
+        runner, edits = TurnRunner(stage.turns, delivery), EditTracker()
+        parking = Parking(kept, delivery, OutboxBuilder(), RussianForBob(kept, "en"))
+        asking = Asking(
+            AgentPool(Registry([]), kinds={}),
+            AsAsked(),
+            edits,
+            publisher,
+            settings=AnswerSettings(edit_seconds=1),
         )
-
-    async def _save(self, progress: Progress) -> None:
-        await self.store.advance(progress)
-
-    async def _tongue_of(self, user_id: UserId) -> Translator:
-        return tongue("ru" if user_id == BOB else "en")
+        questions = PendingQuestions(
+            store=kept,
+            reader=reader,
+            asking=asking,
+            edits=edits,
+            translators=RussianForBob(kept, "en"),
+            question_files={},
+        )
+        policy = Policy(is_allowed=lambda user: user in (ALICE, BOB))
+        self.handling = EventWorker(
+            events=EventHandler(
+                event_filter=EventFilter(kept, reader, policy),
+                runner=runner,
+                questions=questions,
+                joiner=QuestionJoiner(stage.turns, edits, queued=None),
+                parking=parking,
+                receipts=cast("Receipts", self.quay),
+            ),
+            expiries=Expiries(runner, Deadlines(kept, frozenset()), parking),
+            checkpoint=self.checkpoint,
+            delivery=delivery,
+            reader=reader,
+            store=kept,
+        )
 
     async def hears(
         self,
@@ -155,7 +180,9 @@ class Room:
             about=about,
         )
         self.quay.events[inbound.event_id] = inbound
-        batch = self.checkpoint.begin(SyncToken(f"s{event_id}"), {ROOM: 1})
+        batch = self.checkpoint.begin(
+            SyncBatch(None, SyncToken(f"s{event_id}"), (SyncEvent(inbound),))
+        )
         await self.handling.handle(NewEvent(inbound, batch))
 
     async def takes_back(self, about: str, *, room_id: RoomId = ROOM) -> None:
@@ -166,7 +193,7 @@ class Room:
             kind=EventKind.REDACTED,
             about=EventId(about),
         )
-        batch = self.checkpoint.begin(SyncToken("s"), {room_id: 1})
+        batch = self.checkpoint.begin(SyncBatch(None, SyncToken("s"), (SyncEvent(inbound),)))
         await self.handling.handle(NewEvent(inbound, batch))
 
     async def invites(self, sender: UserId) -> None:
@@ -174,7 +201,10 @@ class Room:
             event_id=EventId("invite:1"), room_id=ROOM, sender=sender, kind=EventKind.INVITED
         )
         await self.handling.handle(
-            NewEvent(invited, self.checkpoint.begin(SyncToken("s"), {ROOM: 1}))
+            NewEvent(
+                invited,
+                self.checkpoint.begin(SyncBatch(None, SyncToken("s"), (SyncEvent(invited),))),
+            )
         )
 
 

@@ -45,8 +45,8 @@ async def test_the_newest_of_each_room_is_shown_as_read(
 ) -> None:
     courtesy = Receipts(homeserver)
     for number in range(100):
-        courtesy.read(ROOM, EventId(f"${number}"))
-    courtesy.read(OTHER, EventId("$other"))
+        courtesy.mark_read(ROOM, EventId(f"${number}"))
+    courtesy.mark_read(OTHER, EventId("$other"))
 
     async with at_work(courtesy):
         shown = await read(server, 2)
@@ -69,7 +69,7 @@ async def test_a_receipt_that_is_not_taken_is_dropped_and_the_next_is_shown(
 
     async with at_work(Receipts(homeserver)) as courtesy:
         for number in range(5):
-            courtesy.read(ROOM, EventId(f"${number}"))
+            courtesy.mark_read(ROOM, EventId(f"${number}"))
             shown = await read(server, number + 1)
 
     assert shown == ["$0", "$1", "$2", "$3", "$4"]
@@ -84,10 +84,10 @@ async def test_a_homeserver_that_asks_for_quiet_gets_it(
 
     async with at_work(Receipts(homeserver)) as courtesy:
         begun = loop.time()
-        courtesy.read(ROOM, EventId("$1"))
+        courtesy.mark_read(ROOM, EventId("$1"))
         await read(server, 1)
         for number in range(50):
-            courtesy.read(ROOM, EventId(f"$later{number}"))
+            courtesy.mark_read(ROOM, EventId(f"$later{number}"))
         shown = await read(server, 2)
 
     assert loop.time() - begun > 0.25
@@ -101,10 +101,10 @@ async def test_work_that_takes_a_while_shows_as_typing_until_it_ends(
     async with at_work(Receipts(homeserver, monotonic=clock)) as courtesy:
         with courtesy.typing(ROOM):
             clock.now += PATIENCE_SECONDS
-            courtesy.read(OTHER, EventId("$1"))  # wakes it up
+            courtesy.mark_read(OTHER, EventId("$1"))  # wakes it up
             assert await typing(server, 1) == [True]
             clock.now += RENEW_SECONDS
-            courtesy.read(OTHER, EventId("$2"))
+            courtesy.mark_read(OTHER, EventId("$2"))
             assert await typing(server, 2) == [True, True]
         assert await typing(server, 3) == [True, True, False]
 
@@ -118,7 +118,7 @@ async def test_work_that_is_done_at_once_does_not_show(
     async with at_work(Receipts(homeserver)) as courtesy:
         with courtesy.typing(ROOM):
             await asyncio.sleep(0)
-        courtesy.read(ROOM, EventId("$1"))
+        courtesy.mark_read(ROOM, EventId("$1"))
         await read(server, 1)
 
     assert server.asked("rooms.typing") == []
@@ -132,9 +132,9 @@ async def test_two_works_in_a_room_show_until_both_have_ended(
         with courtesy.typing(ROOM):
             with courtesy.typing(ROOM):
                 clock.now += PATIENCE_SECONDS
-                courtesy.read(OTHER, EventId("$1"))
+                courtesy.mark_read(OTHER, EventId("$1"))
                 assert await typing(server, 1) == [True]
-            courtesy.read(OTHER, EventId("$2"))
+            courtesy.mark_read(OTHER, EventId("$2"))
             await read(server, 2)
             assert len(server.asked("rooms.typing")) == 1
         assert await typing(server, 2) == [True, False]
@@ -150,7 +150,7 @@ async def test_work_goes_on_where_nobody_shows_it(
         for number in range(3):
             with courtesy.typing(ROOM):
                 clock.now += PATIENCE_SECONDS
-                courtesy.read(ROOM, EventId(f"${number}"))
+                courtesy.mark_read(ROOM, EventId(f"${number}"))
                 await asyncio.sleep(0)
                 done.append(number)
 
@@ -168,7 +168,7 @@ async def test_work_goes_on_where_typing_is_not_taken(
     async with asyncio.timeout(10), at_work(Receipts(homeserver, monotonic=clock)) as courtesy:
         with courtesy.typing(ROOM):
             clock.now += PATIENCE_SECONDS
-            courtesy.read(OTHER, EventId("$1"))
+            courtesy.mark_read(OTHER, EventId("$1"))
             await typing(server, 1)
             done = True
         assert done, "while the homeserver has not answered yet"

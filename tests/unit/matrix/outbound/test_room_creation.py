@@ -305,7 +305,7 @@ async def test_what_is_read_and_written_is_seen_by_others(
     courtesy = Receipts(homeserver)
     showing = asyncio.ensure_future(courtesy.run())
 
-    courtesy.read(room, said)
+    courtesy.mark_read(room, said)
     with courtesy.typing(room):
         await shown(alice, room, "m.typing", lambda c: c["user_ids"] == [homeserver.user_id])
     await shown(alice, room, "m.typing", lambda c: c["user_ids"] == [])

@@ -34,6 +34,7 @@ from fsm.turn import bot_records
 from fsm.values.ids import ConversationKey, EventId, RoomId, UserId
 from strandline.engine.clock import Clock
 from strandline.engine.deadlines import Deadlines
+from strandline.engine.persistent_store import PersistentStore
 from strandline.engine.turns import Outcome, Turns, TurnSettings
 from tests.support.outbox import content_of
 
@@ -95,7 +96,9 @@ class Life:
         self.conversations = Conversations()
         self.store = store
         self.deadlines = Deadlines(
-            store, frozenset({flow.name}), monotonic=lambda: clock.now().timestamp()
+            PersistentStore(store),
+            frozenset({flow.name}),
+            monotonic=lambda: clock.now().timestamp(),
         )
         self.turns = Turns(
             [flow],
@@ -115,7 +118,7 @@ class Life:
     async def sweep(self) -> list[str]:
         """What is said when all that is due has fallen due."""
         said = []
-        for due in await self.deadlines.passed():
+        for due in await self.deadlines.newly_due():
             outcome = await self.turns.fall_due(due)
             self.deadlines.settle(due)
             said += [content_of(row)["body"] for row in outcome.rows]
@@ -184,11 +187,11 @@ async def test_what_is_in_hand_is_not_handed_out_again(store: Store, clock: Hand
     await life.says("!wish tea")
     clock.pass_(hours(8))
 
-    [due] = await life.deadlines.passed()
+    [due] = await life.deadlines.newly_due()
 
-    assert await life.deadlines.passed() == []
+    assert await life.deadlines.newly_due() == []
     life.deadlines.settle(due)
-    assert await life.deadlines.passed() == [due]
+    assert await life.deadlines.newly_due() == [due]
 
 
 async def test_a_deadline_whose_turn_failed_is_tried_again_after_a_while(
@@ -197,15 +200,15 @@ async def test_a_deadline_whose_turn_failed_is_tried_again_after_a_while(
     life = Life(store, clock)
     await life.says("!wish tea")
     clock.pass_(hours(8))
-    [due] = await life.deadlines.passed()
+    [due] = await life.deadlines.newly_due()
 
-    life.deadlines.put_off(due)
+    life.deadlines.postpone(due)
 
-    assert await life.deadlines.passed() == []
+    assert await life.deadlines.newly_due() == []
     clock.pass_(minutes(9))
-    assert await life.deadlines.passed() == []
+    assert await life.deadlines.newly_due() == []
     clock.pass_(minutes(1))
-    assert await life.deadlines.passed() == [due]
+    assert await life.deadlines.newly_due() == [due]
 
 
 async def test_a_deadline_of_before_the_state_was_entered_anew_does_nothing(
@@ -214,7 +217,7 @@ async def test_a_deadline_of_before_the_state_was_entered_anew_does_nothing(
     life = Life(store, clock)
     await life.says("!wish tea")
     clock.pass_(hours(8))
-    [due] = await life.deadlines.passed()
+    [due] = await life.deadlines.newly_due()
     await life.says("!edit")
     await life.says("!back")
 
@@ -258,8 +261,8 @@ async def test_deadlines_of_flows_that_the_bot_does_not_have_stay_where_they_are
     await Life(store, clock).says("!wish tea")
     clock.pass_(hours(9))
 
-    assert await Deadlines(store, frozenset({"other"})).passed() == []
-    assert await Life(store, clock).deadlines.passed() != []
+    assert await Deadlines(PersistentStore(store), frozenset({"other"})).newly_due() == []
+    assert await Life(store, clock).deadlines.newly_due() != []
 
 
 async def test_a_due_conversation_is_found_by_the_index(store: Store, clock: Hands) -> None:
@@ -279,10 +282,10 @@ async def test_what_failed_keeps_no_other_waiting(
     await life.says("!wish coffee", room=RoomId("!other"))
     clock.pass_(hours(9))
 
-    [first] = await life.deadlines.passed()
-    life.deadlines.put_off(first)
+    [first] = await life.deadlines.newly_due()
+    life.deadlines.postpone(first)
 
-    [second] = await life.deadlines.passed()
+    [second] = await life.deadlines.newly_due()
     assert {first.key, second.key} == {ROOM, "!other"}
 
 
@@ -405,7 +408,7 @@ async def test_an_upgrade_may_give_a_conversation_up(store: Store, clock: Hands)
     assert await life.sweep() == []
 
     assert await life.kept() is None
-    assert await life.deadlines.passed() == []
+    assert await life.deadlines.newly_due() == []
 
 
 async def test_what_is_kept_by_another_key_than_the_flow_has_now_is_set_aside(

@@ -1,7 +1,6 @@
 """Queues and checkpoint through many short lives: nothing is lost, and rooms keep their order."""
 
 import asyncio
-from collections import Counter
 from random import Random
 
 import pytest
@@ -10,8 +9,9 @@ from attrs import define, field, frozen
 from durable import Behind, Progress
 from fsm import EventKind, Inbound
 from fsm.values.ids import EventId, RoomId, SyncToken, UserId
+from matrix import SyncBatch, TimelineGap
 from strandline.engine import queue as rooms
-from strandline.engine.checkpoint import STUCK_SECONDS, Batch, Checkpoint
+from strandline.engine.checkpoint import STUCK_SECONDS, BatchProgress, Checkpoint
 from strandline.engine.queue import BoundedRoomQueues
 
 SLOW = RoomId("!slow")
@@ -25,7 +25,7 @@ IN_RESPONSE = 4
 class Task:
     """One event, or what happened in a room between two tokens."""
 
-    batch: Batch
+    batch: BatchProgress
     room_id: RoomId
     numbers: range
 
@@ -102,8 +102,12 @@ class Life:
         while True:
             token = SyncToken(str(len(self.world.history)))
             parts = {room_id: self._parts(room_id, since, token) for room_id in ROOMS}
-            items = Counter({room_id: len(found) for room_id, found in parts.items() if found})
-            batch = self.checkpoint.begin(token, items, since=since)
+            items = tuple(
+                TimelineGap(room_id=room_id, since=since, end=token)
+                for room_id, found in parts.items()
+                for _ in found
+            )
+            batch = self.checkpoint.begin(SyncBatch(since, token, items))
             for room_id, found in parts.items():
                 for numbers in found:
                     await self._queue(Task(batch, room_id, numbers))
@@ -133,9 +137,10 @@ class Life:
             await asyncio.sleep(0)
 
 
-def _stretch(batch: Batch, room_id: RoomId) -> Task:
-    assert batch.since is not None
-    return Task(batch, room_id, range(int(batch.since) + 1, int(batch.token) + 1))
+def _stretch(batch: BatchProgress, room_id: RoomId) -> Task:
+    assert batch.batch.since is not None
+    numbers = range(int(batch.batch.since) + 1, int(batch.batch.next) + 1)
+    return Task(batch, room_id, numbers)
 
 
 @pytest.mark.parametrize("seed", range(40))

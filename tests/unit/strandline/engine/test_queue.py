@@ -7,8 +7,9 @@ import pytest
 from durable import Behind, Progress
 from fsm import EventKind, Inbound
 from fsm.values.ids import EventId, RoomId, SyncToken, UserId
+from matrix import SyncBatch, TimelineGap
 from strandline.engine import checkpoint
-from strandline.engine.checkpoint import STUCK_SECONDS, Batch, Checkpoint
+from strandline.engine.checkpoint import STUCK_SECONDS, BatchProgress, Checkpoint
 from strandline.engine.queue import MAX_ITEMS_PER_ROOM, BoundedRoomQueues
 from strandline.engine.turns import KeyLocks
 
@@ -124,16 +125,16 @@ class Saved:
         *,
         fixed: frozenset[RoomId] = frozenset(),
         entered: frozenset[RoomId] = frozenset(),
-    ) -> Batch:
-        return self.checkpoint.begin(
-            SyncToken(f"s{since + 1}"),
-            rooms,
-            since=SyncToken(f"s{since}"),
-            fixed=fixed,
-            entered=entered,
+    ) -> BatchProgress:
+        before, after = SyncToken(f"s{since}"), SyncToken(f"s{since + 1}")
+        items = tuple(
+            TimelineGap(room_id=room_id, since=before, end=after)
+            for room_id, number in rooms.items()
+            for _ in range(number)
         )
+        return self.checkpoint.begin(SyncBatch(before, after, items, fixed=fixed, entered=entered))
 
-    def handle(self, batch: Batch, room_id: RoomId, event_id: str) -> None:
+    def handle(self, batch: BatchProgress, room_id: RoomId, event_id: str) -> None:
         inbound = Inbound(
             event_id=EventId(event_id), room_id=room_id, sender=UserId("@a:x"), kind=EventKind.TEXT
         )
@@ -162,7 +163,7 @@ async def test_the_checkpoint_is_saved_when_it_moves() -> None:
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(saved.checkpoint.run())
         saved.begin(0, {})
-        await saved.checkpoint.kept.wait()
+        await saved.checkpoint.is_saved.wait()
         task.cancel()
 
 
@@ -193,7 +194,7 @@ async def test_a_room_that_is_stuck_is_left_behind_until_it_has_caught_up() -> N
 async def test_a_life_leaves_what_it_finds_first_behind_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(checkpoint, "FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint, "FIRST_STUCK_SECONDS", 0.0)
     saved = Saved()
     first = saved.begin(0, {SLOW: 1, FAST: 1})
     saved.handle(first, FAST, "$1")
@@ -201,7 +202,7 @@ async def test_a_life_leaves_what_it_finds_first_behind_at_once(
 
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(saved.checkpoint.run())
-        await saved.checkpoint.kept.wait()
+        await saved.checkpoint.is_saved.wait()
         task.cancel()
 
     assert saved.progress == [
@@ -226,7 +227,7 @@ async def test_a_room_that_the_bot_came_into_is_left_behind_as_such() -> None:
     saved.handle(first, FAST, "$1")
     saved.now = STUCK_SECONDS + 1
 
-    assert not saved.checkpoint.may_skip(first, SLOW)
+    assert not first.can_skip(SLOW)
     saved.checkpoint.leave_stuck()
     await saved.checkpoint.flush()
 
@@ -235,7 +236,7 @@ async def test_a_room_that_the_bot_came_into_is_left_behind_as_such() -> None:
         Progress(token=SyncToken("s1"), passed=ids("$1"), behind={SLOW: left})
     ]
     stretch = Saved().checkpoint.restore(SLOW, left, SyncToken("s1"))
-    assert (stretch.since, stretch.entered) == (SyncToken("s0"), frozenset({SLOW}))
+    assert (stretch.batch.since, stretch.batch.entered) == (SyncToken("s0"), frozenset({SLOW}))
 
 
 async def test_a_room_that_the_bot_came_into_again_holds_the_checkpoint_for_what_was_before() -> (
@@ -270,7 +271,7 @@ async def test_what_was_skipped_is_read_from_where_it_began() -> None:
     stretch = saved.checkpoint.read_skipped(SLOW)
     await saved.checkpoint.flush()
     assert stretch is not None
-    assert (stretch.since, stretch.token) == ("s1", "s3")
+    assert (stretch.batch.since, stretch.batch.next) == ("s1", "s3")
     saved.handle(stretch, SLOW, "$2")
     await saved.checkpoint.flush()
 

@@ -7,11 +7,11 @@ from attrs import evolve
 from fsm import EventKind, Inbound
 from fsm.effects import AskAgent
 from fsm.values.ids import EventId, SyncToken, UserId
-from matrix import Amendment
+from matrix import Amendment, SyncBatch
 from strandline.engine.answering.answer import ActiveAnswer
 from strandline.engine.answering.edits import EditTracker
 from strandline.engine.answering.joining import MAX_JOINED, QuestionJoiner
-from strandline.engine.checkpoint import Batch
+from strandline.engine.checkpoint import BatchProgress
 from strandline.engine.turns import Turns
 from strandline.engine.work_items import NewEvent, WorkItem
 from tests.unit.strandline.engine.answering.answers import answer_to
@@ -35,16 +35,17 @@ class Room:
         self.joiner = QuestionJoiner(
             cast("Turns", Foreseen()),
             self.edits,
-            prepare=self._prepare,
             queued=lambda _: tuple(self.queue),
         )
 
-    async def _prepare(self, inbound: Inbound) -> Inbound | None:
+    async def prepare(self, inbound: Inbound) -> Inbound | None:
         return None if inbound.event_id in self.gone else inbound
 
     def hears(self, event_id: str, body: str, **changes: Any) -> None:
         inbound = evolve(INBOUND, event_id=EventId(event_id), body=body, **changes)
-        self.queue.append(NewEvent(inbound, Batch(SyncToken("s"), Counter())))
+        self.queue.append(
+            NewEvent(inbound, BatchProgress(SyncBatch(None, SyncToken("s"), ()), Counter()))
+        )
         self.joiner.notify(ROOM)
 
     def begins(self) -> ActiveAnswer:
@@ -54,7 +55,7 @@ class Room:
 
     async def joined(self) -> list[str]:
         answer = self.begins()
-        async with self.joiner.joining(ROOM):
+        async with self.joiner.joining(ROOM, self.prepare):
             await asyncio.sleep(0.01)
             self.joiner.notify(ROOM)
             await asyncio.sleep(0.01)
@@ -105,7 +106,7 @@ async def test_what_joined_is_answered_as_it_now_reads_and_not_once_it_is_taken_
     room.hears("$1", "and how")
     room.hears("$2", "and when")
     answer = room.begins()
-    async with room.joiner.joining(ROOM):
+    async with room.joiner.joining(ROOM, room.prepare):
         await asyncio.sleep(0.01)
         answer.restart()
         made = Amendment(

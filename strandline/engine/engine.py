@@ -1,0 +1,121 @@
+"""The running engine: its parts in one task group, started and stopped in order."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any, Protocol
+
+import structlog
+from attrs import frozen
+
+from durable import Store
+from ephemeral.agents.pool import AgentPool
+from matrix import Delivery, SyncLoop
+from strandline.engine.checkpoint import Checkpoint
+from strandline.engine.intake import BatchIntake
+from strandline.engine.outcomes import EffectOutcomes
+from strandline.engine.queue import BoundedRoomQueues
+from strandline.engine.work_items import Retry, UnreadGap, WorkItem
+from strandline.engine.worker import EventWorker
+
+_log = structlog.get_logger(__name__)
+
+
+class Loop(Protocol):
+    """A part that works until it is cancelled."""
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+
+
+@frozen(kw_only=True)
+class InboundPipeline:
+    """From the homeserver to the turns: sync, queues, worker, and the checkpoint behind them."""
+
+    sync: SyncLoop
+    intake: BatchIntake
+    queues: BoundedRoomQueues[WorkItem]
+    worker: EventWorker
+    checkpoint: Checkpoint
+
+    def loops(self) -> tuple[Coroutine[Any, Any, None], ...]:
+        """What handles what is queued."""
+        return self.queues.run(self.worker.handle), self.checkpoint.run()
+
+    async def resume(self, store: Store) -> None:
+        """Queue what earlier runs left: events to handle again, and rooms behind the checkpoint."""
+        for row in await store.reopened():
+            await self.queues.put(row.room_id, Retry(row.room_id, row.event_id, row.ordinal))
+        token = await store.checkpoint()
+        if token is None:
+            return
+        for room_id, behind in (await store.behind()).items():
+            progress = self.checkpoint.restore(room_id, behind, token)
+            await self.queues.put(room_id, UnreadGap.of(room_id, progress))
+
+
+@frozen(kw_only=True)
+class OutboundPipeline:
+    """From the outbox to the homeserver."""
+
+    delivery: Delivery
+    outcomes: EffectOutcomes
+    checkpoint: Checkpoint
+
+    async def run(self) -> None:
+        """Deliver; at the first start not before a token is stored that is before all joins."""
+        await self.checkpoint.is_saved.wait()
+        await self.delivery.run(self.outcomes)
+
+    async def resume(self, store: Store) -> None:
+        """Submit the rows that earlier runs did not deliver."""
+        self.delivery.submit(await store.owed())
+
+
+@frozen(kw_only=True)
+class Engine:
+    """All parts of one run of the bot.
+
+    Args:
+        inbound: What handles events.
+        outbound: What delivers rows.
+        agents: The agents.
+        background: Other parts that work until they are cancelled.
+        store: What earlier runs left is read from it.
+        stop_seconds: How long ``run`` may take to stop.
+    """
+
+    inbound: InboundPipeline
+    outbound: OutboundPipeline
+    agents: AgentPool
+    background: Sequence[Loop]
+    store: Store
+    stop_seconds: float
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Answer until ``stop`` is set, then finish what is in progress."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                loops = [*self.inbound.loops(), self.outbound.run(), self.agents.run()]
+                loops += [part.run() for part in self.background]
+                running = [tasks.create_task(loop) for loop in loops]
+                await self.outbound.resume(self.store)
+                await self.inbound.resume(self.store)
+                syncing = tasks.create_task(self.inbound.sync.run(self.inbound.intake))
+                await stop.wait()
+                syncing.cancel()
+                await self._finish()
+                for task in running:
+                    task.cancel()
+        finally:
+            await self.agents.close()
+
+    async def _finish(self) -> None:
+        _log.info("stopping", within_seconds=self.stop_seconds)
+        try:
+            async with asyncio.timeout(self.stop_seconds):
+                await self.inbound.queues.stop()
+                await self.outbound.delivery.drained()
+                await self.inbound.checkpoint.flush()
+        except TimeoutError:
+            _log.warning("stopped with work in progress; the next start finishes it")
+        _log.info("stopped")

@@ -1,0 +1,171 @@
+"""Which events are handled, and what is added to them from the homeserver."""
+
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from attrs import evolve, frozen
+
+from fsm import Command, EventKind, Flow, Inbound
+from fsm.dispatch import said_in
+from fsm.events import ANY
+from fsm.values.bounded import BoundedDict
+from fsm.values.ids import RoomId, UserId
+from fsm.values.text import compared
+from matrix import HomeserverReader
+from strandline.engine.persistent_store import PersistentStore
+from strandline.engine.room_claims import RoomClaims
+from strandline.flows.order import FLOWS
+
+MAX_REPLY_CHARS = 40
+"""Maximum length of a reply to a question of the bot's own flows. To look up what a reply refers
+to costs a request, which longer ones are spared."""
+
+MAX_EXPLAINED = 1_000
+"""Maximum number of pairs of a room and an unsupported kind of message that was explained there."""
+
+RETRY = "retry"
+"""The command that asks an agent once more; the question is read from the room."""
+
+_OF_PEOPLE = {
+    EventKind.TEXT,
+    EventKind.FILE,
+    EventKind.OTHER,
+    EventKind.REACTION,
+    EventKind.UNREADABLE,
+    EventKind.ENTERED,
+    EventKind.DEPARTED,
+}
+_SAID = {EventKind.TEXT, EventKind.FILE, EventKind.OTHER}
+_OF_OTHERS = {EventKind.ENTERED, EventKind.DEPARTED}
+_OF_ROOMS = {EventKind.JOINED, EventKind.LEFT, EventKind.UPGRADED}
+_FIRST_IN_ROOM = {EventKind.TEXT, EventKind.FILE, EventKind.UNREADABLE, EventKind.JOINED}
+
+
+@frozen(kw_only=True)
+class Policy:
+    """Which events some flow handles.
+
+    Args:
+        is_allowed: Whether a user may talk to the bot at all.
+        reactions: The emoji that some flow handles, in their compared form.
+        kinds: The kinds of event that some flow handles.
+        max_reply_chars: Longer messages are no reply to a question of the bot.
+        tells_groups: Flows need to know whether a room has more than two members.
+        prefix: What a command begins with.
+    """
+
+    is_allowed: Callable[[UserId], bool]
+    reactions: frozenset[str] = frozenset()
+    kinds: frozenset[EventKind] = frozenset()
+    max_reply_chars: int = MAX_REPLY_CHARS
+    tells_groups: bool = False
+    prefix: str = "!"
+
+    @classmethod
+    def of(
+        cls,
+        flows: Sequence[Flow],
+        *,
+        is_allowed: Callable[[UserId], bool],
+        tells_groups: bool,
+        prefix: str = "!",
+    ) -> "Policy":
+        """What these flows handle."""
+        events = [event for flow in flows for event in flow.events.values()]
+        theirs = [flow for flow in flows if type(flow) not in FLOWS]
+        takes_any = any(ANY in event.reply for flow in theirs for event in flow.events.values())
+        return cls(
+            is_allowed=is_allowed,
+            reactions=frozenset(compared(key) for event in events for key in event.reaction),
+            kinds=frozenset(event.on for event in events if event.on is not None),
+            max_reply_chars=sys.maxsize if takes_any else MAX_REPLY_CHARS,
+            tells_groups=tells_groups,
+            prefix=prefix,
+        )
+
+
+class EventFilter:
+    """Drops events that no flow handles, and completes the others.
+
+    Args:
+        store: Which events are handled, and what is known of rooms.
+        reader: What only the homeserver knows.
+        policy: Which events some flow handles.
+    """
+
+    def __init__(self, store: PersistentStore, reader: HomeserverReader, policy: Policy) -> None:
+        self._store = store
+        self._reader = reader
+        self._policy = policy
+        self._claims = RoomClaims(store, reader)
+        self._explained = BoundedDict[tuple[RoomId, str], None](MAX_EXPLAINED)
+
+    async def is_wanted(self, inbound: Inbound) -> bool:
+        """Whether some flow is to handle the event, and none has."""
+        if inbound.kind in _OF_OTHERS and inbound.kind not in self._policy.kinds:
+            return False
+        if await self._store.is_handled(inbound.event_id):
+            return False
+        if not self.is_allowed(inbound):
+            return False
+        return inbound.kind is not EventKind.UPGRADED or await self._claims.is_replaced(inbound)
+
+    def is_allowed(self, inbound: Inbound) -> bool:
+        """Whether the bot listens to the sender."""
+        return inbound.kind not in _OF_PEOPLE or self._policy.is_allowed(inbound.sender)
+
+    async def corrections(self, inbound: Inbound) -> AsyncIterator[Inbound]:
+        """Events to handle before this one, because of what was claimed about its room."""
+        if inbound.kind in _FIRST_IN_ROOM:
+            async for correction in self._claims.corrections(inbound):
+                if not await self._store.is_handled(correction.event_id):
+                    yield correction
+
+    async def complete(self, inbound: Inbound) -> Inbound | None:
+        """The event, decrypted and complete; None if there is nothing to handle in it."""
+        readable: Inbound | None = inbound
+        if inbound.kind is EventKind.UNREADABLE:
+            readable = await self._reader.decrypt_later(inbound)
+        if readable is None:
+            return None
+        completed = await self._with_room(readable)
+        completed = await self._with_question(completed)
+        is_idle_reaction = completed.kind is EventKind.REACTION and completed.question is None
+        return None if is_idle_reaction or self._is_explained(completed) else completed
+
+    def note_explained(self, inbound: Inbound) -> None:
+        """The room was told that the bot does not handle this kind of message: once is enough."""
+        self._explained[inbound.room_id, inbound.body] = None
+
+    def _is_explained(self, inbound: Inbound) -> bool:
+        is_known = (inbound.room_id, inbound.body) in self._explained
+        return inbound.kind is EventKind.OTHER and is_known
+
+    async def _with_room(self, inbound: Inbound) -> Inbound:
+        if inbound.kind in _SAID and self._policy.tells_groups:
+            inbound = evolve(inbound, is_group=await self._reader.is_group(inbound.room_id))
+        if inbound.kind in _OF_ROOMS:
+            room = await self._claims.record(inbound.room_id)
+            owner = room.matrix_user_id if room else None
+            inbound = evolve(inbound, sender=owner or inbound.sender)
+        return inbound
+
+    async def _with_question(self, inbound: Inbound) -> Inbound:
+        if inbound.kind is EventKind.TEXT and self._says(inbound, RETRY):
+            repeats = await self._reader.last_question(inbound.room_id, inbound.sender)
+            inbound = evolve(inbound, repeats=repeats)
+        if inbound.about is not None and self._may_answer(inbound):
+            question_ref = await self._reader.question_mark(inbound.room_id, inbound.about)
+            if question_ref is not None and question_ref.asker in (None, inbound.sender):
+                inbound = evolve(inbound, question=question_ref)
+        return inbound
+
+    def _says(self, inbound: Inbound, command: str) -> bool:
+        said = said_in(inbound.body, self._policy.prefix, inbound.names)
+        return isinstance(said, Command) and said.name == command
+
+    def _may_answer(self, inbound: Inbound) -> bool:
+        """Whether the event can be a reply to a question of the bot."""
+        if inbound.kind is EventKind.REACTION:
+            return compared(inbound.body) in self._policy.reactions
+        return inbound.kind is EventKind.TEXT and len(inbound.body) <= self._policy.max_reply_chars

@@ -1,0 +1,100 @@
+"""One inbound event: filtered, handled in a turn that is tried several times, or parked."""
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+from attrs import frozen
+
+from fsm import EventKind, Inbound
+from fsm.errors import StrandlineError
+from fsm.values.retry import TURN
+from matrix import Receipts, Refused
+from strandline.engine.answering.joining import QuestionJoiner
+from strandline.engine.event_filter import EventFilter
+from strandline.engine.parking import Parking
+from strandline.engine.questions import PendingQuestions
+from strandline.engine.tries import Failure, try_turn
+from strandline.engine.turn_runner import TurnRunner
+
+_log = structlog.get_logger(__name__)
+
+Prepare = Callable[[Inbound], Awaitable[Inbound | None]]
+
+
+@frozen(kw_only=True)
+class EventHandler:
+    """Handles one event to its end, and never raises for what is in the event.
+
+    Args:
+        event_filter: Decides which events are handled, and completes them.
+        runner: Runs turns.
+        questions: Answers the questions that turns put to agents.
+        joiner: Lets messages join a question that is being answered.
+        parking: Sets aside what fails every time.
+        receipts: Marks messages as read.
+    """
+
+    _event_filter: EventFilter
+    _runner: TurnRunner
+    _questions: PendingQuestions
+    _joiner: QuestionJoiner
+    _parking: Parking
+    _receipts: Receipts
+
+    async def handle(self, inbound: Inbound) -> bool:
+        """Handle an event that arrived; False if no flow is to handle it."""
+        return await self._handle(inbound, 0, self.prepare)
+
+    async def handle_again(self, inbound: Inbound, attempt: int) -> bool:
+        """Handle an event once more; False if no flow is to handle it any more."""
+        if not self._event_filter.is_allowed(inbound):
+            return False
+        return await self._handle(inbound, attempt, self._event_filter.complete)
+
+    async def prepare(self, inbound: Inbound) -> Inbound | None:
+        """The event, complete, after what has to be handled before it; None if it is not wanted."""
+        if not await self._event_filter.is_wanted(inbound):
+            return None
+        async for correction in self._event_filter.corrections(inbound):
+            await self._run(correction, 0)
+        return await self._event_filter.complete(inbound)
+
+    async def _handle(self, inbound: Inbound, attempt: int, prepare: Prepare) -> bool:
+        try:
+            prepared = await prepare(inbound)
+        except Exception as error:  # parked with its error, which `parked list` shows
+            if isinstance(error, StrandlineError) and not isinstance(error, Refused):
+                raise  # the store or the account is unusable: the bot ends, the event comes again
+            _log.exception("an event can't be read", event_id=inbound.event_id)
+            await self._parking.park_event(inbound, attempt, Failure(error, TURN.max_attempts))
+            return True
+        if prepared is not None:
+            await self._run(prepared, attempt)
+        return prepared is not None
+
+    async def _run(self, inbound: Inbound, attempt: int) -> None:
+        """Try the event's turn; park the event if every try fails."""
+        await self._questions.restore_files(inbound.event_id)
+        failure = await try_turn(inbound.event_id, lambda: self._take(inbound, attempt))
+        if failure is not None:
+            await self._parking.park_event(inbound, attempt, failure)
+        self._questions.forget_files(inbound.event_id)
+        _log.debug("turn done", event_id=inbound.event_id)
+        if inbound.kind in (EventKind.TEXT, EventKind.FILE):
+            self._receipts.mark_read(inbound.room_id, inbound.event_id)
+
+    async def _take(self, inbound: Inbound, attempt: int) -> None:
+        current = self._questions.current(inbound)
+        if current is None:
+            await self._questions.drop(inbound.event_id, inbound)
+            return
+        outcome = await self._runner.take(current, attempt)
+        if inbound.kind is EventKind.OTHER and outcome.rows:
+            self._event_filter.note_explained(inbound)
+        if outcome.question is not None:
+            async with self._joiner.joining(outcome.question.room_id, self.prepare):
+                await self._questions.answer(outcome.question, attempt)
+        if inbound.kind is EventKind.REDACTED:
+            await self._questions.drop_redacted(inbound)
+        for reopened in outcome.reopened:
+            await self._run(reopened.inbound, reopened.attempt)

@@ -1,0 +1,35 @@
+"""The turns of states whose time is up."""
+
+from ephemeral.conversations import Lapsed
+from strandline.engine.deadlines import Deadlines, Due
+from strandline.engine.parking import Parking
+from strandline.engine.tries import try_turn
+from strandline.engine.turn_runner import TurnRunner
+
+
+class Expiries:
+    """Runs the turn of each state that expired, and never raises for what is in it.
+
+    Args:
+        runner: Runs turns.
+        deadlines: Receives which deadlines are settled.
+        parking: Reports deadlines whose turn fails every time.
+    """
+
+    def __init__(self, runner: TurnRunner, deadlines: Deadlines, parking: Parking) -> None:
+        self._runner = runner
+        self._deadlines = deadlines
+        self._parking = parking
+
+    async def expire(self, lapsed: Lapsed) -> None:
+        """Run the turn of an ephemeral state. One that fails every time is logged, and dropped."""
+        await try_turn(lapsed.event_id, lambda: self._runner.expire(lapsed))
+
+    async def fall_due(self, due: Due) -> None:
+        """Run the turn of a durable state. One that fails every time is tried again later."""
+        failure = await try_turn(due.event_id, lambda: self._runner.fall_due(due))
+        if failure is None:
+            self._deadlines.settle(due)
+            return
+        self._deadlines.postpone(due)
+        await self._parking.report_deadline(due)

@@ -1,0 +1,89 @@
+"""Where sync batches enter the room queues."""
+
+import structlog
+from attrs import evolve, frozen
+
+from fsm import Command, EventKind, Inbound
+from fsm.dispatch import said_in
+from fsm.values.ids import RoomId, UserId
+from fsm.values.text import compared
+from matrix import SyncBatch, SyncEvent
+from strandline.engine.answering.edits import EditTracker
+from strandline.engine.answering.joining import QuestionJoiner
+from strandline.engine.checkpoint import BatchProgress, Checkpoint
+from strandline.engine.queue import BoundedRoomQueues
+from strandline.engine.work_items import NewEvent, UnreadGap, WorkItem, room_of
+
+_log = structlog.get_logger(__name__)
+
+STOP = "stop"
+"""The command that ends an answer in progress. It takes effect before earlier events."""
+
+STOP_SIGN = "\N{OCTAGONAL SIGN}"
+"""The reaction that does the same."""
+
+
+@frozen(kw_only=True)
+class BatchIntake:
+    """Queues the items of sync batches, or has them read later if too many are waiting.
+
+    Args:
+        queues: The room queues.
+        checkpoint: Receives the batches, and what was skipped.
+        edits: Stops answers.
+        joiner: Receives that a room has a further item.
+        prefix: What a command begins with.
+        user_id: The bot's own id, for the log.
+    """
+
+    _queues: BoundedRoomQueues[WorkItem]
+    _checkpoint: Checkpoint
+    _edits: EditTracker
+    _joiner: QuestionJoiner
+    _prefix: str
+    _user_id: UserId
+
+    async def take(self, batch: SyncBatch) -> None:
+        """Queue the batch's items. Waits while an item that can't be skipped has no place."""
+        progress = self._checkpoint.begin(batch)
+        for item in batch.items:
+            if isinstance(item, SyncEvent):
+                inbound = self._stopping(item.inbound)
+                if await self._queue(NewEvent(inbound, progress), progress):
+                    self._joiner.notify(inbound.room_id)
+            else:
+                await self._queue(UnreadGap(item, progress), progress)
+
+    async def started(self) -> None:
+        """Log that the bot is ready, once the store holds a token: then no event is missed."""
+        await self._checkpoint.is_saved.wait()
+        _log.info("ready", user_id=self._user_id)
+
+    async def _queue(self, item: NewEvent | UnreadGap, progress: BatchProgress) -> bool:
+        """Queue the item; False if it is skipped, to be read later."""
+        room_id = room_of(item)
+        if not progress.can_skip(room_id):
+            await self._queues.put(room_id, item)
+            return True
+        is_skipping = self._checkpoint.is_skipping(room_id)  # later items must not come first
+        if is_skipping or not await self._queues.offer(room_id, item):
+            self._checkpoint.skip(progress, room_id)
+            return False
+        return True
+
+    def _stopping(self, inbound: Inbound) -> Inbound:
+        """Stop the answer if the event says so; a command is then about the question."""
+        if inbound.kind is EventKind.REACTION and compared(inbound.body) == STOP_SIGN:
+            self._edits.stop(inbound.room_id, inbound.sender)
+        elif inbound.kind is EventKind.TEXT:
+            said = said_in(inbound.body, self._prefix, inbound.names)
+            if isinstance(said, Command) and said.name == STOP:
+                stopped = self._edits.stop(inbound.room_id, inbound.sender)
+                return evolve(inbound, about=stopped)
+        return inbound
+
+
+def next_skipped(checkpoint: Checkpoint, room_id: RoomId) -> UnreadGap | None:
+    """What was skipped in the room, now that its queue is empty."""
+    progress = checkpoint.read_skipped(room_id)
+    return None if progress is None else UnreadGap.of(room_id, progress)

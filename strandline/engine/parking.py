@@ -1,0 +1,99 @@
+"""Events, deadlines and rows that fail every time: set aside, and their sender told."""
+
+from durable import Commit
+from durable.flows.language import language_code, language_key
+from durable.records import FlowRecord
+from fsm import Inbound, Translator
+from fsm.effects import ATTEMPT_ORDINALS, Reply
+from fsm.failpoints import reach
+from fsm.outbox import OutboxRow
+from fsm.values.ids import EventId, UserId
+from matrix import Delivery
+from strandline.engine.deadlines import Due
+from strandline.engine.outbox import OutboxBuilder
+from strandline.engine.persistent_store import PersistentStore
+from strandline.engine.tries import Failure
+from strandline.flows.languages import tongue
+
+
+class Translators:
+    """The translator for each user's language.
+
+    Args:
+        store: Where the languages are kept that users have chosen.
+        language: The language of the others.
+    """
+
+    def __init__(self, store: PersistentStore, language: str) -> None:
+        self._store = store
+        self._language = language
+
+    async def of(self, user_id: UserId) -> Translator:
+        """The translator for the user's language."""
+        stored = await self._store.read(FlowRecord, language_key(user_id))
+        return tongue(language_code(stored.value), default=self._language)
+
+
+class Parking:
+    """Sets aside what fails every time, so that its room goes on.
+
+    Args:
+        store: Where parked events and rows are kept.
+        delivery: Sends the notices.
+        builder: Makes outbox rows of the notices.
+        translators: The languages of the notices.
+    """
+
+    def __init__(
+        self,
+        store: PersistentStore,
+        delivery: Delivery,
+        builder: OutboxBuilder,
+        translators: Translators,
+    ) -> None:
+        self._store = store
+        self._delivery = delivery
+        self._builder = builder
+        self._translators = translators
+
+    async def park_event(self, inbound: Inbound, attempt: int, failure: Failure) -> None:
+        """Store the event as handled, with its error, and tell its sender."""
+        translator = await self._translators.of(inbound.sender)
+        notice = Reply(
+            room_id=inbound.room_id,
+            text=translator.t(
+                "Something went wrong on my side with this message. It is kept for the operator; "
+                "please go on without it."
+            ),
+            in_reply_to=inbound.event_id,
+        )
+        last = ATTEMPT_ORDINALS - 1
+        rows = self._builder.reply(notice, inbound.event_id, attempt=attempt, index=last)
+        problem = failure.problem
+        reach("park.before")
+        stored = await self._store.park_event(
+            inbound.event_id,
+            inbound.room_id,
+            problem=problem,
+            attempts=failure.tries,
+            outbox=tuple(rows),
+        )
+        reach("park.after")
+        self._delivery.submit(stored)
+
+    async def park_row(self, row: OutboxRow, failure: Failure) -> None:
+        """Store the row as one that is not sent."""
+        await self._store.park_row(row, failure.problem)
+
+    async def report_deadline(self, due: Due) -> None:
+        """Tell whose deadline it was. It is tried again later."""
+        translator = await self._translators.of(due.deadline.sender)
+        notice = Reply(
+            room_id=due.deadline.room_id,
+            text=translator.t(
+                "Something whose time was up here went wrong on my side. I try again in a while."
+            ),
+        )
+        event_id = EventId(f"failed:{due.flow}:{due.key}:{due.deadline.at_ms}")
+        rows = tuple(self._builder.reply(notice, event_id))
+        self._delivery.submit(await self._store.commit(Commit(outbox=rows)))

@@ -1,0 +1,118 @@
+"""The store as the engine uses it: each operation waits until the store is available."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Collection
+from typing import ParamSpec, TypeVar
+
+import structlog
+
+from durable import Commit, Progress, Store, Stored, Stream
+from durable.records import Deadline
+from durable.store.errors import StoreUnavailable
+from fsm.outbox import OutboxRow
+from fsm.values.ids import EventId, RoomId
+from fsm.values.retry import STORE, RetryTiming, retry
+
+_log = structlog.get_logger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+TIMING = RetryTiming(sleep=asyncio.sleep, monotonic=time.monotonic, uniform=random.uniform)
+
+
+class PersistentStore:
+    """Operations of the store, each repeated while the store is unavailable.
+
+    Args:
+        store: The store.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def read(self, cls: type[R], key: str) -> Stored[R]:
+        """The record under the key."""
+        return await until_available(self._store.read, cls, key)
+
+    async def is_handled(self, event_id: EventId) -> bool:
+        """Whether the event needs no handling any more."""
+        return await until_available(self._store.is_handled, event_id)
+
+    async def stream(self, event_id: EventId) -> Stream | None:
+        """The answer to the event, if a part of it was sent."""
+        return await until_available(self._store.stream, event_id)
+
+    async def due(self, flows: Collection[str], *, besides: Collection[str]) -> dict[str, Deadline]:
+        """The conversations of these flows whose deadline has passed, by key."""
+        return await until_available(self._store.due, flows, besides=besides)
+
+    async def is_joined(self, room_id: RoomId) -> bool:
+        """Whether the bot was in the room at the checkpoint."""
+        return await until_available(self._store.is_joined, room_id)
+
+    async def commit(self, commit: Commit) -> tuple[OutboxRow, ...]:
+        """Write all that a turn changes; its outbox rows as they are stored.
+
+        Raises:
+            AlreadyHandled: The event was handled before. Nothing was written.
+        """
+        return await until_available(self._store.commit, commit)
+
+    async def save_checkpoint(self, progress: Progress) -> None:
+        """Move the checkpoint."""
+        await until_available(self._store.advance, progress)
+
+    async def mark_delivered(self, row: OutboxRow, event_id: EventId | None) -> None:
+        """Delete a row that the homeserver has acknowledged as ``event_id``."""
+        await until_available(self._store.delivered, row, event_id)
+
+    async def park_row(self, row: OutboxRow, problem: str) -> None:
+        """Set aside a row that can never succeed."""
+        await until_available(self._store.park_row, row, problem)
+
+    async def park_event(
+        self,
+        event_id: EventId,
+        room_id: RoomId,
+        *,
+        problem: str,
+        attempts: int,
+        outbox: tuple[OutboxRow, ...],
+    ) -> tuple[OutboxRow, ...]:
+        """Set aside an event that fails every time, as handled; the rows as they are stored."""
+        return await until_available(
+            self._store.park_event,
+            event_id,
+            room_id,
+            error=problem,
+            attempts=attempts,
+            outbox=outbox,
+        )
+
+
+async def until_available(
+    operation: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs
+) -> R:
+    """Call ``operation``; while the store can't be written, wait and call it again."""
+    failures = 0
+
+    def note(error: Exception, attempt: int) -> None:
+        nonlocal failures
+        if isinstance(error, StoreUnavailable):
+            failures = attempt
+            if attempt == 1:
+                _log.error("store unavailable, no turns are taken", problem=str(error))
+
+    result = await retry(
+        lambda: operation(*args, **kwargs), STORE, _store_retry, TIMING, on_failure=note
+    )
+    if failures:
+        _log.warning("store available again")
+    return result
+
+
+def _store_retry(error: Exception) -> float | None:
+    return 0.0 if isinstance(error, StoreUnavailable) else None

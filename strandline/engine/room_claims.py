@@ -1,0 +1,75 @@
+"""What an invite or a tombstone claims about a room, checked against the room itself."""
+
+from collections.abc import AsyncIterator
+
+import structlog
+from attrs import evolve, frozen
+
+from durable.records import RoomRecord, room_key
+from fsm import EventKind, Inbound
+from fsm.values.ids import EventId, RoomId
+from matrix import HomeserverReader
+from strandline.engine.persistent_store import PersistentStore
+
+_log = structlog.get_logger(__name__)
+
+
+@frozen
+class RoomClaims:
+    """Checks who has invited the bot to a room, and which room replaces which.
+
+    Args:
+        store: What the bot knows of its rooms.
+        reader: What the rooms themselves contain.
+    """
+
+    store: PersistentStore
+    reader: HomeserverReader
+
+    async def record(self, room_id: RoomId) -> RoomRecord | None:
+        """What the bot knows of the room."""
+        return (await self.store.read(RoomRecord, room_key(room_id))).value
+
+    async def is_replaced(self, inbound: Inbound) -> bool:
+        """Whether a room that the bot knows has the replacement that its tombstone names.
+
+        A tombstone may name any room. The bot joins that room to check it, and leaves it again if
+        the room does not confirm it and nobody has invited the bot.
+        """
+        old, new = inbound.room_id, RoomId(inbound.body)
+        known, known_new = await self.record(old), await self.record(new)
+        if known is None:
+            return False
+        return await self.reader.enter_replacement(old, new, stays=known_new is not None)
+
+    async def corrections(self, inbound: Inbound) -> AsyncIterator[Inbound]:
+        """Events to handle before the first one of a new room; each before the next is requested.
+
+        The bot joins a room for a stripped invite, which a homeserver may forge. If the room
+        names another inviter, the forged invite is undone, and the true one is handled instead.
+        If the room replaces another one, the bot's joining it is handled: the bot may have been
+        invited only after the tombstone.
+        """
+        room = await self._new_room(inbound.room_id)
+        if room is None:
+            return
+        invite = await self.reader.invite(inbound.room_id)
+        if invite is not None and invite.sender != room.matrix_user_id:
+            _log.warning("an invite was not whose it was said to be", room_id=inbound.room_id)
+            void = EventId(f"void:{invite.event_id}")
+            yield evolve(invite, event_id=void, kind=EventKind.LEFT)
+            yield evolve(invite, event_id=EventId(f"true:{invite.event_id}"))
+            room = await self._new_room(inbound.room_id)
+        replaced = None if room is None else await self.reader.replaces(inbound.room_id)
+        if room is not None and replaced is not None:
+            event_id = EventId(f"replaces:{inbound.room_id}")
+            owner = room.matrix_user_id or inbound.sender
+            joined = evolve(inbound, kind=EventKind.JOINED, sender=owner, body=replaced)
+            yield evolve(joined, event_id=event_id)
+
+    async def _new_room(self, room_id: RoomId) -> RoomRecord | None:
+        """The room's record if it holds nothing but who is said to have invited the bot."""
+        room = await self.record(room_id)
+        if room is None or room.matrix_user_id is None:
+            return None
+        return room if room == RoomRecord(matrix_user_id=room.matrix_user_id) else None

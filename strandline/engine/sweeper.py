@@ -1,0 +1,53 @@
+"""States whose time is up, put into the room queues."""
+
+import asyncio
+
+import structlog
+
+from ephemeral.conversations import Conversations, Lapsed
+from strandline.engine.clock import Clock
+from strandline.engine.deadlines import Deadlines, Due
+from strandline.engine.queue import BoundedRoomQueues
+from strandline.engine.work_items import WorkItem, room_of
+
+_log = structlog.get_logger(__name__)
+
+
+class Sweeper:
+    """Looks regularly for ephemeral states that expired, and for deadlines that have passed.
+
+    Args:
+        conversations: The ephemeral states.
+        deadlines: The deadlines of durable states.
+        queues: Where the expired ones are queued.
+        clock: What time it is, and how often to look.
+    """
+
+    def __init__(
+        self,
+        conversations: Conversations,
+        deadlines: Deadlines,
+        queues: BoundedRoomQueues[WorkItem],
+        clock: Clock,
+    ) -> None:
+        self._conversations = conversations
+        self._deadlines = deadlines
+        self._queues = queues
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        ahead = 0.0
+        while True:
+            await asyncio.sleep(self._clock.sweep_seconds)
+            before, ahead = ahead, self._clock.ahead_seconds()
+            expired: list[Lapsed | Due] = []
+            for lapsed in self._conversations.sweep(self._clock.monotonic()):
+                expired.append(lapsed)
+                await self._queues.put(room_of(lapsed), lapsed)
+            for due in await self._deadlines.newly_due():
+                expired.append(due)
+                await self._queues.put(room_of(due), due)
+            if ahead != before:  # a test waits for this
+                ids = [item.event_id for item in expired]
+                _log.debug("time was set forward", ahead_seconds=ahead, ended=ids)

@@ -1,0 +1,61 @@
+"""A failing turn is tried several times, with growing pauses."""
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+from attrs import frozen
+
+from durable.store.errors import DatabaseMoved
+from fsm.errors import NoSuchEvent
+from fsm.values.ids import EventId
+from fsm.values.retry import TURN, retry
+from strandline.engine.persistent_store import TIMING, until_available
+
+_log = structlog.get_logger(__name__)
+
+_FINAL = (NoSuchEvent, DatabaseMoved)
+"""Errors that every further try would repeat."""
+
+
+@frozen
+class Failure:
+    """The last error of a turn, and how many times it was tried."""
+
+    error: Exception
+    tries: int
+
+    @property
+    def problem(self) -> str:
+        """The error as text that can be stored, whatever its own text is."""
+        name = type(self.error).__name__
+        try:
+            return f"{name}: {self.error}".encode("utf-8", "replace").decode()
+        except Exception:  # noqa: BLE001  # an error whose text can't be read: its name is stored
+            return name
+
+
+async def try_turn(event_id: EventId, take: Callable[[], Awaitable[None]]) -> Failure | None:
+    """Try the turn until it succeeds; what failed if it does not.
+
+    Raises:
+        DatabaseMoved: Nothing can be written any more: the bot has to end.
+    """
+    tries = 0
+
+    def note(error: Exception, attempt: int) -> None:
+        nonlocal tries
+        tries = attempt
+        if not isinstance(error, DatabaseMoved):
+            _log.exception("turn failed", event_id=event_id, tries=attempt)
+
+    try:
+        await retry(lambda: until_available(take), TURN, _turn_retry, TIMING, on_failure=note)
+    except DatabaseMoved:
+        raise
+    except Exception as error:  # noqa: BLE001  # parked with its error, which `parked list` shows
+        return Failure(error, tries)
+    return None
+
+
+def _turn_retry(error: Exception) -> float | None:
+    return None if isinstance(error, _FINAL) else 0.0

@@ -1,0 +1,41 @@
+"""Turns whose outbox rows are delivered at once."""
+
+from attrs import frozen
+
+from ephemeral.conversations import Lapsed
+from fsm import Inbound
+from fsm.values.ids import TransactionId
+from matrix import Delivery
+from strandline.engine.deadlines import Due
+from strandline.engine.turns import Outcome, Turns
+
+
+@frozen
+class TurnRunner:
+    """Runs turns, and submits the rows of each to the delivery when it has committed.
+
+    Args:
+        turns: Runs them.
+        delivery: Delivers the rows.
+    """
+
+    turns: Turns
+    delivery: Delivery
+
+    async def take(
+        self, inbound: Inbound, attempt: int = 0, *, settles: TransactionId | None = None
+    ) -> Outcome:
+        """Handle an event; see ``Turns.take``."""
+        return self._submitted(await self.turns.take(inbound, attempt, settles=settles))
+
+    async def expire(self, lapsed: Lapsed) -> None:
+        """Handle the end of an ephemeral state."""
+        self._submitted(await self.turns.expire(lapsed))
+
+    async def fall_due(self, due: Due) -> None:
+        """Handle the deadline of a durable state."""
+        self._submitted(await self.turns.fall_due(due))
+
+    def _submitted(self, outcome: Outcome) -> Outcome:
+        self.delivery.submit(outcome.rows)
+        return outcome
