@@ -107,8 +107,9 @@ class Asking:
         """Ask, and show the answer until it is complete, fails or is interrupted."""
         asked, sender = self._rooms.question(answer), answer.question.inbound.sender
         pieces = self._agents.ask(answer.question.agent_id, asked, sender)
+        texts = self._texts(answer, pieces)
         stream = AnswerStream(
-            self._shown(answer, pieces),
+            texts,
             interval_seconds=self._settings.edit_seconds,
             timeout_seconds=answer.timeout_seconds,
             until=answer.changed,
@@ -123,10 +124,10 @@ class Asking:
             reach("agent.ask.after")
         answer.complete(stream.text, failure)
 
-    async def _shown(
+    async def _texts(
         self, answer: ActiveAnswer, pieces: AsyncIterator[AgentPiece | QueuePosition]
     ) -> AsyncGenerator[str | Placeholder, None]:
-        """The pieces as text. Files are uploaded as they come, and shown after the answer."""
+        """The text of the answer. Its files are uploaded as they come, and shown after the text."""
         async for piece in pieces:
             match piece:
                 case QueuePosition(position=position):

@@ -74,8 +74,8 @@ class QuestionBuilder:
                     continue
                 first = exchange.question.event_id
                 if not exchange.mark.is_empty:
-                    for said in self._said(asked.agent_id, exchange):
-                        yield said
+                    for message in self._messages(asked.agent_id, exchange):
+                        yield message
                 if self._first_questions.get(chat) == first:
                     return
         except MatrixError as error:
@@ -83,7 +83,7 @@ class QuestionBuilder:
             raise AgentFailed(asked.agent_id, problem) from error
         self._first_questions[chat] = first
 
-    def _said(self, agent_id: AgentId, exchange: QuestionAnswer) -> tuple[Earlier, Earlier]:
+    def _messages(self, agent_id: AgentId, exchange: QuestionAnswer) -> tuple[Earlier, Earlier]:
         files = tuple(self._file(agent_id, file) for file in exchange.question.attachments)
         return (
             Earlier(is_agents=True, text=exchange.answer),
