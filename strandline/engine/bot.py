@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -25,7 +25,7 @@ _log = structlog.get_logger(__name__)
 
 
 class OpenStore(Protocol):
-    """``Store.open``, or what stands in for it."""
+    """``Store.open``, or a test's replacement."""
 
     async def __call__(self, path: Path, *, now: Callable[[], datetime]) -> Store:
         """Open the database at ``path``."""
@@ -35,7 +35,7 @@ async def run(config: Config, clock: Clock | None = None) -> None:
     """Run the bot until SIGTERM or SIGINT.
 
     Raises:
-        StrandlineError: It can't start: what is wrong, and what to do about it.
+        StrandlineError: It can't start; the message says why, and what to do.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -59,7 +59,7 @@ async def serve(
         clock: What time it is.
 
     Raises:
-        StrandlineError: It can't start, or can't go on.
+        StrandlineError: It can't start, or can't continue.
     """
     clock = clock or Clock()
     async with AsyncExitStack() as stack:
@@ -69,12 +69,15 @@ async def serve(
         stack.push_async_callback(store.close)
         bot = Bot(config, store, further=make_found(config.flows), clock=clock)
         await bot.load()
-        homeserver = await stack.enter_async_context(
-            Homeserver.connect(homeserver_settings(config.homeserver), config.storage.matrix_store)
-        )
+        homeserver = await stack.enter_async_context(_connected(config))
         first_start.succeeded()
         await store.mark_started()  # a start that fails above changes nothing
         await bot.run(homeserver, stop)
+
+
+def _connected(config: Config) -> AbstractAsyncContextManager[Homeserver]:
+    settings = homeserver_settings(config.homeserver)
+    return Homeserver.connect(settings, config.storage.matrix_store)
 
 
 class Bot:

@@ -1,4 +1,4 @@
-"""Where time comes from: the system's clocks, which a test may set forward."""
+"""The system's clocks, which a test may set forward."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -8,18 +8,18 @@ from pathlib import Path
 from attrs import frozen
 
 VARIABLE = "STRANDLINE_TEST_CLOCK"
-"""A path. The seconds that a test writes there are added to both clocks; no file adds none."""
+"""Environment variable with a path. The number of seconds in that file is added to both clocks."""
 
 
 @frozen(kw_only=True)
 class Clock:
-    """Two clocks.
+    """The wall clock, and a monotonic one.
 
     Args:
         now: The wall clock, aware UTC.
         monotonic: Seconds that never run backwards.
         ahead_seconds: How far a test has set both forward.
-        sweep_seconds: How often it is looked whether some time is up. It counts as up before that.
+        sweep_seconds: How often expired states are looked for.
     """
 
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -29,7 +29,7 @@ class Clock:
 
 
 def clock_of(environment: Mapping[str, str]) -> Clock:
-    """The system's clock, or one that runs ahead of it as the environment says."""
+    """The system's clock, or one that is ahead of it if the environment names a file."""
     path = environment.get(VARIABLE)
     if not path:
         return Clock()

@@ -1,4 +1,4 @@
-"""Effects as rows of the outbox: rendered, split to Matrix's event size, each with its identity."""
+"""Effects as outbox rows: rendered, split to Matrix's event size, each with a transaction id."""
 
 from collections.abc import Iterable, Iterator
 
@@ -38,13 +38,12 @@ from matrix import edit_content, message_content, reaction_content, split_text
 
 @frozen
 class OutboxBuilder:
-    """How what is said becomes rows.
+    """Makes outbox rows of effects.
 
-    An answer may take seconds to be split and rendered: done in a thread, it delays nobody else.
+    To split and render an answer may take seconds: it is called in a thread, to delay nobody else.
 
     Args:
-        notice: Everything is said as ``m.notice``, which other bots are not to answer, instead of
-            ``m.text``.
+        notice: Messages are ``m.notice``, which other bots must not answer, instead of ``m.text``.
     """
 
     notice: bool = False
@@ -52,7 +51,7 @@ class OutboxBuilder:
     def rows(
         self, inbound: Inbound, effects: Iterable[Effect], *, attempt: int = 0
     ) -> tuple[OutboxRow, ...]:
-        """The outbox rows that these effects become, each under its own transaction id."""
+        """The outbox rows of these effects, each with a transaction id of its own."""
         rows: list[OutboxRow] = []
         for index, effect in enumerate(effects):
             txn = effect_id(inbound.event_id, attempt, index)
@@ -64,7 +63,7 @@ class OutboxBuilder:
                 case Edit():
                     rows.append(self._edit(effect, txn))
                 case _:
-                    rows += _plain(effect, txn, inbound)
+                    rows += _other_row(effect, txn, inbound)
         return tuple(rows)
 
     def reply(
@@ -88,36 +87,31 @@ class OutboxBuilder:
         """An agent's whole answer.
 
         Args:
-            reply: What it says.
+            reply: The answer.
             event_id: The event that it answers.
-            attempt: How often that was handled before.
-            head: The first message of the answer, if there is one: it is edited. The id under
-                which it was sent, if it has no other yet.
-            instead: What that first message says if the question is taken back while the rows
-                wait; the others are then not sent.
+            attempt: How many times the event was handled before.
+            head: The first message of the answer, if it was sent: it is edited. Its transaction
+                id, if its event id is not known yet.
+            instead: The text of that first message if the question is redacted while the rows are
+                pending; the other rows are then not sent.
         """
-        first = f"{attempt * ATTEMPT_ORDINALS}.answer"
-        rows = [
-            self._part(reply, part, transaction_id(event_id, f"{first}.{number}"))
-            for number, part in enumerate(split_text(reply.text))
-        ]
+        rows = self._answer_parts(reply, event_id, attempt)
         if head is not None:
-            txn = rows[0].transaction_id
             sent_as = head_id(event_id, attempt)
             known = {"sent_as": sent_as} if head == sent_as else {"event_id": EventId(head)}
             edit = Edit(room_id=reply.room_id, text=reply.text, answer=reply.answer, **known)
-            rows[0] = self._edit(edit, txn, instead=instead)
+            rows[0] = self._edit(edit, rows[0].transaction_id, instead=instead)
         return rows
 
     def head(self, reply: Reply, event_id: EventId, attempt: int) -> OutboxRow:
-        """The first message of an answer that is still growing."""
+        """The first message of an answer that is not complete yet."""
         txn = head_id(event_id, attempt)
         return self._part(reply, split_text(reply.text)[0], txn, stream_of=event_id)
 
     def edit(
         self, text: str, *, edits: EventId, txn: TransactionId, answer: AnswerRef | None = None
     ) -> Json:
-        """The content that gives the message ``edits`` another text."""
+        """The content of an edit of the message ``edits``."""
         return edit_content(
             split_text(text)[0], edits=edits, transaction_id=txn, answer=answer, notice=self.notice
         )
@@ -125,7 +119,7 @@ class OutboxBuilder:
     def files(
         self, reply: Reply, event_id: EventId, attempt: int, contents: Iterable[Json]
     ) -> Iterator[OutboxRow]:
-        """The files of an agent's answer, which are at the homeserver already."""
+        """The files of an agent's answer, which were uploaded before."""
         for number, content in enumerate(contents):
             txn = transaction_id(event_id, f"{attempt * ATTEMPT_ORDINALS}.file.{number}")
             about = message_content(
@@ -136,6 +130,13 @@ class OutboxBuilder:
                 answer=reply.answer,
             )
             yield _send(reply.room_id, txn, about | content)
+
+    def _answer_parts(self, reply: Reply, event_id: EventId, attempt: int) -> list[OutboxRow]:
+        first = f"{attempt * ATTEMPT_ORDINALS}.answer"
+        return [
+            self._part(reply, part, transaction_id(event_id, f"{first}.{number}"))
+            for number, part in enumerate(split_text(reply.text))
+        ]
 
     def _part(
         self, reply: Reply, text: str, txn: TransactionId, *, stream_of: EventId | None = None
@@ -153,11 +154,11 @@ class OutboxBuilder:
         return _send(reply.room_id, txn, content, stream_of=stream_of)
 
     def _edit(self, edit: Edit, txn: TransactionId, *, instead: str = "") -> OutboxRow:
-        edits, mark = edit.event_id or EventId(""), edit.answer
-        content = self.edit(edit.text, edits=edits, txn=txn, answer=mark)
+        edits, answer_ref = edit.event_id or EventId(""), edit.answer
+        content = self.edit(edit.text, edits=edits, txn=txn, answer=answer_ref)
         if_withdrawn = None
-        if instead and mark is not None:
-            empty = evolve(mark, is_empty=True)
+        if instead and answer_ref is not None:
+            empty = evolve(answer_ref, is_empty=True)
             if_withdrawn = self.edit(instead, edits=edits, txn=txn, answer=empty)
         if edit.event_id is not None or edit.sent_as is None:
             return evolve(_send(edit.room_id, txn, content), if_withdrawn=if_withdrawn)
@@ -171,7 +172,7 @@ class OutboxBuilder:
 
 
 def head_id(event_id: EventId, attempt: int) -> TransactionId:
-    """Under which the first message of a growing answer is sent."""
+    """The transaction id of the first message of an answer."""
     return transaction_id(event_id, f"{attempt * ATTEMPT_ORDINALS}.head")
 
 
@@ -182,14 +183,14 @@ def _report_to(asked_in: RoomId | None, inbound: Inbound) -> ReportTo | None:
 
 
 def _about(inbound: Inbound) -> EventId | None:
-    """What a later turn, which hears of an effect of this one, replies to."""
+    """What a later turn replies to that handles the outcome of an effect of this one."""
     if inbound.kind in (EventKind.TEXT, EventKind.FILE):
         return inbound.event_id
     return inbound.about
 
 
-def _plain(effect: Effect, txn: TransactionId, inbound: Inbound) -> Iterator[OutboxRow]:
-    """The row of an effect that says nothing; none for what leaves no row."""
+def _other_row(effect: Effect, txn: TransactionId, inbound: Inbound) -> Iterator[OutboxRow]:
+    """The row of an effect that is no message; none for effects without a row."""
     match effect:
         case React(room_id=room_id, event_id=event_id, key=key):
             content = reaction_content(key, about=event_id, transaction_id=txn)
@@ -202,7 +203,7 @@ def _plain(effect: Effect, txn: TransactionId, inbound: Inbound) -> Iterator[Out
                 transaction_id=txn, room_id=room_id, user_id=user_id, report_to=report_to
             )
         case NewRoom(user_id=user_id):
-            # one user's rooms are made in the order in which they were asked for
+            # one user's rooms are created in the order in which they were requested
             order = RoomId(f"rooms of {user_id}")
             yield CreateRoomRow(transaction_id=txn, room_id=order, room=effect)
         case JoinRoom(room_id=room_id):

@@ -42,7 +42,7 @@ class EffectOutcomes:
         inbound = _outcome(row, room_id, problem)
 
         async def take() -> None:
-            await self._runner.take(inbound, settles=row.transaction_id)
+            await self._runner.take(inbound, deletes_row=row.transaction_id)
 
         failure = await try_turn(inbound.event_id, take)
         if failure is not None:

@@ -23,10 +23,10 @@ class TurnRunner:
     delivery: Delivery
 
     async def take(
-        self, inbound: Inbound, attempt: int = 0, *, settles: TransactionId | None = None
+        self, inbound: Inbound, attempt: int = 0, *, deletes_row: TransactionId | None = None
     ) -> Outcome:
         """Handle an event; see ``Turns.take``."""
-        return self._submitted(await self.turns.take(inbound, attempt, settles=settles))
+        return self._submitted(await self.turns.take(inbound, attempt, deletes_row=deletes_row))
 
     async def expire(self, lapsed: Lapsed) -> None:
         """Handle the end of an ephemeral state."""

@@ -1,7 +1,7 @@
 """Turns: each inbound event handled in one transaction.
 
-The engine decides nothing about conversations. It finds the flow that answers, lets it step,
-and commits what its handlers asked for; only then does anything leave the process.
+The engine decides nothing about conversations. It finds the flow that handles the event, runs its
+handlers and commits what they asked for. Nothing leaves the process before that commit.
 """
 
 import asyncio
@@ -40,18 +40,19 @@ _NO_EVENTS = {
     EventKind.REFUSED,
     EventKind.EXPIRED,
 }
-"""Kinds that come by no event: an invite stays until it is answered, the others are the bot's."""
+"""Kinds that are not stored as handled: an invite is sent again until the bot answers it, and the
+others are not events of the homeserver."""
 
 
 @frozen(kw_only=True)
 class Outcome:
-    """What a committed turn left to be done.
+    """What to do after a turn has committed.
 
     Args:
-        rows: Outbox rows, stored, to be delivered now.
-        question: An agent to ask; the event then stays unhandled until the answer is committed.
-        reopened: Events to be handled once more, before any later one of the room.
-        turn: The turn itself, with all its effects; without any if its event was handled before.
+        rows: Stored outbox rows to deliver.
+        question: A question for an agent; the event is handled when the answer is committed.
+        reopened: Events to handle once more, before any later one of the room.
+        turn: The turn itself, with all its effects; with none if its event was handled before.
             Not compared.
     """
 
@@ -63,14 +64,14 @@ class Outcome:
 
 @frozen
 class _Work:
-    """One try at a turn: what it reads, and what the flows make of it."""
+    """One try at a turn: its flows, and the records that it reads and writes."""
 
-    deciding: Dispatcher
+    dispatcher: Dispatcher
     records: TurnRecords
 
     @property
     def turn(self) -> Turn:
-        return self.deciding.turn
+        return self.dispatcher.turn
 
 
 @frozen(kw_only=True)
@@ -121,41 +122,41 @@ class Turns:
         self._locks = KeyLocks()
 
     async def take(
-        self, inbound: Inbound, attempt: int = 0, *, settles: TransactionId | None = None
+        self, inbound: Inbound, attempt: int = 0, *, deletes_row: TransactionId | None = None
     ) -> Outcome:
         """Handle ``inbound`` and commit. An event that was handled before changes nothing.
 
         Args:
             inbound: The event.
-            attempt: How often it has been handled before.
-            settles: The outbox row whose outcome the event is.
+            attempt: How many times it was handled before.
+            deletes_row: The outbox row whose outcome the event is; the commit deletes it.
 
         Raises:
-            Exception: Whatever a handler raised; nothing has happened then.
+            Exception: Any exception of a handler. Nothing was changed then.
         """
 
         async def decide(work: _Work) -> None:
-            await work.deciding.take(stimuli_of(inbound, self._settings.prefix))
+            await work.dispatcher.take(stimuli_of(inbound, self._settings.prefix))
 
-        return await self._turn(inbound, decide, attempt=attempt, settles=settles)
+        return await self._turn(inbound, decide, attempt=attempt, deletes_row=deletes_row)
 
     async def dry_run(self, inbound: Inbound) -> AskAgent | None:
-        """The question that handling the event would put to an agent, if that is all it would do.
+        """The question that the event's turn would put to an agent; None if it would do more.
 
         Nothing is changed.
         """
         async with AsyncExitStack() as stack:
             work = await self._begin(stack, inbound)
-            await work.deciding.take(stimuli_of(inbound, self._settings.prefix))
+            await work.dispatcher.take(stimuli_of(inbound, self._settings.prefix))
         match work.turn.effects:
             case [AskAgent() as question]:
-                stays = all(moved.before == moved.after for moved in work.deciding.moves)
-                notes = set(work.records.writes) <= {used_key(inbound.room_id)}
-                return question if stays and notes else None
+                stays = all(moved.before == moved.after for moved in work.dispatcher.moves)
+                only_touches = set(work.records.writes) <= {used_key(inbound.room_id)}
+                return question if stays and only_touches else None
         return None
 
     async def expire(self, lapsed: Lapsed) -> Outcome:
-        """Say what a conversation has to say when its ephemeral state has come to its end."""
+        """Handle the end of an ephemeral state."""
         flow, origin = self._flows[lapsed.flow], lapsed.inbound
         key = flow.key(origin.room_id, origin.sender)
 
@@ -163,7 +164,7 @@ class Turns:
             kept = await work.records.standing(flow, key)
             live = self._conversations.find(flow, key, self._clock.monotonic())
             still = live is None and kept == lapsed.beneath
-            await work.deciding.expire(flow, lapsed.snapshot, still=still)
+            await work.dispatcher.expire(flow, lapsed.snapshot, still=still)
 
         inbound = Inbound(
             event_id=lapsed.event_id,
@@ -175,10 +176,10 @@ class Turns:
         return await self._turn(inbound, decide)
 
     async def fall_due(self, due: Due) -> Outcome:
-        """Do what is to be done when the time of a durable state is up.
+        """Handle the deadline of a durable state.
 
-        Nothing, if it is no longer up, or the conversation stands in an ephemeral state just now.
-        A state that has no end any more, in a later release, loses its deadline.
+        Nothing happens if the deadline was changed meanwhile, or if the conversation is in an
+        ephemeral state now. The deadline of a state that no longer expires is deleted.
         """
         flow, deadline = self._flows[due.flow], due.deadline
         key = flow.key(deadline.room_id, deadline.sender)
@@ -189,12 +190,8 @@ class Turns:
         async def decide(work: _Work) -> None:
             snapshot = await work.records.standing(flow, key)
             live = self._conversations.find(flow, key, self._clock.monotonic())
-            if live is not None or work.records.deadline(flow, key) != deadline:
-                return
-            if flow.lifetime(flow.states[snapshot.state]) is None:
-                work.records.drop_deadline(flow, key)
-            else:
-                await work.deciding.expire(flow, snapshot, still=True)
+            if live is None and work.records.deadline(flow, key) == deadline:
+                await _expire_durable(work, flow, key, snapshot)
 
         inbound = Inbound(
             event_id=due.event_id,
@@ -216,7 +213,7 @@ class Turns:
         decide: Callable[[_Work], Awaitable[None]],
         *,
         attempt: int = 0,
-        settles: TransactionId | None = None,
+        deletes_row: TransactionId | None = None,
     ) -> Outcome:
         while True:
             async with AsyncExitStack() as stack:
@@ -225,14 +222,14 @@ class Turns:
                 await decide(work)
                 reach("turn.decide.after")
                 try:
-                    return await self._commit(work, settles)
+                    return await self._commit(work, deletes_row)
                 except Conflict:
-                    continue  # somebody else wrote what this turn had read: decide anew
+                    continue  # another turn changed what this one has read: it is decided again
                 except AlreadyHandled:
                     return Outcome(turn=evolve(work.turn, effects=[]))
 
     async def _begin(self, stack: AsyncExitStack, inbound: Inbound, attempt: int = 0) -> _Work:
-        """One try, that holds the room and the sender as long as the stack is open."""
+        """One try, which locks the room and the sender until the stack is closed."""
         await stack.enter_async_context(
             self._locks.hold(f"room:{inbound.room_id}", f"user:{inbound.sender}")
         )
@@ -244,32 +241,31 @@ class Turns:
             stimulus=RoomEvent(inbound.kind),
             bot_records=records,
             prefix=self._settings.prefix,
-            tongue=await self._tongue(records, inbound.sender),
+            tongue=await self._translator(records, inbound.sender),
             server=self._settings.server,
             life=self._settings.life,
             attempt=attempt,
         )
-        deciding = Dispatcher(
+        dispatcher = Dispatcher(
             flows=self._flows,
             turn=turn,
-            standing=partial(self._standing, records),
+            standing=partial(self._snapshot, records),
             keep=partial(records.stand, turn=turn),
         )
-        return _Work(deciding, records)
+        return _Work(dispatcher, records)
 
-    async def _standing(self, records: TurnRecords, flow: Flow, key: ConversationKey) -> Snapshot:
+    async def _snapshot(self, records: TurnRecords, flow: Flow, key: ConversationKey) -> Snapshot:
         kept = await records.standing(flow, key)
         return self._conversations.find(flow, key, self._clock.monotonic()) or kept
 
-    async def _tongue(self, records: TurnRecords, listener: UserId) -> Translator:
-        kept = await records.read(FlowRecord, language_key(listener))
-        return tongue(language_code(kept), default=self._settings.language)
+    async def _translator(self, records: TurnRecords, user_id: UserId) -> Translator:
+        record = await records.read(FlowRecord, language_key(user_id))
+        return tongue(language_code(record), default=self._settings.language)
 
-    async def _commit(self, work: _Work, settles: TransactionId | None) -> Outcome:
+    async def _commit(self, work: _Work, deletes_row: TransactionId | None) -> Outcome:
         turn, effects = work.turn, work.turn.effects
         question = next((e for e in effects if isinstance(e, AskAgent)), None)
         reopened = tuple(e for e in effects if isinstance(e, Reopen))
-        is_event = turn.inbound.kind not in _NO_EVENTS
         if question is not None:
             self._refuse_moves(work)
         rows = await asyncio.to_thread(
@@ -279,16 +275,10 @@ class Turns:
             expected=work.records.expected,
             writes=work.records.writes,
             outbox=rows,
-            handled=(
-                Handled(turn.inbound.event_id, turn.room_id)
-                if is_event and question is None
-                else None
-            ),
-            settles=settles,
+            handled=None if question is not None else _handled(turn.inbound),
+            settles=deletes_row,
             asks=_files_of_others(question, reopened),
-            reopens=tuple(
-                Reopened(r.inbound.event_id, r.inbound.room_id, r.attempt) for r in reopened
-            ),
+            reopens=tuple(map(_reopened, reopened)),
         )
         reach("turn.commit.before")
         rows = await self._store.commit(commit)
@@ -297,8 +287,8 @@ class Turns:
         return Outcome(rows=rows, question=question, reopened=reopened, turn=turn)
 
     def _refuse_moves(self, work: _Work) -> None:
-        """A turn that asks an agent is decided again after a crash: from where it began."""
-        for moved in work.deciding.moves:
+        """Refuse durable moves in a turn that asks an agent: it is decided again after a crash."""
+        for moved in work.dispatcher.moves:
             flow = self._flows[moved.flow]
             if flow.is_durable and flow.kept_as is None and moved.after != moved.before:
                 problem = f"{moved.flow} changes its durable state in a turn that asks an agent"
@@ -306,9 +296,9 @@ class Turns:
                 raise TurnError(problem, remedy)
 
     def _settle(self, work: _Work) -> None:
-        """The turn has committed: what it has changed in memory is so from now on."""
+        """The turn has committed: apply its changes of ephemeral states."""
         turn = work.turn
-        for moved in work.deciding.moves:
+        for moved in work.dispatcher.moves:
             flow, now = self._flows[moved.flow], self._clock.monotonic()
             self._conversations.put(flow, moved, turn.inbound, now)
             _log.debug(
@@ -322,10 +312,29 @@ class Turns:
             )
 
 
+async def _expire_durable(
+    work: _Work, flow: Flow, key: ConversationKey, snapshot: Snapshot
+) -> None:
+    if flow.lifetime(flow.states[snapshot.state]) is None:
+        work.records.drop_deadline(flow, key)
+    else:
+        await work.dispatcher.expire(flow, snapshot, still=True)
+
+
+def _handled(inbound: Inbound) -> Handled | None:
+    if inbound.kind in _NO_EVENTS:
+        return None
+    return Handled(inbound.event_id, inbound.room_id)
+
+
+def _reopened(effect: Reopen) -> Reopened:
+    return Reopened(effect.inbound.event_id, effect.inbound.room_id, effect.attempt)
+
+
 def _files_of_others(
     question: AskAgent | None, reopened: Iterable[Reopen]
 ) -> tuple[QuestionFiles, ...]:
-    """The questions that go with files of other events: those are known to memory only."""
+    """The questions with files of other events, which nothing else stores."""
     asking = [(r.inbound.event_id, r.inbound.room_id, r.inbound.attachments) for r in reopened]
     if question is not None:
         asking.append((question.request_id, question.room_id, question.attachments))
@@ -343,7 +352,7 @@ class _Counted:
 
 
 class KeyLocks:
-    """Mutual exclusion by key. Several keys are taken in sorted order, so that none deadlock."""
+    """Mutual exclusion by key. Several keys are locked in sorted order, to avoid deadlocks."""
 
     def __init__(self) -> None:
         self._locks: dict[str, _Counted] = {}

@@ -80,7 +80,7 @@ class House:
             kind=EventKind.MADE,
             body=purpose,
         )
-        outcome = await self.turns.take(inbound, settles=TransactionId(row.transaction_id))
+        outcome = await self.turns.take(inbound, deletes_row=TransactionId(row.transaction_id))
         return creations(outcome)
 
     async def onboard(self, user: UserId, lobby: str = "!lobby") -> None:
