@@ -33,58 +33,61 @@ class Approval(Flow):
     idle = State(initial=True)
     waiting = State(durable, record=Request, expires=hours(24))
 
+    request = Event(
+        idle,
+        waiting,
+        command="request",
+        help="have two others approve something",
+        arguments="WHAT",
+    )
+    misuse = Event(idle, STAY, command="request")
+    request_another = Event(waiting, STAY, command="request")
+    approve_last = Event(waiting, idle, reaction="✅")
+    approve = Event(waiting, STAY, reaction="✅")
+    reject = Event(waiting, idle, reaction="❌")
+    withdraw = Event(waiting, idle, command="withdraw")
+    lapse = Event(waiting, idle, on_expiry=True)
+
+    @request.guard
     def says_what(self, turn: Turn) -> bool:
         """There is something to approve."""
         return bool(turn.argument)
 
+    @reject.guard
     def may_decide(self, turn: Turn) -> bool:
         """It is about this request, not an older one, and somebody else's."""
         request: Request = turn.data
         is_this = turn.mark is not None and turn.mark.id == request.id
         return is_this and turn.sender != request.asker
 
+    @approve.guard
     def may_approve(self, turn: Turn) -> bool:
         """They have not approved it yet."""
         return self.may_decide(turn) and turn.sender not in turn.data.approved_by
 
+    @approve_last.guard
     def is_the_last(self, turn: Turn) -> bool:
         """Nobody else's approval is missing."""
         return self.may_approve(turn) and len(turn.data.approved_by) + 1 == APPROVALS
 
+    @withdraw.guard
     def is_the_asker(self, turn: Turn) -> bool:
         """Only they withdraw it."""
         request: Request = turn.data
         return turn.sender == request.asker
 
-    request = Event(
-        idle,
-        waiting,
-        command="request",
-        guard=says_what,
-        help="have two others approve something",
-        arguments="WHAT",
-    )
-    misuse = Event(idle, STAY, command="request")
-    request_another = Event(waiting, STAY, command="request")
-    approve_last = Event(waiting, idle, reaction="✅", guard=is_the_last)
-    approve = Event(waiting, STAY, reaction="✅", guard=may_approve)
-    reject = Event(waiting, idle, reaction="❌", guard=may_decide)
-    withdraw = Event(waiting, idle, command="withdraw", guard=is_the_asker)
-    lapse = Event(waiting, idle, on_expiry=True)
-
     @on(request)
-    def ask(self, turn: Turn, _nothing: None) -> Request:
+    def ask(self, turn: Turn) -> Request:
         """Put it to everybody in the room."""
         turn.ask_back(
             f"{turn.sender} asks for approval: **{as_typed(turn.argument)}**\n\n"
             f"{APPROVALS} others put ✅ on this message within a day, or one puts ❌.",
-            flow=self.name,
             anyone=True,
         )
         return Request(turn.inbound.event_id, turn.sender, turn.argument)
 
     @on(misuse)
-    def show_how(self, turn: Turn, _nothing: None) -> None:
+    def show_how(self, turn: Turn) -> None:
         """Nothing is asked for."""
         turn.reply(f"Say what: `{turn.prefix}request Deploy release 2.0`")
 

@@ -57,12 +57,12 @@ class Form(Flow):
     sign_off = Event(signed_up, idle)
 
     @on(begin)
-    def ask_name(self, turn: Turn, _draft: Draft | None) -> None:
+    def ask_name(self, turn: Turn) -> None:
         """The first step."""
         turn.reply("What is your name?")
 
     @on(give_name)
-    def ask_address(self, turn: Turn, _nothing: None) -> Draft:
+    def ask_address(self, turn: Turn) -> Draft:
         """Any name will do."""
         turn.reply("At which e-mail address do you want to hear from us?")
         return Draft(turn.argument.strip())
@@ -74,12 +74,12 @@ class Form(Flow):
         return evolve(draft, address=turn.argument.strip())
 
     @on(no_address)
-    def ask_address_again(self, turn: Turn, _draft: Draft) -> None:
+    def ask_address_again(self, turn: Turn) -> None:
         """It does not."""
         turn.reply("That is no e-mail address. It looks like `name@example.org`.")
 
     @on(no_meal)
-    def ask_meal_again(self, turn: Turn, _draft: Draft) -> None:
+    def ask_meal_again(self, turn: Turn) -> None:
         """We have not got this."""
         turn.reply("Please answer with one of the three: meat, fish or vegan.")
 
@@ -90,12 +90,12 @@ class Form(Flow):
         return SignUp(draft.name, draft.address, turn.argument.strip().lower())
 
     @on(cancel)
-    def leave(self, turn: Turn, _draft: Draft | None) -> None:
+    def leave(self, turn: Turn) -> None:
         """Nothing has been submitted."""
         turn.reply("All right, you are not signed up.")
 
     @on(lapse)
-    def give_up(self, turn: Turn, _draft: Draft | None) -> None:
+    def give_up(self, turn: Turn) -> None:
         """A quarter of an hour without a word."""
         turn.say(f"Your form has lapsed. `{turn.prefix}signup` begins it anew.")
 
@@ -107,7 +107,7 @@ class Form(Flow):
         )
 
     @on(ask_sign_off)
-    def confirm_sign_off(self, turn: Turn, _kept: SignUp) -> None:
+    def confirm_sign_off(self, turn: Turn) -> None:
         """Nothing happens before the yes."""
         turn.confirm("Do you want to stay at home?", then=Form.sign_off)
 

@@ -32,22 +32,24 @@ class OnCall(Flow):
     on_call = State(durable, record=Duty)
     offered = State(ephemeral, memory=Duty, expires=hours(1), lost="who takes it too late is told")
 
+    take = Event(idle, on_call, command="oncall", help="take the duty, or see who has it")
+    show = Event((on_call, offered), STAY, command="oncall")
+    offer = Event((on_call, offered), offered, command="handover", help="offer it to the room")
+    accept = Event(offered, on_call, reaction="✅")
+    accept_late = Event(on_call, STAY, reaction="✅")
+    ask_end = Event((on_call, offered), STAY, command="offcall", help="end the duty")
+    end = Event((on_call, offered), idle)
+    nobody = Event(idle, STAY, command=("handover", "offcall"))
+
+    @accept.guard
+    @accept_late.guard
     def is_a_colleague(self, turn: Turn) -> bool:
         """Nobody takes the duty over from themselves."""
         duty: Duty = turn.data
         return duty.person != turn.sender
 
-    take = Event(idle, on_call, command="oncall", help="take the duty, or see who has it")
-    show = Event((on_call, offered), STAY, command="oncall")
-    offer = Event((on_call, offered), offered, command="handover", help="offer it to the room")
-    accept = Event(offered, on_call, reaction="✅", guard=is_a_colleague)
-    accept_late = Event(on_call, STAY, reaction="✅", guard=is_a_colleague)
-    ask_end = Event((on_call, offered), STAY, command="offcall", help="end the duty")
-    end = Event((on_call, offered), idle)
-    nobody = Event(idle, STAY, command=("handover", "offcall"))
-
     @on(take)
-    def begin(self, turn: Turn, _nothing: None) -> Duty:
+    def begin(self, turn: Turn) -> Duty:
         """The duty is free."""
         turn.reply(f"{turn.sender} is on call.")
         return Duty(turn.sender, since=turn.now)
@@ -61,7 +63,7 @@ class OnCall(Flow):
     def ask_for_somebody(self, turn: Turn, duty: Duty) -> None:
         """Anyone may answer."""
         question = f"Who takes over from {duty.person}? Put ✅ on this message."
-        turn.ask_back(question, flow=self.name, anyone=True)
+        turn.ask_back(question, anyone=True)
 
     @on(accept)
     def hand_over(self, turn: Turn, duty: Duty) -> Duty:
@@ -75,7 +77,7 @@ class OnCall(Flow):
         turn.say(f"This offer is no longer open: {duty.person} is on call.")
 
     @on(ask_end)
-    def confirm_end(self, turn: Turn, _duty: Duty) -> None:
+    def confirm_end(self, turn: Turn) -> None:
         """Nothing happens before the yes."""
         turn.confirm("Shall nobody be on call?", then=OnCall.end)
 
@@ -85,6 +87,6 @@ class OnCall(Flow):
         turn.reply(f"{duty.person} is off call, and nobody is on call.")
 
     @on(nobody)
-    def offer_to_begin(self, turn: Turn, _nothing: None) -> None:
+    def offer_to_begin(self, turn: Turn) -> None:
         """There is no duty to hand over or end."""
         turn.reply(f"Nobody is on call. `{turn.prefix}oncall` takes the duty.")

@@ -8,24 +8,12 @@ poll is told that it is over.
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 from attrs import evolve, field, frozen
 
-from strandline import (
-    STAY,
-    Event,
-    EventId,
-    EventKind,
-    Flow,
-    Scope,
-    State,
-    TransactionId,
-    Turn,
-    as_typed,
-    ephemeral,
-    hours,
-    on,
-)
+import strandline
+from strandline import STAY, Event, EventKind, Flow, Scope, State, Turn, as_typed, ephemeral, on
 
 EMOJI = ("1️⃣", "2️⃣", "3️⃣", "4️⃣", "5️⃣")
 
@@ -34,12 +22,12 @@ EMOJI = ("1️⃣", "2️⃣", "3️⃣", "4️⃣", "5️⃣")
 class Ballot:
     """What people vote on, and their votes: each an emoji, by the event that put it there."""
 
-    id: EventId
+    id: str
     """Of the message that began the poll: the question on which people vote carries it, too."""
     question: str
     choices: list[str]
-    sent_as: TransactionId | None = None
-    votes: Mapping[EventId, str] = field(factory=dict)
+    sent_as: strandline.TransactionId | None = None
+    votes: Mapping[str, str] = field(factory=dict)
 
     def __str__(self) -> str:
         cast = list(self.votes.values())
@@ -61,38 +49,41 @@ class Poll(Flow):
     scope = Scope.ROOM
 
     idle = State(initial=True)
-    voting = State(ephemeral, memory=Ballot, expires=hours(1), lost="who votes is told it is over")
+    voting = State(ephemeral, memory=Ballot, expires=timedelta(hours=1), lost="a late vote is told")
 
+    ask = Event(idle, voting, command="poll", help="have the room vote")
+    misuse = Event(idle, STAY, command="poll")
+    ask_another = Event(voting, STAY, command="poll")
+    vote = Event(voting, STAY, reaction=EMOJI)
+    take_back = Event(voting, STAY, on=EventKind.REDACTED)
+    close = Event(voting, idle, command="close", on_expiry=True)
+    vote_late = Event((idle, voting), STAY, reaction=EMOJI)
+
+    @ask.guard
     def is_a_ballot(self, turn: Turn) -> bool:
         """There is something to choose from, and an emoji for each choice."""
         return 1 < len(ballot_in(turn).choices) <= len(EMOJI)
 
+    @vote.guard
     def is_for_this(self, turn: Turn) -> bool:
         """The emoji is on this poll, not on one of last week, and stands for one of its choices."""
         ballot: Ballot = turn.data
         is_this = turn.mark is not None and turn.mark.id == ballot.id
         return is_this and int(turn.emoji[0]) <= len(ballot.choices)
 
+    @take_back.guard
     def is_a_vote(self, turn: Turn) -> bool:
         """What somebody takes back is a vote, not a message."""
         return turn.inbound.about in turn.data.votes
 
-    ask = Event(idle, voting, command="poll", guard=is_a_ballot, help="have the room vote")
-    misuse = Event(idle, STAY, command="poll")
-    ask_another = Event(voting, STAY, command="poll")
-    vote = Event(voting, STAY, reaction=EMOJI, guard=is_for_this)
-    take_back = Event(voting, STAY, on=EventKind.REDACTED, guard=is_a_vote)
-    close = Event(voting, idle, command="close", on_expiry=True)
-    vote_late = Event((idle, voting), STAY, reaction=EMOJI)
-
     @on(ask)
-    def open(self, turn: Turn, _nothing: None) -> Ballot:
+    def open(self, turn: Turn) -> Ballot:
         """Put the question to everybody in the room."""
         ballot = ballot_in(turn)
-        return evolve(ballot, sent_as=turn.ask_back(str(ballot), flow=self.name, anyone=True))
+        return evolve(ballot, sent_as=turn.ask_back(str(ballot), anyone=True))
 
     @on(misuse)
-    def show_how(self, turn: Turn, _nothing: None) -> None:
+    def show_how(self, turn: Turn) -> None:
         """There is nothing to vote on."""
         turn.reply(f"Ask like this: `{turn.prefix}poll Where do we eat? Pizza, soup, salad`")
 
@@ -119,7 +110,7 @@ class Poll(Flow):
         turn.say(f"The poll is over. {ballot}")
 
     @on(vote_late)
-    def explain(self, turn: Turn, _ballot: Ballot | None) -> None:
+    def explain(self, turn: Turn) -> None:
         """This poll was closed, or a restart has forgotten it."""
         turn.say("This poll is over: that vote does not count.")
 

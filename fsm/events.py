@@ -88,7 +88,13 @@ Stimulus = Command | Text | Attached | RoomEvent | Reaction | Answer | Expiry | 
 Guard = Callable[[Any, Any], bool]
 """A method of the flow that takes the turn and answers whether the event applies. Reads only."""
 
+G = TypeVar("G", bound=Guard)
+
 Handler = Callable[..., Any]
+
+
+def _name_of(method: object) -> str:
+    return getattr(method, "__name__", repr(method))
 
 
 def _names(command: str | Iterable[str]) -> tuple[str, ...]:
@@ -132,8 +138,6 @@ class Event:
         on_expiry: The end of its source's time causes it.
         signal: A name, besides its own, under which another flow's handler triggers it: what
             several events with guards have in common.
-        guard: A function of the flow and the turn, that is, a method of the flow; where it says no,
-            the next event is tried.
         help: What its commands do, in a few words, for `!help`; without it they are not listed.
         arguments: What follows them there: ``NAME``.
 
@@ -150,16 +154,36 @@ class Event:
     on: EventKind | None = field(default=None, kw_only=True)
     on_expiry: bool = field(default=False, kw_only=True)
     signal: str | None = field(default=None, kw_only=True)
-    guard: Guard | None = field(default=None, kw_only=True)
     help: str = field(default="", kw_only=True)
     arguments: str = field(default="", kw_only=True)
     name: str = field(default="", init=False)
     flow: Any = field(default=None, init=False, repr=False)
-    """The flow class in whose body it stands."""
+    """The flow class in whose body it is declared."""
+    condition: Guard | None = field(default=None, init=False)
+    """Its guard, if it has one."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
         self.flow = owner
+
+    def guard(self, method: G) -> G:
+        """Make the decorated method the event's guard.
+
+        It takes ``(self, turn)``, reads the turn and changes nothing. Where it returns False, the
+        next event is tried. One method may guard several events.
+
+        Raises:
+            FlowError: The event has a guard, or its class is complete.
+        """
+        if self.flow is not None:
+            problem = "its class is complete, so it can't be given a guard"
+            remedy = "guard an event in the body of its own class"
+            raise FlowError(self.flow.__name__, self.name, problem, remedy)
+        if self.condition is not None:
+            problem = f"it has two guards, {_name_of(self.condition)} and {_name_of(method)}"
+            raise FlowError("Event", "guard", problem, "write one method that calls both")
+        self.condition = method
+        return method
 
     def answers(self, stimulus: Stimulus) -> bool:
         """Whether this stimulus causes the event, state and guard aside."""
@@ -228,9 +252,9 @@ class HandlerMark:
 def on(*events: Event) -> Callable[[H], H]:
     """Make the decorated method the handler of ``events``.
 
-    It takes ``(self, turn, data)``: the turn, and what the state left behind carries (a record,
-    a memory or None). What it returns is what the new state carries; None keeps what was there,
-    where the two states carry the same class. It may be ``async``.
+    It takes ``(self, turn)``, or ``(self, turn, data)`` if it needs what the state left behind
+    carries: a record, a memory or None. What it returns is what the new state carries; None keeps
+    what was there, if both states carry the same class. It may be ``async``.
 
     Raises:
         FlowError: What it is given is no event.

@@ -9,6 +9,7 @@ from attrs import frozen
 
 from fsm.checks.class_body import RESET, Body, findings
 from fsm.checks.findings import report
+from fsm.checks.methods import takes
 from fsm.errors import FlowError, NoSuchTransition
 from fsm.events import Event, Handler, HandlerMark, Stimulus, Target
 from fsm.machine import Table
@@ -66,7 +67,7 @@ class FlowType(type):
 
 
 class Flow(metaclass=FlowType):
-    """A kind of conversation. Subclass it: states first, then events, then handlers.
+    """A kind of conversation. Subclass it: first states, then events, then guards and handlers.
 
     One instance serves all its conversations and keeps nothing about any of them.
 
@@ -97,7 +98,9 @@ class Flow(metaclass=FlowType):
         cls.states = {n: v for n, v in vars(cls).items() if isinstance(v, State)}
         cls.events = {n: v for n, v in vars(cls).items() if isinstance(v, Event)}
         handlers = list(handlers_of(cls))
-        cls._handlers = {event.name: handler for handler, events in handlers for event in events}
+        cls._handlers = {
+            e.name: _with_data(handler) for handler, events in handlers for e in events
+        }
         upgrades = list(_upgrades(cls))
         cls._upgrades = dict(upgrades)
         body = Body(
@@ -240,6 +243,13 @@ def handlers_of(cls: type[Flow]) -> Iterator[tuple[Handler, tuple[Event, ...]]]:
         mark = getattr(value, "handles", None)
         if isinstance(mark, HandlerMark):
             yield value, mark.events
+
+
+def _with_data(handler: Handler) -> Handler:
+    """The handler as it is called: with the flow, the turn and the data of the state it leaves."""
+    if takes(handler, 3):
+        return handler
+    return lambda flow, turn, _data: handler(flow, turn)
 
 
 def _upgrades(cls: type[Flow]) -> Iterator[tuple[int, Handler]]:

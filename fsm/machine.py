@@ -58,7 +58,7 @@ class Table:
         return cursor.state if self._machine.events[event].trigger(cursor) else None
 
     def _add(self, event: Event) -> None:
-        guard = event.guard
+        guard = event.condition
         conditions = (
             [lambda data: guard(data.model.flow, data.model.turn)] if guard is not None else None
         )

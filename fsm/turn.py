@@ -139,18 +139,17 @@ class Turn:
         """
         return self._say(text, in_reply_to=self._answered(), mention=self.sender)
 
-    def ask_back(self, text: str, *, flow: str, anyone: bool = False) -> TransactionId:
-        """Reply with a question of ``flow``'s, to be answered by the sender.
+    def ask_back(self, text: str, *, anyone: bool = False) -> TransactionId:
+        """Reply with a question, to be answered by the sender.
 
-        An emoji on it, or a reply to it, reaches that flow, also after a restart.
+        An emoji on it, or a reply to it, reaches the flow whose handler asks, also after a restart.
 
         Args:
             text: Markdown.
-            flow: The flow's name: ``self.name`` in a handler.
-            anyone: Everybody's answer counts, not the sender's alone.
+            anyone: Everybody's answer counts, not only the sender's.
         """
         asker = None if anyone else self.sender
-        mark = QuestionRef(flow=flow, id=self.inbound.event_id, life=self.life, asker=asker)
+        mark = QuestionRef(flow=self.flow, id=self.inbound.event_id, life=self.life, asker=asker)
         return self._say(text, in_reply_to=self._answered(), mention=self.sender, mark=mark)
 
     def say(self, text: str, *, room_id: RoomId | None = None) -> TransactionId:

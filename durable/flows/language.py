@@ -34,13 +34,14 @@ class Language(Flow):
     idle = State(initial=True)
     chosen = State(durable, record=Chosen)
 
+    choice = Event((idle, chosen), chosen, command="language")
+    misname = Event((idle, chosen), STAY, command="language")
+    forget = Event((idle, chosen), idle)
+
+    @choice.guard
     def names_a_language(self, turn: Turn) -> bool:
         """The command's argument is a language's code or name."""
         return self._find(turn.argument) is not None
-
-    choice = Event((idle, chosen), chosen, command="language", guard=names_a_language)
-    misname = Event((idle, chosen), STAY, command="language")
-    forget = Event((idle, chosen), idle)
 
     def __init__(
         self, names: Mapping[str, tuple[str, ...]], *, tongue: Callable[[str], Translator]
@@ -49,7 +50,7 @@ class Language(Flow):
         self._tongues = {code: tongue(code) for code in names}
 
     @on(choice)
-    def change(self, turn: Turn, _before: Chosen | None) -> Chosen:
+    def change(self, turn: Turn) -> Chosen:
         """Change over, and say so in the language chosen."""
         code = self._find(turn.argument)
         assert code is not None  # noqa: S101  # the guard found it
@@ -58,7 +59,7 @@ class Language(Flow):
         return Chosen(code)
 
     @on(misname)
-    def list_languages(self, turn: Turn, _chosen: Chosen | None) -> None:
+    def list_languages(self, turn: Turn) -> None:
         """Say what can be chosen; an argument that names nothing is quoted back."""
         choices = "\n".join(
             f"- `{turn.prefix}language {code}`: {names[0]}" for code, names in self._names.items()

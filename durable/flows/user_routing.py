@@ -18,21 +18,23 @@ class UserRouting(Flow):
     undecided = State(durable, record=UserRecord)
     selected = State(durable, record=UserRecord)
 
+    met_with_one_agent = Event((idle, undecided), selected, signal="meet")
+    met = Event(idle, undecided, signal="meet")
+    met_again = Event((undecided, selected), STAY, signal="meet")
+    choice = Event((idle, undecided, selected), selected, command="agent")
+    misname = Event((idle, undecided, selected), STAY, command="agent")
+    list_agents = Event((idle, undecided, selected), STAY, command="agents")
+    forget = Event((undecided, selected), idle)
+
+    @met_with_one_agent.guard
     def has_one_agent(self, _turn: Turn) -> bool:
         """There is no choice to make."""
         return self._registry.only is not None
 
+    @choice.guard
     def names_an_agent(self, turn: Turn) -> bool:
         """The command's argument is an agent's id or number."""
         return self._registry.find(turn.argument) is not None
-
-    met_with_one_agent = Event((idle, undecided), selected, signal="meet", guard=has_one_agent)
-    met = Event(idle, undecided, signal="meet")
-    met_again = Event((undecided, selected), STAY, signal="meet")
-    choice = Event((idle, undecided, selected), selected, command="agent", guard=names_an_agent)
-    misname = Event((idle, undecided, selected), STAY, command="agent")
-    list_agents = Event((idle, undecided, selected), STAY, command="agents")
-    forget = Event((undecided, selected), idle)
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
@@ -48,7 +50,7 @@ class UserRouting(Flow):
         return evolve(user or UserRecord(), selected_agent_id=only.id if only else None)
 
     @on(met)
-    def begin(self, _turn: Turn, _data: None) -> UserRecord:
+    def begin(self, _turn: Turn) -> UserRecord:
         """Remember the user; the choice is still open."""
         return UserRecord()
 

@@ -41,17 +41,19 @@ class Confirmation(Flow):
         lost="nothing was changed; an answer to the question is told so, and closes it",
     )
 
-    def is_pending(self, turn: Turn) -> bool:
-        """It is this question that is answered, not an older one."""
-        return isinstance(turn.data, Pending) and turn.data.asked.is_meant_by(turn)
-
     ask = Event((idle, awaiting), awaiting)
-    yes = Event(awaiting, idle, command="yes", reaction="✅", reply=YES, guard=is_pending)
-    no = Event(awaiting, idle, command="no", reaction="❌", reply=NO, guard=is_pending)
+    yes = Event(awaiting, idle, command="yes", reaction="✅", reply=YES)
+    no = Event(awaiting, idle, command="no", reaction="❌", reply=NO)
     answer_late = Event((idle, awaiting), STAY, reaction=("✅", "❌"), reply=YES + NO)
     lapse = Event(awaiting, idle, on_expiry=True)
     cancel = Event(awaiting, idle)
     cancel_nothing = Event(idle, STAY, signal="cancel")
+
+    @yes.guard
+    @no.guard
+    def is_pending(self, turn: Turn) -> bool:
+        """It is this question that is answered, not an older one."""
+        return isinstance(turn.data, Pending) and turn.data.asked.is_meant_by(turn)
 
     def __init__(self, *, lifetime: timedelta, started_at: datetime) -> None:
         self._lifetime = lifetime
@@ -75,7 +77,7 @@ class Confirmation(Flow):
         )
         if replaced is not None:
             text = turn.t("This replaces the question that was open.\n\n{question}", question=text)
-        sent_as = turn.ask_back(text, flow=self.name)
+        sent_as = turn.ask_back(text)
         if replaced is not None:
             closed = turn.t(
                 "{question}\n\nThis question was replaced by a newer one; nothing was changed.",
@@ -99,7 +101,7 @@ class Confirmation(Flow):
             turn.reply(turn.t("All right, nothing has been changed."))
 
     @on(answer_late)
-    def explain(self, turn: Turn, _pending: Pending | None) -> None:
+    def explain(self, turn: Turn) -> None:
         """An answer to a question that is not open: say what became of it, and close it."""
         if not is_of_another_life(turn):
             turn.reply(

@@ -40,24 +40,26 @@ class Held(Flow):
         lost="the message was answered with the question for whom it is; it is to be sent again",
     )
 
+    hold = Event((idle, holding), holding)
+    release = Event(holding, idle)
+    release_nothing = Event(idle, STAY, signal="release")
+    take_back_last = Event(holding, idle, on=EventKind.REDACTED)
+    take_back = Event(holding, STAY, on=EventKind.REDACTED)
+    lapse = Event(holding, idle, on_expiry=True)
+    cancel = Event(holding, idle)
+    cancel_nothing = Event(idle, STAY, signal="cancel")
+
+    @take_back.guard
     def takes_back_one(self, turn: Turn) -> bool:
         """A held message was redacted."""
         held = turn.data
         return isinstance(held, Waiting) and held.without_taken_back(turn) != held
 
+    @take_back_last.guard
     def takes_back_the_last(self, turn: Turn) -> bool:
         """It was the only one."""
         held = turn.data
         return self.takes_back_one(turn) and isinstance(held, Waiting) and len(held.messages) == 1
-
-    hold = Event((idle, holding), holding)
-    release = Event(holding, idle)
-    release_nothing = Event(idle, STAY, signal="release")
-    take_back_last = Event(holding, idle, on=EventKind.REDACTED, guard=takes_back_the_last)
-    take_back = Event(holding, STAY, on=EventKind.REDACTED, guard=takes_back_one)
-    lapse = Event(holding, idle, on_expiry=True)
-    cancel = Event(holding, idle)
-    cancel_nothing = Event(idle, STAY, signal="cancel")
 
     def __init__(self, *, lifetime: timedelta) -> None:
         self._lifetime = lifetime

@@ -41,22 +41,6 @@ class LoadSelection(Flow):
         lost="no chat was brought back; `!load` shows the list again",
     )
 
-    def is_pending(self, turn: Turn) -> bool:
-        """It is this list that is answered, not an older one."""
-        return isinstance(turn.data, Choosing) and turn.data.asked.is_meant_by(turn)
-
-    def names_a_choice(self, turn: Turn) -> bool:
-        """The answer is one of the list's numbers."""
-        return self.is_pending(turn) and _chosen(turn) is not None
-
-    def names_a_number(self, turn: Turn) -> bool:
-        """The answer is a number."""
-        return self.is_pending(turn) and _number(turn) is not None
-
-    def answers_a_list(self, turn: Turn) -> bool:
-        """The answer is one that a list takes. Any other is something to say to the agent."""
-        return _number(turn) is not None or answered(turn.argument) in NO
-
     offer = Event((idle, choosing), choosing)
     choice = Event(
         choosing,
@@ -65,7 +49,6 @@ class LoadSelection(Flow):
         text=True,
         reaction="✅",
         reply=ANY,
-        guard=names_a_choice,
     )
     miss = Event(
         choosing,
@@ -74,15 +57,32 @@ class LoadSelection(Flow):
         text=True,
         reaction="✅",
         reply=ANY,
-        guard=names_a_number,
     )
-    no = Event(choosing, idle, command="no", reaction="❌", reply=NO, guard=is_pending)
-    answer_late = Event(
-        (idle, choosing), STAY, reaction=("✅", "❌"), reply=ANY, guard=answers_a_list
-    )
+    no = Event(choosing, idle, command="no", reaction="❌", reply=NO)
+    answer_late = Event((idle, choosing), STAY, reaction=("✅", "❌"), reply=ANY)
     lapse = Event(choosing, idle, on_expiry=True)
     cancel = Event(choosing, idle)
     cancel_nothing = Event(idle, STAY, signal="cancel")
+
+    @no.guard
+    def is_pending(self, turn: Turn) -> bool:
+        """It is this list that is answered, not an older one."""
+        return isinstance(turn.data, Choosing) and turn.data.asked.is_meant_by(turn)
+
+    @choice.guard
+    def names_a_choice(self, turn: Turn) -> bool:
+        """The answer is one of the list's numbers."""
+        return self.is_pending(turn) and _chosen(turn) is not None
+
+    @miss.guard
+    def names_a_number(self, turn: Turn) -> bool:
+        """The answer is a number."""
+        return self.is_pending(turn) and _number(turn) is not None
+
+    @answer_late.guard
+    def answers_a_list(self, turn: Turn) -> bool:
+        """The answer is one that a list takes. Any other is something to say to the agent."""
+        return _number(turn) is not None or answered(turn.argument) in NO
 
     def __init__(self, *, lifetime: timedelta, started_at: datetime) -> None:
         self._lifetime = lifetime
@@ -106,7 +106,7 @@ class LoadSelection(Flow):
         )
         if replaced is not None:
             text = turn.t("This replaces the list that was open.\n\n{list}", list=text)
-        sent_as = turn.ask_back(text, flow=self.name)
+        sent_as = turn.ask_back(text)
         if replaced is not None:
             closed = turn.t(
                 "{list}\n\nThis list was replaced by a newer one.", list=replaced.asked.text
@@ -116,7 +116,7 @@ class LoadSelection(Flow):
         return Choosing(choices.items, asked)
 
     @on(choice)
-    def load(self, turn: Turn, _choosing: Choosing) -> None:
+    def load(self, turn: Turn) -> None:
         """Have the chosen chat brought back."""
         chosen = _chosen(turn)
         assert chosen is not None  # noqa: S101  # the guard found it
@@ -136,12 +136,12 @@ class LoadSelection(Flow):
         )
 
     @on(no, cancel)
-    def leave_it(self, turn: Turn, _choosing: Choosing) -> None:
+    def leave_it(self, turn: Turn) -> None:
         """Load nothing."""
         turn.reply(turn.t("All right, no chat is brought back."))
 
     @on(answer_late)
-    def explain(self, turn: Turn, _choosing: Choosing | None) -> None:
+    def explain(self, turn: Turn) -> None:
         """An answer to a list that is not open: say what became of it, and close it."""
         if not is_of_another_life(turn):
             turn.reply(

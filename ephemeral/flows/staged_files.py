@@ -78,53 +78,61 @@ class Staging(Flow):
         lost="the files are still in the room, but no longer wait; they are to be sent again",
     )
 
+    refuse = Event((idle, staged), STAY, on=EventKind.FILE)
+    stage = Event((idle, staged), staged, on=EventKind.FILE)
+    take_along = Event(staged, idle, text=True)
+    list_files = Event(staged, STAY, command="files")
+    clear = Event(staged, idle, command="files")
+    drop = Event(staged, STAY, command="files")
+    misuse = Event(staged, STAY, command="files")
+    list_nothing = Event(idle, STAY, command="files")
+    take_back_last = Event(staged, idle, on=EventKind.REDACTED)
+    take_back = Event(staged, STAY, on=EventKind.REDACTED)
+    lapse = Event(staged, idle, on_expiry=True)
+    cancel = Event(staged, idle)
+    cancel_nothing = Event(idle, STAY, signal="cancel")
+
+    @take_along.guard
     def is_for_the_bot(self, turn: Turn) -> bool:
         """The bot responds to this event."""
         return self._is_addressed(turn)
 
+    @stage.guard
     def brings_a_file(self, turn: Turn) -> bool:
         """A file is meant for the bot."""
         return bool(turn.inbound.attachments) and self._is_addressed(turn)
 
+    @refuse.guard
     def is_beyond_a_limit(self, turn: Turn) -> bool:
         """There is no room for it."""
         return self.brings_a_file(turn) and self._refusal(turn) is not None
 
+    @list_files.guard
     def names_none(self, turn: Turn) -> bool:
         """``!files`` with nothing behind it."""
         return not turn.argument
 
+    @clear.guard
     def says_clear(self, turn: Turn) -> bool:
         """``!files clear``, or ``!files drop 1`` where there is one."""
         return answered(turn.argument) == "clear" or (
             self.names_a_file(turn) and len(_staged(turn).files) == 1
         )
 
+    @drop.guard
     def names_a_file(self, turn: Turn) -> bool:
         """``!files drop N``."""
         return _dropped(turn) is not None
 
+    @take_back.guard
     def takes_back_one(self, turn: Turn) -> bool:
         """A staged file was redacted."""
         return turn.inbound.about in [file.event_id for file in _staged(turn).files]
 
+    @take_back_last.guard
     def takes_back_the_last(self, turn: Turn) -> bool:
         """It was the only one."""
         return self.takes_back_one(turn) and len(_staged(turn).files) == 1
-
-    refuse = Event((idle, staged), STAY, on=EventKind.FILE, guard=is_beyond_a_limit)
-    stage = Event((idle, staged), staged, on=EventKind.FILE, guard=brings_a_file)
-    take_along = Event(staged, idle, text=True, guard=is_for_the_bot)
-    list_files = Event(staged, STAY, command="files", guard=names_none)
-    clear = Event(staged, idle, command="files", guard=says_clear)
-    drop = Event(staged, STAY, command="files", guard=names_a_file)
-    misuse = Event(staged, STAY, command="files")
-    list_nothing = Event(idle, STAY, command="files")
-    take_back_last = Event(staged, idle, on=EventKind.REDACTED, guard=takes_back_the_last)
-    take_back = Event(staged, STAY, on=EventKind.REDACTED, guard=takes_back_one)
-    lapse = Event(staged, idle, on_expiry=True)
-    cancel = Event(staged, idle)
-    cancel_nothing = Event(idle, STAY, signal="cancel")
 
     def __init__(
         self, limits: StageLimits, *, started_at: datetime, is_addressed: Callable[[Turn], bool]
@@ -186,7 +194,7 @@ class Staging(Flow):
         turn.reply(f"{_how(turn)}\n\n{_listed(turn, staged)}")
 
     @on(list_nothing)
-    def say_nothing_waits(self, turn: Turn, _data: None) -> None:
+    def say_nothing_waits(self, turn: Turn) -> None:
         """Say so, and what may have become of it."""
         turn.reply(
             turn.t(

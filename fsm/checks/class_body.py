@@ -166,7 +166,7 @@ def _events(body: Body) -> Found:
 
 
 def _event(body: Body, event: Event, *, is_handled: bool) -> Flaws:
-    guard: Any = event.guard  # what an author has written, whatever it is
+    guard: Any = event.condition  # what an author has written, whatever it is
     text: Any = event.text
     named = [*event.sources, *([event.target] if isinstance(event.target, State) else [])]
     if any(body.states.get(state.name) is not state for state in named) or not event.sources:
@@ -198,7 +198,7 @@ def _event(body: Body, event: Event, *, is_handled: bool) -> Flaws:
         yield (
             "SL125",
             f"its guard is {guard!r}, which can't be called",
-            "name the method itself: guard=may, with def may(self, turn: Turn) -> bool above",
+            f"decorate a method: @{event.name}.guard above def may(self, turn: Turn) -> bool",
         )
     elif guard is not None:
         yield from guard_flaws(guard)
@@ -243,7 +243,7 @@ def _answers(body: Body) -> Found:
                         f"{cause} in state {state.name!r} is already answered by {rival.name!r}",
                         f"put a guard on {rival.name!r}, or drop one of the two",
                     )
-                elif event.guard is None:
+                elif event.condition is None:
                     taken[cause] = event
 
 

@@ -18,7 +18,7 @@ Flaws = Iterator[tuple[str, str, str]]
 
 def guard_flaws(guard: Method) -> Flaws:
     """What is wrong with a guard."""
-    if not _takes(guard, 2):
+    if not takes(guard, 2):
         yield (
             "SL125",
             "its guard can't be called with a flow and a turn",
@@ -34,11 +34,11 @@ def guard_flaws(guard: Method) -> Flaws:
 
 def handler_flaws(handler: Method) -> Flaws:
     """What is wrong with a handler."""
-    if not _takes(handler, 3):
+    if not takes(handler, 2) and not takes(handler, 3):
         yield (
             "SL127",
-            "a handler is called with the turn and what the state left behind carries",
-            f"write def {handler.__name__}(self, turn: Turn, data: …)",
+            "a handler takes the turn, or the turn and the data of the state that is left",
+            f"write def {handler.__name__}(self, turn: Turn), or (self, turn: Turn, data: …)",
         )
     if isgeneratorfunction(handler) or isasyncgenfunction(handler):
         yield (
@@ -50,7 +50,7 @@ def handler_flaws(handler: Method) -> Flaws:
 
 def upgrade_flaws(upgrade: Method) -> Flaws:
     """What is wrong with a method that reads what an older version has saved."""
-    if not _takes(upgrade, 2) or _is_deferred(upgrade):
+    if not takes(upgrade, 2) or _is_deferred(upgrade):
         yield (
             "SL143",
             "an upgrade is called with what was saved, and returns what is saved now",
@@ -64,8 +64,8 @@ def _is_deferred(method: Method) -> bool:
     return any(is_kind(method) for is_kind in kinds)
 
 
-def _takes(method: Method, count: int) -> bool:
-    """Whether it can be called with so many positional arguments."""
+def takes(method: Method, count: int) -> bool:
+    """Whether it can be called with ``count`` positional arguments."""
     try:
         parameters = signature(method).parameters.values()
     except (TypeError, ValueError):  # built in, or something callable that does not say

@@ -55,5 +55,5 @@ def _event(event: Event) -> dict[str, Any]:
         "on": event.on.value if event.on else None,
         "on_expiry": event.on_expiry,
         "signal": event.signal,
-        "guard": getattr(event.guard, "__name__", None),
+        "guard": getattr(event.condition, "__name__", None),
     }

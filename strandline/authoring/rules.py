@@ -82,7 +82,7 @@ class Rules:
 
     def _swallowing(self, event: Event) -> Iterator[Finding]:
         is_at_idle = any(state.initial for state in event.sources)
-        if event.text is True and event.guard is None and is_at_idle and not self.flow.kept_as:
+        if event.text is True and event.condition is None and is_at_idle and not self.flow.kept_as:
             yield self._warning(
                 "SL202",
                 event.name,
@@ -90,7 +90,7 @@ class Rules:
                 "give it a guard or a regular expression, or begin with a command",
             )
 
-        takes_all = ANY in event.command and event.guard is None
+        takes_all = ANY in event.command and event.condition is None
         if takes_all and self.flow not in FLOWS:
             yield self._warning(
                 "SL210",
@@ -127,11 +127,11 @@ class Rules:
                 "SL205",
                 event.name,
                 "it is an answer to a question of this flow's, and no turn asks one",
-                "ask with turn.ask_back(text, flow=self.name)",
+                "ask with turn.ask_back(text)",
             )
 
     def _guarded(self, event: Event) -> Iterator[Finding]:
-        name = getattr(event.guard, "__name__", "")
+        name = getattr(event.condition, "__name__", "")
         guard = self.sources.method(self.flow, name)
         for wanted in dict.fromkeys(wants(guard) if guard is not None else ()):
             yield self._error(

@@ -58,7 +58,7 @@ class Sources:
         return None
 
     def named_twice(self, cls: type) -> list[str]:
-        """The names of states, events and handlers that a class body defines more than once."""
+        """The names of states, events, guards and handlers that a class body defines twice."""
         body = self._class(cls)[1]
         parts = [s for s in (body.body if body is not None else ()) if _is_part(s)]
         counted = Counter(name for statement in parts for name in _names_of(statement))
@@ -166,9 +166,17 @@ def _is_part(statement: ast.stmt) -> bool:
     match statement:
         case ast.Assign(value=ast.Call(func=ast.Name(id="Event" | "State"))):
             return True
-        case ast.FunctionDef(decorator_list=[ast.Call(func=ast.Name(id="on"))]):
-            return True
-        case ast.AsyncFunctionDef(decorator_list=[ast.Call(func=ast.Name(id="on"))]):
+        case ast.FunctionDef(decorator_list=decorators):
+            return any(map(_is_of_a_flow, decorators))
+        case ast.AsyncFunctionDef(decorator_list=decorators):
+            return any(map(_is_of_a_flow, decorators))
+    return False
+
+
+def _is_of_a_flow(decorator: ast.expr) -> bool:
+    """It makes a method a handler or a guard."""
+    match decorator:
+        case ast.Call(func=ast.Name(id="on")) | ast.Attribute(value=ast.Name(), attr="guard"):
             return True
     return False
 

@@ -64,23 +64,25 @@ class Service(Flow):
     show_help = Event(idle, STAY, command="help")
     show_status = Event(idle, STAY, command="status")
 
-    def has_said(self, turn: Turn) -> bool:
-        """A flow of this turn has said what it dropped."""
-        return any(isinstance(effect, Reply) for effect in turn.effects)
-
     cancel_all = Event(idle, STAY, command="cancel")
-    cancelled = Event(idle, STAY, signal="conclude", guard=has_said)
+    cancelled = Event(idle, STAY, signal="conclude")
     cancelled_nothing = Event(idle, STAY, signal="conclude")
     stop = Event(idle, STAY, command="stop")
     answer_nothing = Event(idle, STAY, command=("yes", "no"))
     misunderstand = Event(idle, STAY, command=ANY)
     fail_to_read = Event(idle, STAY, on=EventKind.UNREADABLE)
 
+    explain = Event(idle, STAY, on=EventKind.OTHER)
+
+    @cancelled.guard
+    def has_said(self, turn: Turn) -> bool:
+        """A flow of this turn has said what it dropped."""
+        return any(isinstance(effect, Reply) for effect in turn.effects)
+
+    @explain.guard
     def is_for_us(self, turn: Turn) -> bool:
         """What is said in the room is for the bot."""
         return self._is_addressed(turn)
-
-    explain = Event(idle, STAY, on=EventKind.OTHER, guard=is_for_us)
 
     def __init__(  # noqa: PLR0913  # what it tells of, each by itself
         self,
@@ -105,7 +107,7 @@ class Service(Flow):
         ]
 
     @on(show_help)
-    def help(self, turn: Turn, _data: None) -> None:
+    def help(self, turn: Turn) -> None:
         """List the commands."""
         lines = [
             f"- `{turn.prefix}{' '.join(filter(None, (name, turn.t(arguments))))}`: "
@@ -125,7 +127,7 @@ class Service(Flow):
         )
 
     @on(show_status)
-    async def status(self, turn: Turn, _data: None) -> None:
+    async def status(self, turn: Turn) -> None:
         """Say where messages of this user in this room go."""
         user = await bot_records(turn).read(UserRecord, user_key(turn.inbound.sender))
         room = await bot_records(turn).read(RoomRecord, room_key(turn.room_id))
@@ -136,19 +138,19 @@ class Service(Flow):
         turn.reply("\n".join(f"- {line}" for line in lines))
 
     @on(cancel_all)
-    def drop_what_is_pending(self, turn: Turn, _data: None) -> None:
+    def drop_what_is_pending(self, turn: Turn) -> None:
         """Have each flow drop what it has, then see whether any had something."""
         for flow in self._cancellable:
             turn.signal(flow, "cancel")
         turn.signal(self.name, "conclude")
 
     @on(cancelled_nothing)
-    def nothing_pending(self, turn: Turn, _data: None) -> None:
+    def nothing_pending(self, turn: Turn) -> None:
         """Nothing was pending."""
         turn.reply(turn.t("Nothing is pending here, so there is nothing to cancel."))
 
     @on(stop)
-    def acknowledge_stop(self, turn: Turn, _data: None) -> None:
+    def acknowledge_stop(self, turn: Turn) -> None:
         """The answer in hand was told already, out of turn: ``about`` names its question."""
         if turn.inbound.about is not None:
             turn.reply(turn.t("All right, I stopped. What was said so far stays."))
@@ -156,7 +158,7 @@ class Service(Flow):
             turn.reply(turn.t("I am answering nothing of yours here, so there is nothing to stop."))
 
     @on(answer_nothing)
-    def no_question(self, turn: Turn, _data: None) -> None:
+    def no_question(self, turn: Turn) -> None:
         """An answer with no question: say what may have become of it."""
         turn.reply(
             turn.t(
@@ -168,7 +170,7 @@ class Service(Flow):
         )
 
     @on(misunderstand)
-    def hint(self, turn: Turn, _data: None) -> None:
+    def hint(self, turn: Turn) -> None:
         """Name the nearest command."""
         name = turn.stimulus.name if isinstance(turn.stimulus, Command) else ""
         near = get_close_matches(name, self._commands, n=1)
@@ -194,7 +196,7 @@ class Service(Flow):
         turn.reply(told)
 
     @on(fail_to_read)
-    def ask_to_resend(self, turn: Turn, _data: None) -> None:
+    def ask_to_resend(self, turn: Turn) -> None:
         """The key for an encrypted message did not come."""
         turn.reply(
             turn.t(
@@ -203,7 +205,7 @@ class Service(Flow):
         )
 
     @on(explain)
-    def ask_for_words(self, turn: Turn, _data: None) -> None:
+    def ask_for_words(self, turn: Turn) -> None:
         """It is of a kind that no flow reads."""
         told = {
             "sticker": turn.t("I can't read stickers. Please write it in words."),

@@ -41,11 +41,11 @@ class Submissions(Flow):
         turn.reply("; ".join(f"{n}: {e.name} ({e.age})" for n, e in enumerate(kept.entries, 1)))
 
     @on(show_none)
-    def tell_none(self, turn: Turn, _nothing: None) -> None:
+    def tell_none(self, turn: Turn) -> None:
         turn.reply("You have submitted nothing.")
 
     @on(forget)
-    def drop_all(self, turn: Turn, _kept: Submitted) -> None:
+    def drop_all(self, turn: Turn) -> None:
         turn.reply("All that you submitted is forgotten.")
 
 
@@ -68,16 +68,16 @@ class Form(Flow):
     nothing_open = Event(idle, STAY, text=True)
 
     @on(begin)
-    def ask_name(self, turn: Turn, _entry: Entry | None) -> None:
+    def ask_name(self, turn: Turn) -> None:
         turn.reply("What is your name?")
 
     @on(give_name)
-    def ask_age(self, turn: Turn, _nothing: None) -> Entry:
+    def ask_age(self, turn: Turn) -> Entry:
         turn.reply("How old are you?")
         return Entry(turn.argument.strip())
 
     @on(no_age)
-    def ask_age_again(self, turn: Turn, _entry: Entry) -> None:
+    def ask_age_again(self, turn: Turn) -> None:
         turn.reply("Please give a whole number from 1 to 150.")
 
     @on(give_age)
@@ -90,13 +90,13 @@ class Form(Flow):
         turn.trigger(Submissions.add, entry)
 
     @on(unclear)
-    def ask_to_send_again(self, turn: Turn, _entry: Entry) -> None:
+    def ask_to_send_again(self, turn: Turn) -> None:
         turn.reply("Please answer yes or no.")
 
     @on(cancel, drop)
-    def leave(self, turn: Turn, _entry: Entry | None) -> None:
+    def leave(self, turn: Turn) -> None:
         turn.reply("Dropped.")
 
     @on(nothing_open)
-    def tell(self, turn: Turn, _nothing: None) -> None:
+    def tell(self, turn: Turn) -> None:
         turn.reply(f"No form is open. {turn.prefix}form begins one.")

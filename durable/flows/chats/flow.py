@@ -45,15 +45,37 @@ class Chats(Flow):
     anywhere = (idle, making_space, making_chat)
     making = (making_space, making_chat)
 
+    onboard = Event(anywhere, STAY)
+    welcome = Event(anywhere, STAY)
+    make_space = Event(anywhere, making_space, signal="make")
+    make_chat = Event(anywhere, making_chat, signal="make")
+    space_made_alone = Event(making_space, idle, on=EventKind.MADE)
+    space_made = Event(making_space, making_chat, on=EventKind.MADE)
+    last_chat_made = Event(making_chat, idle, on=EventKind.MADE)
+    made = Event(anywhere, STAY, on=EventKind.MADE)
+    not_made = Event(making, STAY, on=EventKind.NOT_MADE)
+    not_invited = Event(anywhere, STAY, on=EventKind.REFUSED)
+    new = Event(anywhere, STAY, command="new")
+    show = Event(anywhere, STAY, command="chats")
+    mend = Event(anywhere, STAY, command="repair")
+    pick = Event(anywhere, STAY, command="load")
+    load = Event(anywhere, STAY)
+    ask_forget = Event(anywhere, STAY, command="forget-me")
+    forget = Event(anywhere, idle)
+
+    @make_space.guard
     def lacks_space(self, turn: Turn) -> bool:
         """There must be a Space before there is a chat."""
         user = bot_records(turn).find(UserRecord, user_key(turn.sender))
         return self._with_space and (user is None or user.space_id is None)
 
+    @space_made.guard
     def made_space(self, turn: Turn) -> bool:
         """It is the Space that was made."""
         return turn.inbound.body == SPACE_PURPOSE
 
+    @space_made_alone.guard
+    @last_chat_made.guard
     def made_all(self, turn: Turn) -> bool:
         """It was the last room of the plan."""
         plan, purpose = turn.data, turn.inbound.body
@@ -63,27 +85,10 @@ class Chats(Flow):
             and not plan.without(purpose).wishes
         )
 
+    @not_invited.guard
     def was_invite(self, turn: Turn) -> bool:
         """What was refused is an invite."""
         return turn.inbound.body == "m.room.member"
-
-    onboard = Event(anywhere, STAY)
-    welcome = Event(anywhere, STAY)
-    make_space = Event(anywhere, making_space, signal="make", guard=lacks_space)
-    make_chat = Event(anywhere, making_chat, signal="make")
-    space_made_alone = Event(making_space, idle, on=EventKind.MADE, guard=made_all)
-    space_made = Event(making_space, making_chat, on=EventKind.MADE, guard=made_space)
-    last_chat_made = Event(making_chat, idle, on=EventKind.MADE, guard=made_all)
-    made = Event(anywhere, STAY, on=EventKind.MADE)
-    not_made = Event(making, STAY, on=EventKind.NOT_MADE)
-    not_invited = Event(anywhere, STAY, on=EventKind.REFUSED, guard=was_invite)
-    new = Event(anywhere, STAY, command="new")
-    show = Event(anywhere, STAY, command="chats")
-    mend = Event(anywhere, STAY, command="repair")
-    pick = Event(anywhere, STAY, command="load")
-    load = Event(anywhere, STAY)
-    ask_forget = Event(anywhere, STAY, command="forget-me")
-    forget = Event(anywhere, idle)
 
     def __init__(self, registry: Registry, *, with_space: bool = True) -> None:
         self._registry = registry
@@ -98,12 +103,12 @@ class Chats(Flow):
         turn.signal(self.name, "make", wishes)
 
     @on(welcome)
-    async def invite_again(self, turn: Turn, _plan: PendingRooms | None) -> None:
+    async def invite_again(self, turn: Turn) -> None:
         """Somebody who has a Space has invited the bot: perhaps they had left everything."""
         await welcome_back(turn)
 
     @on(new)
-    async def begin_chat(self, turn: Turn, _plan: PendingRooms | None) -> None:
+    async def begin_chat(self, turn: Turn) -> None:
         """Have a room made for another chat."""
         _say_at_work(turn)
         turn.signal(self.name, "make", (await self._new_chat(turn, turn.argument),))
@@ -164,12 +169,12 @@ class Chats(Flow):
         return plan.refusing(wish.purpose)
 
     @on(not_invited)
-    async def tell_of_invite(self, turn: Turn, _plan: PendingRooms | None) -> None:
+    async def tell_of_invite(self, turn: Turn) -> None:
         """Say to which room the homeserver does not let the bot invite."""
         await explain_invite(turn)
 
     @on(show)
-    async def list_all(self, turn: Turn, _plan: PendingRooms | None) -> None:
+    async def list_all(self, turn: Turn) -> None:
         """List the chats."""
         turn.reply(await list_chats(turn, self._registry))
 
@@ -181,12 +186,12 @@ class Chats(Flow):
             turn.signal(self.name, "make", wishes)
 
     @on(pick)
-    async def find_archived(self, turn: Turn, _plan: PendingRooms | None) -> None:
+    async def find_archived(self, turn: Turn) -> None:
         """Have an archived chat chosen, unless the command has named one."""
         await offer_chats(turn, self._registry)
 
     @on(load)
-    async def bring_back(self, turn: Turn, _plan: PendingRooms | None) -> None:
+    async def bring_back(self, turn: Turn) -> None:
         """Bring an archived chat back."""
         wish = await load_chat(turn)
         if wish is not None:
@@ -194,7 +199,7 @@ class Chats(Flow):
             turn.signal(self.name, "make", (wish,))
 
     @on(ask_forget)
-    def confirm_forget(self, turn: Turn, _plan: PendingRooms | None) -> None:
+    def confirm_forget(self, turn: Turn) -> None:
         """Ask first: nothing of it comes back."""
         question = turn.t(
             "Forget all that I hold on you? I leave your Space and all your chats, and you can't "
@@ -203,7 +208,7 @@ class Chats(Flow):
         turn.confirm(question, then=self.forget)
 
     @on(forget)
-    async def forget_user(self, turn: Turn, _plan: PendingRooms | None) -> None:
+    async def forget_user(self, turn: Turn) -> None:
         """Forget, say what that can't reach, and leave."""
         say_what_stays(turn)
         await forget_all(turn)

@@ -71,18 +71,61 @@ class RoomRouting(Flow):
     known = (unbound, bound, archived, gone, space)
     anywhere = (idle, unbound, bound, archived, gone, space)
 
+    invited = Event(idle, unbound, on=EventKind.INVITED)
+    revived = Event(gone, bound, on=EventKind.INVITED)
+    revived_unbound = Event(gone, unbound, on=EventKind.INVITED)
+    invited_again = Event((*present, space), STAY, on=EventKind.INVITED)
+    declined = Event(anywhere, STAY, on=EventKind.INVITED)
+    joined = Event(present, STAY, on=EventKind.JOINED)
+    returned = Event(gone, bound, on=EventKind.JOINED)
+    returned_unbound = Event(gone, unbound, on=EventKind.JOINED)
+    lost = Event(present, gone, on=EventKind.LEFT)
+    left = Event((*present, space), idle, on=EventKind.LEFT)
+    upgraded = Event((*present, space), STAY, on=EventKind.UPGRADED)
+    move = Event((*present, space), idle)
+    settle_space = Event(anywhere, space, signal="settle")
+    settle_bound = Event(anywhere, bound, signal="settle")
+    settle = Event(anywhere, unbound)
+    overhear = Event(anywhere, STAY, text=True, signal="say")
+    say = Event(bound, STAY, text=True)
+    bind = Event((idle, unbound), bound, text=True, signal="say")
+    say_without_agent = Event((idle, unbound), STAY, text=True, signal="say")
+    retry = Event(bound, STAY, command="retry")
+    retry_nothing = Event(anywhere, STAY, command="retry")
+    say_archived = Event(archived, STAY, text=True, signal="say")
+    say_nothing = Event((gone, space), STAY, text=True, signal="say")
+    agent_chosen = Event(anywhere, STAY)
+    rename = Event(present, STAY, command="rename")
+    renamed = Event(present, STAY, on=EventKind.DONE)
+    not_renamed = Event(present, STAY, on=EventKind.REFUSED)
+    ask_rebind = Event(opened, STAY, command="rebind")
+    rebind = Event(opened, bound)
+    ask_archive = Event(opened, STAY, command="archive")
+    archive = Event(opened, archived)
+    refuse = Event(present, STAY, command=("archive", "rebind", "rename"))
+    explain = Event(anywhere, STAY, command=("archive", "rebind", "rename"))
+    archive_too_late = Event(anywhere, STAY, signal="archive")
+    rebind_too_late = Event(anywhere, STAY, signal="rebind")
+    forget = Event(known, idle)
+
+    @invited.guard
+    @revived_unbound.guard
+    @invited_again.guard
     def is_welcome(self, turn: Turn) -> bool:
         """The config lets this user talk to the bot."""
         return self._is_allowed(turn.sender)
 
+    @revived.guard
     def is_welcome_back(self, turn: Turn) -> bool:
         """The same, in a room that had an agent to answer in it."""
         return self.is_welcome(turn) and self.had_agent(turn)
 
+    @returned.guard
     def had_agent(self, turn: Turn) -> bool:
         """The room has an agent, though it is gone."""
         return _has_route(turn.data, self._registry)
 
+    @joined.guard
     def followed_invite(self, turn: Turn) -> bool:
         """The bot came into the room by an invite, and did not make it."""
         if not _has_chat(turn.data) or not turn.inbound.raw:
@@ -90,80 +133,57 @@ class RoomRouting(Flow):
         unsigned = turn.inbound.raw.get("unsigned")
         return isinstance(unsigned, dict) and bool(unsigned.get("prev_content"))
 
+    @bind.guard
     def has_agent(self, turn: Turn) -> bool:
         """It is clear which agent a new binding would be to."""
         room = bot_records(turn).find(RoomRecord, room_key(turn.room_id))
         lost_its_agent = room is not None and room.agent_id is not None
         return not lost_its_agent and self._agent_for(turn) is not None
 
+    @overhear.guard
     def is_overheard(self, turn: Turn) -> bool:
         """In a room of many, this text is not for the bot."""
         return not is_addressed(turn, self._respond_to)
 
+    @lost.guard
+    @rebind.guard
+    @archive.guard
     def has_chat(self, turn: Turn) -> bool:
         """There is a chat in the room."""
         return _has_chat(turn.data)
 
+    @rename.guard
+    @ask_rebind.guard
+    @ask_archive.guard
     def may_change(self, turn: Turn) -> bool:
         """There is a chat in the room, and it is the sender's."""
         return _has_chat(turn.data) and is_owners(turn)
 
+    @renamed.guard
+    @not_renamed.guard
     def was_name(self, turn: Turn) -> bool:
         """What was asked for is a name for a room with a chat in it."""
         return turn.inbound.body == ROOM_NAME and _has_chat(turn.data)
 
+    @refuse.guard
     def is_anothers(self, turn: Turn) -> bool:
         """There is a chat in the room, and it is not the sender's."""
         return _has_chat(turn.data) and not is_owners(turn)
 
+    @retry.guard
     def has_asked(self, turn: Turn) -> bool:
         """The sender has asked the agent something before."""
         return turn.inbound.repeats is not None
 
+    @settle_space.guard
     def brings_space(self, turn: Turn) -> bool:
         """The room was made to be a Space."""
         return isinstance(turn.payload, RoomRecord) and turn.payload.room_type == SPACE
 
+    @settle_bound.guard
     def brings_agent(self, turn: Turn) -> bool:
         """A chat gets this room, with an agent to answer in it."""
         return _has_route(turn.payload, self._registry)
-
-    invited = Event(idle, unbound, on=EventKind.INVITED, guard=is_welcome)
-    revived = Event(gone, bound, on=EventKind.INVITED, guard=is_welcome_back)
-    revived_unbound = Event(gone, unbound, on=EventKind.INVITED, guard=is_welcome)
-    invited_again = Event((*present, space), STAY, on=EventKind.INVITED, guard=is_welcome)
-    declined = Event(anywhere, STAY, on=EventKind.INVITED)
-    joined = Event(present, STAY, on=EventKind.JOINED, guard=followed_invite)
-    returned = Event(gone, bound, on=EventKind.JOINED, guard=had_agent)
-    returned_unbound = Event(gone, unbound, on=EventKind.JOINED)
-    lost = Event(present, gone, on=EventKind.LEFT, guard=has_chat)
-    left = Event((*present, space), idle, on=EventKind.LEFT)
-    upgraded = Event((*present, space), STAY, on=EventKind.UPGRADED)
-    move = Event((*present, space), idle)
-    settle_space = Event(anywhere, space, signal="settle", guard=brings_space)
-    settle_bound = Event(anywhere, bound, signal="settle", guard=brings_agent)
-    settle = Event(anywhere, unbound)
-    overhear = Event(anywhere, STAY, text=True, signal="say", guard=is_overheard)
-    say = Event(bound, STAY, text=True)
-    bind = Event((idle, unbound), bound, text=True, signal="say", guard=has_agent)
-    say_without_agent = Event((idle, unbound), STAY, text=True, signal="say")
-    retry = Event(bound, STAY, command="retry", guard=has_asked)
-    retry_nothing = Event(anywhere, STAY, command="retry")
-    say_archived = Event(archived, STAY, text=True, signal="say")
-    say_nothing = Event((gone, space), STAY, text=True, signal="say")
-    agent_chosen = Event(anywhere, STAY)
-    rename = Event(present, STAY, command="rename", guard=may_change)
-    renamed = Event(present, STAY, on=EventKind.DONE, guard=was_name)
-    not_renamed = Event(present, STAY, on=EventKind.REFUSED, guard=was_name)
-    ask_rebind = Event(opened, STAY, command="rebind", guard=may_change)
-    rebind = Event(opened, bound, guard=has_chat)
-    ask_archive = Event(opened, STAY, command="archive", guard=may_change)
-    archive = Event(opened, archived, guard=has_chat)
-    refuse = Event(present, STAY, command=("archive", "rebind", "rename"), guard=is_anothers)
-    explain = Event(anywhere, STAY, command=("archive", "rebind", "rename"))
-    archive_too_late = Event(anywhere, STAY, signal="archive")
-    rebind_too_late = Event(anywhere, STAY, signal="rebind")
-    forget = Event(known, idle)
 
     def __init__(
         self,
@@ -185,7 +205,7 @@ class RoomRouting(Flow):
         return closed.get(record.room_type, open_state)
 
     @on(invited)
-    def accept(self, turn: Turn, _data: None) -> RoomRecord:
+    def accept(self, turn: Turn) -> RoomRecord:
         """Join; the room is the inviter's."""
         turn.join()
         turn.signal("user", "meet")
@@ -211,7 +231,7 @@ class RoomRouting(Flow):
         return await revive(turn, room)
 
     @on(declined)
-    def decline(self, turn: Turn, _room: RoomRecord | None) -> None:
+    def decline(self, turn: Turn) -> None:
         """Say no to somebody whom the config does not let in."""
         turn.leave()
 
@@ -266,7 +286,7 @@ class RoomRouting(Flow):
         await move_room(turn, room, to, since=turn.room_id)
 
     @on(settle_space, settle_bound, settle)
-    def take_place(self, turn: Turn, _room: RoomRecord | None) -> RoomRecord:
+    def take_place(self, turn: Turn) -> RoomRecord:
         """The room is what it was made for."""
         assert isinstance(turn.payload, RoomRecord)  # noqa: S101  # what chats send
         return turn.payload
@@ -291,7 +311,7 @@ class RoomRouting(Flow):
         )
 
     @on(retry_nothing)
-    def explain_retry(self, turn: Turn, _room: RoomRecord | None) -> None:
+    def explain_retry(self, turn: Turn) -> None:
         """There is nothing to ask again."""
         turn.reply(turn.t("You have asked nothing in this chat that I could ask again."))
 
@@ -340,7 +360,7 @@ class RoomRouting(Flow):
         return evolve(room, agent_id=None, platform_chat_id=None)
 
     @on(rename)
-    def ask_for_name(self, turn: Turn, _room: RoomRecord) -> None:
+    def ask_for_name(self, turn: Turn) -> None:
         """Have the room given another name."""
         ask_for_name(turn)
 
@@ -350,7 +370,7 @@ class RoomRouting(Flow):
         return await take_name(turn, room)
 
     @on(not_renamed)
-    def explain_name(self, turn: Turn, _room: RoomRecord) -> None:
+    def explain_name(self, turn: Turn) -> None:
         """Say why the chat keeps its name."""
         explain_name(turn)
 

@@ -117,7 +117,7 @@ class AfterRestart:
         return edges[0] if edges else None
 
     def _is_guarded(self, edge: Edge) -> bool:
-        return self.walker.flow.events[edge.event].guard is not None
+        return self.walker.flow.events[edge.event].condition is not None
 
     async def _go_on(self, edge: Edge) -> None:
         walker = self.walker

@@ -45,15 +45,16 @@ class Form(Flow):
     name_given = Event(asking_name, asking_age, text=r"[A-Z]\w+")
     misnamed = Event(asking_name, STAY, text=True)
 
-    def is_age(self, turn: Turn) -> bool:
-        """The text is an age."""
-        return turn.argument.strip().isdigit()
-
-    age_given = Event(asking_age, submitted, text=True, guard=is_age)
+    age_given = Event(asking_age, submitted, text=True)
     misaged = Event(asking_age, STAY, text=True)
     show = Event(submitted, STAY, command="show")
     withdraw = Event(submitted, idle, command="withdraw")
     too_late = Event(asking_age, asking_name, on_expiry=True)
+
+    @age_given.guard
+    def is_age(self, turn: Turn) -> bool:
+        """The text is an age."""
+        return turn.argument.strip().isdigit()
 
     @on(begin)
     def ask_name(self, turn: Turn, _data: Entry | None) -> None:

@@ -52,15 +52,16 @@ class Pizza(Flow):
     ordered = State(durable, record=Order)
     doubtful = State(ephemeral, memory=Doubt, expires=minutes(5))
 
-    def is_number(self, turn: Turn) -> bool:
-        return turn.argument.isdigit()
-
-    order = Event(idle, ordered, command="order", guard=is_number)
+    order = Event(idle, ordered, command="order")
     order_nothing = Event(idle, STAY, command="order")
     enlarge = Event(ordered, STAY, command=("more", "larger"))
     cancel = Event(ordered, doubtful, text=True)
     sure = Event(doubtful, idle, command="yes")
     unreadable = Event(idle, STAY, on=EventKind.UNREADABLE)
+
+    @order.guard
+    def is_number(self, turn: Turn) -> bool:
+        return turn.argument.isdigit()
 
     @on(order)
     async def note(self, turn: Turn, _data: None) -> Order:
@@ -340,3 +341,36 @@ def test_a_regular_expression_is_a_string_or_compiled(
     match = event.match(Text(body))
     assert (match is not None) is expected
     assert match is None or match[1] == body.strip()
+
+
+class Ferry(Flow):
+    idle = State(initial=True)
+    crossing = State(durable, record=Order)
+    go = Event(idle, crossing, command="go")
+    grow = Event(crossing, STAY, command="grow")
+    stop = Event(crossing, idle, command="stop")
+
+    @on(go)
+    async def start(self, turn: Turn) -> Order:
+        turn.ask_back("How many?")
+        return Order(1)
+
+    @on(grow)
+    def count(self, _turn: Turn, order: Order) -> Order:
+        return Order(order.size + 1)
+
+
+async def test_a_handler_takes_the_data_only_if_it_needs_it() -> None:
+    crossing, _ = await after(Ferry(), Snapshot("idle"), Command("go"))
+    grown, _ = await after(Ferry(), crossing, Command("grow"))
+
+    assert (crossing, grown) == (Snapshot("crossing", Order(1)), Snapshot("crossing", Order(2)))
+
+
+async def test_a_question_is_asked_by_the_flow_whose_handler_runs() -> None:
+    _, turn = await after(Ferry(), Snapshot("idle"), Command("go"))
+
+    [question] = turn.effects
+    assert isinstance(question, Reply)
+    assert question.mark is not None
+    assert question.mark.flow == "ferry"

@@ -46,6 +46,12 @@ def with_event(**causes: Any) -> list[str]:
     return codes(idle=idle, go=Event(idle, STAY, **causes))
 
 
+def with_guard(guard: Any) -> list[str]:
+    idle = State(initial=True)
+    go = Event(idle, STAY, command="go")
+    return codes(idle=idle, go=go, may=go.guard(guard))
+
+
 def with_state(state: State) -> list[str]:
     idle = State(initial=True)
     return codes(idle=idle, odd=state, go=Event(idle, state), back=Event(state, idle))
@@ -80,8 +86,6 @@ def test_a_state_is_true_to_its_tier(state: State, expected: list[str]) -> None:
         ({"text": "("}, ["SL124"]),
         ({"text": 5}, ["SL124"]),
         ({"text": re.compile("(go)")}, []),
-        ({"guard": lambda _turn: True}, ["SL125"]),
-        ({"guard": min}, []),  # Python does not say what it takes
         ({"command": "Go"}, ["SL134"]),
         ({"command": "!go"}, ["SL134"]),
         ({"command": "go on"}, ["SL134"]),
@@ -96,6 +100,46 @@ def test_what_causes_an_event_can_happen(causes: dict[str, Any], expected: list[
     assert with_event(**causes) == expected
 
 
+@pytest.mark.parametrize(
+    ("guard", "expected"),
+    [
+        (lambda _turn: True, ["SL125"]),
+        (lambda _flow, _turn, _data: True, ["SL125"]),
+        ("no method", ["SL125"]),
+        (lambda _flow, _turn: True, []),
+        (min, []),  # Python does not say what it takes
+    ],
+)
+def test_a_guard_takes_the_turn(guard: Any, expected: list[str]) -> None:
+    assert with_guard(guard) == expected
+
+
+def test_an_event_has_one_guard() -> None:
+    def may(_flow: Flow, _turn: Turn) -> bool:
+        return True
+
+    def might(_flow: Flow, _turn: Turn) -> bool:
+        return False
+
+    go = Event(State(initial=True), STAY, command="go")
+    go.guard(may)
+
+    with pytest.raises(FlowError, match="two guards, may and might; write one method"):
+        go.guard(might)
+
+
+def test_an_event_of_another_class_is_not_guarded() -> None:
+    class Whole(Flow):
+        idle = State(initial=True)
+        go = Event(idle, STAY, command="go")
+
+    def may(_flow: Flow, _turn: Turn) -> bool:
+        return False
+
+    with pytest.raises(FlowError, match=r"Whole.go: its class is complete"):
+        Whole.go.guard(may)
+
+
 async def deferred(_flow: Flow, _turn: Turn) -> bool:
     return False
 
@@ -106,20 +150,24 @@ def yielding(_flow: Flow, _turn: Turn) -> Iterator[bool]:
 
 @pytest.mark.parametrize("guard", [deferred, yielding])
 def test_a_guard_that_would_always_say_yes_is_refused(guard: Any) -> None:
-    assert with_event(command="go", guard=guard) == ["SL128"]
+    assert with_guard(guard) == ["SL128"]
 
 
 @pytest.mark.parametrize(
     ("handler", "expected"),
     [
-        (lambda _flow, _turn: None, ["SL127"]),
+        (lambda _flow: None, ["SL127"]),
+        (lambda _flow, _turn: None, []),
+        (lambda _flow, _turn, _data: None, []),
         (lambda _flow, _turn, _data, _more: None, ["SL127"]),
         (lambda _flow, _turn, _data, *, _named: None, ["SL127"]),
         (lambda _flow, _turn, _data, _more=None: None, []),
         (lambda *_all: None, []),
     ],
 )
-def test_a_handler_takes_the_turn_and_the_data(handler: Any, expected: list[str]) -> None:
+def test_a_handler_takes_the_turn_and_the_data_if_it_needs_it(
+    handler: Any, expected: list[str]
+) -> None:
     assert with_handler(handler) == expected
 
 
@@ -157,7 +205,8 @@ def test_an_event_that_an_earlier_one_always_forestalls_is_refused(
     idle = State(initial=True)
 
     forestalled = codes(idle=idle, a=Event(idle, STAY, **first), b=Event(idle, STAY, **second))
-    guarded = Event(idle, STAY, **first, guard=lambda _flow, _turn: False)
+    guarded = Event(idle, STAY, **first)
+    guarded.guard(lambda _flow, _turn: False)
 
     assert forestalled == ["SL131"]
     assert codes(idle=idle, a=guarded, b=Event(idle, STAY, **second)) == []
@@ -242,12 +291,15 @@ def test_what_beginners_write_is_told_with_what_to_write(
 ) -> None:
     idle = State(initial=True)
     there = written.pop("there", None) or State(durable)
-    body = {
+    guard = written.pop("guard", None)
+    body: dict[str, Any] = {
         "idle": idle,
         "there": there,
         "go": Event(idle, there, command="go", **written),
         "back": Event(there, idle),
     }
+    if guard is not None:
+        body["go"].guard(guard)
 
     with pytest.raises(FlowError, match=problem):
         FlowType("Beginner", (Flow,), body)

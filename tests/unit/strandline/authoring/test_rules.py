@@ -144,7 +144,7 @@ def test_a_handler_of_an_event_to_idle_returns_nothing(project: Path) -> None:
     ],
 )
 def test_a_guard_only_answers(project: Path, guard: str, *, is_right: bool) -> None:
-    told = found(project, f"{guard}\n\ngo = Event(idle, STAY, command='go', guard=may)")
+    told = found(project, f"go = Event(idle, STAY, command='go')\n\n@go.guard\n{guard}")
 
     assert told == ([] if is_right else [f"SL206 {guard.splitlines()[0]}"])
 
@@ -170,7 +170,7 @@ def test_a_flow_that_takes_every_command_is_told(project: Path) -> None:
     taking = "rest = Event(idle, STAY, command=ANY"
 
     assert found(project, f"{taking})") == [f"SL210 {taking})"]
-    assert found(project, f"def may(self, turn): return True\n\n{taking}, guard=may)") == []
+    assert found(project, f"{taking})\n\n@rest.guard\ndef may(self, turn): return True") == []
 
 
 def test_a_percent_sign_is_written_as_workflows_read_it(project: Path) -> None:
@@ -184,7 +184,7 @@ ASKED = "yes = Event(idle, STAY, reaction='✅')\nask = Event(idle, STAY, comman
 
 
 def test_an_answer_to_what_nothing_asks_is_told(project: Path) -> None:
-    asking = "\n@on(ask)\ndef put(self, turn, data):\n    turn.ask_back('?', flow=self.name)"
+    asking = "\n@on(ask)\ndef put(self, turn, data):\n    turn.ask_back('?')"
 
     assert found(project, ASKED) == ["SL205 yes = Event(idle, STAY, reaction='✅')"]
     assert found(project, ASKED + asking) == []
@@ -283,6 +283,15 @@ def test_a_handler_whose_place_another_of_its_name_takes_is_told(project: Path) 
     told = found(project, f"{ORDERED}@on(more)\ndef start(self, turn, order): ...")
 
     assert "SL211 def start(self, turn: Turn, _data: None) -> Order:" in told
+
+
+def test_a_guard_whose_place_another_of_its_name_takes_is_told(project: Path) -> None:
+    events = "go = Event(idle, STAY, command='go')\ncome = Event(idle, STAY, command='come')"
+    guard = "def may(self, turn): return True"
+
+    told = found(project, f"{events}\n@go.guard\n{guard}\n@come.guard\n{guard}")
+
+    assert [line.partition(" ")[0] for line in told] == ["SL211"]
 
 
 def test_an_event_whose_place_another_of_its_name_takes_is_told(project: Path) -> None:

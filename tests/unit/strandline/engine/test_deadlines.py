@@ -57,17 +57,18 @@ class Request(Flow):
     asked = State(durable, record=Wish, expires=hours(8))
     editing = State(ephemeral, memory=Wish, expires=minutes(5))
 
-    def is_new(self, turn: Turn) -> bool:
-        return isinstance(turn.data, Wish) and turn.data.nudges == 0
-
     make = Event(idle, asked, command="wish")
     note = Event(asked, STAY, command="note")
     edit = Event(asked, editing, command="edit")
     drop = Event(asked, idle, command="drop")
     lapse = Event(editing, asked, on_expiry=True)
     back = Event(editing, asked, command="back")
-    nudge = Event(asked, STAY, on_expiry=True, guard=is_new)
+    nudge = Event(asked, STAY, on_expiry=True)
     close = Event(asked, idle, on_expiry=True)
+
+    @nudge.guard
+    def is_new(self, turn: Turn) -> bool:
+        return isinstance(turn.data, Wish) and turn.data.nudges == 0
 
     @on(make, note)
     def write(self, turn: Turn, _data: Wish | None) -> Wish:
@@ -313,14 +314,15 @@ class Greeting(Flow):
     idle = State(initial=True)
     asked = State(durable, record=Wish, expires=hours(8))
 
+    make = Event(idle, asked, command="wish")
+    close_at_home = Event(asked, idle, on_expiry=True)
+    close = Event(asked, idle, on_expiry=True)
+
+    @close_at_home.guard
     def is_at_home(self, turn: Turn) -> bool:
         room = bot_records(turn).find(RoomRecord, room_key(turn.room_id))
         user = bot_records(turn).find(UserRecord, user_key(turn.sender))
         return room is not None and user is not None and user.space_id == room.space_id
-
-    make = Event(idle, asked, command="wish")
-    close_at_home = Event(asked, idle, on_expiry=True, guard=is_at_home)
-    close = Event(asked, idle, on_expiry=True)
 
     @on(make)
     def write(self, turn: Turn, _data: None) -> Wish:

@@ -54,7 +54,7 @@ class Rota(Flow):
 
     @on(offer)
     def ask(self, turn: Turn, duty: Duty) -> Duty:
-        turn.ask_back("Who takes over?", flow=self.name, anyone=True)
+        turn.ask_back("Who takes over?", anyone=True)
         return duty
 
     @on(accept)

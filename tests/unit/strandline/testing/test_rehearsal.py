@@ -75,7 +75,7 @@ class Rota(Flow):
 
     @on(offer)
     def ask_for_taker(self, turn: Turn, duty: Duty) -> Duty:
-        turn.ask_back("Who takes over?", flow=self.name, anyone=True)
+        turn.ask_back("Who takes over?", anyone=True)
         return duty
 
     @on(accept)
@@ -390,7 +390,7 @@ async def test_an_older_question_can_be_answered_too() -> None:
 
         @on(ask)
         def put(self, turn: Turn, _data: None) -> None:
-            turn.ask_back(turn.argument, flow=self.name)
+            turn.ask_back(turn.argument)
 
         @on(take)
         def tell(self, turn: Turn, _data: None) -> None:
