@@ -21,6 +21,7 @@ from durable.store.sequence import PlatformChatSequence
 from durable.store.sqlite.store import Store
 from fsm import Flow, Inbound, Saved, Snapshot, Tier, Turn, TurnError
 from fsm.dispatch import TransitionTaken
+from fsm.kept_record import KeptAsRecord
 from fsm.records import (
     PLATFORM_CHAT_SEQ_KEY,
     RECORD_PREFIX,
@@ -167,7 +168,7 @@ class TurnRecords:
 
     async def standing(self, flow: Flow, key: ConversationKey) -> Snapshot:
         """Where the store has the conversation: a durable state, or idle."""
-        if flow.kept_as is not None:
+        if isinstance(flow, KeptAsRecord):
             record: Any = await self.read(flow.record_type or object, f"{flow.kept_as}:{key}")
             return flow.at_rest if record is None else Snapshot(flow.state_of(record).name, record)
         if not flow.is_durable:
@@ -200,7 +201,7 @@ class TurnRecords:
         key, state = moved.key, flow.states[moved.after.state]
         if state.tier is Tier.EPHEMERAL or not flow.is_durable:
             return
-        if flow.kept_as is not None:
+        if isinstance(flow, KeptAsRecord):
             self._keep(f"{flow.kept_as}:{key}", moved.after.data)
         elif state.initial:
             self._keep(flow_key(flow.name, key), None)

@@ -4,16 +4,12 @@
     !cancel     leave the form
     !signoff    stay at home after all, once you have confirmed it
 
-A restart keeps what was submitted. It forgets a form that is half filled in: `!signup` begins it
-anew.
+A restart keeps what was submitted, and forgets a half-filled form: `!signup` begins it anew.
 """
 
 from attrs import evolve, frozen
 
 from strandline import STAY, Event, Flow, State, Turn, as_typed, durable, ephemeral, minutes, on
-
-ADDRESS = r"[^@\s]+@[^@\s]+\.[^@\s]+"
-MEAL = r"(?i)meat|fish|vegan"
 
 
 @frozen
@@ -33,6 +29,11 @@ class Draft:
     address: str = ""
 
 
+@frozen
+class SignOff:
+    """They are sure."""
+
+
 class Form(Flow):
     """The form of one person in one room."""
 
@@ -46,15 +47,15 @@ class Form(Flow):
 
     begin = Event((idle, *filling_in), asking_name, command="signup", help="come to the party")
     give_name = Event(asking_name, asking_address, text=True)
-    give_address = Event(asking_address, asking_meal, text=ADDRESS)
+    give_address = Event(asking_address, asking_meal, text=r"[^@\s]+@[^@\s]+\.[^@\s]+")
     no_address = Event(asking_address, STAY, text=True)
-    give_meal = Event(asking_meal, signed_up, text=MEAL)
+    give_meal = Event(asking_meal, signed_up, text=r"(?i)meat|fish|vegan")
     no_meal = Event(asking_meal, STAY, text=True)
     cancel = Event(filling_in, idle, command="cancel")
     lapse = Event(filling_in, idle, on_expiry=True)
     show = Event(signed_up, STAY, command="signup")
     ask_sign_off = Event(signed_up, STAY, command="signoff", help="stay at home after all")
-    sign_off = Event(signed_up, idle)
+    sign_off = Event(signed_up, idle, on=SignOff)
 
     @on(begin)
     def ask_name(self, turn: Turn) -> None:
@@ -109,7 +110,7 @@ class Form(Flow):
     @on(ask_sign_off)
     def confirm_sign_off(self, turn: Turn) -> None:
         """Nothing happens before the yes."""
-        turn.confirm("Do you want to stay at home?", then=Form.sign_off)
+        turn.confirm("Do you want to stay at home?", then=SignOff())
 
     @on(sign_off)
     def forget(self, turn: Turn, kept: SignUp) -> None:

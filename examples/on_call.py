@@ -23,6 +23,11 @@ class Duty:
     since: datetime
 
 
+@frozen
+class EndDuty:
+    """They are sure."""
+
+
 class OnCall(Flow):
     """The duty of one room."""
 
@@ -38,7 +43,7 @@ class OnCall(Flow):
     accept = Event(offered, on_call, reaction="✅")
     accept_late = Event(on_call, STAY, reaction="✅")
     ask_end = Event((on_call, offered), STAY, command="offcall", help="end the duty")
-    end = Event((on_call, offered), idle)
+    end = Event((on_call, offered), idle, on=EndDuty)
     nobody = Event(idle, STAY, command=("handover", "offcall"))
 
     @accept.guard
@@ -79,7 +84,7 @@ class OnCall(Flow):
     @on(ask_end)
     def confirm_end(self, turn: Turn) -> None:
         """Nothing happens before the yes."""
-        turn.confirm("Shall nobody be on call?", then=OnCall.end)
+        turn.confirm("Shall nobody be on call?", then=EndDuty())
 
     @on(end)
     def leave_it(self, turn: Turn, duty: Duty) -> None:

@@ -1,7 +1,7 @@
 """The language of flows: states with tiers, events, turns, effects. Pure; knows no user of it."""
 
 from fsm.diagrams import mermaid as _mermaid  # noqa: F401  # makes f"{Flow:mermaid}" work
-from fsm.errors import FlowError, NoSuchEvent, NoSuchTransition, StrandlineError, TurnError
+from fsm.errors import FlowError, NoSuchTransition, StrandlineError, TurnError, UnansweredSignal
 from fsm.events import (
     ANY,
     STAY,
@@ -18,7 +18,7 @@ from fsm.flow import Flow, Saved, Snapshot, Transition, upgrade
 from fsm.states import Scope, State, Tier, days, durable, ephemeral, hours, minutes, seconds
 from fsm.turn import Turn
 from fsm.values.inbound import EventKind, Inbound
-from fsm.values.messages import Attachment, Question, QuestionRef, Signal
+from fsm.values.messages import Attachment, Question, QuestionRef, Reset, Triggered
 from fsm.values.registry import AgentEntry, Registry
 from fsm.values.text import as_typed
 from fsm.values.translation import Translator
@@ -36,16 +36,15 @@ __all__ = [
     "Flow",
     "FlowError",
     "Inbound",
-    "NoSuchEvent",
     "NoSuchTransition",
     "Question",
     "QuestionRef",
     "Reaction",
     "Registry",
+    "Reset",
     "RoomEvent",
     "Saved",
     "Scope",
-    "Signal",
     "Snapshot",
     "State",
     "StrandlineError",
@@ -53,8 +52,10 @@ __all__ = [
     "Tier",
     "Transition",
     "Translator",
+    "Triggered",
     "Turn",
     "TurnError",
+    "UnansweredSignal",
     "as_typed",
     "days",
     "durable",

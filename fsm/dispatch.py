@@ -5,14 +5,15 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 
 from attrs import define, evolve, field, frozen
 
-from fsm.checks.naming import refuse_unknown
+from fsm.checks.naming import receiver, refuse_unanswered
 from fsm.errors import NoSuchTransition
 from fsm.events import Answer, Attached, Command, Expiry, Reaction, RoomEvent, Stimulus, Text
 from fsm.flow import Flow, Snapshot, Transition
+from fsm.kept_record import KeptAsRecord
 from fsm.turn import Turn
 from fsm.values.ids import ConversationKey
 from fsm.values.inbound import EventKind, Inbound
-from fsm.values.messages import Question, QuestionRef, Signal
+from fsm.values.messages import Question, QuestionRef, Triggered
 from fsm.values.text import answered, compared, without_unseen_start
 
 LONGEST_MENTION = 300
@@ -69,7 +70,7 @@ class Dispatcher:
         """Have the first flow that answers one of the stimuli step, and those that it triggers.
 
         Raises:
-            NoSuchEvent: A handler triggers, or asks about, an event that no flow has.
+            UnansweredSignal: A handler triggers, or asks about, a signal that no flow answers.
             Exception: Whatever a handler raised.
         """
         snapshots = {flow.name: await self._standing(flow) for flow in self.flows.values()}
@@ -105,7 +106,8 @@ class Dispatcher:
         """Trigger what the handlers have triggered, until nothing is left."""
         while self.turn.signals:
             signal = await self._with_seen(self.turn.signals.pop(0))
-            flow = self.flows[signal.flow]
+            flow = receiver(signal.signal, self.flows)
+            assert flow is not None  # noqa: S101  # checked when it was triggered
             snapshot = await self._standing(flow)
             if signal.seen not in (None, snapshot):
                 self._miss(signal)
@@ -117,23 +119,23 @@ class Dispatcher:
                     raise
                 self._miss(signal)
 
-    def _miss(self, signal: Signal) -> None:
+    def _miss(self, signal: Triggered) -> None:
         if signal.missed:
             self.turn.reply(signal.missed)
 
-    async def _with_seen(self, signal: Signal) -> Signal:
+    async def _with_seen(self, signal: Triggered) -> Triggered:
         """A question about a conversation, with where that stands now; else the signal itself.
 
         The bot's own flows say themselves what a late answer means.
         """
-        question = signal.payload
+        question = signal.signal
         if not isinstance(question, Question):
             return signal
-        flow = self.flows.get(question.then.flow)
-        if flow is None or flow.kept_as is not None:
+        flow = receiver(question.then.signal, self.flows)
+        if flow is None or isinstance(flow, KeptAsRecord):
             return signal
         then = evolve(question.then, seen=await self._standing(flow))
-        return evolve(signal, payload=evolve(question, then=then))
+        return evolve(signal, signal=evolve(question, then=then))
 
     async def _try(self, flow: Flow, snapshot: Snapshot, stimulus: Stimulus) -> bool:
         turn = self.turn.answering(stimulus, snapshot.data)
@@ -146,7 +148,7 @@ class Dispatcher:
     async def _step(self, flow: Flow, snapshot: Snapshot, move: Transition, turn: Turn) -> Snapshot:
         after = await flow.step(snapshot, move, turn)
         for signal in self.turn.signals:
-            refuse_unknown(signal, asker=flow.name, running=self.flows)
+            refuse_unanswered(signal, asker=flow.name, running=self.flows)
         return after
 
     def _moved(self, flow: Flow, move: Transition, before: Snapshot, after: Snapshot) -> None:
@@ -166,18 +168,17 @@ class Dispatcher:
     async def _standing(self, flow: Flow) -> Snapshot:
         key = flow.key(self.turn.room_id, self.turn.sender)
         stood = self._stood.get((flow.name, key))
-        if stood is not None and flow.kept_as is None:
+        if stood is not None and not isinstance(flow, KeptAsRecord):
             return stood
         return await self.standing(flow, key)
 
     def _offered(self, stimulus: Stimulus) -> Iterable[Flow]:
         """The flows to which the stimulus is offered: an answer only to the one that asked."""
         match stimulus:
-            case (
-                Signal(flow=name)
-                | Reaction(mark=QuestionRef(flow=name))
-                | Answer(mark=QuestionRef(flow=name))
-            ):
+            case Triggered(signal=signal):
+                flow = receiver(signal, self.flows)
+                return (flow,) if flow is not None else ()
+            case Reaction(mark=QuestionRef(flow=name)) | Answer(mark=QuestionRef(flow=name)):
                 return (self.flows[name],) if name in self.flows else ()
         return self.flows.values()
 

@@ -5,8 +5,8 @@ A module is named where it is another than that of the class above::
     StrandlineError             fsm.errors
     ├── FlowError
     ├── NoSuchTransition
-    ├── NoSuchEvent
     ├── TurnError
+    ├── UnansweredSignal
     ├── StoreError              durable.store.errors
     │   ├── StoreUnavailable
     │   ├── DatabaseMoved
@@ -67,57 +67,58 @@ class FlowError(StrandlineError):
 
 @frozen(slots=False)
 class NoSuchTransition(StrandlineError):
-    """An event arrived that the current state has no answer to."""
+    """A signal was triggered that the flow's current state does not answer.
+
+    Args:
+        flow: The flow's name.
+        state: Its current state.
+        signal: The name of the signal's class.
+    """
 
     flow: str
     state: str
-    event: str
+    signal: str
 
     def __str__(self) -> str:
         return (
-            f"{self.flow}: {self.event!r} has no transition from {self.state!r}; "
-            f"add one to the flow, or do not trigger it there"
+            f"{self.flow}: state {self.state!r} does not answer {self.signal}; "
+            f"add an event with on={self.signal} to it, or do not trigger it there"
         )
 
 
 @frozen(slots=False, kw_only=True)
-class NoSuchEvent(StrandlineError):
-    """A turn named an event of a flow that does not run, or one that the flow does not have.
+class UnansweredSignal(StrandlineError):
+    """A turn triggered a signal that no flow of the bot answers.
 
     Args:
-        asker: What named it: a flow's name, or ``FlowClass.method`` if it was read in its source.
-        flow: The name of the flow that was meant.
-        event: The name of the event or signal that was meant.
+        asker: A flow's name, or ``FlowClass.method`` if it was read in its source.
+        signal: The name of the signal's class.
         running: The names of the flows that run.
-        events: The events and signals of the flow that was meant, by name; none if it does not run.
+        elsewhere: The classes of flows that answer it and do not run.
     """
 
     asker: str
-    flow: str
-    event: str
+    signal: str
     running: tuple[str, ...]
-    events: tuple[str, ...] = ()
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the flow that was meant runs, so that only the event is missing."""
-        return self.flow in self.running
+    elsewhere: tuple[str, ...] = ()
 
     @property
     def problem(self) -> str:
         """What is wrong."""
-        named = f"it names {f'{self.flow}.{self.event}'!r}"
-        if self.is_running:
-            has = f"it has {', '.join(self.events)}"
-            return f"{named}, and flow {self.flow!r} has no event or signal {self.event!r} ({has})"
-        return f"{named}, and no flow {self.flow!r} runs (running are {', '.join(self.running)})"
+        running = f"running are {', '.join(self.running)}"
+        if self.elsewhere:
+            flow = " or ".join(self.elsewhere)
+            return (
+                f"it triggers {self.signal}, and {flow}, which answers it, does not run ({running})"
+            )
+        return f"it triggers {self.signal}, and no event of a flow names that class ({running})"
 
     @property
     def remedy(self) -> str:
         """What to do about it."""
-        if self.is_running:
-            return "mend the name, or add the event to that flow"
-        return "add that flow to `flows:` in the config, in a test to Rehearsal, or mend the name"
+        if self.elsewhere:
+            return "add that flow to `flows:` in the config, or in a test to Rehearsal"
+        return f"write on={self.signal} in the event that answers it"
 
     def __str__(self) -> str:
         return f"{self.asker}: {self.problem}; {self.remedy}"

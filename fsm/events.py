@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 from fsm.errors import FlowError
 from fsm.states import State
 from fsm.values.inbound import EventKind
-from fsm.values.messages import QuestionRef, Signal
+from fsm.values.messages import QuestionRef, Triggered
 from fsm.values.text import answered, compared
 
 
@@ -83,7 +83,7 @@ class Expiry:
     """The time of the state in which the conversation stands is up."""
 
 
-Stimulus = Command | Text | Attached | RoomEvent | Reaction | Answer | Expiry | Signal
+Stimulus = Command | Text | Attached | RoomEvent | Reaction | Answer | Expiry | Triggered
 
 Guard = Callable[[Any, Any], bool]
 """A method of the flow that takes the turn and answers whether the event applies. Reads only."""
@@ -134,14 +134,11 @@ class Event:
         reaction: The emoji that cause it, put on a question that this flow asked the same person.
         reply: The texts that cause it as replies to such a question, in any case and with or
             without punctuation around them; ``ANY`` for every text.
-        on: An inbound event of this kind, which is not a message, causes it.
+        on: An inbound event of this kind, which is not a message, causes it; or a signal of this
+            class (a frozen attrs class), which a handler has triggered with ``turn.trigger``.
         on_expiry: The end of its source's time causes it.
-        signal: A name, besides its own, under which another flow's handler triggers it: what
-            several events with guards have in common.
         help: What its commands do, in a few words, for `!help`; without it they are not listed.
         arguments: What follows them there: ``NAME``.
-
-    Any event is also triggered by its name, from another flow's handler.
     """
 
     sources: tuple[State, ...] = field(converter=_states)
@@ -151,9 +148,8 @@ class Event:
     attachment: bool = field(default=False, kw_only=True)
     reaction: tuple[str, ...] = field(default=(), kw_only=True, converter=_names)
     reply: tuple[str, ...] = field(default=(), kw_only=True, converter=_names)
-    on: EventKind | None = field(default=None, kw_only=True)
+    on: EventKind | type | None = field(default=None, kw_only=True)
     on_expiry: bool = field(default=False, kw_only=True)
-    signal: str | None = field(default=None, kw_only=True)
     help: str = field(default="", kw_only=True)
     arguments: str = field(default="", kw_only=True)
     name: str = field(default="", init=False)
@@ -185,6 +181,16 @@ class Event:
         self.condition = method
         return method
 
+    @property
+    def signal(self) -> type | None:
+        """The class of the signals that cause it, if any do."""
+        return self.on if isinstance(self.on, type) else None
+
+    @property
+    def kind(self) -> EventKind | None:
+        """The kind of the inbound events that cause it, if any do."""
+        return self.on if isinstance(self.on, EventKind) else None
+
     def answers(self, stimulus: Stimulus) -> bool:
         """Whether this stimulus causes the event, state and guard aside."""
         match stimulus:
@@ -203,8 +209,8 @@ class Event:
                 answers = ANY in self.reply or answered(body) in map(answered, self.reply)
             case Expiry():
                 answers = self.on_expiry
-            case Signal(event=event):
-                answers = event in (self.name, self.signal)
+            case Triggered(signal=signal):
+                answers = type(signal) is self.on
         return answers
 
     def match(self, stimulus: Stimulus) -> re.Match[str] | None:

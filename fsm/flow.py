@@ -12,11 +12,12 @@ from fsm.checks.findings import report
 from fsm.checks.methods import takes
 from fsm.errors import FlowError, NoSuchTransition
 from fsm.events import Event, Handler, HandlerMark, Stimulus, Target
+from fsm.formats import FlowType
 from fsm.machine import Table
 from fsm.states import Scope, State, Tier
 from fsm.turn import Turn
 from fsm.values.ids import ConversationKey, RoomId, UserId
-from fsm.values.messages import Signal
+from fsm.values.messages import Reset, Triggered
 
 
 @frozen
@@ -50,22 +51,6 @@ class Saved:
     record: dict[str, Any]
 
 
-FORMATS: dict[str, Callable[[type["Flow"]], str]] = {}
-"""What ``format(flow_class, …)`` understands: filled by ``fsm.diagrams``."""
-
-
-class FlowType(type):
-    """The class of flow classes: what lets ``f"{Rota:mermaid}"`` draw one."""
-
-    def __format__(cls, spec: str) -> str:
-        if not spec:
-            return str(cls)
-        if spec not in FORMATS:
-            message = f"{spec!r} is no format of a flow; known are {', '.join(sorted(FORMATS))}"
-            raise ValueError(message)
-        return FORMATS[spec](cls)  # type: ignore[arg-type]  # only flows have this metaclass
-
-
 class Flow(metaclass=FlowType):
     """A kind of conversation. Subclass it: first states, then events, then guards and handlers.
 
@@ -74,16 +59,12 @@ class Flow(metaclass=FlowType):
     Attributes:
         scope: Whom one conversation belongs to.
         name: The flow's name in keys, logs and diagrams: the class name in lower case.
-        kept_as: For a flow whose record is kept under a key prefix of its own in the store
-            (``matrix_user``) rather than under ``flow:{name}``; its state is then told from
-            the record by ``state_of``.
         version: What its records are saved under. Raise it when their shape changes, and say with
             ``upgrade`` how what an older version has saved is read.
     """
 
     scope: ClassVar[Scope] = Scope.MEMBER
     name: ClassVar[str] = ""
-    kept_as: ClassVar[str | None] = None
     version: ClassVar[int] = 1
     states: ClassVar[Mapping[str, State]] = {}
     events: ClassVar[Mapping[str, Event]] = {}
@@ -117,10 +98,6 @@ class Flow(metaclass=FlowType):
             cls.idle_state = next(s for s in cls.states.values() if s.initial)
             cls._table = Table(cls.states, cls.events)
 
-    def state_of(self, record: Any) -> State:
-        """The state that a record kept under ``kept_as`` stands for."""
-        raise NotImplementedError
-
     def lifetime(self, state: State) -> timedelta | None:
         """How long ``state`` lasts; None for ever."""
         return state.expires
@@ -145,6 +122,11 @@ class Flow(metaclass=FlowType):
         """All commands that some state of the flow answers to."""
         return frozenset(name for event in cls.events.values() for name in event.command)
 
+    @classmethod
+    def signals(cls) -> frozenset[type]:
+        """The classes of all signals that some state of the flow answers to."""
+        return frozenset(event.signal for event in cls.events.values() if event.signal is not None)
+
     def key(self, room_id: RoomId, user_id: UserId) -> ConversationKey:
         """The conversation that something which this user does in this room belongs to."""
         match self.scope:
@@ -161,10 +143,10 @@ class Flow(metaclass=FlowType):
         Guards read the turn and change nothing.
 
         Raises:
-            NoSuchTransition: A signal named an event that this state does not answer.
+            NoSuchTransition: This state does not answer the signal.
         """
         turn.flow = self.name
-        if isinstance(stimulus, Signal) and stimulus.event == RESET:
+        if isinstance(stimulus, Triggered) and isinstance(stimulus.signal, Reset):
             return Transition(RESET, self.idle_state.name)
         for event in self.events.values():
             if not event.answers(stimulus):
@@ -173,8 +155,8 @@ class Flow(metaclass=FlowType):
             target = self._table.target(event.name, snapshot.state, self, turn)
             if target is not None:
                 return Transition(event.name, target, entered=not isinstance(event.target, Target))
-        if isinstance(stimulus, Signal):
-            raise NoSuchTransition(self.name, snapshot.state, stimulus.event)
+        if isinstance(stimulus, Triggered):
+            raise NoSuchTransition(self.name, snapshot.state, type(stimulus.signal).__name__)
         return None
 
     async def step(self, snapshot: Snapshot, move: Transition, turn: Turn) -> Snapshot:

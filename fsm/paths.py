@@ -248,6 +248,5 @@ def _has_cause(event: Event) -> bool:
         event.reaction,
         event.reply,
         event.on,
-        event.signal,
     )
     return not event.on_expiry or any(caused)

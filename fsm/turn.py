@@ -7,9 +7,9 @@ all of it in one transaction, or, if a handler raises, none of it.
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from attrs import define, evolve, field
+from attrs import define, evolve, field, has
 
 from fsm.effects import (
     AskAgent,
@@ -30,9 +30,11 @@ from fsm.events import Answer, Command, Event, Reaction, Stimulus, Text
 from fsm.records import BotRecords, NoRecords, Records
 from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId, UserId
 from fsm.values.inbound import EventKind, Inbound
-from fsm.values.messages import CONFIRMATION, Attachment, Question, QuestionRef, Signal
+from fsm.values.messages import Attachment, Question, QuestionRef, Triggered
 from fsm.values.text import compared
 from fsm.values.translation import Translator
+
+S = TypeVar("S")
 
 
 @define(kw_only=True)
@@ -42,7 +44,7 @@ class Turn:
     Args:
         inbound: The event that this turn handles.
         now: The wall clock at the turn's start, aware UTC.
-        stimulus: What this step answers: the event itself, or another flow's signal.
+        stimulus: What this step answers: the event itself, or a signal that a handler triggered.
         data: What the state that answers carries: a record, a memory or None. For guards;
             handlers are given it.
         prefix: What commands begin with, for sentences that name one.
@@ -51,7 +53,7 @@ class Turn:
         life: The name of this life of the process, for questions.
         attempt: 0 the first time that the event is handled, 1 after it was reopened once, …
         effects: What is wanted so far, in order.
-        signals: Events of other flows that this turn triggers next, in order.
+        signals: What this turn triggers next, in order.
         flow: The name of the flow whose handler runs.
         match: What the event's regular expression has found in the text, if it has one.
     """
@@ -67,7 +69,7 @@ class Turn:
     life: str = ""
     attempt: int = 0
     effects: list[Effect] = field(factory=list)
-    signals: list[Signal] = field(factory=list)
+    signals: list[Triggered] = field(factory=list)
     flow: str = ""
     match: re.Match[str] | None = None
 
@@ -110,14 +112,24 @@ class Turn:
                 return ""
 
     @property
-    def payload(self) -> object:
-        """What the signal that is being answered brought along."""
-        return self.stimulus.payload if isinstance(self.stimulus, Signal) else None
-
-    @property
     def mark(self) -> QuestionRef | None:
         """What the question that is being answered says of itself."""
         return self.stimulus.mark if isinstance(self.stimulus, Answer | Reaction) else None
+
+    def signal(self, kind: type[S]) -> S:
+        """The signal that is being answered.
+
+        Args:
+            kind: Its class: what the event names as ``on=``.
+
+        Raises:
+            TurnError: No signal of this class is being answered.
+        """
+        signal = self.stimulus.signal if isinstance(self.stimulus, Triggered) else None
+        if isinstance(signal, kind):
+            return signal
+        problem = f"this step answers no {kind.__name__}"
+        raise TurnError(problem, f"read it where only an event with on={kind.__name__} leads")
 
     def answering(self, stimulus: Stimulus, data: Any = None) -> "Turn":
         """The same turn, for a step that answers ``stimulus`` where a state carries ``data``."""
@@ -284,62 +296,55 @@ class Turn:
         """Have ``inbound``, which was answered with a question, handled once more."""
         self.effects.append(Reopen(inbound=inbound, attempt=attempt))
 
-    def trigger(self, event: Event, payload: object = None) -> None:
-        """Trigger an event of another flow, or of the same, in this turn, after this step.
+    def trigger(self, signal: object) -> None:
+        """Trigger the event that names the signal's class, in this turn, after this step.
+
+        The event may be one of another flow or of the same. Its handler finds the signal with
+        ``turn.signal``.
 
         Args:
-            event: ``Rota.hand_over``, say.
-            payload: What its handler finds in ``turn.payload``.
+            signal: A value of a frozen class: ``HandOver(to=bob)`` for ``Event(…, on=HandOver)``.
 
         Raises:
-            TurnError: It is no event of a flow.
+            TurnError: It is no such value.
 
-        After this step, the turn fails with ``NoSuchEvent`` if that flow does not run in this bot,
-        and with ``NoSuchTransition`` if its state does not answer the event.
+        After this step, the turn fails with ``UnansweredSignal`` if no event of the bot's flows
+        names the class, and with ``NoSuchTransition`` if the flow's current state does not answer.
         """
-        self.signals.append(_signal(event, payload))
-
-    def signal(self, flow: str, event: str, payload: object = None) -> None:
-        """The same by names, for what several events have in common (``Event(signal=…)``)."""
-        self.signals.append(Signal(flow, event, payload))
+        self.signals.append(_triggered(signal))
 
     def confirm(
         self,
         question: str,
         *,
-        then: Event,
-        payload: object = None,
-        otherwise: Event | None = None,
+        then: object,
+        otherwise: object = None,
     ) -> None:
-        """Have the sender asked, and trigger an event with the answer.
+        """Have the sender asked, and trigger a signal with the answer.
 
-        The question is a sub-flow of its own: it is ephemeral, waits for ``!yes``, ``!no``, a
-        reaction or a reply, and lapses. A yes is about what was there when it was asked: if the
-        conversation of ``then`` stands elsewhere by then, or carries something else, nothing is
-        triggered and the sender is told.
+        The question is a flow of its own: it is ephemeral, waits for ``!yes``, ``!no``, a reaction
+        or a reply, and lapses. If the conversation that ``then`` is for has changed between
+        question and yes, its state or its data, nothing is triggered and the sender is told.
 
         Args:
             question: What is asked, Markdown.
-            then: The event that a yes triggers.
-            payload: What the event's handler finds in ``turn.payload``.
-            otherwise: The event that is triggered, with the same payload, if the answer is no, or
-                is not given in time. Left out, the bot says that nothing has been changed.
+            then: The signal that a yes triggers.
+            otherwise: The signal that is triggered if the answer is no, or is not given in time.
+                Left out, the bot says that nothing has been changed.
 
         Raises:
-            TurnError: ``then`` or ``otherwise`` is no event of a flow.
+            TurnError: ``then`` or ``otherwise`` is no signal.
 
-        Nothing is asked, and the turn fails with ``NoSuchEvent``, if a flow of the two does not run
-        in this bot.
+        Nothing is asked, and the turn fails with ``UnansweredSignal``, if no event of the bot's
+        flows names the class of one of them.
         """
         missed = self.t("That can no longer be done: things have changed since I asked.")
         asked = Question(
             text=question,
-            then=evolve(_signal(then, payload), missed=missed),
-            otherwise=(
-                evolve(_signal(otherwise, payload), missed="") if otherwise is not None else None
-            ),
+            then=evolve(_triggered(then), missed=missed),
+            otherwise=evolve(_triggered(otherwise), missed="") if otherwise is not None else None,
         )
-        self.signal(CONFIRMATION, "ask", asked)
+        self.trigger(asked)
 
     def _answered(self) -> EventId | None:
         """The event to which a reply refers: none for what is no event of the room.
@@ -383,10 +388,16 @@ def bot_records(turn: Turn) -> BotRecords:
     return turn._bot_records  # noqa: SLF001  # no author's flow is to find it on the turn
 
 
-def _signal(event: Any, payload: object) -> Signal:
-    if not isinstance(event, Event):
-        problem = f"{event!r} is no event"
-        raise TurnError(problem, "name one as FlowClass.event, without quotes")
-    if event.flow is None:
-        raise TurnError("the event belongs to no flow", "name one as FlowClass.event")
-    return Signal(event.flow.name, event.name, payload)
+def _triggered(signal: object) -> Triggered:
+    if isinstance(signal, Event):
+        problem = f"{signal.name!r} is an event"
+        raise TurnError(
+            problem, "trigger a value of the class that it names: Event(…, on=HandOver)"
+        )
+    if isinstance(signal, type):
+        problem = f"{signal.__name__} is a class"
+        raise TurnError(problem, f"trigger a value of it: {signal.__name__}(…)")
+    if not has(type(signal)):
+        problem = f"{signal!r} is no signal"
+        raise TurnError(problem, "trigger a value of a frozen class that an event names as on=")
+    return Triggered(signal)

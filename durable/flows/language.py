@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from attrs import frozen
 
+from durable.flows.signals import ForgetLanguage
 from durable.records import FlowRecord, flow_key
 from fsm import STAY, Event, Flow, Scope, State, Translator, Turn, durable, on
 from fsm.values.ids import ConversationKey, UserId
@@ -36,7 +37,7 @@ class Language(Flow):
 
     choice = Event((idle, chosen), chosen, command="language")
     misname = Event((idle, chosen), STAY, command="language")
-    forget = Event((idle, chosen), idle)
+    forget = Event((idle, chosen), idle, on=ForgetLanguage)
 
     @choice.guard
     def names_a_language(self, turn: Turn) -> bool:

@@ -2,12 +2,14 @@
 
 from attrs import evolve
 
+from durable.flows.signals import AgentChosen, MeetUser
 from durable.records import UserRecord
 from fsm import STAY, AgentEntry, Event, Flow, Registry, Scope, State, Turn, durable, on
+from fsm.kept_record import KeptAsRecord
 from fsm.values.text import as_typed
 
 
-class UserRouting(Flow):
+class UserRouting(KeptAsRecord, Flow):
     """The user's half of the route: user → selected agent."""
 
     scope = Scope.USER
@@ -18,9 +20,9 @@ class UserRouting(Flow):
     undecided = State(durable, record=UserRecord)
     selected = State(durable, record=UserRecord)
 
-    met_with_one_agent = Event((idle, undecided), selected, signal="meet")
-    met = Event(idle, undecided, signal="meet")
-    met_again = Event((undecided, selected), STAY, signal="meet")
+    met_with_one_agent = Event((idle, undecided), selected, on=MeetUser)
+    met = Event(idle, undecided, on=MeetUser)
+    met_again = Event((undecided, selected), STAY, on=MeetUser)
     choice = Event((idle, undecided, selected), selected, command="agent")
     misname = Event((idle, undecided, selected), STAY, command="agent")
     list_agents = Event((idle, undecided, selected), STAY, command="agents")
@@ -59,7 +61,7 @@ class UserRouting(Flow):
         """Select the agent. What it means for this room, the room says."""
         agent = self._registry.find(turn.argument)
         assert agent is not None  # noqa: S101  # the guard found it
-        turn.signal("room", "agent_chosen", agent)
+        turn.trigger(AgentChosen(agent))
         return evolve(user or UserRecord(), selected_agent_id=agent.id)
 
     @on(misname)

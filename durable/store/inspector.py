@@ -11,6 +11,7 @@ from durable.records import FlowRecord, flow_key
 from durable.store.codec import from_json, load
 from durable.turn_records import snapshot_of
 from fsm import Flow, Snapshot
+from fsm.kept_record import KeptAsRecord
 from fsm.values.ids import ConversationKey
 
 
@@ -37,7 +38,7 @@ class StoreInspector:
 
     def standing(self, flow: Flow, key: ConversationKey) -> Snapshot:
         """Where a restart would find the conversation: a durable state, or idle."""
-        if flow.kept_as is not None:
+        if isinstance(flow, KeptAsRecord):
             text = self.text(f"{flow.kept_as}:{key}")
             if text is None or flow.record_type is None:
                 return flow.at_rest

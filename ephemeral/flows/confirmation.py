@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from attrs import frozen
 
 from ephemeral.flows.open_prompt import NO, YES, OpenPrompt, is_of_another_life
-from fsm import STAY, Event, Flow, Scope, Signal, State, Turn, ephemeral, minutes, on
-from fsm.values.messages import Question
+from fsm import STAY, Event, Flow, Scope, State, Turn, ephemeral, minutes, on
+from fsm.values.messages import Question, Triggered
 
 
 @frozen
@@ -18,14 +18,19 @@ class Pending:
     """A question that waits for its answer.
 
     Args:
-        then: The event that a yes triggers.
-        otherwise: The event that a no triggers, or no answer.
+        then: What a yes triggers.
+        otherwise: What a no triggers, or no answer.
         asked: The question.
     """
 
-    then: Signal
-    otherwise: Signal | None
+    then: Triggered
+    otherwise: Triggered | None
     asked: OpenPrompt
+
+
+@frozen
+class CancelConfirmation:
+    """The signal to close the open question, if there is one."""
 
 
 class Confirmation(Flow):
@@ -41,13 +46,13 @@ class Confirmation(Flow):
         lost="nothing was changed; an answer to the question is told so, and closes it",
     )
 
-    ask = Event((idle, awaiting), awaiting)
+    ask = Event((idle, awaiting), awaiting, on=Question)
     yes = Event(awaiting, idle, command="yes", reaction="✅", reply=YES)
     no = Event(awaiting, idle, command="no", reaction="❌", reply=NO)
     answer_late = Event((idle, awaiting), STAY, reaction=("✅", "❌"), reply=YES + NO)
     lapse = Event(awaiting, idle, on_expiry=True)
-    cancel = Event(awaiting, idle)
-    cancel_nothing = Event(idle, STAY, signal="cancel")
+    cancel = Event(awaiting, idle, on=CancelConfirmation)
+    cancel_nothing = Event(idle, STAY, on=CancelConfirmation)
 
     @yes.guard
     @no.guard
@@ -66,8 +71,7 @@ class Confirmation(Flow):
     @on(ask)
     def put_question(self, turn: Turn, replaced: Pending | None) -> Pending:
         """Ask, and remember what a yes means."""
-        question = turn.payload
-        assert isinstance(question, Question)  # noqa: S101  # what the asking flow sends
+        question = turn.signal(Question)
         text = turn.t(
             "{question} Answer with `{prefix}yes` or `{prefix}no`, or put ✅ or ❌ on this "
             "message, within {duration}.",

@@ -9,7 +9,7 @@ from datetime import timedelta
 from attrs import evolve, frozen
 
 from fsm import STAY, Event, EventKind, Flow, Inbound, Scope, State, Turn, ephemeral, minutes, on
-from fsm.values.messages import Said
+from fsm.values.signals import Hold, Release
 
 MOST = 20
 """So many messages wait for one user in one room; with more, the oldest is dropped."""
@@ -27,6 +27,11 @@ class Waiting:
         return Waiting(tuple(m for m in self.messages if m[0].event_id != about))
 
 
+@frozen
+class CancelHeld:
+    """The signal to drop the messages that wait, if there are any."""
+
+
 class Held(Flow):
     """Keep what was written before there was an agent to read it."""
 
@@ -40,14 +45,14 @@ class Held(Flow):
         lost="the message was answered with the question for whom it is; it is to be sent again",
     )
 
-    hold = Event((idle, holding), holding)
-    release = Event(holding, idle)
-    release_nothing = Event(idle, STAY, signal="release")
+    hold = Event((idle, holding), holding, on=Hold)
+    release = Event(holding, idle, on=Release)
+    release_nothing = Event(idle, STAY, on=Release)
     take_back_last = Event(holding, idle, on=EventKind.REDACTED)
     take_back = Event(holding, STAY, on=EventKind.REDACTED)
     lapse = Event(holding, idle, on_expiry=True)
-    cancel = Event(holding, idle)
-    cancel_nothing = Event(idle, STAY, signal="cancel")
+    cancel = Event(holding, idle, on=CancelHeld)
+    cancel_nothing = Event(idle, STAY, on=CancelHeld)
 
     @take_back.guard
     def takes_back_one(self, turn: Turn) -> bool:
@@ -71,9 +76,9 @@ class Held(Flow):
     @on(hold)
     def keep(self, turn: Turn, waiting: Waiting | None) -> Waiting:
         """Add the message of this turn, with the files that were to go with it."""
-        said = turn.payload
+        said = turn.signal(Hold).said
         inbound = turn.inbound
-        if isinstance(said, Said):
+        if said is not None:
             inbound = evolve(inbound, attachments=said.attachments)
         waiting = waiting or Waiting()
         return Waiting((*waiting.messages, (inbound, turn.attempt))[-MOST:])

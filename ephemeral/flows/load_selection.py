@@ -11,7 +11,8 @@ from attrs import frozen
 from ephemeral.flows.open_prompt import NO, OpenPrompt, is_of_another_life
 from fsm import STAY, Event, Flow, Reaction, Scope, State, Turn, ephemeral, minutes, on
 from fsm.events import ANY
-from fsm.values.messages import Choice, Choices
+from fsm.values.messages import Choice
+from fsm.values.signals import LoadChat, OfferChats
 from fsm.values.text import answered, number_in
 
 
@@ -28,6 +29,11 @@ class Choosing:
     asked: OpenPrompt
 
 
+@frozen
+class CancelSelection:
+    """The signal to close the open list, if there is one."""
+
+
 class LoadSelection(Flow):
     """Have a person choose the chat to bring back."""
 
@@ -41,7 +47,7 @@ class LoadSelection(Flow):
         lost="no chat was brought back; `!load` shows the list again",
     )
 
-    offer = Event((idle, choosing), choosing)
+    offer = Event((idle, choosing), choosing, on=OfferChats)
     choice = Event(
         choosing,
         idle,
@@ -61,8 +67,8 @@ class LoadSelection(Flow):
     no = Event(choosing, idle, command="no", reaction="❌", reply=NO)
     answer_late = Event((idle, choosing), STAY, reaction=("✅", "❌"), reply=ANY)
     lapse = Event(choosing, idle, on_expiry=True)
-    cancel = Event(choosing, idle)
-    cancel_nothing = Event(idle, STAY, signal="cancel")
+    cancel = Event(choosing, idle, on=CancelSelection)
+    cancel_nothing = Event(idle, STAY, on=CancelSelection)
 
     @no.guard
     def is_pending(self, turn: Turn) -> bool:
@@ -95,8 +101,7 @@ class LoadSelection(Flow):
     @on(offer)
     def put_list(self, turn: Turn, replaced: Choosing | None) -> Choosing:
         """Show the list, numbered."""
-        choices = turn.payload
-        assert isinstance(choices, Choices)  # noqa: S101  # what the asking flow sends
+        choices = turn.signal(OfferChats).choices
         shown = "\n".join(_line(n, item) for n, item in enumerate(choices.items, start=1))
         text = turn.t(
             "Which chat shall I bring back?\n\n{list}\n\nAnswer with its number within {duration}, "
@@ -120,7 +125,7 @@ class LoadSelection(Flow):
         """Have the chosen chat brought back."""
         chosen = _chosen(turn)
         assert chosen is not None  # noqa: S101  # the guard found it
-        turn.signal("chats", "load", chosen.chat_id)
+        turn.trigger(LoadChat(chosen.chat_id))
 
     @on(miss)
     def name_range(self, turn: Turn, choosing: Choosing) -> None:

@@ -24,6 +24,7 @@ from fsm import (
     on,
 )
 from fsm.values.messages import Said
+from fsm.values.signals import Say
 from fsm.values.text import answered, as_typed, number_in
 
 ACKNOWLEDGED = "📎"
@@ -59,6 +60,11 @@ class Staged:
         return sum(file.size_bytes for file in self.files)
 
 
+@frozen
+class CancelStaged:
+    """The signal to drop the files that wait, if there are any."""
+
+
 class Staging(Flow):
     """Keep files until their sender says what is to be done with them.
 
@@ -89,8 +95,8 @@ class Staging(Flow):
     take_back_last = Event(staged, idle, on=EventKind.REDACTED)
     take_back = Event(staged, STAY, on=EventKind.REDACTED)
     lapse = Event(staged, idle, on_expiry=True)
-    cancel = Event(staged, idle)
-    cancel_nothing = Event(idle, STAY, signal="cancel")
+    cancel = Event(staged, idle, on=CancelStaged)
+    cancel_nothing = Event(idle, STAY, on=CancelStaged)
 
     @take_along.guard
     def is_for_the_bot(self, turn: Turn) -> bool:
@@ -162,7 +168,7 @@ class Staging(Flow):
     def say(self, turn: Turn, staged: Staged) -> None:
         """Pass the text on, with the files that waited for it and those that it came with."""
         own = (file for file in turn.inbound.attachments if file not in staged.files)
-        turn.signal("room", "say", Said(turn.argument, (*staged.files, *own)))
+        turn.trigger(Say(Said(turn.argument, (*staged.files, *own))))
 
     @on(list_files)
     def show(self, turn: Turn, staged: Staged) -> None:

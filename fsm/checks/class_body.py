@@ -11,6 +11,7 @@ from fsm.checks.findings import Finding
 from fsm.checks.methods import Flaws, guard_flaws, handler_flaws, upgrade_flaws
 from fsm.events import ANY, Event
 from fsm.states import State, Tier
+from fsm.values.inbound import EventKind
 from fsm.values.text import answered, compared
 
 RESET = "reset"
@@ -202,6 +203,13 @@ def _event(body: Body, event: Event, *, is_handled: bool) -> Flaws:
         )
     elif guard is not None:
         yield from guard_flaws(guard)
+    if event.on is not None and not _is_cause(event.on):
+        yield (
+            "SL135",
+            f"its on= is {event.on!r}, which is no EventKind and no frozen attrs class",
+            "write on=EventKind.…, or the class of a signal, with @attrs.frozen on it",
+        )
+        return
     if not isinstance(text, bool | str | re.Pattern):
         yield (
             "SL124",
@@ -210,6 +218,14 @@ def _event(body: Body, event: Event, *, is_handled: bool) -> Flaws:
         )
         return
     yield from never_matched(event)
+
+
+def _is_cause(cause: object) -> bool:
+    """It is a kind of event, or the class of signals that nobody can change."""
+    if isinstance(cause, EventKind):
+        return True
+    is_frozen = getattr(cause, "__delattr__", None) is not object.__delattr__
+    return isinstance(cause, type) and has(cause) and is_frozen
 
 
 def _handlers(body: Body) -> Found:
@@ -334,8 +350,10 @@ def causes(event: Event) -> Iterator[tuple[str, str]]:
         yield "a file", ""
     if event.on_expiry:
         yield "the end of its time", ""
-    if event.on:
-        yield f"an event of kind {event.on.value!r}", ""
+    if event.kind is not None:
+        yield f"an event of kind {event.kind.value!r}", ""
+    if event.signal is not None:
+        yield f"the signal {event.signal.__name__}", ""
 
 
 def never_matched(event: Event) -> Flaws:

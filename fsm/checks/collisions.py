@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from fsm.checks.findings import Finding
-from fsm.events import ANY
+from fsm.events import ANY, Event
 from fsm.flow import Flow
 from fsm.values.text import compared
 
 
 def collisions(flows: Sequence[type[Flow]]) -> Iterator[tuple[type[Flow], Finding]]:
-    """Each later flow that has an earlier one's name, or answers an earlier one's command.
+    """Each later flow that has an earlier one's name, or answers its command or its signal.
 
     A command that a flow answers in an ephemeral state alone collides with nothing: while the
     conversation stands there it is that flow's, and else the other's.
@@ -42,6 +42,20 @@ def collisions(flows: Sequence[type[Flow]]) -> Iterator[tuple[type[Flow], Findin
                     remedy="give one of the two another command",
                 ),
             )
+        for event in second.events.values():
+            if event.signal is not None and event.signal in first.signals():
+                yield second, _shared(first, second, event, event.signal)
+
+
+def _shared(first: type[Flow], second: type[Flow], event: Event, signal: type) -> Finding:
+    """A signal has one receiver, so that the order of the flows decides nothing about it."""
+    return Finding(
+        code="SL305",
+        flow=second.__name__,
+        where=event.name,
+        problem=f"{_path(first)} answers {signal.__name__} too, and a signal goes to one flow",
+        remedy="give each flow a class of its own, and trigger both",
+    )
 
 
 def _resting(flow: type[Flow]) -> set[str]:

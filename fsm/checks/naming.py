@@ -1,53 +1,70 @@
-"""Naming: whether an event that one flow names is one that a flow of this bot has."""
+"""Signals: which flow of a bot answers the signals that a turn triggers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
-from fsm.checks.class_body import RESET
-from fsm.errors import NoSuchEvent
+from fsm.errors import UnansweredSignal
 from fsm.flow import Flow
-from fsm.values.messages import Question, Signal
+from fsm.values.messages import Question, Reset, Triggered
+
+F = TypeVar("F", Flow, type[Flow])
 
 
-def refuse_unknown(signal: Signal, *, asker: str, running: Mapping[str, Flow]) -> None:
-    """Refuse a signal that nothing can answer, or a question with an answer that nothing can.
+def receiver(signal: object, running: Mapping[str, F]) -> F | None:
+    """The flow that answers the signal; None if none of the running flows does.
 
     Args:
-        signal: What a turn triggers.
+        signal: The signal.
+        running: The flows of the bot by their names.
+    """
+    if isinstance(signal, Reset):
+        return running.get(signal.flow.name)
+    return next((flow for flow in running.values() if type(signal) in flow.signals()), None)
+
+
+def refuse_unanswered(triggered: Triggered, *, asker: str, running: Mapping[str, Flow]) -> None:
+    """Refuse a signal that no flow answers, or a question with such a signal as an answer.
+
+    Args:
+        triggered: What a turn triggers.
         asker: The name of the flow that triggers it.
         running: The flows of the bot by their names.
 
     Raises:
-        NoSuchEvent: The flow does not run, or has no such event.
+        UnansweredSignal: No running flow answers it.
     """
-    asked = signal.payload
+    asked = triggered.signal
     answers = (asked.then, asked.otherwise) if isinstance(asked, Question) else ()
-    for each in (signal, *answers):
-        if each is not None:
-            error = unknown(each.flow, each.event, asker=asker, running=running)
-            if error is not None:
-                raise error
+    for each in (triggered, *answers):
+        if each is not None and receiver(each.signal, running) is None:
+            named = each.signal.flow if isinstance(each.signal, Reset) else type(each.signal)
+            raise unanswered(named, asker=asker, running=running)
 
 
-def unknown(
-    flow: str, event: str, *, asker: str, running: Mapping[str, Flow | type[Flow]]
-) -> NoSuchEvent | None:
-    """The error, if no flow that runs has the event; None if one has it.
+def unanswered(
+    signal: type, *, asker: str, running: Mapping[str, Flow | type[Flow]]
+) -> UnansweredSignal:
+    """The error for a signal that no running flow answers.
 
     Args:
-        flow: The name of the flow that is meant.
-        event: The name of its event, or a signal of its events'.
-        asker: What names it.
+        signal: The signal's class; for a reset, the flow's.
+        asker: What triggers it.
         running: The flows of the bot by their names.
     """
-    events = _names(running[flow]) if flow in running else ()
-    if event in events:
-        return None
-    return NoSuchEvent(
-        asker=asker, flow=flow, event=event, running=tuple(running), events=tuple(events)
+    return UnansweredSignal(
+        asker=asker,
+        signal=signal.__name__,
+        running=tuple(running),
+        elsewhere=tuple(flow.__name__ for flow in _defined(Flow) if _answers(flow, signal)),
     )
 
 
-def _names(flow: Flow | type[Flow]) -> dict[str, None]:
-    """The names by which the flow's events are triggered, each once, in the order of its body."""
-    named = [name for event in flow.events.values() for name in (event.name, event.signal)]
-    return dict.fromkeys(name for name in (*named, RESET) if name is not None)
+def _answers(flow: type[Flow], signal: type) -> bool:
+    return flow is signal or signal in flow.signals()
+
+
+def _defined(flow: type[Flow]) -> Iterator[type[Flow]]:
+    """All flow classes that this process has defined, running or not."""
+    for each in flow.__subclasses__():
+        yield each
+        yield from _defined(each)

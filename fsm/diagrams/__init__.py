@@ -7,7 +7,7 @@ from fsm.diagrams.as_json import as_json
 from fsm.diagrams.dot import dot
 from fsm.diagrams.mermaid import mermaid
 from fsm.diagrams.table import overview, page, table
-from fsm.flow import FORMATS
+from fsm.formats import FORMATS
 
 FORMATS.update(mermaid=mermaid, dot=lambda flow: dot([flow]), table=table, json=as_json, page=page)
 

@@ -52,8 +52,8 @@ def _event(event: Event) -> dict[str, Any]:
         "reaction": list(event.reaction),
         "reply": list(event.reply),
         "attachment": event.attachment,
-        "on": event.on.value if event.on else None,
+        "on": event.kind.value if event.kind else None,
         "on_expiry": event.on_expiry,
-        "signal": event.signal,
+        "signal": event.signal.__name__ if event.signal else None,
         "guard": getattr(event.condition, "__name__", None),
     }

@@ -115,12 +115,18 @@ def losses(flow: type[Flow]) -> list[Loss]:
 
 def label(event: Event) -> str:
     """The event's name, with what causes it."""
-    causes = list(causes_of(event))
+    causes = all_causes_of(event)
     return f"{event.name}: {', '.join(causes)}" if causes else event.name
 
 
+def all_causes_of(event: Event) -> list[str]:
+    """What causes the event, signals of other flows too."""
+    signal = [f"signal {event.signal.__name__}"] if event.signal is not None else []
+    return [*causes_of(event), *signal]
+
+
 def causes_of(event: Event) -> Iterator[str]:
-    """What causes the event, as a person would say it."""
+    """What people and the homeserver do to cause the event."""
     yield from (f"!{name}" for name in event.command if name != ANY)
     if ANY in event.command:
         yield "any other command"
@@ -131,8 +137,8 @@ def causes_of(event: Event) -> Iterator[str]:
         yield "text" if event.text is True else f"text “{event.text_label}”"
     if event.attachment:
         yield "file"
-    if event.on:
-        yield event.on.value
+    if event.kind is not None:
+        yield event.kind.value
     if event.on_expiry:
         yield "time is up"
 

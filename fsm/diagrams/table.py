@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fsm.diagrams.drawing import LEGEND, causes_of, losses
+from fsm.diagrams.drawing import LEGEND, all_causes_of, losses
 from fsm.diagrams.mermaid import mermaid
 from fsm.flow import Flow
 from fsm.states import State
@@ -26,7 +26,7 @@ def events(flow: type[Flow]) -> str:
     """Every event: what causes it, and from where it leads where."""
     lines = ["| event | caused by | from | to |", "|---|---|---|---|"]
     for event in flow.events.values():
-        causes = ", ".join(causes_of(event)) or "another turn"
+        causes = ", ".join(all_causes_of(event)) or "another turn"
         sources = ", ".join(f"`{source.name}`" for source in event.sources)
         target = f"`{event.target.name}`" if isinstance(event.target, State) else "stays"
         lines.append(f"| `{event.name}` | {_cell(causes)} | {sources} | {target} |")

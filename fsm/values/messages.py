@@ -1,4 +1,4 @@
-"""Messages and what they say of themselves: files, questions, answers, signals between flows."""
+"""Messages and what they say of themselves: files, questions, answers, triggered signals."""
 
 from typing import Any
 
@@ -40,43 +40,46 @@ class Said:
 
 
 @frozen
-class Signal:
-    """Another flow, or the program itself, triggers an event by its name.
+class Triggered:
+    """A signal that a turn has triggered.
 
     Args:
-        flow: The name of the flow whose event it is.
-        event: The event.
-        payload: What the event's handler finds in ``turn.payload``.
-        missed: What is replied if the flow's present state does not answer the event; "" for
-            nothing. None where that can't be, and is a defect.
-        seen: Where the flow's conversation stood when this was asked about: if it stands elsewhere
-            now, the event is missed.
+        signal: A value of the class that an event of the receiving flow names (``Event(on=…)``).
+        missed: What is replied if the flow's current state does not answer the signal; "" for
+            nothing. None if that is an error.
+        seen: The flow's snapshot when the question was asked that triggers this: if it is another
+            now, the signal is missed.
     """
 
-    flow: str
-    event: str
-    payload: object = None
+    signal: object
     missed: str | None = None
     seen: object = None
 
 
 @frozen
+class Reset:
+    """The signal that resets the sender's conversation of any flow to idle.
+
+    Args:
+        flow: The flow's class.
+    """
+
+    flow: Any
+
+
+@frozen
 class Question:
-    """What the confirmation flow asks.
+    """The signal that has the confirmation flow ask.
 
     Args:
         text: The question, Markdown.
-        then: The event to trigger if the answer is yes.
-        otherwise: The one to trigger if it is no, or does not come in time.
+        then: What to trigger if the answer is yes.
+        otherwise: What to trigger if it is no, or does not come in time.
     """
 
     text: str
-    then: Signal
-    otherwise: Signal | None = None
-
-
-CONFIRMATION = "confirmation"
-"""The name of the flow that asks before something is done."""
+    then: Triggered
+    otherwise: Triggered | None = None
 
 
 @frozen(kw_only=True)

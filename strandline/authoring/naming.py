@@ -1,4 +1,4 @@
-"""The events that a flow's methods name, read from their source, and those that no flow has."""
+"""The signals that a flow's methods trigger, read from their source."""
 
 import ast
 import inspect
@@ -8,41 +8,37 @@ from functools import lru_cache
 from types import FunctionType, ModuleType
 from typing import Any
 
-from attrs import frozen
+from attrs import frozen, has
 
-from fsm import Event, Flow, NoSuchEvent
+from fsm import Flow, Reset, UnansweredSignal
 from fsm.checks.findings import Finding, Severity
-from fsm.checks.naming import unknown
+from fsm.checks.naming import unanswered
 from strandline.authoring.sources import Method, Sources, argument
 from strandline.authoring.writing import TURN
 
 
 @frozen
 class Named:
-    """An event that a method has its turn trigger or ask about.
+    """A signal that a method has its turn trigger or ask about.
 
     Args:
         method: The method's name.
-        flow: The name of the flow that is meant.
-        event: The name of the event or signal that is meant.
-        owner: The class of that flow, if the method names it.
+        signal: The signal's class; for a reset, the flow's.
     """
 
     method: str
-    flow: str
-    event: str
-    owner: type[Flow] | None = None
+    signal: type
 
 
 def refuse_misnamed(flows: Iterable[type[Flow]], running: Iterable[type[Flow]]) -> None:
-    """Refuse flows whose source names an event that none of the running flows has.
+    """Refuse flows whose source triggers a signal that none of the running flows answers.
 
     Args:
         flows: The flows that are looked at.
         running: All that run.
 
     Raises:
-        NoSuchEvent: The first one, with the flow's class and method.
+        UnansweredSignal: The first one, with the flow's class and method.
     """
     for _flow, _named, error in _misnamed(flows, running):
         raise error
@@ -56,44 +52,42 @@ def misnamed(
     Args:
         flows: The flows that are looked at.
         known: The flows that may run.
-        are_all: No other flow runs. Else others may: what is named by its class is taken to run,
-            and a name that nobody knows is only a warning.
+        are_all: No other flow runs. Else others may: a signal that another flow answers is taken to
+            be answered, and one that no flow answers is only a warning.
     """
     for flow, named, error in _misnamed(flows, known):
-        if error.is_running or are_all:
-            severity = Severity.ERROR
-        elif named.owner is None:
-            severity = Severity.WARNING
-        else:
+        if error.elsewhere and not are_all:
             continue
-        finding = Finding(
-            code="SL303" if error.is_running else "SL304",
-            flow=flow.__name__,
-            where=named.method,
-            problem=error.problem,
-            remedy=error.remedy,
-            severity=severity,
+        yield (
+            flow,
+            Finding(
+                code="SL304" if error.elsewhere else "SL303",
+                flow=flow.__name__,
+                where=named.method,
+                problem=error.problem,
+                remedy=error.remedy,
+                severity=Severity.ERROR if are_all else Severity.WARNING,
+            ),
         )
-        yield flow, finding
 
 
 def _misnamed(
     flows: Iterable[type[Flow]], running: Iterable[type[Flow]]
-) -> Iterator[tuple[type[Flow], Named, NoSuchEvent]]:
+) -> Iterator[tuple[type[Flow], Named, UnansweredSignal]]:
     by_name = {flow.name: flow for flow in running}
+    answered = {signal for flow in by_name.values() for signal in (flow, *flow.signals())}
     for flow in flows:
         for named in named_in(flow):
-            asker = f"{flow.__name__}.{named.method}"
-            error = unknown(named.flow, named.event, asker=asker, running=by_name)
-            if error is not None:
-                yield flow, named, error
+            if named.signal not in answered:
+                asker = f"{flow.__name__}.{named.method}"
+                yield flow, named, unanswered(named.signal, asker=asker, running=by_name)
 
 
 @lru_cache(maxsize=256)
 def named_in(flow: type[Flow]) -> tuple[Named, ...]:
-    """The events that the flow's own methods name, as far as their source tells.
+    """The signals that the flow's own methods trigger, as far as their source tells.
 
-    What is put together when the turn is taken is left out.
+    That is each that is made where it is triggered: ``turn.trigger(HandOver(bob))``.
     """
     return tuple(named for reading in _readings(flow) for named in reading.named())
 
@@ -115,7 +109,7 @@ class _Reading:
     scope: Mapping[str, Any]
 
     def named(self) -> Iterator[Named]:
-        """The events that it names, in no particular order."""
+        """The signals that it triggers, in no particular order."""
         for node in ast.walk(self.method):
             match node:
                 case ast.Call(func=ast.Attribute(value=ast.Name(id=turn), attr=verb)):
@@ -124,45 +118,32 @@ class _Reading:
 
     def _asked(self, verb: str, call: ast.Call) -> Iterator[Named]:
         match verb:
-            case "signal":
-                flow = self._value(_given(call, "flow", 0))
-                event = self._value(_given(call, "event", 1))
-                if isinstance(flow, str) and isinstance(event, str):
-                    yield Named(self.method.name, flow, event)
             case "trigger":
-                yield from self._event(_given(call, "event", 0))
+                yield from self._signal(_given(call, "signal", 0))
             case "confirm":
-                yield from self._event(_given(call, "then"))
-                yield from self._event(_given(call, "otherwise"))
+                yield from self._signal(_given(call, "then"))
+                yield from self._signal(_given(call, "otherwise"))
 
-    def _event(self, said: ast.expr | None) -> Iterator[Named]:
-        match self._value(said):
-            case Event(flow=flow, name=name) if flow is not None:
-                yield Named(self.method.name, flow.name, name, flow)
-            case Named() as missing:
-                yield missing
+    def _signal(self, said: ast.expr | None) -> Iterator[Named]:
+        if not isinstance(said, ast.Call):
+            return
+        made = self._value(said.func)
+        if made is Reset:
+            made = self._value(_given(said, "flow", 0))
+            if isinstance(made, type) and issubclass(made, Flow):
+                yield Named(self.method.name, made)
+        elif isinstance(made, type) and has(made):
+            yield Named(self.method.name, made)
 
     def _value(self, said: ast.expr | None) -> Any:
-        """What an expression means, if it is a literal or leads to a class; else None."""
+        """What an expression means, if it leads to a class or a module; else None."""
         match said:
-            case ast.Constant(value=value):
-                return value
-            case ast.Name(id="self"):
-                return self.flow
             case ast.Name(id=name):
                 return self.scope.get(name)
             case ast.Attribute(value=inner, attr=name):
-                return self._attribute(self._value(inner), inner, name)
+                owner = self._value(inner)
+                return getattr(owner, name, None) if isinstance(owner, type | ModuleType) else None
         return None
-
-    def _attribute(self, owner: Any, said: ast.expr, name: str) -> Any:
-        """The same for an attribute; an event by its name, if a flow's class does not have it."""
-        if not isinstance(owner, type | ModuleType):
-            return None
-        is_instance = isinstance(said, ast.Name) and said.id == "self"  # it may have more
-        if isinstance(owner, type) and issubclass(owner, Flow) and not is_instance:
-            return getattr(owner, name, Named(self.method.name, owner.name, name, owner))
-        return getattr(owner, name, None)
 
 
 def _readings(flow: type[Flow]) -> Iterator[_Reading]:

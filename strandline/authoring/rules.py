@@ -11,6 +11,7 @@ from fsm import Event, Flow, State
 from fsm.checks.findings import Finding, Severity
 from fsm.events import ANY, Handler
 from fsm.flow import handlers_of
+from fsm.kept_record import KeptAsRecord
 from strandline.authoring.sources import Mentioned, Sources, argument, may_return
 from strandline.authoring.writing import COLLECTIONS, DATA, changes, wants
 from strandline.flows.order import FLOWS
@@ -82,7 +83,12 @@ class Rules:
 
     def _swallowing(self, event: Event) -> Iterator[Finding]:
         is_at_idle = any(state.initial for state in event.sources)
-        if event.text is True and event.condition is None and is_at_idle and not self.flow.kept_as:
+        if (
+            event.text is True
+            and event.condition is None
+            and is_at_idle
+            and not issubclass(self.flow, KeptAsRecord)
+        ):
             yield self._warning(
                 "SL202",
                 event.name,
@@ -108,16 +114,18 @@ class Rules:
             or event.reply
             or event.attachment
             or event.on_expiry
-            or event.on
+            or event.kind
         )
-        if not has_cause and not self.mentioned.names & {event.name, event.signal}:
-            trigger = f"turn.trigger({self.flow.__name__}.{event.name})"
-            yield self._warning(
-                "SL203",
-                event.name,
-                "nothing causes it: no command, text or the like, and no turn triggers it",
-                f"give it a cause, or a {trigger}, or drop it",
-            )
+        if has_cause or issubclass(self.flow, KeptAsRecord):
+            return
+        if event.signal is None:
+            problem = "nothing causes it: no command, text, signal or the like"
+            yield self._warning("SL203", event.name, problem, "give it a cause, or drop it")
+        elif event.signal.__name__ not in self.mentioned.called:
+            name = event.signal.__name__
+            problem = f"only a {name} causes it, and no turn triggers one"
+            remedy = f"write turn.trigger({name}(…)) in a handler, or drop the event"
+            yield self._warning("SL203", event.name, problem, remedy)
 
     def _asked(self, event: Event) -> Iterator[Finding]:
         is_an_answer = event.reaction or event.reply

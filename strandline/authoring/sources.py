@@ -21,8 +21,8 @@ class Mentioned:
     """What sources name.
 
     Args:
-        names: Attributes that are not called, and texts: ``Rota.hand_over``, ``"hand_over"``.
-        called: Attributes that are called: ``turn.ask_back(…)``.
+        names: Attributes that are not called, and strings: ``turn.mark``, ``"hand_over"``.
+        called: Names and attributes that are called: ``HandOver(…)``, ``turn.ask_back(…)``.
     """
 
     names: frozenset[str] = frozenset()
@@ -148,6 +148,8 @@ class _Mentions(ast.NodeVisitor):
         if isinstance(node.func, ast.Attribute):
             self.called.add(node.func.attr)
             self.visit(node.func.value)
+        elif isinstance(node.func, ast.Name):
+            self.called.add(node.func.id)
         else:
             self.visit(node.func)
         for child in (*node.args, *node.keywords):

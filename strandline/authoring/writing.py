@@ -27,7 +27,6 @@ WRITES = frozenset(
         "reply",
         "say",
         "set_state",
-        "signal",
         "trigger",
     }
 )

@@ -77,7 +77,7 @@ class Policy:
         return cls(
             is_allowed=is_allowed,
             reactions=frozenset(compared(key) for event in events for key in event.reaction),
-            kinds=frozenset(event.on for event in events if event.on is not None),
+            kinds=frozenset(event.kind for event in events if event.kind is not None),
             max_reply_chars=sys.maxsize if takes_any else MAX_REPLY_CHARS,
             tells_groups=tells_groups,
             prefix=prefix,

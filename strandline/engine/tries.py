@@ -6,14 +6,14 @@ import structlog
 from attrs import frozen
 
 from durable.store.errors import DatabaseMoved
-from fsm.errors import NoSuchEvent
+from fsm.errors import UnansweredSignal
 from fsm.values.ids import EventId
 from fsm.values.retry import TURN, retry
 from strandline.engine.persistent_store import TIMING, until_available
 
 _log = structlog.get_logger(__name__)
 
-_FINAL = (NoSuchEvent, DatabaseMoved)
+_FINAL = (UnansweredSignal, DatabaseMoved)
 """Errors that every further try would repeat."""
 
 

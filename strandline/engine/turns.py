@@ -23,6 +23,7 @@ from fsm.dispatch import Dispatcher, stimuli_of
 from fsm.effects import AskAgent, Reopen
 from fsm.errors import TurnError
 from fsm.failpoints import reach
+from fsm.kept_record import KeptAsRecord
 from fsm.outbox import OutboxRow
 from fsm.values.ids import ConversationKey, TransactionId, UserId
 from strandline.engine.clock import Clock
@@ -290,7 +291,11 @@ class Turns:
         """Refuse durable moves in a turn that asks an agent: it is decided again after a crash."""
         for moved in work.dispatcher.moves:
             flow = self._flows[moved.flow]
-            if flow.is_durable and flow.kept_as is None and moved.after != moved.before:
+            if (
+                flow.is_durable
+                and not isinstance(flow, KeptAsRecord)
+                and moved.after != moved.before
+            ):
                 problem = f"{moved.flow} changes its durable state in a turn that asks an agent"
                 remedy = "do it in another turn: this one is decided again after a crash"
                 raise TurnError(problem, remedy)

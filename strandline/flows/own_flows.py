@@ -8,10 +8,10 @@ from durable.flows.language import Language
 from durable.flows.room.actions import is_addressed
 from durable.flows.room.flow import RoomRouting
 from durable.flows.user_routing import UserRouting
-from ephemeral.flows.confirmation import Confirmation
-from ephemeral.flows.held_messages import Held
-from ephemeral.flows.load_selection import LoadSelection
-from ephemeral.flows.staged_files import StageLimits, Staging
+from ephemeral.flows.confirmation import CancelConfirmation, Confirmation
+from ephemeral.flows.held_messages import CancelHeld, Held
+from ephemeral.flows.load_selection import CancelSelection, LoadSelection
+from ephemeral.flows.staged_files import CancelStaged, StageLimits, Staging
 from fsm import Flow, Registry
 from strandline.authoring.naming import refuse_misnamed
 from strandline.config.model import Config, FilesSection
@@ -31,7 +31,7 @@ def make_flows(
         further: Other people's flows.
 
     Raises:
-        NoSuchEvent: One of the further flows names an event that no flow has.
+        UnansweredSignal: One of the further flows triggers a signal that no flow answers.
     """
     confirmation, respond_to = config.limits.confirmation, config.rooms.respond_to
     with_space = config.rooms.onboarding == "space"
@@ -59,7 +59,7 @@ def make_flows(
         registry,
         commands=commands,
         further=[type(flow) for flow in further],
-        cancellable=[flow.name for flow in flows if "cancel" in flow.events],
+        cancellable=(CancelConfirmation(), CancelSelection(), CancelStaged(), CancelHeld()),
         started_at=started_at,
         is_addressed=lambda turn: is_addressed(turn, respond_to),
     )

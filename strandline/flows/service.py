@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from difflib import get_close_matches
 
+from attrs import frozen
+
 from durable.records import ARCHIVED, GONE, RoomRecord, UserRecord, room_key, user_key
 from fsm import ANY, STAY, Command, Event, EventKind, Flow, Registry, Scope, State, Turn, on
 from fsm.effects import Reply
@@ -41,18 +43,22 @@ HELP = (
 """Each command with its arguments and its meaning; said of those that some flow answers."""
 
 
+@frozen
+class CancelDone:
+    """All flows have had the signal to drop what is pending."""
+
+
 class Service(Flow):
     """What the bot says of itself. It has nothing to remember.
 
-    ``!cancel`` is its command, so that one word drops all that is pending, whichever flows it is
-    pending in: each flow that has something to drop has an event ``cancel``, which says what was
-    dropped, and answers the same signal in silence at idle.
+    ``!cancel`` is its command, so that one word drops all that is pending in any flow. Each flow
+    that may have something pending has a signal for that: it says what it drops, if anything.
 
     Args:
         registry: The agents.
         commands: What the other flows answer to, for hints at what was meant.
         further: Other people's flows; what their commands do is listed too.
-        cancellable: The flows that have an event ``cancel``.
+        cancellable: The signals on which other flows drop what is pending.
         started_at: When this life of the process began.
         is_addressed: Whether what is said in the room is for the bot.
     """
@@ -65,8 +71,8 @@ class Service(Flow):
     show_status = Event(idle, STAY, command="status")
 
     cancel_all = Event(idle, STAY, command="cancel")
-    cancelled = Event(idle, STAY, signal="conclude")
-    cancelled_nothing = Event(idle, STAY, signal="conclude")
+    cancelled = Event(idle, STAY, on=CancelDone)
+    cancelled_nothing = Event(idle, STAY, on=CancelDone)
     stop = Event(idle, STAY, command="stop")
     answer_nothing = Event(idle, STAY, command=("yes", "no"))
     misunderstand = Event(idle, STAY, command=ANY)
@@ -90,7 +96,7 @@ class Service(Flow):
         *,
         commands: Iterable[str],
         further: Iterable[type[Flow]] = (),
-        cancellable: Iterable[str],
+        cancellable: Iterable[object],
         started_at: datetime,
         is_addressed: Callable[[Turn], bool] = lambda _: True,
     ) -> None:
@@ -140,9 +146,9 @@ class Service(Flow):
     @on(cancel_all)
     def drop_what_is_pending(self, turn: Turn) -> None:
         """Have each flow drop what it has, then see whether any had something."""
-        for flow in self._cancellable:
-            turn.signal(flow, "cancel")
-        turn.signal(self.name, "conclude")
+        for signal in self._cancellable:
+            turn.trigger(signal)
+        turn.trigger(CancelDone())
 
     @on(cancelled_nothing)
     def nothing_pending(self, turn: Turn) -> None:

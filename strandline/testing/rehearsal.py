@@ -122,8 +122,8 @@ class Rehearsal:
         turns: All turns so far.
 
     Raises:
-        NoSuchEvent: The source of one of the flows names an event that neither one of them nor the
-            bot itself has.
+        UnansweredSignal: The source of one of the flows triggers a signal that neither one of them
+            nor the bot itself answers.
         ConfigError: The config can't be used.
     """
 

@@ -14,6 +14,11 @@ class Duty:
     person: str
 
 
+@frozen
+class EndDuty:
+    """They are sure."""
+
+
 class Rota(Flow):
     """Who is on call in this room."""
 
@@ -24,7 +29,7 @@ class Rota(Flow):
     take = Event(idle, on_duty, command="oncall")
     who = Event(on_duty, on_duty, text=r"who is .*\?")
     ask_end = Event(on_duty, on_duty, command="relieve")
-    end = Event(on_duty, idle)
+    end = Event(on_duty, idle, on=EndDuty)
     over = Event(on_duty, idle, on_expiry=True)
 
     @on(take)
@@ -38,7 +43,7 @@ class Rota(Flow):
 
     @on(ask_end)
     def ask_first(self, turn: Turn, _duty: Duty) -> None:
-        turn.confirm("Relieve them?", then=Rota.end)
+        turn.confirm("Relieve them?", then=EndDuty())
 
     @on(end)
     def relieve(self, turn: Turn, duty: Duty) -> None:

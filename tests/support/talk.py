@@ -25,7 +25,6 @@ from fsm import (
     Inbound,
     Registry,
     RoomEvent,
-    Signal,
     Snapshot,
     Text,
     Turn,
@@ -33,6 +32,7 @@ from fsm import (
 from fsm.dispatch import Dispatcher, TransitionTaken
 from fsm.effects import Edit, NewRoom, Reply, SetState, effect_id
 from fsm.events import Stimulus
+from fsm.kept_record import KeptAsRecord
 from fsm.values.ids import AgentId, ChatId, ConversationKey, EventId, RoomId, TransactionId, UserId
 from fsm.values.messages import QuestionRef
 from strandline.flows.languages import LANGUAGES, tongue
@@ -120,12 +120,12 @@ class Talk:
         move = flow.choose(before, stimulus, turn)
         assert move is not None, f"{flow.name} does not answer {stimulus} in {before.state}"
         after = await flow.step(before, move, turn)
-        if flow.kept_as is not None and after.data is not None:
+        if isinstance(flow, KeptAsRecord) and after.data is not None:
             self.records.save(f"{flow.kept_as}:{flow.key(ROOM, sender)}", after.data)
         return after, turn
 
     def standing(self, flow: Flow, sender: UserId = ALICE) -> Snapshot:
-        if flow.kept_as is None:
+        if not isinstance(flow, KeptAsRecord):
             return flow.at_rest
         record: Any = self.records.records.get(f"{flow.kept_as}:{flow.key(ROOM, sender)}")
         return flow.at_rest if record is None else Snapshot(flow.state_of(record).name, record)
@@ -269,14 +269,14 @@ class Town(Talk):
         return chat
 
     async def _where(self, flow: Flow, key: ConversationKey) -> Snapshot:
-        if flow.kept_as is None:
+        if not isinstance(flow, KeptAsRecord):
             return self.stands.get((flow.name, key), flow.at_rest)
         record: Any = self.records.records.get(f"{flow.kept_as}:{key}")
         return flow.at_rest if record is None else Snapshot(flow.state_of(record).name, record)
 
     def _keep(self, flow: Flow, moved: TransitionTaken) -> None:
         data = moved.after.data
-        if flow.kept_as is not None:
+        if isinstance(flow, KeptAsRecord):
             self.records.save(f"{flow.kept_as}:{moved.key}", data)
             return
         self.stands[flow.name, moved.key] = moved.after
@@ -297,8 +297,9 @@ def said(turn: Turn) -> str:
     return "\n".join(e.text for e in turn.effects if isinstance(e, Reply))
 
 
-def signals(turn: Turn) -> list[tuple[str, str]]:
-    return [(s.flow, s.event) for s in turn.signals]
+def signals(turn: Turn) -> list[type]:
+    """The classes of the signals that the turn triggers."""
+    return [type(triggered.signal) for triggered in turn.signals]
 
 
 def edits(turn: Turn) -> list[Edit]:
@@ -322,7 +323,6 @@ __all__ = [
     "RAW_INVITED",
     "ROOM",
     "SPACE",
-    "Signal",
     "Talk",
     "Town",
     "edits",

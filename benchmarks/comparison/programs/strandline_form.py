@@ -23,16 +23,14 @@ class Submissions(Flow):
     idle = State(initial=True)
     some = State(durable, record=Submitted)
 
-    add = Event((idle, some), some)
+    add = Event((idle, some), some, on=Entry)
     show = Event(some, STAY, command="submitted")
     show_none = Event(idle, STAY, command="submitted")
     forget = Event(some, idle, command="forget")
 
     @on(add)
     def keep(self, turn: Turn, kept: Submitted | None) -> Submitted:
-        entry = turn.payload
-        assert isinstance(entry, Entry)
-        entries = [*(kept.entries if kept else []), entry]
+        entries = [*(kept.entries if kept else []), turn.signal(Entry)]
         turn.reply(f"Stored as no. {len(entries)}.")
         return Submitted(entries)
 
@@ -87,7 +85,7 @@ class Form(Flow):
 
     @on(send)
     def submit(self, turn: Turn, entry: Entry) -> None:
-        turn.trigger(Submissions.add, entry)
+        turn.trigger(entry)
 
     @on(unclear)
     def ask_to_send_again(self, turn: Turn) -> None:

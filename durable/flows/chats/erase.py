@@ -1,7 +1,7 @@
 """Forgetting a user: everything that the bot holds on them."""
 
 from durable.flows.chats.records import chats_of, drop_room
-from durable.flows.language import Language
+from durable.flows.signals import ForgetLanguage
 from durable.records import GONE, ROOM_PREFIX, RoomRecord, chat_key, room_key, user_key
 from fsm import Turn
 from fsm.turn import bot_records
@@ -35,7 +35,7 @@ async def forget_all(turn: Turn) -> None:
     for room_id in rooms:
         drop_room(turn, RoomId(room_id))
     bot_records(turn).save(user_key(user_id), None)
-    turn.signal(Language.name, "forget")
+    turn.trigger(ForgetLanguage())
     for room_id, room in rooms.items():
         if room_id != here and room.room_type != GONE:
             turn.leave(RoomId(room_id))

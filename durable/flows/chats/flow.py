@@ -6,6 +6,7 @@ from durable.flows.chats.repair import explain_invite, repair, welcome_back
 from durable.flows.chats.restore import list_chats, load_chat, offer_chats
 from durable.flows.chats.rooms import (
     SPACE_PURPOSE,
+    MakeRooms,
     PendingRooms,
     RoomRequest,
     ask_for,
@@ -14,10 +15,12 @@ from durable.flows.chats.rooms import (
     space_wish,
 )
 from durable.flows.room.texts import problem_of
+from durable.flows.signals import ForgetUser, OnboardUser, WelcomeUser
 from durable.records import UserRecord, user_key
 from fsm import STAY, Event, EventKind, Flow, Registry, Scope, State, Turn, durable, on
 from fsm.turn import bot_records
 from fsm.values.ids import ChatId
+from fsm.values.signals import LoadChat
 from fsm.values.text import as_typed
 
 AT_WORK = "\N{HOURGLASS WITH FLOWING SAND}"
@@ -45,10 +48,10 @@ class Chats(Flow):
     anywhere = (idle, making_space, making_chat)
     making = (making_space, making_chat)
 
-    onboard = Event(anywhere, STAY)
-    welcome = Event(anywhere, STAY)
-    make_space = Event(anywhere, making_space, signal="make")
-    make_chat = Event(anywhere, making_chat, signal="make")
+    onboard = Event(anywhere, STAY, on=OnboardUser)
+    welcome = Event(anywhere, STAY, on=WelcomeUser)
+    make_space = Event(anywhere, making_space, on=MakeRooms)
+    make_chat = Event(anywhere, making_chat, on=MakeRooms)
     space_made_alone = Event(making_space, idle, on=EventKind.MADE)
     space_made = Event(making_space, making_chat, on=EventKind.MADE)
     last_chat_made = Event(making_chat, idle, on=EventKind.MADE)
@@ -59,9 +62,9 @@ class Chats(Flow):
     show = Event(anywhere, STAY, command="chats")
     mend = Event(anywhere, STAY, command="repair")
     pick = Event(anywhere, STAY, command="load")
-    load = Event(anywhere, STAY)
+    load = Event(anywhere, STAY, on=LoadChat)
     ask_forget = Event(anywhere, STAY, command="forget-me")
-    forget = Event(anywhere, idle)
+    forget = Event(anywhere, idle, on=ForgetUser)
 
     @make_space.guard
     def lacks_space(self, turn: Turn) -> bool:
@@ -100,7 +103,7 @@ class Chats(Flow):
         is_begun = plan is not None and bool(plan.chats)
         has_chat = any(not chat.archived for chat in await chats_of(turn, turn.sender))
         wishes = () if is_begun or has_chat else (await self._new_chat(turn, ""),)
-        turn.signal(self.name, "make", wishes)
+        turn.trigger(MakeRooms(wishes))
 
     @on(welcome)
     async def invite_again(self, turn: Turn) -> None:
@@ -111,12 +114,12 @@ class Chats(Flow):
     async def begin_chat(self, turn: Turn) -> None:
         """Have a room made for another chat."""
         _say_at_work(turn)
-        turn.signal(self.name, "make", (await self._new_chat(turn, turn.argument),))
+        turn.trigger(MakeRooms((await self._new_chat(turn, turn.argument),)))
 
     @on(make_space)
     def ask_for_space(self, turn: Turn, plan: PendingRooms | None) -> PendingRooms:
         """Ask for the Space, unless that is under way; the chats wait for it."""
-        wishes = _wishes(turn)
+        wishes = turn.signal(MakeRooms).wishes
         plan = (plan or PendingRooms()).having(w for w in wishes if w.chat_id is not None)
         space = plan.find(SPACE_PURPOSE)
         is_wanted = any(wish.purpose == SPACE_PURPOSE for wish in wishes)
@@ -129,9 +132,9 @@ class Chats(Flow):
     async def ask_for_chats(self, turn: Turn, plan: PendingRooms | None) -> PendingRooms:
         """Ask for the rooms of these chats."""
         space_id = (await user_of(turn, turn.sender)).space_id
-        for wish in _wishes(turn):
+        for wish in turn.signal(MakeRooms).wishes:
             ask_for(turn, wish, space_id)
-        return (plan or PendingRooms()).having(_wishes(turn))
+        return (plan or PendingRooms()).having(turn.signal(MakeRooms).wishes)
 
     @on(space_made)
     async def go_on(self, turn: Turn, plan: PendingRooms) -> PendingRooms:
@@ -183,7 +186,7 @@ class Chats(Flow):
         """Make again what is missing, and touch nothing that is there."""
         wishes = await repair(turn, plan or PendingRooms(), with_space=self._with_space)
         if wishes:
-            turn.signal(self.name, "make", wishes)
+            turn.trigger(MakeRooms(wishes))
 
     @on(pick)
     async def find_archived(self, turn: Turn) -> None:
@@ -196,7 +199,7 @@ class Chats(Flow):
         wish = await load_chat(turn)
         if wish is not None:
             _say_at_work(turn)
-            turn.signal(self.name, "make", (wish,))
+            turn.trigger(MakeRooms((wish,)))
 
     @on(ask_forget)
     def confirm_forget(self, turn: Turn) -> None:
@@ -205,7 +208,7 @@ class Chats(Flow):
             "Forget all that I hold on you? I leave your Space and all your chats, and you can't "
             "go on with them."
         )
-        turn.confirm(question, then=self.forget)
+        turn.confirm(question, then=ForgetUser())
 
     @on(forget)
     async def forget_user(self, turn: Turn) -> None:
@@ -220,12 +223,6 @@ class Chats(Flow):
             name=name_in(name) or turn.t("Chat {number}", number=number),
             asked_in=turn.room_id,
         )
-
-
-def _wishes(turn: Turn) -> tuple[RoomRequest, ...]:
-    wishes = turn.payload
-    assert isinstance(wishes, tuple)  # noqa: S101  # this flow sends them
-    return wishes
 
 
 def _say_at_work(turn: Turn) -> None:

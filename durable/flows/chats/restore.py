@@ -15,6 +15,7 @@ from durable.flows.chats.records import (
     user_of,
 )
 from durable.flows.chats.rooms import RoomRequest, chat_purpose
+from durable.flows.signals import Settle
 from durable.records import (
     CHAT,
     GONE,
@@ -27,8 +28,9 @@ from durable.records import (
 )
 from fsm import Registry, Turn
 from fsm.turn import bot_records
-from fsm.values.ids import ChatId, RoomId
+from fsm.values.ids import RoomId
 from fsm.values.messages import Choice, Choices
+from fsm.values.signals import LoadChat, OfferChats
 from fsm.values.text import answered, as_typed, number_in
 
 
@@ -47,14 +49,13 @@ async def offer_chats(turn: Turn, registry: Registry) -> None:
         items = [
             Choice(c.chat_id, as_typed(c.name), await detail(turn, c, registry)) for c in archived
         ]
-        turn.signal("loadselection", "offer", Choices(tuple(items)))
+        turn.trigger(OfferChats(Choices(tuple(items))))
 
 
 async def load_chat(turn: Turn) -> RoomRequest | None:
-    """Bring the chat of the payload back; what is to be made for it, if something is."""
-    chat_id = turn.payload
-    assert isinstance(chat_id, str)  # noqa: S101  # what the selection sends
-    chat = await bot_records(turn).read(ChatRecord, chat_key(turn.sender, ChatId(chat_id)))
+    """Bring the chosen chat back; what is to be made for it, if something is."""
+    chat_id = turn.signal(LoadChat).chat_id
+    chat = await bot_records(turn).read(ChatRecord, chat_key(turn.sender, chat_id))
     if chat is None:
         turn.reply(
             turn.t(
@@ -91,7 +92,7 @@ def _load_named(turn: Turn, archived: list[ChatRecord]) -> None:
         if number == place or answered(chat.chat_id) == wanted
     ]
     if named:
-        turn.signal("chats", "load", named[0].chat_id)
+        turn.trigger(LoadChat(named[0].chat_id))
     else:
         turn.reply(
             turn.t(
@@ -158,7 +159,7 @@ async def _take_this_room(turn: Turn, chat: ChatRecord, before: RoomRecord | Non
     turn.reply(
         turn.t("“{name}” goes on here, since its own room is gone.", name=as_typed(chat.name))
     )
-    turn.signal("room", "settle", room)
+    turn.trigger(Settle(room))
     return True
 
 

@@ -17,6 +17,7 @@ from durable.flows.chats.records import (
     unlink,
     user_of,
 )
+from durable.flows.signals import Settle
 from durable.flows.user_routing import agent_list
 from durable.records import (
     CHAT,
@@ -60,6 +61,17 @@ class RoomRequest:
         """The chat for which the room is; None for the Space."""
         is_chat = self.purpose.startswith(_CHAT_PURPOSE)
         return ChatId(self.purpose.removeprefix(_CHAT_PURPOSE)) if is_chat else None
+
+
+@frozen
+class MakeRooms:
+    """The signal to ask for rooms.
+
+    Args:
+        wishes: What each room is for.
+    """
+
+    wishes: tuple[RoomRequest, ...]
 
 
 @frozen
@@ -148,7 +160,7 @@ async def _settle_space(turn: Turn, wish: RoomRequest) -> None:
     user = await user_of(turn, turn.sender)
     bot_records(turn).save(user_key(turn.sender), evolve(user, space_id=turn.room_id))
     space = RoomRecord(room_type=SPACE, matrix_user_id=turn.sender, display_name=wish.name)
-    turn.signal("room", "settle", space)
+    turn.trigger(Settle(space))
     turn.invite(turn.room_id, asked_in=wish.asked_in)
     await link_chats(turn, turn.room_id)
 
@@ -179,7 +191,7 @@ async def _settle_chat(turn: Turn, wish: RoomRequest, chat_id: ChatId, registry:
         space_id=user.space_id,
     )
     room = await _routed(turn, room, user, registry)
-    turn.signal("room", "settle", room)
+    turn.trigger(Settle(room))
     if chat is None:
         enter(turn, room, turn.room_id)
     else:

@@ -16,6 +16,7 @@ from durable.flows.chats.records import (
 )
 from durable.flows.chats.rooms import link_chats
 from durable.flows.room.texts import problem_of
+from durable.flows.signals import RebindRoom
 from durable.flows.user_routing import agent_list, no_such_agent
 from durable.records import (
     ARCHIVED,
@@ -30,6 +31,7 @@ from durable.records import (
 from fsm import AgentEntry, Registry, Turn
 from fsm.turn import bot_records
 from fsm.values.ids import RoomId, UserId
+from fsm.values.signals import Release
 from fsm.values.text import as_typed
 
 ROOM_NAME = "m.room.name"
@@ -85,9 +87,8 @@ def rebind_question(turn: Turn, room: RoomRecord, agent: AgentEntry) -> str:
 
 
 async def bind_anew(turn: Turn, room: RoomRecord) -> RoomRecord:
-    """Bind the room to the agent of the payload, under a new platform chat."""
-    agent = turn.payload
-    assert isinstance(agent, AgentEntry)  # noqa: S101  # what the question carried
+    """Bind the room to the confirmed agent, under a new platform chat."""
+    agent = turn.signal(RebindRoom).agent
     number = await bot_records(turn).next_platform_chat_id()
     turn.reply(
         turn.t(
@@ -97,7 +98,7 @@ async def bind_anew(turn: Turn, room: RoomRecord) -> RoomRecord:
             number=number,
         )
     )
-    turn.signal("held", "release")
+    turn.trigger(Release())
     room = await numbered(turn, room)
     return evolve(room, agent_id=agent.id, platform_chat_id=number)
 

@@ -25,6 +25,16 @@ from durable.flows.room.actions import (
     take_name,
 )
 from durable.flows.room.texts import choice_meaning, greeting, no_agent, no_chat, owners_only
+from durable.flows.signals import (
+    AgentChosen,
+    ArchiveRoom,
+    MeetUser,
+    MoveRoom,
+    OnboardUser,
+    RebindRoom,
+    Settle,
+    WelcomeUser,
+)
 from durable.records import ARCHIVED, GONE, SPACE, RoomRecord, UserRecord, room_key, user_key
 from fsm import (
     STAY,
@@ -39,12 +49,14 @@ from fsm import (
     durable,
     on,
 )
+from fsm.kept_record import KeptAsRecord
 from fsm.turn import bot_records
 from fsm.values.ids import RoomId, UserId
-from fsm.values.messages import Said
+from fsm.values.messages import Said, Triggered
+from fsm.values.signals import Hold, Release, Say
 
 
-class RoomRouting(Flow):
+class RoomRouting(KeptAsRecord, Flow):
     """The room's half of the route: room → (agent, ``platform_chat_id``).
 
     Args:
@@ -82,30 +94,30 @@ class RoomRouting(Flow):
     lost = Event(present, gone, on=EventKind.LEFT)
     left = Event((*present, space), idle, on=EventKind.LEFT)
     upgraded = Event((*present, space), STAY, on=EventKind.UPGRADED)
-    move = Event((*present, space), idle)
-    settle_space = Event(anywhere, space, signal="settle")
-    settle_bound = Event(anywhere, bound, signal="settle")
-    settle = Event(anywhere, unbound)
-    overhear = Event(anywhere, STAY, text=True, signal="say")
-    say = Event(bound, STAY, text=True)
-    bind = Event((idle, unbound), bound, text=True, signal="say")
-    say_without_agent = Event((idle, unbound), STAY, text=True, signal="say")
+    move = Event((*present, space), idle, on=MoveRoom)
+    settle_space = Event(anywhere, space, on=Settle)
+    settle_bound = Event(anywhere, bound, on=Settle)
+    settle = Event(anywhere, unbound, on=Settle)
+    overhear = Event(anywhere, STAY, text=True, on=Say)
+    say = Event(bound, STAY, text=True, on=Say)
+    bind = Event((idle, unbound), bound, text=True, on=Say)
+    say_without_agent = Event((idle, unbound), STAY, text=True, on=Say)
     retry = Event(bound, STAY, command="retry")
     retry_nothing = Event(anywhere, STAY, command="retry")
-    say_archived = Event(archived, STAY, text=True, signal="say")
-    say_nothing = Event((gone, space), STAY, text=True, signal="say")
-    agent_chosen = Event(anywhere, STAY)
+    say_archived = Event(archived, STAY, text=True, on=Say)
+    say_nothing = Event((gone, space), STAY, text=True, on=Say)
+    agent_chosen = Event(anywhere, STAY, on=AgentChosen)
     rename = Event(present, STAY, command="rename")
     renamed = Event(present, STAY, on=EventKind.DONE)
     not_renamed = Event(present, STAY, on=EventKind.REFUSED)
     ask_rebind = Event(opened, STAY, command="rebind")
-    rebind = Event(opened, bound)
+    rebind = Event(opened, bound, on=RebindRoom)
     ask_archive = Event(opened, STAY, command="archive")
-    archive = Event(opened, archived)
+    archive = Event(opened, archived, on=ArchiveRoom)
     refuse = Event(present, STAY, command=("archive", "rebind", "rename"))
     explain = Event(anywhere, STAY, command=("archive", "rebind", "rename"))
-    archive_too_late = Event(anywhere, STAY, signal="archive")
-    rebind_too_late = Event(anywhere, STAY, signal="rebind")
+    archive_too_late = Event(anywhere, STAY, on=ArchiveRoom)
+    rebind_too_late = Event(anywhere, STAY, on=RebindRoom)
     forget = Event(known, idle)
 
     @invited.guard
@@ -178,12 +190,12 @@ class RoomRouting(Flow):
     @settle_space.guard
     def brings_space(self, turn: Turn) -> bool:
         """The room was made to be a Space."""
-        return isinstance(turn.payload, RoomRecord) and turn.payload.room_type == SPACE
+        return turn.signal(Settle).room.room_type == SPACE
 
     @settle_bound.guard
     def brings_agent(self, turn: Turn) -> bool:
         """A chat gets this room, with an agent to answer in it."""
-        return _has_route(turn.payload, self._registry)
+        return _has_route(turn.signal(Settle).room, self._registry)
 
     def __init__(
         self,
@@ -208,21 +220,21 @@ class RoomRouting(Flow):
     def accept(self, turn: Turn) -> RoomRecord:
         """Join; the room is the inviter's."""
         turn.join()
-        turn.signal("user", "meet")
+        turn.trigger(MeetUser())
         return RoomRecord(matrix_user_id=turn.sender)
 
     @on(invited_again)
     def rejoin(self, turn: Turn, room: RoomRecord) -> RoomRecord:
         """Join; what the room was bound to, it still is."""
         turn.join()
-        turn.signal("user", "meet")
+        turn.trigger(MeetUser())
         return evolve(room, matrix_user_id=room.matrix_user_id or turn.sender)
 
     @on(revived, revived_unbound)
     async def rejoin_lost(self, turn: Turn, room: RoomRecord) -> RoomRecord:
         """Join a room that was lost: its chat goes on."""
         turn.join()
-        turn.signal("user", "meet")
+        turn.trigger(MeetUser())
         return await revive(turn, room)
 
     @on(returned, returned_unbound)
@@ -241,7 +253,7 @@ class RoomRouting(Flow):
         before = await replaced_room(turn, room)
         if before is not None:
             await move_room(turn, before, turn.room_id, since=RoomId(turn.inbound.body))
-            turn.signal(self.name, "settle", before)
+            turn.trigger(Settle(before))
             return
         owner = room.matrix_user_id
         user = await bot_records(turn).read(UserRecord, user_key(owner)) if owner else None
@@ -249,7 +261,7 @@ class RoomRouting(Flow):
         turn.say(greeting(turn, self._registry, room, owner=user, is_bound=is_bound))
         if self._onboarding and owner == turn.sender:
             has_space = user is not None and user.space_id is not None
-            turn.signal("chats", "welcome" if has_space else "onboard")
+            turn.trigger(WelcomeUser() if has_space else OnboardUser())
 
     @on(lost)
     def mark_gone(self, _turn: Turn, room: RoomRecord) -> RoomRecord:
@@ -266,7 +278,7 @@ class RoomRouting(Flow):
         """Go where the room has gone, unless that is the room of something else."""
         to = RoomId(turn.inbound.body)
         if await may_move(turn, room, to):
-            turn.signal(self.name, "move", to)
+            turn.trigger(MoveRoom(to))
         else:
             turn.say(
                 turn.t(
@@ -279,8 +291,7 @@ class RoomRouting(Flow):
     @on(move)
     async def move_on(self, turn: Turn, room: RoomRecord) -> None:
         """Everything that this room was, its replacement is."""
-        assert isinstance(turn.payload, str)  # noqa: S101  # this flow sends it
-        to = RoomId(turn.payload)
+        to = turn.signal(MoveRoom).to
         bot_records(turn).save(room_key(to), room)
         turn.join(to)
         await move_room(turn, room, to, since=turn.room_id)
@@ -288,8 +299,7 @@ class RoomRouting(Flow):
     @on(settle_space, settle_bound, settle)
     def take_place(self, turn: Turn) -> RoomRecord:
         """The room is what it was made for."""
-        assert isinstance(turn.payload, RoomRecord)  # noqa: S101  # what chats send
-        return turn.payload
+        return turn.signal(Settle).room
 
     @on(say)
     def pass_on(self, turn: Turn, room: RoomRecord) -> None:
@@ -320,7 +330,7 @@ class RoomRouting(Flow):
         """Bind the room for good, then ask its agent."""
         agent = self._agent_for(turn)
         assert agent is not None  # noqa: S101  # the guard found it
-        turn.signal("user", "meet")
+        turn.trigger(MeetUser())
         platform_chat_id = await bot_records(turn).next_platform_chat_id()
         room = evolve(
             await numbered(turn, room or RoomRecord()),
@@ -337,7 +347,7 @@ class RoomRouting(Flow):
         lost = room.agent_id if room else None
         lost = lost or (user.selected_agent_id if user else None)
         turn.reply(no_agent(turn, self._registry, user, lost))
-        turn.signal("held", "hold", _said(turn))
+        turn.trigger(Hold(_said(turn)))
 
     @on(say_archived, explain, archive_too_late, rebind_too_late)
     def explain_no_chat(self, turn: Turn, room: RoomRecord | None) -> None:
@@ -348,9 +358,8 @@ class RoomRouting(Flow):
     @on(agent_chosen)
     def acknowledge_choice(self, turn: Turn, room: RoomRecord | None) -> RoomRecord | None:
         """Say what the user's choice means here. A bound room stays bound."""
-        agent = turn.payload
-        assert isinstance(agent, AgentEntry)  # noqa: S101  # user routing sends one
-        turn.signal("held", "release")
+        agent = turn.signal(AgentChosen).agent
+        turn.trigger(Release())
         state = self.state_of(room) if room else self.idle
         is_guests = state is self.unbound and not is_owners(turn)
         stands = "another's" if is_guests else state.name
@@ -381,7 +390,7 @@ class RoomRouting(Flow):
         if agent is None:
             turn.reply(await rebind_usage(turn, self._registry))
         else:
-            turn.confirm(rebind_question(turn, room, agent), then=self.rebind, payload=agent)
+            turn.confirm(rebind_question(turn, room, agent), then=RebindRoom(agent))
 
     @on(rebind)
     async def carry_out_rebind(self, turn: Turn, room: RoomRecord) -> RoomRecord:
@@ -391,7 +400,7 @@ class RoomRouting(Flow):
     @on(ask_archive)
     def confirm_archive(self, turn: Turn, room: RoomRecord) -> None:
         """Ask first: an archived chat answers no more."""
-        turn.confirm(archive_question(turn, room), then=self.archive)
+        turn.confirm(archive_question(turn, room), then=ArchiveRoom())
 
     @on(archive)
     async def carry_out_archive(self, turn: Turn, room: RoomRecord) -> RoomRecord:
@@ -417,8 +426,10 @@ class RoomRouting(Flow):
 
 def _said(turn: Turn) -> Said:
     """The text and the files that go with it, whether files waited for it or not."""
-    said = turn.payload
-    return said if isinstance(said, Said) else Said(turn.argument, turn.inbound.attachments)
+    match turn.stimulus:
+        case Triggered(signal=Say(said=said)):
+            return said
+    return Said(turn.argument, turn.inbound.attachments)
 
 
 def _has_route(room: object, registry: Registry) -> bool:

@@ -111,7 +111,7 @@ class Causes:
 
     def is_prompt(self, edge: Edge) -> bool:
         """The event happens in the turn of what was done, or not at all."""
-        return self.flow.events[edge.event].on not in _PATIENT
+        return self.flow.events[edge.event].kind not in _PATIENT
 
     def _samples(self, state: State, event: Event) -> Sequence[Sample]:
         given = self.inputs.get((state, event), self.inputs.get(event))
@@ -125,7 +125,7 @@ class Causes:
         causes += [self.prefix + NONSENSE] if ANY in event.command else []
         causes += [SMALL_TALK] if event.text is True else []
         causes += [Walker.sends_file] if event.attachment else []
-        causes += [_BY_KIND[event.on]] if event.on and event.on in _BY_KIND else []
+        causes += [_BY_KIND[event.kind]] if event.kind and event.kind in _BY_KIND else []
         causes += [_reaction(key) for key in event.reaction]
         answers = [SMALL_TALK if text == ANY else text for text in event.reply[:1]]
         causes += [_reply(text) for text in answers]
@@ -154,9 +154,11 @@ class Causes:
 def _why(event: Event) -> str:
     if event.text_label:
         return f"a message that matches {event.text_label!r} causes it"
-    if event.on is not None:
-        return f"something of kind {event.on.value!r} causes it"
-    return "only a turn triggers it, by turn.trigger or turn.confirm"
+    if event.kind is not None:
+        return f"something of kind {event.kind.value!r} causes it"
+    if event.signal is not None:
+        return f"only a turn that triggers a {event.signal.__name__} causes it"
+    return "nothing causes it"
 
 
 def _reaction(key: str) -> Cause:

@@ -237,7 +237,7 @@ async def test_what_no_retry_can_mend_is_parked_after_one_try(room: Room) -> Non
 
     [parked] = await lost.store.parked()
     assert (parked.event_id, parked.attempts) == ("$poison", 1)
-    assert parked.error.startswith("NoSuchEvent: lost: it names 'till.pay', and no flow 'till'")
+    assert parked.error.startswith("UnansweredSignal: lost: it triggers Pay, and ")
     [told] = lost.quay.said
     assert told.startswith("Something went wrong on my side")
 

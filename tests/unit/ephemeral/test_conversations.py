@@ -2,10 +2,11 @@ from datetime import UTC, datetime, timedelta
 
 from attrs import evolve
 
+from durable.flows.signals import ArchiveRoom, WelcomeUser
 from ephemeral.conversations import Conversations, Lapsed
 from ephemeral.flows.confirmation import Confirmation, Pending
 from ephemeral.flows.open_prompt import OpenPrompt
-from fsm import EventKind, Inbound, Signal, Snapshot
+from fsm import EventKind, Inbound, Snapshot, Triggered
 from fsm.dispatch import TransitionTaken
 from fsm.values.ids import ConversationKey, EventId, RoomId, TransactionId, UserId
 
@@ -16,7 +17,7 @@ INBOUND = Inbound(
     event_id=EventId("$1"), room_id=RoomId("!r"), sender=UserId("@a:x"), kind=EventKind.TEXT
 )
 ASKED = OpenPrompt(id=EventId("$1"), sent_as=TransactionId("t"), text="Archive?")
-AWAITING = Snapshot("awaiting", Pending(Signal("room", "archive"), None, ASKED))
+AWAITING = Snapshot("awaiting", Pending(Triggered(ArchiveRoom()), None, ASKED))
 
 
 def to(after: Snapshot, *, entered: bool = True) -> TransitionTaken:
@@ -58,7 +59,7 @@ def test_a_conversation_that_stays_in_its_state_gets_no_new_time() -> None:
 
 def test_a_conversation_that_stays_keeps_what_it_carries_now_and_its_time() -> None:
     conversations = Conversations()
-    changed = Snapshot("awaiting", Pending(Signal("room", "rebind"), None, ASKED))
+    changed = Snapshot("awaiting", Pending(Triggered(WelcomeUser()), None, ASKED))
     conversations.put(FLOW, to(AWAITING), INBOUND, now=0)
 
     conversations.put(FLOW, to(changed, entered=False), INBOUND, now=30)

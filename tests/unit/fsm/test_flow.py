@@ -17,12 +17,13 @@ from fsm import (
     NoSuchTransition,
     QuestionRef,
     Reaction,
+    Reset,
     RoomEvent,
     Scope,
-    Signal,
     Snapshot,
     State,
     Text,
+    Triggered,
     Turn,
     TurnError,
     durable,
@@ -41,6 +42,11 @@ class Order:
 
 
 @frozen
+class Sure:
+    how: str = "very"
+
+
+@frozen
 class Doubt:
     about: str = ""
 
@@ -56,7 +62,7 @@ class Pizza(Flow):
     order_nothing = Event(idle, STAY, command="order")
     enlarge = Event(ordered, STAY, command=("more", "larger"))
     cancel = Event(ordered, doubtful, text=True)
-    sure = Event(doubtful, idle, command="yes")
+    sure = Event(doubtful, idle, command="yes", on=Sure)
     unreadable = Event(idle, STAY, on=EventKind.UNREADABLE)
 
     @order.guard
@@ -140,16 +146,43 @@ def test_a_stimulus_that_the_state_does_not_answer_moves_nothing() -> None:
 
 
 def test_a_signal_that_the_state_does_not_answer_is_an_error_that_says_what_to_do() -> None:
-    signal = Signal("pizza", "sure")
+    signal = Triggered(Sure())
 
-    with pytest.raises(NoSuchTransition, match=r"pizza: 'sure' has no transition from 'idle'; add"):
+    with pytest.raises(NoSuchTransition, match=r"pizza: state 'idle' does not answer Sure; add"):
         Pizza().choose(Snapshot("idle"), signal, a_turn(signal))
 
 
 async def test_every_flow_has_reset_for_free_from_every_state() -> None:
     for state in Pizza.states:
-        snapshot, _ = await after(Pizza(), Snapshot(state), Signal("pizza", "reset"))
+        snapshot, _ = await after(Pizza(), Snapshot(state), Triggered(Reset(Pizza)))
         assert snapshot == Pizza().at_rest
+
+
+async def test_a_signal_leads_on_and_is_read_by_its_class() -> None:
+    snapshot, turn = await after(Pizza(), Snapshot("doubtful", Doubt()), Triggered(Sure("quite")))
+
+    assert snapshot == Snapshot("idle")
+    assert turn.signal(Sure) == Sure("quite")
+    with pytest.raises(TurnError, match="this step answers no Doubt"):
+        turn.signal(Doubt)
+
+
+@pytest.mark.parametrize(
+    ("signal", "problem"),
+    [
+        (Pizza.sure, r"'sure' is an event; trigger a value of the class that it names"),
+        (Sure, r"Sure is a class; trigger a value of it: Sure\(…\)"),
+        ("sure", "'sure' is no signal; trigger a value of a frozen class"),
+    ],
+)
+def test_what_is_no_signal_is_not_triggered(signal: object, problem: str) -> None:
+    turn = a_turn(Text("hi"))
+
+    with pytest.raises(TurnError, match=problem):
+        turn.trigger(signal)
+    with pytest.raises(TurnError, match=problem):
+        turn.confirm("Sure?", then=signal)
+    assert turn.signals == []
 
 
 def test_choosing_is_pure() -> None:

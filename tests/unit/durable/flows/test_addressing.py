@@ -7,11 +7,12 @@ from durable.flows.room.actions import is_addressed
 from durable.records import ARCHIVED, RoomRecord, UsedRecord, room_key, used_key
 from durable.turn_records import read_ahead
 from ephemeral.flows.held_messages import Waiting
-from fsm import Attachment, Signal, Turn
+from fsm import Attachment, Triggered, Turn
 from fsm.effects import AskAgent, Reply
 from fsm.turn import bot_records
 from fsm.values.ids import AgentId, ChatId, EventId, PlatformChatId, UserId
 from fsm.values.messages import Said
+from fsm.values.signals import Say
 from tests.support.talk import ALICE, BOB, NOW, ROOM, Talk, Town, registry, said
 
 FILE = Attachment(event_id=EventId("$file"), name="a.png")
@@ -69,7 +70,7 @@ async def test_what_is_overheard_is_passed_over_in_silence_however_the_room_stan
     town = town_with(room=room)
 
     overheard = await town.text("hi", sender=BOB, is_group=True)
-    staged = await town.take(Signal("room", "say", Said("hi", (FILE,))), sender=BOB, is_group=True)
+    staged = await town.take(Triggered(Say(Said("hi", (FILE,)))), sender=BOB, is_group=True)
 
     assert overheard.effects == staged.effects == []
     assert town.room_record() == room
@@ -107,7 +108,7 @@ async def test_a_room_of_nobodys_hears_everybody() -> None:
 
 
 async def test_files_and_others_may_ask_what_is_addressed_before_the_room_is_known() -> None:
-    turn = Talk(registry("agent-1")).turn(Signal("room", "say"), is_group=True)
+    turn = Talk(registry("agent-1")).turn(Triggered(Say(Said("", ()))), is_group=True)
     await read_ahead(bot_records(turn), turn.inbound)
 
     assert is_addressed(turn, "owner")
@@ -129,7 +130,7 @@ async def test_a_text_goes_with_the_files_that_waited_for_it(room: RoomRecord) -
     await town.command("agent 1")
 
     turn = await town.take(
-        Signal("room", "say", Said("look", (FILE, OWN))), body="look", attachments=(OWN,)
+        Triggered(Say(Said("look", (FILE, OWN)))), body="look", attachments=(OWN,)
     )
 
     assert [(a.text, a.attachments) for a in asked(turn)] == [("look", (FILE, OWN))]
@@ -138,7 +139,7 @@ async def test_a_text_goes_with_the_files_that_waited_for_it(room: RoomRecord) -
 async def test_files_are_held_with_their_text_until_an_agent_is_chosen() -> None:
     town = town_with(room=RoomRecord(matrix_user_id=ALICE))
 
-    turn = await town.take(Signal("room", "say", Said("look", (FILE,))), body="look")
+    turn = await town.take(Triggered(Say(Said("look", (FILE,)))), body="look")
 
     waiting = town.stands["held", f"{ROOM}|{ALICE}"].data
     assert "No agent is selected. Choose one" in said(turn)
@@ -150,7 +151,7 @@ async def test_files_are_held_with_their_text_until_an_agent_is_chosen() -> None
 async def test_an_archived_room_says_so_to_a_text_with_files_too() -> None:
     town = town_with(room=RoomRecord(matrix_user_id=ALICE, room_type=ARCHIVED))
 
-    turn = await town.take(Signal("room", "say", Said("look", (FILE,))))
+    turn = await town.take(Triggered(Say(Said("look", (FILE,)))))
 
     assert [type(e) for e in turn.effects] == [Reply]
     assert "This chat is archived." in said(turn)

@@ -3,6 +3,7 @@
 import pytest
 from attrs import evolve
 
+from durable.flows.signals import RebindRoom
 from durable.records import (
     ARCHIVED,
     CHAT,
@@ -14,10 +15,11 @@ from durable.records import (
     used_key,
 )
 from ephemeral.flows.confirmation import Pending
-from fsm import AgentEntry, EventKind, Reaction, Signal
+from fsm import AgentEntry, EventKind, Reaction, Triggered
 from fsm.effects import AskAgent, Edit, Invite, React, Reply, SetState
 from fsm.values.ids import AgentId, ChatId, EventId, PlatformChatId, RoomId, TransactionId, UserId
 from fsm.values.messages import Choice
+from fsm.values.signals import LoadChat
 from matrix.outbound.messages import message_content
 from tests.support.talk import ALICE, BOB, ROOM, Town, question_of, registry, rooms_asked, said
 
@@ -275,7 +277,7 @@ async def test_a_yes_to_rebinding_comes_too_late_in_an_archived_room(town: Town)
     await archived(town)
 
     turn = await town.take(
-        Signal("room", "rebind", AgentEntry(id=AgentId("agent-2"), name="2", kind="echo")),
+        Triggered(RebindRoom(AgentEntry(id=AgentId("agent-2"), name="2", kind="echo"))),
         room_id=C1,
     )
 
@@ -459,13 +461,13 @@ async def test_a_chat_that_was_loaded_meanwhile_is_not_loaded_again(town: Town) 
     await archived(town)
     await town.command("load 1")
 
-    turn = await town.take(Signal("chats", "load", ChatId("C1")))
+    turn = await town.take(Triggered(LoadChat(ChatId("C1"))))
 
     assert said(turn) == f"“Chat 1” is not archived: [open it]({LINK})."
 
 
 async def test_a_chat_that_was_forgotten_meanwhile_is_not_loaded(town: Town) -> None:
-    turn = await town.take(Signal("chats", "load", ChatId("C9")))
+    turn = await town.take(Triggered(LoadChat(ChatId("C9"))))
 
     assert "This chat is no longer there." in said(turn)
 

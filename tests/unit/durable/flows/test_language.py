@@ -3,8 +3,9 @@ from datetime import UTC, datetime
 import pytest
 
 from durable.flows.language import Chosen, Language, language_code, language_key
+from durable.flows.signals import ForgetLanguage
 from durable.records import FlowRecord
-from fsm import Command, EventKind, Flow, Inbound, Signal, Snapshot, Turn
+from fsm import Command, EventKind, Flow, Inbound, Reset, Snapshot, Triggered, Turn
 from fsm.values.ids import EventId
 from strandline.flows.languages import LANGUAGES, tongue
 from tests.support.talk import ALICE, ROOM, said
@@ -19,7 +20,7 @@ def language() -> Language:
 
 
 async def step(
-    flow: Flow, stimulus: Command | Signal, *, at: Snapshot | None = None, speaks: str = "en"
+    flow: Flow, stimulus: Command | Triggered, *, at: Snapshot | None = None, speaks: str = "en"
 ) -> tuple[Snapshot, Turn]:
     inbound = Inbound(event_id=EventId("$1"), room_id=ROOM, sender=ALICE, kind=EventKind.TEXT)
     turn = Turn(inbound=inbound, now=NOW, stimulus=stimulus, tongue=tongue(speaks))
@@ -71,9 +72,9 @@ async def test_an_unknown_language_is_quoted_back_with_the_choices(language: Lan
     assert "`!language ru`: русский" in said(turn)
 
 
-@pytest.mark.parametrize("event", ["forget", "reset"])
-async def test_a_choice_can_be_forgotten(language: Language, event: str) -> None:
-    after, turn = await step(language, Signal("language", event), at=RUSSIAN)
+@pytest.mark.parametrize("signal", [ForgetLanguage(), Reset(Language)])
+async def test_a_choice_can_be_forgotten(language: Language, signal: object) -> None:
+    after, turn = await step(language, Triggered(signal), at=RUSSIAN)
 
     assert after == language.at_rest
     assert turn.effects == []

@@ -1,5 +1,6 @@
 import pytest
 
+from durable.flows.signals import AgentChosen, ArchiveRoom, MeetUser
 from durable.records import (
     ARCHIVED,
     ChatRecord,
@@ -9,9 +10,11 @@ from durable.records import (
     room_key,
     user_key,
 )
-from fsm import Command, EventKind, RoomEvent, Signal, Snapshot, Text
+from fsm import Command, EventKind, RoomEvent, Snapshot, Text, Triggered
 from fsm.effects import AskAgent, JoinRoom, LeaveRoom
 from fsm.values.ids import AgentId, ChatId, EventId, PlatformChatId
+from fsm.values.messages import Question
+from fsm.values.signals import Hold
 from fsm.values.text import as_typed
 from tests.support.talk import ALICE, BOB, NOW, ROOM, Talk, registry, said, signals
 
@@ -35,7 +38,7 @@ async def test_an_invite_is_accepted_and_the_room_is_the_inviters() -> None:
 
     assert turn.effects == [JoinRoom(room_id=ROOM)]
     assert after == Snapshot("unbound", RoomRecord(matrix_user_id=ALICE))
-    assert signals(turn) == [("user", "meet")]
+    assert signals(turn) == [MeetUser]
 
 
 async def test_an_invite_from_somebody_who_is_not_welcome_is_declined() -> None:
@@ -59,7 +62,7 @@ async def test_a_second_invite_changes_nothing_about_the_route() -> None:
 async def test_the_only_agent_is_selected_by_itself() -> None:
     talk = Talk(registry("agent-1"))
 
-    after, _ = await talk.step(talk.user, Signal("user", "meet"))
+    after, _ = await talk.step(talk.user, Triggered(MeetUser()))
 
     assert after == Snapshot("selected", UserRecord(selected_agent_id=AgentId("agent-1")))
 
@@ -67,7 +70,7 @@ async def test_the_only_agent_is_selected_by_itself() -> None:
 async def test_with_several_agents_the_choice_is_open_and_the_greeting_asks() -> None:
     talk = Talk(registry("agent-1", "agent-2"))
 
-    after, _ = await talk.step(talk.user, Signal("user", "meet"))
+    after, _ = await talk.step(talk.user, Triggered(MeetUser()))
     await talk.step(talk.room, RoomEvent(EventKind.INVITED))
     _, greeting = await talk.step(talk.room, RoomEvent(EventKind.JOINED))
 
@@ -79,7 +82,7 @@ async def test_meeting_somebody_again_keeps_the_selection() -> None:
     talk = Talk(registry("agent-1", "agent-2"))
     await talk.step(talk.user, Command("agent", "2"))
 
-    after, _ = await talk.step(talk.user, Signal("user", "meet"))
+    after, _ = await talk.step(talk.user, Triggered(MeetUser()))
 
     assert after == Snapshot("selected", UserRecord(selected_agent_id=AgentId("agent-2")))
 
@@ -91,7 +94,7 @@ async def test_an_agent_is_selected_by_number_or_id(choice: str) -> None:
     after, turn = await talk.step(talk.user, Command("agent", choice))
 
     assert after == Snapshot("selected", UserRecord(selected_agent_id=AgentId("agent-2")))
-    assert signals(turn) == [("room", "agent_chosen")]
+    assert signals(turn) == [AgentChosen]
 
 
 @pytest.mark.parametrize("choice", ["", "0", "3", "-1", "²", "agent-9", "<b>"])
@@ -132,9 +135,9 @@ async def test_the_first_message_binds_the_room_and_asks_its_agent() -> None:
 
 async def test_a_bound_room_stays_bound_when_the_user_selects_another_agent_and_says_so() -> None:
     talk = bound_talk("agent-1", "agent-2")
-    agent = registry("agent-1").get(AgentId("agent-1"))
+    [agent] = registry("agent-1")
 
-    after, turn = await talk.step(talk.room, Signal("room", "agent_chosen", agent))
+    after, turn = await talk.step(talk.room, Triggered(AgentChosen(agent)))
 
     assert after == Snapshot("bound", BOUND)
     assert "This room is bound to **Agent-2**" in said(turn)
@@ -150,14 +153,14 @@ async def test_a_room_whose_agent_is_gone_asks_even_if_the_user_selected_another
 
     assert after == Snapshot("unbound", BOUND)
     assert "`agent-2` is no longer available" in said(turn)
-    assert signals(turn) == [("held", "hold")]
+    assert signals(turn) == [Hold]
 
 
 async def test_choosing_an_agent_in_a_room_that_lost_its_own_frees_the_room() -> None:
     talk = bound_talk("agent-1", "agent-3")
-    agent = registry("agent-1").get(AgentId("agent-1"))
+    [agent] = registry("agent-1")
 
-    await talk.step(talk.room, Signal("room", "agent_chosen", agent))
+    await talk.step(talk.room, Triggered(AgentChosen(agent)))
     talk.records.save(user_key(ALICE), UserRecord(selected_agent_id=AgentId("agent-1")))
     talk.records.issued = 42
     await talk.step(talk.room, Text("hello again"))
@@ -178,7 +181,7 @@ async def test_archiving_is_asked_first_and_only_of_the_owner() -> None:
     _, asked = await talk.step(talk.room, Command("archive"))
     _, refused = await talk.step(talk.room, Command("archive"), sender=BOB)
 
-    assert signals(asked) == [("confirmation", "ask")]
+    assert signals(asked) == [Question]
     assert signals(refused) == []
     assert "Only @alice:x can archive" in said(refused)
 
@@ -186,7 +189,7 @@ async def test_archiving_is_asked_first_and_only_of_the_owner() -> None:
 async def test_an_archived_room_keeps_its_route_and_answers_no_more() -> None:
     talk = bound_talk("agent-2")
 
-    after, _ = await talk.step(talk.room, Signal("room", "archive"))
+    after, _ = await talk.step(talk.room, Triggered(ArchiveRoom()))
     _, turn = await talk.step(talk.room, Text("hello?"))
 
     assert after.state == "archived"
@@ -198,9 +201,9 @@ async def test_an_archived_room_keeps_its_route_and_answers_no_more() -> None:
     assert "is archived" in said(turn)
 
 
-@pytest.mark.parametrize("stimulus", [Command("archive"), Signal("room", "archive")])
+@pytest.mark.parametrize("stimulus", [Command("archive"), Triggered(ArchiveRoom())])
 async def test_there_is_nothing_to_archive_where_there_is_no_chat(
-    stimulus: Command | Signal,
+    stimulus: Command | Triggered,
 ) -> None:
     talk = Talk(registry("agent-1"))
 

@@ -1,10 +1,12 @@
 import pytest
 from attrs import evolve
 
-from fsm import Answer, Command, Expiry, Reaction, Signal, Snapshot, Text
+from durable.flows.signals import ArchiveRoom, RebindRoom
+from ephemeral.flows.confirmation import CancelConfirmation
+from fsm import AgentEntry, Answer, Command, Expiry, Reaction, Snapshot, Text, Triggered
 from fsm.effects import Edit, Reply
 from fsm.events import Stimulus
-from fsm.values.ids import EventId
+from fsm.values.ids import AgentId, EventId
 from fsm.values.messages import Question, QuestionRef
 from tests.support.talk import (
     ALICE,
@@ -19,8 +21,9 @@ from tests.support.talk import (
     signals,
 )
 
-ARCHIVE = Signal("room", "archive")
-ASK = Signal("confirmation", "ask", Question("Archive?", then=ARCHIVE))
+AGENT = AgentEntry(id=AgentId("agent-2"), name="Agent-2", kind="echo")
+ARCHIVE = Triggered(ArchiveRoom())
+ASK = Triggered(Question("Archive?", then=ARCHIVE))
 OLD = QuestionRef(flow="confirmation", id=EventId("$old"), life="earlier-life", asker=ALICE)
 
 
@@ -93,8 +96,8 @@ async def test_no_in_any_way_leaves_everything_as_it_was(talk: Talk, answer: str
 async def test_cancel_drops_the_question_and_is_silent_where_there_is_none(talk: Talk) -> None:
     awaiting, _ = await asked(talk)
 
-    after, turn = await talk.step(talk.confirmation, Signal("confirmation", "cancel"), at=awaiting)
-    still, silent = await talk.step(talk.confirmation, Signal("confirmation", "cancel"))
+    after, turn = await talk.step(talk.confirmation, Triggered(CancelConfirmation()), at=awaiting)
+    still, silent = await talk.step(talk.confirmation, Triggered(CancelConfirmation()))
 
     assert after == still == talk.confirmation.at_rest
     assert said(turn) == "All right, nothing has been changed."
@@ -118,7 +121,7 @@ async def test_another_user_has_another_conversation(talk: Talk) -> None:
 async def test_a_second_question_replaces_the_first_and_both_say_so(talk: Talk) -> None:
     first, turn = await talk.step(talk.confirmation, ASK)
     mark, sent_as = question_of(turn)
-    rebind = Signal("confirmation", "ask", Question("Rebind?", then=Signal("room", "rebind")))
+    rebind = Triggered(Question("Rebind?", then=Triggered(RebindRoom(AGENT))))
 
     second, turn = await talk.step(talk.confirmation, rebind, at=first)
     _, late = await talk.step(talk.confirmation, Reaction("✅", mark), at=second)
@@ -129,7 +132,7 @@ async def test_a_second_question_replaces_the_first_and_both_say_so(talk: Talk) 
     assert edits(turn) == [Edit(room_id=ROOM, text=text, sent_as=sent_as)]
     assert signals(late) == []
     assert "no longer open" in said(late)
-    assert signals(yes) == [("room", "rebind")]
+    assert signals(yes) == [RebindRoom]
 
 
 async def test_a_question_whose_time_is_up_says_so_itself(talk: Talk) -> None:

@@ -1,11 +1,12 @@
 import pytest
 from attrs import evolve
 
-from ephemeral.flows.held_messages import MOST, Waiting
-from fsm import Attachment, EventKind, Expiry, RoomEvent, Signal, Snapshot
+from ephemeral.flows.held_messages import MOST, CancelHeld, Waiting
+from fsm import Attachment, EventKind, Expiry, RoomEvent, Snapshot, Triggered
 from fsm.effects import Reopen
 from fsm.values.ids import EventId
 from fsm.values.messages import Said
+from fsm.values.signals import Hold, Release
 from tests.support.talk import Talk, registry, said
 
 
@@ -15,10 +16,10 @@ def talk() -> Talk:
 
 
 async def test_held_messages_are_handled_again_in_their_order(talk: Talk) -> None:
-    first, one = await talk.step(talk.held, Signal("held", "hold"))
-    second, two = await talk.step(talk.held, Signal("held", "hold"), at=first)
+    first, one = await talk.step(talk.held, Triggered(Hold()))
+    second, two = await talk.step(talk.held, Triggered(Hold()), at=first)
 
-    after, turn = await talk.step(talk.held, Signal("held", "release"), at=second)
+    after, turn = await talk.step(talk.held, Triggered(Release()), at=second)
 
     assert after == talk.held.at_rest
     assert turn.effects == [
@@ -30,7 +31,7 @@ async def test_held_messages_are_handled_again_in_their_order(talk: Talk) -> Non
 async def test_only_so_many_messages_are_held(talk: Talk) -> None:
     held = talk.held.at_rest
     for _ in range(MOST + 1):
-        held, last = await talk.step(talk.held, Signal("held", "hold"), at=held)
+        held, last = await talk.step(talk.held, Triggered(Hold()), at=held)
 
     assert isinstance(held.data, Waiting)
     assert len(held.data.messages) == MOST
@@ -38,16 +39,16 @@ async def test_only_so_many_messages_are_held(talk: Talk) -> None:
 
 
 async def test_releasing_nothing_does_nothing(talk: Talk) -> None:
-    after, turn = await talk.step(talk.held, Signal("held", "release"))
+    after, turn = await talk.step(talk.held, Triggered(Release()))
 
     assert (after, turn.effects) == (talk.held.at_rest, [])
 
 
 async def test_cancel_drops_what_is_held(talk: Talk) -> None:
-    held, _ = await talk.step(talk.held, Signal("held", "hold"))
+    held, _ = await talk.step(talk.held, Triggered(Hold()))
 
-    after, turn = await talk.step(talk.held, Signal("held", "cancel"), at=held)
-    _, silent = await talk.step(talk.held, Signal("held", "cancel"))
+    after, turn = await talk.step(talk.held, Triggered(CancelHeld()), at=held)
+    _, silent = await talk.step(talk.held, Triggered(CancelHeld()))
 
     assert after == talk.held.at_rest
     assert said(turn) == "All right, I won't pass your message on."
@@ -57,16 +58,16 @@ async def test_cancel_drops_what_is_held(talk: Talk) -> None:
 async def test_a_message_is_held_with_its_files(talk: Talk) -> None:
     file = Attachment(event_id=EventId("$f"), name="a.png")
 
-    held, turn = await talk.step(talk.held, Signal("held", "hold", Said("look", (file,))))
-    _, released = await talk.step(talk.held, Signal("held", "release"), at=held)
+    held, turn = await talk.step(talk.held, Triggered(Hold(Said("look", (file,)))))
+    _, released = await talk.step(talk.held, Triggered(Release()), at=held)
 
     inbound = evolve(turn.inbound, attachments=(file,))
     assert released.effects == [Reopen(inbound=inbound, attempt=1)]
 
 
 async def test_a_held_message_that_is_taken_back_is_not_passed_on(talk: Talk) -> None:
-    first, one = await talk.step(talk.held, Signal("held", "hold"))
-    second, two = await talk.step(talk.held, Signal("held", "hold"), at=first)
+    first, one = await talk.step(talk.held, Triggered(Hold()))
+    second, two = await talk.step(talk.held, Triggered(Hold()), at=first)
     redacted = RoomEvent(EventKind.REDACTED)
 
     left, silent = await talk.step(talk.held, redacted, at=second, about=one.inbound.event_id)
@@ -78,7 +79,7 @@ async def test_a_held_message_that_is_taken_back_is_not_passed_on(talk: Talk) ->
 
 
 async def test_taking_back_something_else_is_left_to_other_flows(talk: Talk) -> None:
-    held, _ = await talk.step(talk.held, Signal("held", "hold"))
+    held, _ = await talk.step(talk.held, Triggered(Hold()))
     redacted = RoomEvent(EventKind.REDACTED)
 
     assert not await talk.answers(talk.held, redacted, at=held, about=EventId("$other"))
@@ -86,8 +87,8 @@ async def test_taking_back_something_else_is_left_to_other_flows(talk: Talk) -> 
 
 
 async def test_held_messages_whose_time_is_up_are_given_up_aloud(talk: Talk) -> None:
-    first, _ = await talk.step(talk.held, Signal("held", "hold"))
-    second, _ = await talk.step(talk.held, Signal("held", "hold"), at=first)
+    first, _ = await talk.step(talk.held, Triggered(Hold()))
+    second, _ = await talk.step(talk.held, Triggered(Hold()), at=first)
 
     after, one = await talk.step(talk.held, Expiry(), at=first)
     _, two = await talk.step(talk.held, Expiry(), at=second)

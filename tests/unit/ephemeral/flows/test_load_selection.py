@@ -3,11 +3,13 @@ from datetime import timedelta
 import pytest
 from attrs import evolve
 
-from fsm import Answer, Attachment, Command, Expiry, Reaction, Signal, Snapshot, Text
+from ephemeral.flows.load_selection import CancelSelection
+from fsm import Answer, Attachment, Command, Expiry, Reaction, Snapshot, Text, Triggered
 from fsm.effects import Edit
 from fsm.events import Stimulus
 from fsm.values.ids import ChatId, EventId
 from fsm.values.messages import Choice, Choices, QuestionRef
+from fsm.values.signals import LoadChat, OfferChats
 from tests.support.talk import (
     ALICE,
     BOB,
@@ -25,7 +27,7 @@ ITEMS = (
     Choice(ChatId("C2"), "Plans", "agent-1, last used yesterday"),
     Choice(ChatId("C5"), "Chat 5", ""),
 )
-OFFER = Signal("loadselection", "offer", Choices(ITEMS))
+OFFER = Triggered(OfferChats(Choices(ITEMS)))
 LISTED = "1. **Plans**: agent-1, last used yesterday\n2. **Chat 5**"
 OLD = QuestionRef(flow="loadselection", id=EventId("$old"), life="earlier-life", asker=ALICE)
 
@@ -36,7 +38,7 @@ def talk() -> Talk:
 
 
 async def offered(talk: Talk, *items: Choice) -> tuple[Snapshot, QuestionRef]:
-    offer = Signal("loadselection", "offer", Choices(items or ITEMS))
+    offer = Triggered(OfferChats(Choices(items or ITEMS)))
     after, turn = await talk.step(talk.selection, offer)
     return after, question_of(turn)[0]
 
@@ -67,7 +69,7 @@ async def test_a_number_loads_that_chat(talk: Talk, way: str, number: str, chat_
     after, turn = await talk.step(talk.selection, ways[way], at=choosing)
 
     assert after == talk.selection.at_rest
-    assert turn.signals == [Signal("chats", "load", ChatId(chat_id))]
+    assert turn.signals == [Triggered(LoadChat(ChatId(chat_id)))]
     assert turn.effects == []
 
 
@@ -98,7 +100,7 @@ async def test_a_check_mark_means_the_only_chat_that_there_is(talk: Talk) -> Non
     _, missed = await talk.step(talk.selection, Text("2"), at=one)
     _, unclear = await talk.step(talk.selection, Reaction("✅", of_two), at=two)
 
-    assert loaded.signals == [Signal("chats", "load", ChatId("C5"))]
+    assert loaded.signals == [Triggered(LoadChat(ChatId("C5")))]
     assert "There is 1 chat on the list" in said(missed)
     assert unclear.signals == []
     assert "a number from 1 to 2" in said(unclear)
@@ -122,7 +124,7 @@ async def test_a_list_waits_as_long_as_the_config_says(talk: Talk) -> None:
 
 async def test_cancel_drops_the_list_and_is_silent_where_there_is_none(talk: Talk) -> None:
     choosing, _ = await offered(talk)
-    cancel = Signal("loadselection", "cancel")
+    cancel = Triggered(CancelSelection())
 
     after, turn = await talk.step(talk.selection, cancel, at=choosing)
     still, silent = await talk.step(talk.selection, cancel)

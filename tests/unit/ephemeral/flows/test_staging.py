@@ -3,11 +3,12 @@ from typing import Any
 
 import pytest
 
-from ephemeral.flows.staged_files import Staged
-from fsm import Attachment, Command, EventKind, Expiry, RoomEvent, Signal, Snapshot, Text, Turn
+from ephemeral.flows.staged_files import CancelStaged, Staged
+from fsm import Attachment, Command, EventKind, Expiry, RoomEvent, Snapshot, Text, Triggered, Turn
 from fsm.effects import React, Reply
 from fsm.values.ids import EventId
 from fsm.values.messages import Said
+from fsm.values.signals import Say
 from tests.support.talk import ALICE, BOB, ROOM, Talk, registry, said
 
 FILE = RoomEvent(EventKind.FILE)
@@ -52,7 +53,7 @@ async def test_the_next_text_takes_them_along(talk: Talk) -> None:
     after, turn = await talk.step(talk.staging, Text("look"), at=A_B)
 
     assert after == talk.staging.at_rest
-    assert turn.signals == [Signal("room", "say", Said("look", (A, B)))]
+    assert turn.signals == [Triggered(Say(Said("look", (A, B))))]
     assert turn.effects == []
 
 
@@ -61,7 +62,7 @@ async def test_a_captioned_file_goes_with_those_that_waited_for_it(talk: Talk) -
 
     _, turn = await talk.step(talk.staging, Text("look"), at=A_B, attachments=(A, own))
 
-    assert turn.signals == [Signal("room", "say", Said("look", (A, B, own)))]
+    assert turn.signals == [Triggered(Say(Said("look", (A, B, own))))]
 
 
 async def test_with_nothing_staged_a_text_is_left_to_other_flows(talk: Talk) -> None:
@@ -202,7 +203,7 @@ async def test_files_wait_as_long_as_the_config_says(talk: Talk) -> None:
 
 
 async def test_cancel_drops_the_stage_and_is_silent_where_there_is_none(talk: Talk) -> None:
-    cancel = Signal("staging", "cancel")
+    cancel = Triggered(CancelStaged())
 
     after, turn = await talk.step(talk.staging, cancel, at=A_B)
     still, silent = await talk.step(talk.staging, cancel)

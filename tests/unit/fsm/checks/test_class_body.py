@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from attrs import frozen
+from attrs import define, frozen
 
 from fsm import (
     ANY,
     STAY,
     Event,
+    EventKind,
     Flow,
     FlowError,
     Saved,
@@ -23,7 +24,7 @@ from fsm import (
     upgrade,
 )
 from fsm.checks.findings import collecting
-from fsm.flow import FlowType
+from fsm.formats import FlowType
 
 
 @frozen
@@ -33,6 +34,11 @@ class Order:
 
 class Plain:
     pass
+
+
+@define
+class Changing:
+    size: int = 0
 
 
 def codes(**names: Any) -> list[str]:
@@ -86,6 +92,12 @@ def test_a_state_is_true_to_its_tier(state: State, expected: list[str]) -> None:
         ({"text": "("}, ["SL124"]),
         ({"text": 5}, ["SL124"]),
         ({"text": re.compile("(go)")}, []),
+        ({"on": Order}, []),
+        ({"on": EventKind.JOINED}, []),
+        ({"on": Plain}, ["SL135"]),
+        ({"on": Changing}, ["SL135"]),
+        ({"on": "order"}, ["SL135"]),
+        ({"on": Order()}, ["SL135"]),
         ({"command": "Go"}, ["SL134"]),
         ({"command": "!go"}, ["SL134"]),
         ({"command": "go on"}, ["SL134"]),
@@ -197,6 +209,7 @@ def test_a_handler_that_names_no_event_is_refused() -> None:
         ({"reaction": "✅"}, {"reaction": "✅"}),
         ({"reaction": "👍"}, {"reaction": "👍🏽"}),
         ({"attachment": True}, {"attachment": True}),
+        ({"on": Order}, {"on": Order}),
     ],
 )
 def test_an_event_that_an_earlier_one_always_forestalls_is_refused(

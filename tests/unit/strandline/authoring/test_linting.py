@@ -37,7 +37,7 @@ class Order(Flow):
     end = Event(ordered, idle)
 
     @on(begin)
-    def start(self, turn):
+    def start(self):
         pass
 """
 
@@ -118,12 +118,15 @@ def test_warnings_alone_end_well_unless_it_is_strict(project: Path) -> None:
 def test_an_event_that_some_turn_of_the_project_triggers_has_a_cause(project: Path) -> None:
     (project / "shop").mkdir()
     (project / "shop" / "__init__.py").touch()
-    (project / "shop" / "parrot.py").write_text(PARROT.replace("repeat", "_repeat"))
-    (project / "shop" / "keeper.py").write_text("def feed(turn):\n    turn.trigger(X.nothing)\n")
+    parrot = PARROT.replace("(idle, STAY)", "(idle, STAY, on=Feed)").replace(
+        "\n\n\nclass Parrot", "\nfrom attrs import frozen\n@frozen\nclass Feed: ...\nclass Parrot"
+    )
+    (project / "shop" / "parrot.py").write_text(parrot)
+    (project / "shop" / "keeper.py").write_text("def feed(turn):\n    turn.trigger(Feed())\n")
 
     result = lint("shop")
 
-    assert places(result) == [("shop/parrot.py:6:", "SL202")]
+    assert places(result) == [("shop/parrot.py:7:", "SL202")]
 
 
 def test_programs_and_workflows_get_the_same_in_their_own_form(project: Path) -> None:

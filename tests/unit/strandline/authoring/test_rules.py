@@ -29,6 +29,11 @@ class Doubt:
     about: str = ""
 
 
+@frozen
+class Close:
+    pass
+
+
 class Shop(Flow):
     'Sells things.'
 
@@ -138,7 +143,7 @@ def test_a_handler_of_an_event_to_idle_returns_nothing(project: Path) -> None:
     ("guard", "is_right"),
     [
         ("def may(self, turn):\n    turn.reply('No.')\n    return False", False),
-        ("def may(self, t):\n    return bool(t.signal('a', 'b'))", False),
+        ("def may(self, t):\n    return bool(t.trigger(Doubt()))", False),
         ("def may(self, turn):\n    return turn.argument.isdigit()", True),
         ("def may(self, turn):\n    turn = str(turn)\n    return turn.join('')", True),
     ],
@@ -150,7 +155,7 @@ def test_a_guard_only_answers(project: Path, guard: str, *, is_right: bool) -> N
 
 
 def test_the_writes_of_a_turn_are_all_known() -> None:
-    reading = {"answering", "argument", "mark", "match", "n", "payload", "room_id", "sender", "t"}
+    reading = {"answering", "argument", "mark", "match", "n", "room_id", "sender", "signal", "t"}
     methods = {name for name, _ in inspect.getmembers(Turn, inspect.isfunction)}
 
     assert {name for name in methods - reading if not name.startswith("_")} == WRITES
@@ -193,11 +198,11 @@ def test_an_answer_to_what_nothing_asks_is_told(project: Path) -> None:
 @pytest.mark.parametrize(
     ("beside", "is_caused"),
     [
-        ("turn.trigger(Shop.close)", True),
-        ("turn.signal('shop', 'close')", True),
-        ("turn.confirm('?', then=shop.Shop.close)", True),
+        ("turn.trigger(Close())", True),
+        ("turn.confirm('?', then=shop.Close())", True),
+        ("turn.trigger(Close)", False),
         ("file.close()", False),
-        ("Event(idle, STAY, command='close')", False),
+        ("Event(idle, STAY, on=Close)", False),
         ("(", False),
     ],
 )
@@ -206,18 +211,19 @@ def test_an_event_is_caused_by_what_lies_beside_its_flow(
 ) -> None:
     (project / "keeper.py").write_text(beside)
 
-    told = found(project, "close = Event(idle, STAY)")
+    told = found(project, "close = Event(idle, STAY, on=Close)")
 
-    assert told == ([] if is_caused else ["SL203 close = Event(idle, STAY)"])
+    assert told == ([] if is_caused else ["SL203 close = Event(idle, STAY, on=Close)"])
+
+
+def test_an_event_without_any_cause_is_told(project: Path) -> None:
+    assert found(project, "close = Event(idle, STAY)") == ["SL203 close = Event(idle, STAY)"]
 
 
 def test_an_event_is_caused_by_another_package_that_is_looked_at_too(project: Path) -> None:
     for name, text in (
-        ("shop", HEAD + "    close = Event(idle, STAY)\n"),
-        (
-            "bank",
-            HEAD.replace("Shop", "Bank") + "    def f(self, t):\n        t.trigger(Shop.close)",
-        ),
+        ("shop", HEAD + "    close = Event(idle, STAY, on=Close)\n"),
+        ("bank", HEAD.replace("Shop", "Bank") + "    def f(self, t):\n        t.trigger(Close())"),
     ):
         (project / name).mkdir()
         (project / name / "__init__.py").write_text(text)
@@ -262,7 +268,7 @@ def test_of_two_classes_of_one_name_the_right_one_is_shown(project: Path) -> Non
     )
 
     [line, _] = lint("made").output.splitlines()
-    assert line.startswith("made.py:23: SL203")
+    assert line.startswith("made.py:28: SL203")
 
 
 def test_a_project_folder_stands_for_its_packages_as_they_are_imported(project: Path) -> None:
@@ -276,7 +282,7 @@ def test_a_project_folder_stands_for_its_packages_as_they_are_imported(project: 
 
     [line, _] = lint(".", "--config", "config.yaml").output.splitlines()
 
-    assert line.startswith("my_shop/flows.py:21: SL203")
+    assert line.startswith("my_shop/flows.py:26: SL203")
 
 
 def test_a_handler_whose_place_another_of_its_name_takes_is_told(project: Path) -> None:
@@ -323,7 +329,7 @@ def test_an_installed_package_stands_for_all_its_modules(
 
     told = [line.split(" ")[:2] for line in lint("shop").output.splitlines()[:-1]]
 
-    assert told == [["lib/shop/flows.py:2:", "SL001"], ["lib/shop/till/__init__.py:21:", "SL203"]]
+    assert told == [["lib/shop/flows.py:2:", "SL001"], ["lib/shop/till/__init__.py:26:", "SL203"]]
 
 
 def test_a_package_that_can_not_be_imported_is_told_once(
@@ -354,15 +360,19 @@ def test_a_flow_that_is_named_by_where_it_is_offered_is_found(project: Path) -> 
     (project / "shop" / "flows.py").write_text(f"{HEAD}    close = Event(idle, STAY)\n")
     (project / "shop" / "__init__.py").write_text("from shop.flows import Shop\n")
 
-    assert lint("shop:Shop").output.startswith("shop/flows.py:21: SL203")
+    assert lint("shop:Shop").output.startswith("shop/flows.py:26: SL203")
     assert "module 'shop' has no 'Stop'; mend the path" in lint("shop:Stop").output
 
 
 TILL = (
-    HEAD.replace("Shop", "Till")
+    HEAD.replace("Shop", "Till").replace("class Close", "class Pay")
     + """\
-    pay = Event(idle, STAY, command="pay")
-    pay_later = Event(idle, STAY, command="later", signal="settle")
+    pay = Event(idle, STAY, command="pay", on=Pay)
+
+
+@frozen
+class Nobody:
+    pass
 """
 )
 
@@ -370,33 +380,26 @@ TILL = (
 @pytest.mark.parametrize(
     ("call", "code"),
     [
-        ("turn.signal('till', 'pay')", ""),
-        ("turn.signal('till', 'settle')", ""),
-        ("turn.signal('till', 'reset')", ""),
-        ("turn.signal('till', 'pya')", "SL303"),
-        ("turn.signal(flow='till', event='pya')", "SL303"),
-        ("turn.signal(Till.name, 'pya')", "SL303"),
-        ("turn.signal(self.name, 'pya')", "SL303"),
-        ("turn.signal('room', 'pya')", "SL303"),
-        ("turn.signal('room', 'archive')", ""),
-        ("turn.signal('tlil', 'pay')", "SL304"),
-        ("turn.signal(turn.argument, 'pay')", ""),
-        ("turn.signal('till', f'{turn.argument}')", ""),
-        ("data.signal('till', 'pya')", ""),
-        ("turn.trigger(Till.pay)", ""),
-        ("turn.trigger(Till.pya)", "SL303"),
-        ("turn.trigger(self.go)", ""),
+        ("turn.trigger(till.Pay())", ""),
+        ("turn.trigger(signal=till.Pay())", ""),
+        ("turn.trigger(till.Nobody())", "SL303"),
+        ("turn.trigger(signal=till.Nobody())", "SL303"),
+        ("turn.trigger(Nobody())", "SL303"),
+        ("turn.trigger(Release())", ""),
+        ("turn.trigger(Reset(till.Till))", ""),
         ("turn.trigger(self.made_at_start)", ""),
-        ("Till = data; turn.trigger(Till.pya)", ""),
-        ("turn.confirm('?', then=Till.pay, otherwise=Till.pya)", "SL303"),
-        ("turn.confirm('?', then=Till.pya)", "SL303"),
-        ("[turn.trigger(Till.pya) for _ in '1']", "SL303"),
+        ("turn.trigger(data.Nobody())", ""),
+        ("Nobody = data; turn.trigger(Nobody())", ""),
+        ("data.trigger(Nobody())", ""),
+        ("turn.confirm('?', then=till.Pay(), otherwise=Nobody())", "SL303"),
+        ("turn.confirm('?', then=Nobody())", "SL303"),
+        ("[turn.trigger(Nobody()) for _ in '1']", "SL303"),
     ],
 )
-def test_an_event_that_its_flow_does_not_have_is_told(project: Path, call: str, code: str) -> None:
+def test_a_signal_that_no_flow_answers_is_told(project: Path, call: str, code: str) -> None:
     (project / "till.py").write_text(TILL)
     (project / "shop.py").write_text(
-        "from till import Till\n"
+        "import till; from till import Nobody; from fsm.values.signals import Release\n"
         + HEAD
         + "    go = Event(idle, STAY, command='go')\n\n"
         + f"    @on(go)\n    def start(self, turn, data):\n        {call}\n"
@@ -405,30 +408,30 @@ def test_an_event_that_its_flow_does_not_have_is_told(project: Path, call: str, 
     output = lint("shop.py", "till.py").output
 
     line = output.partition(" warning:")[0].partition(" Shop.start:")[0]
-    assert line == (f"shop.py:25: {code}" if code else "nothing is wrong\n")
+    assert line == (f"shop.py:30: {code}" if code else "nothing is wrong\n")
 
 
 def test_a_helper_s_turn_is_read_as_a_handler_s_is(project: Path) -> None:
-    helper = "count = 1\ndef help_out(self, about, said: Turn):\n    said.signal('room', 'pya')"
+    helper = "count = 1\ndef help_out(self, about, said: Turn):\n    said.trigger(Close())"
 
     assert found(project, helper) == [
         "SL303 def help_out(self, about, said: Turn):",
     ]
 
 
-def test_only_a_config_tells_that_a_flow_named_by_its_class_does_not_run(project: Path) -> None:
+def test_only_a_config_tells_that_the_flow_of_a_signal_does_not_run(project: Path) -> None:
     (project / "till.py").write_text(TILL)
     (project / "shop.py").write_text(
-        "from till import Till\n"
+        "from till import Pay\n"
         + HEAD
         + "    go = Event(idle, STAY, command='go')\n\n"
-        + "    @on(go)\n    def start(self, turn, data):\n        turn.trigger(Till.pay)\n"
+        + "    @on(go)\n    def start(self, turn, data):\n        turn.trigger(Pay())\n"
     )
     (project / "config.yaml").write_text("flows: [shop:Shop]\n")
 
     assert lint("shop").output == "nothing is wrong\n"
     told = lint("--config", "config.yaml")
-    assert told.output.startswith("shop.py:25: SL304 Shop.start: it names 'till.pay', and no flow")
+    assert told.output.startswith("shop.py:30: SL304 Shop.start: it triggers Pay, and Till, which")
     assert told.exit_code == 1
     (project / "config.yaml").write_text("flows: [shop:Shop, till:Till]\n")
     assert lint("--config", "config.yaml").output == "nothing is wrong\n"

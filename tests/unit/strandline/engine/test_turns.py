@@ -13,8 +13,8 @@ from durable.flows.room.flow import RoomRouting
 from durable.flows.user_routing import UserRouting
 from durable.records import FlowRecord, RoomRecord, UserRecord, flow_key, room_key, user_key
 from ephemeral.conversations import Conversations
-from ephemeral.flows.confirmation import Confirmation
-from ephemeral.flows.held_messages import Held
+from ephemeral.flows.confirmation import CancelConfirmation, Confirmation
+from ephemeral.flows.held_messages import CancelHeld, Held
 from fsm import (
     ANY,
     STAY,
@@ -23,11 +23,11 @@ from fsm import (
     EventKind,
     Flow,
     Inbound,
-    NoSuchEvent,
     Registry,
     State,
     Turn,
     TurnError,
+    UnansweredSignal,
     durable,
     ephemeral,
     minutes,
@@ -64,15 +64,25 @@ class Fragile(Flow):
         raise RuntimeError
 
 
+@frozen
+class Pay:
+    pass
+
+
+@frozen
+class Mistyped:
+    pass
+
+
 class Till(Flow):
     """Runs in no bot of these tests."""
 
     idle = State(initial=True)
-    pay = Event(idle, STAY)
+    pay = Event(idle, STAY, on=Pay)
 
 
 class Lost(Flow):
-    """Names events that no flow of the bot has."""
+    """Triggers signals that no flow of the bot answers."""
 
     idle = State(initial=True)
     trigger = Event(idle, STAY, command="trigger")
@@ -82,15 +92,15 @@ class Lost(Flow):
     @on(trigger)
     def pay(self, turn: Turn, _data: None) -> None:
         turn.reply("never seen")
-        turn.trigger(Till.pay)
+        turn.trigger(Pay())
 
     @on(mistype)
     def release(self, turn: Turn, _data: None) -> None:
-        turn.signal("held", "relaese")
+        turn.trigger(Mistyped())
 
     @on(ask)
     def confirm(self, turn: Turn, _data: None) -> None:
-        turn.confirm("Pay?", then=Till.pay)
+        turn.confirm("Pay?", then=Pay())
 
 
 class Diary(Flow):
@@ -158,7 +168,7 @@ class Stage:
         service = Service(
             registry,
             commands=commands,
-            cancellable=["confirmation", "held"],
+            cancellable=(CancelConfirmation(), CancelHeld()),
             started_at=STARTED,
             is_addressed=is_addressed,
         )
@@ -265,17 +275,17 @@ async def test_a_handler_that_raises_leaves_everything_as_it_was(store: Store) -
 @pytest.mark.parametrize(
     ("command", "problem"),
     [
-        ("!trigger", r"^lost: it names 'till.pay', and no flow 'till' runs \(running are lost, "),
-        ("!ask", r"^lost: it names 'till.pay', and no flow 'till' runs"),
-        ("!mistype", r"^lost: it names 'held.relaese', and flow 'held' has no event or signal"),
+        ("!trigger", r"^lost: it triggers Pay, and .*Till.*, does not run \(running are lost, "),
+        ("!ask", r"^lost: it triggers Pay, and .*Till.*, which answers it, does not run"),
+        ("!mistype", r"^lost: it triggers Mistyped, and no event of a flow names that class"),
     ],
 )
-async def test_a_turn_that_names_what_no_flow_has_fails_and_changes_nothing(
+async def test_a_turn_that_triggers_what_no_flow_answers_fails_and_changes_nothing(
     store: Store, command: str, problem: str
 ) -> None:
     stage = Stage(store, "a1", further=[Lost()])
 
-    with pytest.raises(NoSuchEvent, match=problem):
+    with pytest.raises(UnansweredSignal, match=problem):
         await stage.take(command, event_id="$x")
 
     assert await store.owed() == ()
@@ -284,7 +294,7 @@ async def test_a_turn_that_names_what_no_flow_has_fails_and_changes_nothing(
 
 async def test_a_question_whose_yes_nothing_can_answer_is_not_asked(store: Store) -> None:
     stage = Stage(store, "a1", further=[Lost()])
-    with pytest.raises(NoSuchEvent):
+    with pytest.raises(UnansweredSignal):
         await stage.take("!ask")
 
     assert texts(await stage.take("!cancel")) == [

@@ -23,11 +23,16 @@ agents:
 """
 
 FLOW = """\
+from attrs import frozen
 from strandline import Event, Flow, State, STAY, ephemeral, minutes, on
+
+@frozen
+class Greet:
+    pass
 
 class Greeter(Flow):
     idle = State(initial=True)
-    greet = Event(idle, STAY, command="greet")
+    greet = Event(idle, STAY, command="greet", on=Greet)
 
 class Needy(Flow):
     idle = State(initial=True)
@@ -64,7 +69,7 @@ class Caller(Flow):
 
     @on(call)
     def put_through(self, turn, data):
-        turn.trigger(Greeter.greet)
+        turn.trigger(Greet())
 
 TEXT = "no flow"
 """
@@ -158,7 +163,7 @@ def test_a_flow_that_names_one_that_does_not_run_is_told_with_its_line(project: 
         load(project, caller)
 
     [problem] = error.value.problems
-    assert "put_through: it names 'greeter.greet', and no flow 'greeter' runs" in problem
+    assert "put_through: it triggers Greet, and Greeter, which answers it, does not run" in problem
     assert "add that flow to `flows:` in the config" in problem
     assert load(project, caller, greeter).flows == (caller, greeter)
 

@@ -4,23 +4,24 @@ from pathlib import Path
 
 import pytest
 
-from fsm import STAY, Event, Flow, NoSuchEvent, Registry, State, Turn, on
+from fsm import STAY, Event, Flow, Registry, State, Turn, UnansweredSignal, on
+from fsm.values.signals import Release
 from strandline.config.model import load_config
 from strandline.flows.own_flows import make_flows
-from tests.unit.strandline.engine.test_turns import STARTED, Till
+from tests.unit.strandline.engine.test_turns import STARTED, Pay, Till
 from tests.unit.strandline.flows.test_discovery import GOOD
 
 
 class Keeper(Flow):
-    """Names an event of a flow of others, and one of the bot's own."""
+    """Triggers a signal of another author's flow, and one of the bot's own."""
 
     idle = State(initial=True)
     close = Event(idle, STAY, command="close")
 
     @on(close)
     def pay_out(self, turn: Turn, _data: None) -> None:
-        turn.signal("held", "release")
-        turn.trigger(Till.pay)
+        turn.trigger(Release())
+        turn.trigger(Pay())
 
 
 def make(folder: Path, *further: Flow) -> list[Flow]:
@@ -29,10 +30,10 @@ def make(folder: Path, *further: Flow) -> list[Flow]:
     return make_flows(config, Registry(config.registry_entries()), STARTED, further=further)
 
 
-def test_a_flow_that_names_one_that_does_not_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(NoSuchEvent, match=r"^Keeper.pay_out: it names 'till.pay', and no flow"):
+def test_a_signal_that_no_running_flow_answers_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnansweredSignal, match=r"^Keeper.pay_out: it triggers Pay, and .*Till"):
         make(tmp_path, Keeper())
 
 
-def test_a_flow_that_names_others_that_run_is_taken(tmp_path: Path) -> None:
+def test_a_signal_that_a_running_flow_answers_is_taken(tmp_path: Path) -> None:
     assert make(tmp_path, Keeper(), Till())

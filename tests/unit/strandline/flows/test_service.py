@@ -1,14 +1,18 @@
 import pytest
 
-from ephemeral.flows.held_messages import Waiting
-from ephemeral.flows.staged_files import Staged
-from fsm import Attachment, Command, Flow, Signal, Snapshot, Turn
+from durable.flows.signals import ArchiveRoom
+from ephemeral.flows.confirmation import CancelConfirmation
+from ephemeral.flows.held_messages import CancelHeld, Waiting
+from ephemeral.flows.load_selection import CancelSelection
+from ephemeral.flows.staged_files import CancelStaged, Staged
+from fsm import Attachment, Command, Flow, Snapshot, Triggered, Turn
+from fsm.checks.naming import receiver
 from fsm.values.ids import EventId
 from fsm.values.messages import Question
 from strandline.flows.service import Service
 from tests.support.talk import NOW, Talk, registry, said, signals
 
-ASK = Signal("confirmation", "ask", Question("Archive?", then=Signal("room", "archive")))
+ASK = Triggered(Question("Archive?", then=Triggered(ArchiveRoom())))
 
 
 @pytest.fixture
@@ -16,11 +20,11 @@ def talk() -> Talk:
     return Talk(registry("agent-1"))
 
 
-def service(talk: Talk) -> Service:
+def service() -> Service:
     return Service(
         registry("agent-1"),
         commands=["yes", "load", "files"],
-        cancellable=[flow.name for flow in pending_flows(talk)],
+        cancellable=(CancelConfirmation(), CancelSelection(), CancelStaged(), CancelHeld()),
         started_at=NOW,
     )
 
@@ -31,12 +35,13 @@ def pending_flows(talk: Talk) -> list[Flow]:
 
 async def cancel(talk: Talk, standing: dict[str, Snapshot]) -> Turn:
     """One turn of ``!cancel``, with the signals that follow it, over these conversations."""
-    speaker = service(talk)
+    speaker = service()
     flows = {flow.name: flow for flow in (*pending_flows(talk), speaker)}
     _, turn = await talk.step(speaker, Command("cancel"))
     while turn.signals:
         signal = turn.signals.pop(0)
-        flow = flows[signal.flow]
+        flow = receiver(signal.signal, flows)
+        assert flow is not None
         before = standing.get(flow.name, flow.at_rest)
         step = turn.answering(signal, before.data)
         move = flow.choose(before, signal, step)
@@ -77,7 +82,7 @@ async def test_cancel_with_nothing_pending_says_so(talk: Talk) -> None:
 async def test_an_answer_without_a_question_says_when_the_bot_restarted(
     talk: Talk, command: str
 ) -> None:
-    _, turn = await talk.step(service(talk), Command(command))
+    _, turn = await talk.step(service(), Command(command))
 
     assert signals(turn) == []
     assert said(turn).startswith("No question of mine is waiting for an answer from you here.")

@@ -9,6 +9,7 @@ from attrs import define, evolve, field, frozen
 from durable.flows.room.flow import RoomRouting
 from fsm.effects import AskAgent, Reply
 from fsm.values.ids import AgentId, EventId, PlatformChatId
+from fsm.values.signals import Release
 from strandline import (
     ANY,
     STAY,
@@ -16,13 +17,14 @@ from strandline import (
     EventKind,
     Flow,
     Inbound,
-    NoSuchEvent,
     NoSuchTransition,
+    Reset,
     Saved,
     Scope,
     State,
     Turn,
     TurnError,
+    UnansweredSignal,
     durable,
     ephemeral,
     hours,
@@ -41,6 +43,16 @@ class Duty:
     swaps: int = 0
 
 
+@frozen
+class EndDuty:
+    pass
+
+
+@frozen
+class KeepDuty:
+    pass
+
+
 class Rota(Flow):
     """Who is on call in this room."""
 
@@ -56,8 +68,8 @@ class Rota(Flow):
     accept = Event(handing_over, on_duty, reaction="✅", reply="ok")
     refuse = Event(handing_over, on_duty, reply=ANY)
     ask_end = Event(on_duty, STAY, command="done")
-    end = Event(on_duty, idle)
-    keep = Event(on_duty, STAY)
+    end = Event(on_duty, idle, on=EndDuty)
+    keep = Event(on_duty, STAY, on=KeepDuty)
     over = Event(on_duty, idle, on_expiry=True)
     came = Event(on_duty, STAY, on=EventKind.ENTERED)
     handed = Event(on_duty, STAY, attachment=True)
@@ -89,7 +101,7 @@ class Rota(Flow):
 
     @on(ask_end)
     def confirm_end(self, turn: Turn, _duty: Duty) -> None:
-        turn.confirm("End it?", then=Rota.end, otherwise=Rota.keep)
+        turn.confirm("End it?", then=EndDuty(), otherwise=KeepDuty())
 
     @on(end)
     def finish(self, turn: Turn, duty: Duty) -> None:
@@ -454,80 +466,91 @@ def test_a_version_without_its_upgrade_is_refused_when_it_is_defined() -> None:
             idle = State(initial=True)
 
 
-async def test_an_event_of_no_flow_can_not_be_triggered(rota: Rehearsal) -> None:
-    turn = await rota.says("hello")
-
-    with pytest.raises(TurnError, match="belongs to no flow"):
-        turn.trigger(Event(Rota.idle, STAY))
+@frozen
+class Pay:
+    """What ``Clerk`` triggers."""
 
 
-async def test_triggering_what_the_state_does_not_answer_is_a_defect() -> None:
-    class Asker(Flow):
-        idle = State(initial=True)
-        go = Event(idle, STAY, command="go")
-
-        @on(go)
-        def push(self, turn: Turn, _data: Any) -> None:
-            turn.trigger(Rota.end)
-
-    with pytest.raises(NoSuchTransition):
-        await Rehearsal(Asker(), Rota()).says("!go")
+@frozen
+class Mistyped:
+    """What no flow answers."""
 
 
 class Till(Flow):
-    """What ``Clerk`` names."""
+    """Answers at idle alone."""
 
     idle = State(initial=True)
-    pay = Event(idle, STAY)
-    pay_later = Event(idle, STAY, signal="settle")
+    closed = State(durable)
+    pay = Event(idle, STAY, on=Pay)
+    close = Event(idle, closed, command="close")
+    open = Event(closed, idle, command="open")
 
 
 class Clerk(Flow):
-    """Names events of other flows, as it is told."""
+    """Triggers signals of other flows, as it is told."""
 
     idle = State(initial=True)
     send = Event(idle, STAY, command="send")
     ask = Event(idle, STAY, command="ask")
 
     @on(send)
-    def signal(self, turn: Turn, _data: None) -> None:
-        turn.signal(*turn.argument.split("."))
+    def trigger(self, turn: Turn) -> None:
+        named = {"pay": Pay(), "mistyped": Mistyped(), "reset": Reset(Till)}
+        turn.trigger(named[turn.argument])
 
     @on(ask)
-    def confirm(self, turn: Turn, _data: None) -> None:
+    def confirm(self, turn: Turn) -> None:
+        known, unknown = Reset(Clerk), Pay()
         is_yes = turn.argument == "yes"
         turn.confirm(
             "Pay?",
-            then=Till.pay if is_yes else Clerk.send,
-            otherwise=Clerk.send if is_yes else Till.pay,
+            then=unknown if is_yes else known,
+            otherwise=known if is_yes else unknown,
         )
 
 
-async def test_an_event_of_a_flow_that_does_not_run_is_told_with_those_that_do() -> None:
-    with pytest.raises(NoSuchEvent) as failure:
-        await Rehearsal(Clerk()).says("!send till.pay")
+async def test_a_signal_that_the_state_does_not_answer_is_an_error() -> None:
+    room = Rehearsal(Clerk(), Till())
+    await room.says("!close")
+
+    with pytest.raises(NoSuchTransition, match="till: state 'closed' does not answer Pay"):
+        await room.says("!send pay")
+
+
+async def test_a_signal_to_a_flow_that_does_not_run_is_told_with_the_flow_to_add() -> None:
+    with pytest.raises(UnansweredSignal) as failure:
+        await Rehearsal(Clerk()).says("!send pay")
+
+    assert failure.value.asker == "clerk"
+    assert "Till" in failure.value.elsewhere
+    assert "does not run (running are clerk, confirmation)" in str(failure.value)
+    assert failure.value.remedy.startswith("add that flow to `flows:` in the config, or in a test")
+
+
+async def test_a_signal_that_no_event_names_is_told_with_what_to_write() -> None:
+    with pytest.raises(UnansweredSignal) as failure:
+        await Rehearsal(Clerk(), Till()).says("!send mistyped")
 
     assert str(failure.value) == (
-        "clerk: it names 'till.pay', and no flow 'till' runs (running are clerk, confirmation); "
-        "add that flow to `flows:` in the config, in a test to Rehearsal, or mend the name"
+        "clerk: it triggers Mistyped, and no event of a flow names that class "
+        "(running are clerk, till, confirmation); write on=Mistyped in the event that answers it"
     )
 
 
-async def test_an_event_that_its_flow_does_not_have_is_told_with_those_it_has() -> None:
-    with pytest.raises(NoSuchEvent) as failure:
-        await Rehearsal(Clerk(), Till()).says("!send till.pya")
-
-    assert str(failure.value) == (
-        "clerk: it names 'till.pya', and flow 'till' has no event or signal 'pya' "
-        "(it has pay, pay_later, settle, reset); mend the name, or add the event to that flow"
-    )
-
-
-@pytest.mark.parametrize("event", ["pay", "settle", "reset"])
-async def test_events_are_named_by_their_own_names_by_their_signals_and_reset(event: str) -> None:
+async def test_a_signal_reaches_the_flow_that_names_its_class() -> None:
     room = Rehearsal(Clerk(), Till())
 
-    await room.says(f"!send till.{event}")
+    turn = await room.says("!send pay")
+
+    assert [triggered.signal for triggered in turn.signals] == []
+    assert room.state(Till) == "idle"
+
+
+async def test_any_flow_can_be_reset() -> None:
+    room = Rehearsal(Clerk(), Till())
+    await room.says("!close")
+
+    await room.says("!send reset")
 
     assert room.state(Till) == "idle"
 
@@ -536,46 +559,46 @@ async def test_events_are_named_by_their_own_names_by_their_signals_and_reset(ev
 async def test_a_question_is_refused_when_it_is_asked_not_when_it_is_answered(answer: str) -> None:
     room = Rehearsal(Clerk())
 
-    with pytest.raises(NoSuchEvent, match=r"^clerk: it names 'till.pay', and no flow 'till' runs"):
+    with pytest.raises(UnansweredSignal, match=r"^clerk: it triggers Pay, and .*Till"):
         await room.says(f"!ask {answer}")
 
     assert room.turns == []
 
 
 class Cashier(Flow):
-    """Names an event of another flow in its source."""
+    """Triggers another flow's signal in its source."""
 
     idle = State(initial=True)
     cash = Event(idle, STAY, command="cash")
 
     @on(cash)
-    def push(self, turn: Turn, _data: None) -> None:
-        turn.trigger(Till.pay)
+    def push(self, turn: Turn) -> None:
+        turn.trigger(Pay())
 
 
 class Porter(Flow):
-    """Names events of the bot's own flows in its source, one of them mistyped."""
+    """Triggers a signal of the bot's own flows in its source, and one that no flow answers."""
 
     idle = State(initial=True)
     carry = Event(idle, STAY, command="carry")
 
     @on(carry)
-    def lift(self, turn: Turn, _data: None) -> None:
-        turn.signal("held", "release")
-        turn.signal("held", "relaese")
+    def lift(self, turn: Turn) -> None:
+        turn.trigger(Release())
+        turn.trigger(Mistyped())
 
 
 @pytest.mark.parametrize(
     ("flow", "problem"),
     [
-        (Cashier(), "^Cashier.push: it names 'till.pay', and no flow 'till' runs"),
-        (Porter(), "^Porter.lift: it names 'held.relaese', and flow 'held' has no event or signal"),
+        (Cashier(), "^Cashier.push: it triggers Pay, and .*Till"),
+        (Porter(), "^Porter.lift: it triggers Mistyped, and no event of a flow names that class"),
     ],
 )
-def test_what_the_source_names_and_no_flow_has_is_told_before_the_first_turn(
+def test_what_the_source_triggers_and_no_flow_answers_is_told_before_the_first_turn(
     flow: Flow, problem: str
 ) -> None:
-    with pytest.raises(NoSuchEvent, match=problem):
+    with pytest.raises(UnansweredSignal, match=problem):
         Rehearsal(flow)
 
 

@@ -1,0 +1,19 @@
+"""Format specifications for flow classes: ``f"{Rota:mermaid}"``."""
+
+from collections.abc import Callable
+from typing import Any
+
+FORMATS: dict[str, Callable[[Any], str]] = {}
+"""Writes a flow class as text, by the format's name. ``fsm.diagrams`` fills it."""
+
+
+class FlowType(type):
+    """The metaclass of flows. It lets ``format`` write a flow class."""
+
+    def __format__(cls, spec: str) -> str:
+        if not spec:
+            return str(cls)
+        if spec not in FORMATS:
+            message = f"{spec!r} is no format of a flow; known are {', '.join(sorted(FORMATS))}"
+            raise ValueError(message)
+        return FORMATS[spec](cls)
