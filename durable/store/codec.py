@@ -1,7 +1,6 @@
 """Records to JSON and back: strict about types, lenient about fields it does not know."""
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from datetime import date, datetime
 from types import NoneType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
@@ -14,6 +13,7 @@ from cattrs.preconf.orjson import OrjsonConverter, make_converter
 
 from durable.records import IssuedNumber
 from durable.store.errors import CorruptValue
+from durable.store.scalars import KEYS, is_enum, read_enum, register_scalars
 from fsm.values.ids import PlatformChatId
 
 T = TypeVar("T")
@@ -127,17 +127,17 @@ def _is_key(kind: Any) -> bool:
     kind = getattr(kind, "__supertype__", kind)
     if get_origin(kind) is Literal:
         return all(isinstance(value, str) for value in get_args(kind))
-    return kind in (bytes, date, datetime, Any) or (
-        isinstance(kind, type) and issubclass(kind, str)
-    )
+    return kind is Any or (isinstance(kind, type) and issubclass(kind, (str, *KEYS)))
 
 
 def _named(kind: Any) -> str:
     return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)
 
 
-def _exactly(kind: type[T]) -> Callable[[Any, Any], T]:
-    def structure(value: Any, _cls: Any) -> T:
+def _exactly(kind: type) -> Callable[[Any, Any], Any]:
+    def structure(value: Any, cls: Any) -> Any:
+        if is_enum(cls):  # one that is a number or a text, too: cattrs takes it for such
+            return read_enum(value, cls)
         if type(value) is not kind:  # bool is an int to isinstance, and not to us
             problem = f"expected {kind.__name__}, found {type(value).__name__}"
             raise TypeError(problem)
@@ -146,9 +146,10 @@ def _exactly(kind: type[T]) -> Callable[[Any, Any], T]:
     return structure
 
 
-def _float(value: Any, cls: Any) -> float:
+def _float(value: Any, cls: Any) -> Any:
     # who writes 3 where 3.0 is meant, and type checkers let them, must not lose the record
-    return float(value) if type(value) is int else _exactly(float)(value, cls)
+    is_whole = type(value) is int and not is_enum(cls)
+    return float(value) if is_whole else _exactly(float)(value, cls)
 
 
 def _has_int_keys(cls: Any) -> bool:
@@ -217,6 +218,7 @@ def _unstructure_with_extra(cls: Any) -> Callable[[Any], dict[str, Any]]:
 def new_converter() -> OrjsonConverter:
     """A converter that is strict about types; callers may register hooks of their own."""
     converter = make_converter()
+    register_scalars(converter)
     for kind in (str, int, bool):
         converter.register_structure_hook(kind, _exactly(kind))
     converter.register_structure_hook(float, _float)
