@@ -16,9 +16,9 @@ from durable.records import (
     user_key,
 )
 from durable.store.codec import from_json, of_plain, plain, to_json
+from durable.store.contract import Store
 from durable.store.errors import CorruptValue
 from durable.store.sequence import PlatformChatSequence
-from durable.store.sqlite.store import Store
 from fsm import Flow, Inbound, Saved, Snapshot, Tier, Turn, TurnError
 from fsm.dispatch import TransitionTaken
 from fsm.kept_record import KeptAsRecord

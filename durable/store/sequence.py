@@ -8,8 +8,8 @@ from attrs import frozen
 
 from durable.records import IssuedNumber
 from durable.store.codec import to_json
-from durable.store.sqlite.store import Store
-from durable.store.transaction import Commit
+from durable.store.contract import Store
+from durable.store.values import Commit
 from fsm.records import PLATFORM_CHAT_SEQ_KEY
 from fsm.values.ids import PlatformChatId
 

@@ -6,7 +6,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from attrs import NOTHING, fields, frozen, has
 
-from durable.store.codec import why_not_kept
+from durable.store import why_not_kept
 from fsm import Event, Flow, State
 from fsm.checks.findings import Finding, Severity
 from fsm.events import ANY, Handler

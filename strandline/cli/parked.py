@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 
-from durable import DataLock, Store
-from durable.store.sqlite.transaction import INVITE
+from durable.store import INVITE_ID_PREFIX, DataLock, SqliteStore, Store
 from fsm.values.ids import EventId
 from fsm.values.text import printable
 from strandline.cli.config import config_option
@@ -27,7 +26,7 @@ def parked() -> None:
 @config_option
 def parked_list(config_path: Path) -> None:
     """List them with their errors."""
-    rows = _with_store(load_config(config_path), lambda store: store.parked())
+    rows = _with_store(load_config(config_path), lambda store: store.parking.list_parked())
     if not rows:
         click.echo("nothing is parked")
     for row in rows:
@@ -41,8 +40,8 @@ def parked_list(config_path: Path) -> None:
 @click.argument("event_id")
 def parked_retry(config_path: Path, event_id: str) -> None:
     """Have one handled again when the bot next starts."""
-    _change(config_path, lambda store: store.retry_parked(EventId(event_id)), event_id)
-    if event_id.startswith(INVITE):
+    _change(config_path, lambda store: store.parking.retry(EventId(event_id)), event_id)
+    if event_id.startswith(INVITE_ID_PREFIX):
         click.echo(f"{event_id} can't be read again: have the bot invited once more")
     else:
         click.echo(f"{event_id} will be handled again when the bot starts")
@@ -53,7 +52,7 @@ def parked_retry(config_path: Path, event_id: str) -> None:
 @click.argument("event_id")
 def parked_drop(config_path: Path, event_id: str) -> None:
     """Give one up."""
-    _change(config_path, lambda store: store.drop_parked(EventId(event_id)), event_id)
+    _change(config_path, lambda store: store.parking.drop(EventId(event_id)), event_id)
     click.echo(f"{event_id} is dropped")
 
 
@@ -64,7 +63,7 @@ def _with_store(config: Config, work: Callable[[Store], Any]) -> Any:
 
     async def work_with_store() -> Any:
         with DataLock(config.storage.database):
-            store = await Store.open(config.storage.database, now=lambda: datetime.now(UTC))
+            store = await SqliteStore.open(config.storage.database, now=lambda: datetime.now(UTC))
             try:
                 return await work(store)
             finally:

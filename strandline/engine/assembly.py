@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from attrs import frozen
 
-from durable import QuestionFiles, Store
+from durable.store import QuestionFiles, Store
 from ephemeral.agents.pool import AgentPool
 from ephemeral.conversations import Conversations
 from fsm import Flow
@@ -70,9 +70,9 @@ class _StoredState:
 async def build_engine(setup: Setup, store: Store, homeserver: Homeserver) -> Engine:
     """The engine of one run of the bot."""
     stored = _StoredState(
-        checkpoint=await store.checkpoint(),
+        checkpoint=await store.checkpoint.token(),
         secret=await store.secret(),
-        question_files=await store.asked(),
+        question_files=await store.question_files(),
     )
     return _Assembly(setup, store, homeserver, stored).engine
 

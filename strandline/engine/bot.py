@@ -10,7 +10,7 @@ from typing import Protocol
 
 import structlog
 
-from durable import DataLock, FirstStart, Store, load, volume_warning
+from durable.store import DataLock, FirstStart, SqliteStore, Store, volume_warning
 from ephemeral.agents.pool import AgentPool
 from fsm import Flow, Registry, Tier
 from matrix import Homeserver
@@ -25,7 +25,7 @@ _log = structlog.get_logger(__name__)
 
 
 class OpenStore(Protocol):
-    """``Store.open``, or a test's replacement."""
+    """``SqliteStore.open``, or a test's replacement."""
 
     async def __call__(self, path: Path, *, now: Callable[[], datetime]) -> Store:
         """Open the database at ``path``."""
@@ -47,7 +47,7 @@ async def serve(
     config: Config,
     stop: asyncio.Event,
     *,
-    open_store: OpenStore = Store.open,
+    open_store: OpenStore = SqliteStore.open,
     clock: Clock | None = None,
 ) -> None:
     """Run the bot until ``stop`` is set.
@@ -114,7 +114,7 @@ class Bot:
         warning = volume_warning(self._setup.config.storage.data_dir)
         if warning:
             _log.warning(warning)
-        report = await load(self._store, self._registry)
+        report = await self._store.restart_report(frozenset(entry.id for entry in self._registry))
         forgotten = [f.name for f in self._setup.flows if _has_tier(f, Tier.EPHEMERAL)]
         _log.info("restart report", flows_reset=forgotten, **report.fields())
 

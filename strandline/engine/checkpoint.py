@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from attrs import define, evolve, field
 
-from durable import Behind, Progress
+from durable.store import Behind, Progress
 from fsm.failpoints import reach
 from fsm.values.ids import EventId, RoomId, SyncToken
 from fsm.values.inbound import Inbound
@@ -176,7 +176,7 @@ class Checkpoint:
         behind, self._changed = self._changed, {}
         reach("checkpoint.save.before")
         await self._save(
-            Progress(token=token, passed=completed, memberships=memberships, behind=behind)
+            Progress(token=token, completed=completed, memberships=memberships, behind=behind)
         )
         if token is not None:
             self.is_saved.set()

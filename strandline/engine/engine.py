@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import structlog
 from attrs import frozen
 
-from durable import Store
+from durable.store import Store
 from ephemeral.agents.pool import AgentPool
 from matrix import Delivery, SyncLoop
 from strandline.engine.checkpoint import Checkpoint
@@ -45,10 +45,10 @@ class InboundPipeline:
         """Queue what earlier runs left: events to handle again, and rooms behind the checkpoint."""
         for row in await store.reopened():
             await self.queues.put(row.room_id, Retry(row.room_id, row.event_id, row.ordinal))
-        token = await store.checkpoint()
+        token = await store.checkpoint.token()
         if token is None:
             return
-        for room_id, behind in (await store.behind()).items():
+        for room_id, behind in (await store.checkpoint.rooms_behind()).items():
             progress = self.checkpoint.restore(room_id, behind, token)
             await self.queues.put(room_id, UnreadGap.of(room_id, progress))
 
@@ -68,7 +68,7 @@ class OutboundPipeline:
 
     async def resume(self, store: Store) -> None:
         """Submit the rows that earlier runs did not deliver."""
-        self.delivery.submit(await store.owed())
+        self.delivery.submit(await store.outbox.pending_rows())
 
 
 @frozen(kw_only=True)

@@ -1,8 +1,8 @@
 """Events, deadlines and rows that fail every time: set aside, and their sender told."""
 
-from durable import Commit
 from durable.flows.language import language_code, language_key
 from durable.records import FlowRecord
+from durable.store import Commit
 from fsm import Inbound, Translator
 from fsm.effects import ATTEMPT_ORDINALS, Reply
 from fsm.failpoints import reach

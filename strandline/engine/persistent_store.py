@@ -8,9 +8,8 @@ from typing import ParamSpec, TypeVar
 
 import structlog
 
-from durable import Commit, Progress, Store, Stored, Stream
 from durable.records import Deadline
-from durable.store.errors import StoreUnavailable
+from durable.store import Commit, Progress, Store, Stored, StoreUnavailable, Stream
 from fsm.outbox import OutboxRow
 from fsm.values.ids import EventId, RoomId
 from fsm.values.retry import STORE, RetryTiming, retry
@@ -47,11 +46,11 @@ class PersistentStore:
 
     async def due(self, flows: Collection[str], *, besides: Collection[str]) -> dict[str, Deadline]:
         """The conversations of these flows whose deadline has passed, by key."""
-        return await until_available(self._store.due, flows, besides=besides)
+        return await until_available(self._store.due, flows, exclude=besides)
 
     async def is_joined(self, room_id: RoomId) -> bool:
         """Whether the bot was in the room at the checkpoint."""
-        return await until_available(self._store.is_joined, room_id)
+        return await until_available(self._store.checkpoint.is_joined, room_id)
 
     async def commit(self, commit: Commit) -> tuple[OutboxRow, ...]:
         """Write all that a turn changes; its outbox rows as they are stored.
@@ -63,15 +62,15 @@ class PersistentStore:
 
     async def save_checkpoint(self, progress: Progress) -> None:
         """Move the checkpoint."""
-        await until_available(self._store.advance, progress)
+        await until_available(self._store.checkpoint.save, progress)
 
     async def mark_delivered(self, row: OutboxRow, event_id: EventId | None) -> None:
         """Delete a row that the homeserver has acknowledged as ``event_id``."""
-        await until_available(self._store.delivered, row, event_id)
+        await until_available(self._store.outbox.mark_delivered, row, event_id)
 
     async def park_row(self, row: OutboxRow, problem: str) -> None:
         """Set aside a row that can never succeed."""
-        await until_available(self._store.park_row, row, problem)
+        await until_available(self._store.outbox.park_row, row, problem)
 
     async def park_event(
         self,
@@ -84,7 +83,7 @@ class PersistentStore:
     ) -> tuple[OutboxRow, ...]:
         """Set aside an event that fails every time, as handled; the rows as they are stored."""
         return await until_available(
-            self._store.park_event,
+            self._store.parking.park_event,
             event_id,
             room_id,
             error=problem,

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from attrs import evolve, field, frozen
 
-from durable import AlreadyHandled, Commit, Handled, QuestionFiles
+from durable.store import AlreadyHandled, Commit, Handled, QuestionFiles
 from fsm import Attachment, Inbound
 from fsm.effects import AskAgent
 from fsm.values.ids import EventId

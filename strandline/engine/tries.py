@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 from attrs import frozen
 
-from durable.store.errors import DatabaseMoved
+from durable.store import DatabaseMoved
 from fsm.errors import UnansweredSignal
 from fsm.values.ids import EventId
 from fsm.values.retry import TURN, retry

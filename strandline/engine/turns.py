@@ -12,10 +12,18 @@ from functools import partial
 import structlog
 from attrs import define, evolve, field, frozen
 
-from durable import Commit, Conflict, Handled, PlatformChatSequence, QuestionFiles, Reopened, Store
 from durable.flows.language import language_code, language_key
 from durable.records import FlowRecord, flow_key, used_key
-from durable.store.errors import AlreadyHandled
+from durable.store import (
+    AlreadyHandled,
+    Commit,
+    Conflict,
+    Handled,
+    PlatformChatSequence,
+    QuestionFiles,
+    Reopened,
+    Store,
+)
 from durable.turn_records import TurnRecords, read_ahead
 from ephemeral.conversations import Conversations, Lapsed
 from fsm import EventKind, Flow, Inbound, RoomEvent, Snapshot, Translator, Turn
@@ -277,8 +285,8 @@ class Turns:
             writes=work.records.writes,
             outbox=rows,
             handled=None if question is not None else _handled(turn.inbound),
-            settles=deletes_row,
-            asks=_files_of_others(question, reopened),
+            deletes_row=deletes_row,
+            question_files=_files_of_others(question, reopened),
             reopens=tuple(map(_reopened, reopened)),
         )
         reach("turn.commit.before")

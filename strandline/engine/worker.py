@@ -3,7 +3,7 @@
 import structlog
 from attrs import frozen
 
-from durable import Commit
+from durable.store import Commit
 from ephemeral.conversations import Lapsed
 from fsm import Inbound
 from fsm.failpoints import reach
@@ -69,4 +69,4 @@ class EventWorker:
         if inbound is not None and await self._events.handle_again(inbound, item.attempt):
             return
         _log.warning("a message that was to be handled again is gone", event_id=item.event_id)
-        await self._store.commit(Commit(closes=item.event_id))
+        await self._store.commit(Commit(cancels_reopened=item.event_id))

@@ -15,8 +15,8 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from durable import Store
-from durable.store.inspector import StoreInspector
+from durable.inspector import StoreInspector
+from durable.store import SqliteStore, Store
 from ephemeral.conversations import Conversations
 from ephemeral.flows.confirmation import Confirmation
 from fsm import Attachment, EventKind, Flow, Inbound, QuestionRef, Registry, Snapshot, Turn
@@ -71,7 +71,7 @@ class _Disk:
     """A database in a temporary directory, to be opened in each life of the process."""
 
     directory: Path = field(factory=lambda: Path(mkdtemp(prefix="strandline-rehearsal-")))
-    _store: Store | None = None
+    _store: SqliteStore | None = None
     _loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -85,7 +85,7 @@ class _Disk:
             if self._loop is asyncio.get_running_loop():
                 await self._store.close()
         self._loop = asyncio.get_running_loop()
-        self._store = await Store.open(self.path, now=clock.now, is_synced=False)
+        self._store = await SqliteStore.open(self.path, now=clock.now, is_synced=False)
         return self._store
 
     def remove(self) -> None:

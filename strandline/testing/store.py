@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from attrs import frozen
 
-from durable.store.inspector import StoreInspector
+from durable.inspector import StoreInspector
 from fsm import Flow, Snapshot
 from fsm.values.ids import RoomId, UserId
 

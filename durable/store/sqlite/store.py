@@ -1,9 +1,7 @@
-"""The store: what the bot has promised, on disk before anybody is told."""
+"""The store as one SQLite file."""
 
-import asyncio
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from logging import getLogger
 from pathlib import Path
@@ -11,50 +9,52 @@ from secrets import token_hex
 from typing import Self, TypeVar
 
 from durable.records import Deadline, FlowRecord
-from durable.store.codec import from_json
-from durable.store.errors import CorruptValue, StoreClosed
-from durable.store.sqlite import queries
-from durable.store.sqlite import transaction as parking
-from durable.store.sqlite.database import Connect, Database, open_database, translated
-from durable.store.sqlite.queries import HANDLED_KEPT
+from durable.restart_report import RestartReport
+from durable.store.codec import dump, from_json, load
+from durable.store.contract import Store
+from durable.store.errors import CorruptValue
+from durable.store.sqlite.checkpoint import SqliteCheckpoint
+from durable.store.sqlite.database import Connect
+from durable.store.sqlite.executor import Executor
+from durable.store.sqlite.meta import highest_issued, read_meta, write_meta
+from durable.store.sqlite.outbox import SqliteOutbox
+from durable.store.sqlite.parking import SqliteParking
+from durable.store.sqlite.restart import report_on
 from durable.store.sqlite.transaction import apply, read_value
-from durable.store.sqlite.writer import Writer
-from durable.store.transaction import (
-    Behind,
-    Commit,
-    Parked,
-    Progress,
-    QuestionFiles,
-    Reopened,
-    Stored,
-    Stream,
-)
-from fsm.failpoints import reach
+from durable.store.values import Commit, QuestionFiles, Reopened, Stored, Stream
 from fsm.outbox import OutboxRow
-from fsm.values.ids import EventId, RoomId, SyncToken, UserId
+from fsm.values.ids import AgentId, EventId, RoomId, UserId
 
 R = TypeVar("R")
-T = TypeVar("T")
 
 _log = getLogger(__name__)
 
+HIGHEST_CHARACTER = "\U0010ffff"
+"""No character in a key is higher."""
 
-class Store:
-    """The database file, as async questions and commits.
+MAX_DUE = 1_000
+"""Maximum deadlines read at once: after a long time down, a million may have passed."""
 
-    Reads have a thread and a connection of their own; each sees every commit that was
-    acknowledged before it.
+
+class SqliteStore(Store):
+    """The store as one SQLite file, with a folder to itself.
+
+    Args:
+        executor: Runs its statements.
+        now: The wall clock.
+        max_due: Maximum conversations that ``due`` returns.
     """
 
     def __init__(
-        self, connections: Database, reading: ThreadPoolExecutor, now: Callable[[], datetime]
+        self, executor: Executor, *, now: Callable[[], datetime], max_due: int = MAX_DUE
     ) -> None:
-        self._writer = Writer(connections.writer, connections.file)
-        self._reader = connections.reader
-        self._reading = reading
+        self._executor = executor
         self._now = now
-        self._is_open = True
+        self._max_due = max_due
         self._is_running = False
+        self.outbox = SqliteOutbox(executor)
+        self.parking = SqliteParking(executor, self._now_ms)
+        self.checkpoint = SqliteCheckpoint(executor)
 
     @classmethod
     async def open(
@@ -64,6 +64,7 @@ class Store:
         now: Callable[[], datetime],
         connect: Connect = sqlite3.connect,
         is_synced: bool = True,
+        max_due: int = MAX_DUE,
     ) -> Self:
         """Open the database, or make it, and bring its schema up to date.
 
@@ -72,42 +73,42 @@ class Store:
             now: The wall clock.
             connect: Makes a connection; tests of full disks have one that fails.
             is_synced: Each commit is forced to the disk. Only a test's own database may do without.
+            max_due: Maximum conversations that ``due`` returns.
 
         Raises:
             StoreError: It can't be opened; the file is as it was.
         """
-        reading = ThreadPoolExecutor(1, "strandline-reader")
-        opening = reading.submit(open_database, path, connect, is_synced=is_synced)
-        try:
-            connections = await asyncio.wrap_future(opening)
-        except BaseException:  # cancelled, perhaps, while the thread goes on opening
-            opening.add_done_callback(_close_unused)
-            reading.shutdown(wait=False)
-            raise
-        return cls(connections, reading, now)
+        executor = await Executor.open(path, connect, is_synced=is_synced)
+        return cls(executor, now=now, max_due=max_due)
 
     async def close(self) -> None:
-        """Finish the commits that wait, then close the file. May be called again."""
         self.begin_close()
-        await self._writer.stopped()
+        await self._executor.closed()
 
     def begin_close(self) -> None:
-        """The same without waiting for it, where the event loop may be gone already."""
-        if self._is_open:
-            self._is_open = False
-            reading_ends = self._reading.submit(self._reader.close)
-            self._reading.shutdown(wait=False)
-            farewell = queries.stopped_at(self._now_ms()) if self._is_running else None
-            self._writer.stop(reading_ends, farewell)
+        """Close without waiting, where the event loop may be gone already."""
+        stopped_at = str(self._now_ms())
+
+        def mark_stopped(db: sqlite3.Connection) -> None:
+            write_meta(db, "stopped_at_ms", stopped_at)
+
+        self._executor.begin_close(mark_stopped if self._is_running else None)
 
     async def mark_started(self) -> None:
-        """Note that a bot's life begins; ``close`` notes its orderly end."""
-        await self._write(queries.started_at(self._now_ms()))
+        started_at = str(self._now_ms())
+
+        def write(db: sqlite3.Connection) -> None:
+            write_meta(db, "started_at_ms", started_at)
+            db.execute("DELETE FROM meta WHERE name = 'stopped_at_ms'")
+
+        await self._executor.write(write)
         self._is_running = True
 
+    async def restart_report(self, known_agents: Collection[AgentId]) -> RestartReport:
+        return await self._executor.read(lambda db: report_on(db, known_agents))
+
     async def read(self, cls: type[R], key: str) -> Stored[R]:
-        """The record under the key. A corrupt one is set aside, and reads as absent."""
-        text = await self._query(lambda db: read_value(db, key))
+        text = await self.read_text(key)
         if text is None:
             return Stored(None, None)
         try:
@@ -117,185 +118,116 @@ class Store:
         return await self.read(cls, key)
 
     async def read_text(self, key: str) -> str | None:
-        """What is stored under the key, whatever it holds."""
-        return await self._query(lambda db: read_value(db, key))
+        return await self._executor.read(lambda db: read_value(db, key))
 
     async def read_texts(self, prefix: str) -> dict[str, str]:
-        """What is stored under each key that begins with ``prefix``, whatever it holds."""
-
-        def ask(db: sqlite3.Connection) -> dict[str, str]:
-            found = {key: read_value(db, key) for key in queries.keys_under(prefix)(db)}
-            return {key: text for key, text in found.items() if text is not None}
-
-        return await self._query(ask)
-
-    async def set_aside(self, key: str, text: str, error: str) -> None:
-        """Move a value that can't be used to the quarantine, if it is still there."""
-        _log.warning("%s: %s", key, error)
-        await self._write(queries.quarantine(key, text, error, self._now_ms()))
+        found = await self._executor.select(
+            "SELECT key, CAST(value AS BLOB) FROM kv WHERE key >= ? AND key < ? ORDER BY key",
+            prefix,
+            prefix + HIGHEST_CHARACTER,
+        )
+        return {key: value.decode("utf-8", "surrogateescape") for key, value in found}
 
     async def read_all(self, cls: type[R], prefix: str) -> dict[str, Stored[R]]:
-        """The records whose keys begin with ``prefix``. Corrupt ones are set aside, left out."""
-        return await self._read_each(cls, await self._query(queries.keys_under(prefix)))
+        found = await self._executor.select(
+            "SELECT key FROM kv WHERE key >= ? AND key < ? ORDER BY key",
+            prefix,
+            prefix + HIGHEST_CHARACTER,
+        )
+        return await self._read_each(cls, (key for (key,) in found))
 
     async def read_rooms(self, cls: type[R], owner: UserId) -> dict[str, Stored[R]]:
-        """The records of one user's rooms, by their keys; corrupt ones as in ``read_all``."""
-        return await self._read_each(cls, await self._query(queries.rooms_of(owner)))
+        found = await self._executor.select(
+            "SELECT key FROM owned_room WHERE owner = ? ORDER BY key", owner
+        )
+        return await self._read_each(cls, (key for (key,) in found))
+
+    async def set_aside(self, key: str, text: str, error: str) -> None:
+        _log.warning("%s: %s", key, error)
+        on_disk = text.encode("utf-8", "surrogateescape")
+        at_ms = self._now_ms()
+
+        def write(db: sqlite3.Connection) -> None:
+            db.execute(
+                "INSERT INTO quarantine (key, value, error, at_ms)"
+                " SELECT key, value, ?, ? FROM kv WHERE key = ? AND CAST(value AS BLOB) = ?",
+                (error, at_ms, key, on_disk),
+            )
+            db.execute("DELETE FROM kv WHERE key = ? AND CAST(value AS BLOB) = ?", (key, on_disk))
+
+        await self._executor.write(write)
 
     async def due(
-        self, flows: Collection[str], *, besides: Collection[str] = ()
+        self, flows: Collection[str], *, exclude: Collection[str] = ()
     ) -> dict[str, Deadline]:
-        """The conversations of these flows whose time in a durable state is up, by their keys.
-
-        Those whose keys are in ``besides`` are left out; and of very many, the later ones.
-        """
-        keys = await self._query(queries.due(flows, self._now_ms(), besides))
-        found = await self._read_each(FlowRecord, keys)
+        found = await self._executor.select(
+            "SELECT key FROM flow_deadline WHERE at_ms <= ?"
+            " AND substr(key, 6, instr(substr(key, 6), ':') - 1)"
+            " IN (SELECT value FROM json_each(?))"
+            " AND key NOT IN (SELECT value FROM json_each(?))"
+            " ORDER BY at_ms LIMIT ?",
+            self._now_ms(),
+            dump(sorted(flows)),
+            dump(sorted(exclude)),
+            self._max_due,
+        )
+        records = await self._read_each(FlowRecord, (key for (key,) in found))
         return {
             key: stored.value.deadline
-            for key, stored in found.items()
+            for key, stored in records.items()
             if stored.value is not None and stored.value.deadline is not None
         }
 
     async def commit(self, commit: Commit) -> tuple[OutboxRow, ...]:
-        """Write all that a turn changes; its outbox rows as they are stored.
-
-        Raises:
-            Conflict: A key changed since it was read. Nothing was written.
-            AlreadyHandled: The event was handled before. Nothing was written.
-            StoreUnavailable: The disk did not take it. Nothing was written.
-        """
         now_ms = self._now_ms()
-        return await self._write(lambda db: apply(db, commit, now_ms))
-
-    async def is_handled(self, event_id: EventId) -> bool:
-        """Whether the event needs no handling any more."""
-        return event_id in await self.handled_among((event_id,))
+        return await self._executor.write(lambda db: apply(db, commit, now_ms))
 
     async def handled_among(self, event_ids: Collection[EventId]) -> frozenset[EventId]:
-        """Those of the events that need no handling any more."""
-        return await self._query(queries.handled_among(event_ids))
-
-    async def delivered(self, row: OutboxRow, event_id: EventId | None) -> None:
-        """Forget a row that the homeserver has acknowledged.
-
-        Args:
-            row: The row.
-            event_id: What it became; the head of the answer that it began, if it did.
-        """
-        reach("outbox.delete.before")
-        await self._write(queries.delivered(row, event_id))
-        reach("outbox.delete.after")
-
-    async def park_row(self, row: OutboxRow, error: str) -> None:
-        """Set aside a row that can never succeed, so that its room goes on."""
-        reach("outbox.park.before")
-        await self._write(queries.park_row(row, error))
-        reach("outbox.park.after")
-
-    async def owed(self) -> tuple[OutboxRow, ...]:
-        """What the homeserver has not acknowledged, in order, without what is set aside."""
-        return await self._query(queries.owed)
-
-    async def stream(self, event_id: EventId) -> Stream | None:
-        """The answer to the event, if it has begun to show."""
-        return await self._query(queries.stream(event_id))
+        found = await self._executor.select(
+            "WITH asked AS (SELECT value FROM json_each(?))"
+            " SELECT event_id FROM handled WHERE event_id IN asked"
+            " UNION SELECT event_id FROM reopened WHERE event_id IN asked",
+            dump(list(event_ids)),
+        )
+        return frozenset(EventId(event_id) for (event_id,) in found)
 
     async def reopened(self) -> tuple[Reopened, ...]:
-        """The events that are to be handled again, the oldest first."""
-        return await self._query(queries.reopened)
+        found = await self._executor.select(
+            "SELECT event_id, room_id, ordinal FROM reopened ORDER BY position"
+        )
+        return tuple(
+            Reopened(EventId(event_id), RoomId(room_id), ordinal)
+            for event_id, room_id, ordinal in found
+        )
 
-    async def asked(self) -> dict[EventId, QuestionFiles]:
-        """The questions with files whose answers are not complete."""
-        return await self._query(queries.asked)
+    async def stream(self, event_id: EventId) -> Stream | None:
+        found = await self._executor.select(
+            "SELECT event_id, room_id, head_event_id FROM stream WHERE event_id = ?", event_id
+        )
+        return Stream(*found[0]) if found else None
+
+    async def question_files(self) -> dict[EventId, QuestionFiles]:
+        found = await self._executor.select("SELECT event_id, room_id, files FROM asked")
+        return {
+            event_id: QuestionFiles(event_id=event_id, room_id=room_id, files=tuple(load(files)))
+            for event_id, room_id, files in found
+        }
 
     async def secret(self) -> str:
-        """A random text, the same for the life of the database, that nobody else knows."""
-        return await self._write(queries.secret(token_hex(16)))
+        fresh = token_hex(16)
 
-    async def checkpoint(self) -> SyncToken | None:
-        """The newest sync token below which everything is handled."""
-        return await self._query(queries.checkpoint)
+        def write(db: sqlite3.Connection) -> str:
+            db.execute("INSERT OR IGNORE INTO meta (name, value) VALUES ('secret', ?)", (fresh,))
+            return read_meta(db, "secret") or fresh
 
-    async def advance(self, progress: Progress) -> None:
-        """Move the checkpoint, and forget handled events that lie far below it.
-
-        Only events that are named as passed are ever forgotten: of each room's, all but the newest
-        ``HANDLED_KEPT``, whatever has been handled above the checkpoint.
-        """
-        reach("checkpoint.before")
-        await self._write(queries.advance(progress, keep=HANDLED_KEPT))
-        reach("checkpoint.after")
-
-    async def behind(self) -> dict[RoomId, Behind]:
-        """The rooms that are behind the checkpoint, and from where each is to be read."""
-        return await self._query(queries.behind)
-
-    async def is_joined(self, room_id: RoomId) -> bool:
-        """Whether the bot was in the room at the checkpoint."""
-        return await self._query(queries.is_joined(room_id))
-
-    async def park_event(
-        self,
-        event_id: EventId,
-        room_id: RoomId,
-        *,
-        error: str,
-        attempts: int,
-        outbox: Sequence[OutboxRow] = (),
-    ) -> tuple[OutboxRow, ...]:
-        """Set aside an event that fails every time, as handled; the notices as stored."""
-        park = parking.Parking(
-            event_id=event_id, room_id=room_id, error=error, attempts=attempts, outbox=outbox
-        )
-        now_ms = self._now_ms()
-        reach("event.park.before")
-        rows = await self._write(lambda db: park(db, now_ms))
-        reach("event.park.after")
-        return rows
-
-    async def parked(self) -> tuple[Parked, ...]:
-        """The events that are set aside, the oldest first."""
-        return await self._query(parking.parked)
-
-    async def retry_parked(self, event_id: EventId) -> bool:
-        """Have a parked event handled again; whether there was one."""
-        return await self._write(lambda db: parking.retry(db, event_id))
-
-    async def drop_parked(self, event_id: EventId) -> bool:
-        """Give a parked event up; whether there was one."""
-        return await self._write(lambda db: parking.drop(db, event_id))
+        return await self._executor.write(write)
 
     async def highest_issued(self) -> int:
-        """The highest platform chat number that a room has or that was ever issued, or 0."""
-        return await self._query(queries.highest_issued)
-
-    async def query(self, question: Callable[[sqlite3.Connection], T]) -> T:
-        """Ask the reading connection; for the parts of ``durable/`` that have questions."""
-        return await self._query(question)
+        return await self._executor.read(highest_issued)
 
     async def _read_each(self, cls: type[R], keys: Iterable[str]) -> dict[str, Stored[R]]:
         found = {key: await self.read(cls, key) for key in keys}
         return {key: stored for key, stored in found.items() if stored.value is not None}
 
-    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return await self._writer.run(work)
-
-    async def _query(self, question: Callable[[sqlite3.Connection], T]) -> T:
-        if not self._is_open:
-            raise StoreClosed
-
-        def ask() -> T:
-            with translated():
-                return question(self._reader)
-
-        return await asyncio.wrap_future(self._reading.submit(ask))
-
     def _now_ms(self) -> int:
         return int(self._now().timestamp() * 1000)
-
-
-def _close_unused(opening: Future[Database]) -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        opening.result().reader.close()
-        opening.result().writer.close()

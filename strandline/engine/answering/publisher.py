@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Protocol
 
-from durable import AlreadyHandled, Commit, Handled, Store, Stream
+from durable.store import AlreadyHandled, Commit, Handled, Store, Stream
 from fsm.effects import Reply
 from fsm.failpoints import reach
 from fsm.outbox import OutboxRow
@@ -160,7 +160,7 @@ class AnswerPublisher:
         commit = Commit(
             outbox=tuple(rows),
             handled=Handled(question_id, room_id),
-            joined=joined,
+            also_handled=joined,
             stream_ends=question_id,
         )
         reach("answer.commit.before")

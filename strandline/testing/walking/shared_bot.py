@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import define, field
 
-from durable.store.inspector import StoreInspector
+from durable.inspector import StoreInspector
 from fsm import Flow
 from fsm.paths import Edge, Walk
 from strandline.testing.bot import BotProcess

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import define, field
 
 from durable.flows.room.flow import RoomRouting
-from durable.store.inspector import StoreInspector
+from durable.inspector import StoreInspector
 from fsm import Flow, Scope
 from fsm.paths import Position, Walk
 from fsm.values.ids import EventId, RoomId, UserId

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from durable import Store
+from durable.store import SqliteStore
 from fsm import StrandlineError
 from fsm.values.ids import RoomId, UserId
 from strandline.config.model import Config
@@ -63,7 +63,7 @@ class MemoryBot:
 
     async def _live(self, connect: Connect, stop: asyncio.Event) -> None:
         now = lambda: datetime.now(UTC)  # noqa: E731
-        store = await Store.open(self.database, now=now, connect=connect)
+        store = await SqliteStore.open(self.database, now=now, connect=connect)
         try:
             bot = self._kind(self._config, store)
             await bot.load()
@@ -161,7 +161,7 @@ class MemoryBot:
 
     async def _load_twice(self) -> None:
         for _ in range(2):
-            store = await Store.open(self.database, now=lambda: datetime.now(UTC))
+            store = await SqliteStore.open(self.database, now=lambda: datetime.now(UTC))
             await Bot(self._config, store).load()
             await store.close()
 

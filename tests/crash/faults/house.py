@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from durable import Store
+from durable.store import SqliteStore
 from fsm import StrandlineError
 from fsm.values.ids import RoomId
 from strandline.config.model import load_config
@@ -53,7 +53,9 @@ class House:
         path.write_text(yaml.safe_dump(self._raw))
         config = load_config(path, {})
         stop = asyncio.Event()
-        open_store: OpenStore = partial(Store.open, connect=connect) if connect else Store.open
+        open_store: OpenStore = (
+            partial(SqliteStore.open, connect=connect) if connect else SqliteStore.open
+        )
         life = asyncio.create_task(serve(config, stop, open_store=open_store))
         try:
             yield life

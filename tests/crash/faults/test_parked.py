@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from durable import Store
+from durable.store import Store
 from fsm import STAY, Event, Flow, State, Turn, on
 from fsm.values.ids import EventId, RoomId
 from strandline.config.model import Config

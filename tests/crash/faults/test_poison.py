@@ -8,8 +8,8 @@ from typing import cast
 import pytest
 from attrs import evolve
 
-from durable import Commit, Store, Stream
 from durable.records import Deadline, RoomRecord, room_key
+from durable.store import Commit, SqliteStore, Store, Stream
 from ephemeral.agents.pool import AgentPool
 from fsm import EventKind, Flow, Inbound, QuestionRef, Registry, Translator
 from fsm.outbox import OutboxRow
@@ -210,7 +210,7 @@ class Room:
 
 @pytest.fixture
 async def room(tmp_path: Path) -> AsyncIterator[Room]:
-    store = await Store.open(tmp_path / "lambda_matrix.db", now=lambda: STARTED)
+    store = await SqliteStore.open(tmp_path / "lambda_matrix.db", now=lambda: STARTED)
     yield Room(store)
     await store.close()
 
@@ -220,14 +220,14 @@ async def test_it_is_parked_its_sender_told_once_and_the_room_goes_on(room: Room
     await room.hears("$next", "!help")
     await room.checkpoint.flush()
 
-    [parked] = await room.store.parked()
+    [parked] = await room.store.parking.list_parked()
     assert (parked.event_id, parked.attempts) == ("$poison", TURN.max_attempts)
     assert "RuntimeError" in parked.error
     assert room.quay.said[0].startswith("Something went wrong on my side")
     assert "Commands:" in room.quay.said[1]
     assert len(room.quay.sent) == 2
-    assert await room.store.checkpoint() == "s$next"
-    assert await room.store.owed() == tuple(room.quay.sent)
+    assert await room.store.checkpoint.token() == "s$next"
+    assert await room.store.outbox.pending_rows() == tuple(room.quay.sent)
 
 
 async def test_what_no_retry_can_mend_is_parked_after_one_try(room: Room) -> None:
@@ -235,7 +235,7 @@ async def test_what_no_retry_can_mend_is_parked_after_one_try(room: Room) -> Non
 
     await lost.hears("$poison", "!trigger")
 
-    [parked] = await lost.store.parked()
+    [parked] = await lost.store.parking.list_parked()
     assert (parked.event_id, parked.attempts) == ("$poison", 1)
     assert parked.error.startswith("UnansweredSignal: lost: it triggers Pay, and ")
     [told] = lost.quay.said
@@ -250,12 +250,12 @@ async def test_its_sender_is_told_in_the_language_chosen(room: Room) -> None:
 
 async def test_a_retried_message_is_handled_again_under_other_transaction_ids(room: Room) -> None:
     await room.hears("$poison", "!break")
-    await room.store.retry_parked(EventId("$poison"))
+    await room.store.parking.retry(EventId("$poison"))
     [again] = await room.store.reopened()
 
     await room.handling.handle(Retry(again.room_id, again.event_id, again.ordinal))
 
-    assert len(await room.store.parked()) == 1
+    assert len(await room.store.parking.list_parked()) == 1
     assert await room.store.reopened() == ()
     ids = [row.transaction_id for row in room.quay.sent]
     assert len(set(ids)) == len(ids) == 2
@@ -263,19 +263,19 @@ async def test_a_retried_message_is_handled_again_under_other_transaction_ids(ro
 
 async def test_a_dropped_message_stays_handled(room: Room) -> None:
     await room.hears("$poison", "!break")
-    await room.store.drop_parked(EventId("$poison"))
+    await room.store.parking.drop(EventId("$poison"))
 
     await room.hears("$poison", "!break")
 
     assert len(room.quay.sent) == 1
-    assert await room.store.parked() == ()
+    assert await room.store.parking.list_parked() == ()
 
 
 async def test_a_retried_message_is_completed_as_one_is_that_comes_with_the_sync(
     room: Room,
 ) -> None:
     await room.hears("$poison", "yes", about=EventId("$asks for what raises"))
-    await room.store.retry_parked(EventId("$poison"))
+    await room.store.parking.retry(EventId("$poison"))
     room.quay.mark = QuestionRef(flow="confirmation", id=EventId("$earlier"), life="", asker=ALICE)
     [again] = await room.store.reopened()
 
@@ -289,17 +289,17 @@ async def test_a_retried_message_that_can_still_not_be_completed_is_parked_again
     room: Room,
 ) -> None:
     await room.hears("$poison", "yes", about=EventId("$asks for what raises"))
-    await room.store.retry_parked(EventId("$poison"))
+    await room.store.parking.retry(EventId("$poison"))
 
     await room.handling.handle(Retry(ROOM, EventId("$poison"), 1))
 
-    assert [parked.event_id for parked in await room.store.parked()] == ["$poison"]
+    assert [parked.event_id for parked in await room.store.parking.list_parked()] == ["$poison"]
     assert await room.store.reopened() == ()
 
 
 async def test_who_is_not_let_in_any_more_is_not_heard_again(room: Room) -> None:
     await room.hears("$poison", "!break")
-    await room.store.retry_parked(EventId("$poison"))
+    await room.store.parking.retry(EventId("$poison"))
     sent = len(room.quay.sent)
     inbound = room.quay.events[EventId("$poison")]
     room.quay.events[EventId("$poison")] = evolve(inbound, sender=UserId("@mallory:x"))
@@ -324,7 +324,7 @@ async def test_a_kind_that_was_not_meant_for_the_bot_is_explained_when_it_is(roo
 
 async def test_a_message_to_be_handled_again_that_is_gone_is_let_go(room: Room) -> None:
     await room.hears("$poison", "!break")
-    await room.store.retry_parked(EventId("$poison"))
+    await room.store.parking.retry(EventId("$poison"))
     room.quay.events.clear()
     [again] = await room.store.reopened()
 
@@ -362,7 +362,7 @@ async def test_an_event_that_can_not_be_completed_is_parked_and_the_room_goes_on
     await room.hears("$poison", "yes", about=EventId("$asks for what raises"))
     await room.hears("$next", "!help")
 
-    [parked] = await room.store.parked()
+    [parked] = await room.store.parking.list_parked()
     assert (parked.event_id, parked.error.partition(":")[0]) == ("$poison", type(problem).__name__)
     assert await room.store.is_handled(EventId("$poison"))
     assert "Commands:" in room.quay.said[1]

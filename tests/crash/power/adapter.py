@@ -18,7 +18,7 @@ WAL_BYTES = 32_768
 def connecting(
     log: Log, vfs: str, *, synchronous: str = "FULL"
 ) -> Callable[..., sqlite3.Connection]:
-    """What ``Store.open`` takes as ``connect``."""
+    """What ``SqliteStore.open`` takes as ``connect``."""
 
     def connect(path: Path, **_options: Any) -> sqlite3.Connection:
         return cast("sqlite3.Connection", Connection(log, path, vfs, synchronous))

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import define, field
 
-from durable import Commit
+from durable.store import Commit
 from durable.store.outbox_rows import kind_and_payload
 from fsm.outbox import OutboxRow
 from fsm.values.ids import EventId, SyncToken

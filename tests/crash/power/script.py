@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 from attrs import define, field
 
-from durable import Commit, Conflict, Handled, PlatformChatSequence, Progress, Store, Stream
+from durable.store import (
+    Commit,
+    Conflict,
+    Handled,
+    PlatformChatSequence,
+    Progress,
+    SqliteStore,
+    Store,
+    Stream,
+)
 from fsm.outbox import OutboxRow
 from fsm.values.ids import EventId, SyncToken
 from tests.crash.power.model import Model
@@ -38,7 +47,7 @@ class Script:
 
     async def run(self, path: Path, connect: Callable[..., sqlite3.Connection]) -> None:
         for _life in range(2):
-            store = await Store.open(path, now=noon, connect=connect)
+            store = await SqliteStore.open(path, now=noon, connect=connect)
             await self._live(store)
             change = self._change()
             change.meta["stopped_at_ms"] = _ms()
@@ -101,13 +110,15 @@ class Script:
         owed = self._owed.pop(0)
         became = EventId(f"$sent-{owed.transaction_id}")
         self._change().delivered(owed, became)
-        await self._acknowledged(store.delivered(owed, became))
+        await self._acknowledged(store.outbox.mark_delivered(owed, became))
 
     async def _advance(self, store: Store) -> None:
         passed, self._unpassed = self._unpassed, []
         token = SyncToken(f"s{len(self.states)}")
         self._change().advance(token, passed)
-        await self._acknowledged(store.advance(Progress(token=token, passed=tuple(passed))))
+        await self._acknowledged(
+            store.checkpoint.save(Progress(token=token, completed=tuple(passed)))
+        )
 
     async def _allocate(self, store: Store) -> None:
         number = int(self.states[-1].meta.get("issued", "0")) + 1

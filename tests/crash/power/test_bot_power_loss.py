@@ -14,7 +14,7 @@ from random import Random
 import structlog.testing
 from attrs import define, evolve, field, frozen
 
-from durable import Store
+from durable.store import SqliteStore
 from fsm.values.ids import EventId
 from tests.crash.faults.conversation import SECOND, MemoryBot
 from tests.crash.faults.memory import owed_in
@@ -22,7 +22,7 @@ from tests.crash.power.adapter import connecting
 from tests.crash.power.disk import UNCERTAIN, Disk, Files, Variant, dropped, kept
 from tests.crash.power.recording import Log, RecordingVFS
 from tests.crash.power.witness import Witness, stem
-from tests.support.store.opening import noon
+from tests.support.store.opening import noon, plain
 
 VARIANTS: tuple[Variant, ...] = (dropped, kept, *UNCERTAIN)
 SIDE_BY_SIDE = 20
@@ -134,8 +134,9 @@ async def look(folder: Path, files: Files) -> Left:
     for old in folder.iterdir():
         old.unlink()
     put(files, folder)
-    store = await Store.open(folder / "lambda_matrix.db", now=noon)
-    left = await store.query(lambda db: read(db, files))
+    store = await SqliteStore.open(folder / "lambda_matrix.db", now=noon)
+    with plain(folder / "lambda_matrix.db") as db:
+        left = read(db, files)
     await store.close()
     return left
 

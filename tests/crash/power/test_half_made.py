@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from durable import Store, StoreError
+from durable.store import SqliteStore, StoreError
 from tests.crash.power.adapter import connecting
 from tests.crash.power.disk import Disk, Files
 from tests.crash.power.recording import Log, RecordingVFS, Write
@@ -18,7 +18,7 @@ async def files_of_a_first_start(folder: Path) -> Files:
     log = Log()
     vfs = RecordingVFS(log, "recording-first-start")
     connect = connecting(log, "recording-first-start")
-    await (await Store.open(folder / NAME, now=noon, connect=connect)).close()
+    await (await SqliteStore.open(folder / NAME, now=noon, connect=connect)).close()
     vfs.unregister()
     disk = Disk()
     for operation in log.operations:
@@ -36,7 +36,7 @@ async def test_a_first_page_of_which_a_part_is_missing_is_made_anew(tmp_path: Pa
 
     store = await open_store(tmp_path / NAME)
 
-    assert await store.owed() == ()
+    assert await store.outbox.pending_rows() == ()
     await store.close()
 
 

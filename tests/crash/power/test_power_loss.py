@@ -15,13 +15,13 @@ from random import Random
 import pytest
 from attrs import define, field
 
-from durable import Store, StoreError
+from durable.store import SqliteStore, StoreError
 from tests.crash.power.adapter import connecting
 from tests.crash.power.disk import UNCERTAIN, Disk, Files, Variant, dropped, kept
 from tests.crash.power.model import Model, on_disk
 from tests.crash.power.recording import Log, RecordingVFS
 from tests.crash.power.script import Script
-from tests.support.store.opening import noon
+from tests.support.store.opening import noon, plain
 
 NAME = "lambda_matrix.db"
 SEED = 11
@@ -131,8 +131,9 @@ async def changes_in(run: Run, folder: Path, files: Files) -> int | str:
     for name, contents in files.items():
         (folder / name).write_bytes(contents)
     try:
-        store = await Store.open(folder / NAME, now=noon)
-        integrity, found = await store.query(lambda db: (check(db), on_disk(db)))
+        store = await SqliteStore.open(folder / NAME, now=noon)
+        with plain(folder / NAME) as db:
+            integrity, found = check(db), on_disk(db)
         await store.close()
     except StoreError as error:
         return str(error)

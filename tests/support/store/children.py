@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from itertools import count
 from pathlib import Path
 
-from durable import Commit, DataLock, Handled, PlatformChatSequence, Progress, Store, Stream
+from durable.store import Commit, DataLock, Handled, PlatformChatSequence, Progress, Store, Stream
 from fsm import failpoints
 from fsm.values.ids import EventId, SyncToken
 from tests.support.store.opening import ROOM, open_store, row
@@ -82,13 +82,13 @@ async def one_of_each(path: Path) -> None:
         )
     )
     report("committed")
-    await store.delivered(begin, EventId("$head"))
+    await store.outbox.mark_delivered(begin, EventId("$head"))
     report("delivered")
-    await store.park_row(second, "403")
+    await store.outbox.park_row(second, "403")
     report("row parked")
-    await store.park_event(asked, ROOM, error="ValueError", attempts=5)
+    await store.parking.park_event(asked, ROOM, error="ValueError", attempts=5)
     report("event parked")
-    await store.advance(Progress(token=SyncToken("s1"), passed=(asked,)))
+    await store.checkpoint.save(Progress(token=SyncToken("s1"), completed=(asked,)))
     report("advanced")
     await store.close()
     report("closed")

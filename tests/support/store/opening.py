@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from durable import Store
+from durable.store import SqliteStore, Store
 from fsm.outbox import SendRow
 from fsm.values.ids import EventId, RoomId, TransactionId
 
@@ -20,7 +20,7 @@ def noon() -> datetime:
 
 
 async def open_store(path: Path) -> Store:
-    return await Store.open(path, now=noon)
+    return await SqliteStore.open(path, now=noon)
 
 
 def row(name: str, *, room_id: RoomId = ROOM, stream_of: EventId | None = None) -> SendRow:

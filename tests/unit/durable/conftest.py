@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from durable import Store
+from durable.store import Store
 from tests.support.store.opening import open_store
 
 

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 import pytest
 from attrs import frozen
 
-from durable import Commit, Conflict, PlatformChatSequence, Store
 from durable.records import UserRecord, user_key
+from durable.store import Commit, Conflict, PlatformChatSequence, Store
 from durable.store.codec import to_json
 from durable.turn_records import TurnRecords
 from fsm import TurnError
@@ -39,10 +39,8 @@ async def records_of(store: Store, flow: str = "pizza") -> AsyncIterator[Records
         await store.commit(Commit(expected=records.expected, writes=records.writes))
 
 
-async def quarantined(store: Store) -> list[str]:
-    return await store.query(
-        lambda db: [key for (key,) in db.execute("SELECT key FROM quarantine")]
-    )
+async def quarantined(store: Store) -> int:
+    return (await store.restart_report([])).quarantined
 
 
 async def test_records_are_stored_under_the_name_of_their_flow(store: Store) -> None:
@@ -96,7 +94,7 @@ async def test_a_flow_sees_neither_the_bots_records_nor_another_flows(store: Sto
         records.save("flow:pizza:!room", None)
 
     assert (await store.read(UserRecord, user_key(ALICE))).value == user
-    assert await quarantined(store) == []
+    assert await quarantined(store) == 0
     async with records_of(store, "salad") as records:
         assert await records.all(Note) == {"a": Note("theirs")}
 
@@ -120,7 +118,7 @@ async def test_a_record_of_another_class_is_an_error_that_loses_nothing(store: S
         with pytest.raises(TurnError, match="it is left as it is"):
             records.find(Mark, "a")
 
-    assert await quarantined(store) == []
+    assert await quarantined(store) == 0
     async with records_of(store) as records:
         assert await records.read(Note, "a") == Note("one")
 

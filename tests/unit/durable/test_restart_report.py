@@ -1,20 +1,23 @@
-import sqlite3
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from durable import Commit, PlatformChatSequence, Progress, Store, Stream, load
 from durable.records import RoomRecord, UserRecord, room_key, user_key
-from durable.restart_report import INDEXED
-from durable.store.codec import to_json
-from durable.store.sqlite.queries import ROOMS_OF_OWNER
-from fsm import AgentEntry, Registry
+from durable.store import (
+    Commit,
+    PlatformChatSequence,
+    Progress,
+    SqliteStore,
+    Store,
+    Stream,
+    to_json,
+)
 from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId, SyncToken, UserId
 from tests.support.store.opening import ASKED, NOON, ROOM, contents, noon, open_store, row
+from tests.support.store.statements import Statements
 
 HERE, GONE = AgentId("here"), AgentId("gone")
-REGISTRY = Registry([AgentEntry(id=HERE, name="Here", kind="echo")])
 
 
 def room(name: str, agent: AgentId | None, number: str | None = None) -> dict[str, str | None]:
@@ -27,7 +30,7 @@ def user(name: str, agent: AgentId | None) -> dict[str, str | None]:
 
 
 async def test_a_new_store_is_a_clean_start(store: Store) -> None:
-    report = await load(store, REGISTRY)
+    report = await store.restart_report([HERE])
 
     assert report.clean_start
     assert report.next_platform_chat_number == 1
@@ -44,18 +47,18 @@ async def test_the_report_says_what_came_back(store: Store) -> None:
             stream_begins=Stream(ASKED, ROOM),
         )
     )
-    await store.park_row(first, "403")
-    await store.park_event(EventId("$p"), ROOM, error="ValueError", attempts=5)
-    await store.park_event(EventId("$q"), ROOM, error="ValueError", attempts=5)
-    await store.retry_parked(EventId("$q"))
+    await store.outbox.park_row(first, "403")
+    await store.parking.park_event(EventId("$p"), ROOM, error="ValueError", attempts=5)
+    await store.parking.park_event(EventId("$q"), ROOM, error="ValueError", attempts=5)
+    await store.parking.retry(EventId("$q"))
     await store.commit(Commit(writes={user_key(UserId("@b")): "{"}))
     await store.read(UserRecord, user_key(UserId("@b")))
-    await store.advance(Progress(token=SyncToken("s1")))
+    await store.checkpoint.save(Progress(token=SyncToken("s1")))
 
-    report = await load(store, REGISTRY)
+    report = await store.restart_report([HERE])
 
     assert (report.rooms, report.users, report.chats) == (1, 1, 1)
-    assert (report.owed, report.parked_rows, report.streaming) == (1, 1, 1)
+    assert (report.pending_rows, report.parked_rows, report.streaming) == (1, 1, 1)
     assert (report.parked, report.reopened, report.quarantined) == (1, 1, 1)
     assert (report.next_platform_chat_number, report.checkpoint) == (42, "s1")
     assert not report.clean_start
@@ -80,7 +83,7 @@ async def test_bindings_to_an_agent_that_is_gone_are_named(store: Store) -> None
         )
     )
 
-    report = await load(store, REGISTRY)
+    report = await store.restart_report([HERE])
 
     assert report.orphaned_rooms == ((RoomId("!b"), GONE), (RoomId("!d"), GONE))
     assert report.orphaned_users == ((UserId("@b"), GONE), (UserId("@c"), AgentId("lost")))
@@ -96,7 +99,7 @@ async def test_a_thousand_lost_bindings_are_counted_and_a_hundred_named(store: S
         rooms |= room(f"!{i}", GONE)
     await store.commit(Commit(writes=rooms))
 
-    report = await load(store, REGISTRY)
+    report = await store.restart_report([HERE])
 
     assert (len(report.orphaned_rooms), report.orphaned) == (100, 1000)
 
@@ -105,7 +108,7 @@ async def test_loading_changes_nothing_however_often(store: Store, path: Path) -
     await store.commit(Commit(writes=room("!a", GONE, "41") | {"platform_chat_seq": "{"}))
     before = contents(path)
 
-    reports = [await load(store, REGISTRY) for _ in range(3)]
+    reports = [await store.restart_report([HERE]) for _ in range(3)]
 
     assert contents(path) == before
     assert reports[0] == reports[1] == reports[2]
@@ -117,7 +120,7 @@ async def test_the_next_number_is_above_the_sequence_and_every_room(
 ) -> None:
     await store.commit(Commit(writes=room("!a", HERE, "41") | {"platform_chat_seq": last}))
 
-    report = await load(store, REGISTRY)
+    report = await store.restart_report([HERE])
 
     assert report.next_platform_chat_number == 51
     assert await PlatformChatSequence(store).allocate() == "51"
@@ -126,11 +129,11 @@ async def test_the_next_number_is_above_the_sequence_and_every_room(
 async def test_the_report_tells_an_orderly_end_from_a_kill(path: Path) -> None:
     first = await open_store(path)
     await first.mark_started()
-    killed = await load(first, REGISTRY)
+    killed = await first.restart_report([HERE])
     await first.close()
 
-    second = await Store.open(path, now=lambda: NOON + timedelta(hours=1))
-    stopped = await load(second, REGISTRY)
+    second = await SqliteStore.open(path, now=lambda: NOON + timedelta(hours=1))
+    stopped = await second.restart_report([HERE])
     await second.close()
 
     assert (killed.last_started, killed.last_stopped) == (noon(), None)
@@ -139,24 +142,16 @@ async def test_the_report_tells_an_orderly_end_from_a_kill(path: Path) -> None:
     assert "ended in order at 2026-01-02 12:00:00 UTC" in str(stopped)
 
 
-async def test_a_restart_takes_steps_into_indexes_and_reads_no_record(store: Store) -> None:
-    statements = [
-        *INDEXED,
-        "SELECT max(platform_chat_number) FROM room WHERE platform_chat_number > 0",
-        ROOMS_OF_OWNER,
-    ]
+async def test_a_restart_takes_steps_into_indexes_and_reads_no_record(path: Path) -> None:
+    statements = Statements()
+    store = await SqliteStore.open(path, now=noon, connect=statements.connect)
+    await store.commit(Commit(writes=room("!a", GONE) | user("@a", GONE)))
+    await store.restart_report([HERE])
+    await store.read_rooms(RoomRecord, UserId("@a"))
+    await store.close()
 
-    plans = [plan for statement in statements for plan in await plan_of(store, statement)]
+    plans = statements.plans(path, "room", "user", "owned_room")
 
-    assert len(plans) >= len(statements)
-    assert [plan for plan in plans if "<expr>" not in plan] == []
-
-
-async def plan_of(store: Store, statement: str) -> list[str]:
-    bound = (GONE, 1)[: statement.count("?")]
-
-    def explain(db: sqlite3.Connection) -> list[str]:
-        rows = db.execute(f"EXPLAIN QUERY PLAN {statement}", bound).fetchall()
-        return [detail for *_, detail in rows if "kv" in detail]
-
-    return await store.query(explain)
+    assert len(plans) == 8
+    assert all(plans.values())
+    assert [step for plan in plans.values() for step in plan if "<expr>" not in step] == []

@@ -6,8 +6,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 from attrs import frozen
 
-from durable import Commit, PlatformChatSequence, Store
 from durable.records import ROOM_PREFIX, IssuedNumber, RoomRecord, room_key
+from durable.store import Commit, PlatformChatSequence, Store
 from durable.turn_records import TurnRecords
 from fsm import TurnError
 from fsm.records import PLATFORM_CHAT_SEQ_KEY, BotRecords

@@ -1,9 +1,9 @@
 import pytest
 
-from durable import Behind, Commit, Handled, Progress, Reopened, Store
-from durable.store.sqlite.queries import HANDLED_KEPT, advance
+from durable.store import Commit, Handled, Progress, Reopened, SqliteStore, Store
+from durable.store.sqlite.checkpoint import MAX_HANDLED_PER_ROOM, SqliteCheckpoint
 from fsm.values.ids import EventId, RoomId, SyncToken
-from tests.support.store.opening import ASKED, ROOM
+from tests.support.store.opening import ROOM
 
 
 async def handle(store: Store, *event_ids: str) -> None:
@@ -14,19 +14,10 @@ async def handle(store: Store, *event_ids: str) -> None:
 async def prune(store: Store, *, passed: list[str], keep: int) -> set[str]:
     """Which of the events ``$0`` to ``$9`` are still known once the checkpoint has moved."""
     ids = tuple(EventId(e) for e in passed)
-    await store._writer.run(advance(Progress(token=SyncToken("t"), passed=ids), keep=keep))  # noqa: SLF001
+    assert isinstance(store, SqliteStore)
+    checkpoint = SqliteCheckpoint(store._executor, max_handled=keep)  # noqa: SLF001
+    await checkpoint.save(Progress(token=SyncToken("t"), completed=ids))
     return set(await store.handled_among([EventId(f"${i}") for i in range(10)]))
-
-
-async def test_a_first_start_has_no_checkpoint(store: Store) -> None:
-    assert await store.checkpoint() is None
-
-
-async def test_the_checkpoint_is_the_last_token_that_was_saved(store: Store) -> None:
-    await store.advance(Progress(token=SyncToken("s1")))
-    await store.advance(Progress(token=SyncToken("s2"), passed=(ASKED,)))
-
-    assert await store.checkpoint() == "s2"
 
 
 async def test_handled_events_outlive_the_checkpoint_by_a_window(store: Store) -> None:
@@ -34,12 +25,12 @@ async def test_handled_events_outlive_the_checkpoint_by_a_window(store: Store) -
 
     everything = [f"${i}" for i in range(10)]
 
-    await store.advance(
-        Progress(token=SyncToken("s1"), passed=tuple(EventId(e) for e in everything))
+    await store.checkpoint.save(
+        Progress(token=SyncToken("s1"), completed=tuple(EventId(e) for e in everything))
     )
     known = await store.handled_among([EventId(e) for e in everything])
 
-    assert len(known) == 10 < HANDLED_KEPT
+    assert len(known) == 10 < MAX_HANDLED_PER_ROOM
     assert {"$7", "$8", "$9"} == await prune(store, passed=everything, keep=3)
 
 
@@ -51,17 +42,6 @@ async def test_a_busy_room_has_no_other_rooms_events_forgotten(store: Store) -> 
     known = await prune(store, passed=[f"${i}" for i in range(10)], keep=3)
 
     assert known == {"$0", "$7", "$8", "$9"}
-
-
-async def test_a_room_is_joined_from_the_checkpoint_on_that_lies_after_the_join(
-    store: Store,
-) -> None:
-    await store.advance(Progress(token=SyncToken("s1"), memberships={ROOM: True}))
-    assert await store.is_joined(ROOM)
-    assert not await store.is_joined(RoomId("!other"))
-
-    await store.advance(Progress(token=SyncToken("s2"), memberships={ROOM: False}))
-    assert not await store.is_joined(ROOM)
 
 
 async def test_what_is_handled_above_the_checkpoint_shortens_no_window_below_it(
@@ -105,16 +85,3 @@ async def test_an_event_handled_again_is_kept_if_it_is_above_the_checkpoint(stor
     await handle(store, *(f"${i}" for i in range(10)))
 
     assert "$0" in await prune(store, passed=["$9"], keep=1)
-
-
-async def test_rooms_are_behind_the_checkpoint_until_they_have_caught_up(store: Store) -> None:
-    other, first = RoomId("!other"), Behind(SyncToken("s1"), is_entered=True)
-    await store.advance(
-        Progress(token=SyncToken("s3"), behind={ROOM: first, other: Behind(SyncToken("s2"))})
-    )
-    assert await store.behind() == {ROOM: first, other: Behind(SyncToken("s2"))}
-
-    await store.advance(Progress(behind={ROOM: Behind(SyncToken("s2")), other: None}))
-
-    assert await store.behind() == {ROOM: Behind(SyncToken("s2"))}
-    assert await store.checkpoint() == "s3"

@@ -5,9 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from durable import Commit, Handled, PlatformChatSequence, Store, Stream
 from durable.records import IssuedNumber
-from durable.store.errors import DatabaseMoved, StoreError
+from durable.store import (
+    Commit,
+    DatabaseMoved,
+    Handled,
+    PlatformChatSequence,
+    SqliteStore,
+    StoreError,
+    Stream,
+)
 from tests.support.store.faults import NthFails
 from tests.support.store.opening import ASKED, ROOM, noon, open_store, plain, row
 
@@ -15,7 +22,7 @@ from tests.support.store.opening import ASKED, ROOM, noon, open_store, plain, ro
 async def live(path: Path, disk: NthFails) -> set[str]:
     """A short life; the commits that were acknowledged in it."""
     try:
-        store = await Store.open(path, now=noon, connect=disk.connect)
+        store = await SqliteStore.open(path, now=noon, connect=disk.connect)
     except StoreError:
         return set()
     turns = [
@@ -32,7 +39,9 @@ async def live(path: Path, disk: NthFails) -> set[str]:
     for result in done:
         assert isinstance(result, StoreError | tuple)
         if isinstance(result, tuple):
-            await asyncio.gather(store.delivered(result[0], ASKED), return_exceptions=True)
+            await asyncio.gather(
+                store.outbox.mark_delivered(result[0], ASKED), return_exceptions=True
+            )
     await store.close()
     return {str(i) for i, result in enumerate(done) if isinstance(result, tuple)}
 
@@ -67,7 +76,7 @@ async def test_a_fault_at_any_statement_costs_only_what_was_refused(
 
 async def test_a_database_that_was_moved_away_is_written_no_more(tmp_path: Path) -> None:
     path = tmp_path / "lambda_matrix.db"
-    store = await Store.open(path, now=noon)
+    store = await SqliteStore.open(path, now=noon)
     sequence = PlatformChatSequence(store)
     assert await sequence.allocate() == "1"
     path.rename(tmp_path / "elsewhere.db")
@@ -82,7 +91,7 @@ async def test_a_database_that_was_moved_away_is_written_no_more(tmp_path: Path)
 
 async def test_a_database_that_was_replaced_is_written_no_more(tmp_path: Path) -> None:
     path = tmp_path / "lambda_matrix.db"
-    store = await Store.open(path, now=noon)
+    store = await SqliteStore.open(path, now=noon)
     path.rename(tmp_path / "elsewhere.db")
     path.write_bytes((tmp_path / "elsewhere.db").read_bytes())
 

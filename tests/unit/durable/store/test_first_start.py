@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from durable import DataLock, FirstStart
+from durable.store import DataLock, FirstStart
 
 
 def _start(database: Path, *, succeeds: bool) -> None:

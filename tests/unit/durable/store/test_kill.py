@@ -8,8 +8,6 @@ from signal import SIGKILL
 import pytest
 
 import durable
-from durable import load
-from fsm import Registry
 from tests.support.store.opening import contents, open_store, plain
 from tests.support.store.processes import child, kill, read
 
@@ -82,7 +80,7 @@ async def test_a_kill_at_any_failpoint_leaves_the_last_step_done_or_undone(
 
 async def steps_on_disk(path: Path) -> list[bool]:
     store = await open_store(path)
-    await load(store, Registry([]))
+    await store.restart_report([])
     await store.close()
     with plain(path) as db:
 

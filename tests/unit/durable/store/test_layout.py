@@ -4,10 +4,10 @@ import json
 import logging
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from durable import Commit, PlatformChatSequence, Store
 from durable.records import (
     ChatRecord,
     FlowRecord,
@@ -18,9 +18,9 @@ from durable.records import (
     room_key,
     user_key,
 )
-from durable.store.codec import to_json
+from durable.store import Commit, PlatformChatSequence, SqliteStore, Store, to_json
 from fsm.values.ids import AgentId, ChatId, ConversationKey, PlatformChatId, RoomId, UserId
-from tests.support.store.opening import ROOM, open_store, plain
+from tests.support.store.opening import ROOM, noon, open_store, plain
 
 ALICE = UserId("@alice:example.org")
 
@@ -123,13 +123,22 @@ async def test_a_corrupt_value_is_set_aside_and_its_owner_begins_anew(
         assert db.execute("SELECT * FROM kv").fetchall() == []
 
 
-async def test_the_store_runs_with_the_documented_pragmas(store: Store, path: Path) -> None:
+async def test_the_store_runs_with_the_documented_pragmas(path: Path) -> None:
+    connections: list[sqlite3.Connection] = []
+
+    def connect(*args: Any, **options: Any) -> sqlite3.Connection:
+        connections.append(sqlite3.connect(*args, **options))
+        return connections[-1]
+
     def pragmas(db: sqlite3.Connection) -> dict[str, object]:
         names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout", "query_only")
         return {name: db.execute(f"PRAGMA {name}").fetchone()[0] for name in names}
 
-    reader = await store.query(pragmas)
+    store = await SqliteStore.open(path, now=noon, connect=connect)
+    [writer, reader] = map(pragmas, connections)
+    await store.close()
 
+    assert writer == reader | {"query_only": 0}
     assert reader == {
         "journal_mode": "wal",
         "synchronous": 2,

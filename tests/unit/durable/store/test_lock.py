@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from durable import DataLock
-from durable.store.errors import DataFolderInUse, FolderNotWritable
+from durable.store import DataFolderInUse, DataLock, FolderNotWritable
 from tests.support.store.processes import child, kill, read
 
 

@@ -19,7 +19,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from durable import (
+from durable.records import IssuedNumber
+from durable.store import (
     AlreadyHandled,
     Commit,
     Conflict,
@@ -29,10 +30,7 @@ from durable import (
     Reopened,
     Store,
     Stream,
-    load,
 )
-from durable.records import IssuedNumber
-from fsm import Registry
 from fsm.outbox import OutboxRow
 from fsm.records import PLATFORM_CHAT_SEQ_KEY
 from fsm.values.ids import EventId, SyncToken
@@ -78,7 +76,7 @@ class StoreModel(RuleBasedStateMachine):
     def restart(self) -> None:
         self.wait(self.store.close())
         self.store = self.wait(open_store(self.path))
-        self.wait(load(self.store, Registry([])))
+        self.wait(self.store.restart_report([]))
 
     @rule()
     def crash(self) -> None:
@@ -147,7 +145,7 @@ class StoreModel(RuleBasedStateMachine):
     def deliver(self, data: st.DataObject) -> None:
         delivered = data.draw(st.sampled_from(self.owed))
         event_id = EventId(f"$sent-{delivered.transaction_id}")
-        self.wait(self.store.delivered(delivered, event_id))
+        self.wait(self.store.outbox.mark_delivered(delivered, event_id))
         self.owed.remove(delivered)
         if delivered.stream_of in self.streams:
             self.streams[delivered.stream_of] = event_id
@@ -156,7 +154,7 @@ class StoreModel(RuleBasedStateMachine):
     @rule(data=st.data())
     def give_row_up(self, data: st.DataObject) -> None:
         hopeless = data.draw(st.sampled_from(self.owed))
-        self.wait(self.store.park_row(hopeless, "403"))
+        self.wait(self.store.outbox.park_row(hopeless, "403"))
         self.owed.remove(hopeless)
         if hopeless.stream_of is not None and self.streams.get(hopeless.stream_of) is None:
             self.streams.pop(hopeless.stream_of, None)
@@ -169,14 +167,14 @@ class StoreModel(RuleBasedStateMachine):
 
     @rule(event=EVENTS)
     def park(self, event: EventId) -> None:
-        self.wait(self.store.park_event(event, ROOM, error="ValueError", attempts=5))
+        self.wait(self.store.parking.park_event(event, ROOM, error="ValueError", attempts=5))
         ordinal = self.reopened.pop(event, 0)
         self.parked.setdefault(event, ordinal)
         self.handled.add(event)
 
     @rule(event=EVENTS)
     def retry(self, event: EventId) -> None:
-        assert self.wait(self.store.retry_parked(event)) == (event in self.parked)
+        assert self.wait(self.store.parking.retry(event)) == (event in self.parked)
         if event in self.parked:
             self.reopened[event] = self.parked.pop(event) + 1
             self.handled.discard(event)
@@ -184,7 +182,7 @@ class StoreModel(RuleBasedStateMachine):
     @rule(token=TEXTS, passed=st.lists(EVENTS))
     def advance(self, token: str, passed: list[EventId]) -> None:
         self.token = SyncToken(token)
-        self.wait(self.store.advance(Progress(token=self.token, passed=tuple(passed))))
+        self.wait(self.store.checkpoint.save(Progress(token=self.token, completed=tuple(passed))))
 
     @rule()
     def allocate(self) -> None:
@@ -202,12 +200,12 @@ class StoreModel(RuleBasedStateMachine):
         everything = [EventId(f"${i}") for i in range(5)]
         known = self.handled | set(self.reopened)
         assert known == self.wait(self.store.handled_among(everything))
-        assert self.owed == list(self.wait(self.store.owed()))
-        assert self.token == self.wait(self.store.checkpoint())
+        assert self.owed == list(self.wait(self.store.outbox.pending_rows()))
+        assert self.token == self.wait(self.store.checkpoint.token())
         assert self.reopened == {
             again.event_id: again.ordinal for again in self.wait(self.store.reopened())
         }
-        set_aside = {p.event_id for p in self.wait(self.store.parked())}
+        set_aside = {p.event_id for p in self.wait(self.store.parking.list_parked())}
         assert set(self.parked) == {event for event in set_aside if event in everything}
         for event in everything:
             found = self.wait(self.store.stream(event))

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from durable import Commit, Store
 from durable.records import IssuedNumber
-from durable.store.errors import (
+from durable.store import (
+    Commit,
     FolderNotWritable,
     NewerSchema,
     NotOurDatabase,
+    SqliteStore,
     StoreDamaged,
     StoreDefect,
     StoreError,
@@ -135,7 +136,7 @@ async def test_a_disk_without_wal_is_refused(path: Path) -> None:
         return sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
 
     with pytest.raises(StoreUnavailable, match="does not support WAL"):
-        await Store.open(path, now=noon, connect=in_memory)
+        await SqliteStore.open(path, now=noon, connect=in_memory)
 
 
 def test_processes_that_open_a_new_database_at_once_migrate_it_once(path: Path) -> None:
@@ -157,7 +158,7 @@ async def test_a_cancelled_opening_leaves_nothing_open(path: Path) -> None:
         opened.append(sqlite3.connect(path, isolation_level=None, check_same_thread=False))
         return opened[-1]
 
-    opening = asyncio.ensure_future(Store.open(path, now=noon, connect=slow))
+    opening = asyncio.ensure_future(SqliteStore.open(path, now=noon, connect=slow))
     await asyncio.sleep(0.01)
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -203,7 +204,7 @@ async def test_a_migration_that_fails_leaves_the_file_as_it_was(path: Path) -> N
 
     for failing in ("CREATE INDEX room_agent", "CREATE TABLE outbox", "PRAGMA user_", "COMMIT"):
         with pytest.raises(StoreUnavailable):
-            await Store.open(path, now=noon, connect=failing_at(failing).connect)
+            await SqliteStore.open(path, now=noon, connect=failing_at(failing).connect)
         assert contents(path) == before
 
     store = await open_store(path)
@@ -260,10 +261,10 @@ def test_what_sqlite_means_decides_what_we_say(name: str, ours: type[StoreError]
 async def test_a_full_disk_fails_every_commit_of_the_group_and_the_next_one_works(
     path: Path,
 ) -> None:
-    store = await Store.open(path, now=noon)
+    store = await SqliteStore.open(path, now=noon)
     with plain(path) as other:
         (size,) = other.execute("PRAGMA page_count").fetchone()
-    await store._writer.run(  # noqa: SLF001  # the limit belongs to the connection
+    await store._executor.write(  # noqa: SLF001  # the limit belongs to the connection
         lambda db: db.execute(f"PRAGMA max_page_count = {size}") and None
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from durable import Commit, Store
+from durable.store import Commit, Store
 from fsm.effects import NewRoom
 from fsm.outbox import (
     CreateRoomRow,
@@ -160,7 +160,7 @@ async def test_a_row_of_an_earlier_version_is_read(
 ) -> None:
     insert(path, kind, payload)
 
-    assert await store.owed() == (row,)
+    assert await store.outbox.pending_rows() == (row,)
 
 
 @pytest.mark.parametrize(("kind", "payload", "row"), STORED)
@@ -176,7 +176,7 @@ async def test_an_edit_with_another_order_of_keys_is_read_too(store: Store, path
     """So earlier versions wrote an edit of a message whose id was known."""
     insert(path, "send", f'{{"content":{EDIT},"instead":{TAKEN_BACK},"type":"m.room.message"}}')
 
-    [row] = await store.owed()
+    [row] = await store.outbox.pending_rows()
 
     assert row == SendRow(
         **COLUMNS,
@@ -210,7 +210,7 @@ async def test_a_row_that_cannot_be_read_keeps_its_place_and_says_why(
         Commit(outbox=(JoinRow(transaction_id=TransactionId("t2"), room_id=ROOM),))
     )
 
-    [row, after] = await store.owed()
+    [row, after] = await store.outbox.pending_rows()
 
     assert after == later
     assert isinstance(row, UnreadableRow)
@@ -223,14 +223,14 @@ async def test_a_row_that_cannot_be_read_can_be_parked_and_retried(
     store: Store, path: Path
 ) -> None:
     insert(path, "dance", "{}")
-    [row] = await store.owed()
+    [row] = await store.outbox.pending_rows()
     assert isinstance(row, UnreadableRow)
 
-    await store.park_row(row, row.problem)
+    await store.outbox.park_row(row, row.problem)
 
-    [parked] = await store.parked()
+    [parked] = await store.parking.list_parked()
     assert parked.error == "dance: no such kind of effect: 'dance'"
-    assert await store.owed() == ()
-    assert await store.retry_parked(EventId("t1"))
-    assert await store.owed() == (row,)
+    assert await store.outbox.pending_rows() == ()
+    assert await store.parking.retry(EventId("t1"))
+    assert await store.outbox.pending_rows() == (row,)
     assert stored(path) == [("dance", "{}")]

@@ -1,28 +1,20 @@
-import asyncio
 from itertools import pairwise
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from durable import Commit, PlatformChatSequence, Store
 from durable.records import RoomRecord, room_key
-from durable.store.codec import to_json
+from durable.store import Commit, PlatformChatSequence, Store, to_json
 from fsm.records import PLATFORM_CHAT_SEQ_KEY
 from fsm.values.ids import PlatformChatId, RoomId
-from tests.support.store.opening import ROOM, open_store, plain
+from tests.support.store.opening import open_store, plain
 from tests.support.store.processes import child, kill, read
 
 
 def room(platform_chat_id: str, name: str = "!a:example.org") -> dict[str, str | None]:
     record = RoomRecord(platform_chat_id=PlatformChatId(platform_chat_id))
     return {room_key(RoomId(name)): to_json(record)}
-
-
-async def test_numbers_begin_at_one_and_go_up(store: Store) -> None:
-    sequence = PlatformChatSequence(store)
-
-    assert [await sequence.allocate() for _ in range(3)] == ["1", "2", "3"]
 
 
 @pytest.mark.parametrize("last", ["41", '"41"'])
@@ -37,14 +29,6 @@ async def test_the_sequence_goes_on_from_a_number_or_a_text(path: Path, last: st
     with plain(path) as db:
         (value,) = db.execute("SELECT value FROM kv WHERE key = ?", (PLATFORM_CHAT_SEQ_KEY,))
     assert value == ("42",)
-
-
-@pytest.mark.parametrize("ids", [["9", "42", "10"], ["42", "abc", "", "-7", "4.5", "\uff11"]])
-async def test_rooms_written_by_hand_hold_their_numbers(store: Store, ids: list[str]) -> None:
-    for i, platform_chat_id in enumerate(ids):
-        await store.commit(Commit(writes=room(platform_chat_id, f"!{i}:example.org")))
-
-    assert await PlatformChatSequence(store).allocate() == "43"
 
 
 async def test_a_malformed_room_and_an_endless_number_are_no_obstacle(store: Store) -> None:
@@ -67,31 +51,6 @@ async def test_a_lost_sequence_issues_no_number_again(path: Path, harm: str) -> 
 
     assert await sequence.allocate() == "13"
     await store.close()
-
-
-async def test_a_number_is_issued_by_the_commit_that_carries_it(store: Store) -> None:
-    sequence = PlatformChatSequence(store)
-
-    async with sequence.next() as unused:
-        pass
-    async with sequence.next() as used:
-        await store.commit(
-            Commit(
-                expected={**used.expected, room_key(ROOM): None},
-                writes={**used.writes, **room(used.platform_chat_id)},
-            )
-        )
-
-    assert unused.platform_chat_id == used.platform_chat_id == "1"
-    assert await sequence.allocate() == "2"
-
-
-async def test_concurrent_turns_get_numbers_of_their_own(store: Store) -> None:
-    sequence = PlatformChatSequence(store)
-
-    numbers = await asyncio.gather(*(sequence.allocate() for _ in range(200)))
-
-    assert [str(n) for n in range(1, 201)] == sorted(numbers, key=int)
 
 
 @pytest.mark.parametrize(

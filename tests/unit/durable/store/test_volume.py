@@ -2,7 +2,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from durable import volume_warning
+from durable.store import volume_warning
 from durable.store.volume import Mount, mount_of, warning_for
 
 CONTAINER = r"""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from durable import Store
+from durable.store import SqliteStore
 from fsm.values.ids import EventId, RoomId
 from tests.support.limits import HANGS_SECONDS
 
@@ -55,8 +55,8 @@ def park(folder: Path, error: str = "ValueError: no") -> None:
 
     async def work() -> None:
         (folder / "data").mkdir(mode=0o700)
-        store = await Store.open(folder / "data" / "lambda_matrix.db", now=lambda: NOON)
-        await store.park_event(EVENT, ROOM, error=error, attempts=5)
+        store = await SqliteStore.open(folder / "data" / "lambda_matrix.db", now=lambda: NOON)
+        await store.parking.park_event(EVENT, ROOM, error=error, attempts=5)
         await store.close()
 
     asyncio.run(work())
@@ -64,8 +64,11 @@ def park(folder: Path, error: str = "ValueError: no") -> None:
 
 def parked_and_reopened(folder: Path) -> tuple[int, list[EventId]]:
     async def work() -> tuple[int, list[EventId]]:
-        store = await Store.open(folder / "data" / "lambda_matrix.db", now=lambda: NOON)
-        found = len(await store.parked()), [row.event_id for row in await store.reopened()]
+        store = await SqliteStore.open(folder / "data" / "lambda_matrix.db", now=lambda: NOON)
+        found = (
+            len(await store.parking.list_parked()),
+            [row.event_id for row in await store.reopened()],
+        )
         await store.close()
         return found
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from durable import Store
 from durable.flows.chats.flow import Chats
 from durable.flows.chats.rooms import PendingRooms, RoomRequest
 from durable.flows.language import Language
 from durable.flows.room.flow import RoomRouting
 from durable.flows.user_routing import UserRouting
 from durable.records import ChatRecord, RoomRecord, UserRecord, chat_key, room_key, user_key
+from durable.store import SqliteStore, Store
 from ephemeral.conversations import Conversations
 from ephemeral.flows.confirmation import Confirmation
 from ephemeral.flows.held_messages import Held
@@ -105,7 +105,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def house(path: Path) -> AsyncIterator[House]:
-    store = await Store.open(path, now=lambda: NOON)
+    store = await SqliteStore.open(path, now=lambda: NOON)
     yield House(store)
     await store.close()
 

@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 from attrs import frozen
 
-from durable import Commit, Store
 from durable.records import FlowRecord, RoomRecord, UserRecord, flow_key, room_key, user_key
-from durable.store.codec import to_json
-from durable.store.sqlite.queries import DUE
+from durable.store import Commit, SqliteStore, Store, to_json
 from ephemeral.conversations import Conversations
 from fsm import (
     STAY,
@@ -37,6 +35,8 @@ from strandline.engine.deadlines import Deadlines
 from strandline.engine.persistent_store import PersistentStore
 from strandline.engine.turns import Outcome, Turns, TurnSettings
 from tests.support.outbox import content_of
+from tests.support.store.opening import plain
+from tests.support.store.statements import Statements
 
 _numbers = count()
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -149,7 +149,7 @@ def clock() -> Hands:
 
 @pytest.fixture
 async def store(tmp_path: Path, clock: Hands) -> AsyncIterator[Store]:
-    opened = await Store.open(tmp_path / "lambda_matrix.db", now=clock.now)
+    opened = await SqliteStore.open(tmp_path / "lambda_matrix.db", now=clock.now)
     yield opened
     await opened.close()
 
@@ -266,18 +266,19 @@ async def test_deadlines_of_flows_that_the_bot_does_not_have_stay_where_they_are
     assert await Life(store, clock).deadlines.newly_due() != []
 
 
-async def test_a_due_conversation_is_found_by_the_index(store: Store, clock: Hands) -> None:
-    del clock
-    plan = await store.query(
-        lambda db: db.execute(f"EXPLAIN QUERY PLAN {DUE}", (5, '["request"]', "[]", 9)).fetchall()
-    )
+async def test_a_due_conversation_is_found_by_the_index(tmp_path: Path, clock: Hands) -> None:
+    path, statements = tmp_path / "lambda_matrix.db", Statements()
+    store = await SqliteStore.open(path, now=clock.now, connect=statements.connect)
+    await store.due(["request"], exclude=["flow:request:!room"])
+    await store.close()
+
+    [plan] = statements.plans(path, "flow_deadline").values()
+
     assert "USING INDEX flow_at_ms" in str(plan)
 
 
-async def test_what_failed_keeps_no_other_waiting(
-    store: Store, clock: Hands, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("durable.store.sqlite.queries.DUE_AT_ONCE", 1)
+async def test_what_failed_keeps_no_other_waiting(tmp_path: Path, clock: Hands) -> None:
+    store = await SqliteStore.open(tmp_path / "lambda_matrix.db", now=clock.now, max_due=1)
     life = Life(store, clock)
     await life.says("!wish tea")
     await life.says("!wish coffee", room=RoomId("!other"))
@@ -287,6 +288,7 @@ async def test_what_failed_keeps_no_other_waiting(
     life.deadlines.postpone(first)
 
     [second] = await life.deadlines.newly_due()
+    await store.close()
     assert {first.key, second.key} == {ROOM, "!other"}
 
 
@@ -414,7 +416,7 @@ async def test_an_upgrade_may_give_a_conversation_up(store: Store, clock: Hands)
 
 
 async def test_what_is_kept_by_another_key_than_the_flow_has_now_is_set_aside(
-    store: Store, clock: Hands
+    store: Store, tmp_path: Path, clock: Hands
 ) -> None:
     await Life(store, clock).says("!wish tea")
     clock.pass_(hours(9))
@@ -424,7 +426,8 @@ async def test_what_is_kept_by_another_key_than_the_flow_has_now_is_set_aside(
     assert await life.sweep() == []
 
     assert await life.kept() is None
-    [(error,)] = await store.query(lambda db: db.execute("SELECT error FROM quarantine").fetchall())
+    with plain(tmp_path / "lambda_matrix.db") as db:
+        [(error,)] = db.execute("SELECT error FROM quarantine").fetchall()
     assert "are not kept by !room now" in error
 
 
@@ -472,7 +475,7 @@ async def test_what_an_older_version_saved_is_read_and_saved_anew(
 
 
 async def test_what_a_later_version_saved_is_set_aside_and_begun_anew(
-    store: Store, clock: Hands
+    store: Store, tmp_path: Path, clock: Hands
 ) -> None:
     await Life(store, clock, Later()).says("!wish black tea")
     life = Life(store, clock)
@@ -482,8 +485,7 @@ async def test_what_a_later_version_saved_is_set_aside_and_begun_anew(
     kept = await life.kept()
     assert kept is not None
     assert (kept.version, kept.record["text"]) == (1, "milk")
-    [(error, value)] = await store.query(
-        lambda db: db.execute("SELECT error, value FROM quarantine").fetchall()
-    )
+    with plain(tmp_path / "lambda_matrix.db") as db:
+        [(error, value)] = db.execute("SELECT error, value FROM quarantine").fetchall()
     assert "version 2 has saved it, and this is version 1" in error
     assert '"words":["black","tea"]' in value

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 from attrs import define, field, frozen
 
-from durable import Behind, Progress
+from durable.store import Behind, Progress
 from fsm import EventKind, Inbound
 from fsm.values.ids import EventId, RoomId, SyncToken, UserId
 from matrix import SyncBatch, TimelineGap

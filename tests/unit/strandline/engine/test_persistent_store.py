@@ -3,7 +3,7 @@ from typing import cast
 import pytest
 import structlog
 
-from durable import Commit, Store, StoreError, StoreUnavailable
+from durable.store import Commit, Store, StoreError, StoreUnavailable
 from fsm.values.ids import EventId
 from strandline.engine.persistent_store import PersistentStore
 

@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from durable import Behind, Progress
+from durable.store import Behind, Progress
 from fsm import EventKind, Inbound
 from fsm.values.ids import EventId, RoomId, SyncToken, UserId
 from matrix import SyncBatch, TimelineGap
@@ -155,7 +155,7 @@ async def test_the_checkpoint_waits_for_the_oldest_batch() -> None:
     saved.handle(first, SLOW, "$3")
     await saved.checkpoint.flush()
     await saved.checkpoint.flush()
-    assert saved.progress == [Progress(token=SyncToken("s3"), passed=ids("$1", "$3", "$2"))]
+    assert saved.progress == [Progress(token=SyncToken("s3"), completed=ids("$1", "$3", "$2"))]
 
 
 async def test_the_checkpoint_is_saved_when_it_moves() -> None:
@@ -185,9 +185,9 @@ async def test_a_room_that_is_stuck_is_left_behind_until_it_has_caught_up() -> N
 
     assert saved.progress == [
         Progress(
-            token=SyncToken("s2"), passed=ids("$2", "$3"), behind={SLOW: Behind(SyncToken("s0"))}
+            token=SyncToken("s2"), completed=ids("$2", "$3"), behind={SLOW: Behind(SyncToken("s0"))}
         ),
-        Progress(passed=ids("$1", "$4", "$5"), behind={SLOW: None}),
+        Progress(completed=ids("$1", "$4", "$5"), behind={SLOW: None}),
     ]
 
 
@@ -206,7 +206,7 @@ async def test_a_life_leaves_what_it_finds_first_behind_at_once(
         task.cancel()
 
     assert saved.progress == [
-        Progress(token=SyncToken("s1"), passed=ids("$1"), behind={SLOW: Behind(SyncToken("s0"))})
+        Progress(token=SyncToken("s1"), completed=ids("$1"), behind={SLOW: Behind(SyncToken("s0"))})
     ]
 
 
@@ -233,7 +233,7 @@ async def test_a_room_that_the_bot_came_into_is_left_behind_as_such() -> None:
 
     left = Behind(SyncToken("s0"), is_entered=True)
     assert saved.progress == [
-        Progress(token=SyncToken("s1"), passed=ids("$1"), behind={SLOW: left})
+        Progress(token=SyncToken("s1"), completed=ids("$1"), behind={SLOW: left})
     ]
     stretch = Saved().checkpoint.restore(SLOW, left, SyncToken("s1"))
     assert (stretch.batch.since, stretch.batch.entered) == (SyncToken("s0"), frozenset({SLOW}))
@@ -277,8 +277,8 @@ async def test_what_was_skipped_is_read_from_where_it_began() -> None:
 
     assert saved.progress == [
         Progress(token=SyncToken("s3"), behind={SLOW: Behind(SyncToken("s0"))}),
-        Progress(passed=ids("$1"), behind={SLOW: Behind(SyncToken("s1"))}),
-        Progress(passed=ids("$2"), behind={SLOW: None}),
+        Progress(completed=ids("$1"), behind={SLOW: Behind(SyncToken("s1"))}),
+        Progress(completed=ids("$2"), behind={SLOW: None}),
     ]
     assert not saved.checkpoint.is_skipping(SLOW)
     assert saved.checkpoint.read_skipped(SLOW) is None
@@ -295,7 +295,7 @@ async def test_a_room_that_an_earlier_life_left_behind_catches_up() -> None:
 
     # the second event's batch is passed when it is handled, and so is the stretch
     assert saved.progress[-1].behind == {SLOW: None}
-    assert {e for p in saved.progress for e in p.passed} == {"$1", "$2"}
+    assert {e for p in saved.progress for e in p.completed} == {"$1", "$2"}
 
 
 async def test_a_room_refuses_what_it_has_no_place_for_and_asks_for_more_when_it_is_empty() -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from attrs import frozen
 
-from durable import Commit, Store
 from durable.flows.language import Language
 from durable.flows.room.flow import RoomRouting
 from durable.flows.user_routing import UserRouting
 from durable.records import FlowRecord, RoomRecord, UserRecord, flow_key, room_key, user_key
+from durable.store import Commit, SqliteStore, Store
 from ephemeral.conversations import Conversations
 from ephemeral.flows.confirmation import CancelConfirmation, Confirmation
 from ephemeral.flows.held_messages import CancelHeld, Held
@@ -40,6 +40,7 @@ from strandline.engine.turns import Outcome, Turns, TurnSettings
 from strandline.flows.languages import LANGUAGES, tongue
 from strandline.flows.service import Service
 from tests.support.outbox import content_of
+from tests.support.store.opening import plain
 
 ALICE, BOB = UserId("@alice:x"), UserId("@bob:x")
 STARTED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -208,7 +209,7 @@ class Stage:
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await Store.open(tmp_path / "lambda_matrix.db", now=lambda: STARTED)
+    opened = await SqliteStore.open(tmp_path / "lambda_matrix.db", now=lambda: STARTED)
     yield opened
     await opened.close()
 
@@ -232,7 +233,7 @@ async def test_a_turn_commits_its_reply_under_an_id_made_from_the_event(store: S
     [row] = outcome.rows
     assert row.transaction_id == transaction_id(EventId("$x"), 0)
     assert content_of(row)["m.relates_to"] == {"m.in_reply_to": {"event_id": "$x"}}
-    assert await store.owed() == (row,)
+    assert await store.outbox.pending_rows() == (row,)
     assert await store.is_handled(EventId("$x"))
 
 
@@ -268,7 +269,7 @@ async def test_a_handler_that_raises_leaves_everything_as_it_was(store: Store) -
     with pytest.raises(RuntimeError):
         await stage.take("!break", event_id="$x")
 
-    assert await store.owed() == ()
+    assert await store.outbox.pending_rows() == ()
     assert not await store.is_handled(EventId("$x"))
 
 
@@ -288,7 +289,7 @@ async def test_a_turn_that_triggers_what_no_flow_answers_fails_and_changes_nothi
     with pytest.raises(UnansweredSignal, match=problem):
         await stage.take(command, event_id="$x")
 
-    assert await store.owed() == ()
+    assert await store.outbox.pending_rows() == ()
     assert not await store.is_handled(EventId("$x"))
 
 
@@ -432,7 +433,7 @@ async def test_a_thousand_turns_leave_no_lock_and_no_conversation_behind(store: 
         for number in range(1000):
             tasks.create_task(stage.take("!help", room=f"!r{number % 100}"))
 
-    assert len(await store.owed()) == 1000
+    assert len(await store.outbox.pending_rows()) == 1000
     assert len(stage.conversations) == 0
     assert ANY not in Confirmation.commands()
 
@@ -491,7 +492,7 @@ async def test_an_agent_is_asked_with_the_language_of_who_asks(store: Store) -> 
     ],
 )
 async def test_a_state_that_the_present_flow_does_not_know_is_set_aside_and_stops_nobody(
-    store: Store, kept: str
+    store: Store, tmp_path: Path, kept: str
 ) -> None:
     key = flow_key("language", ConversationKey(ALICE))
     await store.commit(Commit(writes={key: kept}))
@@ -501,7 +502,8 @@ async def test_a_state_that_the_present_flow_does_not_know_is_set_aside_and_stop
 
     assert texts(first) == texts(second)
     assert "Commands" in texts(first)[0]
-    aside = await store.query(lambda db: db.execute("SELECT key, value FROM quarantine").fetchall())
+    with plain(tmp_path / "lambda_matrix.db") as db:
+        aside = db.execute("SELECT key, value FROM quarantine").fetchall()
     assert aside == [(key, kept)]
     assert (await store.read(FlowRecord, key)).value is None
 
@@ -511,18 +513,18 @@ async def test_a_state_that_the_present_flow_does_not_know_is_set_aside_and_stop
     [([], "!write hello"), (["!write"], "!add hello"), (["!write"], "!burn")],
 )
 async def test_a_turn_that_asks_an_agent_may_not_change_a_durable_state(
-    store: Store, before: list[str], command: str
+    store: Store, tmp_path: Path, before: list[str], command: str
 ) -> None:
     stage = Stage(store, "a1", further=[Diary()])
     for earlier in before:
         await stage.take(earlier)
-    kept = await everything(store)
+    kept = everything(tmp_path)
 
     with pytest.raises(TurnError, match="diary changes its durable state") as refused:
         await stage.take(command, event_id="$x")
 
     assert "do it in another turn" in str(refused.value)
-    assert await everything(store) == kept
+    assert everything(tmp_path) == kept
     assert not await store.is_handled(EventId("$x"))
 
 
@@ -536,13 +538,15 @@ async def test_a_turn_that_asks_an_agent_may_leave_a_durable_state_as_it_is(stor
     assert outcome.question.text == "what is in it?"
 
 
-async def test_a_turn_that_asks_no_agent_may_change_a_durable_state(store: Store) -> None:
+async def test_a_turn_that_asks_no_agent_may_change_a_durable_state(
+    store: Store, tmp_path: Path
+) -> None:
     stage = Stage(store, "a1", further=[Diary()])
 
     outcomes = [await stage.take("!write"), await stage.take("!add")]
 
     assert outcomes == [Outcome(), Outcome()]
-    assert '"lines":2' in str(await everything(store)).replace(" ", "")
+    assert '"lines":2' in str(everything(tmp_path)).replace(" ", "")
 
 
 async def test_a_turn_that_asks_an_agent_may_change_an_ephemeral_state(store: Store) -> None:
@@ -554,8 +558,7 @@ async def test_a_turn_that_asks_an_agent_may_change_an_ephemeral_state(store: St
     assert len(stage.conversations) == 1
 
 
-async def everything(store: Store) -> list[tuple[str, str]]:
+def everything(folder: Path) -> list[tuple[str, str]]:
     """All records, by key."""
-    return await store.query(
-        lambda db: db.execute("SELECT key, value FROM kv ORDER BY key").fetchall()
-    )
+    with plain(folder / "lambda_matrix.db") as db:
+        return db.execute("SELECT key, value FROM kv ORDER BY key").fetchall()

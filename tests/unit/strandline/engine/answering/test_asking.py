@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from durable import Commit, Store, Stream
+from durable.store import Commit, SqliteStore, Store, Stream
 from ephemeral.agents.api import AgentPiece, AgentQuestion, MadeFile
 from ephemeral.agents.pool import AgentPool
 from fsm import AgentEntry, EventKind, Inbound, Registry, Translator
@@ -165,7 +165,7 @@ class Conversation:
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await Store.open(
+    opened = await SqliteStore.open(
         tmp_path / "lambda_matrix.db", now=lambda: datetime(2026, 1, 1, tzinfo=UTC)
     )
     yield opened
@@ -220,7 +220,7 @@ async def test_a_whole_answer_says_what_stands_for_it_if_its_question_is_taken_b
     conversation.agent.go_on.set()
     await conversation.ends()
 
-    [_, edit] = await store.owed()
+    [_, edit] = await store.outbox.pending_rows()
 
     assert isinstance(edit, SendRow)
     instead = edit.if_withdrawn

@@ -10,6 +10,9 @@ from fsm.values.ids import EventId, RoomId, SyncToken, TransactionId
 
 R = TypeVar("R")
 
+INVITE_ID_PREFIX = "invite:"
+"""How the ids of invites begin: an invite has no event id of its own."""
+
 
 @frozen
 class Stored(Generic[R]):
@@ -17,7 +20,7 @@ class Stored(Generic[R]):
 
     Args:
         value: The record, or None where there is none.
-        text: What is on disk: what a commit compares, to see whether it changed.
+        text: The text on disk, which a commit compares to see whether it has changed.
     """
 
     value: R | None
@@ -34,12 +37,12 @@ class Handled:
 
 @frozen
 class Stream:
-    """An answer that has begun to show.
+    """An answer whose first message is on its way or in the room, and that is not complete.
 
     Args:
         event_id: The inbound event that it answers.
-        room_id: Where it shows.
-        head_event_id: The message that it grows in, once the homeserver has named it.
+        room_id: The room.
+        head_event_id: Its first message, once the homeserver has acknowledged that.
     """
 
     event_id: EventId
@@ -53,7 +56,7 @@ class Reopened:
 
     Args:
         event_id: The event.
-        room_id: Where it happened.
+        room_id: Its room.
         ordinal: How often it has been handled before.
     """
 
@@ -64,12 +67,12 @@ class Reopened:
 
 @frozen(kw_only=True)
 class QuestionFiles:
-    """A question that is to be put to an agent together with files of other events.
+    """A question to an agent that goes together with the files of other events.
 
     Args:
         event_id: The event with the question.
-        room_id: Where it was asked.
-        files: The events that brought the files, in order.
+        room_id: Its room.
+        files: The events with the files, in order.
     """
 
     event_id: EventId
@@ -79,15 +82,15 @@ class QuestionFiles:
 
 @frozen(kw_only=True)
 class Parked:
-    """What is set aside so that its room goes on.
+    """An event or a request that failed every time.
 
     Args:
-        event_id: An event whose handling failed every time; or the transaction id of a request that
-            the homeserver refuses.
+        event_id: The event's id, or the transaction id of a request that the homeserver refuses.
         room_id: The room.
         error: What went wrong.
         attempts: How often it was tried.
-        parked_at_ms: When it was set aside, or stored; Unix time in milliseconds.
+        parked_at_ms: When it was parked (an event) or stored (a request); Unix time in
+            milliseconds.
     """
 
     event_id: EventId
@@ -102,30 +105,31 @@ class Commit:
     """Everything that one turn changes. It is written whole or not at all.
 
     Args:
-        expected: Each key that the turn read, with its text then; None where there was none.
-        writes: Each key that it changes, with its new text; None deletes.
-        outbox: What it owes the homeserver. A row whose transaction id is there stays as it is.
-        handled: The event that is then handled. It is no longer reopened.
-        joined: Further events that are handled with it.
-        settles: The outbox row whose outcome this turn has dealt with: it is deleted.
-        asks: Questions with files that came in other events.
-        stream_begins: An answer whose first message is among ``outbox``.
+        expected: Each key that the turn read, with the text it had then; None if there was none.
+        writes: Each key that the turn changes, with its new text; None deletes.
+        outbox: Requests for the homeserver. A row whose transaction id is stored already stays as
+            it is.
+        handled: The event that the turn has handled. It is no longer reopened.
+        also_handled: Further events that were handled with it.
+        deletes_row: The outbox row whose result this turn has handled.
+        question_files: Questions that go with the files of other events.
+        stream_begins: An answer whose first message is in ``outbox``.
         stream_ends: The event whose answer is now complete.
         reopens: Events that are to be handled again.
-        closes: An event that is not to be handled again after all.
+        cancels_reopened: An event that is not to be handled again after all.
     """
 
     expected: Mapping[str, str | None] = field(factory=dict)
     writes: Mapping[str, str | None] = field(factory=dict)
     outbox: tuple[OutboxRow, ...] = ()
     handled: Handled | None = None
-    joined: tuple[Handled, ...] = ()
-    settles: TransactionId | None = None
-    asks: tuple[QuestionFiles, ...] = ()
+    also_handled: tuple[Handled, ...] = ()
+    deletes_row: TransactionId | None = None
+    question_files: tuple[QuestionFiles, ...] = ()
     stream_begins: Stream | None = None
     stream_ends: EventId | None = None
     reopens: tuple[Reopened, ...] = ()
-    closes: EventId | None = None
+    cancels_reopened: EventId | None = None
 
 
 @frozen
@@ -134,7 +138,7 @@ class Behind:
 
     Args:
         since: The sync token.
-        is_entered: The bot came into the room after it: what is to be handled begins at its invite.
+        is_entered: The bot joined the room after that token: reading begins at its invite.
     """
 
     since: SyncToken
@@ -143,16 +147,16 @@ class Behind:
 
 @frozen(kw_only=True)
 class Progress:
-    """What one save makes durable, together.
+    """What one save of the checkpoint makes durable, together.
 
     Args:
-        token: The new checkpoint; None where it has not moved.
-        passed: The events that now lie below it.
-        memberships: The rooms that the bot joined (True) or left (False) below it.
-        behind: The rooms that are behind it from now on; None for a room that has caught up.
+        token: The new token; None if it has not moved.
+        completed: The events that now lie below the token.
+        memberships: The rooms that the bot has joined (True) or left (False) below it.
+        behind: The rooms that are behind the token from now on; None for a room that has caught up.
     """
 
     token: SyncToken | None = None
-    passed: tuple[EventId, ...] = ()
+    completed: tuple[EventId, ...] = ()
     memberships: Mapping[RoomId, bool] = field(factory=dict)
     behind: Mapping[RoomId, Behind | None] = field(factory=dict)

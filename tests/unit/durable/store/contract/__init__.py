@@ -1,0 +1,1 @@
+"""What ``durable.store.contract`` promises, asked of every implementation."""
