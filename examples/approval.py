@@ -57,7 +57,7 @@ class Approval(Flow):
     def may_decide(self, turn: Turn) -> bool:
         """It is about this request, not an older one, and somebody else's."""
         request: Request = turn.data
-        is_this = turn.mark is not None and turn.mark.id == request.id
+        is_this = turn.question_ref is not None and turn.question_ref.id == request.id
         return is_this and turn.sender != request.asker
 
     @approve.guard

@@ -68,7 +68,7 @@ class Poll(Flow):
     def is_for_this(self, turn: Turn) -> bool:
         """The emoji is on this poll, not on one of last week, and stands for one of its choices."""
         ballot: Ballot = turn.data
-        is_this = turn.mark is not None and turn.mark.id == ballot.id
+        is_this = turn.question_ref is not None and turn.question_ref.id == ballot.id
         return is_this and int(turn.emoji[0]) <= len(ballot.choices)
 
     @take_back.guard

@@ -178,21 +178,24 @@ class Dispatcher:
             case Triggered(signal=signal):
                 flow = receiver(signal, self.flows)
                 return (flow,) if flow is not None else ()
-            case Reaction(mark=QuestionRef(flow=name)) | Answer(mark=QuestionRef(flow=name)):
+            case (
+                Reaction(question_ref=QuestionRef(flow=name))
+                | Answer(question_ref=QuestionRef(flow=name))
+            ):
                 return (self.flows[name],) if name in self.flows else ()
         return self.flows.values()
 
 
 def stimuli_of(inbound: Inbound, prefix: str) -> tuple[Stimulus, ...]:
     """What an inbound event asks of the flows: the first reading that one of them answers."""
-    mark = inbound.question
+    ref = inbound.question
     if inbound.kind is EventKind.REACTION:
-        return (Reaction(inbound.body, mark),) if mark is not None else ()
+        return (Reaction(inbound.body, ref),) if ref is not None else ()
     if inbound.kind is EventKind.FILE:
         return (Attached(), RoomEvent(EventKind.FILE))
     if inbound.kind is not EventKind.TEXT:
         return (RoomEvent(inbound.kind),)
-    answer = (Answer(inbound.body, mark),) if mark is not None else ()
+    answer = (Answer(inbound.body, ref),) if ref is not None else ()
     attached = (Attached(),) if inbound.attachments else ()
     said = said_in(inbound.body, prefix, inbound.names)
     text = (Text(inbound.body),) if isinstance(said, Command) and said.is_loose else ()

@@ -22,7 +22,7 @@ class Reply:
         in_reply_to: The event that it answers, or None for a message of its own.
         thread: The root of the thread in which it is said.
         mention: Who is to be told of it (``m.mentions``).
-        mark: What it says of itself, if it is a question.
+        question_ref: What it says of itself, if it is a question.
         answer: The same, if it is an agent's answer.
     """
 
@@ -31,7 +31,7 @@ class Reply:
     in_reply_to: EventId | None = None
     thread: EventId | None = None
     mention: UserId | None = None
-    mark: QuestionRef | None = None
+    question_ref: QuestionRef | None = None
     answer: AnswerRef | None = None
 
 

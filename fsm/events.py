@@ -67,7 +67,7 @@ class Reaction:
     """A person put an emoji on a question of the bot's to them."""
 
     key: str
-    mark: QuestionRef
+    question_ref: QuestionRef
 
 
 @frozen
@@ -75,7 +75,7 @@ class Answer:
     """A person replied, with a text that is no command, to a question of the bot's to them."""
 
     body: str
-    mark: QuestionRef
+    question_ref: QuestionRef
 
 
 @frozen

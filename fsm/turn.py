@@ -48,7 +48,7 @@ class Turn:
         data: What the state that answers carries: a record, a memory or None. For guards;
             handlers are given it.
         prefix: What commands begin with, for sentences that name one.
-        tongue: Says sentences in the sender's language.
+        translator: Says sentences in the sender's language.
         server: The name of the bot's homeserver, for links to rooms.
         life: The name of this life of the process, for questions.
         attempt: 0 the first time that the event is handled, 1 after it was reopened once, …
@@ -64,7 +64,7 @@ class Turn:
     data: Any = None
     _bot_records: BotRecords = field(factory=NoRecords)
     prefix: str = "!"
-    tongue: Translator = field(factory=Translator)
+    translator: Translator = field(factory=Translator)
     server: str = ""
     life: str = ""
     attempt: int = 0
@@ -112,9 +112,9 @@ class Turn:
                 return ""
 
     @property
-    def mark(self) -> QuestionRef | None:
+    def question_ref(self) -> QuestionRef | None:
         """What the question that is being answered says of itself."""
-        return self.stimulus.mark if isinstance(self.stimulus, Answer | Reaction) else None
+        return self.stimulus.question_ref if isinstance(self.stimulus, Answer | Reaction) else None
 
     def signal(self, kind: type[S]) -> S:
         """The signal that is being answered.
@@ -135,13 +135,13 @@ class Turn:
         """The same turn, for a step that answers ``stimulus`` where a state carries ``data``."""
         return evolve(self, stimulus=stimulus, data=data)
 
-    def t(self, message: str, **values: object) -> str:
+    def gettext(self, message: str, **values: object) -> str:
         """The sentence in the sender's language, its ``{named}`` gaps filled."""
-        return self.tongue.t(message, **values)
+        return self.translator.gettext(message, **values)
 
-    def n(self, singular: str, plural: str, count: int, **values: object) -> str:
+    def ngettext(self, singular: str, plural: str, count: int, **values: object) -> str:
         """The same for a sentence that depends on a number, which fills its gap ``{count}``."""
-        return self.tongue.n(singular, plural, count, **values)
+        return self.translator.ngettext(singular, plural, count, **values)
 
     def reply(self, text: str) -> TransactionId:
         """Answer the inbound event in its room. ``text`` is Markdown.
@@ -161,8 +161,12 @@ class Turn:
             anyone: Everybody's answer counts, not only the sender's.
         """
         asker = None if anyone else self.sender
-        mark = QuestionRef(flow=self.flow, id=self.inbound.event_id, life=self.life, asker=asker)
-        return self._say(text, in_reply_to=self._answered(), mention=self.sender, mark=mark)
+        question_ref = QuestionRef(
+            flow=self.flow, id=self.inbound.event_id, life=self.life, asker=asker
+        )
+        return self._say(
+            text, in_reply_to=self._answered(), mention=self.sender, question_ref=question_ref
+        )
 
     def say(self, text: str, *, room_id: RoomId | None = None) -> TransactionId:
         """Say something that answers no message, in the inbound event's room or another."""
@@ -221,7 +225,7 @@ class Turn:
                 text=text,
                 attachments=attachments,
                 again=again,
-                language=self.tongue.code,
+                language=self.translator.code,
                 inbound=self.inbound,
             )
         )
@@ -338,7 +342,7 @@ class Turn:
         Nothing is asked, and the turn fails with ``UnansweredSignal``, if no event of the bot's
         flows names the class of one of them.
         """
-        missed = self.t("That can no longer be done: things have changed since I asked.")
+        missed = self.gettext("That can no longer be done: things have changed since I asked.")
         asked = Question(
             text=question,
             then=evolve(_triggered(then), missed=missed),
@@ -363,7 +367,7 @@ class Turn:
         room_id: RoomId | None = None,
         in_reply_to: EventId | None = None,
         mention: UserId | None = None,
-        mark: QuestionRef | None = None,
+        question_ref: QuestionRef | None = None,
     ) -> TransactionId:
         self._exclude(AskAgent, "an agent is asked in this turn, and its answer is the reply")
         self.effects.append(
@@ -373,7 +377,7 @@ class Turn:
                 in_reply_to=in_reply_to,
                 thread=self.inbound.thread if room_id in (None, self.room_id) else None,
                 mention=mention,
-                mark=mark,
+                question_ref=question_ref,
             )
         )
         return effect_id(self.inbound.event_id, self.attempt, len(self.effects) - 1)

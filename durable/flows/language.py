@@ -27,7 +27,7 @@ class Language(Flow):
 
     Args:
         names: The code of each language, with its names, the first in itself.
-        tongue: What says sentences in the language of a code.
+        translator: What says sentences in the language of a code.
     """
 
     scope = Scope.USER
@@ -45,10 +45,10 @@ class Language(Flow):
         return self._find(turn.argument) is not None
 
     def __init__(
-        self, names: Mapping[str, tuple[str, ...]], *, tongue: Callable[[str], Translator]
+        self, names: Mapping[str, tuple[str, ...]], *, translator: Callable[[str], Translator]
     ) -> None:
         self._names = names
-        self._tongues = {code: tongue(code) for code in names}
+        self._translators = {code: translator(code) for code in names}
 
     @on(choice)
     def change(self, turn: Turn) -> Chosen:
@@ -56,7 +56,7 @@ class Language(Flow):
         code = self._find(turn.argument)
         assert code is not None  # noqa: S101  # the guard found it
         # Translators: name your own language
-        turn.reply(self._tongues[code].t("All right, I speak English with you now."))
+        turn.reply(self._translators[code].gettext("All right, I speak English with you now."))
         return Chosen(code)
 
     @on(misname)
@@ -66,14 +66,14 @@ class Language(Flow):
             f"- `{turn.prefix}language {code}`: {names[0]}" for code, names in self._names.items()
         )
         if turn.argument:
-            told = turn.t(
+            told = turn.gettext(
                 "I don't speak “{language}”. Choose one of these:\n\n{choices}",
                 language=as_typed(turn.argument[:60]),
                 choices=choices,
             )
         else:
             # Translators: name your own language
-            told = turn.t(
+            told = turn.gettext(
                 "I speak English with you. You can choose one of these:\n\n{choices}",
                 choices=choices,
             )

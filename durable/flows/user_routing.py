@@ -82,12 +82,14 @@ def agent_list(turn: Turn, registry: Registry, user: UserRecord | None) -> str:
     """The registry as a numbered Markdown list that says how to choose."""
     selected = user.selected_agent_id if user else None
     lines = [
-        turn.t("{number}. {agent} ← selected", number=number, agent=_line(turn, registry, agent))
+        turn.gettext(
+            "{number}. {agent} ← selected", number=number, agent=_line(turn, registry, agent)
+        )
         if agent.id == selected
         else f"{number}. {_line(turn, registry, agent)}"
         for number, agent in enumerate(registry, start=1)
     ]
-    return turn.t(
+    return turn.gettext(
         "Agents:\n\n{list}\n\nChoose one with `{prefix}agent NUMBER`.",
         list="\n".join(lines),
         prefix=turn.prefix,
@@ -96,7 +98,7 @@ def agent_list(turn: Turn, registry: Registry, user: UserRecord | None) -> str:
 
 def no_such_agent(turn: Turn, agents: str) -> str:
     """What the command's argument does not name, and what there is instead."""
-    return turn.t(
+    return turn.gettext(
         "There is no agent “{name}”.\n\n{agents}", name=as_typed(turn.argument[:60]), agents=agents
     )
 
@@ -105,4 +107,4 @@ def _line(turn: Turn, registry: Registry, agent: AgentEntry) -> str:
     condition = registry.condition(agent.id)
     named = f"**{agent.name}** (`{agent.id}`)"
     named += f": {agent.description}" if agent.description else ""
-    return f"{named} · {turn.t(condition.value)}" if condition is not None else named
+    return f"{named} · {turn.gettext(condition.value)}" if condition is not None else named

@@ -72,18 +72,20 @@ class Confirmation(Flow):
     def put_question(self, turn: Turn, replaced: Pending | None) -> Pending:
         """Ask, and remember what a yes means."""
         question = turn.signal(Question)
-        text = turn.t(
+        text = turn.gettext(
             "{question} Answer with `{prefix}yes` or `{prefix}no`, or put ✅ or ❌ on this "
             "message, within {duration}.",
             question=question.text,
             prefix=turn.prefix,
-            duration=turn.tongue.duration(self._lifetime),
+            duration=turn.translator.duration(self._lifetime),
         )
         if replaced is not None:
-            text = turn.t("This replaces the question that was open.\n\n{question}", question=text)
+            text = turn.gettext(
+                "This replaces the question that was open.\n\n{question}", question=text
+            )
         sent_as = turn.ask_back(text)
         if replaced is not None:
-            closed = turn.t(
+            closed = turn.gettext(
                 "{question}\n\nThis question was replaced by a newer one; nothing was changed.",
                 question=replaced.asked.text,
             )
@@ -102,34 +104,36 @@ class Confirmation(Flow):
     def leave_it(self, turn: Turn, pending: Pending) -> None:
         """Do nothing, or what the asking flow does then."""
         if not _give_up(turn, pending):
-            turn.reply(turn.t("All right, nothing has been changed."))
+            turn.reply(turn.gettext("All right, nothing has been changed."))
 
     @on(answer_late)
     def explain(self, turn: Turn) -> None:
         """An answer to a question that is not open: say what became of it, and close it."""
         if not is_of_another_life(turn):
             turn.reply(
-                turn.t(
+                turn.gettext(
                     "This question is no longer open: it was answered or replaced, or its time "
                     "was up. Give the command again if you still want it."
                 )
             )
             return
-        restarted = turn.tongue.moment(self._started_at)
+        restarted = turn.translator.moment(self._started_at)
         turn.reply(
-            turn.t(
+            turn.gettext(
                 "I restarted at {moment} and forgot this question. "
                 "Give the command again if you still want it.",
                 moment=restarted,
             )
         )
-        closed = turn.t("This question has lapsed: I restarted at {moment}.", moment=restarted)
+        closed = turn.gettext(
+            "This question has lapsed: I restarted at {moment}.", moment=restarted
+        )
         turn.edit(closed, event_id=turn.inbound.about)
 
     @on(lapse)
     def close(self, turn: Turn, pending: Pending) -> None:
         """Say on the question itself that its time is up."""
-        closed = turn.t(
+        closed = turn.gettext(
             "{question}\n\nThis question has lapsed and nothing was changed. "
             "Give the command again if you still want it.",
             question=pending.asked.text,

@@ -98,7 +98,7 @@ class Held(Flow):
     def give_up(self, turn: Turn, waiting: Waiting) -> None:
         """Say that nothing will be passed on."""
         turn.say(
-            turn.n(
+            turn.ngettext(
                 "No agent was chosen in time, so I no longer keep {count} message that waited for "
                 "one. Choose with `{prefix}agents` and send it again.",
                 "No agent was chosen in time, so I no longer keep {count} messages that waited "
@@ -112,7 +112,7 @@ class Held(Flow):
     def forget(self, turn: Turn, waiting: Waiting) -> None:
         """Drop what waits."""
         turn.reply(
-            turn.n(
+            turn.ngettext(
                 "All right, I won't pass your message on.",
                 "All right, I won't pass your {count} messages on.",
                 len(waiting.messages),

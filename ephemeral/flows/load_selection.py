@@ -103,17 +103,17 @@ class LoadSelection(Flow):
         """Show the list, numbered."""
         choices = turn.signal(OfferChats).choices
         shown = "\n".join(_line(n, item) for n, item in enumerate(choices.items, start=1))
-        text = turn.t(
+        text = turn.gettext(
             "Which chat shall I bring back?\n\n{list}\n\nAnswer with its number within {duration}, "
             "or put ❌ on this message to leave everything as it is.",
             list=shown,
-            duration=turn.tongue.duration(self._lifetime),
+            duration=turn.translator.duration(self._lifetime),
         )
         if replaced is not None:
-            text = turn.t("This replaces the list that was open.\n\n{list}", list=text)
+            text = turn.gettext("This replaces the list that was open.\n\n{list}", list=text)
         sent_as = turn.ask_back(text)
         if replaced is not None:
-            closed = turn.t(
+            closed = turn.gettext(
                 "{list}\n\nThis list was replaced by a newer one.", list=replaced.asked.text
             )
             turn.edit(closed, sent_as=replaced.asked.sent_as)
@@ -131,7 +131,7 @@ class LoadSelection(Flow):
     def name_range(self, turn: Turn, choosing: Choosing) -> None:
         """Say which numbers there are."""
         turn.reply(
-            turn.n(
+            turn.ngettext(
                 "There is {count} chat on the list: answer with `1`, or with `{prefix}no`.",
                 "There are {count} chats on the list: answer with a number from 1 to {count}, "
                 "or with `{prefix}no`.",
@@ -143,35 +143,35 @@ class LoadSelection(Flow):
     @on(no, cancel)
     def leave_it(self, turn: Turn) -> None:
         """Load nothing."""
-        turn.reply(turn.t("All right, no chat is brought back."))
+        turn.reply(turn.gettext("All right, no chat is brought back."))
 
     @on(answer_late)
     def explain(self, turn: Turn) -> None:
         """An answer to a list that is not open: say what became of it, and close it."""
         if not is_of_another_life(turn):
             turn.reply(
-                turn.t(
+                turn.gettext(
                     "This list is no longer open: it was answered or replaced, or its time was "
                     "up. `{prefix}load` shows it again.",
                     prefix=turn.prefix,
                 )
             )
             return
-        restarted = turn.tongue.moment(self._started_at)
+        restarted = turn.translator.moment(self._started_at)
         turn.reply(
-            turn.t(
+            turn.gettext(
                 "I restarted at {moment} and forgot this list. `{prefix}load` shows it again.",
                 moment=restarted,
                 prefix=turn.prefix,
             )
         )
-        closed = turn.t("This list has lapsed: I restarted at {moment}.", moment=restarted)
+        closed = turn.gettext("This list has lapsed: I restarted at {moment}.", moment=restarted)
         turn.edit(closed, event_id=turn.inbound.about)
 
     @on(lapse)
     def close(self, turn: Turn, choosing: Choosing) -> None:
         """Say on the list itself that its time is up."""
-        closed = turn.t(
+        closed = turn.gettext(
             "{list}\n\nThis list has lapsed. `{prefix}load` shows it again.",
             list=choosing.asked.text,
             prefix=turn.prefix,

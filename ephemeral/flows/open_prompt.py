@@ -32,7 +32,7 @@ class OpenPrompt:
 
     def is_meant_by(self, turn: Turn) -> bool:
         """Whether the turn answers this question: what is no reaction or reply always does."""
-        mark = turn.mark
+        mark = turn.question_ref
         return mark is None or (mark.id, mark.life) == (self.id, turn.life)
 
 
@@ -41,4 +41,4 @@ def is_of_another_life(turn: Turn) -> bool:
 
     One of this life was answered, or was edited when it lapsed or was replaced.
     """
-    return turn.mark is not None and turn.mark.life != turn.life
+    return turn.question_ref is not None and turn.question_ref.life != turn.life

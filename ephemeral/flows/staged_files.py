@@ -179,7 +179,7 @@ class Staging(Flow):
     def drop_all(self, turn: Turn, staged: Staged) -> None:
         """Keep none of them."""
         turn.reply(
-            turn.n(
+            turn.ngettext(
                 "All right, your file is no longer waiting, and I pass it to nobody.",
                 "All right, your {count} files are no longer waiting, and I pass them to nobody.",
                 len(staged.files),
@@ -203,10 +203,10 @@ class Staging(Flow):
     def say_nothing_waits(self, turn: Turn) -> None:
         """Say so, and what may have become of it."""
         turn.reply(
-            turn.t(
+            turn.gettext(
                 "No file of yours is waiting here. What waits is forgotten when I restart, which "
                 "I last did at {moment}. Send the file again if you still want it passed on.",
-                moment=turn.tongue.moment(self._started_at),
+                moment=turn.translator.moment(self._started_at),
             )
         )
 
@@ -220,7 +220,7 @@ class Staging(Flow):
     def give_up(self, turn: Turn, staged: Staged) -> None:
         """Say that no message came for them."""
         turn.say(
-            turn.n(
+            turn.ngettext(
                 "No message came for your file, so I dropped it. You can send it again.",
                 "No message came for your {count} files, so I dropped them. "
                 "You can send them again.",
@@ -230,19 +230,19 @@ class Staging(Flow):
 
     def _refusal(self, turn: Turn) -> str | None:
         """Why there is no room for the file of this turn."""
-        limits, staged, tongue = self._limits, _staged(turn), turn.tongue
+        limits, staged, translator = self._limits, _staged(turn), turn.translator
         new = Staged(turn.inbound.attachments)
         name = ", ".join(_name(file) for file in new.files)
         if any(file.size_bytes > limits.most_bytes_each for file in new.files):
-            return turn.t(
+            return turn.gettext(
                 "“{name}” is too large: it has {size}, and I take files of up to {most}. "
                 "Please send a smaller one.",
                 name=as_typed(name),
-                size=tongue.size(new.size_bytes),
-                most=tongue.size(limits.most_bytes_each),
+                size=translator.size(new.size_bytes),
+                most=translator.size(limits.most_bytes_each),
             )
         if len(staged.files) + len(new.files) > limits.most_files:
-            return turn.n(
+            return turn.ngettext(
                 "I didn't take “{name}”: only {count} file can wait. "
                 "Write the message that it is for, or drop it.",
                 "I didn't take “{name}”: only {count} files can wait. "
@@ -251,12 +251,12 @@ class Staging(Flow):
                 name=as_typed(name),
             )
         if staged.size_bytes + new.size_bytes > limits.most_bytes_in_all:
-            return turn.t(
+            return turn.gettext(
                 "I didn't take “{name}”: it has {size}, and all files that wait may have {most} "
                 "together. Write the message that they are for, or drop one.",
                 name=as_typed(name),
-                size=tongue.size(new.size_bytes),
-                most=tongue.size(limits.most_bytes_in_all),
+                size=translator.size(new.size_bytes),
+                most=translator.size(limits.most_bytes_in_all),
             )
         return None
 
@@ -274,19 +274,19 @@ def _dropped(turn: Turn) -> Attachment | None:
 
 
 def _listed(turn: Turn, staged: Staged) -> str:
-    lines = [f"{n}. {_line(turn.tongue, file)}" for n, file in enumerate(staged.files, start=1)]
-    return turn.n(
+    lines = [f"{n}. {_line(turn.translator, file)}" for n, file in enumerate(staged.files, start=1)]
+    return turn.ngettext(
         "{count} file waits for your next message ({size}):\n\n{list}",
         "{count} files wait for your next message ({size} in all):\n\n{list}",
         len(staged.files),
-        size=turn.tongue.size(staged.size_bytes),
+        size=turn.translator.size(staged.size_bytes),
         list="\n".join(lines),
     )
 
 
-def _line(tongue: Translator, file: Attachment) -> str:
+def _line(translator: Translator, file: Attachment) -> str:
     name, mimetype = as_typed(_name(file)), as_typed(file.mimetype)
-    return f"{name} ({mimetype}, {tongue.size(file.size_bytes)})"
+    return f"{name} ({mimetype}, {translator.size(file.size_bytes)})"
 
 
 def _name(file: Attachment) -> str:
@@ -294,7 +294,7 @@ def _name(file: Attachment) -> str:
 
 
 def _how(turn: Turn) -> str:
-    return turn.t(
+    return turn.gettext(
         "`{prefix}files` lists what waits, `{prefix}files drop NUMBER` drops one file, "
         "`{prefix}files clear` drops all.",
         prefix=turn.prefix,

@@ -45,12 +45,12 @@ class Translator:
         self.code = code
         self.catalogue = catalogue or English()
 
-    def t(self, message: str, **values: object) -> str:
+    def gettext(self, message: str, **values: object) -> str:
         """The sentence in this language, its gaps filled."""
         # gettext keeps the catalogue's own header under the empty sentence
         return self.catalogue.gettext(message).format(**values) if message else ""
 
-    def n(self, singular: str, plural: str, count: int, **values: object) -> str:
+    def ngettext(self, singular: str, plural: str, count: int, **values: object) -> str:
         """The same for a sentence that depends on a number, which fills its gap ``{count}``."""
         return self.catalogue.ngettext(singular, plural, count).format(count=count, **values)
 
@@ -59,25 +59,25 @@ class Translator:
         seconds = ceil(length.total_seconds())
         if not seconds or seconds % _MINUTE:
             # Translators: durations stand after such words as "within" and "after"
-            return self.n("{count} second", "{count} seconds", seconds)
+            return self.ngettext("{count} second", "{count} seconds", seconds)
         if seconds % _HOUR:
-            return self.n("{count} minute", "{count} minutes", seconds // _MINUTE)
+            return self.ngettext("{count} minute", "{count} minutes", seconds // _MINUTE)
         if seconds % _DAY:
-            return self.n("{count} hour", "{count} hours", seconds // _HOUR)
-        return self.n("{count} day", "{count} days", seconds // _DAY)
+            return self.ngettext("{count} hour", "{count} hours", seconds // _HOUR)
+        return self.ngettext("{count} day", "{count} days", seconds // _DAY)
 
     def size(self, size_bytes: int) -> str:
         """``12 kB``, ``1.2 MB``; a file's sender need not say how large it is."""
         if size_bytes <= 0:
-            return self.t("unknown size")
+            return self.gettext("unknown size")
         kilobytes = -(-size_bytes // _KILO)
         if kilobytes < _KILO:
-            return self.t("{amount} kB", amount=kilobytes)
-        return self.t("{amount} MB", amount=f"{size_bytes / _MEGA:.1f}".removesuffix(".0"))
+            return self.gettext("{amount} kB", amount=kilobytes)
+        return self.gettext("{amount} MB", amount=f"{size_bytes / _MEGA:.1f}".removesuffix(".0"))
 
     def moment(self, at: datetime) -> str:
         """``2026-01-02 03:04:05 UTC``: an aware UTC time, as this language writes it."""
-        return self.t(
+        return self.gettext(
             "{year}-{month}-{day} {time} UTC",
             year=f"{at:%Y}",
             month=f"{at:%m}",
@@ -87,5 +87,5 @@ class Translator:
 
 
 def sentence(message: str) -> str:
-    """Mark a sentence for the catalogue that is said later, through ``Translator.t``."""
+    """Mark a sentence for the catalogue that is said later, through ``Translator.gettext``."""
     return message

@@ -129,7 +129,7 @@ class Rules:
 
     def _asked(self, event: Event) -> Iterator[Finding]:
         is_an_answer = event.reaction or event.reply
-        asks = "ask_back" in self.mentioned.called or "mark" in self.mentioned.names
+        asks = "ask_back" in self.mentioned.called or "question_ref" in self.mentioned.names
         if is_an_answer and not asks:
             yield self._warning(
                 "SL205",

@@ -21,7 +21,7 @@ class Mentioned:
     """What sources name.
 
     Args:
-        names: Attributes that are not called, and strings: ``turn.mark``, ``"hand_over"``.
+        names: Attributes that are not called, and strings: ``turn.question_ref``, ``"hand_over"``.
         called: Names and attributes that are called: ``HandOver(…)``, ``turn.ask_back(…)``.
     """
 

@@ -147,7 +147,7 @@ class OutboxBuilder:
             in_reply_to=reply.in_reply_to,
             thread=reply.thread,
             mention=reply.mention,
-            mark=reply.mark,
+            mark=reply.question_ref,
             answer=reply.answer,
             notice=self.notice,
         )

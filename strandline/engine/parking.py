@@ -13,7 +13,7 @@ from strandline.engine.deadlines import Due
 from strandline.engine.outbox import OutboxBuilder
 from strandline.engine.persistent_store import PersistentStore
 from strandline.engine.tries import Failure
-from strandline.flows.languages import tongue
+from strandline.flows.languages import translator_for
 
 
 class Translators:
@@ -31,7 +31,7 @@ class Translators:
     async def of(self, user_id: UserId) -> Translator:
         """The translator for the user's language."""
         stored = await self._store.read(FlowRecord, language_key(user_id))
-        return tongue(language_code(stored.value), default=self._language)
+        return translator_for(language_code(stored.value), default=self._language)
 
 
 class Parking:
@@ -61,7 +61,7 @@ class Parking:
         translator = await self._translators.of(inbound.sender)
         notice = Reply(
             room_id=inbound.room_id,
-            text=translator.t(
+            text=translator.gettext(
                 "Something went wrong on my side with this message. It is kept for the operator; "
                 "please go on without it."
             ),
@@ -90,7 +90,7 @@ class Parking:
         translator = await self._translators.of(due.deadline.sender)
         notice = Reply(
             room_id=due.deadline.room_id,
-            text=translator.t(
+            text=translator.gettext(
                 "Something whose time was up here went wrong on my side. I try again in a while."
             ),
         )

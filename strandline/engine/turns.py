@@ -37,7 +37,7 @@ from fsm.values.ids import ConversationKey, TransactionId, UserId
 from strandline.engine.clock import Clock
 from strandline.engine.deadlines import Due
 from strandline.engine.outbox import OutboxBuilder
-from strandline.flows.languages import ENGLISH, tongue
+from strandline.flows.languages import ENGLISH, translator_for
 
 _log = structlog.get_logger(__name__)
 
@@ -250,7 +250,7 @@ class Turns:
             stimulus=RoomEvent(inbound.kind),
             bot_records=records,
             prefix=self._settings.prefix,
-            tongue=await self._translator(records, inbound.sender),
+            translator=await self._translator(records, inbound.sender),
             server=self._settings.server,
             life=self._settings.life,
             attempt=attempt,
@@ -269,7 +269,7 @@ class Turns:
 
     async def _translator(self, records: TurnRecords, user_id: UserId) -> Translator:
         record = await records.read(FlowRecord, language_key(user_id))
-        return tongue(language_code(record), default=self._settings.language)
+        return translator_for(language_code(record), default=self._settings.language)
 
     async def _commit(self, work: _Work, deletes_row: TransactionId | None) -> Outcome:
         turn, effects = work.turn, work.turn.effects

@@ -23,7 +23,7 @@ LANGUAGES: Mapping[str, tuple[str, ...]] = {
 """The code of each language that the bot speaks, with its names, the first in itself."""
 
 
-def tongue(code: str | None, *, default: str = ENGLISH) -> Translator:
+def translator_for(code: str | None, *, default: str = ENGLISH) -> Translator:
     """What says sentences in the language ``code``; in the default one if the bot can't."""
     return _loaded(code if code in LANGUAGES else default)
 

@@ -15,7 +15,7 @@ from ephemeral.flows.staged_files import CancelStaged, StageLimits, Staging
 from fsm import Flow, Registry
 from strandline.authoring.naming import refuse_misnamed
 from strandline.config.model import Config, FilesSection
-from strandline.flows.languages import LANGUAGES, tongue
+from strandline.flows.languages import LANGUAGES, translator_for
 from strandline.flows.service import Service
 
 
@@ -44,7 +44,7 @@ def make_flows(
             is_addressed=lambda turn: is_addressed(turn, respond_to),
         ),
         Held(lifetime=config.limits.held),
-        Language(LANGUAGES, tongue=tongue),
+        Language(LANGUAGES, translator=translator_for),
         UserRouting(registry),
         Chats(registry, with_space=with_space),
         RoomRouting(

@@ -116,8 +116,8 @@ class Service(Flow):
     def help(self, turn: Turn) -> None:
         """List the commands."""
         lines = [
-            f"- `{turn.prefix}{' '.join(filter(None, (name, turn.t(arguments))))}`: "
-            f"{turn.t(meaning)}"
+            f"- `{turn.prefix}{' '.join(filter(None, (name, turn.gettext(arguments))))}`: "
+            f"{turn.gettext(meaning)}"
             for name, arguments, meaning in HELP
             if name in self._commands
         ]
@@ -126,7 +126,7 @@ class Service(Flow):
             for name, arguments, meaning in self._further
         ]
         turn.reply(
-            turn.t(
+            turn.gettext(
                 "Write something, and this room's agent answers. Commands:\n\n{commands}",
                 commands="\n".join(lines),
             )
@@ -137,8 +137,8 @@ class Service(Flow):
         """Say where messages of this user in this room go."""
         user = await bot_records(turn).read(UserRecord, user_key(turn.inbound.sender))
         room = await bot_records(turn).read(RoomRecord, room_key(turn.room_id))
-        restarted = turn.t(
-            "I last restarted at {moment}.", moment=turn.tongue.moment(self._started_at)
+        restarted = turn.gettext(
+            "I last restarted at {moment}.", moment=turn.translator.moment(self._started_at)
         )
         lines = (self._room(turn, room), self._user(turn, user), restarted)
         turn.reply("\n".join(f"- {line}" for line in lines))
@@ -153,25 +153,27 @@ class Service(Flow):
     @on(cancelled_nothing)
     def nothing_pending(self, turn: Turn) -> None:
         """Nothing was pending."""
-        turn.reply(turn.t("Nothing is pending here, so there is nothing to cancel."))
+        turn.reply(turn.gettext("Nothing is pending here, so there is nothing to cancel."))
 
     @on(stop)
     def acknowledge_stop(self, turn: Turn) -> None:
         """The answer in hand was told already, out of turn: ``about`` names its question."""
         if turn.inbound.about is not None:
-            turn.reply(turn.t("All right, I stopped. What was said so far stays."))
+            turn.reply(turn.gettext("All right, I stopped. What was said so far stays."))
         else:
-            turn.reply(turn.t("I am answering nothing of yours here, so there is nothing to stop."))
+            turn.reply(
+                turn.gettext("I am answering nothing of yours here, so there is nothing to stop.")
+            )
 
     @on(answer_nothing)
     def no_question(self, turn: Turn) -> None:
         """An answer with no question: say what may have become of it."""
         turn.reply(
-            turn.t(
+            turn.gettext(
                 "No question of mine is waiting for an answer from you here. Questions lapse "
                 "after a while and when I restart, which I last did at {moment}. Nothing was "
                 "changed; give the command again if you still want it.",
-                moment=turn.tongue.moment(self._started_at),
+                moment=turn.translator.moment(self._started_at),
             )
         )
 
@@ -183,20 +185,20 @@ class Service(Flow):
         given = f"`{turn.prefix}{name[:40].replace('`', '')}`"
         listing = f"`{turn.prefix}help`"
         if name in map(compared, self._commands):
-            told = turn.t(
+            told = turn.gettext(
                 "{command} does nothing here just now. {help} lists my commands.",
                 command=given,
                 help=listing,
             )
         elif near:
-            told = turn.t(
+            told = turn.gettext(
                 "I don't know {command}. Did you mean {near}? {help} lists my commands.",
                 command=given,
                 near=f"`{turn.prefix}{near[0]}`",
                 help=listing,
             )
         else:
-            told = turn.t(
+            told = turn.gettext(
                 "I don't know {command}. {help} lists my commands.", command=given, help=listing
             )
         turn.reply(told)
@@ -205,7 +207,7 @@ class Service(Flow):
     def ask_to_resend(self, turn: Turn) -> None:
         """The key for an encrypted message did not come."""
         turn.reply(
-            turn.t(
+            turn.gettext(
                 "I couldn't decrypt this message: its key didn't reach me. Please send it again."
             )
         )
@@ -214,35 +216,37 @@ class Service(Flow):
     def ask_for_words(self, turn: Turn) -> None:
         """It is of a kind that no flow reads."""
         told = {
-            "sticker": turn.t("I can't read stickers. Please write it in words."),
-            "poll": turn.t("I can't take part in polls. Please write it in words."),
-            "location": turn.t("I can't read locations. Please write it in words."),
+            "sticker": turn.gettext("I can't read stickers. Please write it in words."),
+            "poll": turn.gettext("I can't take part in polls. Please write it in words."),
+            "location": turn.gettext("I can't read locations. Please write it in words."),
         }
-        unknown = turn.t("I can't read this kind of message. Please write it in words.")
+        unknown = turn.gettext("I can't read this kind of message. Please write it in words.")
         turn.reply(told.get(turn.inbound.body, unknown))
 
     def _room(self, turn: Turn, room: RoomRecord | None) -> str:
         if room is None or room.agent_id is None or room.platform_chat_id is None:
-            return turn.t("This room: not bound yet; your next message binds it to your agent.")
+            return turn.gettext(
+                "This room: not bound yet; your next message binds it to your agent."
+            )
         bound = {"agent": self._agent(turn, room.agent_id), "number": room.platform_chat_id}
         if room.room_type in (ARCHIVED, GONE):
-            return turn.t(
+            return turn.gettext(
                 "This room: archived; it was bound to {agent}, platform chat {number}.",
                 **bound,
             )
-        return turn.t("This room: {agent}, platform chat {number}.", **bound)
+        return turn.gettext("This room: {agent}, platform chat {number}.", **bound)
 
     def _user(self, turn: Turn, user: UserRecord | None) -> str:
         if user is None or user.selected_agent_id is None:
-            return turn.t(
+            return turn.gettext(
                 "You: no agent selected; {agents} lists them.",
                 agents=f"`{turn.prefix}agents`",
             )
         agent = self._agent(turn, user.selected_agent_id)
-        return turn.t("You: {agent} is selected.", agent=agent)
+        return turn.gettext("You: {agent} is selected.", agent=agent)
 
     def _agent(self, turn: Turn, agent_id: AgentId) -> str:
         agent = self._registry.get(agent_id)
         if agent is None:
-            return turn.t("`{agent}` (not available)", agent=agent_id)
+            return turn.gettext("`{agent}` (not available)", agent=agent_id)
         return f"**{agent.name}** (`{agent_id}`)"

@@ -317,9 +317,11 @@ class Rehearsal:
         if turn is None:
             return
         self._questions += [
-            _Question(effect.mark, EventId(f"$answer-{len(self.turns)}-{number}"), effect.room_id)
+            _Question(
+                effect.question_ref, EventId(f"$answer-{len(self.turns)}-{number}"), effect.room_id
+            )
             for number, effect in enumerate(turn.effects)
-            if isinstance(effect, Reply) and effect.mark is not None
+            if isinstance(effect, Reply) and effect.question_ref is not None
         ]
         self.turns.append(turn)
 

@@ -19,7 +19,11 @@ ROOT = Path(__file__).parent.parent.parent
 FOLDERS = ("fsm", "durable", "ephemeral", "matrix", "strandline")
 """Where the bot's own code lies."""
 
-KEYWORDS: dict[str, tuple[int, ...] | None] = {"t": (1,), "n": (1, 2), "sentence": None}
+KEYWORDS: dict[str, tuple[int, ...] | None] = {
+    "gettext": (1,),
+    "ngettext": (1, 2),
+    "sentence": None,
+}
 """What takes sentences: ``turn.t``, ``turn.n`` and their like, and the mark for later."""
 
 TEMPLATE = LOCALE / "strandline.pot"

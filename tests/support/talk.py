@@ -35,7 +35,7 @@ from fsm.events import Stimulus
 from fsm.kept_record import KeptAsRecord
 from fsm.values.ids import AgentId, ChatId, ConversationKey, EventId, RoomId, TransactionId, UserId
 from fsm.values.messages import QuestionRef
-from strandline.flows.languages import LANGUAGES, tongue
+from strandline.flows.languages import LANGUAGES, translator_for
 from tests.support.records import RecordsInMemory
 
 ROOM, ALICE, BOB = RoomId("!room"), UserId("@alice:x"), UserId("@bob:x")
@@ -165,7 +165,7 @@ class Town(Talk):
             onboarding=with_space,
         )
         self.chats = Chats(agents, with_space=with_space)
-        self.language = Language(LANGUAGES, tongue=tongue)
+        self.language = Language(LANGUAGES, translator=translator_for)
         self.flows: dict[str, Flow] = {
             flow.name: flow
             for flow in (
@@ -309,7 +309,9 @@ def edits(turn: Turn) -> list[Edit]:
 def question_of(turn: Turn) -> tuple[QuestionRef, TransactionId]:
     """The mark of the question that the turn asks, and under which id it is sent."""
     [(index, mark)] = [
-        (i, e.mark) for i, e in enumerate(turn.effects) if isinstance(e, Reply) and e.mark
+        (i, e.question_ref)
+        for i, e in enumerate(turn.effects)
+        if isinstance(e, Reply) and e.question_ref
     ]
     return mark, effect_id(turn.inbound.event_id, turn.attempt, index)
 

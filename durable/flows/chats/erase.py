@@ -11,7 +11,7 @@ from fsm.values.ids import RoomId
 def say_what_stays(turn: Turn) -> None:
     """Say what forgetting can't reach, while the bot is still there to say it."""
     turn.reply(
-        turn.t(
+        turn.gettext(
             "I have forgotten all that I held on you, and leave your rooms. What I can't delete: "
             "the messages, which stay with the homeserver, and what the agents remember by "
             "themselves. Ask those who run them. You can invite me again at any time."

@@ -162,7 +162,7 @@ class Chats(Flow):
         wish = plan.find(turn.inbound.body)
         if wish is None:
             return plan
-        told = turn.t(
+        told = turn.gettext(
             "I couldn't make “{name}”: {problem}. `{prefix}repair` has me try again.",
             name=as_typed(wish.name),
             problem=problem_of(turn),
@@ -204,7 +204,7 @@ class Chats(Flow):
     @on(ask_forget)
     def confirm_forget(self, turn: Turn) -> None:
         """Ask first: nothing of it comes back."""
-        question = turn.t(
+        question = turn.gettext(
             "Forget all that I hold on you? I leave your Space and all your chats, and you can't "
             "go on with them."
         )
@@ -220,7 +220,7 @@ class Chats(Flow):
         number = await next_number(turn, turn.sender)
         return RoomRequest(
             purpose=chat_purpose(ChatId(f"C{number}")),
-            name=name_in(name) or turn.t("Chat {number}", number=number),
+            name=name_in(name) or turn.gettext("Chat {number}", number=number),
             asked_in=turn.room_id,
         )
 

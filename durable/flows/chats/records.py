@@ -60,7 +60,7 @@ async def numbered(turn: Turn, room: RoomRecord) -> RoomRecord:
         room,
         matrix_user_id=owner,
         chat_id=ChatId(f"C{number}"),
-        display_name=room.display_name or turn.t("Chat {number}", number=number),
+        display_name=room.display_name or turn.gettext("Chat {number}", number=number),
         space_id=space_id,
     )
     enter(turn, room, turn.room_id)
@@ -142,7 +142,7 @@ def address(turn: Turn, room_id: RoomId) -> str:
 def name_of(turn: Turn, room: RoomRecord) -> str:
     """What people call the room's chat."""
     number = (room.chat_id or "").removeprefix("C")
-    return room.display_name or turn.t("Chat {number}", number=number)
+    return room.display_name or turn.gettext("Chat {number}", number=number)
 
 
 def name_in(text: str) -> str:

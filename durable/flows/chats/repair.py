@@ -48,7 +48,7 @@ async def explain_invite(turn: Turn) -> None:
     room_id = RoomId(str(turn.inbound.raw.get("room_id", "")))
     room = await bot_records(turn).read(RoomRecord, room_key(room_id))
     turn.reply(
-        turn.t(
+        turn.gettext(
             "I couldn't invite you to “{name}”: {problem}. If you have left it, somebody who is in "
             "it has to let you in.",
             name=as_typed(name_of(turn, room)) if room else room_id,
@@ -70,7 +70,7 @@ async def _homeless(turn: Turn) -> list[ChatRecord]:
 def _tell(turn: Turn, missing: list[str]) -> None:
     if missing:
         turn.reply(
-            turn.t(
+            turn.gettext(
                 "I make again what is missing: {list}. I invite you to everything else; "
                 "what you are in already stays as it is.",
                 list=", ".join(missing),
@@ -78,7 +78,7 @@ def _tell(turn: Turn, missing: list[str]) -> None:
         )
         return
     turn.reply(
-        turn.t(
+        turn.gettext(
             "Nothing is missing. I invite you to your Space and your chats again; what you "
             "are in already stays as it is."
         )

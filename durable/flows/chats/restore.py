@@ -41,7 +41,7 @@ async def offer_chats(turn: Turn, registry: Registry) -> None:
         _load_named(turn, archived)
     elif not archived:
         turn.reply(
-            turn.t(
+            turn.gettext(
                 "You have no archived chats. `{prefix}chats` lists the others.", prefix=turn.prefix
             )
         )
@@ -58,7 +58,7 @@ async def load_chat(turn: Turn) -> RoomRequest | None:
     chat = await bot_records(turn).read(ChatRecord, chat_key(turn.sender, chat_id))
     if chat is None:
         turn.reply(
-            turn.t(
+            turn.gettext(
                 "This chat is no longer there. `{prefix}chats` lists those that are.",
                 prefix=turn.prefix,
             )
@@ -68,7 +68,7 @@ async def load_chat(turn: Turn) -> RoomRequest | None:
     alive = await _alive(turn, chat, room)
     if alive is not None:
         turn.reply(
-            turn.t(
+            turn.gettext(
                 "“{name}” is not archived: [open it]({link}).",
                 name=as_typed(chat.name),
                 link=address(turn, alive),
@@ -95,7 +95,7 @@ def _load_named(turn: Turn, archived: list[ChatRecord]) -> None:
         turn.trigger(LoadChat(named[0].chat_id))
     else:
         turn.reply(
-            turn.t(
+            turn.gettext(
                 "You have no archived chat “{named}”. `{prefix}load` lists those that you have.",
                 named=as_typed(turn.argument[:60]),
                 prefix=turn.prefix,
@@ -122,7 +122,7 @@ async def _reopen(turn: Turn, chat: ChatRecord, room: RoomRecord) -> None:
     link(turn, space_id, chat.room_id)
     turn.invite(chat.room_id, asked_in=turn.room_id)
     turn.reply(
-        turn.t(
+        turn.gettext(
             "“{name}” is back: accept its invite if you have left it, or [open it]({link}).",
             name=as_typed(chat.name),
             link=address(turn, chat.room_id),
@@ -157,7 +157,7 @@ async def _take_this_room(turn: Turn, chat: ChatRecord, before: RoomRecord | Non
     )
     link(turn, space_id, turn.room_id)
     turn.reply(
-        turn.t("“{name}” goes on here, since its own room is gone.", name=as_typed(chat.name))
+        turn.gettext("“{name}” goes on here, since its own room is gone.", name=as_typed(chat.name))
     )
     turn.trigger(Settle(room))
     return True
@@ -172,13 +172,13 @@ async def list_chats(turn: Turn, registry: Registry) -> str:
         f"{number}. {await _line(turn, chat, registry)}" for number, chat in enumerate(live, 1)
     ]
     told = [
-        turn.t("Your chats:\n\n{list}", list="\n".join(lines))
+        turn.gettext("Your chats:\n\n{list}", list="\n".join(lines))
         if lines
-        else turn.t("You have no chats yet. `{prefix}new` begins one.", prefix=turn.prefix)
+        else turn.gettext("You have no chats yet. `{prefix}new` begins one.", prefix=turn.prefix)
     ]
     if archived:
         told.append(
-            turn.n(
+            turn.ngettext(
                 "Besides, {count} chat is archived: `{prefix}load` brings it back.",
                 "Besides, {count} chats are archived: `{prefix}load` brings one back.",
                 archived,
@@ -191,7 +191,7 @@ async def list_chats(turn: Turn, registry: Registry) -> str:
 async def detail(turn: Turn, chat: ChatRecord, registry: Registry) -> str:
     """The chat's agent and last use."""
     room = await bot_records(turn).read(RoomRecord, room_key(chat.room_id))
-    return turn.t(
+    return turn.gettext(
         "{agent}, {used}",
         agent=_agent(turn, room, registry),
         used=await _last_use(turn, chat),
@@ -201,12 +201,12 @@ async def detail(turn: Turn, chat: ChatRecord, registry: Registry) -> str:
 async def _line(turn: Turn, chat: ChatRecord, registry: Registry) -> str:
     room = await bot_records(turn).read(RoomRecord, room_key(chat.room_id))
     if room is None or room.room_type == GONE:
-        return turn.t(
+        return turn.gettext(
             "**{name}**: its room is gone, `{prefix}repair` makes it again",
             name=as_typed(chat.name),
             prefix=turn.prefix,
         )
-    return turn.t(
+    return turn.gettext(
         "**{name}** ([open it]({link})): {agent}, {used}",
         name=as_typed(chat.name),
         link=address(turn, chat.room_id),
@@ -217,20 +217,20 @@ async def _line(turn: Turn, chat: ChatRecord, registry: Registry) -> str:
 
 def _agent(turn: Turn, room: RoomRecord | None, registry: Registry) -> str:
     if room is None or room.agent_id is None:
-        return turn.t("no agent yet")
+        return turn.gettext("no agent yet")
     agent = registry.get(room.agent_id)
-    return agent.name if agent else turn.t("`{id}`, not available any more", id=room.agent_id)
+    return agent.name if agent else turn.gettext("`{id}`, not available any more", id=room.agent_id)
 
 
 async def _last_use(turn: Turn, chat: ChatRecord) -> str:
     used = await bot_records(turn).read(UsedRecord, used_key(chat.room_id))
     if used is None:
-        return turn.t("not used yet")
-    return turn.t("last used {moment}", moment=_moment(turn, used.at))
+        return turn.gettext("not used yet")
+    return turn.gettext("last used {moment}", moment=_moment(turn, used.at))
 
 
 def _moment(turn: Turn, at: str) -> str:
     try:
-        return turn.tongue.moment(datetime.fromisoformat(at))
+        return turn.translator.moment(datetime.fromisoformat(at))
     except ValueError:  # written by hand
         return at

@@ -112,7 +112,7 @@ def chat_purpose(chat_id: ChatId) -> str:
 
 def space_wish(turn: Turn) -> RoomRequest:
     """The sender's Space, asked for in this room."""
-    name = turn.t("{name}'s space", name=localpart(turn.sender))
+    name = turn.gettext("{name}'s space", name=localpart(turn.sender))
     return RoomRequest(purpose=SPACE_PURPOSE, name=name, asked_in=turn.room_id)
 
 
@@ -166,7 +166,7 @@ async def _settle_space(turn: Turn, wish: RoomRequest) -> None:
 
 
 def _tell_of_space(turn: Turn, wish: RoomRequest) -> None:
-    told = turn.t(
+    told = turn.gettext(
         "Your Space “{name}” is ready: accept its invite, or [open it]({link}).",
         name=as_typed(wish.name),
         link=address(turn, turn.room_id),
@@ -238,12 +238,12 @@ async def _routed(turn: Turn, room: RoomRecord, user: UserRecord, registry: Regi
 def _welcome(turn: Turn, room: RoomRecord, user: UserRecord, registry: Registry) -> str:
     agent = registry.get(room.agent_id)
     if agent is None:
-        return turn.t(
+        return turn.gettext(
             "Welcome to “{name}”. Choose who is to answer here.\n\n{agents}",
             name=as_typed(name_of(turn, room)),
             agents=agent_list(turn, registry, user),
         )
-    return turn.t(
+    return turn.gettext(
         "Welcome to “{name}”. **{agent}** (`{id}`) answers here: just write.",
         name=as_typed(name_of(turn, room)),
         agent=agent.name,
@@ -252,7 +252,7 @@ def _welcome(turn: Turn, room: RoomRecord, user: UserRecord, registry: Registry)
 
 
 def _tell_where(turn: Turn, wish: RoomRequest, room_id: RoomId) -> None:
-    told = turn.t(
+    told = turn.gettext(
         "“{name}” is ready: accept its invite, or [open it]({link}).",
         name=as_typed(wish.name),
         link=address(turn, room_id),

@@ -44,7 +44,9 @@ def ask_for_name(turn: Turn) -> None:
     if name:
         turn.set_state(turn.room_id, ROOM_NAME, {"name": name}, asked_in=turn.room_id)
     else:
-        turn.reply(turn.t("Write the new name with it: `{prefix}rename NAME`.", prefix=turn.prefix))
+        turn.reply(
+            turn.gettext("Write the new name with it: `{prefix}rename NAME`.", prefix=turn.prefix)
+        )
 
 
 async def take_name(turn: Turn, room: RoomRecord) -> RoomRecord:
@@ -53,14 +55,14 @@ async def take_name(turn: Turn, room: RoomRecord) -> RoomRecord:
     chat = await chat_in(turn, room)
     if chat is not None and room.matrix_user_id is not None:
         bot_records(turn).save(chat_key(room.matrix_user_id, chat.chat_id), evolve(chat, name=name))
-    turn.reply(turn.t("This chat is now called “{name}”.", name=as_typed(name)))
+    turn.reply(turn.gettext("This chat is now called “{name}”.", name=as_typed(name)))
     return evolve(room, display_name=name)
 
 
 def explain_name(turn: Turn) -> None:
     """The homeserver does not let the bot rename the room."""
     turn.reply(
-        turn.t(
+        turn.gettext(
             "I couldn't call this chat “{name}”: {problem}. Give me the right to change the room's "
             "name, and write `{prefix}rename` again.",
             name=as_typed(_new_name(turn)),
@@ -77,7 +79,7 @@ def _new_name(turn: Turn) -> str:
 
 def rebind_question(turn: Turn, room: RoomRecord, agent: AgentEntry) -> str:
     """The question whether this agent is to answer from now on."""
-    return turn.t(
+    return turn.gettext(
         "Have **{agent}** (`{id}`) answer in “{name}”? It begins anew there, and does not know "
         "what was said before.",
         agent=agent.name,
@@ -91,7 +93,7 @@ async def bind_anew(turn: Turn, room: RoomRecord) -> RoomRecord:
     agent = turn.signal(RebindRoom).agent
     number = await bot_records(turn).next_platform_chat_id()
     turn.reply(
-        turn.t(
+        turn.gettext(
             "**{agent}** (`{id}`) answers here from now on, platform chat {number}.",
             agent=agent.name,
             id=agent.id,
@@ -105,7 +107,7 @@ async def bind_anew(turn: Turn, room: RoomRecord) -> RoomRecord:
 
 def archive_question(turn: Turn, room: RoomRecord) -> str:
     """The question whether the chat is to answer no more."""
-    return turn.t(
+    return turn.gettext(
         "Archive “{name}”? This room then gets no more answers.", name=as_typed(name_of(turn, room))
     )
 
@@ -122,7 +124,7 @@ async def close(turn: Turn, room: RoomRecord) -> RoomRecord:
     bot_records(turn).save(key, evolve(chat, archived=True))
     unlink(turn, room.space_id, turn.room_id)
     turn.reply(
-        turn.t(
+        turn.gettext(
             "“{name}” is archived. `{prefix}load` brings it back, `{prefix}new` begins another.",
             name=as_typed(room.display_name),
             prefix=turn.prefix,
@@ -134,7 +136,7 @@ async def close(turn: Turn, room: RoomRecord) -> RoomRecord:
 async def rebind_usage(turn: Turn, registry: Registry) -> str:
     """How the command is to be written, and which agents there are."""
     user = await bot_records(turn).read(UserRecord, user_key(turn.sender))
-    agents = turn.t(
+    agents = turn.gettext(
         "{agents}\n\nHave another one answer in this chat with `{prefix}rebind NUMBER`.",
         agents=agent_list(turn, registry, user),
         prefix=turn.prefix,
@@ -199,7 +201,8 @@ async def move_room(turn: Turn, room: RoomRecord, to: RoomId, *, since: RoomId) 
         if room.room_type == CHAT:
             link(turn, room.space_id, to)
     turn.say(
-        turn.t("This room replaces the old one: whoever answered there answers here."), room_id=to
+        turn.gettext("This room replaces the old one: whoever answered there answers here."),
+        room_id=to,
     )
 
 

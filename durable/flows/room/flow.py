@@ -281,7 +281,7 @@ class RoomRouting(KeptAsRecord, Flow):
             turn.trigger(MoveRoom(to))
         else:
             turn.say(
-                turn.t(
+                turn.gettext(
                     "I can't follow to the room that replaces this one: another chat is in it. "
                     "Invite me to a new room, or write `{prefix}new`.",
                     prefix=turn.prefix,
@@ -323,7 +323,7 @@ class RoomRouting(KeptAsRecord, Flow):
     @on(retry_nothing)
     def explain_retry(self, turn: Turn) -> None:
         """There is nothing to ask again."""
-        turn.reply(turn.t("You have asked nothing in this chat that I could ask again."))
+        turn.reply(turn.gettext("You have asked nothing in this chat that I could ask again."))
 
     @on(bind)
     async def bind_and_pass_on(self, turn: Turn, room: RoomRecord | None) -> RoomRecord:

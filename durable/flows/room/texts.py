@@ -10,7 +10,7 @@ def greeting(
     turn: Turn, registry: Registry, room: RoomRecord, *, owner: UserRecord | None, is_bound: bool
 ) -> str:
     """Who is here, and what to do next."""
-    return turn.t(
+    return turn.gettext(
         "Hello! I connect this room to an agent. `{prefix}help` says what I can do.\n\n{next}",
         prefix=turn.prefix,
         next=_next_step(turn, registry, room, owner=owner, is_bound=is_bound),
@@ -20,7 +20,7 @@ def greeting(
 def binding(turn: Turn, registry: Registry, room: RoomRecord) -> str:
     """To which agent and platform chat the room is bound."""
     agent = registry.get(room.agent_id)
-    return turn.t(
+    return turn.gettext(
         "This room is bound to {agent}, platform chat {number}.",
         agent=_named(agent) if agent else f"`{room.agent_id}`",
         number=room.platform_chat_id,
@@ -31,11 +31,11 @@ def no_agent(turn: Turn, registry: Registry, user: UserRecord | None, lost: str 
     """A message can't be passed on before an agent is chosen."""
     agents = agent_list(turn, registry, user)
     if lost is None:
-        return turn.t(
+        return turn.gettext(
             "No agent is selected. Choose one, and I pass your message on.\n\n{agents}",
             agents=agents,
         )
-    return turn.t(
+    return turn.gettext(
         "The agent `{id}` is no longer available. Choose one, and I pass your message on."
         "\n\n{agents}",
         id=lost,
@@ -46,11 +46,11 @@ def no_agent(turn: Turn, registry: Registry, user: UserRecord | None, lost: str 
 def no_chat(turn: Turn, *, is_archived: bool) -> str:
     """Why nothing happens here."""
     if is_archived:
-        return turn.t(
+        return turn.gettext(
             "This chat is archived. `{prefix}load` brings it back, `{prefix}new` begins another.",
             prefix=turn.prefix,
         )
-    return turn.t("There is no chat in this room yet. Write something to begin one.")
+    return turn.gettext("There is no chat in this room yet. Write something to begin one.")
 
 
 def owners_only(turn: Turn, room: RoomRecord) -> str:
@@ -58,10 +58,10 @@ def owners_only(turn: Turn, room: RoomRecord) -> str:
     command = turn.stimulus.name if isinstance(turn.stimulus, Command) else ""
     owner = as_typed(room.matrix_user_id)
     if command == "archive":
-        return turn.t("Only {user} can archive this chat.", user=owner)
+        return turn.gettext("Only {user} can archive this chat.", user=owner)
     if command == "rename":
-        return turn.t("Only {user} can rename this chat.", user=owner)
-    return turn.t("Only {user} can choose who answers here.", user=owner)
+        return turn.gettext("Only {user} can rename this chat.", user=owner)
+    return turn.gettext("Only {user} can choose who answers here.", user=owner)
 
 
 def choice_meaning(
@@ -70,14 +70,14 @@ def choice_meaning(
     """What the choice of an agent means in a room that stands so."""
     match state:
         case "archived":
-            return turn.t(
+            return turn.gettext(
                 "You selected **{name}** (`{id}`). The chat in this room is archived, so it "
                 "changes nothing here.",
                 name=agent.name,
                 id=agent.id,
             )
         case "bound" if room is not None and room.agent_id != agent.id:
-            return turn.t(
+            return turn.gettext(
                 "You selected **{name}** (`{id}`). {binding} It stays so; your next new room goes "
                 "to your choice.",
                 name=agent.name,
@@ -85,18 +85,18 @@ def choice_meaning(
                 binding=binding(turn, registry, room),
             )
         case "bound":
-            return turn.t(
+            return turn.gettext(
                 "You selected **{name}** (`{id}`). This room is bound to it already.",
                 name=agent.name,
                 id=agent.id,
             )
         case "idle" | "unbound":
-            return turn.t(
+            return turn.gettext(
                 "You selected **{name}** (`{id}`). Write, and it answers here.",
                 name=agent.name,
                 id=agent.id,
             )
-    return turn.t(
+    return turn.gettext(
         "You selected **{name}** (`{id}`). It answers in your new chats.",
         name=agent.name,
         id=agent.id,
@@ -119,7 +119,7 @@ def _next_step(
     agent = registry.get(owner.selected_agent_id if owner else None) or registry.only
     if agent is None:
         return agent_list(turn, registry, owner)
-    return turn.t("{agent} is selected. Just write.", agent=_named(agent))
+    return turn.gettext("{agent} is selected. Just write.", agent=_named(agent))
 
 
 def _named(agent: AgentEntry) -> str:

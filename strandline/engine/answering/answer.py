@@ -54,7 +54,7 @@ class AnswerTexts:
         """Shown while other questions are before this one; empty once it is admitted."""
         if not position:
             return ""
-        return self.translator.t(
+        return self.translator.gettext(
             "_Agent `{agent}` has others to answer first. You are number {position} in the line._",
             agent=self.agent_id,
             position=position,
@@ -66,12 +66,14 @@ class AnswerTexts:
         _log.warning(
             "agent failed", agent=failure.agent_id, reason=reason.name, problem=failure.problem
         )
-        return self.translator.t(reason.value, agent=failure.agent_id, retry=self.retry_command)
+        return self.translator.gettext(
+            reason.value, agent=failure.agent_id, retry=self.retry_command
+        )
 
     def timed_out(self, timeout_seconds: float) -> str:
         """The answer was not complete in time."""
         _log.warning("agent too late", agent=self.agent_id, answer_seconds=timeout_seconds)
-        return self.translator.t(
+        return self.translator.gettext(
             "Agent `{agent}` gave no full answer within {duration}. `{retry}` asks it again.",
             agent=self.agent_id,
             retry=self.retry_command,
@@ -80,26 +82,28 @@ class AnswerTexts:
 
     def empty(self) -> str:
         """The agent said nothing and sent no file."""
-        return self.translator.t("_The agent gave an empty answer. Please ask in other words._")
+        return self.translator.gettext(
+            "_The agent gave an empty answer. Please ask in other words._"
+        )
 
     def files_only(self) -> str:
         """Replaces the text of an answer that consists of files."""
-        return self.translator.t("_The answer is in the files below._")
+        return self.translator.gettext("_The answer is in the files below._")
 
     def file_refused(self, name: str) -> str:
         """The homeserver did not take a file of the answer."""
-        return self.translator.t(
+        return self.translator.gettext(
             "_I could not pass on the file “{name}”: the homeserver does not take it._",
             name=as_typed(name[:MAX_FILE_NAME_CHARS]),
         )
 
     def stopped(self) -> str:
         """The asker stopped the answer."""
-        return self.translator.t("_Stopped._")
+        return self.translator.gettext("_Stopped._")
 
     def question_redacted(self) -> str:
         """Replaces an answer whose question was redacted."""
-        return self.translator.t(QUESTION_REDACTED)
+        return self.translator.gettext(QUESTION_REDACTED)
 
 
 class AnswerHead:

@@ -18,7 +18,7 @@ from matrix import MatrixError
 from strandline.engine.answering.answer import ActiveAnswer, AnswerTexts
 from strandline.engine.answering.edits import EditTracker
 from strandline.engine.answering.publisher import AnswerPublisher
-from strandline.flows.languages import tongue
+from strandline.flows.languages import translator_for
 
 _log = structlog.get_logger(__name__)
 
@@ -80,7 +80,7 @@ class Asking:
     async def answer(self, question: AskAgent, attempt: int) -> None:
         """Ask, show the answer as it grows, and commit its final form with the event."""
         timeout_seconds = self._agents.answer_seconds(question.agent_id)
-        translator = tongue(question.language)
+        translator = translator_for(question.language)
         texts = AnswerTexts(translator, question.agent_id, self._settings.retry_command)
         answer = ActiveAnswer(question, attempt, texts, timeout_seconds=timeout_seconds)
         self._edits.track(answer)

@@ -108,7 +108,7 @@ class AnswerPublisher:
         stream = await self._store.stream(question_id)
         if stream is None or question_id in self._heads:
             return False
-        text = translator.t(QUESTION_REDACTED)
+        text = translator.gettext(QUESTION_REDACTED)
         reply = Reply(room_id=stream.room_id, text=text, in_reply_to=question_id)
         head = AnswerHead(question_id, 0)
         async with self.following(head):

@@ -32,7 +32,7 @@ from strandline.engine.questions import PendingQuestions
 from strandline.engine.turn_runner import TurnRunner
 from strandline.engine.work_items import NewEvent, Retry
 from strandline.engine.worker import EventWorker
-from strandline.flows.languages import tongue
+from strandline.flows.languages import translator_for
 from tests.support.outbox import content_of
 from tests.unit.strandline.engine.answering.test_asking import AsAsked
 from tests.unit.strandline.engine.test_turns import ALICE, BOB, STARTED, Lost, Stage
@@ -106,7 +106,7 @@ class RussianForBob(Translators):
     """Bob has chosen Russian."""
 
     async def of(self, user_id: UserId) -> Translator:
-        return tongue("ru" if user_id == BOB else "en")
+        return translator_for("ru" if user_id == BOB else "en")
 
 
 class Room:

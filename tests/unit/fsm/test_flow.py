@@ -405,5 +405,5 @@ async def test_a_question_is_asked_by_the_flow_whose_handler_runs() -> None:
 
     [question] = turn.effects
     assert isinstance(question, Reply)
-    assert question.mark is not None
-    assert question.mark.flow == "ferry"
+    assert question.question_ref is not None
+    assert question.question_ref.flow == "ferry"

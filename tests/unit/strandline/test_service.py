@@ -6,7 +6,7 @@ from durable.records import ARCHIVED, RoomRecord, UserRecord, room_key, user_key
 from fsm import AgentEntry, Command, EventKind, Inbound, Registry, Turn
 from fsm.effects import Reply
 from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId, UserId
-from strandline.flows.languages import tongue
+from strandline.flows.languages import translator_for
 from strandline.flows.service import HELP, Service
 from tests.support.records import RecordsInMemory
 
@@ -34,7 +34,7 @@ async def told(
         now=STARTED,
         stimulus=Command(command),
         bot_records=RecordsInMemory({room_key(ROOM): room, user_key(ALICE): user}),
-        tongue=tongue(language),
+        translator=translator_for(language),
     )
     move = service.choose(service.at_rest, turn.stimulus, turn)
     assert move is not None

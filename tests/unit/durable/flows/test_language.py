@@ -7,7 +7,7 @@ from durable.flows.signals import ForgetLanguage
 from durable.records import FlowRecord
 from fsm import Command, EventKind, Flow, Inbound, Reset, Snapshot, Triggered, Turn
 from fsm.values.ids import EventId
-from strandline.flows.languages import LANGUAGES, tongue
+from strandline.flows.languages import LANGUAGES, translator_for
 from tests.support.talk import ALICE, ROOM, said
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -16,14 +16,14 @@ RUSSIAN = Snapshot("chosen", Chosen("ru"))
 
 @pytest.fixture
 def language() -> Language:
-    return Language(LANGUAGES, tongue=tongue)
+    return Language(LANGUAGES, translator=translator_for)
 
 
 async def step(
     flow: Flow, stimulus: Command | Triggered, *, at: Snapshot | None = None, speaks: str = "en"
 ) -> tuple[Snapshot, Turn]:
     inbound = Inbound(event_id=EventId("$1"), room_id=ROOM, sender=ALICE, kind=EventKind.TEXT)
-    turn = Turn(inbound=inbound, now=NOW, stimulus=stimulus, tongue=tongue(speaks))
+    turn = Turn(inbound=inbound, now=NOW, stimulus=stimulus, translator=translator_for(speaks))
     before = at or flow.at_rest
     move = flow.choose(before, stimulus, turn)
     assert move is not None

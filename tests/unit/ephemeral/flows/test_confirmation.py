@@ -46,7 +46,13 @@ async def test_a_question_says_how_to_answer_and_what_it_is(talk: Talk) -> None:
         "Archive? Answer with `!yes` or `!no`, or put ✅ or ❌ on this message, within 5 minutes."
     )
     assert turn.effects == [
-        Reply(room_id=ROOM, text=text, in_reply_to=turn.inbound.event_id, mention=ALICE, mark=mark)
+        Reply(
+            room_id=ROOM,
+            text=text,
+            in_reply_to=turn.inbound.event_id,
+            mention=ALICE,
+            question_ref=mark,
+        )
     ]
 
 

@@ -25,7 +25,7 @@ from fsm.outbox import CreateRoomRow, LeaveRow
 from fsm.values.ids import AgentId, ChatId, EventId, RoomId, TransactionId, UserId
 from strandline.engine.clock import Clock
 from strandline.engine.turns import Outcome, Turns, TurnSettings
-from strandline.flows.languages import LANGUAGES, tongue
+from strandline.flows.languages import LANGUAGES, translator_for
 
 ALICE, BOB = UserId("@alice:x"), UserId("@bob:x")
 NOON = datetime(2026, 1, 1, tzinfo=UTC)
@@ -46,7 +46,7 @@ class House:
             Confirmation(lifetime=timedelta(minutes=5), started_at=NOON),
             LoadSelection(lifetime=timedelta(minutes=5), started_at=NOON),
             Held(lifetime=timedelta(minutes=5)),
-            Language(LANGUAGES, tongue=tongue),
+            Language(LANGUAGES, translator=translator_for),
             UserRouting(REGISTRY),
             Chats(REGISTRY),
             RoomRouting(REGISTRY, is_allowed=lambda _: True, onboarding=True),

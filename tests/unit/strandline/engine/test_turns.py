@@ -37,7 +37,7 @@ from fsm.effects import transaction_id
 from fsm.values.ids import AgentId, ConversationKey, EventId, PlatformChatId, RoomId, UserId
 from strandline.engine.clock import Clock
 from strandline.engine.turns import Outcome, Turns, TurnSettings
-from strandline.flows.languages import LANGUAGES, tongue
+from strandline.flows.languages import LANGUAGES, translator_for
 from strandline.flows.service import Service
 from tests.support.outbox import content_of
 from tests.support.store.opening import plain
@@ -159,7 +159,7 @@ class Stage:
         flows: list[Flow] = [
             *further,
             Fragile(),
-            Language(LANGUAGES, tongue=tongue),
+            Language(LANGUAGES, translator=translator_for),
             Confirmation(lifetime=timedelta(minutes=5), started_at=STARTED),
             Held(lifetime=timedelta(minutes=5)),
             UserRouting(registry),

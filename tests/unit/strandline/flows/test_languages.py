@@ -12,7 +12,7 @@ from babel.messages.catalog import Catalog, Message
 from babel.messages.plurals import get_plural
 from babel.messages.pofile import read_po
 
-from strandline.flows.languages import LANGUAGES, tongue
+from strandline.flows.languages import LANGUAGES, translator_for
 from tests.support.catalogue import (
     FOLDERS,
     ROOT,
@@ -31,7 +31,7 @@ SAYING = ("reply", "say", "ask_back", "edit")
 MESSAGES = ("Reply", "Edit", "NewRoom", "Question")
 """What carries something that is said."""
 
-CATALOGUE = ("t", "n", "sentence")
+CATALOGUE = ("gettext", "ngettext", "sentence")
 """What takes a sentence to the catalogue."""
 
 
@@ -79,7 +79,7 @@ def test_a_plural_has_the_number_of_forms_that_its_language_has(code: str) -> No
 
 @pytest.mark.parametrize("code", TRANSLATED)
 def test_what_is_compiled_is_what_the_translators_wrote(code: str) -> None:
-    catalogue = tongue(code).catalogue
+    catalogue = translator_for(code).catalogue
 
     for message in sentences(translations(code)):
         match message.id:
@@ -100,7 +100,7 @@ def test_every_call_of_the_catalogue_has_a_sentence_to_collect() -> None:
     wrong = [
         f"{place}: {ast.unparse(call)}"
         for place, call in _calls(CATALOGUE)
-        for given in call.args[: 2 if _called(call) == "n" else 1]
+        for given in call.args[: 2 if _called(call) == "ngettext" else 1]
         if not _is_collected(given)
     ]
 
@@ -110,7 +110,7 @@ def test_every_call_of_the_catalogue_has_a_sentence_to_collect() -> None:
 def test_every_gap_of_a_sentence_is_filled_where_it_is_said() -> None:
     wrong = [
         f"{place}: {ast.unparse(call)}"
-        for place, call in _calls(("t", "n"))
+        for place, call in _calls(("gettext", "ngettext"))
         if all(isinstance(given, ast.Constant) for given in call.args[: _texts_of(call)])
         and not any(keyword.arg is None for keyword in call.keywords)
         and _missing(call)
@@ -128,7 +128,7 @@ def test_nothing_is_said_that_bypasses_the_catalogue() -> None:
         if _has_words(part)
     ]
 
-    assert wrong == [], "say it with turn.t(…) or turn.n(…)"
+    assert wrong == [], "say it with turn.gettext(…) or turn.ngettext(…)"
 
 
 def test_no_flow_holds_a_sentence_that_bypasses_the_catalogue() -> None:
@@ -140,7 +140,7 @@ def test_no_flow_holds_a_sentence_that_bypasses_the_catalogue() -> None:
         if re.search(r"\w\s+\S", _text(part)) and _has_words(part)
     ]
 
-    assert wrong == [], "say it with turn.t(…) or turn.n(…)"
+    assert wrong == [], "say it with turn.gettext(…) or turn.ngettext(…)"
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_no_flow_holds_a_sentence_that_bypasses_the_catalogue() -> None:
         ('turn.reply("All right.")', True),
         ("turn.reply(f'Hello {name}')", True),
         ("turn.say(text=f'- {one}: two')", True),
-        ("turn.reply(turn.t('All right.'))", False),
+        ("turn.reply(turn.gettext('All right.'))", False),
         ("turn.reply(f'- {one}\\n- `{prefix}help`')", False),
         ("turn.reply(text)", False),
     ],
@@ -174,8 +174,8 @@ def test_a_bare_sentence_is_told_from_one_that_is_looked_up(source: str, *, is_f
 def test_numbers_are_right_in_both_languages(count: int, english: str, russian: str) -> None:
     length = timedelta(minutes=count)
 
-    assert tongue("en").duration(length) == english
-    assert tongue("ru").duration(length) == russian
+    assert translator_for("en").duration(length) == english
+    assert translator_for("ru").duration(length) == russian
 
 
 @pytest.mark.parametrize(
@@ -193,25 +193,29 @@ def test_numbers_are_right_in_both_languages(count: int, english: str, russian: 
 def test_a_duration_is_said_in_the_largest_unit_that_is_exact(
     seconds: float, expected: str
 ) -> None:
-    assert tongue("en").duration(timedelta(seconds=seconds)) == expected
+    assert translator_for("en").duration(timedelta(seconds=seconds)) == expected
 
 
 def test_a_time_is_written_as_the_language_writes_it() -> None:
     at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
-    assert tongue("en").moment(at) == "2026-01-02 03:04:05 UTC"
-    assert tongue("ru").moment(at) == "02.01.2026 03:04:05 UTC"
+    assert translator_for("en").moment(at) == "2026-01-02 03:04:05 UTC"
+    assert translator_for("ru").moment(at) == "02.01.2026 03:04:05 UTC"
 
 
 def test_a_language_is_loaded_once_and_an_unknown_one_is_the_default() -> None:
-    assert tongue("ru") is tongue("ru")
-    assert tongue(None).code == tongue("xx").code == "en"
-    assert tongue(None, default="ru") is tongue("xx", default="ru") is tongue("ru")
+    assert translator_for("ru") is translator_for("ru")
+    assert translator_for(None).code == translator_for("xx").code == "en"
+    assert (
+        translator_for(None, default="ru")
+        is translator_for("xx", default="ru")
+        is translator_for("ru")
+    )
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_an_empty_text_stays_empty(code: str) -> None:
-    assert tongue(code).t("") == ""
+    assert translator_for(code).gettext("") == ""
 
 
 def _ids(catalog: Catalog) -> set[object]:
@@ -256,7 +260,7 @@ def _is_collected(given: ast.expr) -> bool:
 
 
 def _texts_of(call: ast.Call) -> int:
-    return 2 if _called(call) == "n" else 1
+    return 2 if _called(call) == "ngettext" else 1
 
 
 def _missing(call: ast.Call) -> set[str | None]:

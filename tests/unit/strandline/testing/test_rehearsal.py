@@ -406,8 +406,8 @@ async def test_an_older_question_can_be_answered_too() -> None:
 
         @on(take)
         def tell(self, turn: Turn, _data: None) -> None:
-            assert turn.mark is not None
-            turn.reply(f"{turn.emoji} on {turn.mark.id}")
+            assert turn.question_ref is not None
+            turn.reply(f"{turn.emoji} on {turn.question_ref.id}")
 
     rehearsal = Rehearsal(Twice())
     first = await rehearsal.says("!ask one")
