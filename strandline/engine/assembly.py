@@ -27,10 +27,10 @@ from strandline.engine.engine import Engine, InboundPipeline, OutboundPipeline
 from strandline.engine.event_filter import RETRY, EventFilter, Policy
 from strandline.engine.event_handler import EventHandler
 from strandline.engine.expiries import Expiries
+from strandline.engine.failures import FailureHandler, Translators
 from strandline.engine.intake import BatchIntake, next_skipped
 from strandline.engine.outbox import OutboxBuilder
 from strandline.engine.outcomes import EffectOutcomes
-from strandline.engine.parking import Parking, Translators
 from strandline.engine.persistent_store import PersistentStore
 from strandline.engine.questions import PendingQuestions
 from strandline.engine.queue import BoundedRoomQueues
@@ -152,7 +152,7 @@ class _Assembly:
     def _worker(self) -> EventWorker:
         return EventWorker(
             events=self._events,
-            expiries=Expiries(self._runner, self._deadlines, self._parking),
+            expiries=Expiries(self._runner, self._deadlines, self._failures),
             checkpoint=self._checkpoint,
             delivery=self._delivery,
             reader=self._reader,
@@ -172,7 +172,7 @@ class _Assembly:
             runner=self._runner,
             questions=self._questions,
             joiner=self._joiner,
-            parking=self._parking,
+            failures=self._failures,
             receipts=self._receipts,
         )
 
@@ -258,12 +258,12 @@ class _Assembly:
         )
 
     @cached_property
-    def _parking(self) -> Parking:
-        return Parking(self._store, self._delivery, self._builder, self._translators)
+    def _failures(self) -> FailureHandler:
+        return FailureHandler(self._store, self._delivery, self._builder, self._translators)
 
     @cached_property
     def _outcomes(self) -> EffectOutcomes:
-        return EffectOutcomes(self._store, self._publisher, self._runner, self._parking)
+        return EffectOutcomes(self._store, self._publisher, self._runner, self._failures)
 
 
 def _transaction_ids() -> Callable[[], TransactionId]:

@@ -11,7 +11,7 @@ from fsm.values.retry import TURN
 from matrix import Receipts, Refused
 from strandline.engine.answering.joining import QuestionJoiner
 from strandline.engine.event_filter import EventFilter
-from strandline.engine.parking import Parking
+from strandline.engine.failures import FailureHandler
 from strandline.engine.questions import PendingQuestions
 from strandline.engine.tries import Failure, try_turn
 from strandline.engine.turn_runner import TurnRunner
@@ -30,7 +30,7 @@ class EventHandler:
         runner: Runs turns.
         questions: Answers the questions that turns put to agents.
         joiner: Lets messages join a question that is being answered.
-        parking: Sets aside what fails every time.
+        failures: Sets aside what fails every time.
         receipts: Marks messages as read.
     """
 
@@ -38,7 +38,7 @@ class EventHandler:
     _runner: TurnRunner
     _questions: PendingQuestions
     _joiner: QuestionJoiner
-    _parking: Parking
+    _failures: FailureHandler
     _receipts: Receipts
 
     async def handle(self, inbound: Inbound) -> bool:
@@ -66,7 +66,7 @@ class EventHandler:
             if isinstance(error, StrandlineError) and not isinstance(error, Refused):
                 raise  # the store or the account is unusable: the bot ends, the event comes again
             _log.exception("an event can't be read", event_id=inbound.event_id)
-            await self._parking.park_event(inbound, attempt, Failure(error, TURN.max_attempts))
+            await self._failures.park_event(inbound, attempt, Failure(error, TURN.max_attempts))
             return True
         if prepared is not None:
             await self._run(prepared, attempt)
@@ -77,7 +77,7 @@ class EventHandler:
         await self._questions.restore_files(inbound.event_id)
         failure = await try_turn(inbound.event_id, lambda: self._take(inbound, attempt))
         if failure is not None:
-            await self._parking.park_event(inbound, attempt, failure)
+            await self._failures.park_event(inbound, attempt, failure)
         self._questions.forget_files(inbound.event_id)
         _log.debug("turn done", event_id=inbound.event_id)
         if inbound.kind in (EventKind.TEXT, EventKind.FILE):

@@ -2,7 +2,7 @@
 
 from ephemeral.conversations import Lapsed
 from strandline.engine.deadlines import Deadlines, Due
-from strandline.engine.parking import Parking
+from strandline.engine.failures import FailureHandler
 from strandline.engine.tries import try_turn
 from strandline.engine.turn_runner import TurnRunner
 
@@ -13,13 +13,13 @@ class Expiries:
     Args:
         runner: Runs turns.
         deadlines: Receives which deadlines are settled.
-        parking: Reports deadlines whose turn fails every time.
+        failures: Reports deadlines whose turn fails every time.
     """
 
-    def __init__(self, runner: TurnRunner, deadlines: Deadlines, parking: Parking) -> None:
+    def __init__(self, runner: TurnRunner, deadlines: Deadlines, failures: FailureHandler) -> None:
         self._runner = runner
         self._deadlines = deadlines
-        self._parking = parking
+        self._failures = failures
 
     async def expire(self, lapsed: Lapsed) -> None:
         """Run the turn of an ephemeral state. One that fails every time is logged, and dropped."""
@@ -32,4 +32,4 @@ class Expiries:
             self._deadlines.settle(due)
             return
         self._deadlines.postpone(due)
-        await self._parking.report_deadline(due)
+        await self._failures.report_deadline(due)

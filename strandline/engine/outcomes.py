@@ -4,7 +4,7 @@ from fsm import EventKind, Inbound
 from fsm.outbox import CreateRoomRow, InviteRow, OutboxRow, ReportedRow, ReportTo, StateRow
 from fsm.values.ids import EventId, RoomId
 from strandline.engine.answering.publisher import AnswerPublisher
-from strandline.engine.parking import Parking
+from strandline.engine.failures import FailureHandler
 from strandline.engine.persistent_store import PersistentStore
 from strandline.engine.tries import try_turn
 from strandline.engine.turn_runner import TurnRunner
@@ -17,7 +17,7 @@ class EffectOutcomes:
         store: Where the rows are.
         publisher: Waits for the first message of each answer.
         runner: Runs the turns that handle outcomes.
-        parking: Sets aside rows whose outcome can't be handled.
+        failures: Sets aside rows whose outcome can't be handled.
     """
 
     def __init__(
@@ -25,12 +25,12 @@ class EffectOutcomes:
         store: PersistentStore,
         publisher: AnswerPublisher,
         runner: TurnRunner,
-        parking: Parking,
+        failures: FailureHandler,
     ) -> None:
         self._store = store
         self._publisher = publisher
         self._runner = runner
-        self._parking = parking
+        self._failures = failures
 
     async def delivered(self, row: OutboxRow, event_id: EventId | None) -> None:
         """Delete the row."""
@@ -46,7 +46,7 @@ class EffectOutcomes:
 
         failure = await try_turn(inbound.event_id, take)
         if failure is not None:
-            await self._parking.park_row(row, failure)
+            await self._failures.park_row(row, failure)
 
     async def failed(self, row: OutboxRow, problem: str) -> None:
         """Park the row."""

@@ -11,7 +11,7 @@ from fsm.values.ids import EventId
 from matrix import HomeserverReader
 from strandline.engine.answering.asking import Asking
 from strandline.engine.answering.edits import EditTracker
-from strandline.engine.parking import Translators
+from strandline.engine.failures import Translators
 from strandline.engine.persistent_store import PersistentStore
 
 

@@ -25,8 +25,8 @@ from strandline.engine.deadlines import Deadlines, Due
 from strandline.engine.event_filter import EventFilter, Policy
 from strandline.engine.event_handler import EventHandler
 from strandline.engine.expiries import Expiries
+from strandline.engine.failures import FailureHandler, Translators
 from strandline.engine.outbox import OutboxBuilder
-from strandline.engine.parking import Parking, Translators
 from strandline.engine.persistent_store import PersistentStore
 from strandline.engine.questions import PendingQuestions
 from strandline.engine.turn_runner import TurnRunner
@@ -129,7 +129,7 @@ class Room:
         reader = cast("HomeserverReader", self.quay)
         self.checkpoint = Checkpoint(kept.save_checkpoint)
         runner, edits = TurnRunner(stage.turns, delivery), EditTracker()
-        parking = Parking(kept, delivery, OutboxBuilder(), RussianForBob(kept, "en"))
+        failures = FailureHandler(kept, delivery, OutboxBuilder(), RussianForBob(kept, "en"))
         asking = Asking(
             AgentPool(Registry([]), kinds={}),
             AsAsked(),
@@ -152,10 +152,10 @@ class Room:
                 runner=runner,
                 questions=questions,
                 joiner=QuestionJoiner(stage.turns, edits, queued=None),
-                parking=parking,
+                failures=failures,
                 receipts=cast("Receipts", self.quay),
             ),
-            expiries=Expiries(runner, Deadlines(kept, frozenset()), parking),
+            expiries=Expiries(runner, Deadlines(kept, frozenset()), failures),
             checkpoint=self.checkpoint,
             delivery=delivery,
             reader=reader,

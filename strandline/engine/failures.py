@@ -34,7 +34,7 @@ class Translators:
         return translator_for(language_code(stored.value), default=self._language)
 
 
-class Parking:
+class FailureHandler:
     """Sets aside what fails every time, so that its room goes on.
 
     Args:
