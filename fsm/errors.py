@@ -28,7 +28,7 @@ A module is named where it is another than that of the class above::
     │   ├── LoginRefused
     │   ├── Refused
     │   ├── NotEncryptable
-    │   ├── Spoiled
+    │   ├── FileCorrupted
     │   ├── StoreFailed
     │   ├── StoreMoved
     │   └── SessionUnusable

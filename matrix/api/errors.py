@@ -93,7 +93,7 @@ class NotEncryptable(MatrixError):
 
 
 @frozen(slots=False)
-class Spoiled(MatrixError):
+class FileCorrupted(MatrixError):
     """A file can't be decrypted, or is not what its event says."""
 
     problem: str
@@ -147,4 +147,4 @@ class SessionUnusable(MatrixError):
 
 def is_permanent(error: MatrixError) -> bool:
     """Whether the same request would fail the same way for ever."""
-    return isinstance(error, Refused | NotEncryptable | Spoiled)
+    return isinstance(error, Refused | NotEncryptable | FileCorrupted)

@@ -53,10 +53,10 @@ def is_room_id(value: object) -> bool:
     return _id(value, _ROOM) is not None
 
 
-def text(raw: Json, key: str, *, most_chars: int | None = None) -> str | None:
+def text(raw: Json, key: str, *, max_chars: int | None = None) -> str | None:
     """The text under ``key``, cut, if there is one."""
     value = raw.get(key)
-    return clean(value[:most_chars]) if isinstance(value, str) else None
+    return clean(value[:max_chars]) if isinstance(value, str) else None
 
 
 def number(raw: Json, key: str) -> int:

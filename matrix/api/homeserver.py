@@ -1,4 +1,4 @@
-"""The homeserver, as the rest of ``matrix/`` sees it: what can be asked of it, encrypted or not."""
+"""One account's requests to its homeserver, with encryption where a room needs it."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -28,20 +28,20 @@ _log = structlog.get_logger(__name__)
 T = TypeVar("T")
 Json = dict[str, Any]
 
-SYNC_WAIT_MS = 30_000
-"""How long the homeserver may hold a sync request when nothing happens."""
+SYNC_TIMEOUT_MS = 30_000
+"""How long the homeserver may hold a sync request without new events."""
 
-JOIN_SECONDS = 120.0
-"""A join may have to wait for another homeserver."""
+JOIN_TIMEOUT_SECONDS = 120.0
+"""Timeout of a join, which may wait for another homeserver."""
 
-NAME_SECONDS = 5.0
-"""How long the bot waits to hear what it is called: it can do without."""
+NAME_TIMEOUT_SECONDS = 5.0
+"""Timeout of the request for the display name, which is optional."""
 
-MOST_NAME_CHARS = 255
-"""A longer display name is cut."""
+MAX_NAME_CHARS = 255
+"""Maximum characters of the display name; a longer one is cut."""
 
 PAGE_EVENTS = 100
-"""Events a page of a room's history. Synapse gives no more."""
+"""Events per page of a room's history: Synapse's maximum."""
 
 _FILTER: Json = {
     "presence": {"types": []},
@@ -72,7 +72,7 @@ class Page:
 
 
 class Homeserver:
-    """One account on one homeserver. Make it with ``Homeserver.connect``."""
+    """One account on one homeserver. Create it with ``Homeserver.connect``."""
 
     def __init__(
         self, http: HomeserverHttp, login: Login, session: Session, crypto: Crypto
@@ -81,10 +81,10 @@ class Homeserver:
         self._login = login
         self._crypto = crypto
         self._plain: set[RoomId] = set()
-        self._people: dict[RoomId, int] = {}
+        self._member_counts: dict[RoomId, int] = {}
         self._counting: dict[RoomId, object] = {}
         self._logins_seen = -1
-        self._life = uuid4().hex
+        self._process_id = uuid4().hex
         self._sync_problem = ""
         self.lookup_policy = HOMESERVER_LOOKUP
         self.user_id: UserId = session.user_id
@@ -99,15 +99,15 @@ class Homeserver:
     async def connect(
         cls, settings: HomeserverSettings, matrix_store: Path, *, max_wait_seconds: float = 0.0
     ) -> AsyncIterator["Homeserver"]:
-        """Log in, or take up the stored session, and open the crypto store.
+        """Log in, or resume the stored session, and open the crypto store.
 
         Args:
             settings: The account.
             matrix_store: The folder of the session and of the crypto store.
-            max_wait_seconds: How long a first login waits for a homeserver that is away.
+            max_wait_seconds: How long a first login waits for an unreachable homeserver.
 
         Raises:
-            MatrixError: It can't be used: what is wrong, and what to do about it.
+            MatrixError: The session or the crypto store can't be used.
         """
         http = HomeserverHttp(settings.url)
         try:
@@ -122,8 +122,8 @@ class Homeserver:
             await http.close()
 
     @property
-    def logins(self) -> int:
-        """How often this process logged in.
+    def login_count(self) -> int:
+        """The number of logins of this process.
 
         After a login the homeserver may have forgotten the transaction ids of our device.
         """
@@ -147,14 +147,18 @@ class Homeserver:
         )
 
     async def sync(self, since: SyncToken | None, wait_ms: int) -> Json:
-        """One sync response, raw, its keys and encryption settings stored.
+        """One sync response, raw.
+
+        Args:
+            since: Where the last one ended, or None for a first sync.
+            wait_ms: How long the homeserver may hold the request without new events.
 
         Raises:
-            MatrixError: There is none; ask again with the same token.
+            MatrixError: There is none; retry with the same token.
         """
         query = {
             "timeout": str(wait_ms),
-            "filter": _filter(first=since is None, life=self._life),
+            "filter": _filter(first=since is None, process_id=self._process_id),
         }
         if since is not None:
             query["since"] = since
@@ -163,7 +167,7 @@ class Homeserver:
                 "GET", endpoint("sync"), query=query, timeout_seconds=wait_ms / 1000 + 60
             )
         except (Refused, TokenRevoked) as refused:
-            # without it the bot can do nothing: only a login that is refused ends it
+            # the bot can't work without sync, so this is retried; only a refused login ends the bot
             self._note_refused_sync(str(refused))
             raise Unreachable(self._http.url, str(refused)) from refused
         self._note_refused_sync("")
@@ -171,34 +175,34 @@ class Homeserver:
             raise Unreachable(self._http.url, "its sync answer lacks next_batch")
         return answer
 
-    async def learn_name(self) -> None:
-        """Ask what the account's display name is, unless that is known. It is tried once."""
+    async def fetch_name(self) -> None:
+        """Request the account's display name unless it is known. Not retried."""
         if self._is_name_known:
             return
         path = endpoint("profile", self.user_id, "displayname")
         try:
-            answer = await self._http.request("GET", path, timeout_seconds=NAME_SECONDS)
+            answer = await self._http.request("GET", path, timeout_seconds=NAME_TIMEOUT_SECONDS)
         except Refused:
             answer = {}  # there is none
         except MatrixError as error:
             _log.debug("the display name is not known yet", problem=str(error))
             return
-        self.name = fields.text(answer, "displayname", most_chars=MOST_NAME_CHARS) or ""
+        self.name = fields.text(answer, "displayname", max_chars=MAX_NAME_CHARS) or ""
         self._is_name_known = True
 
-    async def upkeep(self) -> None:
-        """Exchange the keys that are due."""
+    async def exchange_keys(self) -> None:
+        """Run the key exchange that is due after a sync."""
         logins = self._login.count
         if self._login.keys_due and self._logins_seen != logins:
             self._logins_seen = logins
-            self.keys.device_renewed()
-        await self.keys.upkeep()
-        # a login in between is for the next time
+            self.keys.republish_keys()
+        await self.keys.exchange_keys()
+        # after a login in between, the keys are due again
         if self._login.keys_due and self._login.count == logins and self.keys.are_published:
-            self._login.keys_published()
+            self._login.mark_keys_published()
 
     def receive(self, sync: Json) -> None:
-        """Store the keys that a sync response brings, before it is acknowledged by the next one."""
+        """Store the keys of a sync response, before the next sync acknowledges it."""
         self._crypto.receive(sync)
 
     def decrypted(self, room_id: RoomId, raw: Json) -> Json:
@@ -208,33 +212,33 @@ class Homeserver:
         return self._crypto.decrypt(room_id, raw) or raw
 
     def members_changed(self, room_id: RoomId) -> None:
-        """Other people are in the room than before, or may be."""
-        self._miscounted(room_id)
+        """Drop what is cached of the room's members, who may have changed."""
+        self._drop_member_count(room_id)
         self.keys.members_changed(room_id)
 
     def forget(self, room_id: RoomId) -> None:
-        """The bot is no longer in the room."""
-        self._miscounted(room_id)
+        """Drop what is cached of a room that the bot has left."""
+        self._drop_member_count(room_id)
         self.keys.forget(room_id)
 
     async def is_group(self, room_id: RoomId) -> bool:
-        """Whether more than two people are in the room, or invited; asked when that may change."""
-        people = self._people.get(room_id)
+        """Whether the room has more than two members or invited users; cached until they change."""
+        people = self._member_counts.get(room_id)
         if people is None:
             try:
-                people = await self._count(room_id)
+                people = await self._fetch_member_count(room_id)
             except Refused:
                 return False
         return people > 2  # noqa: PLR2004  # a person and the bot
 
-    async def new_keys(self) -> None:
+    async def wait_for_keys(self) -> None:
         """Wait for a sync response that brings to-device messages."""
-        await self._crypto.new_keys()
+        await self._crypto.wait_for_keys()
 
     async def send(
         self, room_id: RoomId, kind: str, content: Json, transaction_id: TransactionId
     ) -> EventId:
-        """Send an event, encrypted if the room is; the id that the homeserver gave it."""
+        """Send an event, encrypted if the room is; its event id."""
         content = content | {BY_KEY: self.user_id}
         if kind != "m.reaction" and await self.is_encrypted(room_id):
             kind, content = await self.keys.encrypt(room_id, kind, content)
@@ -248,13 +252,13 @@ class Homeserver:
     async def join(self, room_id: RoomId) -> None:
         """Accept an invite. Joining again changes nothing."""
         path = endpoint("rooms", room_id, "join")
-        await self._http.request("POST", path, body={}, timeout_seconds=JOIN_SECONDS)
+        await self._http.request("POST", path, body={}, timeout_seconds=JOIN_TIMEOUT_SECONDS)
 
     async def leave(self, room_id: RoomId) -> None:
-        """Leave the room, or decline an invite to it. Leaving what one is not in is no error."""
+        """Leave the room, or decline an invite. It is no error if the bot is not in the room."""
         path = endpoint("rooms", room_id, "leave")
         try:
-            await self._http.request("POST", path, body={}, timeout_seconds=JOIN_SECONDS)
+            await self._http.request("POST", path, body={}, timeout_seconds=JOIN_TIMEOUT_SECONDS)
         except Refused as refused:
             if refused.status not in (403, 404):
                 raise
@@ -264,7 +268,7 @@ class Homeserver:
     ) -> Page:
         """One page of the room's history, decrypted.
 
-        Encryption that is turned on in it is noted: the sync may have left that out.
+        Marks the room as encrypted if it turns encryption on: a limited sync omits that.
         """
         query = {"dir": direction, "limit": str(PAGE_EVENTS)}
         query |= {"from": start} if start else {}
@@ -285,7 +289,7 @@ class Homeserver:
             return None
 
     async def is_encrypted(self, room_id: RoomId) -> bool:
-        """Whether the room is encrypted. Asked once for each room that is not."""
+        """Whether the room is encrypted. Requested once for each room that is not."""
         if self._crypto.is_encrypted(room_id):
             return True
         if room_id in self._plain:
@@ -306,30 +310,30 @@ class Homeserver:
             _log.error("the homeserver refuses to sync, trying again", problem=problem)
         self._sync_problem = problem
 
-    async def _count(self, room_id: RoomId) -> int:
-        """How many are in the room; kept unless somebody came or went while they were counted."""
+    async def _fetch_member_count(self, room_id: RoomId) -> int:
+        """Request the number of members; cached unless it changed during the request."""
         counting = self._counting.setdefault(room_id, object())
-        people = await self.rooms.people(room_id)
+        people = await self.rooms.member_count(room_id)
         if self._counting.get(room_id) is counting:
             del self._counting[room_id]
-            self._people[room_id] = people
+            self._member_counts[room_id] = people
         return people
 
-    def _miscounted(self, room_id: RoomId) -> None:
-        self._people.pop(room_id, None)
+    def _drop_member_count(self, room_id: RoomId) -> None:
+        self._member_counts.pop(room_id, None)
         self._counting.pop(room_id, None)
 
 
-def _filter(*, first: bool, life: str) -> str:
-    """The sync filter. A first sync answers no history, so it asks for next to none.
+def _filter(*, first: bool, process_id: str) -> str:
+    """The sync filter. A first sync needs no history, so its limit is 1.
 
-    It names the life of the process. For two minutes Synapse answers a request that it had before
-    with what it answered then, and the next life may ask from the same token: it would not learn
-    what was edited or taken back in between.
+    It contains an id of this process, so that no other process sends the same request. Synapse
+    caches a sync response for two minutes: after a restart, a request with the same token would
+    miss edits and redactions since.
     """
     room = _FILTER["room"]
     timeline = room["timeline"] | ({"limit": 1} if first else {})
-    lives = {"presence": _FILTER["presence"] | {"not_types": [life]}}
+    presence = {"presence": _FILTER["presence"] | {"not_types": [process_id]}}
     return json.dumps(
-        _FILTER | lives | {"room": room | {"timeline": timeline}}, separators=(",", ":")
+        _FILTER | presence | {"room": room | {"timeline": timeline}}, separators=(",", ":")
     )

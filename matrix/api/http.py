@@ -38,7 +38,7 @@ MAX_RETRY_AFTER_MS = 300_000
 DEFAULT_RETRY_AFTER_MS = 1000
 """The wait before a retry if the homeserver names none."""
 
-_PASSING = {
+_RETRYABLE_ERRCODES = {
     *("M_RESOURCE_LIMIT_EXCEEDED", "M_USER_LOCKED", "M_USER_SUSPENDED", "M_LIMIT_EXCEEDED"),
     *("M_CONSENT_NOT_GIVEN",),
 }
@@ -59,7 +59,7 @@ class HomeserverHttp:
         self.renew: Callable[[], Awaitable[str]] | None = None
         self._monotonic = monotonic
         self._renewing = asyncio.Lock()
-        self._lost_at: float | None = None
+        self._unreachable_since: float | None = None
         self._client = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=100),
             headers={"User-Agent": "strandline", "Content-Type": "application/json"},
@@ -98,16 +98,16 @@ class HomeserverHttp:
         data = None if body is None else _encode(body)
         token = self.token
         try:
-            return await self._once(method, url, data, timeout_seconds, token=token)
+            return await self._request_once(method, url, data, timeout_seconds, token=token)
         except TokenRevoked:
             if self.renew is None:
                 raise
-            await self._renew_once(token, self.renew)
+            await self._renew_token(token, self.renew)
             if not may_repeat:
                 raise Unreachable(self.url, "the session was renewed") from None
-            return await self._once(method, url, data, timeout_seconds, token=self.token)
+            return await self._request_once(method, url, data, timeout_seconds, token=self.token)
 
-    async def read(self, path: str, *, silence_seconds: float) -> AsyncGenerator[bytes, None]:
+    async def read(self, path: str, *, read_timeout_seconds: float) -> AsyncGenerator[bytes, None]:
         """The body of a good answer to a GET request, in pieces. Tried until its first byte.
 
         Raises:
@@ -116,10 +116,12 @@ class HomeserverHttp:
         async with AsyncExitStack() as stack:
 
             async def begin() -> aiohttp.ClientResponse:
-                return await stack.enter_async_context(self._reading(path, silence_seconds))
+                return await stack.enter_async_context(
+                    self._open_download(path, read_timeout_seconds)
+                )
 
             response = await retry_request(begin, DOWNLOAD)
-            with self._typed(silence_seconds):
+            with self._translated_errors(read_timeout_seconds):
                 async for chunk in response.content.iter_chunked(READ_BYTES):
                     yield chunk
 
@@ -137,22 +139,22 @@ class HomeserverHttp:
         headers = {"Content-Type": mimetype, "Content-Length": str(size)}
         token = self.token
         try:
-            return await self._once(
+            return await self._request_once(
                 "POST", self.url + path, chunks(), timeout_seconds, token=token, headers=headers
             )
         except TokenRevoked:
             if self.renew is None:
                 raise
-            await self._renew_once(token, self.renew)
+            await self._renew_token(token, self.renew)
             raise Unreachable(self.url, "the session was renewed") from None
 
     @asynccontextmanager
-    async def _reading(
-        self, path: str, silence_seconds: float
+    async def _open_download(
+        self, path: str, read_timeout_seconds: float
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         token = self.token
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=silence_seconds)
-        with self._typed(silence_seconds):
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=read_timeout_seconds)
+        with self._translated_errors(read_timeout_seconds):
             async with self._client.get(
                 self.url + path,
                 headers={"Authorization": f"Bearer {token}"},
@@ -161,17 +163,17 @@ class HomeserverHttp:
             ) as response:
                 if response.status != 200:  # noqa: PLR2004
                     try:
-                        _judge(self.url, response, await response.content.read(READ_BYTES))
+                        _parse_answer(self.url, response, await response.content.read(READ_BYTES))
                     except TokenRevoked:
                         if self.renew is None:
                             raise
-                        await self._renew_once(token, self.renew)
+                        await self._renew_token(token, self.renew)
                         raise Unreachable(self.url, "the session was renewed") from None
                     raise Unreachable(self.url, f"it answers {response.status} to a download")
                 yield response
 
     @contextmanager
-    def _typed(self, seconds: float) -> Iterator[None]:
+    def _translated_errors(self, seconds: float) -> Iterator[None]:
         """Have what the HTTP client raises be one of ours."""
         try:
             yield
@@ -183,14 +185,16 @@ class HomeserverHttp:
 
     async def log_in(self, path: str, body: object) -> Json:
         """A login request: without the token, and without renewing it."""
-        return await self._once("POST", self.url + path, _encode(body), TIMEOUT_SECONDS, token="")
+        return await self._request_once(
+            "POST", self.url + path, _encode(body), TIMEOUT_SECONDS, token=""
+        )
 
-    async def _renew_once(self, spent: str, renew: Callable[[], Awaitable[str]]) -> None:
+    async def _renew_token(self, spent: str, renew: Callable[[], Awaitable[str]]) -> None:
         async with self._renewing:
             if self.token == spent:
                 self.token = await renew()
 
-    async def _once(  # noqa: PLR0913  # what a request may be
+    async def _request_once(  # noqa: PLR0913  # what a request may be
         self,
         method: str,
         url: str,
@@ -202,17 +206,17 @@ class HomeserverHttp:
     ) -> Json:
         headers = {**headers, "Authorization": f"Bearer {token}"} if token else headers
         try:
-            answer = await self._exchange(method, url, data, timeout_seconds, headers)
+            answer = await self._send_request(method, url, data, timeout_seconds, headers)
         except Unreachable as lost:
-            self._note_lost(lost)
+            self._log_lost(lost)
             raise
         except MatrixError:
-            self._note_back()
+            self._log_back()
             raise
-        self._note_back()
+        self._log_back()
         return answer
 
-    async def _exchange(
+    async def _send_request(
         self,
         method: str,
         url: str,
@@ -220,7 +224,7 @@ class HomeserverHttp:
         timeout_seconds: float,
         headers: Mapping[str, str],
     ) -> Json:
-        with self._typed(timeout_seconds):
+        with self._translated_errors(timeout_seconds):
             async with self._client.request(
                 method,
                 url,
@@ -229,17 +233,17 @@ class HomeserverHttp:
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=timeout_seconds),
             ) as response:
-                return _judge(self.url, response, await response.read())
+                return _parse_answer(self.url, response, await response.read())
 
-    def _note_lost(self, lost: Unreachable) -> None:
-        if self._lost_at is None:
-            self._lost_at = self._monotonic()
+    def _log_lost(self, lost: Unreachable) -> None:
+        if self._unreachable_since is None:
+            self._unreachable_since = self._monotonic()
             _log.warning("homeserver lost, trying again until it is back", problem=lost.problem)
 
-    def _note_back(self) -> None:
-        if self._lost_at is not None:
-            away = self._monotonic() - self._lost_at
-            self._lost_at = None
+    def _log_back(self) -> None:
+        if self._unreachable_since is not None:
+            away = self._monotonic() - self._unreachable_since
+            self._unreachable_since = None
             _log.info("homeserver is back", away_seconds=round(away, 1))
 
 
@@ -260,22 +264,22 @@ def _encode(body: object) -> bytes:
     return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
 
 
-def _judge(url: str, response: aiohttp.ClientResponse, body: bytes) -> Json:
+def _parse_answer(url: str, response: aiohttp.ClientResponse, body: bytes) -> Json:
     """The JSON object of a good answer; raises for any other."""
     status = response.status
     answer = fields.decoded(body)
     if status < 300 and answer is not None:  # noqa: PLR2004
         return answer
     facts = answer or {}
-    errcode = fields.text(facts, "errcode", most_chars=100) or ""
-    message = fields.text(facts, "error", most_chars=500) or ""
+    errcode = fields.text(facts, "errcode", max_chars=100) or ""
+    message = fields.text(facts, "error", max_chars=500) or ""
     if status == 429:  # noqa: PLR2004
         raise RateLimited(_retry_after_ms(facts, response.headers))
     if errcode == "M_UNKNOWN_TOKEN":
         raise TokenRevoked(message)
     # A proxy in front may say 404 in HTML for a minute: only a homeserver's own words are final.
     is_too_large = failure_of_status(status) is HttpFailure.TOO_LARGE
-    final = is_too_large or (400 <= status < 500 and errcode and errcode not in _PASSING)  # noqa: PLR2004
+    final = is_too_large or (400 <= status < 500 and errcode and errcode not in _RETRYABLE_ERRCODES)  # noqa: PLR2004
     if final:
         raise Refused(status, errcode or "M_TOO_LARGE", message)
     where = response.headers.get("Location")

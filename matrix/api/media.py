@@ -1,4 +1,4 @@
-"""Files at the homeserver: read and written in pieces, never whole in memory."""
+"""Downloads and uploads of files, in chunks, never whole in memory."""
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -16,41 +16,40 @@ from matrix.api import fields
 from matrix.api.errors import Refused, Unreachable
 from matrix.api.http import HomeserverHttp, endpoint
 from matrix.api.retry import retry_request
-from matrix.crypto.file_crypto import Seal, Unseal
+from matrix.crypto.file_crypto import FileDecryptor, FileEncryptor
 
 Json = dict[str, Any]
 
-CHUNK_BYTES = 65_536
-MOST_IN_MEMORY = 1_000_000
-"""What is to be uploaded waits on disk beyond that: a homeserver wants to know its length first."""
+MAX_MEMORY_BYTES = 1_000_000
+"""Maximum bytes of an upload in memory; a larger one is on disk until its length is known."""
 
-SILENCE_SECONDS = 30.0
-UPLOAD_SECONDS = 600.0
+READ_TIMEOUT_SECONDS = 30.0
+UPLOAD_TIMEOUT_SECONDS = 600.0
 
-MOST_NAME_CHARS = 120
+MAX_NAME_CHARS = 120
 
 _MXC = re.compile(r"mxc://([A-Za-z0-9.:\[\]-]+)/([A-Za-z0-9_-]+)")
 _KINDS = {"image": "m.image", "audio": "m.audio", "video": "m.video"}
 
-# What a client may show in its place without running anything. Whatever else an agent calls its
-# file, HTML and SVG among it, is one to be saved.
-_SHOWN = re.compile(r"image/(png|jpeg|gif|webp)|(audio|video)/[a-z0-9.+-]+")
-_PLAIN = re.compile(r"(text/(plain|csv|markdown)|application/(pdf|json|zip|x-tar|gzip))")
+# Types that clients show inline and that run no code. A file of any other type, such as HTML or
+# SVG, is only offered for saving.
+_INLINE_TYPES = re.compile(r"image/(png|jpeg|gif|webp)|(audio|video)/[a-z0-9.+-]+")
+_SAFE_TYPES = re.compile(r"(text/(plain|csv|markdown)|application/(pdf|json|zip|x-tar|gzip))")
 
 
 @frozen
-class _Spool:
-    """A file on its way up.
+class _UploadFile:
+    """A file to upload.
 
     Args:
         content: Its bytes, encrypted if the room is.
-        size: How many there are, before they were encrypted.
-        seal: What has encrypted them.
+        size: The number of bytes before encryption.
+        encryptor: What encrypted them; None in a room that is not encrypted.
     """
 
     content: IO[bytes]
     size: int
-    seal: Seal | None
+    encryptor: FileEncryptor | None
 
 
 class Media:
@@ -69,35 +68,39 @@ class Media:
         self._limit: int | None = None
 
     async def download(
-        self, attachment: Attachment, *, most_bytes: int
+        self, attachment: Attachment, *, max_bytes: int
     ) -> AsyncGenerator[bytes, None]:
-        """The file's content, decrypted, in pieces (``GET …/media/download``).
+        """The file's content, decrypted, in chunks (``GET …/media/download``).
 
-        The last piece of an encrypted file is given out when its hash has been seen to be right.
+        The last chunk of an encrypted file comes only after its hash was verified.
 
         Raises:
-            Refused: It is gone, or larger than ``most_bytes``.
-            Spoiled: It is not what its sender sent.
-            Unreachable: The homeserver is away, or ended in the middle of the file.
+            Refused: It is gone, or larger than ``max_bytes``.
+            FileCorrupted: It can't be decrypted, or its hash is wrong.
+            Unreachable: The homeserver is unreachable, or the download broke off.
         """
         found = _MXC.fullmatch(attachment.url)
         if found is None:
             raise Refused(404, "M_NOT_FOUND", f"{attachment.url[:80]!r} is no mxc:// URI")
-        unseal = Unseal(attachment.encryption) if attachment.encryption is not None else None
+        decryptor = (
+            FileDecryptor(attachment.encryption) if attachment.encryption is not None else None
+        )
         path = endpoint("media", "download", found[1], found[2], version="v1")
-        size, before = 0, b""
-        async with aclosing(self._http.read(path, silence_seconds=SILENCE_SECONDS)) as chunks:
+        size, held_back = 0, b""
+        async with aclosing(
+            self._http.read(path, read_timeout_seconds=READ_TIMEOUT_SECONDS)
+        ) as chunks:
             async for chunk in chunks:
                 size += len(chunk)
-                if size > most_bytes:
-                    raise Refused(413, "M_TOO_LARGE", f"it has more than {most_bytes} bytes")
-                if before:
-                    yield before
-                before = unseal.unseal(chunk) if unseal is not None else chunk
-        if unseal is not None:
-            unseal.check()
-        if before:
-            yield before
+                if size > max_bytes:
+                    raise Refused(413, "M_TOO_LARGE", f"it has more than {max_bytes} bytes")
+                if held_back:
+                    yield held_back
+                held_back = decryptor.decrypt(chunk) if decryptor is not None else chunk
+        if decryptor is not None:
+            decryptor.verify()
+        if held_back:
+            yield held_back
 
     async def upload(
         self,
@@ -106,30 +109,30 @@ class Media:
         mimetype: str,
         chunks: AsyncIterator[bytes],
         *,
-        most_bytes: int,
+        max_bytes: int,
     ) -> Json:
-        """Upload a file, encrypted if the room is; the content of the message that shows it.
+        """Upload a file, encrypted if the room is; the content of its message.
 
-        An upload that is tried again, or whose message is never sent, leaves a file that nothing
-        refers to: homeservers clear such away, or let operators do so.
+        A retried upload, or one whose message is never sent, leaves an unreferenced file, which
+        homeservers or their operators delete.
 
         Raises:
-            MatrixError: It is too large, or the homeserver does not take it.
+            MatrixError: It is too large, or the homeserver refuses it.
         """
-        seal = Seal() if await self._is_encrypted(room_id) else None
-        most_bytes = min(most_bytes, await self._most_bytes())
-        with SpooledTemporaryFile(max_size=MOST_IN_MEMORY) as content:
-            spool = await _spooled(content, chunks, seal, most_bytes)
-            kept_as = "application/octet-stream" if seal else _stored_type(mimetype)
-            url = await retry_request(lambda: self._post(spool, kept_as), UPLOAD)
-        return _content(_named(name), _stored_type(mimetype), url, spool)
+        encryptor = FileEncryptor() if await self._is_encrypted(room_id) else None
+        max_bytes = min(max_bytes, await self._most_bytes())
+        with SpooledTemporaryFile(max_size=MAX_MEMORY_BYTES) as content:
+            upload = await _read_all(content, chunks, encryptor, max_bytes)
+            stored_as = "application/octet-stream" if encryptor else _stored_type(mimetype)
+            url = await retry_request(lambda: self._post(upload, stored_as), UPLOAD)
+        return _content(_safe_name(name), _stored_type(mimetype), url, upload)
 
-    async def _post(self, spool: _Spool, mimetype: str) -> str:
+    async def _post(self, upload: _UploadFile, mimetype: str) -> str:
         answer = await self._http.post_file(
             "/_matrix/media/v3/upload?" + urlencode({"filename": "file"}),
-            spool.content,
+            upload.content,
             mimetype=mimetype,
-            timeout_seconds=UPLOAD_SECONDS,
+            timeout_seconds=UPLOAD_TIMEOUT_SECONDS,
         )
         url = answer.get("content_uri")
         if not isinstance(url, str) or _MXC.fullmatch(url) is None:
@@ -137,7 +140,7 @@ class Media:
         return url
 
     async def _most_bytes(self) -> int:
-        """What the homeserver takes at most (``GET …/media/config``)."""
+        """The homeserver's maximum size of a file in bytes (``GET …/media/config``)."""
         if self._limit is None:
             path = endpoint("media", "config", version="v1")
             answer = await retry_request(lambda: self._http.request("GET", path), UPLOAD)
@@ -145,38 +148,41 @@ class Media:
         return self._limit
 
 
-async def _spooled(
-    content: IO[bytes], chunks: AsyncIterator[bytes], seal: Seal | None, most_bytes: int
-) -> _Spool:
+async def _read_all(
+    content: IO[bytes],
+    chunks: AsyncIterator[bytes],
+    encryptor: FileEncryptor | None,
+    max_bytes: int,
+) -> _UploadFile:
     size = 0
     async for chunk in chunks:
         size += len(chunk)
-        if size > most_bytes:
-            raise Refused(413, "M_TOO_LARGE", f"it has more than {most_bytes} bytes")
-        content.write(seal.seal(chunk) if seal is not None else chunk)
-    return _Spool(content, size, seal)
+        if size > max_bytes:
+            raise Refused(413, "M_TOO_LARGE", f"it has more than {max_bytes} bytes")
+        content.write(encryptor.encrypt(chunk) if encryptor is not None else chunk)
+    return _UploadFile(content, size, encryptor)
 
 
-def _content(name: str, mimetype: str, url: str, spool: _Spool) -> Json:
-    kind = mimetype.partition("/")[0] if _SHOWN.fullmatch(mimetype) else "file"
-    where = {"url": url} if spool.seal is None else {"file": spool.seal.file(url)}
+def _content(name: str, mimetype: str, url: str, upload: _UploadFile) -> Json:
+    kind = mimetype.partition("/")[0] if _INLINE_TYPES.fullmatch(mimetype) else "file"
+    where = {"url": url} if upload.encryptor is None else {"file": upload.encryptor.file(url)}
     return {
         "msgtype": _KINDS.get(kind, "m.file"),
         "body": name,
         "filename": name,
-        "info": {"size": spool.size, "mimetype": mimetype},
+        "info": {"size": upload.size, "mimetype": mimetype},
         **where,
     }
 
 
-def _named(name: str) -> str:
-    """The name without folders, control characters and tricks with the writing direction."""
+def _safe_name(name: str) -> str:
+    """The name without folders, control characters and direction overrides."""
     last = re.split(r"[\\/]", fields.clean(name))[-1]
     plain = "".join(c for c in last if c.isprintable()).strip(" .")
-    return plain[:MOST_NAME_CHARS] or "file"
+    return plain[:MAX_NAME_CHARS] or "file"
 
 
 def _stored_type(mimetype: str) -> str:
     bare = mimetype.partition(";")[0].strip().lower()
-    is_harmless = _SHOWN.fullmatch(bare) or _PLAIN.fullmatch(bare)
+    is_harmless = _INLINE_TYPES.fullmatch(bare) or _SAFE_TYPES.fullmatch(bare)
     return bare if is_harmless else "application/octet-stream"

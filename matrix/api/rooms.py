@@ -1,4 +1,4 @@
-"""What can be asked of a homeserver about rooms and who is in them, besides what is said there."""
+"""Requests about rooms, their state and their members."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from matrix.api.http import HomeserverHttp, endpoint
 
 Json = dict[str, Any]
 
-CREATE_SECONDS = 120.0
-"""A busy homeserver takes its time to make a room."""
+CREATE_TIMEOUT_SECONDS = 120.0
+"""Timeout of ``createRoom``, which takes long on a busy homeserver."""
 
-TYPING_SECONDS = 30.0
-"""How long the homeserver says that the bot is typing, unless it is told again."""
+TYPING_TIMEOUT_SECONDS = 30.0
+"""How long a typing notification lasts without a renewal."""
 
 _NOT_FOUND = 404
 _FORBIDDEN = 403
@@ -27,13 +27,15 @@ class Rooms:
         self._user_id = user_id
 
     async def create(self, body: Json) -> RoomId:
-        """Make a room. It has no transaction id: see ``matrix.outbound.room_creation``."""
+        """Create a room. Without a transaction id: see ``matrix.outbound.room_creation``."""
         path = endpoint("createRoom")
-        answer = await self._http.request("POST", path, body=body, timeout_seconds=CREATE_SECONDS)
+        answer = await self._http.request(
+            "POST", path, body=body, timeout_seconds=CREATE_TIMEOUT_SECONDS
+        )
         return RoomId(_text(self._http, answer, "room_id"))
 
     async def find_alias(self, alias: str) -> RoomId | None:
-        """The room that an alias stands for, or None."""
+        """The room of an alias, or None."""
         try:
             answer = await self._http.request("GET", endpoint("directory", "room", alias))
         except Refused as refused:
@@ -43,7 +45,7 @@ class Rooms:
         return RoomId(_text(self._http, answer, "room_id"))
 
     async def delete_alias(self, alias: str) -> None:
-        """Have an alias of the bot's stand for nothing. It may do so already."""
+        """Delete an alias of the bot's. It is no error if there is none."""
         try:
             await self._http.request("DELETE", endpoint("directory", "room", alias))
         except Refused as refused:
@@ -65,7 +67,7 @@ class Rooms:
             return None
 
     async def own_join(self, room_id: RoomId) -> Json | None:
-        """The event by which the bot is in the room, or None.
+        """The event of the bot's membership in the room, or None.
 
         Raises:
             Refused: The bot is not in the room.
@@ -81,13 +83,13 @@ class Rooms:
     async def set_state(
         self, room_id: RoomId, event_type: str, state_key: str, content: Json
     ) -> EventId:
-        """Set a piece of a room's state. What is so already stays one event."""
+        """Set a piece of a room's state. Setting the same content again makes no new event."""
         path = endpoint("rooms", room_id, "state", event_type, state_key)
         answer = await self._http.request("PUT", path, body=content)
         return EventId(_text(self._http, answer, "event_id"))
 
     async def invite(self, room_id: RoomId, user_id: UserId) -> None:
-        """Invite somebody. Who is in the room already needs no invite, which is no error."""
+        """Invite a user. It is no error if they are in the room already."""
         path = endpoint("rooms", room_id, "invite")
         try:
             await self._http.request("POST", path, body={"user_id": user_id})
@@ -95,21 +97,21 @@ class Rooms:
             if refused.status != _FORBIDDEN or not await self._is_member(room_id, user_id):
                 raise
 
-    async def people(self, room_id: RoomId) -> int:
-        """How many are in the room, or invited to it."""
+    async def member_count(self, room_id: RoomId) -> int:
+        """The number of users who are in the room or invited."""
         answer = await self._http.request("GET", endpoint("rooms", room_id, "members"))
         members = (fields.fields(member, "content") for member in fields.objects(answer, "chunk"))
         return sum(fields.text(m, "membership") in ("join", "invite") for m in members)
 
-    async def read(self, room_id: RoomId, event_id: EventId) -> None:
-        """Say that the bot has read the room as far as this event."""
+    async def send_read_receipt(self, room_id: RoomId, event_id: EventId) -> None:
+        """Mark the room as read up to this event."""
         path = endpoint("rooms", room_id, "receipt", "m.read", event_id)
         await self._http.request("POST", path, body={})
 
-    async def typing(self, room_id: RoomId, *, is_typing: bool) -> None:
-        """Say that the bot is typing, for ``TYPING_SECONDS``, or that it is no more."""
+    async def set_typing(self, room_id: RoomId, *, is_typing: bool) -> None:
+        """Show the bot as typing for ``TYPING_TIMEOUT_SECONDS``, or no longer."""
         path = endpoint("rooms", room_id, "typing", self._user_id)
-        timeout = {"timeout": round(TYPING_SECONDS * 1000)} if is_typing else {}
+        timeout = {"timeout": round(TYPING_TIMEOUT_SECONDS * 1000)} if is_typing else {}
         await self._http.request("PUT", path, body={"typing": is_typing, **timeout})
 
     async def _is_member(self, room_id: RoomId, user_id: UserId) -> bool:

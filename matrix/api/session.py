@@ -105,7 +105,7 @@ class Login:
         """Whether the device's keys have not been published since the last login of any process."""
         return self._session is not None and self._session.keys_due
 
-    def keys_published(self) -> None:
+    def mark_keys_published(self) -> None:
         """They have been."""
         if self._session is not None:
             self._session = evolve(self._session, keys_due=False)
@@ -127,7 +127,7 @@ class Login:
             raise SessionUnusable(self._path, stored.user_id, self._settings.user_id)
         if stored is None or self._has_new_token(stored):
             policy = evolve(HOMESERVER, max_seconds=max_wait_seconds)
-            session = await retry_request(self._first, policy)
+            session = await retry_request(self._first_login, policy)
         else:
             session = await self._resume(stored)
         self._http.token = session.access_token
@@ -138,7 +138,7 @@ class Login:
         token = self._settings.access_token
         return token is not None and token != stored.access_token
 
-    async def _first(self) -> Session:
+    async def _first_login(self) -> Session:
         token = self._settings.access_token
         if token is None:
             return await self._log_in(device_id=None)
@@ -163,16 +163,16 @@ class Login:
         try:
             await self.whoami()
         except TokenRevoked as revoked:
-            return await self._again(stored, revoked)
+            return await self._log_in_again(stored, revoked)
         except (Unreachable, RateLimited):
             _log.warning("the stored session is used unchecked", user_id=stored.user_id)
         return stored
 
     async def _renew(self, session: Session) -> str:
-        renewed = await self._again(session, TokenRevoked("revoked while running"))
+        renewed = await self._log_in_again(session, TokenRevoked("revoked while running"))
         return renewed.access_token
 
-    async def _again(self, session: Session, revoked: TokenRevoked) -> Session:
+    async def _log_in_again(self, session: Session, revoked: TokenRevoked) -> Session:
         if self._settings.password is None:
             raise LoginRefused(session.user_id, str(revoked)) from revoked
         _log.warning("the access token was revoked, logging in again", device=session.device_id)

@@ -1,6 +1,6 @@
-"""Encrypted files, piece by piece (client-server API, "Sending encrypted attachments", version v2).
+"""Encryption of files in chunks (client-server API, "Sending encrypted attachments", version v2).
 
-AES-256 in counter mode, and a SHA-256 of what is stored: the hash is known at the end alone.
+AES-256 in counter mode, and a SHA-256 of the ciphertext, which is known only at the end.
 """
 
 from hashlib import sha256
@@ -10,7 +10,7 @@ from typing import Any
 from Crypto.Cipher import AES
 from unpaddedbase64 import decode_base64, encode_base64
 
-from matrix.api.errors import Spoiled
+from matrix.api.errors import FileCorrupted
 from matrix.api.fields import mapping
 
 Json = dict[str, Any]
@@ -19,7 +19,7 @@ _NONCE_BYTES = 8
 """The first half of the initial counter block is random, the second counts."""
 
 
-class Seal:
+class FileEncryptor:
     """Encrypts one file."""
 
     def __init__(self) -> None:
@@ -27,14 +27,14 @@ class Seal:
         self._cipher = AES.new(self._key, AES.MODE_CTR, nonce=self._nonce)
         self._hash = sha256()
 
-    def seal(self, chunk: bytes) -> bytes:
-        """The next piece, encrypted."""
-        sealed = self._cipher.encrypt(chunk)
-        self._hash.update(sealed)
-        return sealed
+    def encrypt(self, chunk: bytes) -> bytes:
+        """The next chunk, encrypted."""
+        encrypted = self._cipher.encrypt(chunk)
+        self._hash.update(encrypted)
+        return encrypted
 
     def file(self, url: str) -> Json:
-        """The ``file`` object of the event, once all is sealed and lies at ``url``."""
+        """The ``file`` object of the event, after all chunks were uploaded to ``url``."""
         return {
             "v": "v2",
             "url": url,
@@ -50,14 +50,14 @@ class Seal:
         }
 
 
-class Unseal:
+class FileDecryptor:
     """Decrypts one file.
 
     Args:
         file: The ``file`` object of its event.
 
     Raises:
-        Spoiled: It can't be one.
+        FileCorrupted: The object is not valid.
     """
 
     def __init__(self, file: Json) -> None:
@@ -73,19 +73,19 @@ class Unseal:
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             problem = f"its key can't be used ({type(error).__name__})"
-            raise Spoiled(problem) from error
+            raise FileCorrupted(problem) from error
         self._hash = sha256()
 
-    def unseal(self, chunk: bytes) -> bytes:
-        """The next piece, decrypted."""
+    def decrypt(self, chunk: bytes) -> bytes:
+        """The next chunk, decrypted."""
         self._hash.update(chunk)
         return self._cipher.decrypt(chunk)
 
-    def check(self) -> None:
-        """See whether all that was decrypted is what was sent.
+    def verify(self) -> None:
+        """Compare the hash of all chunks with that of the event.
 
         Raises:
-            Spoiled: It is not.
+            FileCorrupted: They differ.
         """
         if self._hash.digest() != self._expected:
-            raise Spoiled("it is not what was sent")
+            raise FileCorrupted("it is not what was sent")

@@ -1,4 +1,4 @@
-"""The exchange of keys: ours to others, theirs to us, and each room's to its members."""
+"""Key exchange: publishes our keys, reads those of others, shares a room's with its members."""
 
 import asyncio
 import json
@@ -31,21 +31,21 @@ _log = structlog.get_logger(__name__)
 Json = dict[str, Any]
 Recipients = frozenset[tuple[str, str, str]]
 
-CLAIM_TIMEOUT_MS = 10_000
-"""How long the homeserver may wait for other homeservers when it looks for keys."""
+KEYS_TIMEOUT_MS = 10_000
+"""How long the homeserver may wait for other homeservers in a key query or claim."""
 
 
-ASK_AGAIN_SECONDS = 60.0
-"""How long a user whose homeserver gave no answer is not asked about again."""
+QUERY_RETRY_SECONDS = 60.0
+"""How long a user whose homeserver did not answer is left out of further queries."""
 
 
 class KeyExchange:
-    """Makes the requests that the crypto engine wants made.
+    """Makes the requests that the crypto engine needs.
 
     Args:
-        http: Where to.
+        http: The homeserver.
         crypto: The engine.
-        new_id: Makes transaction ids for to-device messages.
+        new_id: Creates transaction ids for to-device messages.
         monotonic: A clock, in seconds.
     """
 
@@ -61,23 +61,23 @@ class KeyExchange:
         self._crypto = crypto
         self._new_id = new_id
         self._monotonic = monotonic
-        self._asking = asyncio.Lock()
+        self._query_lock = asyncio.Lock()
         self._members: dict[RoomId, list[str]] = {}
         self._shared: dict[RoomId, tuple[str, Recipients]] = {}
         self._locks: dict[RoomId, asyncio.Lock] = {}
-        self._unanswered: dict[str, float] = {}
+        self._no_query_before: dict[str, float] = {}
 
-    async def upkeep(self) -> None:
-        """Do what is due after a sync. What fails is tried after the next one."""
+    async def exchange_keys(self) -> None:
+        """Make the requests that are due after a sync. The next call retries failed ones."""
         for part in (self._send_queued, self._upload, self._query_changed, self._claim_wanted):
             await self._attempt(part)
 
     def members_changed(self, room_id: RoomId) -> None:
-        """Ask again who is in the room before the next event is encrypted for it."""
+        """Request the room's members again before the next event is encrypted for it."""
         self._members.pop(room_id, None)
 
     def forget(self, room_id: RoomId) -> None:
-        """Drop what is known of a room that the bot has left."""
+        """Drop what is cached of a room that the bot has left."""
         self._members.pop(room_id, None)
         self._shared.pop(room_id, None)
         lock = self._locks.get(room_id)
@@ -86,31 +86,33 @@ class KeyExchange:
 
     @property
     def are_published(self) -> bool:
-        """Whether the homeserver has our device's keys, as far as the engine knows."""
+        """Whether our device's keys were published, as the engine has it."""
         return bool(self._crypto.olm.account.shared)
 
-    def device_renewed(self) -> None:
-        """Publish our keys again: with the revoked token the homeserver may have dropped them."""
+    def republish_keys(self) -> None:
+        """Publish our keys again: the homeserver may have deleted them with the revoked token."""
         self._crypto.olm.account.shared = False
 
     async def encrypt(self, room_id: RoomId, kind: str, content: Json) -> tuple[str, Json]:
-        """The event as its room's members, and nobody else, can read it.
+        """The event's type and content, encrypted for the room's members.
 
         Raises:
-            NotEncryptable: The engine refuses.
-            MatrixError: The homeserver did not help.
+            NotEncryptable: The engine fails.
+            MatrixError: A request for keys failed.
         """
         async with self._locks.setdefault(room_id, asyncio.Lock()):
             olm = self._crypto.olm
             try:
                 with self._crypto.writing(), no_panic():
                     await self._share(room_id)
-                    return "m.room.encrypted", self._seal(room_id, kind, content)
+                    return "m.room.encrypted", self._encrypted(room_id, kind, content)
             except MatrixError:
                 raise
-            except Exception as error:  # the engine's have no root: parked with its text
+            except (
+                Exception
+            ) as error:  # the engine's errors have no base class: parked with its text
                 if self._crypto.olm is not olm:
-                    problem = "it was read anew while keys were shared"
+                    problem = "it was reloaded while keys were shared"
                     raise StoreFailed(self._crypto.path, problem) from error
                 raise NotEncryptable(room_id, str(error) or repr(error)) from error
 
@@ -119,8 +121,8 @@ class KeyExchange:
             with no_panic():
                 await part()
         except MatrixError as error:
-            _log.info("key exchange put off", step=part.__name__, problem=str(error))
-        except Exception as error:  # noqa: BLE001  # other people's keys may be anything: logged
+            _log.info("key exchange postponed", step=part.__name__, problem=str(error))
+        except Exception as error:  # noqa: BLE001  # keys of others can be anything: logged
             _log.warning("key exchange failed", step=part.__name__, problem=repr(error))
 
     async def _send_queued(self) -> None:
@@ -133,8 +135,8 @@ class KeyExchange:
         if not olm.should_upload_keys:
             return
         body = olm.share_keys()
-        # Saved before they are published: a key that the homeserver gives out and a killed
-        # process has forgotten would cost the message that is encrypted with it.
+        # Saved before they are published: without its private key, a message that is encrypted
+        # with a published key would be lost after a kill.
         olm.save_account()
         reach("keys.upload.before")
         try:
@@ -157,21 +159,23 @@ class KeyExchange:
             await self._claim(olm.get_users_for_key_claiming())
 
     async def _query(self, users: set[str]) -> None:
-        users = {user for user in users if self._unanswered.get(user, 0.0) <= self._monotonic()}
+        users = {
+            user for user in users if self._no_query_before.get(user, 0.0) <= self._monotonic()
+        }
         if not users:
             return
-        async with self._asking:
+        async with self._query_lock:
             wanted: Json = {user: [] for user in sorted(users)}
-            body = {"device_keys": wanted, "timeout": CLAIM_TIMEOUT_MS}
+            body = {"device_keys": wanted, "timeout": KEYS_TIMEOUT_MS}
             answer = await self._http.request("POST", endpoint("keys", "query"), body=body)
         found = mapping(answer.get("device_keys"))
         for user in users:
             if user in found:
-                self._unanswered.pop(user, None)
+                self._no_query_before.pop(user, None)
                 self._take_devices(user, usable_devices(user, found[user]))
             else:
                 # their homeserver is away: that is no news of their devices
-                self._unanswered[user] = self._monotonic() + ASK_AGAIN_SECONDS
+                self._no_query_before[user] = self._monotonic() + QUERY_RETRY_SECONDS
                 self._crypto.olm.users_for_key_query.add(user)
 
     def _take_devices(self, user: str, devices: Json) -> None:
@@ -190,7 +194,7 @@ class KeyExchange:
 
     async def _claim(self, wanted: dict[str, list[str]]) -> None:
         keys = {u: dict.fromkeys(devices, "signed_curve25519") for u, devices in wanted.items()}
-        body = {"one_time_keys": keys, "timeout": CLAIM_TIMEOUT_MS}
+        body = {"one_time_keys": keys, "timeout": KEYS_TIMEOUT_MS}
         answer = await self._http.request("POST", endpoint("keys", "claim"), body=body)
         for user, devices in mapping(answer.get("one_time_keys")).items():
             for device, key in mapping(devices).items():
@@ -205,7 +209,7 @@ class KeyExchange:
             _log.warning("a device's key can't be used", user_id=user, problem=repr(error))
 
     async def _share(self, room_id: RoomId) -> None:
-        """See to it that every device in the room has the key of its current session."""
+        """Send the key of the room's current session to every device that lacks it."""
         olm = self._crypto.olm
         members = await self._joined(room_id)
         await self._query(set(members) & olm.users_for_key_query | set(members) - olm.tracked_users)
@@ -246,27 +250,27 @@ class KeyExchange:
         path = endpoint("sendToDevice", kind, self._new_id())
         await self._http.request("PUT", path, body=body)
 
-    def _seal(self, room_id: RoomId, kind: str, content: Json) -> Json:
-        """Seal as nio does, but with the text as UTF-8: its own escaping triples Cyrillic."""
+    def _encrypted(self, room_id: RoomId, kind: str, content: Json) -> Json:
+        """Encrypt like nio, but with unescaped UTF-8: nio's escaping triples Cyrillic text."""
         olm = self._crypto.olm
         session = olm.outbound_group_sessions[room_id]
-        clear = json.dumps(
+        plaintext = json.dumps(
             {"type": kind, "content": content, "room_id": room_id},
             ensure_ascii=False,
             separators=(",", ":"),
             allow_nan=False,
         )
-        sealed: Json = {
+        encrypted: Json = {
             "algorithm": "m.megolm.v1.aes-sha2",
             "sender_key": olm.account.identity_keys["curve25519"],
-            "ciphertext": session.encrypt(clear),
+            "ciphertext": session.encrypt(plaintext),
             "session_id": session.id,
             "device_id": olm.device_id,
         }
-        # The server must see the relation, or replies and edits would not be aggregated.
+        # In plaintext, so that the homeserver aggregates replies and edits.
         if "m.relates_to" in content:
-            sealed["m.relates_to"] = content["m.relates_to"]
-        return sealed
+            encrypted["m.relates_to"] = content["m.relates_to"]
+        return encrypted
 
 
 _KEY = re.compile(r"[A-Za-z0-9+/]{43}")
@@ -274,7 +278,7 @@ _SIGNATURE = re.compile(r"[A-Za-z0-9+/]{86}")
 
 
 def usable_devices(user: str, raw: object) -> Json:
-    """The devices in one user's part of an answer to ``/keys/query`` whose keys are keys."""
+    """The devices with valid keys in one user's part of a response to ``/keys/query``."""
     return {
         device: keys | {"unsigned": _display_name(keys)}
         for device, keys in fields.mapping(raw).items()
@@ -283,7 +287,7 @@ def usable_devices(user: str, raw: object) -> Json:
 
 
 def is_one_time_key(user: str, device: str, raw: object) -> bool:
-    """Whether this is one signed key of the device, as an answer to ``/keys/claim`` has it."""
+    """Whether this is one signed key of the device, in the form of ``/keys/claim``."""
     keys = [fields.mapping(key) for key in fields.mapping(raw).values()]
     return len(keys) == 1 and _is_key(keys[0], "key") and _is_signed(keys[0], user, device)
 
@@ -310,7 +314,7 @@ def _is_signed(raw: Json, user: str, device: str) -> bool:
 
 
 def _is_key(raw: Json, name: str) -> bool:
-    """Whether there are 32 bytes, in unpadded Base64, with none of its unused bits set."""
+    """Whether it is 32 bytes in unpadded Base64, without set padding bits."""
     text = fields.text(raw, name)
     if text is None or not _KEY.fullmatch(text):
         return False

@@ -1,9 +1,8 @@
-"""The crypto engine: nio's Olm machine and its store, fed by us and asked by us. No network.
+"""The crypto engine: nio's Olm machine and its store, without nio's client and without network.
 
-nio's client is not used: its sync handling loses the rest of a response when one event raises,
-and its key sharing takes a request that failed for one that worked. Its Olm machine and store are
-what is good in it. Everything that one sync response brings is written in one transaction, so that
-a kill leaves either all of it (and the next sync acknowledges it) or nothing (and it comes again).
+nio's client loses the rest of a sync response when one event raises, and takes a failed key sharing
+request for a successful one. All keys of a sync response are written in one transaction: after a
+kill the store has all of them, and the next sync acknowledges them, or none, and they come again.
 """
 
 import asyncio
@@ -28,22 +27,22 @@ _log = structlog.get_logger(__name__)
 
 Json = dict[str, Any]
 
-SEALED = (
+ENCRYPTABLE_TYPES = (
     "m.room.message",
     "m.reaction",
     "m.sticker",
     "m.poll.start",
     "org.matrix.msc3381.poll.start",
 )
-"""What people say in encrypted events. The homeserver judges everything else, and sees only the
-outside of these."""
+"""Event types that may be encrypted. All others are authorized by the homeserver, which can't see
+what is inside an encrypted event."""
 
-NOTHING = "strandline.nothing"
-"""The type of an event that could be opened and is of no kind that may be sealed."""
+IGNORED_TYPE = "strandline.nothing"
+"""The type of a decrypted event whose own type may not be encrypted."""
 
 
 class Crypto:
-    """Our device's keys, other devices' keys, and the keys of rooms.
+    """Our device's keys, those of other devices, and of rooms.
 
     Args:
         user_id: The bot.
@@ -70,19 +69,19 @@ class Crypto:
         self._store.database.close()
 
     def receive(self, sync: Json) -> None:
-        """Take in all that a sync response brings for the engine, whole or not at all.
+        """Store all that a sync response brings for the engine, in one transaction.
 
         Raises:
-            StoreFailed: It could not be written. The same response may be given again.
-            StoreMoved: It is not where it was opened.
+            StoreFailed: It could not be written. The same response can be passed again.
+            StoreMoved: Its file was moved.
         """
         try:
             with self._store.database.atomic(), no_panic():
                 received = [self._receive_to_device(e) for e in to_device_events(sync)]
                 self._note_encryption(sync)
         except Exception as error:
-            # The supervisor of the store: what is in memory is ahead of it, and is thrown away.
-            self._must_be_there(error)
+            # The state in memory is ahead of the store, so it is reloaded.
+            self._check_file_exists(error)
             self._reload()
             raise StoreFailed(self._path, str(error)) from error
         self._note_key_counts(sync)
@@ -92,11 +91,11 @@ class Crypto:
             self._new_keys = asyncio.Event()
 
     def is_encrypted(self, room_id: RoomId) -> bool:
-        """Whether the room is known to be encrypted. It never stops being so."""
+        """Whether the room is known to be encrypted, which can't be undone."""
         return room_id in self._encrypted_rooms
 
     def mark_encrypted(self, room_ids: Iterable[RoomId]) -> None:
-        """Remember, also after a restart, that these rooms are encrypted.
+        """Store that these rooms are encrypted.
 
         Raises:
             StoreFailed: It could not be written.
@@ -109,18 +108,17 @@ class Crypto:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Translate what the engine raises when its store can't be written."""
+        """Raise ``StoreFailed`` or ``StoreMoved`` if the engine can't write its store."""
         try:
             yield
         except OperationalError as error:
-            self._must_be_there(error)
+            self._check_file_exists(error)
             raise StoreFailed(self._path, str(error)) from error
 
     def decrypt(self, room_id: RoomId, raw: Json) -> Json | None:
         """The event with its clear type and content, or None as long as its key is missing.
 
-        Never raises: an event that no key can open, or that breaks the engine, is one that can't
-        be read.
+        Never raises: an event that makes the engine fail counts as one whose key is missing.
         """
         try:
             with no_panic():
@@ -134,13 +132,13 @@ class Crypto:
             _log.warning("an event can't be decrypted", room_id=room_id, problem=_name(error))
             return None
         content = fields.fields(clear, "content")
-        if clear.get("type") not in SEALED or "state_key" in clear or "state_key" in raw:
-            # power levels do not count under the seal: nothing else is to come out of it
-            return raw | {"type": NOTHING, "content": {}}
+        if clear.get("type") not in ENCRYPTABLE_TYPES or "state_key" in clear or "state_key" in raw:
+            # the homeserver can't check power levels inside: no other type is accepted
+            return raw | {"type": IGNORED_TYPE, "content": {}}
         return raw | {"type": clear["type"], "content": content}
 
-    async def new_keys(self) -> None:
-        """Wait for a sync response that brings to-device messages."""
+    async def wait_for_keys(self) -> None:
+        """Wait for a sync response with to-device messages."""
         await self._new_keys.wait()
 
     def _load(self) -> None:
@@ -153,8 +151,8 @@ class Crypto:
         except Exception as error:  # SQLite's and pickle's errors alike: the CLI shows it
             raise StoreFailed(self._path, str(error)) from error
 
-    def _must_be_there(self, error: Exception) -> None:
-        """Raise if that is why it failed: to open it again would make a new one, with new keys."""
+    def _check_file_exists(self, error: Exception) -> None:
+        """Raise ``StoreMoved`` if the file is gone: opening it would create one with new keys."""
         if not self._path.exists():
             raise StoreMoved(self._path) from error
 
@@ -163,10 +161,9 @@ class Crypto:
         self._load()
 
     def _receive_to_device(self, raw: Json) -> bool:
-        """Whether it was taken in.
+        """Whether the message was processed.
 
-        One that breaks the engine is dropped: it would come again and again, and let nothing else
-        through.
+        One that makes the engine fail is dropped: the sync would bring it again for ever.
         """
         try:
             with self._store.database.atomic(), no_panic():
@@ -175,7 +172,7 @@ class Crypto:
                     self.olm.handle_to_device_event(event)
         except OperationalError:
             raise  # the store's fault, not the message's
-        except Exception as error:  # noqa: BLE001  # anybody can send us anything: logged, dropped
+        except Exception as error:  # noqa: BLE001  # anybody can send anything: logged, dropped
             _log.warning(
                 "a to-device message is dropped",
                 sender=raw.get("sender"),
@@ -193,8 +190,8 @@ class Crypto:
         )
 
     def _note_key_counts(self, sync: Json) -> None:
-        # nio ignores a count of 0, and Synapse leaves an algorithm out that has none: both mean
-        # that the pool is drained.
+        # nio ignores a count of 0, and Synapse omits an algorithm without keys: both mean that no
+        # key is left.
         if "device_one_time_keys_count" in sync:
             counts = fields.fields(sync, "device_one_time_keys_count")
             self.olm.uploaded_key_count = fields.number(counts, "signed_curve25519")
@@ -207,7 +204,7 @@ class Crypto:
         self.olm.collect_key_requests()
 
     def _with_sender_key(self, room_id: RoomId, raw: Json) -> Json:
-        """The event with the fields that newer clients may leave out and nio insists on."""
+        """The event with the fields that newer clients may omit and nio requires."""
         content = fields.fields(raw, "content")
         if "sender_key" in content and "device_id" in content:
             return raw
@@ -219,10 +216,10 @@ class Crypto:
 
 @contextmanager
 def no_panic() -> Iterator[None]:
-    """Have a panic of the engine's Rust part be an error like any other.
+    """Raise a panic of the engine's Rust part as a ``RuntimeError``.
 
-    It is raised as a ``BaseException``, which would end the bot. Whatever gives the engine what
-    somebody else wrote does it in here, inside of its own guard.
+    A panic is a ``BaseException``, which would end the bot. Every call that passes the data of
+    others to the engine runs inside this.
     """
     try:
         yield
@@ -234,7 +231,7 @@ def no_panic() -> Iterator[None]:
 
 
 def _name(error: Exception) -> str:
-    """What is told of an error: its own words may quote the event, and what was encrypted in it."""
+    """The error's class name: its text may quote plaintext of the event."""
     return type(error).__name__
 
 

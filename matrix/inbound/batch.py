@@ -83,7 +83,7 @@ class Slice:
 
 
 @define
-class Presence:
+class MembershipTracker:
     """Whether the bot is in a room, or invited to it, from event to event.
 
     What is said there while it is not is said to others, though it may read it once it is back.
@@ -92,14 +92,14 @@ class Presence:
     bot: UserId
     is_in: bool = True
 
-    def sees(self, event: Json) -> bool:
+    def is_member_at(self, event: Json) -> bool:
         """Whether the event, the next in the room, happens while the bot is there."""
-        if _moves(event, self.bot):
+        if _changes_membership(event, self.bot):
             self.is_in = not is_own_departure(event, self.bot)
         return self.is_in
 
 
-def _moves(event: Json, bot: UserId) -> bool:
+def _changes_membership(event: Json, bot: UserId) -> bool:
     return any(moved(event, bot) for moved in (is_own_invite, is_own_join, is_own_departure))
 
 
@@ -120,8 +120,8 @@ def slice_timeline(
     end = fields.text(timeline, "prev_batch") if fields.flag(timeline, "limited") else None
     if join is None:
         gap = TimelineGap(room_id=room_id, since=since, end=end) if end is not None else None
-        presence = Presence(bot, is_in=gap is None or not _begins_outside(arrived, bot))
-        return Slice(gap, tuple(filter(presence.sees, arrived)))
+        presence = MembershipTracker(bot, is_in=gap is None or not _begins_outside(arrived, bot))
+        return Slice(gap, tuple(filter(presence.is_member_at, arrived)))
     return _slice_of_joined(room_id, arrived, join, since=since, end=end, bot=bot)
 
 
@@ -130,7 +130,7 @@ def _begins_outside(arrived: tuple[Json, ...], bot: UserId) -> bool:
 
     A join that does not say what was before it may be a mere change of its name.
     """
-    first = next((event for event in arrived if _moves(event, bot)), {})
+    first = next((event for event in arrived if _changes_membership(event, bot)), {})
     if is_own_join(first, bot):
         return previous_membership(first) is not None
     return is_own_invite(first, bot)
@@ -172,7 +172,7 @@ def _slice_of_joined(  # noqa: PLR0913  # what ``slice_timeline`` has found out
     if since_invite is not None:
         return Slice(None, since_invite)
     joined_at = next((i for i, event in enumerate(arrived) if event is join), None)
-    if end is None or (joined_at is not None and came_uninvited(join)):
+    if end is None or (joined_at is not None and joined_uninvited(join)):
         return Slice(None, arrived[joined_at or 0 :])
     split = len(arrived) if joined_at is None else joined_at
     gap = TimelineGap(
@@ -186,7 +186,7 @@ def _slice_of_joined(  # noqa: PLR0913  # what ``slice_timeline`` has found out
     return Slice(gap, arrived[split:])
 
 
-def came_uninvited(join: Json) -> bool:
+def joined_uninvited(join: Json) -> bool:
     """Whether there was no invite before the bot's join."""
     previous = fields.fields(join, "unsigned", "prev_content")
     return fields.text(previous, "membership") != "invite"

@@ -7,7 +7,7 @@ from attrs import frozen
 
 from fsm.values.ids import EventId, RoomId, UserId
 from matrix.api import fields
-from matrix.inbound.parse import about_of_redaction, text_of
+from matrix.inbound.parse import redaction_target, text_of
 
 
 @frozen(kw_only=True)
@@ -72,7 +72,7 @@ def parse_amendment(raw: object, room_id: RoomId) -> Amendment | None:
 
 def _target_and_text(raw: dict[str, Any]) -> tuple[EventId | None, str | None]:
     if raw.get("type") == "m.room.redaction":
-        return about_of_redaction(raw), None
+        return redaction_target(raw), None
     content = fields.fields(raw, "content")
     relation = fields.fields(content, "m.relates_to")
     target = fields.event_id(relation, "event_id")

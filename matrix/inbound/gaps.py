@@ -11,7 +11,7 @@ from fsm.values.ids import EventId
 from matrix.api import fields
 from matrix.api.errors import Refused
 from matrix.api.homeserver import PAGE_EVENTS, Homeserver, Page
-from matrix.inbound.batch import Presence, TimelineGap, came_uninvited
+from matrix.inbound.batch import MembershipTracker, TimelineGap, joined_uninvited
 from matrix.inbound.edits import Amendment, amendments
 from matrix.inbound.parse import is_own_invite, is_own_join
 
@@ -19,12 +19,12 @@ _log = structlog.get_logger(__name__)
 
 Json = dict[str, Any]
 
-SEARCH_PAGES = 50
+MAX_INVITE_SEARCH_PAGES = 50
 """So many pages before the bot's join its invite is looked for."""
 
 
 @frozen
-class _Begin:
+class _Start:
     """Where in the history that is to be handled begins.
 
     Args:
@@ -39,7 +39,7 @@ class _Begin:
 
 
 @frozen
-class _Reading:
+class _GapReader:
     """One gap that is being read."""
 
     homeserver: Homeserver
@@ -65,11 +65,11 @@ class _Reading:
         while True:
             page = await self.page("f", token, self.gap.end)
             yield page
-            if not self.goes_on(page, token):
+            if not self.has_next(page, token):
                 return
             token = page.end
 
-    def goes_on(self, page: Page, token: str | None) -> bool:
+    def has_next(self, page: Page, token: str | None) -> bool:
         """Whether there is more after the page that was read from the token."""
         return page.end not in (None, token, self.gap.end)
 
@@ -91,20 +91,20 @@ async def missing_events(
     message is handled as it no longer reads: a gap of several pages is read twice. What was said
     while the bot was out of the room is left out.
     """
-    reading, presence = _Reading(homeserver, gap, amend), Presence(homeserver.user_id)
+    reading, presence = _GapReader(homeserver, gap, amend), MembershipTracker(homeserver.user_id)
     events = _since_entering(reading) if gap.is_entered else _since_token(reading)
     async for raw in events:
-        if presence.sees(raw):
+        if presence.is_member_at(raw):
             yield raw
 
 
-async def _since_token(reading: _Reading) -> AsyncIterator[Json]:
+async def _since_token(reading: _GapReader) -> AsyncIterator[Json]:
     """Everything in the gap."""
     try:
         first = await reading.first_page()
         for raw in first.events:
             yield raw
-        if reading.goes_on(first, reading.gap.since):
+        if reading.has_next(first, reading.gap.since):
             async for raw in _events(reading, first.end):
                 yield raw
     except Refused as refused:
@@ -113,13 +113,13 @@ async def _since_token(reading: _Reading) -> AsyncIterator[Json]:
         yield raw
 
 
-async def _events(reading: _Reading, start: str | None) -> AsyncIterator[Json]:
+async def _events(reading: _GapReader, start: str | None) -> AsyncIterator[Json]:
     async for page in reading.forward(start):
         for raw in page.events:
             yield raw
 
 
-async def _since_entering(reading: _Reading) -> AsyncIterator[Json]:
+async def _since_entering(reading: _GapReader) -> AsyncIterator[Json]:
     """What was written after the bot's invite; from its join on if there was no invite.
 
     Where neither is to be found, it is what was written since the token, as in any other gap:
@@ -127,7 +127,7 @@ async def _since_entering(reading: _Reading) -> AsyncIterator[Json]:
     """
     gap, begin = reading.gap, None
     try:
-        begin = await _begin(reading)
+        begin = await _find_start(reading)
     except Refused as refused:
         _warn(gap, refused)
     if begin is not None:
@@ -140,7 +140,7 @@ async def _since_entering(reading: _Reading) -> AsyncIterator[Json]:
             yield raw
 
 
-async def _after(reading: _Reading, begin: _Begin) -> AsyncIterator[Json]:
+async def _after(reading: _GapReader, begin: _Start) -> AsyncIterator[Json]:
     """The events from the beginning on, up to the gap's end."""
     reached = begin.event_id is None
     try:
@@ -153,26 +153,26 @@ async def _after(reading: _Reading, begin: _Begin) -> AsyncIterator[Json]:
         _warn(reading.gap, refused)
 
 
-async def _begin(reading: _Reading) -> _Begin | None:
+async def _find_start(reading: _GapReader) -> _Start | None:
     """The bot's newest invite in the gap, else its join; read from the gap's end back.
 
     Where the invite lies further back than is searched, all that was read is after it.
     """
     token, bot = reading.gap.end, reading.homeserver.user_id
     is_joined = reading.gap.join_follows
-    join: _Begin | None = None
+    join: _Start | None = None
     pages_before_join = 0
-    while pages_before_join < SEARCH_PAGES:
+    while pages_before_join < MAX_INVITE_SEARCH_PAGES:
         page = await reading.page("b", token, None)
         for raw in page.events:
             event_id = fields.event_id(raw, "event_id")
             if event_id is None:
                 continue
             if is_own_invite(raw, bot):
-                return _Begin(event_id, page.end, is_invite=True)
+                return _Start(event_id, page.end, is_invite=True)
             if not is_joined and is_own_join(raw, bot):
-                is_joined, join = True, _Begin(event_id, page.end)
-                if came_uninvited(raw):
+                is_joined, join = True, _Start(event_id, page.end)
+                if joined_uninvited(raw):
                     return join
         if page.end in (None, token):
             break
@@ -182,9 +182,9 @@ async def _begin(reading: _Reading) -> _Begin | None:
         _log.warning(
             "the bot's invite lies too far back, what lies before so many events is passed over",
             room_id=reading.gap.room_id,
-            events=SEARCH_PAGES * PAGE_EVENTS,
+            events=MAX_INVITE_SEARCH_PAGES * PAGE_EVENTS,
         )
-        return _Begin(None, token)
+        return _Start(None, token)
     return join
 
 

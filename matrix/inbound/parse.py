@@ -21,7 +21,7 @@ MAX_BODY_CHARS = 65_536
 MAX_NAME_CHARS = 255
 """Longer file names are cut here."""
 
-MOST_PILLS = 5
+MAX_PILLS = 5
 """So many pills to the bot are looked at for what it is called."""
 
 MAX_URL_CHARS = 1_000
@@ -31,7 +31,7 @@ _PILL = re.compile(r"""href=["']https://matrix\.to/#/([^"'?>]+)["'?][^>]{0,1000}
 """A link to a person, and its text (client-server API, "User, room, and group mentions"). Its parts
 exclude each other and are bounded, so that no HTML takes more than linear time."""
 
-_OTHERS = {
+_UNREAD_TYPES = {
     "m.sticker": "sticker",
     "m.location": "location",
     "m.poll.start": "poll",
@@ -39,7 +39,7 @@ _OTHERS = {
 }
 """What people send and the bot does not read, by type of event or of message."""
 
-_SILENT = (
+_IGNORED_TYPES = (
     "",
     "m.notice",
     "m.text",
@@ -76,7 +76,11 @@ def parse(raw: object, *, room_id: RoomId, bot: UserId, name: str = "") -> Inbou
         sent_at_ms=fields.number(raw, "origin_server_ts"),
         raw=raw,
     )
-    return _of_state(bare, raw, bot) if "state_key" in raw else _of_people(bare, raw, bot, name)
+    return (
+        _parse_state(bare, raw, bot)
+        if "state_key" in raw
+        else _parse_message_like(bare, raw, bot, name)
+    )
 
 
 def parse_invite(room_id: RoomId, invite: object, *, bot: UserId) -> Inbound:
@@ -120,7 +124,7 @@ def parse_leave(room_id: RoomId, left: object, *, bot: UserId) -> Inbound:
     )
 
 
-def about_of_redaction(raw: dict[str, Any]) -> EventId | None:
+def redaction_target(raw: dict[str, Any]) -> EventId | None:
     """The event that a redaction takes back: in its content from room version 11 on.
 
     A homeserver may give it in both places. Where they differ, one is a claim of the sender's, and
@@ -136,7 +140,7 @@ def text_of(content: dict[str, Any]) -> str | None:
     is_text = fields.text(content, "msgtype") in _TEXT_TYPES
     if not is_text and not _has_caption(content):
         return None
-    return fields.text(content, "body", most_chars=MAX_BODY_CHARS)
+    return fields.text(content, "body", max_chars=MAX_BODY_CHARS)
 
 
 def is_own_join(raw: object, bot: UserId) -> bool:
@@ -156,7 +160,7 @@ def is_own_departure(raw: object, bot: UserId) -> bool:
     return isinstance(raw, dict) and any(_is_membership(raw, bot, m) for m in ("leave", "ban"))
 
 
-def _of_state(bare: Inbound, raw: dict[str, Any], bot: UserId) -> Inbound | None:
+def _parse_state(bare: Inbound, raw: dict[str, Any], bot: UserId) -> Inbound | None:
     if is_own_join(raw, bot):
         return evolve(bare, kind=EventKind.JOINED)
     replacement = fields.room_id(fields.fields(raw, "content"), "replacement_room")
@@ -165,11 +169,11 @@ def _of_state(bare: Inbound, raw: dict[str, Any], bot: UserId) -> Inbound | None
     member = fields.user_id(raw, "state_key")
     if raw.get("type") != "m.room.member" or member is None or member == bot:
         return None
-    kind = _coming_or_going(raw)
+    kind = _membership_kind(raw)
     return None if kind is None else evolve(bare, kind=kind, sender=member)
 
 
-def _coming_or_going(raw: dict[str, Any]) -> EventKind | None:
+def _membership_kind(raw: dict[str, Any]) -> EventKind | None:
     """What a change of another's membership means; a new name or a refused invite is neither."""
     before, now = previous_membership(raw), fields.fields(raw, "content").get("membership")
     if now == "join" and before != "join":
@@ -177,7 +181,9 @@ def _coming_or_going(raw: dict[str, Any]) -> EventKind | None:
     return EventKind.DEPARTED if before == "join" and now in ("leave", "ban") else None
 
 
-def _of_people(bare: Inbound, raw: dict[str, Any], bot: UserId, name: str) -> Inbound | None:
+def _parse_message_like(
+    bare: Inbound, raw: dict[str, Any], bot: UserId, name: str
+) -> Inbound | None:
     content = fields.fields(raw, "content")
     is_bots = TURN_KEY in content and content.get(BY_KEY, bare.sender) == bare.sender
     if bare.sender == bot or is_bots:  # two such bots in a room would never stop
@@ -186,32 +192,34 @@ def _of_people(bare: Inbound, raw: dict[str, Any], bot: UserId, name: str) -> In
         case "m.room.encrypted" if content:
             return evolve(bare, kind=EventKind.UNREADABLE)
         case "m.room.message":
-            return _message(bare, content, bot, name)
+            return _parse_message(bare, content, bot, name)
         case "m.reaction":
-            return _reaction(bare, fields.fields(content, "m.relates_to"))
+            return _parse_reaction(bare, fields.fields(content, "m.relates_to"))
         case "m.room.redaction":
-            about = about_of_redaction(raw)
+            about = redaction_target(raw)
             return None if about is None else evolve(bare, kind=EventKind.REDACTED, about=about)
-    return _other(bare, fields.text(raw, "type") or "", content)
+    return _parse_other(bare, fields.text(raw, "type") or "", content)
 
 
-def _other(bare: Inbound, kind: str, content: dict[str, Any]) -> Inbound | None:
+def _parse_other(bare: Inbound, kind: str, content: dict[str, Any]) -> Inbound | None:
     """A message of a kind that the bot does not read; None for what says nothing to people."""
     if not content or fields.fields(content, "m.relates_to").get("rel_type") == "m.replace":
         return None  # it was taken back, or changes another
-    name = _OTHERS.get(kind)
-    if name is None and (kind in _SILENT or fields.text(content, "body") is None):
+    name = _UNREAD_TYPES.get(kind)
+    if name is None and (kind in _IGNORED_TYPES or fields.text(content, "body") is None):
         return None
     return evolve(bare, kind=EventKind.OTHER, body=name or "unknown")
 
 
-def _message(bare: Inbound, content: dict[str, Any], bot: UserId, name: str) -> Inbound | None:
+def _parse_message(
+    bare: Inbound, content: dict[str, Any], bot: UserId, name: str
+) -> Inbound | None:
     relation = fields.fields(content, "m.relates_to")
     if relation.get("rel_type") == "m.replace":
         return None
     text, file = text_of(content), _attachment(bare.event_id, content)
     if text is None and file is None:
-        return _other(bare, fields.text(content, "msgtype") or "", content)
+        return _parse_other(bare, fields.text(content, "msgtype") or "", content)
     is_thread = relation.get("rel_type") == "m.thread"
     thread = fields.event_id(relation, "event_id") if is_thread else None
     is_reply = thread is None or relation.get("is_falling_back") is not True
@@ -229,8 +237,8 @@ def _message(bare: Inbound, content: dict[str, Any], bot: UserId, name: str) -> 
     )
 
 
-def _reaction(bare: Inbound, relation: dict[str, Any]) -> Inbound | None:
-    about, key = fields.event_id(relation, "event_id"), fields.text(relation, "key", most_chars=64)
+def _parse_reaction(bare: Inbound, relation: dict[str, Any]) -> Inbound | None:
+    about, key = fields.event_id(relation, "event_id"), fields.text(relation, "key", max_chars=64)
     if relation.get("rel_type") != "m.annotation" or about is None or key is None:
         return None
     return evolve(bare, kind=EventKind.REACTION, body=key, about=about)
@@ -251,8 +259,8 @@ def _attachment(event_id: EventId, content: dict[str, Any]) -> Attachment | None
         return None
     named = "filename" if "filename" in content else "body"
     info = fields.fields(content, "info")
-    mimetype = fields.text(info, "mimetype", most_chars=MAX_NAME_CHARS)
-    name = fields.text(content, named, most_chars=MAX_NAME_CHARS)
+    mimetype = fields.text(info, "mimetype", max_chars=MAX_NAME_CHARS)
+    name = fields.text(content, named, max_chars=MAX_NAME_CHARS)
     return Attachment(
         event_id=event_id,
         name=kind if name is None else name,
@@ -268,7 +276,7 @@ def _names(content: dict[str, Any], bot: UserId, name: str) -> tuple[str, ...]:
     """What the bot may be called in the text: its id, its names, and what stands on its pills."""
     localpart = bot.removeprefix("@").partition(":")[0]
     called = (html.unescape(text) for link, text in _pills(content) if unquote(link) == bot)
-    return tuple(filter(None, dict.fromkeys((bot, localpart, name, *islice(called, MOST_PILLS)))))
+    return tuple(filter(None, dict.fromkeys((bot, localpart, name, *islice(called, MAX_PILLS)))))
 
 
 def _pills(content: dict[str, Any]) -> list[tuple[str, str]]:

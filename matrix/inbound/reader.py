@@ -121,7 +121,7 @@ class HomeserverReader:
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait_seconds):
                     while (readable := self._readable(inbound)) is inbound:
-                        await self._homeserver.new_keys()
+                        await self._homeserver.wait_for_keys()
             if readable is not inbound or not self.is_sync_paused:
                 break  # while a batch waits to be taken, no sync can bring the key
         self._note_keys(place, came=readable is not inbound)

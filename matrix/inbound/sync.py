@@ -12,7 +12,7 @@ from fsm.values.ids import RoomId, SyncToken
 from fsm.values.inbound import Inbound
 from matrix.api import fields
 from matrix.api.errors import StoreFailed
-from matrix.api.homeserver import SYNC_WAIT_MS, Homeserver
+from matrix.api.homeserver import SYNC_TIMEOUT_MS, Homeserver
 from matrix.crypto.olm import room_events
 from matrix.inbound.batch import (
     RoomItem,
@@ -74,7 +74,7 @@ class SyncLoop:
         """Sync until cancelled, and hand each batch to ``receiver`` in order."""
         first = True
         while True:
-            await self._homeserver.learn_name()
+            await self._homeserver.fetch_name()
             sync = await self._homeserver.retry(partial(self._sync, wait=not first))
             batch = await self._batch(sync)
             reach("batch.hand.before")
@@ -86,12 +86,12 @@ class SyncLoop:
             if first:
                 first = False
                 await receiver.started()
-            await self._homeserver.upkeep()
+            await self._homeserver.exchange_keys()
 
     async def _sync(self, *, wait: bool) -> Json:
         """One response, its keys stored before the next request acknowledges them."""
         reach("sync.request.before")
-        sync = await self._homeserver.sync(self._since, SYNC_WAIT_MS if wait else 0)
+        sync = await self._homeserver.sync(self._since, SYNC_TIMEOUT_MS if wait else 0)
         reach("sync.received")
         try:
             self._homeserver.receive(sync)

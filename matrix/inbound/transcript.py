@@ -19,7 +19,7 @@ from matrix.inbound.parse import parse, text_of
 
 Json = dict[str, Any]
 
-MOST_PAGES = 50
+MAX_PAGES = 50
 """So many pages of 100 events a room is read back. An answer that grew for a minute has some 60
 events, one for each edit."""
 
@@ -69,7 +69,7 @@ class Transcript:
             MatrixError: The room can't be read (any more).
         """
         token: str | None = None
-        for _ in range(MOST_PAGES):
+        for _ in range(MAX_PAGES):
             page = await self._page(token)
             for raw in page.events:
                 for question, answer in self._take(raw):

@@ -27,13 +27,13 @@ from matrix.api.content import is_redacted, read_answer_ref
 from matrix.api.errors import MatrixError, RateLimited, is_permanent
 from matrix.api.homeserver import Homeserver
 from matrix.outbound.queues import RoomQueues
-from matrix.outbound.rate import EditPace
+from matrix.outbound.rate import EditRateLimiter
 from matrix.outbound.requests import Effects
 from matrix.outbound.room_creation import RoomCreator
 
 _log = structlog.get_logger(__name__)
 
-REMEMBERED_MS = 12 * 3600 * 1000
+TRANSACTION_ID_LIFETIME_MS = 12 * 3600 * 1000
 """Rows older than this are looked for in their room before they are sent again. Synapse forgets
 transaction ids after 24 hours, and at once those of another device; clocks may differ."""
 
@@ -96,7 +96,7 @@ class Delivery:
         self._now = now
         self._queues: RoomQueues[OutboxRow] = RoomQueues()
         self._submitted: set[TransactionId] = set()
-        self._pace = EditPace(monotonic)
+        self._edit_rate = EditRateLimiter(monotonic)
         self._rate_limited: set[TransactionId] = set()
 
     async def run(self, outcomes: DeliveryOutcomes) -> None:
@@ -138,18 +138,18 @@ class Delivery:
         Returns:
             Whether it was sent. If not, it is not tried again.
         """
-        if self._rate_limited or not self._pace.may(room_id):
+        if self._rate_limited or not self._edit_rate.allows(room_id):
             return False
         began = self._monotonic()
         try:
             await self._homeserver.send(room_id, "m.room.message", content, transaction_id)
         except RateLimited as limited:
-            self._pace.refused(limited.retry_after_ms)
+            self._edit_rate.rate_limited(limited.retry_after_ms)
             return False
         except MatrixError as error:
             _log.debug("an edit was skipped", room_id=room_id, problem=str(error))
             return False
-        self._pace.taken(self._monotonic() - began)
+        self._edit_rate.succeeded(self._monotonic() - began)
         return True
 
     async def _settle(self, row: OutboxRow, outcomes: DeliveryOutcomes) -> None:
@@ -198,18 +198,18 @@ class Delivery:
         reach("delivery.parked")
 
     async def _deliver(self, row: OutboxRow) -> EventId | None:
-        logins = self._homeserver.logins
+        logins = self._homeserver.login_count
 
         async def attempt() -> EventId | None:
             leaves = await self._still_wanted(row)
             if leaves is None:
                 return None
-            doubtful = self._homeserver.logins != logins or self._may_be_forgotten(row)
+            doubtful = self._homeserver.login_count != logins or self._may_be_forgotten(row)
             try:
                 return await self._effects.attempt(leaves, look_first=doubtful)
             except RateLimited as limited:
                 self._rate_limited.add(row.transaction_id)
-                self._pace.refused(limited.retry_after_ms)
+                self._edit_rate.rate_limited(limited.retry_after_ms)
                 raise
 
         try:
@@ -255,7 +255,7 @@ class Delivery:
         if not row.created_at_ms:  # it was never stored, so nobody has tried it
             return False
         is_before_login = row.created_at_ms <= self._homeserver.logged_in_at_ms
-        return is_before_login or not 0 <= self._age_ms(row) <= REMEMBERED_MS
+        return is_before_login or not 0 <= self._age_ms(row) <= TRANSACTION_ID_LIFETIME_MS
 
     async def _make(self, row: CreateRoomRow, outcomes: DeliveryOutcomes) -> None:
         """Create the room, or report why the homeserver refuses it."""

@@ -1,9 +1,8 @@
-"""The pace of edits: what a homeserver takes, shared among all answers that grow at a time.
+"""The rate of edits, shared among all answers in progress.
 
-Edits are a courtesy: a first message, a whole answer and everything else that is stored goes before
-them. How many edits the homeserver takes is found out as a sender finds out what a network takes: a
-little more while all is well, half as many when it refuses one (additive increase, multiplicative
-decrease: Chiu and Jain, 1989).
+Edits are optional: outbox rows go first. The rate adapts to the homeserver by additive increase and
+multiplicative decrease (Chiu and Jain, 1989): slightly higher after each accepted edit, half as high
+after a refused one.
 """
 
 import time
@@ -11,75 +10,76 @@ from collections.abc import Callable
 
 from fsm.values.ids import RoomId
 
-FIRST_RATE = 20.0
-"""So many edits a second at first."""
+INITIAL_RATE = 20.0
+"""Edits per second at first."""
 
-LEAST_RATE = 0.05
-MOST_RATE = 500.0
+MIN_RATE = 0.05
+MAX_RATE = 500.0
 
-MORE = 0.25
-"""Each edit that is taken adds so many a second."""
+RATE_INCREASE = 0.25
+"""Edits per second that each accepted edit adds."""
 
 SLOW_SECONDS = 0.75
-"""A homeserver that takes longer for an edit has enough to do."""
+"""An edit that takes longer lowers the rate: the homeserver is under load."""
 
-SLOWER = 0.9
+SLOW_FACTOR = 0.9
+"""Factor on the rate after a slow edit."""
 
 IDLE_SECONDS = 15.0
-"""A room that wants no edit for so long has no share."""
+"""A room without an edit for this time loses its share of the rate."""
 
 
-class EditPace:
-    """Says which edit may leave now. One that may not is made later, with the text as it then is.
+class EditRateLimiter:
+    """Decides which edit may be sent now. A skipped edit is superseded by the room's next one.
 
     Args:
         monotonic: A clock, in seconds.
 
     Attributes:
-        rate: So many edits a second are made.
+        rate: Edits per second, of all rooms together.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self.rate = FIRST_RATE
+        self.rate = INITIAL_RATE
         self._monotonic = monotonic
-        self._wanted: dict[RoomId, float] = {}
-        self._made: dict[RoomId, float] = {}
-        self._quiet_until = 0.0
-        self._swept = 0.0
+        self._requested_at: dict[RoomId, float] = {}
+        self._sent_at: dict[RoomId, float] = {}
+        self._no_edits_until = 0.0
+        self._swept_at = 0.0
 
-    def may(self, room_id: RoomId) -> bool:
-        """Whether the room's edit may leave now: each room has its share."""
+    def allows(self, room_id: RoomId) -> bool:
+        """Whether the room's edit may be sent now. All rooms have equal shares of the rate."""
         now = self._monotonic()
-        self._wanted[room_id] = now
+        self._requested_at[room_id] = now
         self._sweep(now)
-        if now < self._quiet_until:
+        if now < self._no_edits_until:
             return False
-        share = self.rate / len(self._wanted)
-        if now - self._made.get(room_id, float("-inf")) < 1 / share:
+        share = self.rate / len(self._requested_at)
+        if now - self._sent_at.get(room_id, float("-inf")) < 1 / share:
             return False
-        self._made[room_id] = now
+        self._sent_at[room_id] = now
         return True
 
-    def taken(self, seconds: float) -> None:
-        """An edit was taken, after so many seconds."""
+    def succeeded(self, seconds: float) -> None:
+        """Note that an edit was accepted after this time."""
         if seconds > SLOW_SECONDS:
-            self.rate = max(LEAST_RATE, self.rate * SLOWER)
+            self.rate = max(MIN_RATE, self.rate * SLOW_FACTOR)
         else:
-            self.rate = min(MOST_RATE, self.rate + MORE)
+            self.rate = min(MAX_RATE, self.rate + RATE_INCREASE)
 
-    def refused(self, retry_after_ms: int) -> None:
-        """The homeserver wants to be left alone for so long, by edits or by what is more urgent."""
+    def rate_limited(self, retry_after_ms: int) -> None:
+        """Note that the homeserver refused an edit or another request, until this time is over."""
         now = self._monotonic()
-        if now >= self._quiet_until:  # else it refuses what left before it said so
-            self.rate = max(LEAST_RATE, self.rate / 2)
-        self._quiet_until = max(self._quiet_until, now + retry_after_ms / 1000)
+        if now >= self._no_edits_until:  # else the request was sent before the limit was known
+            self.rate = max(MIN_RATE, self.rate / 2)
+        self._no_edits_until = max(self._no_edits_until, now + retry_after_ms / 1000)
 
     def _sweep(self, now: float) -> None:
-        if now - self._swept < 1:
+        if now - self._swept_at < 1:
             return
-        self._swept = now
-        # one that was skipped for want of a share wants one still
-        idle = max(IDLE_SECONDS, 2 * len(self._wanted) / self.rate)
-        for room_id in [room for room, at in self._wanted.items() if now - at > idle]:
-            del self._wanted[room_id]
-            self._made.pop(room_id, None)
+        self._swept_at = now
+        # a room that was skipped for its small share is not idle
+        idle = max(IDLE_SECONDS, 2 * len(self._requested_at) / self.rate)
+        for room_id in [room for room, at in self._requested_at.items() if now - at > idle]:
+            del self._requested_at[room_id]
+            self._sent_at.pop(room_id, None)

@@ -1,4 +1,4 @@
-"""Courtesies: read receipts and typing. Best effort: none is tried twice, none is waited for."""
+"""Read receipts and typing notifications. Best effort: none is retried, none is waited for."""
 
 import asyncio
 import time
@@ -14,18 +14,18 @@ from matrix.api.homeserver import Homeserver
 
 _log = structlog.get_logger(__name__)
 
-PATIENCE_SECONDS = 0.5
-"""An answer that takes no longer needs no notice that the bot is at work on it."""
+TYPING_DELAY_SECONDS = 0.5
+"""How long an event is handled before the bot is shown as typing."""
 
-RENEW_SECONDS = 20.0
-"""How often the homeserver is told that the bot is still typing."""
+TYPING_RENEWAL_SECONDS = 20.0
+"""How often a typing notification is renewed."""
 
 
 class Receipts:
-    """Shows people that the bot has seen what they wrote, and is at work on it.
+    """Sends read receipts and typing notifications, the newest of each room.
 
     Args:
-        homeserver: Where they are shown it.
+        homeserver: Where they are sent.
         monotonic: A clock, in seconds.
     """
 
@@ -35,64 +35,64 @@ class Receipts:
         self._rooms = homeserver.rooms
         self._monotonic = monotonic
         self._read: dict[RoomId, EventId] = {}
-        self._works: Counter[RoomId] = Counter()
-        self._at_work: dict[RoomId, float] = {}
-        self._shown: dict[RoomId, float] = {}
-        self._news = asyncio.Event()
+        self._work_counts: Counter[RoomId] = Counter()
+        self._working_since: dict[RoomId, float] = {}
+        self._typing_sent_at: dict[RoomId, float] = {}
+        self._changed = asyncio.Event()
 
     def mark_read(self, room_id: RoomId, event_id: EventId) -> None:
-        """Have it shown, soon, that the bot has read this far. Never waits."""
+        """Queue a read receipt for this event and return."""
         self._read[room_id] = event_id
-        self._news.set()
+        self._changed.set()
 
     @contextmanager
     def typing(self, room_id: RoomId) -> Iterator[None]:
-        """Have it shown that the bot is typing while the body runs, if that takes a while."""
-        self._works[room_id] += 1
-        self._at_work.setdefault(room_id, self._monotonic())
-        self._news.set()
+        """Show the bot as typing while the body runs, from ``TYPING_DELAY_SECONDS`` on."""
+        self._work_counts[room_id] += 1
+        self._working_since.setdefault(room_id, self._monotonic())
+        self._changed.set()
         try:
             yield
         finally:
-            self._works[room_id] -= 1
-            if not self._works[room_id]:
-                del self._works[room_id], self._at_work[room_id]
-            self._news.set()
+            self._work_counts[room_id] -= 1
+            if not self._work_counts[room_id]:
+                del self._work_counts[room_id], self._working_since[room_id]
+            self._changed.set()
 
     async def run(self) -> None:
-        """Show it, until cancelled: the newest of each room, one after another."""
+        """Send one after another until cancelled."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._until_due()):
-                    await self._news.wait()
-            self._news.clear()
-            await self._show()
+                    await self._changed.wait()
+            self._changed.clear()
+            await self._send_due()
 
     def _due(self, room_id: RoomId) -> float:
-        """When the room is to be told that the bot is typing."""
-        if room_id in self._shown:
-            return self._shown[room_id] + RENEW_SECONDS
-        return self._at_work[room_id] + PATIENCE_SECONDS
+        """When the room's next typing notification is due, by the clock."""
+        if room_id in self._typing_sent_at:
+            return self._typing_sent_at[room_id] + TYPING_RENEWAL_SECONDS
+        return self._working_since[room_id] + TYPING_DELAY_SECONDS
 
     def _until_due(self) -> float | None:
-        soonest = min((self._due(room_id) for room_id in self._at_work), default=None)
+        soonest = min((self._due(room_id) for room_id in self._working_since), default=None)
         return None if soonest is None else max(0.0, soonest - self._monotonic())
 
-    async def _show(self) -> None:
+    async def _send_due(self) -> None:
         while self._read:
             room_id, event_id = self._read.popitem()
-            await self._try(self._rooms.read(room_id, event_id))
-        for room_id in [r for r in self._at_work if self._due(r) <= self._monotonic()]:
-            self._shown[room_id] = self._monotonic()
-            await self._try(self._rooms.typing(room_id, is_typing=True))
-        for room_id in [r for r in self._shown if r not in self._at_work]:
-            del self._shown[room_id]
-            await self._try(self._rooms.typing(room_id, is_typing=False))
+            await self._best_effort(self._rooms.send_read_receipt(room_id, event_id))
+        for room_id in [r for r in self._working_since if self._due(r) <= self._monotonic()]:
+            self._typing_sent_at[room_id] = self._monotonic()
+            await self._best_effort(self._rooms.set_typing(room_id, is_typing=True))
+        for room_id in [r for r in self._typing_sent_at if r not in self._working_since]:
+            del self._typing_sent_at[room_id]
+            await self._best_effort(self._rooms.set_typing(room_id, is_typing=False))
 
-    async def _try(self, asked: Awaitable[None]) -> None:
+    async def _best_effort(self, request: Awaitable[None]) -> None:
         try:
-            await asked
+            await request
         except RateLimited as limited:
             await asyncio.sleep(limited.retry_after_ms / 1000)
         except MatrixError as error:
-            _log.debug("a courtesy was not taken", problem=str(error))
+            _log.debug("a receipt or typing notification failed", problem=str(error))

@@ -26,7 +26,7 @@ MAX_SENT_IDS = 1_000
 Older ones are searched for in their room."""
 
 
-SHORT_MS = 30_000
+MAX_BOT_LIMIT_MS = 30_000
 """A wait that is longer is no limit on how many invites the bot sends, but on one person's."""
 
 
@@ -81,7 +81,7 @@ class Effects:
 
     async def _send(self, row: SendRow, *, look_first: bool) -> EventId | None:
         if look_first:
-            found = await find_sent(self._homeserver, row.room_id, row.transaction_id)
+            found = await find_sent_event(self._homeserver, row.room_id, row.transaction_id)
             if found is not None:
                 return found
         reach("delivery.send.before")
@@ -100,7 +100,7 @@ class Effects:
         """Edit the message that was sent under another row's id. If it is gone, so is the edit."""
         edited = row.edits or self._sent.get(row.sent_as)
         if edited is None:
-            edited = await find_sent(self._homeserver, row.room_id, row.sent_as)
+            edited = await find_sent_event(self._homeserver, row.room_id, row.sent_as)
         if edited is None:
             return None
         relation = {"rel_type": "m.replace", "event_id": edited}
@@ -129,7 +129,7 @@ class Effects:
                 reach("delivery.invite.after")
             except RateLimited as limited:
                 # longer ones are about whom is invited, and need not keep others waiting
-                if limited.retry_after_ms <= SHORT_MS:
+                if limited.retry_after_ms <= MAX_BOT_LIMIT_MS:
                     self._no_invites_until = self._monotonic() + limited.retry_after_ms / 1000
                 raise
 
@@ -144,11 +144,11 @@ class Effects:
         reach("delivery.leave.after")
 
 
-LOOK_PAGES = 5
+MAX_SEARCH_PAGES = 5
 """So many pages of 100 events are looked through, from the newest on."""
 
 
-async def find_sent(
+async def find_sent_event(
     homeserver: Homeserver, room_id: RoomId, transaction_id: TransactionId
 ) -> EventId | None:
     """The event that was sent under this id in an earlier life, if it is in the room already.
@@ -157,7 +157,7 @@ async def find_sent(
     of ours therefore carries its own under a key of its content.
     """
     token: str | None = None
-    for _ in range(LOOK_PAGES):
+    for _ in range(MAX_SEARCH_PAGES):
         try:
             page = await homeserver.page(room_id, direction="b", start=token)
         except Refused:

@@ -26,10 +26,10 @@ UNFINISHED_SECONDS = 10.0
 """How long a room may lack its name before it counts as half made. A homeserver takes the alias
 first, and goes on making the room when the bot that asked for it has died."""
 
-LOOK_SECONDS = 0.25
+POLL_SECONDS = 0.25
 """How often it is looked at meanwhile."""
 
-TRIES = 3
+MAX_ALIAS_ATTEMPTS = 3
 """So often an alias is taken from a room that can't be used; then a refusal is final."""
 
 
@@ -38,7 +38,7 @@ _CONFLICT = 409
 quicker by a moment."""
 
 
-class _Found(Enum):
+class _RoomStatus(Enum):
     """What a room is that has the alias already."""
 
     WHOLE = auto()
@@ -93,7 +93,7 @@ class RoomCreator:
         """
         alias = alias_of(wish, self._homeserver.user_id, self._secret)
         body = self._body(wish) | {"room_alias_name": alias.partition(":")[0].removeprefix("#")}
-        for _ in range(TRIES):
+        for _ in range(MAX_ALIAS_ATTEMPTS):
             found = await self._create_or_find(body, alias)
             if found is not None:
                 return found
@@ -127,23 +127,23 @@ class RoomCreator:
         loop = asyncio.get_running_loop()
         last = loop.time() + self._unfinished_seconds
         while True:
-            found = await self._look(room_id)
-            if found is not _Found.UNFINISHED or loop.time() >= last:
-                return found is _Found.WHOLE
-            await asyncio.sleep(LOOK_SECONDS)
+            found = await self._status(room_id)
+            if found is not _RoomStatus.UNFINISHED or loop.time() >= last:
+                return found is _RoomStatus.WHOLE
+            await asyncio.sleep(POLL_SECONDS)
 
-    async def _look(self, room_id: RoomId) -> _Found:
+    async def _status(self, room_id: RoomId) -> _RoomStatus:
         """Whether the bot is in the room, and its name is set, which comes last."""
         rooms, bot = self._homeserver.rooms, self._homeserver.user_id
         try:
             member = await rooms.state(room_id, "m.room.member", bot)
             if member is None or member.get("membership") != "join":
                 # who has left may still read what was so then
-                return _Found.UNFINISHED if member is None else _Found.LEFT
+                return _RoomStatus.UNFINISHED if member is None else _RoomStatus.LEFT
             is_named = await rooms.state(room_id, "m.room.name") is not None
         except Refused:
-            return _Found.UNFINISHED
-        return _Found.WHOLE if is_named else _Found.UNFINISHED
+            return _RoomStatus.UNFINISHED
+        return _RoomStatus.WHOLE if is_named else _RoomStatus.UNFINISHED
 
     def _body(self, wish: NewRoom) -> Json:
         state = [

@@ -13,12 +13,12 @@ An event may have 65,536 bytes. Encryption makes 4 bytes of 3, and the HTML may 
 homeservers add.
 """
 
-LONGEST_OPENING = 60
+MAX_OPENING_CHARS = 60
 """An opening line of a code block with more characters is cut when it is repeated."""
 
 NEW_LINE = "\n"
 
-LONGEST_FENCE = 20
+MAX_FENCE_CHARS = 20
 """A code block between longer ones, or deeper inside of lists, is cut as any text is."""
 
 # Overrides and isolates of the writing direction can make a text look like another one; control
@@ -74,7 +74,7 @@ def split_text(text: str, limit: int = BODY_LIMIT) -> list[str]:
         most = _longest(rest, limit)
         blocks = _blocks(rest[:most])
         block = blocks.pop() if blocks and blocks[-1].end is None else None
-        if block is not None and block.start <= most // 4 and limit > 4 * LONGEST_OPENING:
+        if block is not None and block.start <= most // 4 and limit > 4 * MAX_OPENING_CHARS:
             piece, rest = _within(block, rest, limit)
         else:
             cut = block.start if block and block.start > most // 4 else _cut(rest, most, blocks)
@@ -125,7 +125,7 @@ def _within(block: _Block, text: str, limit: int) -> tuple[str, str]:
     bare = first.strip(" >")
     if is_line and bare.startswith(block.fence) and not bare.strip(block.fence[0]):
         return piece, _at_the_margin(others.lstrip(NEW_LINE), piece)
-    opening = block.opening[:LONGEST_OPENING]
+    opening = block.opening[:MAX_OPENING_CHARS]
     if ">" not in block.inside:
         return piece, f"{opening}\n{_moved(rest, len(block.inside))}"
     quoted = "" if is_line else block.inside
@@ -160,7 +160,7 @@ def _blocks(text: str) -> list[_Block]:
             blocks.append(_Block(line.start(), None, inside, fence, line[0][len(before) :].strip()))
         elif fence.startswith(last.fence) and line[0].strip(" >") == fence:
             blocks[-1] = evolve(last, end=line.end() + 1)
-    return [block for block in blocks if len(block.fence) + len(block.inside) <= LONGEST_FENCE]
+    return [block for block in blocks if len(block.fence) + len(block.inside) <= MAX_FENCE_CHARS]
 
 
 def _longest(text: str, limit: int) -> int:

@@ -60,7 +60,7 @@ class QuestionBuilder:
             MatrixError: The homeserver does not take it.
         """
         return await self._homeserver.media.upload(
-            room_id, file.name, file.mimetype, file.chunks, most_bytes=self._max_file_bytes
+            room_id, file.name, file.mimetype, file.chunks, max_bytes=self._max_file_bytes
         )
 
     async def _earlier(self, asked: AskAgent) -> AsyncIterator[Earlier]:
@@ -94,7 +94,7 @@ class QuestionBuilder:
         async def chunks() -> AsyncGenerator[bytes, None]:
             try:
                 async for chunk in self._homeserver.media.download(
-                    attachment, most_bytes=self._max_file_bytes
+                    attachment, max_bytes=self._max_file_bytes
                 ):
                     yield chunk
             except MatrixError as error:

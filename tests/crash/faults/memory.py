@@ -129,7 +129,7 @@ class MemoryHomeserver:
     def __attrs_post_init__(self) -> None:
         self.rooms = MemoryRooms(self)
 
-    async def learn_name(self) -> None:
+    async def fetch_name(self) -> None:
         """It has none."""
 
     def members_changed(self, room_id: RoomId) -> None:
@@ -192,7 +192,7 @@ class MemoryHomeserver:
         del room_id
         return raw
 
-    async def upkeep(self) -> None:
+    async def exchange_keys(self) -> None:
         """No keys are due."""
 
     async def send(

@@ -13,7 +13,7 @@ FACTS: list[errors.MatrixError] = [
     errors.LoginRefused(UserId("@bot:test"), "wrong password"),
     errors.Refused(403, "M_FORBIDDEN", "not invited"),
     errors.NotEncryptable(RoomId("!r"), "not shared"),
-    errors.Spoiled("it is not what was sent"),
+    errors.FileCorrupted("it is not what was sent"),
     errors.StoreFailed(Path("/data/crypto.db"), "disk full"),
     errors.StoreMoved(Path("/data/crypto.db")),
     errors.SessionUnusable(Path("/data/session.json"), UserId("@a:b"), UserId("@bot:test")),

@@ -14,8 +14,8 @@ from nio.crypto.attachments import decrypt_attachment, encrypt_attachment
 from fsm.values.ids import EventId, RoomId, UserId
 from fsm.values.messages import Attachment
 from matrix import Homeserver, HomeserverSettings, Refused
-from matrix.api.errors import Spoiled
-from matrix.crypto.file_crypto import Seal, Unseal
+from matrix.api.errors import FileCorrupted
+from matrix.crypto.file_crypto import FileDecryptor, FileEncryptor
 from matrix.inbound.parse import parse
 from strandline.testing.homeserver import Synapse
 
@@ -57,9 +57,9 @@ def attached(content: dict[str, Any]) -> Attachment:
 
 
 async def read(
-    homeserver: Homeserver, attachment: Attachment, *, most_bytes: int = 10 * MEGABYTE
+    homeserver: Homeserver, attachment: Attachment, *, max_bytes: int = 10 * MEGABYTE
 ) -> bytes:
-    found = homeserver.media.download(attachment, most_bytes=most_bytes)
+    found = homeserver.media.download(attachment, max_bytes=max_bytes)
     return b"".join([chunk async for chunk in found])
 
 
@@ -72,16 +72,16 @@ async def test_a_file_comes_back_as_it_was_uploaded(
     room, data = await a_room(homeserver, encrypted=encrypted), os.urandom(200_000)
 
     content = await homeserver.media.upload(
-        room, "../a\x07.png", "image/png", pieces(data[:7], data[7:]), most_bytes=MEGABYTE
+        room, "../a\x07.png", "image/png", pieces(data[:7], data[7:]), max_bytes=MEGABYTE
     )
     attachment = attached(content)
 
     assert (attachment.name, attachment.kind, attachment.size_bytes) == ("a.png", "image", 200_000)
     assert (attachment.encryption is not None) is encrypted
     assert await read(homeserver, attachment) == data
-    assert await read(homeserver, attachment, most_bytes=200_000) == data
+    assert await read(homeserver, attachment, max_bytes=200_000) == data
     with pytest.raises(Refused, match="M_TOO_LARGE"):
-        await read(homeserver, attachment, most_bytes=199_999)
+        await read(homeserver, attachment, max_bytes=199_999)
     if encrypted:
         bare = await read(homeserver, evolve(attachment, encryption=None))
         file = content["file"]
@@ -90,7 +90,7 @@ async def test_a_file_comes_back_as_it_was_uploaded(
             decrypt_attachment(bare, file["key"]["k"], file["hashes"]["sha256"], file["iv"]) == data
         )
         forged = {**file, "hashes": {"sha256": "b" * 43}}
-        with pytest.raises(Spoiled, match="not what was sent"):
+        with pytest.raises(FileCorrupted, match="not what was sent"):
             await read(homeserver, evolve(attachment, encryption=forged))
 
 
@@ -106,7 +106,7 @@ async def test_what_is_not_there_or_not_taken_is_told(homeserver: Homeserver) ->
         with pytest.raises(Refused, match="no mxc:// URI"):
             await read(homeserver, evolve(gone, url=url))
     with pytest.raises(Refused, match="M_TOO_LARGE"):
-        await homeserver.media.upload(room, "a", "text/plain", pieces(b"abc"), most_bytes=2)
+        await homeserver.media.upload(room, "a", "text/plain", pieces(b"abc"), max_bytes=2)
 
 
 @pytest.mark.homeserver
@@ -117,7 +117,7 @@ async def test_what_a_client_might_run_is_a_file_to_be_saved(
     room = await a_room(homeserver, encrypted=False)
 
     content = await homeserver.media.upload(
-        room, "a", mimetype, pieces(b"<script>"), most_bytes=MEGABYTE
+        room, "a", mimetype, pieces(b"<script>"), max_bytes=MEGABYTE
     )
 
     assert (content["msgtype"], content["info"]["mimetype"]) == (
@@ -136,10 +136,10 @@ async def test_a_large_file_never_lies_in_memory_whole(homeserver: Homeserver) -
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     content = await homeserver.media.upload(
-        room, "large.bin", "application/zip", thirty(), most_bytes=40 * MEGABYTE
+        room, "large.bin", "application/zip", thirty(), max_bytes=40 * MEGABYTE
     )
     size = 0
-    async for chunk in homeserver.media.download(attached(content), most_bytes=40 * MEGABYTE):
+    async for chunk in homeserver.media.download(attached(content), max_bytes=40 * MEGABYTE):
         size += len(chunk)
     grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
 
@@ -153,19 +153,19 @@ def test_a_file_is_decrypted_alike_in_whatever_pieces_it_comes(
 ) -> None:
     sealed, keys = encrypt_attachment(data)
     borders = [0, *sorted(min(cut, len(sealed)) for cut in cuts), len(sealed)]
-    unseal = Unseal(keys)
+    decryptor = FileDecryptor(keys)
 
-    parts = [unseal.unseal(sealed[a:b]) for a, b in pairwise(borders)]
+    parts = [decryptor.decrypt(sealed[a:b]) for a, b in pairwise(borders)]
 
-    unseal.check()
+    decryptor.verify()
     assert b"".join(parts) == data
 
 
 @given(st.lists(st.binary(max_size=500), max_size=8))
 def test_another_client_reads_what_was_sealed_in_pieces(data: list[bytes]) -> None:
-    seal = Seal()
-    sealed = b"".join([seal.seal(piece) for piece in data])
-    file = seal.file("mxc://x/a")
+    encryptor = FileEncryptor()
+    sealed = b"".join([encryptor.encrypt(piece) for piece in data])
+    file = encryptor.file("mxc://x/a")
 
     opened = decrypt_attachment(sealed, file["key"]["k"], file["hashes"]["sha256"], file["iv"])
 
@@ -182,5 +182,5 @@ def test_another_client_reads_what_was_sealed_in_pieces(data: list[bytes]) -> No
     ],
 )
 def test_a_key_that_is_none_spoils_its_file(file: dict[str, Any]) -> None:
-    with pytest.raises(Spoiled, match="its key can't be used"):
-        Unseal(file)
+    with pytest.raises(FileCorrupted, match="its key can't be used"):
+        FileDecryptor(file)

@@ -15,7 +15,7 @@ from tests.support.sync_answers import settings
 
 async def connect(server: ScriptedHomeserver, folder: Path, **changes: object) -> int:
     async with Homeserver.connect(settings(server, **changes), folder) as homeserver:
-        return homeserver.logins
+        return homeserver.login_count
 
 
 async def test_a_login_is_kept_and_used_again(server: ScriptedHomeserver, tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ async def test_keys_that_a_killed_process_did_not_publish_after_its_login_are_pu
         before = len(server.asked("keys.upload"))
         async with Homeserver.connect(settings(server), tmp_path) as homeserver:
             if not is_killed:
-                await homeserver.upkeep()
+                await homeserver.exchange_keys()
         uploads = server.asked("keys.upload")[before:]
         return sum("device_keys" in upload.body for upload in uploads)
 

@@ -62,7 +62,7 @@ class Alice:
 
 @pytest.fixture
 async def alice(server: ScriptedHomeserver, homeserver: Homeserver, tmp_path: Path) -> Alice:
-    await homeserver.upkeep()
+    await homeserver.exchange_keys()
     return Alice(tmp_path / "alice", server.asked("keys.upload")[0].body)
 
 
@@ -157,7 +157,7 @@ async def test_keys_are_there_after_a_restart_and_events_can_be_read_again(
     server: ScriptedHomeserver, tmp_path: Path
 ) -> None:
     async with Homeserver.connect(settings(server), tmp_path / "s") as homeserver:
-        await homeserver.upkeep()
+        await homeserver.exchange_keys()
         alice = Alice(tmp_path / "alice", server.asked("keys.upload")[0].body)
         event = alice.event("twice", "$1")
         homeserver.receive({"to_device": {"events": [alice.room_key]}})
@@ -395,7 +395,7 @@ async def test_a_broken_session_with_a_device_is_mended(
     await server.script("sendToDevice", Answer(502, b""))
 
     for _ in range(4):
-        await homeserver.upkeep()
+        await homeserver.exchange_keys()
 
     assert len(server.asked("keys.claim")) == 2
     assert len({r.path for r in server.asked("sendToDevice")}) == 2

@@ -27,7 +27,7 @@ from matrix.api.session import Login, Session
 from matrix.crypto.olm import Crypto
 from matrix.inbound.edits import amendments, parse_amendment
 from matrix.inbound.parse import parse, parse_invite, parse_leave
-from matrix.outbound.requests import find_sent
+from matrix.outbound.requests import find_sent_event
 from tests.support.fakes.homeserver import BOT, ScriptedHomeserver
 from tests.support.limits import HANGS_SECONDS
 from tests.support.mutations import EVENTS, TO_DEVICE, mutated
@@ -67,7 +67,7 @@ class Life:
         with suppress(Unreachable):
             await self._syncs(await self.homeserver.sync(SyncToken("s0"), 0))
         await self._reads_back()
-        await self.homeserver.keys.upkeep()
+        await self.homeserver.keys.exchange_keys()
         self._check()
 
     async def _syncs(self, sync: Json) -> None:
@@ -93,7 +93,7 @@ class Life:
         await reader.question_mark(ROOM, event_id)
         self.homeserver.members_changed(ROOM)
         await reader.is_group(ROOM)
-        await find_sent(self.homeserver, ROOM, TransactionId("t"))
+        await find_sent_event(self.homeserver, ROOM, TransactionId("t"))
         with suppress(Refused):
             async for exchange in Transcript(self.homeserver, ROOM).exchanges():
                 check(exchange.question)
@@ -208,7 +208,7 @@ async def test_what_is_nested_as_deep_as_a_decoder_takes_is_read(tmp_path: Path)
 async def test_whatever_is_sealed_is_read(
     server: ScriptedHomeserver, homeserver: Homeserver, tmp_path: Path, seed: int
 ) -> None:
-    await homeserver.upkeep()
+    await homeserver.exchange_keys()
     alice = Alice(tmp_path / "alice", server.asked("keys.upload")[0].body)
     homeserver.receive({"to_device": {"events": [alice.room_key]}})
     random, opened = Random(seed), 0
@@ -235,7 +235,7 @@ async def test_whatever_is_sealed_is_read(
 async def test_what_is_sealed_and_no_event_stays_sealed(
     server: ScriptedHomeserver, homeserver: Homeserver, tmp_path: Path, clear: str
 ) -> None:
-    await homeserver.upkeep()
+    await homeserver.exchange_keys()
     alice = Alice(tmp_path / "alice", server.asked("keys.upload")[0].body)
     homeserver.receive({"to_device": {"events": [alice.room_key]}})
     whole: Json = alice.event("x", "$q")

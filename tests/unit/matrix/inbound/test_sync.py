@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 from fsm.values.ids import EventId, SyncToken
 from fsm.values.inbound import EventKind
 from matrix import Homeserver, LoginRefused, SyncBatch, TimelineGap
-from matrix.inbound.gaps import SEARCH_PAGES
+from matrix.inbound.gaps import MAX_INVITE_SEARCH_PAGES
 from tests.support.fakes.homeserver import Answer, ScriptedHomeserver
 from tests.support.sync_answers import (
     ALICE,
@@ -569,7 +569,10 @@ async def test_what_came_with_the_response_is_told_even_if_history_can_not_be_re
 async def test_where_the_invite_lies_too_far_back_all_that_was_searched_is_told(
     server: ScriptedHomeserver, homeserver: Homeserver
 ) -> None:
-    pages = [Answer(body={"chunk": [text("old")], "end": f"b{n}"}) for n in range(SEARCH_PAGES)]
+    pages = [
+        Answer(body={"chunk": [text("old")], "end": f"b{n}"})
+        for n in range(MAX_INVITE_SEARCH_PAGES)
+    ]
     forward = Answer(body={"chunk": [text("oldest", "$o"), text("old", "$p")]})
     await server.script("rooms.messages", *pages, forward)
     join = member("join", "$j", before="invite")
@@ -580,7 +583,7 @@ async def test_where_the_invite_lies_too_far_back_all_that_was_searched_is_told(
             await harbour.until(lambda: len(harbour.arrived) == 5)
 
     assert harbour.bodies == ["oldest", "old", "before", "", "after"]
-    assert server.asked("rooms.messages")[-1].query["from"] == f"b{SEARCH_PAGES - 1}"
+    assert server.asked("rooms.messages")[-1].query["from"] == f"b{MAX_INVITE_SEARCH_PAGES - 1}"
     assert [e["log_level"] for e in logs if "too far back" in e["event"]] == ["warning"]
 
 
@@ -856,7 +859,7 @@ def _olm(own_key: str, kind: int, body: object) -> dict[str, object]:
 
 
 async def _own_key(server: ScriptedHomeserver, homeserver: Homeserver) -> str:
-    await homeserver.upkeep()
+    await homeserver.exchange_keys()
     keys = server.asked("keys.upload")[0].body["device_keys"]["keys"]
     return str(keys["curve25519:DEVICE"])
 

@@ -20,7 +20,7 @@ from fsm.values.ids import EventId, PlatformChatId, RoomId, TransactionId, UserI
 from fsm.values.messages import AnswerRef
 from fsm.values.retry import RetryPolicy
 from matrix import Homeserver
-from matrix.outbound.delivery import MAX_BACKLOG, REMEMBERED_MS
+from matrix.outbound.delivery import MAX_BACKLOG, TRANSACTION_ID_LIFETIME_MS
 from matrix.outbound.messages import edit_content, message_content, reaction_content
 from tests.support.fakes.homeserver import BOT, Answer, ScriptedHomeserver
 from tests.support.limits import HANGS_SECONDS
@@ -251,7 +251,7 @@ async def test_a_row_from_before_the_last_login_is_looked_for_by_every_later_pro
     assert len(server.asked("rooms.send")) == 2
 
 
-@pytest.mark.parametrize("age_ms", [REMEMBERED_MS + 1, -1])
+@pytest.mark.parametrize("age_ms", [TRANSACTION_ID_LIFETIME_MS + 1, -1])
 async def test_a_row_that_grows_old_while_it_is_tried_is_looked_for(
     server: ScriptedHomeserver, homeserver: Homeserver, age_ms: int
 ) -> None:

@@ -5,7 +5,7 @@ import pytest
 from fsm.values.ids import TransactionId
 from matrix import Homeserver
 from matrix.api.content import TURN_KEY
-from matrix.outbound.requests import find_sent
+from matrix.outbound.requests import find_sent_event
 from tests.support.fakes.homeserver import BOT, Answer, ScriptedHomeserver
 from tests.support.sync_answers import ALICE, ROOM, text
 
@@ -15,7 +15,7 @@ SENT = text("hello", "$1", sender=BOT, **{TURN_KEY: TXN})
 
 async def found(server: ScriptedHomeserver, homeserver: Homeserver, *history: Any) -> str | None:
     await server.script("rooms.messages", Answer(body={"chunk": list(history)}))
-    return await find_sent(homeserver, ROOM, TXN)
+    return await find_sent_event(homeserver, ROOM, TXN)
 
 
 async def test_an_event_of_ours_is_known_by_what_it_carries_or_the_homeserver_remembers(

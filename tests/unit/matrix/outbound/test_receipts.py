@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 from fsm.values.ids import EventId, RoomId
 from matrix import Homeserver, Receipts
-from matrix.outbound.receipts import PATIENCE_SECONDS, RENEW_SECONDS
+from matrix.outbound.receipts import TYPING_DELAY_SECONDS, TYPING_RENEWAL_SECONDS
 from tests.support.fakes.homeserver import Answer, ScriptedHomeserver
 from tests.support.sync_answers import ROOM
 
@@ -100,10 +100,10 @@ async def test_work_that_takes_a_while_shows_as_typing_until_it_ends(
     clock = Clock()
     async with at_work(Receipts(homeserver, monotonic=clock)) as courtesy:
         with courtesy.typing(ROOM):
-            clock.now += PATIENCE_SECONDS
+            clock.now += TYPING_DELAY_SECONDS
             courtesy.mark_read(OTHER, EventId("$1"))  # wakes it up
             assert await typing(server, 1) == [True]
-            clock.now += RENEW_SECONDS
+            clock.now += TYPING_RENEWAL_SECONDS
             courtesy.mark_read(OTHER, EventId("$2"))
             assert await typing(server, 2) == [True, True]
         assert await typing(server, 3) == [True, True, False]
@@ -131,7 +131,7 @@ async def test_two_works_in_a_room_show_until_both_have_ended(
     async with at_work(Receipts(homeserver, monotonic=clock)) as courtesy:
         with courtesy.typing(ROOM):
             with courtesy.typing(ROOM):
-                clock.now += PATIENCE_SECONDS
+                clock.now += TYPING_DELAY_SECONDS
                 courtesy.mark_read(OTHER, EventId("$1"))
                 assert await typing(server, 1) == [True]
             courtesy.mark_read(OTHER, EventId("$2"))
@@ -149,7 +149,7 @@ async def test_work_goes_on_where_nobody_shows_it(
     async with asyncio.timeout(10):
         for number in range(3):
             with courtesy.typing(ROOM):
-                clock.now += PATIENCE_SECONDS
+                clock.now += TYPING_DELAY_SECONDS
                 courtesy.mark_read(ROOM, EventId(f"${number}"))
                 await asyncio.sleep(0)
                 done.append(number)
@@ -167,7 +167,7 @@ async def test_work_goes_on_where_typing_is_not_taken(
 
     async with asyncio.timeout(10), at_work(Receipts(homeserver, monotonic=clock)) as courtesy:
         with courtesy.typing(ROOM):
-            clock.now += PATIENCE_SECONDS
+            clock.now += TYPING_DELAY_SECONDS
             courtesy.mark_read(OTHER, EventId("$1"))
             await typing(server, 1)
             done = True

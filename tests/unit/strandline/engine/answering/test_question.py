@@ -24,8 +24,8 @@ class Media:
     def __init__(self) -> None:
         self.uploaded: list[tuple[str, str, str, int]] = []
 
-    async def download(self, attachment: Attachment, *, most_bytes: int) -> AsyncIterator[bytes]:
-        assert most_bytes == 10
+    async def download(self, attachment: Attachment, *, max_bytes: int) -> AsyncIterator[bytes]:
+        assert max_bytes == 10
         if attachment.url != FILE.url:
             raise Refused(404, "M_NOT_FOUND", "gone")
         yield b"abc"
@@ -37,10 +37,10 @@ class Media:
         mimetype: str,
         chunks: AsyncIterator[bytes],
         *,
-        most_bytes: int,
+        max_bytes: int,
     ) -> dict[str, Any]:
         content = b"".join([chunk async for chunk in chunks])
-        self.uploaded.append((room_id, name, mimetype, most_bytes))
+        self.uploaded.append((room_id, name, mimetype, max_bytes))
         return {"body": name, "content": content}
 
 
