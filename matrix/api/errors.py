@@ -1,4 +1,4 @@
-"""What can go wrong between the bot and a homeserver. ``fsm.errors`` has the tree of all errors."""
+"""Errors of the Matrix client. ``fsm.errors`` has the tree of all errors."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ from fsm.values.ids import RoomId, UserId
 
 
 class MatrixError(StrandlineError):
-    """The root of what goes wrong with a homeserver."""
+    """Base class of the Matrix client's errors."""
 
 
 @frozen(slots=False)
 class Unreachable(MatrixError):
-    """The homeserver gave no answer, or one that makes no sense."""
+    """The homeserver gave no response, or one that is not valid Matrix."""
 
     url: str
     problem: str
@@ -28,7 +28,7 @@ class Unreachable(MatrixError):
 
 @frozen(slots=False)
 class RateLimited(MatrixError):
-    """The homeserver takes no more requests for now (429)."""
+    """The homeserver limits the rate of requests (429)."""
 
     retry_after_ms: int
 
@@ -51,7 +51,7 @@ class TokenRevoked(MatrixError):
 
 @frozen(slots=False)
 class LoginRefused(MatrixError):
-    """The homeserver does not let us in."""
+    """The homeserver refuses the login."""
 
     user_id: UserId
     problem: str
@@ -65,7 +65,7 @@ class LoginRefused(MatrixError):
 
 @frozen(slots=False)
 class Refused(MatrixError):
-    """The homeserver understood the request, and trying it again will not help."""
+    """The homeserver refuses the request, and a retry will not help."""
 
     status: int
     errcode: str
@@ -118,7 +118,7 @@ class StoreFailed(MatrixError):
 
 @frozen(slots=False)
 class StoreMoved(MatrixError):
-    """The crypto store's file is no longer where it was opened."""
+    """The crypto store's file was moved while it was open."""
 
     path: Path
 
@@ -132,7 +132,7 @@ class StoreMoved(MatrixError):
 
 @frozen(slots=False)
 class SessionUnusable(MatrixError):
-    """The stored session is not one of the configured account."""
+    """The stored session belongs to another account than the configured one."""
 
     path: Path
     stored: UserId
@@ -146,5 +146,5 @@ class SessionUnusable(MatrixError):
 
 
 def is_permanent(error: MatrixError) -> bool:
-    """Whether the same request would fail the same way for ever."""
+    """Whether a retry of the same request would fail in the same way."""
     return isinstance(error, Refused | NotEncryptable | FileCorrupted)

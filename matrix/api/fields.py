@@ -1,7 +1,7 @@
-"""The wall: where JSON that anybody may have written becomes typed values. Pure and total.
+"""Reads typed values from untrusted JSON. Pure and total.
 
-Nothing here raises, whatever the JSON is, and what has another shape than was asked for counts as
-absent. No code of ``matrix/`` looks into an event's JSON by any other way than through here.
+Nothing here raises, whatever the JSON is. A value of another type than requested counts as absent.
+All code of ``matrix/`` reads the JSON of events through these functions.
 """
 
 import json
@@ -13,13 +13,13 @@ from fsm.values.ids import EventId, RoomId, UserId
 Json = dict[str, Any]
 
 MAX_ID_BYTES = 255
-"""Longer ids are none (client-server API, "Common Identifier Format")."""
+"""Maximum bytes of an id (client-server API, "Common Identifier Format")."""
 
 MAX_INTEGER = 2**53 - 1
-"""Larger numbers are none (appendices, "Canonical JSON")."""
+"""Maximum absolute value of a number (appendices, "Canonical JSON")."""
 
 MAX_DEPTH = 100
-"""What is nested deeper is left out."""
+"""Maximum nesting; deeper values are left out."""
 
 # Without control characters, and without what can't be encoded as UTF-8.
 _CHARACTER = r"[^\x00-\x1f\x7f\ud800-\udfff]"
@@ -54,7 +54,7 @@ def is_room_id(value: object) -> bool:
 
 
 def text(raw: Json, key: str, *, max_chars: int | None = None) -> str | None:
-    """The text under ``key``, cut, if there is one."""
+    """The text under ``key``, cut to ``max_chars``, if there is one."""
     value = raw.get(key)
     return clean(value[:max_chars]) if isinstance(value, str) else None
 
@@ -72,7 +72,7 @@ def fields(raw: Json, *path: str) -> Json:
 
 
 def flag(raw: Json, key: str) -> bool:
-    """Whether ``key`` says true."""
+    """Whether the value under ``key`` is true."""
     return raw.get(key) is True
 
 
@@ -104,7 +104,7 @@ def events(value: object) -> list[Json]:
 
 
 def integer(value: object) -> int:
-    """``value`` if it is a whole number that a time or a size can be, else 0."""
+    """``value`` if it is an integer from 0 to ``MAX_INTEGER``, else 0."""
     if not isinstance(value, int) or isinstance(value, bool):
         return 0
     return value if 0 <= value <= MAX_INTEGER else 0
@@ -126,8 +126,8 @@ def plain(value: object, *, depth: int = MAX_DEPTH) -> Any:
 def decoded(body: bytes) -> Json | None:
     """The JSON object that ``body`` is, or None if it is none.
 
-    Numbers that are none, or too large, become ``null``; so does what is nested too deep. One such
-    value from anybody would otherwise make a whole sync response unreadable.
+    Invalid and too large numbers, and values that are nested too deep, become ``null``: otherwise
+    one such value would make a whole sync response unreadable.
     """
     try:
         answer = _loads(body)
@@ -153,7 +153,7 @@ def _loads_flattened(body: bytes) -> object:
 
 
 def _flattened(body: bytes) -> bytes:
-    """The JSON with ``null`` in the place of what is nested too deep."""
+    """The JSON with ``null`` for each value that is nested too deep."""
     kept: list[bytes] = []
     depth = at = 0
     for token in _STRING_OR_BRACKET.finditer(body):
@@ -179,7 +179,7 @@ def _finite(digits: str) -> float | None:
 
 
 def _nothing(_: str) -> None:
-    """For ``NaN`` and the infinities, which are no JSON."""
+    """Replace ``NaN`` and the infinities, which are not JSON."""
 
 
 def _id(value: object, form: re.Pattern[str]) -> str | None:

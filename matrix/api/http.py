@@ -1,4 +1,4 @@
-"""HTTP to one homeserver: JSON in and out, a timeout on everything, every failure typed."""
+"""HTTP requests to one homeserver: JSON bodies, timeouts, typed errors."""
 
 import asyncio
 import json
@@ -26,11 +26,11 @@ Json = dict[str, Any]
 
 Body = bytes | AsyncGenerator[bytes, None] | None
 
-READ_BYTES = 65_536
-"""A file is read in pieces of so many bytes."""
+CHUNK_BYTES = 65_536
+"""Bytes of one chunk of a file."""
 
 TIMEOUT_SECONDS = 30.0
-"""How long a request may take, unless it says otherwise."""
+"""The default timeout of a request."""
 
 MAX_RETRY_AFTER_MS = 300_000
 """Maximum wait before a retry, whatever the homeserver asks for."""
@@ -42,7 +42,7 @@ _RETRYABLE_ERRCODES = {
     *("M_RESOURCE_LIMIT_EXCEEDED", "M_USER_LOCKED", "M_USER_SUSPENDED", "M_LIMIT_EXCEEDED"),
     *("M_CONSENT_NOT_GIVEN",),
 }
-"""Error codes below 500 that an operator of the homeserver lifts: tried again."""
+"""Error codes with a status below 500 that the homeserver's operator can clear: retried."""
 
 
 class HomeserverHttp:
@@ -50,7 +50,7 @@ class HomeserverHttp:
 
     Args:
         url: The homeserver's base URL.
-        monotonic: A clock, to say how long the homeserver was away.
+        monotonic: A clock, in seconds, to log how long the homeserver was unreachable.
     """
 
     def __init__(self, url: str, *, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -80,19 +80,19 @@ class HomeserverHttp:
         timeout_seconds: float = TIMEOUT_SECONDS,
         may_repeat: bool = True,
     ) -> Json:
-        """One request, tried once, or twice when the token had to be renewed.
+        """One request, without retries except after the token was renewed.
 
         Args:
-            method: Of HTTP.
-            path: Below the homeserver's URL.
-            query: What follows the path.
-            body: JSON.
-            timeout_seconds: How long it may take.
-            may_repeat: After a new login it may be tried again at once. An event that is sent may
-                not: with the login the homeserver may have forgotten that it has it.
+            method: The HTTP method.
+            path: The path below the homeserver's URL.
+            query: The query parameters.
+            body: A JSON value, or None for no body.
+            timeout_seconds: The timeout of each attempt.
+            may_repeat: It may be repeated at once after a new login. Sending an event may not: the
+                homeserver may have dropped its transaction id with the old login.
 
         Raises:
-            MatrixError: It did not work; the class says what that means.
+            MatrixError: It failed; the class says why.
         """
         url = self.url + path + ("?" + urlencode(query) if query else "")
         data = None if body is None else _encode(body)
@@ -107,11 +107,13 @@ class HomeserverHttp:
                 raise Unreachable(self.url, "the session was renewed") from None
             return await self._request_once(method, url, data, timeout_seconds, token=self.token)
 
-    async def read(self, path: str, *, read_timeout_seconds: float) -> AsyncGenerator[bytes, None]:
-        """The body of a good answer to a GET request, in pieces. Tried until its first byte.
+    async def download(
+        self, path: str, *, read_timeout_seconds: float
+    ) -> AsyncGenerator[bytes, None]:
+        """The body of a GET request's response, in chunks. Retried until the first byte.
 
         Raises:
-            MatrixError: It can't be had, or not to its end.
+            MatrixError: The download failed, or broke off.
         """
         async with AsyncExitStack() as stack:
 
@@ -122,18 +124,18 @@ class HomeserverHttp:
 
             response = await retry_request(begin, DOWNLOAD)
             with self._translated_errors(read_timeout_seconds):
-                async for chunk in response.content.iter_chunked(READ_BYTES):
+                async for chunk in response.content.iter_chunked(CHUNK_BYTES):
                     yield chunk
 
     async def post_file(
         self, path: str, content: IO[bytes], *, mimetype: str, timeout_seconds: float
     ) -> Json:
-        """POST a file from its beginning, tried once; the answer."""
+        """POST a file from its beginning, without retries; the response."""
         size = content.seek(0, os.SEEK_END)
 
         async def chunks() -> AsyncGenerator[bytes, None]:
             content.seek(0)
-            while chunk := content.read(READ_BYTES):
+            while chunk := content.read(CHUNK_BYTES):
                 yield chunk
 
         headers = {"Content-Type": mimetype, "Content-Length": str(size)}
@@ -163,7 +165,7 @@ class HomeserverHttp:
             ) as response:
                 if response.status != 200:  # noqa: PLR2004
                     try:
-                        _parse_answer(self.url, response, await response.content.read(READ_BYTES))
+                        _parse_answer(self.url, response, await response.content.read(CHUNK_BYTES))
                     except TokenRevoked:
                         if self.renew is None:
                             raise
@@ -174,7 +176,7 @@ class HomeserverHttp:
 
     @contextmanager
     def _translated_errors(self, seconds: float) -> Iterator[None]:
-        """Have what the HTTP client raises be one of ours."""
+        """Raise errors of the HTTP client as ``Unreachable``."""
         try:
             yield
         except TimeoutError as error:
@@ -184,14 +186,14 @@ class HomeserverHttp:
             raise Unreachable(self.url, problem) from error
 
     async def log_in(self, path: str, body: object) -> Json:
-        """A login request: without the token, and without renewing it."""
+        """A login request: without a token, and without renewing it."""
         return await self._request_once(
             "POST", self.url + path, _encode(body), TIMEOUT_SECONDS, token=""
         )
 
-    async def _renew_token(self, spent: str, renew: Callable[[], Awaitable[str]]) -> None:
+    async def _renew_token(self, revoked: str, renew: Callable[[], Awaitable[str]]) -> None:
         async with self._renewing:
-            if self.token == spent:
+            if self.token == revoked:
                 self.token = await renew()
 
     async def _request_once(  # noqa: PLR0913  # what a request may be
@@ -248,7 +250,7 @@ class HomeserverHttp:
 
 
 def endpoint(*parts: str, version: str = "v3") -> str:
-    """The path of a client-server endpoint, each part escaped whole.
+    """The path of a client-server endpoint, each part percent-encoded.
 
     Raises:
         Refused: A part is a dot segment, which would name another endpoint (RFC 3986, 5.2.4).
@@ -265,7 +267,11 @@ def _encode(body: object) -> bytes:
 
 
 def _parse_answer(url: str, response: aiohttp.ClientResponse, body: bytes) -> Json:
-    """The JSON object of a good answer; raises for any other."""
+    """The JSON object of a successful response.
+
+    Raises:
+        MatrixError: The response is no success, or no JSON object.
+    """
     status = response.status
     answer = fields.decoded(body)
     if status < 300 and answer is not None:  # noqa: PLR2004
@@ -277,16 +283,24 @@ def _parse_answer(url: str, response: aiohttp.ClientResponse, body: bytes) -> Js
         raise RateLimited(_retry_after_ms(facts, response.headers))
     if errcode == "M_UNKNOWN_TOKEN":
         raise TokenRevoked(message)
-    # A proxy in front may say 404 in HTML for a minute: only a homeserver's own words are final.
-    is_too_large = failure_of_status(status) is HttpFailure.TOO_LARGE
-    final = is_too_large or (400 <= status < 500 and errcode and errcode not in _RETRYABLE_ERRCODES)  # noqa: PLR2004
-    if final:
+    if _is_permanent(status, errcode):
         raise Refused(status, errcode or "M_TOO_LARGE", message)
     where = response.headers.get("Location")
     hint = f" to {where}" if where else ""
-    # a good answer that was cut off may begin with an access token
+    # a truncated response to a login may contain an access token
     what = f"{len(body)} bytes that are no JSON" if status < 300 else _excerpt(body)  # noqa: PLR2004
     raise Unreachable(url, f"it answers {status}{hint} with {what}")
+
+
+def _is_permanent(status: int, errcode: str) -> bool:
+    """Whether a retry can't help.
+
+    A reverse proxy may answer 404 in HTML for a while: only Matrix error codes are permanent.
+    """
+    if failure_of_status(status) is HttpFailure.TOO_LARGE:
+        return True
+    is_client_error = 400 <= status < 500  # noqa: PLR2004
+    return is_client_error and bool(errcode) and errcode not in _RETRYABLE_ERRCODES
 
 
 def _retry_after_ms(facts: Json, headers: Mapping[str, str]) -> int:

@@ -88,7 +88,7 @@ class Media:
         path = endpoint("media", "download", found[1], found[2], version="v1")
         size, held_back = 0, b""
         async with aclosing(
-            self._http.read(path, read_timeout_seconds=READ_TIMEOUT_SECONDS)
+            self._http.download(path, read_timeout_seconds=READ_TIMEOUT_SECONDS)
         ) as chunks:
             async for chunk in chunks:
                 size += len(chunk)

@@ -1,7 +1,7 @@
-"""The login: made once, kept in ``matrix_store/session.json``, renewed on the same device.
+"""The login session: stored in ``matrix_store/session.json`` and renewed on the same device.
 
-The device id is what matters most in it. The homeserver recognises a repeated transaction id only
-from the same device, and other people's devices encrypt for it.
+The device id must not change: the homeserver recognises a repeated transaction id only from the
+same device, and the devices of others encrypt for it.
 """
 
 import json
@@ -32,14 +32,14 @@ _log = structlog.get_logger(__name__)
 
 @frozen(kw_only=True)
 class HomeserverSettings:
-    """Where the bot lives, and how it proves who it is.
+    """The homeserver and the credentials of the bot's account.
 
     Args:
         url: The homeserver's base URL.
         user_id: The bot's full Matrix id.
-        password: Logs in again by itself when the session is lost.
+        password: Used to log in, and again when the session is revoked.
         access_token: Used instead of a password.
-        device_name: What people see in the bot's list of devices.
+        device_name: The display name of the bot's device.
     """
 
     url: str
@@ -56,10 +56,10 @@ class Session:
     Args:
         user_id: The bot.
         device_id: Its device.
-        access_token: What proves it.
+        access_token: The access token of the device.
         logged_in_at_ms: When the device was last logged in, Unix time in milliseconds. The
-            homeserver may have forgotten every transaction id from before.
-        keys_due: It may have forgotten the device's keys too, and has not been given them since.
+            homeserver may have dropped all transaction ids from before.
+        keys_due: The device's keys have not been published since: it may have dropped them too.
     """
 
     user_id: UserId
@@ -70,12 +70,12 @@ class Session:
 
 
 class Login:
-    """Gets a session for the HTTP client, and a new token when the old one is revoked.
+    """Logs in, and again when the access token is revoked.
 
     Args:
-        http: The client whose requests it authorises.
+        http: The client, which gets the access token.
         settings: The account.
-        folder: Where the session is kept.
+        folder: Where the session is stored.
         now: The wall clock.
     """
 
@@ -92,7 +92,7 @@ class Login:
         self._path = folder / "session.json"
         self._now = now
         self.count = 0
-        """How often this process logged in. The homeserver may then have forgotten our device."""
+        """The number of logins of this process."""
         self._session: Session | None = None
 
     @property
@@ -106,7 +106,7 @@ class Login:
         return self._session is not None and self._session.keys_due
 
     def mark_keys_published(self) -> None:
-        """They have been."""
+        """Store that the device's keys were published."""
         if self._session is not None:
             self._session = evolve(self._session, keys_due=False)
             write_session(self._path, self._session)
@@ -114,11 +114,11 @@ class Login:
     async def open(self, *, max_wait_seconds: float = 0.0) -> Session:
         """The stored session, or a new one.
 
-        A stored session is used even when the homeserver is away: it will be tried until it is
-        back. A first login can't wait for ever, for its operator is watching.
+        A stored session is used even when the homeserver is unreachable: requests are retried until
+        it is back. A first login ends after ``max_wait_seconds``, since its operator waits.
 
         Raises:
-            Unreachable: There is no stored session, and the homeserver stays away.
+            Unreachable: There is no stored session, and the homeserver stays unreachable.
             LoginRefused: The credentials are wrong.
             SessionUnusable: The stored session is another account's.
         """
@@ -154,7 +154,7 @@ class Login:
         )
         self._check(session)
         self.count += 1
-        self._keep(session)
+        self._store(session)
         return session
 
     async def _resume(self, stored: Session) -> Session:
@@ -196,12 +196,12 @@ class Login:
         session = _session(answer, self._http.url)
         self._check(session)
         self.count += 1
-        self._keep(session)
+        self._store(session)
         reach("session.login.after")
         return session
 
     async def whoami(self) -> dict[str, object]:
-        """Ask the homeserver whose the access token is."""
+        """The account of the access token (``GET …/account/whoami``)."""
         return await self._http.request("GET", endpoint("account", "whoami"), timeout_seconds=10)
 
     def _check(self, session: Session) -> None:
@@ -212,7 +212,7 @@ class Login:
         if not session.device_id:
             raise LoginRefused(session.user_id, "the access token belongs to no device")
 
-    def _keep(self, session: Session) -> None:
+    def _store(self, session: Session) -> None:
         now_ms = int(self._now().timestamp() * 1000)
         self._session = evolve(session, logged_in_at_ms=now_ms, keys_due=True)
         write_session(self._path, self._session)
@@ -240,7 +240,7 @@ def read_session(path: Path) -> Session | None:
 
 
 def write_session(path: Path, session: Session) -> None:
-    """Write the file whole or not at all, readable for its owner only."""
+    """Replace the file atomically, readable for its owner only."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What one sync response brings: events that want handling, and gaps that want filling."""
+"""The contents of one sync response: events to handle, and gaps to read."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 @frozen
 class SyncEvent:
-    """An event, in its place in the room."""
+    """An event, in the room's order."""
 
     inbound: Inbound
 
@@ -27,18 +27,18 @@ class SyncEvent:
 
 @frozen(kw_only=True)
 class TimelineGap:
-    """A stretch of a room's timeline that the response leaves out.
+    """A part of a room's timeline that the response omits.
 
     Args:
         room_id: The room.
-        since: The sync token that was asked from: the stretch is after it.
-        is_entered: The bot came into the room in this stretch: what is to be handled begins at
-            its invite, or where it joined uninvited.
-        end: The token at which it ends, exclusive.
-        tail: Events after ``end`` that came in the response and belong to the stretch, since
-            whether they are answered depends on what is in it.
-        join_follows: The bot's join comes right after the tail: without an invite, nothing in the
-            stretch is to be handled.
+        since: The sync token of the request; the gap starts there.
+        is_entered: The bot joined the room in this gap: the events to handle start at its invite,
+            or at its join if it was not invited.
+        end: The token where it ends, exclusive.
+        tail: Events after ``end`` in the response that belong to the gap: whether they are handled
+            depends on what is in it.
+        join_follows: The bot's join is right after the tail: without an invite, no event of the gap
+            is to be handled.
     """
 
     room_id: RoomId
@@ -54,16 +54,16 @@ RoomItem = SyncEvent | TimelineGap
 
 @frozen
 class SyncBatch:
-    """What one sync response brings.
+    """The contents of one sync response.
 
     Args:
-        since: The token that was asked from; None for the first sync ever.
-        next: The token to ask from next. It may be stored once all items are handled.
+        since: The token of the request; None for the first sync ever.
+        next: The token of the next request. It may be stored once all items are handled.
         items: Each room's in the room's order.
         memberships: The rooms that the bot joined (True) or left (False).
         fixed: The rooms whose items can't be read again from ``since``: those that the bot left or
             was invited to.
-        entered: The rooms of which nothing is to be handled that lies before the bot's invite.
+        entered: The rooms whose events before the bot's invite are not to be handled.
     """
 
     since: SyncToken | None
@@ -84,16 +84,16 @@ class Slice:
 
 @define
 class MembershipTracker:
-    """Whether the bot is in a room, or invited to it, from event to event.
+    """Follows whether the bot is a member of a room, or invited, from event to event.
 
-    What is said there while it is not is said to others, though it may read it once it is back.
+    Events from while it is neither are not for the bot, though it can read them later.
     """
 
     bot: UserId
     is_in: bool = True
 
     def is_member_at(self, event: Json) -> bool:
-        """Whether the event, the next in the room, happens while the bot is there."""
+        """Whether the bot is a member at the event, which is the room's next."""
         if _changes_membership(event, self.bot):
             self.is_in = not is_own_departure(event, self.bot)
         return self.is_in
@@ -106,14 +106,14 @@ def _changes_membership(event: Json, bot: UserId) -> bool:
 def slice_timeline(
     room_id: RoomId, room: Json, *, since: SyncToken, bot: UserId, join: Json | None
 ) -> Slice:
-    """What of a joined room's part of a sync response is to be handled.
+    """The events to handle of a joined room's part of a sync response.
 
     Args:
         room_id: The room.
         room: Its part of the response.
-        since: The token that was asked from.
+        since: The token of the request.
         bot: The bot's own user id.
-        join: The bot's coming into the room, if it was not in it at ``since``.
+        join: The bot's join, if it was not a member at ``since``.
     """
     timeline = fields.fields(room, "timeline")
     arrived = tuple(fields.objects(timeline, "events"))
@@ -126,9 +126,9 @@ def slice_timeline(
 
 
 def _begins_outside(arrived: tuple[Json, ...], bot: UserId) -> bool:
-    """Whether the bot left in what was left out before these events, and came again in them.
+    """Whether the bot left in the omitted part before these events, and joined again in them.
 
-    A join that does not say what was before it may be a mere change of its name.
+    A join without ``prev_content`` may be only a change of the display name.
     """
     first = next((event for event in arrived if _changes_membership(event, bot)), {})
     if is_own_join(first, bot):
@@ -137,15 +137,15 @@ def _begins_outside(arrived: tuple[Json, ...], bot: UserId) -> bool:
 
 
 def join_in_timeline(room: Json, bot: UserId) -> Json | None:
-    """The bot's latest coming into the room, if it happened in the response's timeline."""
+    """The bot's latest join in the response's timeline."""
     return _last_join(fields.objects(room, "timeline", "events"), bot)
 
 
 def join_in_state(room: Json, bot: UserId) -> Json | None:
-    """The bot's join, if the response's state has it.
+    """The bot's join in the response's state.
 
-    That it is there does not mean that it is news: with lazily loaded members a homeserver repeats
-    it whenever the bot has spoken and the homeserver does not remember having told this device.
+    It need not be new: with lazily loaded members, a homeserver repeats it when the bot sent an
+    event and the homeserver does not know that it sent this device the membership before.
     """
     return _last_join(fields.objects(room, "state", "events"), bot)
 
@@ -167,7 +167,7 @@ def _slice_of_joined(  # noqa: PLR0913  # what ``slice_timeline`` has found out
     end: str | None,
     bot: UserId,
 ) -> Slice:
-    """Of a room that the bot has just joined: what was written since its invite."""
+    """The events since the bot's invite, of a room that it has just joined."""
     since_invite = after_invite(arrived, bot)
     if since_invite is not None:
         return Slice(None, since_invite)

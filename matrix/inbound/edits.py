@@ -1,4 +1,4 @@
-"""Edits and redactions: what people do to messages that they have sent."""
+"""Edits and redactions of messages."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,16 +12,16 @@ from matrix.inbound.parse import redaction_target, text_of
 
 @frozen(kw_only=True)
 class Amendment:
-    """A message was edited, or taken back.
+    """A message was edited or redacted.
 
     Args:
         target: The message.
-        room_id: Where it stands.
-        sender: Who did it. An edit counts only if the message is theirs.
+        room_id: The room.
+        sender: Its sender. An edit is valid only if the message is by the same sender.
         event_id: The edit or the redaction.
-        text: The new text; None if it was taken back.
-        sent_at_ms: When it was made, as the sender's homeserver has it. Of two edits the later one
-            counts (client-server API, "Event replacements"), in whatever order they are read.
+        text: The new text; None for a redaction.
+        sent_at_ms: Its ``origin_server_ts``. The edit with the latest is valid (client-server API,
+            "Event replacements"), whatever the order in which edits are read.
     """
 
     target: EventId
@@ -37,11 +37,11 @@ def amendments(
     room_id: RoomId,
     decrypted: Callable[[RoomId, dict[str, Any]], dict[str, Any]],
 ) -> Iterator[Amendment]:
-    """What the event does to another, and the edit of it that the homeserver bundles with it.
+    """The amendment that the event is, and the edit that the homeserver bundles with the event.
 
     Args:
         raw: The event, decrypted.
-        room_id: Where it stands.
+        room_id: The room.
         decrypted: Decrypts a bundled edit (client-server API, "Aggregations of child events").
     """
     bundled = fields.fields(raw, "unsigned", "m.relations", "m.replace")
@@ -51,7 +51,7 @@ def amendments(
 
 
 def parse_amendment(raw: object, room_id: RoomId) -> Amendment | None:
-    """What the event, decrypted, does to another; None if it does nothing of the kind."""
+    """The amendment that a decrypted event is; None if it is none."""
     if not isinstance(raw, dict) or "state_key" in raw:
         return None
     event_id, sender = fields.event_id(raw, "event_id"), fields.user_id(raw, "sender")

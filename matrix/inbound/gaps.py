@@ -1,4 +1,4 @@
-"""Filling gaps: the events that a sync response leaves out, read page by page and in order."""
+"""Reads the events that a limited sync response omits, page by page and in order."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -20,17 +20,17 @@ _log = structlog.get_logger(__name__)
 Json = dict[str, Any]
 
 MAX_INVITE_SEARCH_PAGES = 50
-"""So many pages before the bot's join its invite is looked for."""
+"""Maximum pages before the bot's join that are searched for its invite."""
 
 
 @frozen
 class _Start:
-    """Where in the history that is to be handled begins.
+    """Where in a gap the events to handle start.
 
     Args:
-        event_id: The invite or the join; None to begin at the token.
-        token: A token shortly before it.
-        is_invite: The event is the invite: what is handled begins after it.
+        event_id: The invite or the join; None to start at the token.
+        token: A token before that event.
+        is_invite: The event is the invite: the events to handle start after it.
     """
 
     event_id: EventId | None
@@ -40,7 +40,7 @@ class _Start:
 
 @frozen
 class _GapReader:
-    """One gap that is being read."""
+    """Reads the pages of one gap."""
 
     homeserver: Homeserver
     gap: TimelineGap
@@ -70,11 +70,11 @@ class _GapReader:
             token = page.end
 
     def has_next(self, page: Page, token: str | None) -> bool:
-        """Whether there is more after the page that was read from the token."""
+        """Whether a page follows the one that was read from ``token``."""
         return page.end not in (None, token, self.gap.end)
 
     async def first_page(self) -> Page:
-        """The gap's first page, when the edits and redactions on all of its pages are known."""
+        """The gap's first page, after the edits and redactions of all its pages were reported."""
         pages = self.forward(self.gap.since)
         first = await anext(pages)
         async for _page in pages:
@@ -87,9 +87,9 @@ async def missing_events(
 ) -> AsyncIterator[Json]:
     """The events of the gap, oldest first, decrypted. Holds one page at a time.
 
-    All edits and redactions in the gap are told to ``amend`` before the first event, so that no
-    message is handled as it no longer reads: a gap of several pages is read twice. What was said
-    while the bot was out of the room is left out.
+    All edits and redactions in the gap are reported to ``amend`` before the first event, so that
+    no outdated text is handled: a gap of several pages is read twice. Events from while the bot was
+    not a member are left out.
     """
     reading, presence = _GapReader(homeserver, gap, amend), MembershipTracker(homeserver.user_id)
     events = _since_entering(reading) if gap.is_entered else _since_token(reading)
@@ -99,7 +99,7 @@ async def missing_events(
 
 
 async def _since_token(reading: _GapReader) -> AsyncIterator[Json]:
-    """Everything in the gap."""
+    """All events of the gap."""
     try:
         first = await reading.first_page()
         for raw in first.events:
@@ -120,18 +120,17 @@ async def _events(reading: _GapReader, start: str | None) -> AsyncIterator[Json]
 
 
 async def _since_entering(reading: _GapReader) -> AsyncIterator[Json]:
-    """What was written after the bot's invite; from its join on if there was no invite.
+    """The events after the bot's invite, or from its join on if there was no invite.
 
-    Where neither is to be found, it is what was written since the token, as in any other gap:
-    nothing is passed over because something was not found.
+    If neither is found, all events since the token, as in any other gap, so that none is lost.
     """
-    gap, begin = reading.gap, None
+    gap, start = reading.gap, None
     try:
-        begin = await _find_start(reading)
+        start = await _find_start(reading)
     except Refused as refused:
         _warn(gap, refused)
-    if begin is not None:
-        async for raw in _after(reading, begin):
+    if start is not None:
+        async for raw in _after(reading, start):
             yield raw
         for raw in gap.tail:
             yield raw
@@ -140,23 +139,23 @@ async def _since_entering(reading: _GapReader) -> AsyncIterator[Json]:
             yield raw
 
 
-async def _after(reading: _GapReader, begin: _Start) -> AsyncIterator[Json]:
-    """The events from the beginning on, up to the gap's end."""
-    reached = begin.event_id is None
+async def _after(reading: _GapReader, start: _Start) -> AsyncIterator[Json]:
+    """The events from the start to the gap's end."""
+    reached = start.event_id is None
     try:
-        async for raw in _events(reading, begin.token):
-            is_begin = fields.event_id(raw, "event_id") == begin.event_id
-            reached = reached or is_begin
-            if reached and not (is_begin and begin.is_invite):
+        async for raw in _events(reading, start.token):
+            is_start = fields.event_id(raw, "event_id") == start.event_id
+            reached = reached or is_start
+            if reached and not (is_start and start.is_invite):
                 yield raw
     except Refused as refused:
         _warn(reading.gap, refused)
 
 
 async def _find_start(reading: _GapReader) -> _Start | None:
-    """The bot's newest invite in the gap, else its join; read from the gap's end back.
+    """The bot's newest invite in the gap, else its join; searched backwards from the gap's end.
 
-    Where the invite lies further back than is searched, all that was read is after it.
+    If the invite is further back than the search goes, all events that were read are after it.
     """
     token, bot = reading.gap.end, reading.homeserver.user_id
     is_joined = reading.gap.join_follows
@@ -180,7 +179,7 @@ async def _find_start(reading: _GapReader) -> _Start | None:
         pages_before_join += is_joined
     else:
         _log.warning(
-            "the bot's invite lies too far back, what lies before so many events is passed over",
+            "the bot's invite is too far back, older events are skipped",
             room_id=reading.gap.room_id,
             events=MAX_INVITE_SEARCH_PAGES * PAGE_EVENTS,
         )

@@ -1,4 +1,4 @@
-"""From an event's JSON to what a flow may answer. Pure and total: no JSON makes it raise."""
+"""Parses event JSON into ``Inbound`` values. Pure and total: no JSON makes it raise."""
 
 import html
 import re
@@ -16,20 +16,20 @@ from matrix.api.content import BY_KEY, TURN_KEY
 from matrix.api.fields import mapping, plain
 
 MAX_BODY_CHARS = 65_536
-"""Longer bodies are cut here. A homeserver that keeps to the specification sends none."""
+"""Maximum characters of a body; a longer one, which violates the specification, is cut."""
 
 MAX_NAME_CHARS = 255
-"""Longer file names are cut here."""
+"""Maximum characters of a file name; a longer one is cut."""
 
 MAX_PILLS = 5
-"""So many pills to the bot are looked at for what it is called."""
+"""Maximum pills to the bot that are read for its names."""
 
 MAX_URL_CHARS = 1_000
-"""A file whose address is longer is none."""
+"""Maximum characters of a file's URL; a file with a longer one is ignored."""
 
 _PILL = re.compile(r"""href=["']https://matrix\.to/#/([^"'?>]+)["'?][^>]{0,1000}>([^<]{0,255})""")
-"""A link to a person, and its text (client-server API, "User, room, and group mentions"). Its parts
-exclude each other and are bounded, so that no HTML takes more than linear time."""
+"""A link to a user, and its text (client-server API, "User, room, and group mentions"). Its parts
+are disjoint and bounded, so that matching takes linear time."""
 
 _UNREAD_TYPES = {
     "m.sticker": "sticker",
@@ -37,7 +37,7 @@ _UNREAD_TYPES = {
     "m.poll.start": "poll",
     "org.matrix.msc3381.poll.start": "poll",
 }
-"""What people send and the bot does not read, by type of event or of message."""
+"""Types of events and messages that the bot answers but can't read."""
 
 _IGNORED_TYPES = (
     "",
@@ -48,20 +48,20 @@ _IGNORED_TYPES = (
     "m.poll.end",
     "org.matrix.msc3381.poll.end",
 )
-"""Messages that are for nobody, or for other bots, or lack the text that they should have."""
+"""Types of messages that are for other bots or clients, or lack their text: ignored."""
 
 _TEXT_TYPES = ("m.text", "m.emote")
 _FILE_TYPES = {"m.file": "file", "m.image": "image", "m.audio": "audio", "m.video": "video"}
 
 
 def parse(raw: object, *, room_id: RoomId, bot: UserId, name: str = "") -> Inbound | None:
-    """What the event says to the bot, or None if it is nothing that wants an answer.
+    """The event as an ``Inbound`` value; None if the bot does not handle it.
 
     Args:
         raw: The event as JSON, decrypted if it could be.
         room_id: The room in which it happened.
-        bot: The bot's own user id. Its own messages are not answered.
-        name: What it is called besides; empty for nothing.
+        bot: The bot's user id. Its own messages are not handled.
+        name: Its display name, or empty.
     """
     if not isinstance(raw, dict):
         return None
@@ -84,12 +84,11 @@ def parse(raw: object, *, room_id: RoomId, bot: UserId, name: str = "") -> Inbou
 
 
 def parse_invite(room_id: RoomId, invite: object, *, bot: UserId) -> Inbound:
-    """The invite to ``room_id``, whose sender is "" where the homeserver does not name it.
+    """The invite to ``room_id``; its sender is "" if the homeserver does not name it.
 
-    It has no event id of its own. The one that it gets is the same for as long as the invite is
-    the same, so that an invite that comes again is known. What is said of it is a claim: the
-    inviter's homeserver may put events before the true one, which stands last. Once the bot is in
-    the room, it asks the room (``matrix.inbound.room_checks``).
+    An invite has no event id. The one made here is the same each time the same invite comes. Its
+    sender is not verified: the inviter's homeserver can add events before the true one, which is
+    the last. After the join, ``matrix.inbound.room_checks`` reads the invite from the room.
     """
     invites = [e for e in _stripped_events(invite) if _is_membership(e, bot, "invite")]
     event = invites[-1] if invites else {}
@@ -106,7 +105,7 @@ def parse_invite(room_id: RoomId, invite: object, *, bot: UserId) -> Inbound:
 
 
 def parse_leave(room_id: RoomId, left: object, *, bot: UserId) -> Inbound:
-    """The end of the bot's being in ``room_id``, from the room's part of a sync response."""
+    """The bot's departure from ``room_id``, from the room's part of a sync response."""
     found = [
         event
         for part in ("state", "timeline")
@@ -125,10 +124,10 @@ def parse_leave(room_id: RoomId, left: object, *, bot: UserId) -> Inbound:
 
 
 def redaction_target(raw: dict[str, Any]) -> EventId | None:
-    """The event that a redaction takes back: in its content from room version 11 on.
+    """The event that a redaction redacts: in its content from room version 11 on.
 
-    A homeserver may give it in both places. Where they differ, one is a claim of the sender's, and
-    nobody has held that against a power level.
+    A homeserver may give it in both places. If they differ, one is unverified: no power level was
+    checked for it.
     """
     content = fields.fields(raw, "content")
     found = {fields.event_id(part, "redacts") for part in (content, raw) if "redacts" in part}
@@ -136,7 +135,7 @@ def redaction_target(raw: dict[str, Any]) -> EventId | None:
 
 
 def text_of(content: dict[str, Any]) -> str | None:
-    """What a message's content says in words, a file's caption among it; None for nothing."""
+    """The text of a message, or the caption of a file; None if it has none."""
     is_text = fields.text(content, "msgtype") in _TEXT_TYPES
     if not is_text and not _has_caption(content):
         return None
@@ -144,19 +143,19 @@ def text_of(content: dict[str, Any]) -> str | None:
 
 
 def is_own_join(raw: object, bot: UserId) -> bool:
-    """Whether this is the bot's coming into the room, not a change of its name in it."""
+    """Whether this is the bot's join, not a change of its display name."""
     if not isinstance(raw, dict) or not _is_membership(raw, bot, "join"):
         return False
     return previous_membership(raw) != "join"
 
 
 def is_own_invite(raw: object, bot: UserId) -> bool:
-    """Whether this is the bot's being invited."""
+    """Whether this is the bot's invite."""
     return isinstance(raw, dict) and _is_membership(raw, bot, "invite")
 
 
 def is_own_departure(raw: object, bot: UserId) -> bool:
-    """Whether this is the bot's leaving the room, or being removed from it."""
+    """Whether this is the bot's leave, kick or ban."""
     return isinstance(raw, dict) and any(_is_membership(raw, bot, m) for m in ("leave", "ban"))
 
 
@@ -174,7 +173,7 @@ def _parse_state(bare: Inbound, raw: dict[str, Any], bot: UserId) -> Inbound | N
 
 
 def _membership_kind(raw: dict[str, Any]) -> EventKind | None:
-    """What a change of another's membership means; a new name or a refused invite is neither."""
+    """The kind of another user's join or departure; None for any other change of membership."""
     before, now = previous_membership(raw), fields.fields(raw, "content").get("membership")
     if now == "join" and before != "join":
         return EventKind.ENTERED
@@ -186,7 +185,7 @@ def _parse_message_like(
 ) -> Inbound | None:
     content = fields.fields(raw, "content")
     is_bots = TURN_KEY in content and content.get(BY_KEY, bare.sender) == bare.sender
-    if bare.sender == bot or is_bots:  # two such bots in a room would never stop
+    if bare.sender == bot or is_bots:  # two such bots would answer one another for ever
         return None
     match raw.get("type"):
         case "m.room.encrypted" if content:
@@ -202,9 +201,9 @@ def _parse_message_like(
 
 
 def _parse_other(bare: Inbound, kind: str, content: dict[str, Any]) -> Inbound | None:
-    """A message of a kind that the bot does not read; None for what says nothing to people."""
+    """A message of a type that the bot can't read; None for a type to ignore."""
     if not content or fields.fields(content, "m.relates_to").get("rel_type") == "m.replace":
-        return None  # it was taken back, or changes another
+        return None  # it was redacted, or is an edit
     name = _UNREAD_TYPES.get(kind)
     if name is None and (kind in _IGNORED_TYPES or fields.text(content, "body") is None):
         return None
@@ -245,7 +244,7 @@ def _parse_reaction(bare: Inbound, relation: dict[str, Any]) -> Inbound | None:
 
 
 def _has_caption(content: dict[str, Any]) -> bool:
-    """A file whose body is not its name (client-server API, "Media captions")."""
+    """Whether a file's body is not its name (client-server API, "Media captions")."""
     name = content.get("filename")
     has_name = isinstance(name, str) and name != content.get("body")
     return fields.text(content, "msgtype") in _FILE_TYPES and has_name
@@ -273,14 +272,14 @@ def _attachment(event_id: EventId, content: dict[str, Any]) -> Attachment | None
 
 
 def _names(content: dict[str, Any], bot: UserId, name: str) -> tuple[str, ...]:
-    """What the bot may be called in the text: its id, its names, and what stands on its pills."""
+    """How the text may name the bot: its id, its names, and the texts of its pills."""
     localpart = bot.removeprefix("@").partition(":")[0]
     called = (html.unescape(text) for link, text in _pills(content) if unquote(link) == bot)
     return tuple(filter(None, dict.fromkeys((bot, localpart, name, *islice(called, MAX_PILLS)))))
 
 
 def _pills(content: dict[str, Any]) -> list[tuple[str, str]]:
-    """The links to people, each with its text."""
+    """The links to users, each with its text."""
     formatted = content.get("formatted_body")
     return _PILL.findall(formatted[:MAX_BODY_CHARS]) if isinstance(formatted, str) else []
 
@@ -290,7 +289,7 @@ def _mentions(content: dict[str, Any], bot: UserId, name: str) -> bool:
     if isinstance(mentions, dict):
         named = mentions.get("user_ids")
         return isinstance(named, list) and bot in named
-    # a client that is older than m.mentions: a pill, or the bot's name
+    # a client older than m.mentions: a pill, or the bot's name
     if any(unquote(link) == bot for link, _ in _pills(content)):
         return True
     body, localpart = content.get("body"), bot.removeprefix("@").partition(":")[0]
@@ -302,7 +301,7 @@ def _mentions(content: dict[str, Any], bot: UserId, name: str) -> bool:
 
 
 def _without_fallback(body: str) -> str:
-    """The body without the quote that older clients put before a reply."""
+    """The body without the quote that older clients add to a reply."""
     lines = body.split("\n")
     quoted = 0
     while quoted < len(lines) and lines[quoted].startswith(">"):
@@ -326,7 +325,7 @@ def _is_membership(raw: dict[str, Any], user_id: UserId, membership: str) -> boo
 
 
 def previous_membership(raw: dict[str, Any]) -> object:
-    """What a membership event replaces; None if it does not say that."""
+    """The membership before a membership event; None if the event does not have it."""
     unsigned = fields.fields(raw, "unsigned")
     previous = mapping(unsigned.get("prev_content") or raw.get("prev_content"))
     return previous.get("membership")

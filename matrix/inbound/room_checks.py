@@ -1,7 +1,7 @@
-"""What one side says of another is asked of that other side, before anything is built on it.
+"""Verifies claims about a room with the room itself: replacement, predecessor, inviter.
 
-A tombstone may name any room, and the stripped state of an invite is what its sender's homeserver
-likes to say. The room itself knows.
+A tombstone can name any room, and the stripped state of an invite is chosen by the sender's
+homeserver.
 """
 
 import structlog
@@ -20,13 +20,13 @@ _log = structlog.get_logger(__name__)
 async def enter_replacement(
     homeserver: Homeserver, room_id: RoomId, to: RoomId, *, stays: bool
 ) -> bool:
-    """Enter a room that is said to replace another; whether it says so itself.
+    """Join the replacement of a room; whether the replacement confirms it.
 
     Args:
-        homeserver: Where both rooms are.
+        homeserver: The homeserver.
         room_id: The room with the tombstone.
         to: The room that the tombstone names.
-        stays: The bot belongs there already, so that it is not left whatever it says.
+        stays: The bot was a member before, so it does not leave an unconfirmed replacement.
     """
     if not is_room_id(to) or to == room_id:
         _log.warning("a tombstone that names no other room is not followed", room_id=room_id)
@@ -35,7 +35,7 @@ async def enter_replacement(
         await homeserver.join(to)
         is_so = await _predecessor(homeserver, to) == room_id
         invite = None if is_so or stays else await invite_of(homeserver, to)
-    except Refused as refused:  # an invite may follow, and be accepted as any is
+    except Refused as refused:  # the bot can still be invited later
         _log.warning(
             "a room that replaces another can't be entered", room_id=room_id, problem=str(refused)
         )
@@ -48,7 +48,7 @@ async def enter_replacement(
 
 
 async def replaced_by(homeserver: Homeserver, room_id: RoomId) -> RoomId | None:
-    """The room that this one replaces, if that room's tombstone says so too."""
+    """The room that this one replaces, if that room's tombstone confirms it."""
     try:
         before = await _predecessor(homeserver, room_id)
         if before is None or not is_room_id(before):
@@ -60,7 +60,7 @@ async def replaced_by(homeserver: Homeserver, room_id: RoomId) -> RoomId | None:
 
 
 async def invite_of(homeserver: Homeserver, room_id: RoomId) -> Inbound | None:
-    """The invite that brought the bot into a room, as the room has it; None if none did."""
+    """The invite of the bot's current membership, from the room's state; None if uninvited."""
     try:
         joined = mapping(await homeserver.rooms.own_join(room_id))
     except Refused:

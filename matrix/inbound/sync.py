@@ -31,7 +31,7 @@ Json = dict[str, Any]
 
 
 async def _in_none(_room_id: RoomId) -> bool:
-    """Whether the bot was in the room: in none."""
+    """Whether the bot was in the room, if no membership is known."""
     return False
 
 
@@ -46,7 +46,7 @@ class BatchReceiver(Protocol):
 
 
 class SyncLoop:
-    """Reads everything that happens in the bot's rooms, from a token on.
+    """Syncs from a token on, and passes each response on as a batch.
 
     Args:
         homeserver: The homeserver.
@@ -89,7 +89,7 @@ class SyncLoop:
             await self._homeserver.exchange_keys()
 
     async def _sync(self, *, wait: bool) -> Json:
-        """One response, its keys stored before the next request acknowledges them."""
+        """One response, after its keys were stored: the next request acknowledges them."""
         reach("sync.request.before")
         sync = await self._homeserver.sync(self._since, SYNC_TIMEOUT_MS if wait else 0)
         reach("sync.received")
@@ -131,7 +131,7 @@ class SyncLoop:
         )
 
     async def _join(self, room_id: RoomId, room: Json) -> tuple[Json | None, bool]:
-        """The bot's coming into the room, if it was not in it before, and whether it has come.
+        """The bot's join, if it was not a member before, and whether there is a new join.
 
         What the bot knows decides, not what a response repeats. It may have left and come again.
         """
@@ -165,7 +165,7 @@ class SyncLoop:
         yield from map(SyncEvent, self._reader.parse_events(room_id, part.events))
 
     def _note(self, room_id: RoomId, room: Json) -> None:
-        """Whether other people are in the room than before, for whom its keys are."""
+        """Note that the room's members, who get its keys, may have changed."""
         limited = fields.flag(fields.fields(room, "timeline"), "limited")
         if limited or any(event.get("type") == "m.room.member" for event in room_events(room)):
             self._homeserver.members_changed(room_id)

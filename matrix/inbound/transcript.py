@@ -1,7 +1,7 @@
-"""A chat as its room has it: what was asked there and what was answered, read backwards.
+"""Reads the questions and answers of a chat from its room, newest first.
 
-An agent without a memory of its own is told what was said before. Nothing of that is stored: the
-messages of an answer say to which question they belong, and the room keeps both.
+They are the context of an agent without a memory. They are not stored: each message of an answer
+names its question, and the room has both.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -20,8 +20,8 @@ from matrix.inbound.parse import parse, text_of
 Json = dict[str, Any]
 
 MAX_PAGES = 50
-"""So many pages of 100 events a room is read back. An answer that grew for a minute has some 60
-events, one for each edit."""
+"""Maximum pages of 100 events that are read. A streamed answer of a minute has about 60 events, one
+for each edit."""
 
 
 @frozen(kw_only=True)
@@ -29,9 +29,9 @@ class QuestionAnswer:
     """A question and its answer.
 
     Args:
-        question: The message, as it now reads; its attachments are all the files that went with it.
-        answer: What the agent said to it, Markdown, as it now reads.
-        mark: What the answer says of itself.
+        question: The message after its edits, with all files that belong to it.
+        answer: The agent's answer after its edits, Markdown.
+        mark: The answer's reference to its question.
     """
 
     question: Inbound
@@ -47,10 +47,10 @@ class _Answer:
 
 
 class Transcript:
-    """One reading of a room, newest events first.
+    """Reads one room, newest events first.
 
     Args:
-        homeserver: Where the room is.
+        homeserver: The homeserver.
         room_id: The room.
     """
 
@@ -61,12 +61,12 @@ class Transcript:
         self._answers: dict[EventId, _Answer] = {}
 
     async def exchanges(self) -> AsyncIterator[QuestionAnswer]:
-        """What was asked and answered, in the order of the questions, the newest first.
+        """The questions and their answers, newest question first.
 
-        Edits and redactions are honoured. A question without an answer of the bot's is left out.
+        Edits and redactions are applied. Questions without an answer are left out.
 
         Raises:
-            MatrixError: The room can't be read (any more).
+            MatrixError: The room can't be read.
         """
         token: str | None = None
         for _ in range(MAX_PAGES):
@@ -86,7 +86,7 @@ class Transcript:
         )
 
     def _take(self, raw: Json) -> Iterator[tuple[Inbound, _Answer]]:
-        """The exchange that this event begins, if it is a question that was answered."""
+        """The question and its answer, if this event is a question with an answer."""
         content = fields.fields(raw, "content")
         relation = fields.fields(content, "m.relates_to")
         event_id, sender = fields.event_id(raw, "event_id"), fields.user_id(raw, "sender")
@@ -97,7 +97,7 @@ class Transcript:
                 new = fields.fields(content, "m.new_content")
                 self._edits.setdefault((target, sender), new)
             return
-        raw = self._as_it_reads(raw)
+        raw = self._with_edit(raw)
         if sender == self._homeserver.user_id:
             self._note(fields.fields(raw, "content"), relation)
         elif (answer := self._answers.pop(event_id, None)) is not None:
@@ -106,16 +106,16 @@ class Transcript:
                 yield question, answer
 
     def _note(self, content: Json, relation: Json) -> None:
-        """A message of the bot's: a part of an answer, perhaps."""
+        """Note a message of the bot's, if it is part of an answer."""
         mark, text = read_answer_ref(content), text_of(content)
         if mark is None:
             return
         request = fields.event_id(fields.fields(relation, "m.in_reply_to"), "event_id")
         answer = self._answers.setdefault(mark.question, _Answer(mark, request))
-        if answer.request == request and text:  # else it was asked anew since
+        if answer.request == request and text:  # else the question was retried since
             answer.parts.append(text)
 
-    def _as_it_reads(self, raw: Json) -> Json:
+    def _with_edit(self, raw: Json) -> Json:
         event_id, sender = fields.event_id(raw, "event_id"), fields.user_id(raw, "sender")
         if event_id is None or sender is None:
             return raw
@@ -123,7 +123,7 @@ class Transcript:
         return raw if new is None else raw | {"content": fields.fields(raw, "content") | new}
 
     async def _whole(self, question: Inbound, mark: AnswerRef) -> Inbound:
-        """The question with what was put to the agent together with it."""
+        """The question with the messages that were sent to the agent with it."""
         question = evolve(question, parts=mark.also)
         for event_id in mark.also:
             found = await self._event(event_id, question.sender)
@@ -137,4 +137,4 @@ class Transcript:
         raw = await self._homeserver.retry(lambda: self._homeserver.event(self._room_id, event_id))
         if raw is None or raw.get("sender") != sender:
             return None
-        return parse(self._as_it_reads(raw), room_id=self._room_id, bot=self._homeserver.user_id)
+        return parse(self._with_edit(raw), room_id=self._room_id, bot=self._homeserver.user_id)

@@ -28,14 +28,14 @@ from matrix.api.errors import MatrixError, RateLimited, is_permanent
 from matrix.api.homeserver import Homeserver
 from matrix.outbound.queues import RoomQueues
 from matrix.outbound.rate import EditRateLimiter
-from matrix.outbound.requests import Effects
+from matrix.outbound.requests import RowRequests
 from matrix.outbound.room_creation import RoomCreator
 
 _log = structlog.get_logger(__name__)
 
 TRANSACTION_ID_LIFETIME_MS = 12 * 3600 * 1000
-"""Rows older than this are looked for in their room before they are sent again. Synapse forgets
-transaction ids after 24 hours, and at once those of another device; clocks may differ."""
+"""Rows older than this are searched for in their room before they are sent again. Synapse drops
+transaction ids after 24 hours, and those of another device at once; clocks may differ."""
 
 MAX_BACKLOG = 50
 """Maximum pending rows of a room; its further events are handled when there are fewer."""
@@ -71,7 +71,7 @@ class Delivery:
     """Delivers rows until the homeserver has acknowledged them.
 
     Args:
-        homeserver: Where they go.
+        homeserver: The homeserver.
         maker: Creates rooms.
         is_taken_back: Whether a message is known to be redacted.
         monotonic: A clock for rate limits, in seconds.
@@ -88,7 +88,7 @@ class Delivery:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._homeserver = homeserver
-        self._effects = Effects(homeserver, monotonic)
+        self._requests = RowRequests(homeserver, monotonic)
         self._maker = maker
         self._making = asyncio.Semaphore(MAX_ROOM_CREATIONS)
         self._is_taken_back = is_taken_back
@@ -174,7 +174,7 @@ class Delivery:
     async def _done(
         self, row: OutboxRow, event_id: EventId | None, outcomes: DeliveryOutcomes
     ) -> None:
-        self._effects.note(row, event_id)
+        self._requests.note(row, event_id)
         if isinstance(row, StateRow) and row.report_to is not None:
             await outcomes.reported(row, row.room_id, "")
             reach("delivery.told")
@@ -201,12 +201,12 @@ class Delivery:
         logins = self._homeserver.login_count
 
         async def attempt() -> EventId | None:
-            leaves = await self._still_wanted(row)
-            if leaves is None:
+            wanted = await self._still_wanted(row)
+            if wanted is None:
                 return None
             doubtful = self._homeserver.login_count != logins or self._may_be_forgotten(row)
             try:
-                return await self._effects.attempt(leaves, look_first=doubtful)
+                return await self._requests.attempt(wanted, look_first=doubtful)
             except RateLimited as limited:
                 self._rate_limited.add(row.transaction_id)
                 self._edit_rate.rate_limited(limited.retry_after_ms)
@@ -218,7 +218,7 @@ class Delivery:
             self._rate_limited.discard(row.transaction_id)
 
     async def _still_wanted(self, row: OutboxRow) -> OutboxRow | None:
-        """The row, or what leaves in its place if it is withdrawn; None for nothing."""
+        """The row, or its replacement if it is withdrawn; None to send nothing."""
         if not await self._is_withdrawn(row):
             return row
         _log.info("an answer is withdrawn with its question", room_id=row.room_id)
@@ -227,10 +227,10 @@ class Delivery:
         return evolve(row, content=row.if_withdrawn)
 
     async def _is_withdrawn(self, row: OutboxRow) -> bool:
-        """Whether the row is an agent's answer to a question that was taken back while it waited.
+        """Whether the row is an agent's answer to a question that was redacted while it waited.
 
-        The first message of an answer that grows is left to whoever gives the answer. An edit that
-        holds no word of the agent's says perhaps just that: it leaves.
+        The first message of a streamed answer is sent: the answer in progress withdraws it. So is
+        an edit without any text of the agent's.
         """
         if not isinstance(row, SendRow | EditRow) or row.stream_of is not None:
             return False
@@ -251,8 +251,8 @@ class Delivery:
         return self._now().timestamp() * 1000 - row.created_at_ms
 
     def _may_be_forgotten(self, row: OutboxRow) -> bool:
-        """Whether the homeserver may have had the row and know its transaction id no more."""
-        if not row.created_at_ms:  # it was never stored, so nobody has tried it
+        """Whether the homeserver may have received the row and dropped its transaction id."""
+        if not row.created_at_ms:  # it was never stored, so it was never sent before
             return False
         is_before_login = row.created_at_ms <= self._homeserver.logged_in_at_ms
         return is_before_login or not 0 <= self._age_ms(row) <= TRANSACTION_ID_LIFETIME_MS

@@ -1,7 +1,7 @@
 """The rate of edits, shared among all answers in progress.
 
 Edits are optional: outbox rows go first. The rate adapts to the homeserver by additive increase and
-multiplicative decrease (Chiu and Jain, 1989): slightly higher after each accepted edit, half as high
+multiplicative decrease (Chiu and Jain, 1989): slightly higher after each accepted edit, halved
 after a refused one.
 """
 

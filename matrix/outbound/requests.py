@@ -1,4 +1,4 @@
-"""Effects as requests: what each kind of row of the outbox asks of the homeserver."""
+"""The request of each kind of outbox row."""
 
 import asyncio
 from collections.abc import Callable
@@ -27,15 +27,15 @@ Older ones are searched for in their room."""
 
 
 MAX_BOT_LIMIT_MS = 30_000
-"""A wait that is longer is no limit on how many invites the bot sends, but on one person's."""
+"""Longest wait that counts as a limit on the bot's own invites; a longer one is a limit of the
+invited user's."""
 
 
-class Effects:
-    """Carries out single rows. Each may be tried again until it has worked.
+class RowRequests:
+    """Makes the request of a single row. Each can be retried until it works.
 
-    Invites leave one at a time, and none while the homeserver asks for patience: with Synapse, a
-    refused invite counts against the limit of whom it was for, who may have five and then one in
-    five minutes.
+    Invites are sent one at a time, and none while they are rate limited: in Synapse, a refused
+    invite counts against the limit of the invited user, which is five and then one in five minutes.
     """
 
     def __init__(self, homeserver: Homeserver, monotonic: Callable[[], float]) -> None:
@@ -46,14 +46,15 @@ class Effects:
         self._sent = BoundedDict[TransactionId, EventId](MAX_SENT_IDS)
 
     async def attempt(self, row: OutboxRow, *, look_first: bool) -> EventId | None:
-        """Carry it out; the event that it became, if any.
+        """Make the row's request; the event that it became, if any.
 
         Args:
             row: The row.
-            look_first: The homeserver may have forgotten an earlier try: look in the room first.
+            look_first: Search the room for the event of an earlier attempt first: the homeserver
+                may have dropped its transaction id.
 
         Raises:
-            MatrixError: It did not work; the class says whether it may yet.
+            MatrixError: It failed; ``is_permanent`` says whether a retry may help.
             TypeError: The row is of another kind, which is not carried out here.
         """
         match row:
@@ -75,7 +76,7 @@ class Effects:
         return None
 
     def note(self, row: OutboxRow, event_id: EventId | None) -> None:
-        """Remember what a row has become."""
+        """Keep the event id of a row, for later edits of it."""
         if isinstance(row, SendRow) and event_id is not None:
             self._sent[row.transaction_id] = event_id
 
@@ -92,12 +93,12 @@ class Effects:
         except Refused as refused:
             if row.event_type != "m.reaction" or refused.errcode != "M_DUPLICATE_ANNOTATION":
                 raise
-            return None  # the reaction is there already, which is all that was wanted
+            return None  # the reaction exists already
         reach("delivery.send.after")
         return event_id
 
     async def _edit(self, row: EditRow) -> EventId | None:
-        """Edit the message that was sent under another row's id. If it is gone, so is the edit."""
+        """Edit the message of another row. If it is gone, the edit is dropped."""
         edited = row.edits or self._sent.get(row.sent_as)
         if edited is None:
             edited = await find_sent_event(self._homeserver, row.room_id, row.sent_as)
@@ -128,7 +129,7 @@ class Effects:
                 await self._homeserver.rooms.invite(row.room_id, row.user_id)
                 reach("delivery.invite.after")
             except RateLimited as limited:
-                # longer ones are about whom is invited, and need not keep others waiting
+                # a longer wait is the invited user's limit: other invites go on
                 if limited.retry_after_ms <= MAX_BOT_LIMIT_MS:
                     self._no_invites_until = self._monotonic() + limited.retry_after_ms / 1000
                 raise
@@ -145,16 +146,16 @@ class Effects:
 
 
 MAX_SEARCH_PAGES = 5
-"""So many pages of 100 events are looked through, from the newest on."""
+"""Maximum pages of 100 events that are searched, from the newest on."""
 
 
 async def find_sent_event(
     homeserver: Homeserver, room_id: RoomId, transaction_id: TransactionId
 ) -> EventId | None:
-    """The event that was sent under this id in an earlier life, if it is in the room already.
+    """The event that was sent with this transaction id before, if it is in the room.
 
-    Homeservers forget transaction ids (Synapse after 24 hours, or with the device). Every event
-    of ours therefore carries its own under a key of its content.
+    Homeservers drop transaction ids (Synapse after 24 hours, or with the device). Therefore every
+    event of the bot's has its transaction id in its content.
     """
     token: str | None = None
     for _ in range(MAX_SEARCH_PAGES):
@@ -173,7 +174,7 @@ async def find_sent_event(
 
 
 def is_ours(raw: dict[str, Any], transaction_id: TransactionId, bot: UserId) -> bool:
-    """Whether the event is what the bot sent under this transaction id."""
+    """Whether the bot sent the event with this transaction id."""
     marked = fields.text(fields.fields(raw, "content"), TURN_KEY)
     known = fields.text(fields.fields(raw, "unsigned"), "transaction_id")
     return fields.user_id(raw, "sender") == bot and transaction_id in (marked, known)

@@ -1,7 +1,7 @@
-"""Making rooms: one for each purpose, however often it is tried.
+"""Creation of rooms: exactly one for each purpose, however often it is retried.
 
-``createRoom`` takes no transaction id. What names a room instead is an alias that follows from the
-purpose: who finds it taken has made the room before, and adopts it.
+``createRoom`` has no transaction id. Instead, the room gets an alias that is derived from its
+purpose: if the alias exists, an earlier attempt created the room, and that room is used.
 """
 
 import asyncio
@@ -23,35 +23,34 @@ _log = structlog.get_logger(__name__)
 Json = dict[str, Any]
 
 UNFINISHED_SECONDS = 10.0
-"""How long a room may lack its name before it counts as half made. A homeserver takes the alias
-first, and goes on making the room when the bot that asked for it has died."""
+"""How long a room may lack its name before it counts as incomplete. A homeserver sets the alias
+first, and continues the creation when the bot that requested it has died."""
 
 POLL_SECONDS = 0.25
-"""How often it is looked at meanwhile."""
+"""The interval between checks until then."""
 
 MAX_ALIAS_ATTEMPTS = 3
-"""So often an alias is taken from a room that can't be used; then a refusal is final."""
+"""Maximum times that the alias is deleted from an unusable room; then a refusal is final."""
 
 
 _CONFLICT = 409
-"""What Synapse answers, with no errcode of its own, where another request for the same alias was
-quicker by a moment."""
+"""Synapse's status, without a specific errcode, if a concurrent request created the same alias."""
 
 
 class _RoomStatus(Enum):
-    """What a room is that has the alias already."""
+    """The status of a room that has the alias already."""
 
-    WHOLE = auto()
-    UNFINISHED = auto()
+    COMPLETE = auto()
+    INCOMPLETE = auto()
     LEFT = auto()
 
 
 @frozen(kw_only=True)
 class RoomStyle:
-    """What the bot's rooms are like.
+    """Settings of the bot's rooms.
 
     Args:
-        encrypted: Chat rooms are encrypted. A Space is not: nothing is said in it.
+        encrypted: Chat rooms are encrypted. A Space is not: it has no messages.
         history_visibility: Of ``m.room.history_visibility``.
         space_avatar: The ``mxc://`` URI of a Space's picture.
     """
@@ -62,13 +61,13 @@ class RoomStyle:
 
 
 class RoomCreator:
-    """Makes rooms on one homeserver.
+    """Creates rooms on one homeserver.
 
     Args:
-        homeserver: Where they are made.
-        style: What they are like.
-        secret: What aliases are made from besides their purpose, so that nobody else can take one
-            first, and a new database finds no rooms of an old one.
+        homeserver: The homeserver.
+        style: Their settings.
+        secret: Part of the alias's hash, so that nobody else can create an alias first, and a new
+            database does not find the rooms of an old one.
         unfinished_seconds: See ``UNFINISHED_SECONDS``.
     """
 
@@ -85,14 +84,14 @@ class RoomCreator:
         self._secret = secret
         self._unfinished_seconds = unfinished_seconds
 
-    async def make(self, wish: NewRoom) -> RoomId:
-        """Make the room, or find the one that was made for the same wish.
+    async def make(self, room: NewRoom) -> RoomId:
+        """Create the room, or find the one that was created for the same request.
 
         Raises:
-            MatrixError: There is none; the class says whether there may be later.
+            MatrixError: It failed; ``is_permanent`` says whether a retry may help.
         """
-        alias = alias_of(wish, self._homeserver.user_id, self._secret)
-        body = self._body(wish) | {"room_alias_name": alias.partition(":")[0].removeprefix("#")}
+        alias = alias_of(room, self._homeserver.user_id, self._secret)
+        body = self._body(room) | {"room_alias_name": alias.partition(":")[0].removeprefix("#")}
         for _ in range(MAX_ALIAS_ATTEMPTS):
             found = await self._create_or_find(body, alias)
             if found is not None:
@@ -100,7 +99,7 @@ class RoomCreator:
         return await self._create(body)
 
     async def _create_or_find(self, body: Json, alias: str) -> RoomId | None:
-        """The room, made now or before. None if the alias was another's, and is free now."""
+        """The room, created now or before. None if the alias was deleted from an unusable room."""
         try:
             return await self._create(body)
         except Refused as refused:
@@ -108,10 +107,10 @@ class RoomCreator:
                 raise
         found = await self._homeserver.rooms.find_alias(alias)
         reach("room.found")
-        if found is not None and await self._is_whole(found):
+        if found is not None and await self._is_complete(found):
             return found
-        # the homeserver died while it made the room, or the bot has left it since
-        _log.info("an alias is taken from a room that can't be used", alias=alias, room_id=found)
+        # the homeserver died during the creation, or the bot has left the room since
+        _log.info("deleting the alias of an unusable room", alias=alias, room_id=found)
         await self._homeserver.rooms.delete_alias(alias)
         reach("room.freed")
         return None
@@ -122,57 +121,57 @@ class RoomCreator:
         reach("room.create.after")
         return room_id
 
-    async def _is_whole(self, room_id: RoomId) -> bool:
-        """Whether the room can be used, now or as soon as it has been made."""
+    async def _is_complete(self, room_id: RoomId) -> bool:
+        """Whether the room is complete, now or within ``unfinished_seconds``."""
         loop = asyncio.get_running_loop()
         last = loop.time() + self._unfinished_seconds
         while True:
             found = await self._status(room_id)
-            if found is not _RoomStatus.UNFINISHED or loop.time() >= last:
-                return found is _RoomStatus.WHOLE
+            if found is not _RoomStatus.INCOMPLETE or loop.time() >= last:
+                return found is _RoomStatus.COMPLETE
             await asyncio.sleep(POLL_SECONDS)
 
     async def _status(self, room_id: RoomId) -> _RoomStatus:
-        """Whether the bot is in the room, and its name is set, which comes last."""
+        """The room's status: the bot is a member, and the name, which comes last, is set."""
         rooms, bot = self._homeserver.rooms, self._homeserver.user_id
         try:
             member = await rooms.state(room_id, "m.room.member", bot)
             if member is None or member.get("membership") != "join":
-                # who has left may still read what was so then
-                return _RoomStatus.UNFINISHED if member is None else _RoomStatus.LEFT
+                # a former member can read the state from when it left
+                return _RoomStatus.INCOMPLETE if member is None else _RoomStatus.LEFT
             is_named = await rooms.state(room_id, "m.room.name") is not None
         except Refused:
-            return _RoomStatus.UNFINISHED
-        return _RoomStatus.WHOLE if is_named else _RoomStatus.UNFINISHED
+            return _RoomStatus.INCOMPLETE
+        return _RoomStatus.COMPLETE if is_named else _RoomStatus.INCOMPLETE
 
-    def _body(self, wish: NewRoom) -> Json:
+    def _body(self, room: NewRoom) -> Json:
         state = [
             _state("m.room.history_visibility", history_visibility=self._style.history_visibility)
         ]
-        if wish.space_id is not None:
+        if room.space_id is not None:
             via = [self._homeserver.user_id.partition(":")[2]]
             parent = _state("m.space.parent", via=via, canonical=True)
-            allowed = {"type": "m.room_membership", "room_id": wish.space_id}
+            allowed = {"type": "m.room_membership", "room_id": room.space_id}
             state += [
-                parent | {"state_key": wish.space_id},
+                parent | {"state_key": room.space_id},
                 _state("m.room.join_rules", join_rule="restricted", allow=[allowed]),
             ]
-        if wish.is_space and self._style.space_avatar is not None:
+        if room.is_space and self._style.space_avatar is not None:
             state.append(_state("m.room.avatar", url=self._style.space_avatar))
-        if self._style.encrypted and not wish.is_space:
+        if self._style.encrypted and not room.is_space:
             state.append(_state("m.room.encryption", algorithm="m.megolm.v1.aes-sha2"))
         return {
-            "name": wish.name,
+            "name": room.name,
             "visibility": "private",
             "preset": "private_chat",
             "initial_state": state,
-            # no invites: those that are over a rate limit make Synapse refuse the room for good
-        } | ({"creation_content": {"type": "m.space"}} if wish.is_space else {})
+            # no invites: if they exceed a rate limit, Synapse refuses the room for ever
+        } | ({"creation_content": {"type": "m.space"}} if room.is_space else {})
 
 
-def alias_of(wish: NewRoom, bot: UserId, secret: str) -> str:
-    """The alias that the room for this wish has, and no other."""
-    text = f"{secret}\0{bot}\0{wish.user_id}\0{wish.purpose}"
+def alias_of(room: NewRoom, bot: UserId, secret: str) -> str:
+    """The alias of the room for this request, which no other request has."""
+    text = f"{secret}\0{bot}\0{room.user_id}\0{room.purpose}"
     digest = sha256(text.encode()).hexdigest()[:24]
     return f"#strandline_{digest}:{bot.partition(':')[2]}"
 

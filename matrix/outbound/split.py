@@ -1,4 +1,4 @@
-"""Long texts in pieces that fit an event each: at paragraphs, code blocks kept whole. Pure."""
+"""Splits long texts into pieces that fit into one event each. Pure."""
 
 import json
 import re
@@ -6,7 +6,7 @@ import re
 from attrs import evolve, frozen
 
 BODY_LIMIT = 18_000
-"""The most bytes, as JSON in UTF-8, of a message's text.
+"""Maximum bytes, as JSON in UTF-8, of a message's text.
 
 An event may have 65,536 bytes. Encryption makes 4 bytes of 3, and the HTML may take
 ``HTML_LIMIT``: (18,000 + 24,000 + 1,600 for the rest) * 4/3 = 58,200, which leaves 7,300 for what
@@ -14,30 +14,32 @@ homeservers add.
 """
 
 MAX_OPENING_CHARS = 60
-"""An opening line of a code block with more characters is cut when it is repeated."""
+"""Maximum characters of a code block's opening line when it is repeated; a longer one is cut."""
 
 NEW_LINE = "\n"
 
 MAX_FENCE_CHARS = 20
-"""A code block between longer ones, or deeper inside of lists, is cut as any text is."""
+"""Maximum characters of a code block's fence and indentation; one with more is split like text."""
 
-# Overrides and isolates of the writing direction can make a text look like another one; control
-# characters have no look at all. New lines and tabs stay.
-_TRICKS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# Overrides and isolates of the writing direction can make a text look like another one. New lines
+# and tabs are kept.
+_CONTROL_CHARACTERS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 # Servers and clients that don't know "m.mentions" look for "@room" in the body, as a word.
-_EVERYBODY = re.compile("@(?=room(?![A-Za-z0-9_]))", re.IGNORECASE)
+_AT_ROOM = re.compile("@(?=room(?![A-Za-z0-9_]))", re.IGNORECASE)
 NOBODY = "@\u2060"
-"""What such an @ becomes: with a word joiner, which is not seen."""
+"""The replacement of such an @: with a word joiner, which is invisible."""
 
-# Within a possessive quantifier nothing is tried twice: a line of 18,000 ">" takes no long.
+# A possessive quantifier does not backtrack: a line of 18,000 ">" takes linear time.
 _FENCE = re.compile(
     r"^((?:[ >]|(?:[-*+]|\d{1,9}[.)]) )*+)(`{3,}(?=[^`\n]*$)|~{3,})[^\n]*$", re.MULTILINE
 )
 _ITEM = re.compile(r"^[ >]*+(?:[-*+]|\d{1,9}[.)]) ", re.MULTILINE)
 
 _BREAKS = [re.compile(each) for each in (r"\n\n(?=\S)", r"\n(?=\S)", r"\n\n", r"\n", r" ")]
-"""Where a text is cut best: what begins at the margin is not inside of a list."""
+"""Where to split a text, best first: a line without indentation is not inside of a list."""
 
 
 @frozen
@@ -48,7 +50,7 @@ class _Block:
         start: Where its opening line begins.
         end: Behind its closing line; None while there is none.
         inside: What its lines begin with, if it is inside of quotes or lists.
-        fence: What its closing line is to begin with.
+        fence: What its closing line must begin with.
         opening: Its opening line, without what is before the fence.
     """
 
@@ -85,12 +87,12 @@ def split_text(text: str, limit: int = BODY_LIMIT) -> list[str]:
 
 
 def harmless(text: str) -> str:
-    """The text without control characters, tricks with its direction, and halves of characters.
+    """The text without control characters, direction overrides and lone surrogates.
 
-    ``@room`` has a word joiner after its @, which is not seen: so it calls nobody.
+    ``@room`` gets an invisible word joiner after its @, so that it notifies nobody.
     """
-    plain = _TRICKS.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-    return _EVERYBODY.sub(NOBODY, plain)
+    plain = _CONTROL_CHARACTERS.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    return _AT_ROOM.sub(NOBODY, plain)
 
 
 def weight(text: str) -> int:

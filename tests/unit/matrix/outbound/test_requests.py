@@ -8,7 +8,7 @@ from fsm.outbox import EditRow, InviteRow, StateRow
 from fsm.values.ids import EventId, TransactionId, UserId
 from matrix import Homeserver
 from matrix.api.errors import RateLimited
-from matrix.outbound.requests import Effects
+from matrix.outbound.requests import RowRequests
 from tests.support.fakes.homeserver import Answer, ScriptedHomeserver
 from tests.support.sync_answers import ALICE, ROOM, send
 
@@ -53,7 +53,7 @@ def limited(retry_after_ms: int, held: asyncio.Event | None = None) -> Answer:
 async def test_a_thousand_sent_messages_are_remembered_and_older_ones_are_looked_for(
     server: ScriptedHomeserver, homeserver: Homeserver
 ) -> None:
-    effects = Effects(homeserver, Clock())
+    effects = RowRequests(homeserver, Clock())
     for number in range(1_001):
         effects.note(send("", f"t{number}"), EventId(f"$e{number}"))
 
@@ -69,7 +69,7 @@ async def test_a_thousand_sent_messages_are_remembered_and_older_ones_are_looked
 async def test_only_messages_are_remembered_to_be_edited_and_others_take_no_place(
     server: ScriptedHomeserver, homeserver: Homeserver
 ) -> None:
-    effects = Effects(homeserver, Clock())
+    effects = RowRequests(homeserver, Clock())
     effects.note(send("", "kept"), EventId("$kept"))
     for number in range(1_000):
         effects.note(send("", f"lost {number}"), None)
@@ -86,7 +86,7 @@ async def test_a_short_limit_on_invites_holds_the_next_one_until_it_has_passed(
     server: ScriptedHomeserver, homeserver: Homeserver
 ) -> None:
     clock = Clock()
-    effects = Effects(homeserver, clock)
+    effects = RowRequests(homeserver, clock)
     await server.script("rooms.invite", limited(30_000))
     with pytest.raises(RateLimited):
         await effects.attempt(invite(), look_first=False)
@@ -105,7 +105,7 @@ async def test_a_short_limit_on_invites_holds_the_next_one_until_it_has_passed(
 async def test_a_limit_that_is_longer_holds_no_other_invite(
     server: ScriptedHomeserver, homeserver: Homeserver
 ) -> None:
-    effects = Effects(homeserver, Clock())
+    effects = RowRequests(homeserver, Clock())
     await server.script("rooms.invite", limited(30_001))
 
     with pytest.raises(RateLimited):
@@ -119,7 +119,7 @@ async def test_a_limit_that_is_longer_holds_no_other_invite(
 async def test_invites_leave_one_at_a_time(
     server: ScriptedHomeserver, homeserver: Homeserver
 ) -> None:
-    effects = Effects(homeserver, Clock())
+    effects = RowRequests(homeserver, Clock())
     held = asyncio.Event()
     await server.script("rooms.invite", Answer(held=held))
     both = [asyncio.ensure_future(effects.attempt(invite(), look_first=False)) for _ in range(2)]
