@@ -58,10 +58,10 @@ try:
     from fsm.records import Records
     from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId, UserId
 except ImportError as error:
-    from strandline.cli.package_names import clashes_told as _clashes_told
+    from strandline.cli.package_names import fatal_clashes as _fatal_clashes
 
-    if _told := _clashes_told():
-        raise ImportError(_told) from error
+    if _problem := _fatal_clashes():
+        raise ImportError(_problem) from error
     raise
 
 __all__ = [

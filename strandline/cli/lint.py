@@ -42,41 +42,45 @@ def lint(targets: tuple[str, ...], config_path: Path | None, as_: str, *, strict
         can_import_from(config_path.parent.absolute())
         running = flows_named_in(config_path)
     try:
-        told = lint_flows([*targets, *(running or ())], running)
+        findings = lint_flows([*targets, *(running or ())], running)
     except NotFound as error:
         raise click.ClickException(str(error)) from error
-    _print(told, as_)
-    severities = {each.finding.severity for each in told}
+    _print(findings, as_)
+    severities = {each.finding.severity for each in findings}
     if Severity.ERROR in severities or (strict and severities):
         sys.exit(1)
 
 
-def _print(told: list[LocatedFinding], as_: str) -> None:
+def _print(findings: list[LocatedFinding], as_: str) -> None:
     if as_ == "json":
-        click.echo(json.dumps([_plain(each) for each in told], indent=2, ensure_ascii=False))
+        click.echo(json.dumps([_plain(each) for each in findings], indent=2, ensure_ascii=False))
         return
-    for each in told:
+    for each in findings:
         click.echo(_github(each) if as_ == "github" else _line(each))
     if as_ == "text":
-        plural = "" if len(told) == 1 else "s"
-        click.echo(f"{len(told)} finding{plural}" if told else "nothing is wrong")
+        plural = "" if len(findings) == 1 else "s"
+        click.echo(f"{len(findings)} finding{plural}" if findings else "nothing is wrong")
 
 
-def _line(told: LocatedFinding) -> str:
-    severity = "" if told.finding.severity is Severity.ERROR else f" {told.finding.severity.value}:"
-    return f"{_shown(told.path)}:{told.line}: {told.finding.code}{severity} {told.finding}"
+def _line(located: LocatedFinding) -> str:
+    severity = (
+        "" if located.finding.severity is Severity.ERROR else f" {located.finding.severity.value}:"
+    )
+    return (
+        f"{_shown(located.path)}:{located.line}: {located.finding.code}{severity} {located.finding}"
+    )
 
 
-def _github(told: LocatedFinding) -> str:
+def _github(located: LocatedFinding) -> str:
     """A workflow command (GitHub Actions, "Workflow commands")."""
-    place = f"file={_shown(told.path)},line={told.line},title={told.finding.code}"
-    message = str(told.finding).replace("%", "%25")
-    return f"::{told.finding.severity.value} {place}::{message}"
+    place = f"file={_shown(located.path)},line={located.line},title={located.finding.code}"
+    message = str(located.finding).replace("%", "%25")
+    return f"::{located.finding.severity.value} {place}::{message}"
 
 
-def _plain(told: LocatedFinding) -> dict[str, object]:
-    finding = asdict(told.finding) | {"severity": told.finding.severity.value}
-    return {"path": _shown(told.path), "line": told.line, **finding}
+def _plain(located: LocatedFinding) -> dict[str, object]:
+    finding = asdict(located.finding) | {"severity": located.finding.severity.value}
+    return {"path": _shown(located.path), "line": located.line, **finding}
 
 
 def _shown(path: Path) -> str:

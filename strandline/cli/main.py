@@ -81,7 +81,7 @@ def _imported(module: str) -> Any:
         return import_module(module)
     except (ImportError, AttributeError) as error:
         names = import_module("strandline.cli.package_names")
-        if problem := names.clashes_told():
+        if problem := names.fatal_clashes():
             raise PackageClash(problem) from error
         raise
 

@@ -66,7 +66,7 @@ def clashes() -> list[Clash]:
     return [clash for package in PACKAGES for clash in _clash(package, ours, owners[package])]
 
 
-def clashes_told() -> str:
+def fatal_clashes() -> str:
     """The fatal clashes, one a line; empty if there are none."""
     return "\n".join(str(clash) for clash in clashes() if clash.is_fatal)
 

@@ -1,4 +1,4 @@
-"""YAML with a memory: every value knows the line that it stands on."""
+"""Reads a YAML file and keeps the line of each value."""
 
 import re
 from collections.abc import Mapping
@@ -10,11 +10,11 @@ from attrs import define, field
 
 KeyPath = tuple[str | int, ...]
 
-_MOST_VALUES = 10_000
-"""What no config needs. Aliases that stand for nine others, nine times over, do."""
+_MAX_VALUES = 10_000
+"""Maximum values in a file. Nested aliases can expand to far more."""
 
 _QUOTED = re.compile(r" '![^']*'")
-"""A tag in YAML's own errors: what stood there may have been meant as a password."""
+"""A tag quoted in an error of YAML's: it may be a password that begins with ``!``."""
 
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
@@ -28,7 +28,7 @@ class ConfigFile:
     Attributes:
         value: Plain dicts, lists and scalars, ``${NAME}`` replaced.
         lines: For each path into ``value``, its line, counted from 1.
-        filled: Each text into which a variable was put, as it stands in the file. Such a value may
+        filled: Each text with a variable in it, replaced and as the file has it. Such a value may
             be a secret: an error quotes the text.
         problems: What is wrong with the YAML itself, each with its line.
     """
@@ -62,20 +62,20 @@ def read_config_file(path: Path, environment: Mapping[str, str]) -> ConfigFile:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        file.problems.append((line, f"is not valid YAML: {_said(error)}"))
+        file.problems.append((line, f"is not valid YAML: {_message(error)}"))
     except yaml.YAMLError as error:
         file.problems.append((1, f"is not valid YAML: {' '.join(str(error).split())}"))
     return file
 
 
-def _said(error: yaml.MarkedYAMLError) -> str:
-    """YAML's own words, without what may be a password, and what to do."""
+def _message(error: yaml.MarkedYAMLError) -> str:
+    """YAML's own message, without what may be a password, and what to do."""
     words = error.problem or error.context or ""
     if words == "but found another document":
         return "there is a second document after ---; keep one"
     if isinstance(error, yaml.composer.ComposerError):
         return "* and & refer to other values here; put a text that begins with one in quotes"
-    return f"{_QUOTED.sub('', words)}; mend the indentation or the quotes here"
+    return f"{_QUOTED.sub('', words)}; correct the indentation or the quotes here"
 
 
 class _Endless(Exception):
@@ -83,7 +83,7 @@ class _Endless(Exception):
 
 
 class _Reader:
-    """Turns YAML nodes into plain values, and notes where each stood."""
+    """Turns YAML nodes into plain values, and notes the line of each."""
 
     def __init__(self, file: ConfigFile, environment: Mapping[str, str]) -> None:
         self._file = file
@@ -93,7 +93,7 @@ class _Reader:
 
     def read(self, node: yaml.Node, path: KeyPath) -> Any:
         self._values += 1
-        if self._values > _MOST_VALUES:
+        if self._values > _MAX_VALUES:
             raise _Endless
         self._file.lines.setdefault(path, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode):
@@ -111,7 +111,7 @@ class _Reader:
                 continue
             key = str(key_node.value)
             if key in values:
-                problem = f"{dotted((*path, key))}: the key stands twice; keep one of the two"
+                problem = f"{dotted((*path, key))}: duplicate key; remove one"
                 self._file.problems.append((line, problem))
             self._file.lines[*path, key] = line
             values[key] = self.read(value_node, (*path, key))

@@ -29,8 +29,8 @@ from strandline.flows.languages import ENGLISH, LANGUAGES
 RESPOND_TO = ("owner", "mention", "everyone")
 """To whom the bot responds in rooms of more than two."""
 
-MOST_SECONDS = 1_000_000_000
-"""About 31 years. Clocks and calendars can't take much more."""
+MAX_SECONDS = 1_000_000_000
+"""Maximum of every duration, about 31 years: dates far beyond overflow."""
 
 _FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FIELD_VALUE = re.compile(r"([!-~]([ \t!-~]*[!-~])?)?")
@@ -54,7 +54,7 @@ class HomeserverSection:
 
 @frozen(kw_only=True)
 class StorageSection:
-    """Where the state lies that must survive."""
+    """Where the durable state is stored."""
 
     data_dir: Path = Path("data")
 
@@ -220,7 +220,7 @@ def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> Conf
     if file.value is not None or not file.problems:
         config = shaped(file.value, Config, problems, ())
     if config is not None:
-        problems += _meaning(config)
+        problems += _unusable(config)
     if file.problems or problems or config is None:
         raise ConfigError(_lines(file, problems))
     data_dir = (path.parent / config.storage.data_dir).absolute()
@@ -236,7 +236,7 @@ def config_of(value: Mapping[str, Any]) -> Config:
     problems: list[Problem] = []
     config = shaped(value, Config, problems, ())
     if config is not None:
-        problems += _meaning(config)
+        problems += _unusable(config)
     if problems or config is None:
         raise ConfigError(tuple(_at(path, problem) for path, problem in problems))
     return config
@@ -264,8 +264,8 @@ def _at(path: KeyPath, problem: str) -> str:
     return f"{dotted(path)}: {problem}" if path else problem
 
 
-def _meaning(config: Config) -> Iterator[Problem]:
-    """What is of the right shape and still can't be meant."""
+def _unusable(config: Config) -> Iterator[Problem]:
+    """Values of the right type that can't be used."""
     yield from _homeserver(config.homeserver)
     yield from _agents(config.agents)
     yield from _flows(config.flows)
@@ -307,8 +307,8 @@ def _rooms(section: RoomsSection) -> Iterator[Problem]:
 
 
 def _span(path: KeyPath, seconds: float) -> Iterator[Problem]:
-    if not 0 < seconds <= MOST_SECONDS:
-        yield path, f"must be more than 0 and at most {MOST_SECONDS} seconds"
+    if not 0 < seconds <= MAX_SECONDS:
+        yield path, f"must be more than 0 and at most {MAX_SECONDS} seconds"
 
 
 def _homeserver(section: HomeserverSection) -> Iterator[Problem]:
@@ -414,8 +414,8 @@ def _numbers(options: Any, path: KeyPath) -> Iterator[Problem]:
     """No kind of agent has a use for less than nothing, or for ever."""
     for attribute in fields(type(options)):
         value = getattr(options, attribute.name)
-        if isinstance(value, int | float) and not 0 <= value <= MOST_SECONDS:
-            yield (*path, attribute.name), f"must be at least 0 and at most {MOST_SECONDS}"
+        if isinstance(value, int | float) and not 0 <= value <= MAX_SECONDS:
+            yield (*path, attribute.name), f"must be at least 0 and at most {MAX_SECONDS}"
 
 
 def _one_of(path: KeyPath, value: str, known: tuple[str, ...]) -> Iterator[Problem]:

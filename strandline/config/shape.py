@@ -16,7 +16,7 @@ T = TypeVar("T")
 Problem = tuple[KeyPath, str]
 
 QUOTED = 60
-"""So many characters of a value that does not fit stand in the error."""
+"""Maximum characters of a wrong value that an error quotes."""
 
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
@@ -99,7 +99,7 @@ def _misfit(value: object, wanted: str) -> str:
 
 
 def _found(value: object) -> str:
-    """What stands there; of what has parts only its kind, since a secret may be among them."""
+    """The value as an error names it; of a list or mapping, which may hold secrets, its kind."""
     kinds = {type(None): "nothing", dict: "a mapping of keys", list: "a list"}
     return kinds.get(type(value)) or f"{value!r}"[:QUOTED]
 

@@ -189,7 +189,7 @@ def _flow(what: str, found: object) -> type[Flow]:
 
 @contextmanager
 def importing(what: str) -> Iterator[None]:
-    """Have whatever an import raises told in one line, with the author's own file and line.
+    """Turn whatever an import raises into one line, with the author's own file and line.
 
     Args:
         what: What is being imported, as it was named.
@@ -202,7 +202,9 @@ def importing(what: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         path = what.rpartition(": ")[2].partition(":")[0]
         if error.name is not None and f"{path}.".startswith(f"{error.name}."):
-            problem = f"can't be imported: no module {error.name!r}; install it, or mend the path"
+            problem = (
+                f"can't be imported: no module {error.name!r}; install it, or correct the path"
+            )
             raise NotFound(what, problem) from error
         raise NotFound(what, f"can't be imported: {_raised(error)}") from error
     except FlowError as error:
@@ -216,7 +218,7 @@ def _imported(what: str, module: str, name: str) -> object:
         found: object = import_module(module)
     for part in name.split("."):
         if not hasattr(found, part):
-            problem = f"can't be imported: module {module!r} has no {name!r}; mend the path"
+            problem = f"can't be imported: module {module!r} has no {name!r}; correct the path"
             raise NotFound(what, problem)
         found = getattr(found, part)
     return found

@@ -361,7 +361,7 @@ def test_a_flow_that_is_named_by_where_it_is_offered_is_found(project: Path) -> 
     (project / "shop" / "__init__.py").write_text("from shop.flows import Shop\n")
 
     assert lint("shop:Shop").output.startswith("shop/flows.py:26: SL203")
-    assert "module 'shop' has no 'Stop'; mend the path" in lint("shop:Stop").output
+    assert "module 'shop' has no 'Stop'; correct the path" in lint("shop:Stop").output
 
 
 TILL = (

@@ -103,7 +103,7 @@ def test_a_small_config_has_safe_defaults(tmp_path: Path) -> None:
         ("agents:", "log: {format: xml}\nagents:", "config.yaml:5: log.format: 'xml' is none of console, json"),
         ("agents:", "access: {users: [alice]}\nagents:", "config.yaml:5: access.users[0]: 'alice' matches no Matrix id; write"),
         ("agents:", "access: {users: alice}\nagents:", "config.yaml:5: access.users: a list is expected here, not 'alice'"),
-        ("agents:", "agents: []\nagents:", "config.yaml:6: agents: the key stands twice; keep"),
+        ("agents:", "agents: []\nagents:", "config.yaml:6: agents: duplicate key; remove one"),
         ("agents:", "x: [\nagents:", "config.yaml:7: is not valid YAML:"),
         ("hunter2", "12345", "config.yaml:4: homeserver.password: text is expected here; put it in quotes"),
         ("hunter2", "a${NAME", "config.yaml:4: homeserver.password: '${' has no '}'; write ${NAME}, or $${"),

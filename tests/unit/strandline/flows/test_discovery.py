@@ -118,8 +118,8 @@ def test_a_flow_that_is_named_twice_is_one(project: Path) -> None:
     ("path", "expected"),
     [
         ("greeter", "is no import path; write package.module:FlowClass"),
-        ("nowhere:Flow", "no module 'nowhere'; install it, or mend the path"),
-        ("{m}:Nothing", "module '{m}' has no 'Nothing'; mend the path"),
+        ("nowhere:Flow", "no module 'nowhere'; install it, or correct the path"),
+        ("{m}:Nothing", "module '{m}' has no 'Nothing'; correct the path"),
         ("{m}:TEXT", "is no flow; name a class that is derived from strandline.Flow"),
         ("{m}:Flow", "is no flow; name a class that is derived from strandline.Flow"),
         ("{m}:Needy", "can't be made without address; give each a default"),
