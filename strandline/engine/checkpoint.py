@@ -133,14 +133,14 @@ class Checkpoint:
         since = self._skipped.pop(room_id, None)
         if since is None or self.newest is None:
             return None
-        left = self._behind[room_id] = self._changed[room_id] = Behind(since)
+        start = self._behind[room_id] = self._changed[room_id] = Behind(since)
         self._completed += self._withheld.pop(room_id, ())  # all before it is handled
-        return self._history(room_id, left, self.newest)
+        return self._history(room_id, start, self.newest)
 
-    def restore(self, room_id: RoomId, left: Behind, token: SyncToken) -> BatchProgress:
-        """Begin to read a room that an earlier run left behind, up to ``token``."""
-        self._behind[room_id] = left
-        return self._history(room_id, left, token)
+    def restore(self, room_id: RoomId, start: Behind, token: SyncToken) -> BatchProgress:
+        """Begin to read a room that an earlier run left behind, from ``start`` to ``token``."""
+        self._behind[room_id] = start
+        return self._history(room_id, start, token)
 
     async def run(self) -> None:
         """Save the watermark whenever it has moved. Moves during a save need one more save."""
@@ -189,13 +189,13 @@ class Checkpoint:
         """
         for room_id in [*progress.completed]:
             is_behind = room_id in self._behind
-            kept = self._withheld.setdefault(room_id, []) if is_behind else self._completed
-            kept += progress.completed.pop(room_id)
+            completed = self._withheld.setdefault(room_id, []) if is_behind else self._completed
+            completed += progress.completed.pop(room_id)
 
-    def _history(self, room_id: RoomId, left: Behind, token: SyncToken) -> BatchProgress:
+    def _history(self, room_id: RoomId, start: Behind, token: SyncToken) -> BatchProgress:
         self._open[room_id] += 1
-        entered = frozenset({room_id} if left.is_entered else ())
-        history = SyncBatch(left.since, token, items=(), entered=entered)
+        entered = frozenset({room_id} if start.is_entered else ())
+        history = SyncBatch(start.since, token, items=(), entered=entered)
         return BatchProgress(history, Counter({room_id: 1}), is_passed=True)
 
     def _leave_rooms(self, progress: BatchProgress) -> None:
@@ -210,8 +210,8 @@ class Checkpoint:
         batches = (p.batch for p in self._batches if room_id in p.pending)
         oldest = next((batch for batch in batches if room_id not in batch.fixed), None)
         if oldest is not None and oldest.since is not None:
-            left = Behind(oldest.since, is_entered=room_id in oldest.entered)
-            self._behind[room_id] = self._changed[room_id] = left
+            start = Behind(oldest.since, is_entered=room_id in oldest.entered)
+            self._behind[room_id] = self._changed[room_id] = start
             self._moved.set()
 
     def _catch_up(self, room_id: RoomId) -> None:
@@ -229,10 +229,10 @@ class Checkpoint:
         Where the bot came into a room, reading begins at its newest invite: no item of the room
         from before may be pending then.
         """
-        left = self._behind.get(room_id)
-        if left is None or room_id in batch.fixed:
+        start = self._behind.get(room_id)
+        if start is None or room_id in batch.fixed:
             return False
-        return room_id not in batch.entered or (left.is_entered and left.since == batch.since)
+        return room_id not in batch.entered or (start.is_entered and start.since == batch.since)
 
     def _check(self) -> None:
         if self._batches and self._is_passed(self._batches[0]):

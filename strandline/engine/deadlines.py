@@ -66,7 +66,7 @@ class Deadlines:
             del self._retry_at[due]
             self.settle(due)
         in_progress = [flow_key(due.flow, due.key) for due in self._in_progress]
-        passed = await self._store.due(self._flows, besides=in_progress)
+        passed = await self._store.due(self._flows, exclude=in_progress)
         found = [_due(key, deadline) for key, deadline in passed.items()]
         new = [due for due in found if due not in self._in_progress]
         self._in_progress.update(new)

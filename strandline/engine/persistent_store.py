@@ -44,9 +44,9 @@ class PersistentStore:
         """The answer to the event, if a part of it was sent."""
         return await until_available(self._store.stream, event_id)
 
-    async def due(self, flows: Collection[str], *, besides: Collection[str]) -> dict[str, Deadline]:
+    async def due(self, flows: Collection[str], *, exclude: Collection[str]) -> dict[str, Deadline]:
         """The conversations of these flows whose deadline has passed, by key."""
-        return await until_available(self._store.due, flows, exclude=besides)
+        return await until_available(self._store.due, flows, exclude=exclude)
 
     async def is_joined(self, room_id: RoomId) -> bool:
         """Whether the bot was in the room at the checkpoint."""

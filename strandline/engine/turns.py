@@ -170,9 +170,9 @@ class Turns:
         key = flow.key(origin.room_id, origin.sender)
 
         async def decide(work: _Work) -> None:
-            kept = await work.records.standing(flow, key)
+            stored = await work.records.standing(flow, key)
             live = self._conversations.find(flow, key, self._clock.monotonic())
-            still = live is None and kept == lapsed.beneath
+            still = live is None and stored == lapsed.beneath
             await work.dispatcher.expire(flow, lapsed.snapshot, still=still)
 
         inbound = Inbound(
@@ -264,8 +264,8 @@ class Turns:
         return _Work(dispatcher, records)
 
     async def _snapshot(self, records: TurnRecords, flow: Flow, key: ConversationKey) -> Snapshot:
-        kept = await records.standing(flow, key)
-        return self._conversations.find(flow, key, self._clock.monotonic()) or kept
+        stored = await records.standing(flow, key)
+        return self._conversations.find(flow, key, self._clock.monotonic()) or stored
 
     async def _translator(self, records: TurnRecords, user_id: UserId) -> Translator:
         record = await records.read(FlowRecord, language_key(user_id))
