@@ -30,7 +30,7 @@ from attrs import field, frozen
 from ephemeral.agents.api import AgentFailed, AgentPiece, AgentQuestion, FailureReason, MadeFile
 from ephemeral.agents.transport import (
     UNPACKED,
-    TooMuch,
+    AnswerTooLong,
     is_packed,
     of_failure,
     of_status,
@@ -101,7 +101,7 @@ class HttpAgent:
                 async for piece in self._pieces(response):
                     begun = True
                     yield piece
-        except TooMuch as error:
+        except AnswerTooLong as error:
             raise self._failed(error, FailureReason.TOO_LONG) from error
         except (UnicodeDecodeError, httpx.HTTPError) as error:
             raise self._failed(error, of_failure(error, begun=begun)) from error

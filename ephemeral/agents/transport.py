@@ -97,8 +97,8 @@ class ServerSent:
     data: str
 
 
-class TooMuch(Exception):
-    """The stream is longer than the limit."""
+class AnswerTooLong(Exception):
+    """The answer is longer than the limit."""
 
 
 async def server_sent(
@@ -107,7 +107,7 @@ async def server_sent(
     """The events of a stream, each once its blank line has come.
 
     Raises:
-        TooMuch: More than ``most_bytes`` came in all.
+        AnswerTooLong: More than ``most_bytes`` came in all.
         UnicodeDecodeError: A line is no UTF-8.
     """
     event, data = "message", list[str]()
@@ -130,7 +130,7 @@ async def _lines(chunks: AsyncIterator[bytes], most_bytes: int) -> AsyncIterator
     async for chunk in chunks:
         read += len(chunk)
         if read > most_bytes:
-            raise TooMuch
+            raise AnswerTooLong
         *ends, begin = chunk.split(b"\n")
         for end in ends:
             rest += end

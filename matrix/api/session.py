@@ -227,7 +227,7 @@ def read_session(path: Path) -> Session | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):
-        _log.warning("the stored session can't be read, logging in anew", path=str(path))
+        _log.warning("the stored session can't be read, logging in again", path=str(path))
         return None
     logged_in = stored.get("logged_in_at_ms")
     return Session(

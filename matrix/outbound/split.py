@@ -101,7 +101,7 @@ def weight(text: str) -> int:
 
 
 def _cut(text: str, most: int, blocks: list[_Block]) -> int:
-    """Where a piece of at most so many characters, with these whole code blocks, ends."""
+    """Where a piece of at most ``most`` characters with these closed code blocks ends."""
     ends = [0, *((block.end or most) - 1 for block in blocks)]  # at the last new line of each
     starts = [*(block.start for block in blocks), most]
     between = [(max(e, most // 2), s) for e, s in zip(ends, starts, strict=True) if s > most // 2]

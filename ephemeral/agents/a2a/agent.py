@@ -40,10 +40,10 @@ from a2a.utils.errors import (
 )
 from attrs import field, frozen
 
-from ephemeral.agents.a2a.http import TooMuch, a_client
+from ephemeral.agents.a2a.http import a_client
 from ephemeral.agents.a2a.parts import Reading, parts_in, parts_of
 from ephemeral.agents.api import AgentFailed, AgentPiece, AgentQuestion, FailureReason
-from ephemeral.agents.transport import Origin, check_base, of_failure, origin
+from ephemeral.agents.transport import AnswerTooLong, Origin, check_base, of_failure, origin
 from fsm import AgentEntry
 
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
@@ -305,7 +305,7 @@ class A2aAgent:
         told = " ".join(str(error).split())[:300]
         token = self._options.token
         problem = f"{type(error).__name__}: {told.replace(token, '…') if token else told}"
-        if isinstance(error, TooMuch):
+        if isinstance(error, AnswerTooLong):
             return AgentFailed(self._id, problem, FailureReason.TOO_LONG)
         if isinstance(error, _REJECTIONS):
             return AgentFailed(self._id, problem, FailureReason.REJECTED)

@@ -8,6 +8,7 @@ import httpx
 from ephemeral.agents.api import AgentFailed, FailureReason
 from ephemeral.agents.transport import (
     UNPACKED,
+    AnswerTooLong,
     Origin,
     is_packed,
     of_status,
@@ -18,10 +19,6 @@ from fsm.values.ids import AgentId
 
 MOST_BYTES = 32_000_000
 """So many bytes of one answer are read."""
-
-
-class TooMuch(Exception):
-    """The answer is longer than the limit."""
 
 
 def a_client(
@@ -97,7 +94,7 @@ class _BoundedStream(httpx.AsyncByteStream):
         async for chunk in self._beneath:
             read += len(chunk)
             if read > MOST_BYTES:
-                raise TooMuch
+                raise AnswerTooLong
             yield chunk
 
     async def aclose(self) -> None:

@@ -21,8 +21,8 @@ from ephemeral.agents.api import AgentFailed, AgentQuestion, FailureReason
 from ephemeral.agents.openai.context import Budget, context
 from ephemeral.agents.transport import (
     UNPACKED,
+    AnswerTooLong,
     ServerSent,
-    TooMuch,
     check_base,
     is_packed,
     of_failure,
@@ -118,7 +118,7 @@ class OpenAiAgent:
                     yield piece
         except openai.APIConnectionError as error:
             raise self._unasked(error) from error
-        except TooMuch as error:
+        except AnswerTooLong as error:
             raise self._failed(error, FailureReason.TOO_LONG) from error
         except (UnicodeDecodeError, httpx.HTTPError) as error:
             raise self._failed(error, of_failure(error, begun=begun)) from error
@@ -255,7 +255,7 @@ def _client(
 
 async def _see_out(events: AsyncIterator[ServerSent]) -> None:
     """Read what comes after an answer: else the connection could not be used for another."""
-    with suppress(TimeoutError, httpx.HTTPError, TooMuch, UnicodeDecodeError):
+    with suppress(TimeoutError, httpx.HTTPError, AnswerTooLong, UnicodeDecodeError):
         async with asyncio.timeout(SEE_OUT_SECONDS):
             async for _event in events:
                 pass
