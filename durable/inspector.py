@@ -1,4 +1,4 @@
-"""A look into a bot's database from another process: while it runs, or after it was killed."""
+"""Reads a bot's database from another process, while the bot runs or after it was killed."""
 
 import sqlite3
 from contextlib import closing
@@ -17,7 +17,7 @@ from fsm.values.ids import ConversationKey
 
 @frozen
 class StoreInspector:
-    """What is committed to a database just now. Nothing is written, and nothing held open."""
+    """What is committed to a SQLite database now. It writes nothing and keeps nothing open."""
 
     path: Path
 
@@ -37,7 +37,7 @@ class StoreInspector:
         return None if text is None else load(text)
 
     def standing(self, flow: Flow, key: ConversationKey) -> Snapshot:
-        """Where a restart would find the conversation: a durable state, or idle."""
+        """The state that a restart would find: a durable one, or idle."""
         if isinstance(flow, KeptAsRecord):
             text = self.text(f"{flow.kept_as}:{key}")
             if text is None or flow.record_type is None:

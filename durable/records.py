@@ -1,4 +1,4 @@
-"""The records that survive, field for field as the surface's design has them."""
+"""The stored records, with the field names that the design of the platform gives them."""
 
 from typing import Any
 
@@ -14,10 +14,10 @@ CHAT = "chat"
 """The ``room_type`` of a room in which a chat happens."""
 
 ARCHIVED = "archived_chat"
-"""The ``room_type`` of a room whose chat is archived. It keeps its binding, to be loaded again."""
+"""The ``room_type`` of a room whose chat is archived. It keeps its binding, for ``!load``."""
 
 GONE = "gone_chat"
-"""The ``room_type`` of a room that the bot is no longer in. It keeps its binding likewise."""
+"""The ``room_type`` of a room that the bot has left. It keeps its binding."""
 
 USER_PREFIX = "matrix_user:"
 ROOM_PREFIX = "matrix_room:"
@@ -50,7 +50,7 @@ class RoomRecord:
         room_type: What the room is for.
         chat_id: Its chat's number in its user's Space.
         display_name: What people call it.
-        matrix_user_id: Whose room it is.
+        matrix_user_id: The room's owner.
         space_id: The Space in which it lies.
         platform_chat_id: The platform's number of this chat.
         agent_id: The agent that answers here.
@@ -103,7 +103,7 @@ class UsedRecord:
 
 @frozen(kw_only=True)
 class Deadline:
-    """When a conversation's time in a durable state is up.
+    """The deadline of a conversation's durable state.
 
     Args:
         at_ms: Unix time in milliseconds, of the wall clock.
@@ -118,7 +118,7 @@ class Deadline:
 
 @frozen(kw_only=True)
 class FlowRecord:
-    """Where one conversation of a further flow stands.
+    """The state of one conversation of a flow.
 
     Args:
         state: The durable state's name.
@@ -143,25 +143,25 @@ class IssuedNumber:
 
 
 def user_key(user_id: UserId) -> str:
-    """Where a user's record is kept."""
+    """The key of a user's record."""
     return f"{USER_PREFIX}{user_id}"
 
 
 def room_key(room_id: RoomId) -> str:
-    """Where a room's record is kept."""
+    """The key of a room's record."""
     return f"{ROOM_PREFIX}{room_id}"
 
 
 def chat_key(user_id: UserId, chat_id: ChatId) -> str:
-    """Where a chat's record is kept."""
+    """The key of a chat's record."""
     return f"{CHAT_PREFIX}{user_id}:{chat_id}"
 
 
 def used_key(room_id: RoomId) -> str:
-    """Where it is kept when an agent was last asked in a room."""
+    """The key of the time at which a room's agent was last asked."""
     return f"{USED_PREFIX}{room_id}"
 
 
 def flow_key(name: str, conversation_key: ConversationKey) -> str:
-    """Where a further flow's conversation is kept."""
+    """The key of a flow's conversation."""
     return f"{FLOW_PREFIX}{name}:{conversation_key}"

@@ -1,4 +1,4 @@
-"""The records of one turn: read through the store, written by the turn's commit or not at all."""
+"""The records of one turn: read through the store, written by the turn's commit."""
 
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -37,7 +37,7 @@ R = TypeVar("R")
 
 
 class TurnRecords:
-    """What a turn has read, and what it wants written. Use as an async context manager.
+    """What a turn has read and wants to write. Use as an async context manager.
 
     Attributes:
         expected: Each key that was read, with the text that was found there: what the commit
@@ -120,7 +120,7 @@ class TurnRecords:
         self._write(key, record)
 
     async def next_platform_chat_id(self) -> PlatformChatId:
-        """Issue a number; the sequence is this turn's until it has committed.
+        """Issue a number. Other turns wait for the sequence until this one has ended.
 
         Raises:
             TurnError: This turn has issued one already. It would wait for itself.
@@ -167,7 +167,7 @@ class TurnRecords:
         self.writes[key] = text
 
     async def standing(self, flow: Flow, key: ConversationKey) -> Snapshot:
-        """Where the store has the conversation: a durable state, or idle."""
+        """The conversation's stored state: a durable one, or idle."""
         if isinstance(flow, KeptAsRecord):
             record: Any = await self.read(flow.record_type or object, f"{flow.kept_as}:{key}")
             return flow.at_rest if record is None else Snapshot(flow.state_of(record).name, record)
@@ -186,18 +186,18 @@ class TurnRecords:
         return snapshot
 
     def deadline(self, flow: Flow, key: ConversationKey) -> Deadline | None:
-        """When the time of the conversation's durable state is up, once ``standing`` was asked."""
+        """The deadline of the conversation's durable state; call ``standing`` first."""
         kept = self._kept(flow, key)
         return kept.deadline if kept is not None else None
 
     def drop_deadline(self, flow: Flow, key: ConversationKey) -> None:
-        """Have the conversation stand where it is without an end, once ``standing`` was asked."""
+        """Keep the conversation's state without its deadline; call ``standing`` first."""
         kept = self._kept(flow, key)
         if kept is not None:
             self._write(flow_key(flow.name, key), evolve(kept, deadline=None))
 
     def stand(self, flow: Flow, moved: TransitionTaken, turn: Turn) -> None:
-        """Have the store keep the conversation where it now stands, if its tier is durable."""
+        """Have the commit write the conversation's new state, if that is durable."""
         key, state = moved.key, flow.states[moved.after.state]
         if state.tier is Tier.EPHEMERAL or not flow.is_durable:
             return
@@ -216,7 +216,7 @@ class TurnRecords:
         return record if isinstance(record, FlowRecord) else None
 
     async def _set_aside(self, key: str, error: str) -> None:
-        """What the present flow does not know is kept for people, and begun anew."""
+        """Move a record that the flow can't read to the quarantine; the conversation is idle."""
         await self._store.set_aside(key, self.expected[key] or "", error)
         self.expected[key] = self._present[key] = None
 
@@ -306,7 +306,7 @@ async def read_ahead(records: BotRecords, inbound: Inbound) -> None:
 
 
 def snapshot_of(flow: Flow, kept: FlowRecord) -> Snapshot:
-    """Where a conversation stands, as the present version of its flow has it.
+    """The conversation's state, upgraded to the present version of its flow.
 
     Raises:
         Exception: The flow has no such state, or the record is not what the state carries.
@@ -323,7 +323,7 @@ def snapshot_of(flow: Flow, kept: FlowRecord) -> Snapshot:
 def flow_record(
     flow: Flow, moved: TransitionTaken, turn: Turn, *, before: FlowRecord | None
 ) -> FlowRecord:
-    """What is kept of a conversation that stands in a durable state.
+    """The record of a conversation in a durable state.
 
     Args:
         flow: Its flow.

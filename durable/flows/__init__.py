@@ -1,1 +1,1 @@
-"""The bot's flows whose states a restart keeps."""
+"""The bot's own flows whose states survive a restart."""

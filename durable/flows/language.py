@@ -1,4 +1,4 @@
-"""Which language a user has chosen: comes back after every restart."""
+"""Which language a user has chosen; survives a restart."""
 
 from collections.abc import Callable, Mapping
 
@@ -52,7 +52,7 @@ class Language(Flow):
 
     @on(choice)
     def change(self, turn: Turn) -> Chosen:
-        """Change over, and say so in the language chosen."""
+        """Change the language, and say so in the new one."""
         code = self._find(turn.argument)
         assert code is not None  # noqa: S101  # the guard found it
         # Translators: name your own language
@@ -61,7 +61,7 @@ class Language(Flow):
 
     @on(misname)
     def list_languages(self, turn: Turn) -> None:
-        """Say what can be chosen; an argument that names nothing is quoted back."""
+        """List the languages; an unknown name is quoted."""
         choices = "\n".join(
             f"- `{turn.prefix}language {code}`: {names[0]}" for code, names in self._names.items()
         )
@@ -88,11 +88,11 @@ class Language(Flow):
 
 
 def language_key(user_id: UserId) -> str:
-    """Where a user's choice is kept."""
+    """The key of a user's choice."""
     return flow_key(Language.name, ConversationKey(user_id))
 
 
 def language_code(kept: FlowRecord | None) -> str | None:
-    """The code that is kept under ``language_key``, if any."""
+    """The language code in the record under ``language_key``, if any."""
     code = kept.record.get("code") if kept else None
     return code if isinstance(code, str) else None

@@ -1,4 +1,4 @@
-"""Which agent a user has selected: comes back after every restart."""
+"""Which agent a user has selected; survives a restart."""
 
 from attrs import evolve
 
@@ -58,7 +58,7 @@ class UserRouting(KeptAsRecord, Flow):
 
     @on(choice)
     def select(self, turn: Turn, user: UserRecord | None) -> UserRecord:
-        """Select the agent. What it means for this room, the room says."""
+        """Select the agent. The room's flow says what that means for the room."""
         agent = self._registry.find(turn.argument)
         assert agent is not None  # noqa: S101  # the guard found it
         turn.trigger(AgentChosen(agent))
@@ -66,7 +66,7 @@ class UserRouting(KeptAsRecord, Flow):
 
     @on(misname)
     def explain_choice(self, turn: Turn, user: UserRecord | None) -> None:
-        """Say how to choose; an argument that names nothing is quoted back."""
+        """Say how to choose; an unknown name is quoted."""
         agents = agent_list(turn, self._registry, user)
         if turn.argument:
             agents = no_such_agent(turn, agents)
@@ -97,7 +97,7 @@ def agent_list(turn: Turn, registry: Registry, user: UserRecord | None) -> str:
 
 
 def no_such_agent(turn: Turn, agents: str) -> str:
-    """What the command's argument does not name, and what there is instead."""
+    """Say that the argument names no agent, and list the agents."""
     return turn.gettext(
         "There is no agent “{name}”.\n\n{agents}", name=as_typed(turn.argument[:60]), agents=agents
     )

@@ -19,11 +19,11 @@ from fsm.values.ids import PlatformChatId
 T = TypeVar("T")
 
 MAX_NUMBER_DIGITS = 18
-"""A longer decimal does not fit SQLite's 64-bit integers and was never issued by us."""
+"""Maximum digits of a platform chat number: it must fit SQLite's 64-bit integers."""
 
 
 def to_json(record: object) -> str:
-    """The record as it is stored: one JSON value, text as people wrote it."""
+    """The record as one JSON value, with text unescaped."""
     return dump(_converter.unstructure(record))
 
 
@@ -46,7 +46,7 @@ def from_json(cls: type[T], text: str) -> T:
 
 
 def why_not_kept(cls: type) -> str | None:
-    """Why records of the class can't be read back, in words; None if they can."""
+    """The reason why records of the class can't be read back; None if they can."""
     return next(_unkept(cls, cls.__name__, set()), None)
 
 
@@ -91,7 +91,7 @@ def _writable(value: object) -> object:
 
 
 def _unkept(kind: Any, where: str, seen: set[Any]) -> Iterator[str]:
-    """What of a type, and of what is in it, can't be read back."""
+    """The parts of a type that can't be read back."""
     kind = getattr(kind, "__supertype__", kind)
     if kind is None or isinstance(kind, TypeVar):
         return  # nothing is said of it, so it is kept as JSON has it

@@ -1,4 +1,4 @@
-"""What can go wrong with the store. ``fsm.errors`` has the tree of all errors."""
+"""The store's errors. ``fsm.errors`` has the tree of all errors."""
 
 from datetime import datetime
 from pathlib import Path
@@ -10,12 +10,12 @@ from fsm.values.ids import EventId, TransactionId
 
 
 class StoreError(StrandlineError):
-    """The root of what ``durable/`` raises on purpose."""
+    """The root of the store's errors."""
 
 
 @frozen(slots=False)
 class StoreUnavailable(StoreError):
-    """The disk did not take or give the data; what was asked for did not happen."""
+    """The disk did not take or give the data; nothing was written."""
 
     reason: str
 
@@ -119,7 +119,7 @@ class NewerSchema(StoreError):
 
 @frozen(slots=False)
 class DataFolderInUse(StoreError):
-    """Another process works on the data folder."""
+    """Another process uses the data folder."""
 
     folder: Path
     pid: int | None
@@ -160,7 +160,7 @@ class Conflict(StoreError):
 
 @frozen(slots=False)
 class AlreadyHandled(StoreError):
-    """The event was handled, or the outbox row settled, before; nothing was written."""
+    """The event was handled, or the outbox row deleted, before; nothing was written."""
 
     what: EventId | TransactionId
 

@@ -1,4 +1,4 @@
-"""One bot on one data folder: a lock that a dead process no longer holds."""
+"""The lock of the data folder, and the undoing of a first start that failed."""
 
 import fcntl
 import os
@@ -31,7 +31,7 @@ class DataLock:
         self._path = database.with_name(f"{database.name}.lock")
         self._file: int | None = None
         self.made_folder = False
-        """Whether there was no folder before."""
+        """Whether the lock has created the folder."""
 
     def __enter__(self) -> Self:
         self.acquire()
@@ -46,7 +46,7 @@ class DataLock:
         self.release()
 
     def acquire(self) -> None:
-        """Take the folder, or say who has it."""
+        """Lock the folder."""
         file = self._open()
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -61,7 +61,7 @@ class DataLock:
         self._sign(file)
 
     def release(self) -> None:
-        """Give the folder back. The file stays: removing it would let two processes in."""
+        """Unlock the folder. The file stays: removing it would let two processes in."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -99,9 +99,9 @@ def _holder(file: int) -> tuple[int | None, datetime | None]:
 
 
 def make_folder(folder: Path) -> None:
-    """Have ``folder`` for its owner alone: make it, and what leads to it, and sync each new name.
+    """Create ``folder`` and its parents for the owner alone, and sync each new name.
 
-    One that is there and is the process's own is closed to others too.
+    An existing folder of the process's own user is closed to others too.
 
     A name that no sync of its folder has covered may be gone after a power cut, with all that was
     written below it.
@@ -160,5 +160,5 @@ class FirstStart:
                 path.unlink(missing_ok=True)
 
     def succeeded(self) -> None:
-        """From here on there is state to keep."""
+        """Keep what the start has made, whatever happens next."""
         self._is_undone = False

@@ -1,4 +1,4 @@
-"""Platform chat numbers: each issued once, in the transaction of the turn that needs it."""
+"""Platform chat numbers: each is issued once, in the transaction of the turn that uses it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping

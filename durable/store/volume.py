@@ -1,4 +1,4 @@
-"""Whether a data folder outlives its container, told from the mount that it lies on."""
+"""Whether a data folder outlives its container, read from the mount table."""
 
 import re
 from pathlib import Path, PurePosixPath
@@ -17,14 +17,14 @@ _LOST_WITH = {
 
 @frozen
 class Mount:
-    """One line of ``mountinfo``, as far as it matters here."""
+    """The needed fields of one line of ``mountinfo``."""
 
     point: PurePosixPath
     kind: str
 
 
 def volume_warning(folder: Path, *, mountinfo: Path = MOUNTINFO) -> str | None:
-    """A sentence with the remedy if the folder's contents won't last, or None."""
+    """A warning with the remedy if the folder's contents won't last, or None."""
     try:
         table = mountinfo.read_text("utf-8", errors="surrogateescape")
     except OSError:  # no Linux: no container's layer either
@@ -33,7 +33,7 @@ def volume_warning(folder: Path, *, mountinfo: Path = MOUNTINFO) -> str | None:
 
 
 def warning_for(folder: PurePosixPath, mountinfo: str) -> str | None:
-    """The same, given what the mount table says."""
+    """The warning, given the text of the mount table."""
     mount = mount_of(folder, mountinfo)
     if mount is None or mount.kind not in _LOST_WITH:
         return None
@@ -44,7 +44,7 @@ def warning_for(folder: PurePosixPath, mountinfo: str) -> str | None:
 
 
 def mount_of(folder: PurePosixPath, mountinfo: str) -> Mount | None:
-    """The mount on which the folder lies: the deepest, and of those the last mounted."""
+    """The mount that holds the folder: the deepest, and of those the last mounted."""
     found: Mount | None = None
     for line in mountinfo.splitlines():
         mount = _parse(line)

@@ -1,1 +1,1 @@
-"""The flow of a user's chats: their Space, their rooms, and what they are called."""
+"""The flow of a user's chats: the Space, the rooms and their names."""

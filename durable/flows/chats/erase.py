@@ -1,4 +1,4 @@
-"""Forgetting a user: everything that the bot holds on them."""
+"""Erasing a user: all records on them, and the bot's membership in their rooms."""
 
 from durable.flows.chats.records import chats_of, drop_room
 from durable.flows.signals import ForgetLanguage
@@ -8,8 +8,8 @@ from fsm.turn import bot_records
 from fsm.values.ids import RoomId
 
 
-def say_what_stays(turn: Turn) -> None:
-    """Say what forgetting can't reach, while the bot is still there to say it."""
+def explain_erasure(turn: Turn) -> None:
+    """Say what can't be erased, before the bot leaves."""
     turn.reply(
         turn.gettext(
             "I have forgotten all that I held on you, and leave your rooms. What I can't delete: "
@@ -19,11 +19,11 @@ def say_what_stays(turn: Turn) -> None:
     )
 
 
-async def forget_all(turn: Turn) -> None:
+async def erase_user(turn: Turn) -> None:
     """Delete the sender's records, and leave the sender's rooms, this one last.
 
-    The conversation of the flow that asks is the engine's to delete. The flow of the language
-    forgets that itself.
+    The calling flow's own conversation is deleted by the engine, the chosen language by the
+    language flow.
     """
     user_id, here = turn.sender, turn.room_id
     rooms = await bot_records(turn).all(RoomRecord, ROOM_PREFIX, owner=user_id)

@@ -1,6 +1,6 @@
-"""A user's chats and the Space that they lie in: made, listed, loaded, mended, forgotten."""
+"""The flow that creates, lists, restores, repairs and erases a user's chats and their Space."""
 
-from durable.flows.chats.erase import forget_all, say_what_stays
+from durable.flows.chats.erase import erase_user, explain_erasure
 from durable.flows.chats.records import chats_of, name_in, next_number, user_of
 from durable.flows.chats.repair import explain_invite, repair, welcome_back
 from durable.flows.chats.restore import list_chats, load_chat, offer_chats
@@ -9,10 +9,10 @@ from durable.flows.chats.rooms import (
     MakeRooms,
     PendingRooms,
     RoomRequest,
-    ask_for,
     chat_purpose,
+    request_room,
     settle,
-    space_wish,
+    space_request,
 )
 from durable.flows.room.texts import problem_of
 from durable.flows.signals import ForgetUser, OnboardUser, WelcomeUser
@@ -23,20 +23,20 @@ from fsm.values.ids import ChatId
 from fsm.values.signals import LoadChat
 from fsm.values.text import as_typed
 
-AT_WORK = "\N{HOURGLASS WITH FLOWING SAND}"
-"""The emoji that says that a room is being made."""
+IN_PROGRESS = "\N{HOURGLASS WITH FLOWING SAND}"
+"""The reaction that acknowledges a request for a room."""
 
 
 class Chats(Flow):
-    """The rooms of one user, and those that are being made.
+    """One user's chats, and the rooms that are being created for them.
 
-    Rooms are made by the homeserver, after the turn that asks. What was asked for stands in the
-    plan until the turn in which it is there, so that a crash in between forgets nothing, and a
-    refusal can be tried again.
+    The homeserver creates rooms after the turn that requests them. A request stays in the record
+    until the turn that handles the created room, so that a crash in between loses nothing and a
+    refused request can be repeated.
 
     Args:
         registry: The agents.
-        with_space: Chats lie in a Space of their user's, which is made before the first of them.
+        with_space: Chats are in a Space of their user's, which is created before the first chat.
     """
 
     scope = Scope.USER
@@ -68,24 +68,24 @@ class Chats(Flow):
 
     @make_space.guard
     def lacks_space(self, turn: Turn) -> bool:
-        """There must be a Space before there is a chat."""
+        """The user needs a Space and has none."""
         user = bot_records(turn).find(UserRecord, user_key(turn.sender))
         return self._with_space and (user is None or user.space_id is None)
 
     @space_made.guard
     def made_space(self, turn: Turn) -> bool:
-        """It is the Space that was made."""
+        """The created room is the Space."""
         return turn.inbound.body == SPACE_PURPOSE
 
     @space_made_alone.guard
     @last_chat_made.guard
     def made_all(self, turn: Turn) -> bool:
-        """It was the last room of the plan."""
-        plan, purpose = turn.data, turn.inbound.body
+        """The created room was the last pending one."""
+        pending, purpose = turn.data, turn.inbound.body
         return (
-            isinstance(plan, PendingRooms)
-            and bool(plan.find(purpose))
-            and not plan.without(purpose).wishes
+            isinstance(pending, PendingRooms)
+            and bool(pending.find(purpose))
+            and not pending.without(purpose).wishes
         )
 
     @not_invited.guard
@@ -98,82 +98,84 @@ class Chats(Flow):
         self._with_space = with_space
 
     @on(onboard)
-    async def begin(self, turn: Turn, plan: PendingRooms | None) -> None:
-        """Somebody without a Space has invited the bot: make one, with a first chat in it."""
-        is_begun = plan is not None and bool(plan.chats)
+    async def begin(self, turn: Turn, pending: PendingRooms | None) -> None:
+        """A user without a Space has invited the bot: request one, with a first chat in it."""
+        is_begun = pending is not None and bool(pending.chats)
         has_chat = any(not chat.archived for chat in await chats_of(turn, turn.sender))
-        wishes = () if is_begun or has_chat else (await self._new_chat(turn, ""),)
-        turn.trigger(MakeRooms(wishes))
+        requests = () if is_begun or has_chat else (await self._new_chat(turn, ""),)
+        turn.trigger(MakeRooms(requests))
 
     @on(welcome)
     async def invite_again(self, turn: Turn) -> None:
-        """Somebody who has a Space has invited the bot: perhaps they had left everything."""
+        """A user with a Space has invited the bot: invite them to all their rooms again."""
         await welcome_back(turn)
 
     @on(new)
     async def begin_chat(self, turn: Turn) -> None:
-        """Have a room made for another chat."""
+        """Request a room for another chat."""
         _say_at_work(turn)
         turn.trigger(MakeRooms((await self._new_chat(turn, turn.argument),)))
 
     @on(make_space)
-    def ask_for_space(self, turn: Turn, plan: PendingRooms | None) -> PendingRooms:
-        """Ask for the Space, unless that is under way; the chats wait for it."""
-        wishes = turn.signal(MakeRooms).wishes
-        plan = (plan or PendingRooms()).having(w for w in wishes if w.chat_id is not None)
-        space = plan.find(SPACE_PURPOSE)
-        is_wanted = any(wish.purpose == SPACE_PURPOSE for wish in wishes)
+    def ask_for_space(self, turn: Turn, pending: PendingRooms | None) -> PendingRooms:
+        """Request the Space, unless it is pending; the chats wait for it."""
+        requests = turn.signal(MakeRooms).requests
+        pending = (pending or PendingRooms()).with_requests(
+            w for w in requests if w.chat_id is not None
+        )
+        space = pending.find(SPACE_PURPOSE)
+        is_wanted = any(request.purpose == SPACE_PURPOSE for request in requests)
         if space is None or space.refused or is_wanted:
-            space = space_wish(turn)
-            ask_for(turn, space, None)
-        return plan.having((space,))
+            space = space_request(turn)
+            request_room(turn, space, None)
+        return pending.with_requests((space,))
 
     @on(make_chat)
-    async def ask_for_chats(self, turn: Turn, plan: PendingRooms | None) -> PendingRooms:
-        """Ask for the rooms of these chats."""
+    async def ask_for_chats(self, turn: Turn, pending: PendingRooms | None) -> PendingRooms:
+        """Request the rooms of these chats."""
         space_id = (await user_of(turn, turn.sender)).space_id
-        for wish in turn.signal(MakeRooms).wishes:
-            ask_for(turn, wish, space_id)
-        return (plan or PendingRooms()).having(turn.signal(MakeRooms).wishes)
+        for request in turn.signal(MakeRooms).requests:
+            request_room(turn, request, space_id)
+        return (pending or PendingRooms()).with_requests(turn.signal(MakeRooms).requests)
 
     @on(space_made)
-    async def go_on(self, turn: Turn, plan: PendingRooms) -> PendingRooms:
-        """Take the Space, and ask for the chats that waited for it."""
-        await settle(turn, plan, self._registry)
-        left = plan.without(SPACE_PURPOSE)
-        for wish in left.wishes:
-            ask_for(turn, wish, turn.room_id)
+    async def go_on(self, turn: Turn, pending: PendingRooms) -> PendingRooms:
+        """Store the Space, and request the chats that waited for it."""
+        await settle(turn, pending, self._registry)
+        left = pending.without(SPACE_PURPOSE)
+        for request in left.wishes:
+            request_room(turn, request, turn.room_id)
         return left
 
     @on(space_made_alone, last_chat_made)
-    async def end(self, turn: Turn, plan: PendingRooms) -> None:
-        """Take the room; nothing else is to be made."""
-        await settle(turn, plan, self._registry)
+    async def end(self, turn: Turn, pending: PendingRooms) -> None:
+        """Store the room; no other is pending."""
+        await settle(turn, pending, self._registry)
 
     @on(made)
-    async def take(self, turn: Turn, plan: PendingRooms | None) -> PendingRooms | None:
-        """Take the room; others are still to be made, or nobody waits for it any more."""
-        await settle(turn, plan, self._registry)
-        return plan.without(turn.inbound.body) if plan else None
+    async def take(self, turn: Turn, pending: PendingRooms | None) -> PendingRooms | None:
+        """Store the room; others are pending, or it is no longer wanted."""
+        await settle(turn, pending, self._registry)
+        return pending.without(turn.inbound.body) if pending else None
 
     @on(not_made)
-    def report(self, turn: Turn, plan: PendingRooms) -> PendingRooms:
-        """Say where it was asked for what the homeserver said, and keep it in the plan."""
-        wish = plan.find(turn.inbound.body)
-        if wish is None:
-            return plan
+    def report(self, turn: Turn, pending: PendingRooms) -> PendingRooms:
+        """Report the homeserver's refusal, and keep the request for ``!repair``."""
+        request = pending.find(turn.inbound.body)
+        if request is None:
+            return pending
         told = turn.gettext(
             "I couldn't make “{name}”: {problem}. `{prefix}repair` has me try again.",
-            name=as_typed(wish.name),
+            name=as_typed(request.name),
             problem=problem_of(turn),
             prefix=turn.prefix,
         )
-        turn.say(told, room_id=wish.asked_in)
-        return plan.refusing(wish.purpose)
+        turn.say(told, room_id=request.asked_in)
+        return pending.mark_refused(request.purpose)
 
     @on(not_invited)
     async def tell_of_invite(self, turn: Turn) -> None:
-        """Say to which room the homeserver does not let the bot invite."""
+        """Report the invite that the homeserver refused."""
         await explain_invite(turn)
 
     @on(show)
@@ -182,28 +184,28 @@ class Chats(Flow):
         turn.reply(await list_chats(turn, self._registry))
 
     @on(mend)
-    async def rebuild(self, turn: Turn, plan: PendingRooms | None) -> None:
-        """Make again what is missing, and touch nothing that is there."""
-        wishes = await repair(turn, plan or PendingRooms(), with_space=self._with_space)
-        if wishes:
-            turn.trigger(MakeRooms(wishes))
+    async def rebuild(self, turn: Turn, pending: PendingRooms | None) -> None:
+        """Request the missing rooms again, and change no others."""
+        requests = await repair(turn, pending or PendingRooms(), with_space=self._with_space)
+        if requests:
+            turn.trigger(MakeRooms(requests))
 
     @on(pick)
     async def find_archived(self, turn: Turn) -> None:
-        """Have an archived chat chosen, unless the command has named one."""
+        """Offer the archived chats, or restore the one that the command names."""
         await offer_chats(turn, self._registry)
 
     @on(load)
     async def bring_back(self, turn: Turn) -> None:
         """Bring an archived chat back."""
-        wish = await load_chat(turn)
-        if wish is not None:
+        request = await load_chat(turn)
+        if request is not None:
             _say_at_work(turn)
-            turn.trigger(MakeRooms((wish,)))
+            turn.trigger(MakeRooms((request,)))
 
     @on(ask_forget)
     def confirm_forget(self, turn: Turn) -> None:
-        """Ask first: nothing of it comes back."""
+        """Ask for confirmation: nothing can be restored."""
         question = turn.gettext(
             "Forget all that I hold on you? I leave your Space and all your chats, and you can't "
             "go on with them."
@@ -212,9 +214,9 @@ class Chats(Flow):
 
     @on(forget)
     async def forget_user(self, turn: Turn) -> None:
-        """Forget, say what that can't reach, and leave."""
-        say_what_stays(turn)
-        await forget_all(turn)
+        """Say what can't be erased, erase the rest, and leave."""
+        explain_erasure(turn)
+        await erase_user(turn)
 
     async def _new_chat(self, turn: Turn, name: str) -> RoomRequest:
         number = await next_number(turn, turn.sender)
@@ -226,6 +228,6 @@ class Chats(Flow):
 
 
 def _say_at_work(turn: Turn) -> None:
-    """The room comes later; a reaction is acknowledged where it was put."""
+    """Acknowledge the command or reaction: the room is created later."""
     inbound = turn.inbound
-    turn.react(AT_WORK, event_id=inbound.about if inbound.kind is EventKind.REACTION else None)
+    turn.react(IN_PROGRESS, event_id=inbound.about if inbound.kind is EventKind.REACTION else None)

@@ -1,4 +1,4 @@
-"""A user's chats on record: their numbers, their rooms, their places in the Space."""
+"""The records of a user's chats: numbers, rooms, names, links in the Space."""
 
 from urllib.parse import quote
 
@@ -21,10 +21,10 @@ from fsm.turn import bot_records
 from fsm.values.ids import ChatId, RoomId, UserId
 
 MAX_NUMBER_DIGITS = 9
-"""A chat id with more of them was never given by us."""
+"""Maximum digits of a chat number; the bot never issues a longer one."""
 
-LONGEST_NAME = 100
-"""A longer name of a chat is cut."""
+MAX_NAME_LENGTH = 100
+"""Maximum characters of a chat's name; a longer one is cut."""
 
 
 async def user_of(turn: Turn, user_id: UserId) -> UserRecord:
@@ -41,7 +41,7 @@ async def chats_of(turn: Turn, user_id: UserId) -> list[ChatRecord]:
 
 
 async def next_number(turn: Turn, user_id: UserId) -> int:
-    """The number of the user's next chat, which no other gets then."""
+    """Take the number of the user's next chat."""
     user = await user_of(turn, user_id)
     taken = [_number(chat) for chat in await chats_of(turn, user_id)]
     number = max(user.next_chat_index, 1 + max(taken, default=0))
@@ -50,7 +50,7 @@ async def next_number(turn: Turn, user_id: UserId) -> int:
 
 
 async def numbered(turn: Turn, room: RoomRecord) -> RoomRecord:
-    """This turn's room with an owner and a chat of its own, on record and in the owner's Space."""
+    """The room's record with an owner and a chat, which is created if there is none."""
     owner = room.matrix_user_id or turn.sender
     if room.chat_id is not None:
         return evolve(room, matrix_user_id=owner, display_name=name_of(turn, room))
@@ -63,13 +63,13 @@ async def numbered(turn: Turn, room: RoomRecord) -> RoomRecord:
         display_name=room.display_name or turn.gettext("Chat {number}", number=number),
         space_id=space_id,
     )
-    enter(turn, room, turn.room_id)
+    ensure_chat(turn, room, turn.room_id)
     link(turn, space_id, turn.room_id)
     return room
 
 
-def enter(turn: Turn, room: RoomRecord, room_id: RoomId) -> None:
-    """Put the chat that a room is for on record."""
+def ensure_chat(turn: Turn, room: RoomRecord, room_id: RoomId) -> None:
+    """Create the record of the room's chat."""
     assert room.chat_id and room.matrix_user_id  # noqa: S101, PT018  # numbered before
     chat = ChatRecord(
         chat_id=room.chat_id,
@@ -81,54 +81,54 @@ def enter(turn: Turn, room: RoomRecord, room_id: RoomId) -> None:
 
 
 async def chat_in(turn: Turn, room: RoomRecord) -> ChatRecord | None:
-    """The chat that a room is for, if there is one."""
+    """The record of the room's chat, if there is one."""
     if room.chat_id is None or room.matrix_user_id is None:
         return None
     return await bot_records(turn).read(ChatRecord, chat_key(room.matrix_user_id, room.chat_id))
 
 
-async def move_use(turn: Turn, before: RoomId, to: RoomId) -> None:
-    """When an agent was last asked goes with the chat."""
+async def move_last_use(turn: Turn, before: RoomId, to: RoomId) -> None:
+    """Move the time of a chat's last question to its other room."""
     used = await bot_records(turn).read(UsedRecord, used_key(before))
     if used is not None and before != to:
         bot_records(turn).save(used_key(to), used)
         bot_records(turn).save(used_key(before), None)
 
 
-async def live_room(turn: Turn, room: RoomRecord, *, besides: RoomId) -> RoomId | None:
-    """Another room that is alive and has the same platform chat: there must never be two."""
+async def live_room(turn: Turn, room: RoomRecord, *, exclude: RoomId) -> RoomId | None:
+    """Another open room with the same platform chat; there must never be two."""
     if room.platform_chat_id is None or room.matrix_user_id is None:
         return None
     rooms = await bot_records(turn).all(RoomRecord, ROOM_PREFIX, owner=room.matrix_user_id)
     for room_id, other in rooms.items():
         same = (other.room_type, other.platform_chat_id) == (CHAT, room.platform_chat_id)
-        if same and room_id != besides:
+        if same and room_id != exclude:
             return RoomId(room_id)
     return None
 
 
-def note_use(turn: Turn) -> None:
-    """This turn asks this room's agent."""
+def touch(turn: Turn) -> None:
+    """Record that the room's agent is asked now."""
     bot_records(turn).save(
         used_key(turn.room_id), UsedRecord(at=turn.now.isoformat(timespec="seconds"))
     )
 
 
 def drop_room(turn: Turn, room_id: RoomId) -> None:
-    """Forget a room."""
+    """Delete a room's records."""
     bot_records(turn).save(room_key(room_id), None)
     bot_records(turn).save(used_key(room_id), None)
 
 
 def link(turn: Turn, space_id: RoomId | None, room_id: RoomId) -> None:
-    """Have the user's Space show the room."""
+    """Add the room to the user's Space."""
     if space_id is not None:
         content = {"via": [_server(turn, room_id)], "suggested": True}
         turn.set_state(space_id, "m.space.child", content, state_key=room_id)
 
 
 def unlink(turn: Turn, space_id: RoomId | None, room_id: RoomId) -> None:
-    """Have the Space show it no more."""
+    """Remove the room from the Space."""
     if space_id is not None:
         turn.set_state(space_id, "m.space.child", {}, state_key=room_id)
 
@@ -146,8 +146,8 @@ def name_of(turn: Turn, room: RoomRecord) -> str:
 
 
 def name_in(text: str) -> str:
-    """The name that somebody wrote: on one line, not too long."""
-    return " ".join(text.split())[:LONGEST_NAME].strip()
+    """A name as a user wrote it, on one line, cut to its maximum length."""
+    return " ".join(text.split())[:MAX_NAME_LENGTH].strip()
 
 
 def localpart(user_id: UserId) -> str:
@@ -162,5 +162,5 @@ def _number(chat: ChatRecord) -> int:
 
 
 def _server(turn: Turn, room_id: RoomId) -> str:
-    """A server that is in the room: the bot's, where its id has none (from room version 12 on)."""
+    """A server in the room: the room id's, or the bot's (room ids have none from version 12)."""
     return room_id.partition(":")[2] or turn.server

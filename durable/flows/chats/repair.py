@@ -1,4 +1,4 @@
-"""Mending what a user's Space and chats have lost, without touching what is there."""
+"""Repairing a user's Space and chats: links, invites, and requests for missing rooms."""
 
 from attrs import evolve
 
@@ -9,7 +9,7 @@ from durable.flows.chats.rooms import (
     RoomRequest,
     chat_purpose,
     link_chats,
-    space_wish,
+    space_request,
 )
 from durable.flows.room.texts import problem_of
 from durable.records import GONE, ChatRecord, RoomRecord, room_key
@@ -19,23 +19,23 @@ from fsm.values.ids import RoomId
 from fsm.values.text import as_typed
 
 
-async def repair(turn: Turn, plan: PendingRooms, *, with_space: bool) -> tuple[RoomRequest, ...]:
-    """Link and invite to what is there, and say so; what is to be made again."""
-    wishes = {wish.purpose: evolve(wish, refused=False) for wish in plan.chats}
+async def repair(turn: Turn, pending: PendingRooms, *, with_space: bool) -> tuple[RoomRequest, ...]:
+    """Link and invite to existing rooms. Returns the requests for missing ones."""
+    requests = {request.purpose: evolve(request, refused=False) for request in pending.chats}
     for chat in await _homeless(turn):
         purpose = chat_purpose(chat.chat_id)
-        wishes.setdefault(
+        requests.setdefault(
             purpose, RoomRequest(purpose=purpose, name=chat.name, asked_in=turn.room_id)
         )
     if with_space and (await user_of(turn, turn.sender)).space_id is None:
-        wishes = {SPACE_PURPOSE: space_wish(turn)} | wishes
-    _tell(turn, [as_typed(wish.name) for wish in wishes.values()])
+        requests = {SPACE_PURPOSE: space_request(turn)} | requests
+    _tell(turn, [as_typed(request.name) for request in requests.values()])
     await welcome_back(turn)
-    return tuple(wishes.values())
+    return tuple(requests.values())
 
 
 async def welcome_back(turn: Turn) -> None:
-    """Link the sender's chats, and invite to all: who is in a room already stays there."""
+    """Link the sender's chats, and invite the sender to all of them."""
     space_id = (await user_of(turn, turn.sender)).space_id
     if space_id is not None:
         turn.invite(space_id, asked_in=turn.room_id)
@@ -58,7 +58,7 @@ async def explain_invite(turn: Turn) -> None:
 
 
 async def _homeless(turn: Turn) -> list[ChatRecord]:
-    """The sender's chats that are not archived and have no room."""
+    """The sender's open chats whose room is gone."""
     found = []
     for chat in await chats_of(turn, turn.sender):
         room = await bot_records(turn).read(RoomRecord, room_key(chat.room_id))

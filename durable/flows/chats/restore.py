@@ -1,4 +1,4 @@
-"""Archived chats, brought back: in their own room, in this one, or in one that is made for them."""
+"""Listing chats, and restoring archived ones: in their room, in this one, or in a new one."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from durable.flows.chats.records import (
     drop_room,
     link,
     live_room,
-    move_use,
+    move_last_use,
     unlink,
     user_of,
 )
@@ -35,7 +35,7 @@ from fsm.values.text import answered, as_typed, number_in
 
 
 async def offer_chats(turn: Turn, registry: Registry) -> None:
-    """Have the sender choose among the archived chats, or bring back the one that is named."""
+    """Offer the sender's archived chats, or restore the one that the command names."""
     archived = [chat for chat in await chats_of(turn, turn.sender) if chat.archived]
     if turn.argument:
         _load_named(turn, archived)
@@ -53,7 +53,7 @@ async def offer_chats(turn: Turn, registry: Registry) -> None:
 
 
 async def load_chat(turn: Turn) -> RoomRequest | None:
-    """Bring the chosen chat back; what is to be made for it, if something is."""
+    """Restore the chosen chat. Returns the request for a room, if it needs one."""
     chat_id = turn.signal(LoadChat).chat_id
     chat = await bot_records(turn).read(ChatRecord, chat_key(turn.sender, chat_id))
     if chat is None:
@@ -84,7 +84,7 @@ async def load_chat(turn: Turn) -> RoomRequest | None:
 
 
 def _load_named(turn: Turn, archived: list[ChatRecord]) -> None:
-    """By its place in the list that is offered, or by its chat id."""
+    """Restore a chat by its number in the list or by its chat id."""
     wanted, place = answered(turn.argument), number_in(turn.argument)
     named = [
         chat
@@ -104,16 +104,16 @@ def _load_named(turn: Turn, archived: list[ChatRecord]) -> None:
 
 
 async def _alive(turn: Turn, chat: ChatRecord, room: RoomRecord | None) -> RoomId | None:
-    """Where the chat goes on already: in its own room, or against all order in another."""
+    """The open room that the chat has already, if any."""
     if room is None:
         return None
     if room.room_type == CHAT and not chat.archived:
         return chat.room_id
-    return await live_room(turn, room, besides=chat.room_id)
+    return await live_room(turn, room, exclude=chat.room_id)
 
 
 async def _reopen(turn: Turn, chat: ChatRecord, room: RoomRecord) -> None:
-    """The room is still there: it answers again."""
+    """Reopen the chat in its own room."""
     space_id = (await user_of(turn, turn.sender)).space_id
     bot_records(turn).save(
         room_key(chat.room_id), evolve(room, room_type=CHAT, space_id=space_id or room.space_id)
@@ -131,7 +131,7 @@ async def _reopen(turn: Turn, chat: ChatRecord, room: RoomRecord) -> None:
 
 
 async def _take_this_room(turn: Turn, chat: ChatRecord, before: RoomRecord | None) -> bool:
-    """Have the chat go on here, if this is a room of the sender's in which none has begun."""
+    """Continue the chat here, if the room is the sender's and has no chat; whether it is."""
     here = await bot_records(turn).read(RoomRecord, room_key(turn.room_id))
     is_free = here is not None and (here.room_type, here.chat_id, here.platform_chat_id) == (
         CHAT,
@@ -149,7 +149,7 @@ async def _take_this_room(turn: Turn, chat: ChatRecord, before: RoomRecord | Non
         matrix_user_id=turn.sender,
         space_id=space_id,
     )
-    await move_use(turn, chat.room_id, turn.room_id)
+    await move_last_use(turn, chat.room_id, turn.room_id)
     drop_room(turn, chat.room_id)
     unlink(turn, space_id, chat.room_id)
     bot_records(turn).save(
@@ -164,7 +164,7 @@ async def _take_this_room(turn: Turn, chat: ChatRecord, before: RoomRecord | Non
 
 
 async def list_chats(turn: Turn, registry: Registry) -> str:
-    """The sender's chats, numbered, and how many archived ones there are besides."""
+    """The sender's open chats as a numbered list, and the number of archived ones."""
     chats = await chats_of(turn, turn.sender)
     live = [chat for chat in chats if not chat.archived]
     archived = len(chats) - len(live)

@@ -1,13 +1,13 @@
-"""What a chat's owner does to it: another name, another agent, the archive."""
+"""Changes to a room's chat: name, agent, archive, another room."""
 
 from attrs import evolve
 
 from durable.flows.chats.records import (
     chat_in,
-    enter,
+    ensure_chat,
     link,
     live_room,
-    move_use,
+    move_last_use,
     name_in,
     name_of,
     numbered,
@@ -37,9 +37,14 @@ from fsm.values.text import as_typed
 ROOM_NAME = "m.room.name"
 """The type of the state event that names a room."""
 
+OWNER = "owner"
+MENTION = "mention"
+EVERYONE = "everyone"
+"""Whose texts the bot answers in a room of more than two."""
+
 
 def ask_for_name(turn: Turn) -> None:
-    """Have the room given the name that the command has; a later turn says what came of it."""
+    """Ask the homeserver for the command's name; a later turn handles the result."""
     name = name_in(turn.argument)
     if name:
         turn.set_state(turn.room_id, ROOM_NAME, {"name": name}, asked_in=turn.room_id)
@@ -50,7 +55,7 @@ def ask_for_name(turn: Turn) -> None:
 
 
 async def take_name(turn: Turn, room: RoomRecord) -> RoomRecord:
-    """The room has its new name: so has the chat, on record."""
+    """Store the room's new name as the chat's name."""
     name = _new_name(turn)
     chat = await chat_in(turn, room)
     if chat is not None and room.matrix_user_id is not None:
@@ -60,7 +65,7 @@ async def take_name(turn: Turn, room: RoomRecord) -> RoomRecord:
 
 
 def explain_name(turn: Turn) -> None:
-    """The homeserver does not let the bot rename the room."""
+    """Say that the homeserver refused the new name."""
     turn.reply(
         turn.gettext(
             "I couldn't call this chat “{name}”: {problem}. Give me the right to change the room's "
@@ -78,7 +83,7 @@ def _new_name(turn: Turn) -> str:
 
 
 def rebind_question(turn: Turn, room: RoomRecord, agent: AgentEntry) -> str:
-    """The question whether this agent is to answer from now on."""
+    """The confirmation question before a room is bound to another agent."""
     return turn.gettext(
         "Have **{agent}** (`{id}`) answer in “{name}”? It begins anew there, and does not know "
         "what was said before.",
@@ -106,7 +111,7 @@ async def bind_anew(turn: Turn, room: RoomRecord) -> RoomRecord:
 
 
 def archive_question(turn: Turn, room: RoomRecord) -> str:
-    """The question whether the chat is to answer no more."""
+    """The confirmation question before a chat is archived."""
     return turn.gettext(
         "Archive “{name}”? This room then gets no more answers.", name=as_typed(name_of(turn, room))
     )
@@ -117,7 +122,7 @@ async def close(turn: Turn, room: RoomRecord) -> RoomRecord:
     room = await numbered(turn, room)
     chat = await chat_in(turn, room)
     if chat is None:
-        enter(turn, room, turn.room_id)
+        ensure_chat(turn, room, turn.room_id)
         chat = await chat_in(turn, room)
     assert chat and room.matrix_user_id  # noqa: S101, PT018  # entered and numbered
     key = chat_key(room.matrix_user_id, chat.chat_id)
@@ -145,7 +150,7 @@ async def rebind_usage(turn: Turn, registry: Registry) -> str:
 
 
 async def lose_space(turn: Turn, space: RoomRecord) -> None:
-    """The bot is no longer in a user's Space: the user has none."""
+    """The bot has left a user's Space: delete it from the user's record."""
     owner = space.matrix_user_id
     if owner is None:
         return
@@ -155,10 +160,10 @@ async def lose_space(turn: Turn, space: RoomRecord) -> None:
 
 
 async def revive(turn: Turn, room: RoomRecord) -> RoomRecord:
-    """The bot is back in a chat's room. If the chat has found another, this is a room like any."""
+    """The record of a room to which the bot has returned; a new one if its chat moved on."""
     chat = await chat_in(turn, room)
     has_moved = chat is not None and chat.room_id != turn.room_id
-    if has_moved or await live_room(turn, room, besides=turn.room_id) is not None:
+    if has_moved or await live_room(turn, room, exclude=turn.room_id) is not None:
         return RoomRecord(matrix_user_id=room.matrix_user_id or turn.sender)
     if chat is not None and room.matrix_user_id is not None:
         owner = room.matrix_user_id
@@ -168,7 +173,7 @@ async def revive(turn: Turn, room: RoomRecord) -> RoomRecord:
 
 
 async def may_move(turn: Turn, room: RoomRecord, to: RoomId) -> bool:
-    """Whether the replacement is nobody's yet: a tombstone may point at any room there is."""
+    """Whether the replacement has no chat: a tombstone may name any room."""
     if not to.startswith("!") or to == turn.room_id:
         return False
     there = await bot_records(turn).read(RoomRecord, room_key(to))
@@ -177,7 +182,7 @@ async def may_move(turn: Turn, room: RoomRecord, to: RoomId) -> bool:
 
 
 async def replaced_room(turn: Turn, room: RoomRecord) -> RoomRecord | None:
-    """What the bot knows of the room that this one replaces, if both are the same owner's."""
+    """The record of the room that this one replaces, if both have the same owner."""
     if not turn.inbound.body or room != RoomRecord(matrix_user_id=room.matrix_user_id):
         return None
     before = await bot_records(turn).read(RoomRecord, room_key(RoomId(turn.inbound.body)))
@@ -186,13 +191,13 @@ async def replaced_room(turn: Turn, room: RoomRecord) -> RoomRecord | None:
 
 
 async def move_room(turn: Turn, room: RoomRecord, to: RoomId, *, since: RoomId) -> None:
-    """What the room ``since`` was, the other, in which the bot is, is from now on."""
+    """Give the chat or Space of the room ``since`` to the room ``to``, which the bot has joined."""
     if since != turn.room_id:
         bot_records(turn).save(room_key(since), None)
     if room.room_type == SPACE:
         await _move_space(turn, to, since)
         return
-    await move_use(turn, since, to)
+    await move_last_use(turn, since, to)
     chat = await chat_in(turn, room)
     if chat is not None and room.matrix_user_id is not None:
         owner: UserId = room.matrix_user_id
@@ -213,13 +218,8 @@ async def _move_space(turn: Turn, to: RoomId, since: RoomId) -> None:
         await link_chats(turn, to)
 
 
-OWNER = "owner"
-MENTION = "mention"
-EVERYONE = "everyone"
-
-
 def is_owners(turn: Turn) -> bool:
-    """The sender is whose room it is, as far as that is known."""
+    """The sender owns the room, or its owner is not known."""
     room = bot_records(turn).find(RoomRecord, room_key(turn.room_id))
     return room is None or room.matrix_user_id in (None, turn.sender)
 

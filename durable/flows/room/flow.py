@@ -1,10 +1,10 @@
-"""Which agent and platform chat a room is bound to: comes back after every restart."""
+"""Which agent and platform chat a room is bound to; survives a restart."""
 
 from collections.abc import Callable
 
 from attrs import evolve
 
-from durable.flows.chats.records import note_use, numbered
+from durable.flows.chats.records import numbered, touch
 from durable.flows.room.actions import (
     OWNER,
     ROOM_NAME,
@@ -129,17 +129,17 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @revived.guard
     def is_welcome_back(self, turn: Turn) -> bool:
-        """The same, in a room that had an agent to answer in it."""
+        """The config lets this user talk to the bot, and the room had an agent."""
         return self.is_welcome(turn) and self.had_agent(turn)
 
     @returned.guard
     def had_agent(self, turn: Turn) -> bool:
-        """The room has an agent, though it is gone."""
+        """The room is bound to an agent that the config has."""
         return _has_route(turn.data, self._registry)
 
     @joined.guard
     def followed_invite(self, turn: Turn) -> bool:
-        """The bot came into the room by an invite, and did not make it."""
+        """The bot was invited to the room; it did not create it."""
         if not _has_chat(turn.data) or not turn.inbound.raw:
             return True
         unsigned = turn.inbound.raw.get("unsigned")
@@ -147,14 +147,14 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @bind.guard
     def has_agent(self, turn: Turn) -> bool:
-        """It is clear which agent a new binding would be to."""
+        """A new binding would have one possible agent."""
         room = bot_records(turn).find(RoomRecord, room_key(turn.room_id))
         lost_its_agent = room is not None and room.agent_id is not None
         return not lost_its_agent and self._agent_for(turn) is not None
 
     @overhear.guard
     def is_overheard(self, turn: Turn) -> bool:
-        """In a room of many, this text is not for the bot."""
+        """In a room of more than two, this text is not for the bot."""
         return not is_addressed(turn, self._respond_to)
 
     @lost.guard
@@ -174,7 +174,7 @@ class RoomRouting(KeptAsRecord, Flow):
     @renamed.guard
     @not_renamed.guard
     def was_name(self, turn: Turn) -> bool:
-        """What was asked for is a name for a room with a chat in it."""
+        """The request was for the name of a room with a chat."""
         return turn.inbound.body == ROOM_NAME and _has_chat(turn.data)
 
     @refuse.guard
@@ -189,12 +189,12 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @settle_space.guard
     def brings_space(self, turn: Turn) -> bool:
-        """The room was made to be a Space."""
+        """The room was created as a Space."""
         return turn.signal(Settle).room.room_type == SPACE
 
     @settle_bound.guard
     def brings_agent(self, turn: Turn) -> bool:
-        """A chat gets this room, with an agent to answer in it."""
+        """A chat that is bound to an agent gets this room."""
         return _has_route(turn.signal(Settle).room, self._registry)
 
     def __init__(
@@ -225,31 +225,31 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(invited_again)
     def rejoin(self, turn: Turn, room: RoomRecord) -> RoomRecord:
-        """Join; what the room was bound to, it still is."""
+        """Join; the room keeps its binding."""
         turn.join()
         turn.trigger(MeetUser())
         return evolve(room, matrix_user_id=room.matrix_user_id or turn.sender)
 
     @on(revived, revived_unbound)
     async def rejoin_lost(self, turn: Turn, room: RoomRecord) -> RoomRecord:
-        """Join a room that was lost: its chat goes on."""
+        """Join a room that the bot had left: its chat continues."""
         turn.join()
         turn.trigger(MeetUser())
         return await revive(turn, room)
 
     @on(returned, returned_unbound)
     async def take_up(self, turn: Turn, room: RoomRecord) -> RoomRecord:
-        """Somebody has brought the bot back without an invite."""
+        """The bot is back in the room without an invite."""
         return await revive(turn, room)
 
     @on(declined)
     def decline(self, turn: Turn) -> None:
-        """Say no to somebody whom the config does not let in."""
+        """Reject the invite of a user whom the config does not allow."""
         turn.leave()
 
     @on(joined)
     async def greet(self, turn: Turn, room: RoomRecord) -> None:
-        """Say who is here and what to do next. What this room replaces, it is from now on."""
+        """Greet the room, or take over the record of the room that it replaces."""
         before = await replaced_room(turn, room)
         if before is not None:
             await move_room(turn, before, turn.room_id, since=RoomId(turn.inbound.body))
@@ -270,12 +270,12 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(left)
     async def forget_room(self, turn: Turn, room: RoomRecord) -> None:
-        """Nothing has begun in this room; or it was a Space, which its user then no longer has."""
+        """Forget a room without a chat; if it was a user's Space, the user has none now."""
         await lose_space(turn, room)
 
     @on(upgraded)
     async def follow(self, turn: Turn, room: RoomRecord) -> None:
-        """Go where the room has gone, unless that is the room of something else."""
+        """Move to the room that replaces this one, unless another chat is in it."""
         to = RoomId(turn.inbound.body)
         if await may_move(turn, room, to):
             turn.trigger(MoveRoom(to))
@@ -290,7 +290,7 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(move)
     async def move_on(self, turn: Turn, room: RoomRecord) -> None:
-        """Everything that this room was, its replacement is."""
+        """Give the record of this room to its replacement."""
         to = turn.signal(MoveRoom).to
         bot_records(turn).save(room_key(to), room)
         turn.join(to)
@@ -298,7 +298,7 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(settle_space, settle_bound, settle)
     def take_place(self, turn: Turn) -> RoomRecord:
-        """The room is what it was made for."""
+        """Store the record for which the room was created."""
         return turn.signal(Settle).room
 
     @on(say)
@@ -308,10 +308,10 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(retry)
     def ask_again(self, turn: Turn, room: RoomRecord) -> None:
-        """Ask the room's agent what it was asked last."""
+        """Ask the room's agent the sender's last question again."""
         before = turn.inbound.repeats
         assert before and room.agent_id and room.platform_chat_id  # noqa: S101, PT018
-        note_use(turn)
+        touch(turn)
         turn.ask(
             room.agent_id,
             room.platform_chat_id,
@@ -322,7 +322,7 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(retry_nothing)
     def explain_retry(self, turn: Turn) -> None:
-        """There is nothing to ask again."""
+        """Say that there is no question to repeat."""
         turn.reply(turn.gettext("You have asked nothing in this chat that I could ask again."))
 
     @on(bind)
@@ -342,7 +342,7 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(say_without_agent)
     async def ask_for_agent(self, turn: Turn, room: RoomRecord | None) -> None:
-        """Keep the message in memory and ask whom it is for."""
+        """Keep the message in memory and ask for which agent it is."""
         user = await bot_records(turn).read(UserRecord, user_key(turn.sender))
         lost = room.agent_id if room else None
         lost = lost or (user.selected_agent_id if user else None)
@@ -351,7 +351,7 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(say_archived, explain, archive_too_late, rebind_too_late)
     def explain_no_chat(self, turn: Turn, room: RoomRecord | None) -> None:
-        """Say why nothing happens here."""
+        """Say why the room gives no answers."""
         is_archived = room is not None and room.room_type == ARCHIVED
         turn.reply(no_chat(turn, is_archived=is_archived))
 
@@ -370,7 +370,7 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(rename)
     def ask_for_name(self, turn: Turn) -> None:
-        """Have the room given another name."""
+        """Ask the homeserver to rename the room."""
         ask_for_name(turn)
 
     @on(renamed)
@@ -385,7 +385,7 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(ask_rebind)
     async def confirm_rebind(self, turn: Turn, room: RoomRecord) -> None:
-        """Ask first: the agent of now won't be asked again in this chat."""
+        """Ask for confirmation: the present agent is not asked in this chat again."""
         agent = self._registry.find(turn.argument)
         if agent is None:
             turn.reply(await rebind_usage(turn, self._registry))
@@ -394,12 +394,12 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(rebind)
     async def carry_out_rebind(self, turn: Turn, room: RoomRecord) -> RoomRecord:
-        """Have another agent answer here, under a new platform chat."""
+        """Bind the room to another agent, under a new platform chat."""
         return await bind_anew(turn, room)
 
     @on(ask_archive)
     def confirm_archive(self, turn: Turn, room: RoomRecord) -> None:
-        """Ask first: an archived chat answers no more."""
+        """Ask for confirmation: an archived chat gets no more answers."""
         turn.confirm(archive_question(turn, room), then=ArchiveRoom())
 
     @on(archive)
@@ -409,7 +409,7 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(refuse)
     def name_owner(self, turn: Turn, room: RoomRecord) -> None:
-        """Nobody changes another user's chat."""
+        """Say that only the owner can change the chat."""
         turn.reply(owners_only(turn, room))
 
     def _agent_for(self, turn: Turn) -> AgentEntry | None:
@@ -420,12 +420,12 @@ class RoomRouting(KeptAsRecord, Flow):
     def _ask(self, turn: Turn, room: RoomRecord) -> None:
         assert room.agent_id and room.platform_chat_id  # noqa: S101, PT018  # what bound means
         said = _said(turn)
-        note_use(turn)
+        touch(turn)
         turn.ask(room.agent_id, room.platform_chat_id, said.text, attachments=said.attachments)
 
 
 def _said(turn: Turn) -> Said:
-    """The text and the files that go with it, whether files waited for it or not."""
+    """The text with its files: the held ones, or those of the event."""
     match turn.stimulus:
         case Triggered(signal=Say(said=said)):
             return said

@@ -1,4 +1,4 @@
-"""What the bot says of a room: who answers in it, and why nobody does."""
+"""What the bot says about a room: which agent answers, or why none does."""
 
 from durable.flows.user_routing import agent_list
 from durable.records import ARCHIVED, RoomRecord, UserRecord
@@ -28,7 +28,7 @@ def binding(turn: Turn, registry: Registry, room: RoomRecord) -> str:
 
 
 def no_agent(turn: Turn, registry: Registry, user: UserRecord | None, lost: str | None) -> str:
-    """A message can't be passed on before an agent is chosen."""
+    """A message needs an agent: say how to choose one."""
     agents = agent_list(turn, registry, user)
     if lost is None:
         return turn.gettext(
@@ -67,7 +67,7 @@ def owners_only(turn: Turn, room: RoomRecord) -> str:
 def choice_meaning(
     turn: Turn, registry: Registry, agent: AgentEntry, room: RoomRecord | None, *, state: str
 ) -> str:
-    """What the choice of an agent means in a room that stands so."""
+    """What the choice of an agent means in a room in this state."""
     match state:
         case "archived":
             return turn.gettext(
@@ -104,7 +104,7 @@ def choice_meaning(
 
 
 def problem_of(turn: Turn) -> str:
-    """What the homeserver said when it refused what a turn had asked for, on one line."""
+    """The homeserver's reason for refusing a request, on one line."""
     said = " ".join(str(turn.inbound.raw.get("problem", "")).split())[:300].rstrip(".")
     return as_typed(said)
 

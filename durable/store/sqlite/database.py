@@ -1,4 +1,4 @@
-"""Opening the database file: refused cases leave the disk as it was."""
+"""Opening the SQLite file, which stays as it was if it is refused, and translating errors."""
 
 import os
 import sqlite3
@@ -33,7 +33,7 @@ HEADER_BYTES = 100
 MAGIC = b"SQLite format 3\x00"
 JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
 _ADOPTABLE = frozenset({"kv"})
-"""Tables that a database of no known origin may have: a surface's state, made by hand."""
+"""Tables that a database without our application id may have: state written by hand."""
 
 
 @frozen
@@ -58,7 +58,7 @@ class OpenFile:
         return cls(path, found.st_dev, found.st_ino)
 
     def must_be_there(self) -> None:
-        """Raise unless it is where it was.
+        """Check that the file is where it was opened.
 
         Raises:
             DatabaseMoved: It is not.
@@ -120,7 +120,7 @@ def open_database(
 
 
 def _is_half_made(path: Path) -> bool:
-    """Whether the power went while the file was being made; then SQLite itself empties it.
+    """Whether the power failed while the file was created; then SQLite itself empties it.
 
     Until it has, any part of the file may be missing, and a connection that can't write fails.
     A file with more than its first page is another, put beside a journal that is not its own.
@@ -204,7 +204,7 @@ def _connect(path: Path, connect: Connect, *, is_synced: bool) -> sqlite3.Connec
 
 
 def _set_up(db: sqlite3.Connection) -> None:
-    """The pragma that belongs to the file."""
+    """Set the pragma that belongs to the file."""
     # readers see the last commit while a writer writes; one fsync a commit
     mode = _journal_mode(db)
     if mode != "wal":
@@ -260,7 +260,7 @@ def translate(error: sqlite3.Error) -> StoreError:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Let no SQLite error out."""
+    """Translate SQLite's errors to the store's."""
     try:
         yield
     except sqlite3.Error as error:

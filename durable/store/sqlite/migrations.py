@@ -1,4 +1,4 @@
-"""Bringing the schema forward: each numbered file and its number commit together."""
+"""Migrations: each numbered SQL file and its number commit together."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _SCRIPTS = {
 }
 
 CURRENT = max(_SCRIPTS)
-"""The schema that this version writes."""
+"""The schema version that this code writes."""
 
 
 def migrate(db: sqlite3.Connection, application_id: int) -> None:

@@ -1,4 +1,4 @@
-"""The one thread that writes: commits that wait together share one transaction and one fsync."""
+"""The thread that writes: waiting jobs share one transaction and one fsync."""
 
 import asyncio
 import sqlite3
@@ -18,7 +18,7 @@ from fsm.failpoints import reach
 T = TypeVar("T")
 
 MAX_GROUP = 256
-"""Jobs in one transaction. More gain nothing, and the first would wait for the last."""
+"""Maximum jobs in one transaction. More gain nothing, and the first waits for the last."""
 
 
 @define(eq=False)

@@ -198,10 +198,10 @@ def test_a_plan_is_merged_by_purpose_and_keeps_its_order(*, refused: bool) -> No
     two = RoomRequest(purpose="chat:C2", name="2", asked_in=RoomId("!a"))
     again = RoomRequest(purpose="chat:C1", name="1", asked_in=RoomId("!b"))
 
-    plan = PendingRooms((one, two)).having((again,))
+    plan = PendingRooms((one, two)).with_requests((again,))
 
     assert plan == PendingRooms((again, two))
-    assert plan.refusing("chat:C1").find("chat:C1") == RoomRequest(
+    assert plan.mark_refused("chat:C1").find("chat:C1") == RoomRequest(
         purpose="chat:C1", name="1", asked_in=RoomId("!b"), refused=True
     )
     assert plan.without("chat:C1") == PendingRooms((two,))
