@@ -83,8 +83,11 @@ def test_help_and_version_do_not_read_a_config_or_flows(
     )
 
 
-def test_config_check_imports_the_flows_that_the_config_names(folder: Path) -> None:
-    assert "examples.poll" in imported_by(folder, "config", "check")
+def test_config_check_imports_the_flows_that_the_config_names_and_no_store(folder: Path) -> None:
+    found = imported_by(folder, "config", "check")
+
+    assert "examples.poll" in found
+    assert found & {"sqlite3", "durable.store", "ephemeral.agents.pool"} == set()
 
 
 def test_every_command_is_listed_with_the_first_sentence_of_its_help() -> None:
