@@ -39,7 +39,7 @@ class RoomQueues(Generic[T]):
         self._start_worker: Callable[[RoomId], object] = lambda _: None  # until ``run``
         self._workers = 0
         self._is_stopping = False
-        self._changed = asyncio.Event()
+        self._changed: asyncio.Event | None = None  # only while somebody waits for it
 
     async def run(self, handle: Handle[T]) -> None:
         """Handle items until cancelled. An exception that ``handle`` raises ends the program."""
@@ -77,18 +77,18 @@ class RoomQueues(Generic[T]):
     async def wait_for_backlog(self, room_id: RoomId, limit: int) -> None:
         """Return when the room has at most ``limit`` items, the one in progress included."""
         while (room := self._rooms.get(room_id)) is not None and room.pending > limit:
-            await self._changed.wait()
+            await self._change()
 
     async def drained(self) -> None:
         """Return when no room has items."""
         while self._rooms:
-            await self._changed.wait()
+            await self._change()
 
     async def stop(self) -> None:
         """Begin no further item, and return when those in progress are done."""
         self._is_stopping = True
         while self._workers:
-            await self._changed.wait()
+            await self._change()
 
     async def _work(self, room_id: RoomId, handle: Handle[T]) -> None:
         room = self._rooms[room_id]
@@ -106,7 +106,14 @@ class RoomQueues(Generic[T]):
             return None
         return room.waiting.popleft() if room.waiting else self._refill(room_id)
 
+    async def _change(self) -> None:
+        """Return when an item is done, or a worker has ended."""
+        if self._changed is None:
+            self._changed = asyncio.Event()
+        await self._changed.wait()
+
     def _notify(self) -> None:
         """Wake everybody who waits for a change."""
-        self._changed.set()
-        self._changed = asyncio.Event()
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
