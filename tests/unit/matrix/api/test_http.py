@@ -79,6 +79,8 @@ async def test_each_failure_says_whether_to_try_again(
         ({"errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 2**52}, {}, 300_000),
         ({"errcode": "M_LIMIT_EXCEEDED"}, {"Retry-After": "9" * 5000}, 300_000),
         ({"errcode": "M_LIMIT_EXCEEDED"}, {"Retry-After": "tomorrow"}, 1000),
+        ({"errcode": "M_LIMIT_EXCEEDED"}, {"Retry-After": "Mon, 23 Nov 2020 12:00 GMT"}, 0),
+        ({"errcode": "M_LIMIT_EXCEEDED"}, {"Retry-After": "Mon, 23 Nov 2126 12:00 GMT"}, 300_000),
     ],
 )
 async def test_a_rate_limit_says_how_long_to_wait(
