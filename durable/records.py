@@ -116,6 +116,14 @@ class Deadline:
     sender: UserId
 
 
+@frozen
+class SavedState:
+    """A durable state and its record, as JSON."""
+
+    state: str
+    record: dict[str, Any]
+
+
 @frozen(kw_only=True)
 class FlowRecord:
     """The state of one conversation of a flow.
@@ -125,6 +133,7 @@ class FlowRecord:
         version: The version of the flow that wrote it.
         record: The state's own record, as JSON.
         deadline: When its time is up, if it has an end.
+        origin: The durable state from which it was entered, if it has an event that leads back.
         extra: Fields of the stored value that this version does not know.
     """
 
@@ -132,6 +141,7 @@ class FlowRecord:
     version: int
     record: dict[str, Any]
     deadline: Deadline | None = None
+    origin: SavedState | None = None
     extra: dict[str, Any] = field(factory=dict)
 
 

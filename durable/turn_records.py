@@ -10,6 +10,7 @@ from durable.records import (
     Deadline,
     FlowRecord,
     RoomRecord,
+    SavedState,
     UserRecord,
     flow_key,
     room_key,
@@ -311,7 +312,14 @@ def snapshot_of(flow: Flow, kept: FlowRecord) -> Snapshot:
     Raises:
         Exception: The flow has no such state, or the record is not what the state carries.
     """
-    saved = flow.read_saved(Saved(kept.state, kept.record), kept.version)
+    origin = None
+    if kept.origin is not None:
+        origin = _saved(flow, Saved(kept.origin.state, kept.origin.record), kept.version)
+    return evolve(_saved(flow, Saved(kept.state, kept.record), kept.version), origin=origin)
+
+
+def _saved(flow: Flow, saved: Saved, version: int) -> Snapshot:
+    saved = flow.read_saved(saved, version)
     state = flow.states[saved.state]
     if state.tier is Tier.EPHEMERAL:
         problem = f"{state.name!r} is ephemeral, and nothing that was saved can stand there"
@@ -347,8 +355,17 @@ def flow_record(
         version=flow.version,
         record=_readable(flow, moved.after) if moved.after.data is not None else {},
         deadline=deadline,
+        origin=_origin(flow, moved.after.origin),
         extra=before.extra if before is not None else {},
     )
+
+
+def _origin(flow: Flow, snapshot: Snapshot | None) -> SavedState | None:
+    """What is kept of the state to which the conversation may go back; None for idle."""
+    if snapshot is None or not flow.states[snapshot.state].is_durable:
+        return None
+    record = _readable(flow, snapshot) if snapshot.data is not None else {}
+    return SavedState(snapshot.state, record)
 
 
 def _readable(flow: Flow, snapshot: Snapshot) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from fsm.diagrams import mermaid as _mermaid  # noqa: F401  # makes f"{Flow:merm
 from fsm.errors import FlowError, NoSuchTransition, StrandlineError, TurnError, UnansweredSignal
 from fsm.events import (
     ANY,
+    BACK,
     STAY,
     Answer,
     Command,
@@ -25,6 +26,7 @@ from fsm.values.translation import Translator
 
 __all__ = [
     "ANY",
+    "BACK",
     "STAY",
     "AgentEntry",
     "Answer",

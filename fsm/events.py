@@ -1,7 +1,7 @@
 """Events: what moves a flow from one state to another, and what a person does to cause it."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -18,10 +18,14 @@ class Target(Enum):
     """A target that is no particular state."""
 
     STAY = "="
+    BACK = "<"
 
 
 STAY = Target.STAY
 """The event is answered without leaving the state."""
+
+BACK = Target.BACK
+"""The event leads to the state that the conversation came from, with its data there."""
 
 ANY = "*"
 """Every command that nothing before it answers: no event above it, and no flow before its own."""
@@ -124,7 +128,8 @@ class Event:
 
     Args:
         sources: The state or states that answer to it.
-        target: Where it leads; ``STAY`` for nowhere.
+        target: Where it leads. ``STAY``: nowhere. ``BACK``: to the durable state, or idle, from
+            which its source was entered, with the record that it had there.
         command: The name or names of commands that cause it, without the prefix; ``ANY`` for
             every command that nothing before it answers.
         text: A message that is no command causes it. A regular expression, as a string or
@@ -240,9 +245,40 @@ class Event:
         pattern = self.text.pattern if isinstance(self.text, re.Pattern) else self.text
         return pattern if isinstance(pattern, str) else ""
 
-    def target_from(self, source: State) -> State:
-        """The state that the event leads to from ``source``."""
-        return source if isinstance(self.target, Target) else self.target
+
+def returning(events: Iterable[Event]) -> frozenset[State]:
+    """The states from which one of the events leads ``BACK``."""
+    return frozenset(s for event in events if event.target is BACK for s in event.sources)
+
+
+def origins(events: Collection[Event], state: State) -> list[State]:
+    """The states to which ``BACK`` may lead from ``state``, in the order in which they are found.
+
+    A state that itself has an event ``BACK`` is none: what is entered from there goes back further.
+    """
+    passing = returning(events)
+    found: dict[State, None] = {}
+    seen, ahead = {state}, [state]
+    while ahead:
+        present = ahead.pop(0)
+        for source in (s for event in events if event.target is present for s in event.sources):
+            if source not in passing:
+                found[source] = None
+            elif source not in seen:
+                seen.add(source)
+                ahead.append(source)
+    return list(found)
+
+
+def targets_from(events: Collection[Event], event: Event, source: State) -> list[State]:
+    """The states to which the event may lead from ``source``: several only for ``BACK``."""
+    match event.target:
+        case Target.STAY:
+            return [source]
+        case Target.BACK:
+            return origins(events, source)
+        case state:
+            return [state]
 
 
 H = TypeVar("H", bound=Handler)

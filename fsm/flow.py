@@ -11,7 +11,7 @@ from fsm.checks.class_body import RESET, Body, findings
 from fsm.checks.findings import report
 from fsm.checks.methods import takes
 from fsm.errors import FlowError, NoSuchTransition
-from fsm.events import Event, Handler, HandlerMark, Stimulus, Target
+from fsm.events import Event, Handler, HandlerMark, Stimulus, Target, returning
 from fsm.formats import FlowType
 from fsm.machine import Table
 from fsm.states import Scope, State, Tier
@@ -26,6 +26,8 @@ class Snapshot:
 
     state: str
     data: object = None
+    origin: "Snapshot | None" = None
+    """Where ``BACK`` leads, in a state that has such an event; None for idle."""
 
 
 @frozen
@@ -72,6 +74,7 @@ class Flow(metaclass=FlowType):
     _handlers: ClassVar[Mapping[str, Handler]] = {}
     _upgrades: ClassVar[Mapping[int, Handler]] = {}
     _table: ClassVar[Table]
+    _returning: ClassVar[frozenset[State]] = frozenset()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -97,6 +100,7 @@ class Flow(metaclass=FlowType):
         if report(cls, list(findings(body))):
             cls.idle_state = next(s for s in cls.states.values() if s.initial)
             cls._table = Table(cls.states, cls.events)
+            cls._returning = returning(cls.events.values())
 
     def lifetime(self, state: State) -> timedelta | None:
         """How long ``state`` lasts; None for ever."""
@@ -154,7 +158,9 @@ class Flow(metaclass=FlowType):
             turn.match = event.match(stimulus)
             target = self._table.target(event.name, snapshot.state, self, turn)
             if target is not None:
-                return Transition(event.name, target, entered=not isinstance(event.target, Target))
+                if event.target is Target.BACK:
+                    target = self._origin(snapshot).state
+                return Transition(event.name, target, entered=event.target is not Target.STAY)
         if isinstance(stimulus, Triggered):
             raise NoSuchTransition(self.name, snapshot.state, type(stimulus.signal).__name__)
         return None
@@ -171,7 +177,22 @@ class Flow(metaclass=FlowType):
         made = handler(self, turn, snapshot.data) if handler else None
         if inspect.isawaitable(made):
             made = await made
-        return Snapshot(move.target, self._data(snapshot, move, made))
+        is_back = event is not None and event.target is Target.BACK
+        left = self._origin(snapshot) if is_back else snapshot
+        return Snapshot(
+            move.target, self._data(left, move, made), self._entered_from(snapshot, move)
+        )
+
+    def _origin(self, snapshot: Snapshot) -> Snapshot:
+        """The snapshot to which ``BACK`` leads."""
+        return snapshot.origin or self.at_rest
+
+    def _entered_from(self, snapshot: Snapshot, move: Transition) -> Snapshot | None:
+        """Where ``BACK`` leads from the target; None if the target has no such event."""
+        if self.states[move.target] not in self._returning:
+            return None
+        is_inside = self.states[snapshot.state] in self._returning
+        return snapshot.origin if is_inside else snapshot
 
     def read_saved(self, saved: Saved, version: int) -> Saved:
         """What ``version`` of this flow has saved, as the present version would have.

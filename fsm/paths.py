@@ -10,7 +10,7 @@ from enum import Enum
 
 from attrs import evolve, field, frozen
 
-from fsm.events import ANY, Event
+from fsm.events import ANY, Event, Target, returning
 from fsm.flow import Flow
 from fsm.states import State
 
@@ -71,6 +71,8 @@ class Position:
 
     state: str
     fallback: str
+    origin: str = ""
+    """Where ``BACK`` leads; empty in a state that has no such event."""
 
 
 @frozen
@@ -132,7 +134,22 @@ def position(flow: type[Flow], walk: Walk) -> Position:
 def arrive(flow: type[Flow], here: Position, target: str) -> Position:
     """The position after a step to ``target``."""
     state = flow.states[target]
-    return Position(target, target if state.initial or state.is_durable else here.fallback)
+    passing = returning(flow.events.values())
+    is_inside = flow.states[here.state] in passing
+    origin = here.origin if is_inside else here.state
+    fallback = target if state.initial or state.is_durable else here.fallback
+    return Position(target, fallback, origin if state in passing else "")
+
+
+def _target(flow: type[Flow], here: Position, event: Event) -> str:
+    """The state that the event leads to."""
+    match event.target:
+        case Target.STAY:
+            return here.state
+        case Target.BACK:
+            return here.origin or flow.idle_state.name
+        case state:
+            return state.name
 
 
 def edges_from(flow: type[Flow], here: Position, plan: PathPlan) -> list[Edge]:
@@ -144,7 +161,7 @@ def edges_from(flow: type[Flow], here: Position, plan: PathPlan) -> list[Edge]:
         if state in event.sources and (state.name, event.name) not in plan.without
     ]
     edges = [
-        Edge(state.name, event.target_from(state).name, By.EVENT, event.name, label(event), number)
+        Edge(state.name, _target(flow, here, event), By.EVENT, event.name, label(event), number)
         for event in events
         if _has_cause(event)
         for number in range(plan.samples.get((state.name, event.name), 1))
@@ -230,7 +247,7 @@ def _ends(flow: type[Flow], here: Position, state: State, events: list[Event]) -
     if state.expires is None:
         return
     for event in events:
-        target = event.target_from(state).name
+        target = _target(flow, here, event)
         label_ = f"{event.name}: time is up"
         yield Edge(state.name, target, By.EXPIRY, event.name, label_, lasts=state.expires)
     is_said = any(event.on_expiry and state in event.sources for event in flow.events.values())

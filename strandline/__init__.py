@@ -7,6 +7,7 @@ store nor a Matrix client.
 try:
     from fsm import (
         ANY,
+        BACK,
         STAY,
         Answer,
         Attachment,
@@ -66,6 +67,7 @@ except ImportError as error:
 
 __all__ = [
     "ANY",
+    "BACK",
     "STAY",
     "AgentId",
     "Answer",

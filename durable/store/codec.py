@@ -206,6 +206,7 @@ def _unstructure_with_extra(cls: Any) -> Callable[[Any], dict[str, Any]]:
         _converter,
         extra=override(omit=True),
         deadline=override(omit_if_default=True),  # most have none
+        origin=override(omit_if_default=True),
     )
 
     def with_extra(record: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from attrs import frozen, has
 
 from fsm.checks.findings import Finding
 from fsm.checks.methods import Flaws, guard_flaws, handler_flaws, upgrade_flaws
-from fsm.events import ANY, Event
+from fsm.events import ANY, Event, origins, returning, targets_from
 from fsm.states import State, Tier
 from fsm.values.inbound import EventKind
 from fsm.values.text import answered, compared
@@ -58,6 +58,7 @@ def findings(body: Body) -> Iterator[Finding]:
         _events,
         _handlers,
         _answers,
+        _origins,
         _reachable_states,
         _upgrades,
     ):
@@ -180,8 +181,8 @@ def _event(body: Body, event: Event, *, is_handled: bool) -> Flaws:
     needs_data = [
         source.name
         for source in event.sources
-        if (data_type := event.target_from(source).data_type) is not None
-        and data_type is not source.data_type
+        if isinstance(event.target, State)
+        if (data_type := event.target.data_type) is not None and data_type is not source.data_type
     ]
     if needs_data and not is_handled:
         yield (
@@ -263,14 +264,28 @@ def _answers(body: Body) -> Found:
                     taken[cause] = event
 
 
+def _origins(body: Body) -> Found:
+    events = body.events.values()
+    for state in returning(events):
+        for origin in origins(events, state):
+            if not origin.initial and not origin.is_durable:
+                yield (
+                    "SL136",
+                    state.name,
+                    f"BACK leads from it to {origin.name!r}, which is ephemeral",
+                    f"enter it from durable states or idle, or name {origin.name} as the target",
+                )
+
+
 def _reachable_states(body: Body) -> Found:
     if len(body.initial) != 1:
         return
     [idle] = body.initial
     arrows = {
-        (source, event.target_from(source))
+        (source, target)
         for event in body.events.values()
         for source in event.sources
+        for target in targets_from(body.events.values(), event, source)
     }
     for state in body.states.values():
         if state not in _reachable(idle, arrows):

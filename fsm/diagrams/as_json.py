@@ -47,6 +47,7 @@ def _event(event: Event) -> dict[str, Any]:
         "name": event.name,
         "sources": [source.name for source in event.sources],
         "target": None if isinstance(event.target, Target) else event.target.name,
+        "goes_back": event.target is Target.BACK,
         "command": list(event.command),
         "text": event.text_label or event.text,
         "reaction": list(event.reaction),

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
-from fsm.events import ANY, Event
+from fsm.events import ANY, STAY, Event, targets_from
 from fsm.flow import Flow
 from fsm.states import State, Tier
 
@@ -61,8 +61,8 @@ def arrows(flow: type[Flow]) -> list[Arrow]:
             labels = [
                 label(event)
                 for event in flow.events.values()
-                if source in event.sources and event.target_from(source) is target
-                if target is not source or isinstance(event.target, State)
+                if source in event.sources and target in _targets(flow, event, source)
+                if target is not source or event.target is not STAY
             ]
             if target in _ends(flow, source):
                 labels.append("time is up")
@@ -95,9 +95,13 @@ def fallbacks(flow: type[Flow], state: State) -> list[State]:
             source
             for event in flow.events.values()
             for source in event.sources
-            if event.target_from(source) is present and source not in seen
+            if present in _targets(flow, event, source) and source not in seen
         ]
     return [candidate for candidate in flow.states.values() if candidate in found]
+
+
+def _targets(flow: type[Flow], event: Event, source: State) -> list[State]:
+    return targets_from(flow.events.values(), event, source)
 
 
 def losses(flow: type[Flow]) -> list[Loss]:

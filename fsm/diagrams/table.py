@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from fsm.diagrams.drawing import LEGEND, all_causes_of, losses
 from fsm.diagrams.mermaid import mermaid
+from fsm.events import Event, Target, origins
 from fsm.flow import Flow
-from fsm.states import State
 
 ORDER = (
     "Each is offered every event in this order; the first whose present state answers it has it."
@@ -28,9 +28,21 @@ def events(flow: type[Flow]) -> str:
     for event in flow.events.values():
         causes = ", ".join(all_causes_of(event)) or "another turn"
         sources = ", ".join(f"`{source.name}`" for source in event.sources)
-        target = f"`{event.target.name}`" if isinstance(event.target, State) else "stays"
+        target = _target(flow, event)
         lines.append(f"| `{event.name}` | {_cell(causes)} | {sources} | {target} |")
     return "\n".join(lines) + "\n"
+
+
+def _target(flow: type[Flow], event: Event) -> str:
+    match event.target:
+        case Target.STAY:
+            return "stays"
+        case Target.BACK:
+            events = flow.events.values()
+            found = [state for source in event.sources for state in origins(events, source)]
+            return "back to " + " or ".join(f"`{state.name}`" for state in dict.fromkeys(found))
+        case state:
+            return f"`{state.name}`"
 
 
 def page(flow: type[Flow]) -> str:

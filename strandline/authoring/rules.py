@@ -9,7 +9,7 @@ from attrs import NOTHING, fields, frozen, has
 from durable.store import why_not_kept
 from fsm import Event, Flow, State
 from fsm.checks.findings import Finding, Severity
-from fsm.events import ANY, Handler
+from fsm.events import ANY, BACK, Handler, targets_from
 from fsm.flow import handlers_of
 from fsm.kept_record import KeptAsRecord
 from strandline.authoring.sources import Mentioned, Sources, argument, may_return
@@ -193,17 +193,18 @@ class Rules:
     def _returned(
         self, handler: Handler, event: Event, source: State, returns: object
     ) -> Iterator[Finding]:
-        target = event.target_from(source)
-        wanted = target.data_type or NoneType
-        keeps = source.data_type is not None and issubclass(source.data_type, wanted)
-        if not _may_be(returns, wanted) and not (keeps and _may_be(returns, NoneType)):
-            yield self._error(
-                "SL209",
-                handler.__name__,
-                f"it returns {_named(returns)}, but {event.name!r} leads to {target.name!r}, "
-                f"which carries {_named(target.data_type)}",
-                "return what the target state carries",
-            )
+        for target in targets_from(self.flow.events.values(), event, source):
+            wanted = target.data_type or NoneType
+            kept = target.data_type if event.target is BACK else source.data_type
+            keeps = kept is not None and issubclass(kept, wanted)
+            if not _may_be(returns, wanted) and not (keeps and _may_be(returns, NoneType)):
+                yield self._error(
+                    "SL209",
+                    handler.__name__,
+                    f"it returns {_named(returns)}, but {event.name!r} leads to {target.name!r}, "
+                    f"which carries {_named(target.data_type)}",
+                    "return what the target state carries",
+                )
 
     def _error(self, code: str, where: str, problem: str, remedy: str) -> Finding:
         return Finding(

@@ -5,7 +5,7 @@ from attrs import evolve, fields
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable.records import ChatRecord, FlowRecord, IssuedNumber, RoomRecord, UserRecord
+from durable.records import ChatRecord, FlowRecord, IssuedNumber, RoomRecord, SavedState, UserRecord
 from durable.store.codec import dump, from_json, load, to_json
 from durable.store.errors import CorruptValue
 from fsm.values.ids import AgentId, ChatId, PlatformChatId, RoomId, UserId
@@ -144,3 +144,14 @@ def test_lone_surrogates_in_a_message_do_not_stop_the_store() -> None:
     stored = load(dump({"body": ("\ud800", "Чат", 1, None)}))
 
     assert stored == {"body": ["\ufffd", "Чат", 1, None]}
+
+
+def test_a_record_of_a_flow_without_an_origin_is_written_as_before_there_were_any() -> None:
+    old = '{"record":{"km":7},"state":"driving","version":1}'
+    record = from_json(FlowRecord, old)
+
+    assert record.origin is None
+    assert load(to_json(record)) == load(old)
+    origin = SavedState("driving", {"km": 7})
+    broken = evolve(record, state="broken", origin=origin)
+    assert from_json(FlowRecord, to_json(broken)) == broken

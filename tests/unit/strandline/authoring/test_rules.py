@@ -437,3 +437,32 @@ def test_only_a_config_tells_that_the_flow_of_a_signal_does_not_run(project: Pat
     assert lint("--config", "config.yaml").output == "nothing is wrong\n"
     (project / "config.yaml").write_text("flows: [till:Till]\n")
     assert lint("shop", "--config", "config.yaml").output == "nothing is wrong\n"
+
+
+@pytest.mark.parametrize(
+    ("returns", "is_right"), [("None", True), ("Doubt", False), ("Order", True)]
+)
+def test_a_handler_of_an_event_that_leads_back_returns_nothing_or_what_was_there(
+    project: Path, returns: str, *, is_right: bool
+) -> None:
+    body = f"""
+        ordered = State(durable, record=Order)
+        doubtful = State(durable, record=Doubt)
+        begin = Event(idle, ordered, command="begin")
+        wonder = Event(ordered, doubtful, command="wonder")
+        end = Event(ordered, idle, command="end")
+        go_on = Event(doubtful, BACK, command="on")
+
+        @on(begin)
+        def start(self, turn) -> Order: ...
+
+        @on(wonder)
+        def ask(self, turn) -> Doubt: ...
+
+        @on(go_on)
+        def resume(self, turn, doubt) -> {returns}: ...
+    """
+
+    told = [line.partition(" ")[0] for line in found(project, body)]
+
+    assert told == ([] if is_right else ["SL209"])
