@@ -12,7 +12,7 @@ from fsm.flow import Flow, Snapshot, Transition
 from fsm.kept_record import KeptAsRecord
 from fsm.turn import Turn
 from fsm.values.ids import ConversationKey
-from fsm.values.inbound import EventKind, Inbound
+from fsm.values.inbound import EventKind, Inbound, ReactionReceived
 from fsm.values.messages import Question, QuestionRef, Triggered
 from fsm.values.text import answered, compared, without_unseen_start
 
@@ -189,8 +189,8 @@ class Dispatcher:
 def stimuli_of(inbound: Inbound, prefix: str) -> tuple[Stimulus, ...]:
     """What an inbound event asks of the flows: the first reading that one of them answers."""
     ref = inbound.question
-    if inbound.kind is EventKind.REACTION:
-        return (Reaction(inbound.body, ref),) if ref is not None else ()
+    if isinstance(inbound, ReactionReceived):
+        return (Reaction(inbound.key, ref),) if ref is not None else ()
     if inbound.kind is EventKind.FILE:
         return (Attached(), RoomEvent(EventKind.FILE))
     if inbound.kind is not EventKind.TEXT:

@@ -101,7 +101,7 @@ class Invite:
 
 @frozen(kw_only=True)
 class NewRoom:
-    """Have a room made, just one however often it is tried; a turn of kind MADE follows.
+    """Have a room made, just one however often it is tried; a turn of kind ROOM_CREATED follows.
 
     Args:
         user_id: Whose it is to be.

@@ -58,6 +58,16 @@ try:
     )
     from fsm.records import Records
     from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId, UserId
+    from fsm.values.inbound import (
+        EffectDone,
+        EffectRefused,
+        ReactionReceived,
+        RoomCreated,
+        RoomFailed,
+        RoomJoined,
+        RoomUpgraded,
+        UnsupportedMessage,
+    )
 except ImportError as error:
     from strandline.cli.package_names import fatal_clashes as _fatal_clashes
 
@@ -75,6 +85,8 @@ __all__ = [
     "Attachment",
     "Command",
     "Edit",
+    "EffectDone",
+    "EffectRefused",
     "Event",
     "EventId",
     "EventKind",
@@ -92,12 +104,17 @@ __all__ = [
     "QuestionRef",
     "React",
     "Reaction",
+    "ReactionReceived",
     "Records",
     "Reopen",
     "Reply",
     "Reset",
+    "RoomCreated",
     "RoomEvent",
+    "RoomFailed",
     "RoomId",
+    "RoomJoined",
+    "RoomUpgraded",
     "Saved",
     "Scope",
     "SetState",
@@ -110,6 +127,7 @@ __all__ = [
     "Turn",
     "TurnError",
     "UnansweredSignal",
+    "UnsupportedMessage",
     "UserId",
     "as_typed",
     "days",

@@ -20,7 +20,7 @@ class Mount:
     """The needed fields of one line of ``mountinfo``."""
 
     point: PurePosixPath
-    kind: str
+    filesystem: str
 
 
 def volume_warning(folder: Path, *, mountinfo: Path = MOUNTINFO) -> str | None:
@@ -35,10 +35,10 @@ def volume_warning(folder: Path, *, mountinfo: Path = MOUNTINFO) -> str | None:
 def warning_for(folder: PurePosixPath, mountinfo: str) -> str | None:
     """The warning, given the text of the mount table."""
     mount = mount_of(folder, mountinfo)
-    if mount is None or mount.kind not in _LOST_WITH:
+    if mount is None or mount.filesystem not in _LOST_WITH:
         return None
     return (
-        f"{folder} lies on {_LOST_WITH[mount.kind]}, and the bot's state with it; "
+        f"{folder} lies on {_LOST_WITH[mount.filesystem]}, and the bot's state with it; "
         f"mount a volume there (docker run -v strandline-data:{folder}) to keep it"
     )
 

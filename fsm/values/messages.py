@@ -1,10 +1,12 @@
 """Messages and what they say of themselves: files, questions, answers, triggered signals."""
 
-from typing import Any
+from typing import Any, Literal
 
 from attrs import field, frozen
 
 from fsm.values.ids import ChatId, EventId, PlatformChatId, UserId
+
+FileKind = Literal["file", "image", "audio", "video"]
 
 
 @frozen(kw_only=True)
@@ -24,7 +26,7 @@ class Attachment:
 
     event_id: EventId
     name: str
-    kind: str = "file"
+    kind: FileKind = "file"
     mimetype: str = "application/octet-stream"
     size_bytes: int = 0
     url: str = ""

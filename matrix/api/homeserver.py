@@ -236,13 +236,13 @@ class Homeserver:
         await self._crypto.wait_for_keys()
 
     async def send(
-        self, room_id: RoomId, kind: str, content: Json, transaction_id: TransactionId
+        self, room_id: RoomId, event_type: str, content: Json, transaction_id: TransactionId
     ) -> EventId:
         """Send an event, encrypted if the room is; its event id."""
         content = content | {BY_KEY: self.user_id}
-        if kind != "m.reaction" and await self.is_encrypted(room_id):
-            kind, content = await self.keys.encrypt(room_id, kind, content)
-        path = endpoint("rooms", room_id, "send", kind, transaction_id)
+        if event_type != "m.reaction" and await self.is_encrypted(room_id):
+            event_type, content = await self.keys.encrypt(room_id, event_type, content)
+        path = endpoint("rooms", room_id, "send", event_type, transaction_id)
         answer = await self._http.request("PUT", path, body=content, may_repeat=False)
         event_id = fields.event_id(answer, "event_id")
         if event_id is None:

@@ -93,7 +93,7 @@ class KeyExchange:
         """Publish our keys again: the homeserver may have deleted them with the revoked token."""
         self._crypto.olm.account.shared = False
 
-    async def encrypt(self, room_id: RoomId, kind: str, content: Json) -> tuple[str, Json]:
+    async def encrypt(self, room_id: RoomId, event_type: str, content: Json) -> tuple[str, Json]:
         """The event's type and content, encrypted for the room's members.
 
         Raises:
@@ -105,7 +105,7 @@ class KeyExchange:
             try:
                 with self._crypto.writing(), no_panic():
                     await self._share(room_id)
-                    return "m.room.encrypted", self._encrypted(room_id, kind, content)
+                    return "m.room.encrypted", self._encrypted(room_id, event_type, content)
             except MatrixError:
                 raise
             except (
@@ -246,16 +246,16 @@ class KeyExchange:
             self._members[room_id] = sorted(mapping(answer.get("joined")))
         return self._members[room_id]
 
-    async def _to_device(self, kind: str, body: Json) -> None:
-        path = endpoint("sendToDevice", kind, self._new_id())
+    async def _to_device(self, event_type: str, body: Json) -> None:
+        path = endpoint("sendToDevice", event_type, self._new_id())
         await self._http.request("PUT", path, body=body)
 
-    def _encrypted(self, room_id: RoomId, kind: str, content: Json) -> Json:
+    def _encrypted(self, room_id: RoomId, event_type: str, content: Json) -> Json:
         """Encrypt like nio, but with unescaped UTF-8: nio's escaping triples Cyrillic text."""
         olm = self._crypto.olm
         session = olm.outbound_group_sessions[room_id]
         plaintext = json.dumps(
-            {"type": kind, "content": content, "room_id": room_id},
+            {"type": event_type, "content": content, "room_id": room_id},
             ensure_ascii=False,
             separators=(",", ":"),
             allow_nan=False,

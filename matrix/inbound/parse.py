@@ -9,8 +9,17 @@ from urllib.parse import unquote
 from attrs import evolve
 
 from fsm.values.ids import EventId, RoomId, UserId
-from fsm.values.inbound import EventKind, Inbound
-from fsm.values.messages import Attachment
+from fsm.values.inbound import (
+    ContentType,
+    EventKind,
+    Inbound,
+    ReactionReceived,
+    RoomJoined,
+    RoomUpgraded,
+    UnsupportedMessage,
+    as_class,
+)
+from fsm.values.messages import Attachment, FileKind
 from matrix.api import fields
 from matrix.api.content import BY_KEY, TURN_KEY
 from matrix.api.fields import mapping, plain
@@ -31,7 +40,7 @@ _PILL = re.compile(r"""href=["']https://matrix\.to/#/([^"'?>]+)["'?][^>]{0,1000}
 """A link to a user, and its text (client-server API, "User, room, and group mentions"). Its parts
 are disjoint and bounded, so that matching takes linear time."""
 
-_UNREAD_TYPES = {
+_UNREAD_TYPES: dict[str, ContentType] = {
     "m.sticker": "sticker",
     "m.location": "location",
     "m.poll.start": "poll",
@@ -51,7 +60,12 @@ _IGNORED_TYPES = (
 """Types of messages that are for other bots or clients, or lack their text: ignored."""
 
 _TEXT_TYPES = ("m.text", "m.emote")
-_FILE_TYPES = {"m.file": "file", "m.image": "image", "m.audio": "audio", "m.video": "video"}
+_FILE_TYPES: dict[str, FileKind] = {
+    "m.file": "file",
+    "m.image": "image",
+    "m.audio": "audio",
+    "m.video": "video",
+}
 
 
 def parse(raw: object, *, room_id: RoomId, bot: UserId, name: str = "") -> Inbound | None:
@@ -161,10 +175,11 @@ def is_own_departure(raw: object, bot: UserId) -> bool:
 
 def _parse_state(bare: Inbound, raw: dict[str, Any], bot: UserId) -> Inbound | None:
     if is_own_join(raw, bot):
-        return evolve(bare, kind=EventKind.JOINED)
+        came = fields.fields(fields.fields(raw, "unsigned"), "prev_content")
+        return as_class(RoomJoined, bare, after_invite=bool(came))
     replacement = fields.room_id(fields.fields(raw, "content"), "replacement_room")
     if raw.get("type") == "m.room.tombstone" and replacement is not None:
-        return evolve(bare, kind=EventKind.UPGRADED, body=replacement)
+        return as_class(RoomUpgraded, bare, replacement=replacement)
     member = fields.user_id(raw, "state_key")
     if raw.get("type") != "m.room.member" or member is None or member == bot:
         return None
@@ -200,14 +215,14 @@ def _parse_message_like(
     return _parse_other(bare, fields.text(raw, "type") or "", content)
 
 
-def _parse_other(bare: Inbound, kind: str, content: dict[str, Any]) -> Inbound | None:
+def _parse_other(bare: Inbound, event_type: str, content: dict[str, Any]) -> Inbound | None:
     """A message of a type that the bot can't read; None for a type to ignore."""
     if not content or fields.fields(content, "m.relates_to").get("rel_type") == "m.replace":
         return None  # it was redacted, or is an edit
-    name = _UNREAD_TYPES.get(kind)
-    if name is None and (kind in _IGNORED_TYPES or fields.text(content, "body") is None):
+    name = _UNREAD_TYPES.get(event_type)
+    if name is None and (event_type in _IGNORED_TYPES or fields.text(content, "body") is None):
         return None
-    return evolve(bare, kind=EventKind.OTHER, body=name or "unknown")
+    return as_class(UnsupportedMessage, bare, content_type=name or "unknown")
 
 
 def _parse_message(
@@ -240,7 +255,7 @@ def _parse_reaction(bare: Inbound, relation: dict[str, Any]) -> Inbound | None:
     about, key = fields.event_id(relation, "event_id"), fields.text(relation, "key", max_chars=64)
     if relation.get("rel_type") != "m.annotation" or about is None or key is None:
         return None
-    return evolve(bare, kind=EventKind.REACTION, body=key, about=about)
+    return as_class(ReactionReceived, bare, key=key, about=about)
 
 
 def _has_caption(content: dict[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from fsm.dispatch import said_in
 from fsm.events import ANY
 from fsm.values.bounded import BoundedDict
 from fsm.values.ids import RoomId, UserId
+from fsm.values.inbound import ReactionReceived, RoomUpgraded, UnsupportedMessage
 from fsm.values.text import compared
 from matrix import HomeserverReader
 from strandline.engine.persistent_store import PersistentStore
@@ -108,7 +109,7 @@ class EventFilter:
             return False
         if not self.is_allowed(inbound):
             return False
-        return inbound.kind is not EventKind.UPGRADED or await self._claims.is_replaced(inbound)
+        return not isinstance(inbound, RoomUpgraded) or await self._claims.is_replaced(inbound)
 
     def is_allowed(self, inbound: Inbound) -> bool:
         """Whether the bot listens to the sender."""
@@ -133,13 +134,14 @@ class EventFilter:
         is_idle_reaction = completed.kind is EventKind.REACTION and completed.question is None
         return None if is_idle_reaction or self._is_explained(completed) else completed
 
-    def note_explained(self, inbound: Inbound) -> None:
+    def note_explained(self, message: UnsupportedMessage) -> None:
         """The room was told that the bot does not handle this kind of message: once is enough."""
-        self._explained[inbound.room_id, inbound.body] = None
+        self._explained[message.room_id, message.content_type] = None
 
     def _is_explained(self, inbound: Inbound) -> bool:
-        is_known = (inbound.room_id, inbound.body) in self._explained
-        return inbound.kind is EventKind.OTHER and is_known
+        if not isinstance(inbound, UnsupportedMessage):
+            return False
+        return (inbound.room_id, inbound.content_type) in self._explained
 
     async def _with_room(self, inbound: Inbound) -> Inbound:
         if inbound.kind in _SAID and self._policy.tells_groups:
@@ -166,6 +168,6 @@ class EventFilter:
 
     def _may_answer(self, inbound: Inbound) -> bool:
         """Whether the event can be a reply to a question of the bot."""
-        if inbound.kind is EventKind.REACTION:
-            return compared(inbound.body) in self._policy.reactions
+        if isinstance(inbound, ReactionReceived):
+            return compared(inbound.key) in self._policy.reactions
         return inbound.kind is EventKind.TEXT and len(inbound.body) <= self._policy.max_reply_chars

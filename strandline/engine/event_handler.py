@@ -7,6 +7,7 @@ from attrs import frozen
 
 from fsm import EventKind, Inbound
 from fsm.errors import StrandlineError
+from fsm.values.inbound import UnsupportedMessage
 from fsm.values.retry import TURN
 from matrix import Receipts, Refused
 from strandline.engine.answering.joining import QuestionJoiner
@@ -89,7 +90,7 @@ class EventHandler:
             await self._questions.drop(inbound.event_id, inbound)
             return
         outcome = await self._runner.take(current, attempt)
-        if inbound.kind is EventKind.OTHER and outcome.rows:
+        if isinstance(inbound, UnsupportedMessage) and outcome.rows:
             self._event_filter.note_explained(inbound)
         if outcome.question is not None:
             async with self._joiner.joining(outcome.question.room_id, self.prepare):

@@ -6,6 +6,7 @@ from attrs import evolve, frozen
 from fsm import Command, EventKind, Inbound
 from fsm.dispatch import said_in
 from fsm.values.ids import RoomId, UserId
+from fsm.values.inbound import ReactionReceived
 from fsm.values.text import compared
 from matrix import SyncBatch, SyncEvent
 from strandline.engine.answering.edits import EditTracker
@@ -73,7 +74,7 @@ class BatchIntake:
 
     def _stopping(self, inbound: Inbound) -> Inbound:
         """Stop the answer if the event says so; a command is then about the question."""
-        if inbound.kind is EventKind.REACTION and compared(inbound.body) == STOP_SIGN:
+        if isinstance(inbound, ReactionReceived) and compared(inbound.key) == STOP_SIGN:
             self._edits.stop(inbound.room_id, inbound.sender)
         elif inbound.kind is EventKind.TEXT:
             said = said_in(inbound.body, self._prefix, inbound.names)

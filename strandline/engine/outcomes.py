@@ -1,8 +1,9 @@
 """What becomes of outbox rows: stored, and reported to answers and turns."""
 
-from fsm import EventKind, Inbound
+from fsm import Inbound
 from fsm.outbox import CreateRoomRow, InviteRow, OutboxRow, ReportedRow, ReportTo, StateRow
 from fsm.values.ids import EventId, RoomId
+from fsm.values.inbound import EffectDone, EffectRefused, RoomCreated, RoomFailed, as_class
 from strandline.engine.answering.publisher import AnswerPublisher
 from strandline.engine.failures import FailureHandler
 from strandline.engine.persistent_store import PersistentStore
@@ -64,14 +65,23 @@ def _outcome(row: ReportedRow, room_id: RoomId | None, problem: str) -> Inbound:
 
 def _made(row: CreateRoomRow, room_id: RoomId | None, problem: str) -> Inbound:
     """The event of a room that was created, or refused."""
-    room = row.room
-    return Inbound(
-        event_id=EventId(row.transaction_id),
-        room_id=room_id or room.asked_in,
+    room, event_id = row.room, EventId(row.transaction_id)
+    if room_id is None:
+        return RoomFailed(
+            event_id=event_id,
+            room_id=room.asked_in,
+            sender=room.user_id,
+            purpose=room.purpose,
+            name=room.name,
+            problem=problem,
+        )
+    return RoomCreated(
+        event_id=event_id,
+        room_id=room_id,
         sender=room.user_id,
-        kind=EventKind.NOT_MADE if room_id is None else EventKind.MADE,
-        body=room.purpose,
-        raw={"problem": problem, "asked_in": room.asked_in, "name": room.name},
+        purpose=room.purpose,
+        name=room.name,
+        asked_in=room.asked_in,
     )
 
 
@@ -80,16 +90,13 @@ def _done(row: StateRow | InviteRow, asked: ReportTo, problem: str) -> Inbound:
     event_type, content = (
         (row.event_type, row.content) if isinstance(row, StateRow) else ("m.room.member", {})
     )
-    return Inbound(
+    done = EffectDone(
         event_id=EventId(row.transaction_id),
         room_id=asked.room_id,
         sender=asked.user_id,
-        kind=EventKind.REFUSED if problem else EventKind.DONE,
-        body=event_type,
         about=asked.about,
-        raw={
-            "problem": problem,
-            "room_id": row.room_id,
-            "content": content,
-        },
+        event_type=event_type,
+        target=row.room_id,
+        content=content,
     )
+    return as_class(EffectRefused, done, problem=problem) if problem else done

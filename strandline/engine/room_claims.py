@@ -8,6 +8,7 @@ from attrs import evolve, frozen
 from durable.records import RoomRecord, room_key
 from fsm import EventKind, Inbound
 from fsm.values.ids import EventId, RoomId
+from fsm.values.inbound import RoomJoined, RoomUpgraded
 from matrix import HomeserverReader
 from strandline.engine.persistent_store import PersistentStore
 
@@ -30,13 +31,13 @@ class RoomClaims:
         """What the bot knows of the room."""
         return (await self.store.read(RoomRecord, room_key(room_id))).value
 
-    async def is_replaced(self, inbound: Inbound) -> bool:
+    async def is_replaced(self, inbound: RoomUpgraded) -> bool:
         """Whether a room that the bot knows has the replacement that its tombstone names.
 
         A tombstone may name any room. The bot joins that room to check it, and leaves it again if
         the room does not confirm it and nobody has invited the bot.
         """
-        old, new = inbound.room_id, RoomId(inbound.body)
+        old, new = inbound.room_id, inbound.replacement
         known, known_new = await self.record(old), await self.record(new)
         if known is None:
             return False
@@ -64,8 +65,14 @@ class RoomClaims:
         if room is not None and replaced is not None:
             event_id = EventId(f"replaces:{inbound.room_id}")
             owner = room.matrix_user_id or inbound.sender
-            joined = evolve(inbound, kind=EventKind.JOINED, sender=owner, body=replaced)
-            yield evolve(joined, event_id=event_id)
+            yield RoomJoined(
+                event_id=event_id,
+                room_id=inbound.room_id,
+                sender=owner,
+                sent_at_ms=inbound.sent_at_ms,
+                thread=inbound.thread,
+                replaces=replaced,
+            )
 
     async def _new_room(self, room_id: RoomId) -> RoomRecord | None:
         """The room's record if it holds nothing but who is said to have invited the bot."""

@@ -43,8 +43,8 @@ _log = structlog.get_logger(__name__)
 
 _NO_EVENTS = {
     EventKind.INVITED,
-    EventKind.MADE,
-    EventKind.NOT_MADE,
+    EventKind.ROOM_CREATED,
+    EventKind.ROOM_FAILED,
     EventKind.DONE,
     EventKind.REFUSED,
     EventKind.EXPIRED,

@@ -11,6 +11,7 @@ from fsm import ANY, STAY, Command, Event, EventKind, Flow, Registry, Scope, Sta
 from fsm.effects import Reply
 from fsm.turn import bot_records
 from fsm.values.ids import AgentId
+from fsm.values.inbound import UnsupportedMessage
 from fsm.values.text import compared
 from fsm.values.translation import sentence
 from strandline.flows.languages import LANGUAGES
@@ -221,7 +222,7 @@ class Service(Flow):
             "location": turn.gettext("I can't read locations. Please write it in words."),
         }
         unknown = turn.gettext("I can't read this kind of message. Please write it in words.")
-        turn.reply(told.get(turn.inbound.body, unknown))
+        turn.reply(told.get(UnsupportedMessage.of(turn.inbound).content_type, unknown))
 
     def _room(self, turn: Turn, room: RoomRecord | None) -> str:
         if room is None or room.agent_id is None or room.platform_chat_id is None:

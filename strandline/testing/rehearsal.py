@@ -22,6 +22,7 @@ from ephemeral.flows.confirmation import Confirmation
 from fsm import Attachment, EventKind, Flow, Inbound, QuestionRef, Registry, Snapshot, Turn
 from fsm.effects import Edit, Reply
 from fsm.values.ids import EventId, RoomId, UserId
+from fsm.values.inbound import make_inbound
 from strandline.authoring.naming import refuse_misnamed
 from strandline.config.model import Config, config_of
 from strandline.engine.clock import Clock
@@ -191,7 +192,7 @@ class Rehearsal:
             EventKind.REACTION,
             by,
             room,
-            body=key,
+            key=key,
             about=question.event_id,
             question=_to(by, question.mark),
         )
@@ -301,7 +302,7 @@ class Rehearsal:
 
     async def _happens(self, kind: EventKind, by: UserId, room: RoomId, **fields: Any) -> Turn:
         fields.setdefault("event_id", self._next_id())
-        return await self._take(Inbound(room_id=room, sender=by, kind=kind, **fields))
+        return await self._take(make_inbound(kind, room_id=room, sender=by, **fields))
 
     async def _take(self, inbound: Inbound, attempt: int = 0) -> Turn:
         """One turn, and those of the earlier events that it has handled again."""

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from attrs import evolve
 from cattrs import structure, unstructure
 
 from durable.flows.chats.flow import Chats
@@ -22,7 +21,6 @@ from fsm import (
     Command,
     EventKind,
     Flow,
-    Inbound,
     Registry,
     RoomEvent,
     Snapshot,
@@ -34,6 +32,7 @@ from fsm.effects import Edit, NewRoom, Reply, SetState, effect_id
 from fsm.events import Stimulus
 from fsm.kept_record import KeptAsRecord
 from fsm.values.ids import AgentId, ChatId, ConversationKey, EventId, RoomId, TransactionId, UserId
+from fsm.values.inbound import make_inbound
 from fsm.values.messages import QuestionRef
 from strandline.flows.languages import LANGUAGES, translator_for
 from tests.support.records import RecordsInMemory
@@ -49,7 +48,6 @@ def registry(*ids: str) -> Registry:
 
 
 SPACE = RoomId("!space:x")
-RAW_INVITED = {"unsigned": {"prev_content": {"membership": "invite"}}}
 """What the homeserver says with a join that follows an invite."""
 
 
@@ -84,12 +82,16 @@ class Talk:
     def turn(self, stimulus: Stimulus, sender: UserId = ALICE, **inbound: Any) -> Turn:
         self._numbers += 1
         self.records = self.records.copy()
-        arrived = Inbound(
-            event_id=EventId(f"${self._numbers}"), room_id=ROOM, sender=sender, kind=EventKind.TEXT
-        )
+        kind = stimulus.kind if isinstance(stimulus, RoomEvent) else EventKind.TEXT
+        given: dict[str, Any] = {
+            "event_id": EventId(f"${self._numbers}"),
+            "room_id": ROOM,
+            "sender": sender,
+            "kind": kind,
+        } | inbound
         return Turn(
             server="x",
-            inbound=evolve(arrived, **inbound),
+            inbound=make_inbound(**given),
             now=NOW,
             stimulus=stimulus,
             bot_records=self.records,
@@ -203,24 +205,24 @@ class Town(Talk):
     async def made(self, wish: NewRoom, room_id: str | None = None) -> Turn:
         """The homeserver has made the room."""
         return await self.take(
-            RoomEvent(EventKind.MADE),
-            kind=EventKind.MADE,
+            RoomEvent(EventKind.ROOM_CREATED),
             room_id=RoomId(room_id or _room_id(wish)),
             sender=wish.user_id,
-            body=wish.purpose,
             event_id=EventId(f"strandline.{wish.purpose}"),
-            raw={"problem": "", "asked_in": wish.asked_in, "name": wish.name},
+            purpose=wish.purpose,
+            name=wish.name,
+            asked_in=wish.asked_in,
         )
 
     async def refused(self, wish: NewRoom, problem: str = "not today") -> Turn:
         return await self.take(
-            RoomEvent(EventKind.NOT_MADE),
-            kind=EventKind.NOT_MADE,
+            RoomEvent(EventKind.ROOM_FAILED),
             room_id=wish.asked_in,
             sender=wish.user_id,
-            body=wish.purpose,
             event_id=EventId(f"strandline.{wish.purpose}"),
-            raw={"problem": problem, "asked_in": wish.asked_in, "name": wish.name},
+            purpose=wish.purpose,
+            name=wish.name,
+            problem=problem,
         )
 
     async def set_all(self, turn: Turn, problem: str = "") -> Turn:
@@ -230,10 +232,12 @@ class Town(Talk):
             EventKind.REFUSED if problem else EventKind.DONE,
             room_id=state.asked_in,
             sender=turn.sender,
-            body=state.type,
             about=turn.inbound.event_id,
             event_id=EventId("strandline.state"),
-            raw={"problem": problem, "room_id": state.room_id, "content": state.content},
+            event_type=state.type,
+            target=state.room_id,
+            content=state.content,
+            **({"problem": problem} if problem else {}),
         )
 
     async def made_all(self, turn: Turn) -> list[Turn]:
@@ -252,9 +256,7 @@ class Town(Talk):
     async def onboarded(self, user: UserId = ALICE, room_id: RoomId = ROOM) -> list[Turn]:
         """The user has invited the bot; what it was made to make is there."""
         await self.happens(EventKind.INVITED, room_id=room_id, sender=user)
-        greeting = await self.happens(
-            EventKind.JOINED, room_id=room_id, sender=user, raw=dict(RAW_INVITED)
-        )
+        greeting = await self.happens(EventKind.JOINED, room_id=room_id, sender=user)
         return [greeting, *await self.made_all(greeting)]
 
     def plan(self, user: UserId = ALICE) -> Snapshot:
@@ -322,7 +324,6 @@ __all__ = [
     "LIFE",
     "MALLORY",
     "NOW",
-    "RAW_INVITED",
     "ROOM",
     "SPACE",
     "Talk",

@@ -20,6 +20,7 @@ from durable.records import UserRecord, user_key
 from fsm import STAY, Event, EventKind, Flow, Registry, Scope, State, Turn, durable, on
 from fsm.turn import bot_records
 from fsm.values.ids import ChatId
+from fsm.values.inbound import EffectRefused, RoomCreated, RoomFailed
 from fsm.values.signals import LoadChat
 from fsm.values.text import as_typed
 
@@ -52,11 +53,11 @@ class Chats(Flow):
     welcome = Event(anywhere, STAY, on=WelcomeUser)
     make_space = Event(anywhere, making_space, on=MakeRooms)
     make_chat = Event(anywhere, making_chat, on=MakeRooms)
-    space_made_alone = Event(making_space, idle, on=EventKind.MADE)
-    space_made = Event(making_space, making_chat, on=EventKind.MADE)
-    last_chat_made = Event(making_chat, idle, on=EventKind.MADE)
-    made = Event(anywhere, STAY, on=EventKind.MADE)
-    not_made = Event(making, STAY, on=EventKind.NOT_MADE)
+    space_made_alone = Event(making_space, idle, on=EventKind.ROOM_CREATED)
+    space_made = Event(making_space, making_chat, on=EventKind.ROOM_CREATED)
+    last_chat_made = Event(making_chat, idle, on=EventKind.ROOM_CREATED)
+    made = Event(anywhere, STAY, on=EventKind.ROOM_CREATED)
+    not_made = Event(making, STAY, on=EventKind.ROOM_FAILED)
     not_invited = Event(anywhere, STAY, on=EventKind.REFUSED)
     new = Event(anywhere, STAY, command="new")
     show = Event(anywhere, STAY, command="chats")
@@ -75,13 +76,13 @@ class Chats(Flow):
     @space_made.guard
     def made_space(self, turn: Turn) -> bool:
         """The created room is the Space."""
-        return turn.inbound.body == SPACE_PURPOSE
+        return RoomCreated.of(turn.inbound).purpose == SPACE_PURPOSE
 
     @space_made_alone.guard
     @last_chat_made.guard
     def made_all(self, turn: Turn) -> bool:
         """The created room was the last pending one."""
-        pending, purpose = turn.data, turn.inbound.body
+        pending, purpose = turn.data, RoomCreated.of(turn.inbound).purpose
         return (
             isinstance(pending, PendingRooms)
             and bool(pending.find(purpose))
@@ -91,7 +92,7 @@ class Chats(Flow):
     @not_invited.guard
     def was_invite(self, turn: Turn) -> bool:
         """What was refused is an invite."""
-        return turn.inbound.body == "m.room.member"
+        return EffectRefused.of(turn.inbound).event_type == "m.room.member"
 
     def __init__(self, registry: Registry, *, with_space: bool = True) -> None:
         self._registry = registry
@@ -156,18 +157,19 @@ class Chats(Flow):
     async def take(self, turn: Turn, pending: PendingRooms | None) -> PendingRooms | None:
         """Store the room; others are pending, or it is no longer wanted."""
         await settle(turn, pending, self._registry)
-        return pending.without(turn.inbound.body) if pending else None
+        return pending.without(RoomCreated.of(turn.inbound).purpose) if pending else None
 
     @on(not_made)
     def report(self, turn: Turn, pending: PendingRooms) -> PendingRooms:
         """Report the homeserver's refusal, and keep the request for ``!repair``."""
-        request = pending.find(turn.inbound.body)
+        failed = RoomFailed.of(turn.inbound)
+        request = pending.find(failed.purpose)
         if request is None:
             return pending
         told = turn.gettext(
             "I couldn't make “{name}”: {problem}. `{prefix}repair` has me try again.",
             name=as_typed(request.name),
-            problem=problem_of(turn),
+            problem=problem_of(failed),
             prefix=turn.prefix,
         )
         turn.say(told, room_id=request.asked_in)

@@ -15,7 +15,7 @@ from durable.flows.room.texts import problem_of
 from durable.records import GONE, ChatRecord, RoomRecord, room_key
 from fsm import Turn
 from fsm.turn import bot_records
-from fsm.values.ids import RoomId
+from fsm.values.inbound import EffectRefused
 from fsm.values.text import as_typed
 
 
@@ -45,14 +45,15 @@ async def welcome_back(turn: Turn) -> None:
 
 async def explain_invite(turn: Turn) -> None:
     """Say that the homeserver does not let the bot invite the sender to a room."""
-    room_id = RoomId(str(turn.inbound.raw.get("room_id", "")))
+    refusal = EffectRefused.of(turn.inbound)
+    room_id = refusal.target
     room = await bot_records(turn).read(RoomRecord, room_key(room_id))
     turn.reply(
         turn.gettext(
             "I couldn't invite you to “{name}”: {problem}. If you have left it, somebody who is in "
             "it has to let you in.",
             name=as_typed(name_of(turn, room)) if room else room_id,
-            problem=problem_of(turn),
+            problem=problem_of(refusal),
         )
     )
 

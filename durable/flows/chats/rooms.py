@@ -32,6 +32,7 @@ from durable.records import (
 from fsm import Registry, Turn
 from fsm.turn import bot_records
 from fsm.values.ids import ChatId, RoomId
+from fsm.values.inbound import RoomCreated
 from fsm.values.text import as_typed
 
 SPACE_PURPOSE = "space"
@@ -130,7 +131,7 @@ def request_room(turn: Turn, request: RoomRequest, space_id: RoomId | None) -> N
 
 async def settle(turn: Turn, pending: PendingRooms | None, registry: Registry) -> None:
     """Put the created room to its purpose."""
-    request = pending.find(turn.inbound.body) if pending else None
+    request = pending.find(RoomCreated.of(turn.inbound).purpose) if pending else None
     if request is None:
         await _decline_unasked(turn)
     elif request.chat_id is None:

@@ -31,6 +31,7 @@ from durable.records import (
 from fsm import AgentEntry, Registry, Turn
 from fsm.turn import bot_records
 from fsm.values.ids import RoomId, UserId
+from fsm.values.inbound import EffectDone, EffectRefused
 from fsm.values.signals import Release
 from fsm.values.text import as_typed
 
@@ -71,15 +72,15 @@ def explain_name(turn: Turn) -> None:
             "I couldn't call this chat “{name}”: {problem}. Give me the right to change the room's "
             "name, and write `{prefix}rename` again.",
             name=as_typed(_new_name(turn)),
-            problem=problem_of(turn),
+            problem=problem_of(EffectRefused.of(turn.inbound)),
             prefix=turn.prefix,
         )
     )
 
 
 def _new_name(turn: Turn) -> str:
-    content = turn.inbound.raw.get("content")
-    return str(content.get("name", "")) if isinstance(content, dict) else ""
+    assert isinstance(turn.inbound, EffectDone | EffectRefused)  # noqa: S101  # it is about a name
+    return str(turn.inbound.content.get("name", ""))
 
 
 def rebind_question(turn: Turn, room: RoomRecord, agent: AgentEntry) -> str:
@@ -181,11 +182,11 @@ async def may_move(turn: Turn, room: RoomRecord, to: RoomId) -> bool:
     return there is None or is_free
 
 
-async def replaced_room(turn: Turn, room: RoomRecord) -> RoomRecord | None:
+async def replaced_room(turn: Turn, room: RoomRecord, since: RoomId) -> RoomRecord | None:
     """The record of the room that this one replaces, if both have the same owner."""
-    if not turn.inbound.body or room != RoomRecord(matrix_user_id=room.matrix_user_id):
+    if room != RoomRecord(matrix_user_id=room.matrix_user_id):
         return None
-    before = await bot_records(turn).read(RoomRecord, room_key(RoomId(turn.inbound.body)))
+    before = await bot_records(turn).read(RoomRecord, room_key(since))
     is_same = before is not None and before.matrix_user_id == room.matrix_user_id
     return before if is_same else None
 

@@ -51,7 +51,8 @@ from fsm import (
 )
 from fsm.kept_record import KeptAsRecord
 from fsm.turn import bot_records
-from fsm.values.ids import RoomId, UserId
+from fsm.values.ids import UserId
+from fsm.values.inbound import EffectDone, EffectRefused, RoomJoined, RoomUpgraded
 from fsm.values.messages import Said, Triggered
 from fsm.values.signals import Hold, Release, Say
 
@@ -140,10 +141,7 @@ class RoomRouting(KeptAsRecord, Flow):
     @joined.guard
     def followed_invite(self, turn: Turn) -> bool:
         """The bot was invited to the room; it did not create it."""
-        if not _has_chat(turn.data) or not turn.inbound.raw:
-            return True
-        unsigned = turn.inbound.raw.get("unsigned")
-        return isinstance(unsigned, dict) and bool(unsigned.get("prev_content"))
+        return not _has_chat(turn.data) or RoomJoined.of(turn.inbound).after_invite
 
     @bind.guard
     def has_agent(self, turn: Turn) -> bool:
@@ -175,7 +173,10 @@ class RoomRouting(KeptAsRecord, Flow):
     @not_renamed.guard
     def was_name(self, turn: Turn) -> bool:
         """The request was for the name of a room with a chat."""
-        return turn.inbound.body == ROOM_NAME and _has_chat(turn.data)
+        match turn.inbound:
+            case EffectDone(event_type=event_type) | EffectRefused(event_type=event_type):
+                return event_type == ROOM_NAME and _has_chat(turn.data)
+        return False
 
     @refuse.guard
     def is_anothers(self, turn: Turn) -> bool:
@@ -250,9 +251,10 @@ class RoomRouting(KeptAsRecord, Flow):
     @on(joined)
     async def greet(self, turn: Turn, room: RoomRecord) -> None:
         """Greet the room, or take over the record of the room that it replaces."""
-        before = await replaced_room(turn, room)
-        if before is not None:
-            await move_room(turn, before, turn.room_id, since=RoomId(turn.inbound.body))
+        since = RoomJoined.of(turn.inbound).replaces
+        before = await replaced_room(turn, room, since) if since else None
+        if since is not None and before is not None:
+            await move_room(turn, before, turn.room_id, since=since)
             turn.trigger(Settle(before))
             return
         owner = room.matrix_user_id
@@ -276,7 +278,7 @@ class RoomRouting(KeptAsRecord, Flow):
     @on(upgraded)
     async def follow(self, turn: Turn, room: RoomRecord) -> None:
         """Move to the room that replaces this one, unless another chat is in it."""
-        to = RoomId(turn.inbound.body)
+        to = RoomUpgraded.of(turn.inbound).replacement
         if await may_move(turn, room, to):
             turn.trigger(MoveRoom(to))
         else:

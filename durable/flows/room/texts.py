@@ -3,6 +3,7 @@
 from durable.flows.user_routing import agent_list
 from durable.records import ARCHIVED, RoomRecord, UserRecord
 from fsm import AgentEntry, Command, Registry, Turn
+from fsm.values.inbound import EffectRefused, RoomFailed
 from fsm.values.text import as_typed
 
 
@@ -103,9 +104,9 @@ def choice_meaning(
     )
 
 
-def problem_of(turn: Turn) -> str:
+def problem_of(refusal: EffectRefused | RoomFailed) -> str:
     """The homeserver's reason for refusing a request, on one line."""
-    said = " ".join(str(turn.inbound.raw.get("problem", "")).split())[:300].rstrip(".")
+    said = " ".join(refusal.problem.split())[:300].rstrip(".")
     return as_typed(said)
 
 

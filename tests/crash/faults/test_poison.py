@@ -14,6 +14,7 @@ from ephemeral.agents.pool import AgentPool
 from fsm import EventKind, Flow, Inbound, QuestionRef, Registry, Translator
 from fsm.outbox import OutboxRow
 from fsm.values.ids import ConversationKey, EventId, RoomId, SyncToken, TransactionId, UserId
+from fsm.values.inbound import UnsupportedMessage
 from fsm.values.retry import TURN
 from matrix import Delivery, HomeserverReader, Receipts, Refused, SyncBatch, SyncEvent, TimelineGap
 from strandline.engine.answering.asking import AnswerSettings, Asking
@@ -169,19 +170,29 @@ class Room:
         *,
         sender: UserId = ALICE,
         about: EventId | None = None,
-        kind: EventKind = EventKind.TEXT,
     ) -> None:
-        inbound = Inbound(
-            event_id=EventId(event_id),
-            room_id=ROOM,
-            sender=sender,
-            kind=kind,
-            body=body,
-            about=about,
+        await self.takes(
+            Inbound(
+                event_id=EventId(event_id),
+                room_id=ROOM,
+                sender=sender,
+                kind=EventKind.TEXT,
+                body=body,
+                about=about,
+            )
         )
+
+    async def hears_sticker(self, event_id: str) -> None:
+        await self.takes(
+            UnsupportedMessage(
+                event_id=EventId(event_id), room_id=ROOM, sender=ALICE, content_type="sticker"
+            )
+        )
+
+    async def takes(self, inbound: Inbound) -> None:
         self.quay.events[inbound.event_id] = inbound
         batch = self.checkpoint.begin(
-            SyncBatch(None, SyncToken(f"s{event_id}"), (SyncEvent(inbound),))
+            SyncBatch(None, SyncToken(f"s{inbound.event_id}"), (SyncEvent(inbound),))
         )
         await self.handling.handle(NewEvent(inbound, batch))
 
@@ -312,12 +323,12 @@ async def test_who_is_not_let_in_any_more_is_not_heard_again(room: Room) -> None
 
 async def test_a_kind_that_was_not_meant_for_the_bot_is_explained_when_it_is(room: Room) -> None:
     room.is_addressed = False
-    await room.hears("$1", "sticker", kind=EventKind.OTHER)
+    await room.hears_sticker("$1")
     assert room.quay.sent == []
 
     room.is_addressed = True
-    await room.hears("$2", "sticker", kind=EventKind.OTHER)
-    await room.hears("$3", "sticker", kind=EventKind.OTHER)
+    await room.hears_sticker("$2")
+    await room.hears_sticker("$3")
 
     assert len(room.quay.sent) == 1
 

@@ -156,9 +156,10 @@ async def test_a_chat_that_can_not_be_renamed_keeps_its_name_and_says_why(town: 
 async def test_a_refused_invite_is_told_where_it_was_asked_for(town: Town) -> None:
     turn = await town.happens(
         EventKind.REFUSED,
-        body="m.room.member",
         about=EventId("$repair"),
-        raw={"problem": "403 no", "room_id": C1},
+        event_type="m.room.member",
+        target=C1,
+        problem="403 no",
     )
 
     assert said(turn) == (
@@ -375,6 +376,7 @@ async def test_a_chat_is_chosen_by_a_reaction_on_the_list(town: Town) -> None:
     turn = await town.take(
         Reaction("✅", mark),
         kind=EventKind.REACTION,
+        key="✅",
         event_id=EventId("$r"),
         about=EventId("$list"),
     )

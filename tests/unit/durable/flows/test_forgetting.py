@@ -15,7 +15,7 @@ from durable.records import (
 from fsm import EventKind, Snapshot
 from fsm.effects import LeaveRoom, Reply
 from fsm.values.ids import ChatId, RoomId, UserId
-from tests.support.talk import ALICE, BOB, RAW_INVITED, ROOM, Town, registry, rooms_asked, said
+from tests.support.talk import ALICE, BOB, ROOM, Town, registry, rooms_asked, said
 
 SPACE_ID, C1, BOBS = RoomId("!space:x"), RoomId("!chat-C1:x"), RoomId("!bobs")
 NAMESAKE = UserId("@alice:x:8008")
@@ -131,7 +131,7 @@ async def test_somebody_who_was_forgotten_begins_anew(town: Town) -> None:
     await forget(town)
 
     await town.happens(EventKind.INVITED)
-    greeting = await town.happens(EventKind.JOINED, raw=dict(RAW_INVITED))
+    greeting = await town.happens(EventKind.JOINED)
     await town.made_all(greeting)
 
     assert town.user_record().next_chat_index == 2

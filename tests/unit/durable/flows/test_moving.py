@@ -21,7 +21,6 @@ from tests.support.talk import (
     ALICE,
     BOB,
     MALLORY,
-    RAW_INVITED,
     ROOM,
     Town,
     registry,
@@ -111,7 +110,7 @@ async def test_an_invite_back_revives_the_chat(town: Town) -> None:
     await town.happens(EventKind.LEFT, room_id=C1)
 
     invite = await town.happens(EventKind.INVITED, room_id=C1)
-    greeting = await town.happens(EventKind.JOINED, room_id=C1, raw=dict(RAW_INVITED))
+    greeting = await town.happens(EventKind.JOINED, room_id=C1)
     text = await town.text("hi", room_id=C1)
 
     assert JoinRoom(room_id=C1) in invite.effects
@@ -150,7 +149,7 @@ async def test_somebody_may_bring_the_bot_back_without_an_invite(agents: tuple[s
     await town.onboarded()
     await town.happens(EventKind.LEFT, room_id=C1)
 
-    await town.happens(EventKind.JOINED, room_id=C1, raw={"unsigned": {}})
+    await town.happens(EventKind.JOINED, room_id=C1, after_invite=False)
 
     assert type_of(town, C1) == CHAT
 
@@ -190,7 +189,7 @@ async def test_a_room_whose_platform_chat_is_alive_elsewhere_comes_back_without_
 async def test_a_chat_goes_with_its_room_to_the_replacement(town: Town) -> None:
     await town.text("hi", room_id=C1)
 
-    turn = await town.happens(EventKind.UPGRADED, room_id=C1, body=NEW)
+    turn = await town.happens(EventKind.UPGRADED, room_id=C1, replacement=NEW)
 
     room = town.room_at(NEW)
     assert room is not None
@@ -208,7 +207,7 @@ async def test_an_archived_chat_goes_along_and_stays_archived(town: Town) -> Non
     await town.command("archive", room_id=C1)
     await town.command("yes", room_id=C1)
 
-    turn = await town.happens(EventKind.UPGRADED, room_id=C1, body=NEW)
+    turn = await town.happens(EventKind.UPGRADED, room_id=C1, replacement=NEW)
 
     assert type_of(town, NEW) == ARCHIVED
     assert (town.chat("C1").room_id, town.chat("C1").archived) == (NEW, True)
@@ -216,14 +215,14 @@ async def test_an_archived_chat_goes_along_and_stays_archived(town: Town) -> Non
 
 
 async def test_a_room_without_a_chat_is_followed_too(town: Town) -> None:
-    await town.happens(EventKind.UPGRADED, body=NEW)
+    await town.happens(EventKind.UPGRADED, replacement=NEW)
 
     assert town.room_at(NEW) == RoomRecord(matrix_user_id=ALICE)
     assert town.room_at(ROOM) is None
 
 
 async def test_the_space_is_followed_and_shows_what_it_showed(town: Town) -> None:
-    turn = await town.happens(EventKind.UPGRADED, room_id=SPACE_ID, body=NEW)
+    turn = await town.happens(EventKind.UPGRADED, room_id=SPACE_ID, replacement=NEW)
 
     assert town.user_record().space_id == NEW
     assert type_of(town, NEW) == SPACE
@@ -237,7 +236,7 @@ async def test_an_old_space_is_followed_without_becoming_the_present_one(town: T
     old = RoomId("!old")
     town.records.save(room_key(old), RoomRecord(room_type=SPACE, matrix_user_id=ALICE))
 
-    await town.happens(EventKind.UPGRADED, room_id=old, body=NEW)
+    await town.happens(EventKind.UPGRADED, room_id=old, replacement=NEW)
 
     assert town.user_record().space_id == SPACE_ID
 
@@ -247,7 +246,7 @@ async def test_a_replacement_that_the_owner_has_invited_the_bot_to_already_is_ta
 ) -> None:
     await town.happens(EventKind.INVITED, room_id=NEW)
 
-    await town.happens(EventKind.UPGRADED, room_id=C1, body=NEW)
+    await town.happens(EventKind.UPGRADED, room_id=C1, replacement=NEW)
 
     assert town.chat("C1").room_id == NEW
 
@@ -271,7 +270,7 @@ async def test_a_tombstone_that_points_at_the_room_of_something_else_is_not_foll
     town.records.save(room_key(NEW), foreign)
     before = dict(town.records.records)
 
-    turn = await town.happens(EventKind.UPGRADED, room_id=C1, body=NEW)
+    turn = await town.happens(EventKind.UPGRADED, room_id=C1, replacement=NEW)
 
     assert town.records.records == before
     assert [type(e) for e in turn.effects] == [Reply]
@@ -282,14 +281,14 @@ async def test_a_tombstone_that_points_at_the_room_of_something_else_is_not_foll
 async def test_a_tombstone_that_points_nowhere_is_not_followed(town: Town, to: str) -> None:
     before = dict(town.records.records)
 
-    turn = await town.happens(EventKind.UPGRADED, room_id=C1, body=to)
+    turn = await town.happens(EventKind.UPGRADED, room_id=C1, replacement=to)
 
     assert town.records.records == before
     assert not any(isinstance(e, JoinRoom) for e in turn.effects)
 
 
 async def test_a_tombstone_in_an_unknown_room_is_nobodys(town: Town) -> None:
-    turn = await town.happens(EventKind.UPGRADED, room_id=RoomId("!unknown"), body=NEW)
+    turn = await town.happens(EventKind.UPGRADED, room_id=RoomId("!unknown"), replacement=NEW)
 
     assert turn.effects == []
 
@@ -305,7 +304,7 @@ async def test_in_a_space_texts_are_not_answered_and_a_choice_is_for_new_chats(t
 
 async def test_a_space_is_joined_again_and_greeted_by_nobody(town: Town) -> None:
     invite = await town.happens(EventKind.INVITED, room_id=SPACE_ID)
-    joined = await town.happens(EventKind.JOINED, room_id=SPACE_ID, raw=dict(RAW_INVITED))
+    joined = await town.happens(EventKind.JOINED, room_id=SPACE_ID)
 
     assert invite.effects == [JoinRoom(room_id=SPACE_ID)]
     assert joined.effects == []
@@ -326,6 +325,6 @@ async def test_whoever_is_invited_to_an_archived_room_hears_how_it_comes_back(to
     await town.command("yes", room_id=C1)
     await town.happens(EventKind.INVITED, room_id=C1)
 
-    turn = await town.happens(EventKind.JOINED, room_id=C1, raw=dict(RAW_INVITED))
+    turn = await town.happens(EventKind.JOINED, room_id=C1)
 
     assert "This chat is archived. `!load` brings it back" in said(turn)

@@ -18,7 +18,7 @@ from durable.records import (
 from fsm import EventKind, Snapshot
 from fsm.effects import Invite, LeaveRoom, NewRoom, React, Reply, SetState
 from fsm.values.ids import AgentId, ChatId, PlatformChatId, RoomId, UserId
-from tests.support.talk import ALICE, BOB, NOW, RAW_INVITED, ROOM, Town, registry, rooms_asked, said
+from tests.support.talk import ALICE, BOB, NOW, ROOM, Town, registry, rooms_asked, said
 
 SPACE_ID, C1, C2 = RoomId("!space:x"), RoomId("!chat-C1:x"), RoomId("!chat-C2:x")
 OTHER = RoomId("!other")
@@ -40,7 +40,7 @@ def town() -> Town:
 
 async def invited(town: Town) -> list[NewRoom]:
     await town.happens(EventKind.INVITED)
-    return rooms_asked(await town.happens(EventKind.JOINED, raw=dict(RAW_INVITED)))
+    return rooms_asked(await town.happens(EventKind.JOINED))
 
 
 async def test_a_first_invite_gets_a_space_and_in_it_a_first_chat(town: Town) -> None:
@@ -110,11 +110,14 @@ async def test_the_join_of_a_room_that_the_bot_made_is_greeted_neither_early_nor
     town: Town,
 ) -> None:
     [space] = await invited(town)
-    raw: dict[str, object] = {"unsigned": {"age": 3}}
 
-    early = await town.happens(EventKind.JOINED, room_id=SPACE_ID, sender=UserId("@bot:x"), raw=raw)
+    early = await town.happens(
+        EventKind.JOINED, room_id=SPACE_ID, sender=UserId("@bot:x"), after_invite=False
+    )
     await town.made_all(await town.made(space))
-    late = [await town.happens(EventKind.JOINED, room_id=r, raw=raw) for r in (SPACE_ID, C1)]
+    late = [
+        await town.happens(EventKind.JOINED, room_id=r, after_invite=False) for r in (SPACE_ID, C1)
+    ]
 
     assert early.effects == late[0].effects == late[1].effects == []
 
@@ -194,7 +197,7 @@ async def test_a_second_invite_before_the_space_is_there_asks_for_nothing_more(t
     before = town.plan()
 
     await town.happens(EventKind.INVITED, room_id=OTHER)
-    again = await town.happens(EventKind.JOINED, room_id=OTHER, raw=dict(RAW_INVITED))
+    again = await town.happens(EventKind.JOINED, room_id=OTHER)
 
     assert rooms_asked(again) == []
     assert town.plan() == before
@@ -379,7 +382,7 @@ async def test_somebody_who_comes_back_is_invited_to_all_that_they_have(town: To
     await town.onboarded()
 
     await town.happens(EventKind.INVITED, room_id=OTHER)
-    back = await town.happens(EventKind.JOINED, room_id=OTHER, raw=dict(RAW_INVITED))
+    back = await town.happens(EventKind.JOINED, room_id=OTHER)
 
     assert [e for e in back.effects if isinstance(e, Invite)] == [
         Invite(room_id=SPACE_ID, user_id=ALICE, asked_in=OTHER),

@@ -7,8 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsm.values.ids import EventId, UserId
-from fsm.values.inbound import EventKind, Inbound
-from fsm.values.messages import Attachment
+from fsm.values.inbound import (
+    EventKind,
+    Inbound,
+    ReactionReceived,
+    RoomUpgraded,
+    UnsupportedMessage,
+)
+from fsm.values.messages import Attachment, FileKind
 from matrix.inbound.edits import Amendment, parse_amendment
 from matrix.inbound.parse import MAX_BODY_CHARS, parse, parse_invite, parse_leave
 from tests.support.fakes.homeserver import BOT
@@ -146,9 +152,9 @@ def test_what_another_bot_says_is_not_answered_and_what_somebody_forwards_is() -
     assert forwarded.body == "[agent-1 · chat 1] the tide"
 
 
-@pytest.mark.parametrize("msgtype", ["m.file", "m.image", "m.audio", "m.video"])
-def test_a_file_without_words_is_a_file(msgtype: str) -> None:
-    inbound = read(file(msgtype=msgtype, body="a.pdf"))
+@pytest.mark.parametrize("kind", ["file", "image", "audio", "video"])
+def test_a_file_without_words_is_a_file(kind: FileKind) -> None:
+    inbound = read(file(msgtype=f"m.{kind}", body="a.pdf"))
 
     assert inbound is not None
     assert (inbound.kind, inbound.body) == (EventKind.FILE, "")
@@ -156,7 +162,7 @@ def test_a_file_without_words_is_a_file(msgtype: str) -> None:
         Attachment(
             event_id=EventId("$e"),
             name="a.pdf",
-            kind=msgtype.removeprefix("m."),
+            kind=kind,
             mimetype="application/pdf",
             size_bytes=12,
             url="mxc://test/1",
@@ -189,7 +195,8 @@ def test_a_reaction_says_what_it_was_put_on() -> None:
     inbound = read(reaction("✅"))
 
     assert inbound is not None
-    assert (inbound.kind, inbound.body, inbound.about) == (EventKind.REACTION, "✅", "$q")
+    assert isinstance(inbound, ReactionReceived)
+    assert (inbound.kind, inbound.key, inbound.about) == (EventKind.REACTION, "✅", "$q")
 
 
 @pytest.mark.parametrize("where", ["content", "top"])
@@ -261,7 +268,8 @@ def test_a_tombstone_names_the_new_room() -> None:
     inbound = read(raw)
 
     assert inbound is not None
-    assert (inbound.kind, inbound.body) == (EventKind.UPGRADED, "!new")
+    assert isinstance(inbound, RoomUpgraded)
+    assert (inbound.kind, inbound.replacement) == (EventKind.UPGRADED, "!new")
 
 
 def test_a_thread_is_kept_and_its_fallback_is_no_reply() -> None:
@@ -475,7 +483,8 @@ def test_what_the_bot_does_not_read_is_known_by_its_kind(event: Json, kind: str)
     inbound = read(text("") | event)
 
     assert inbound is not None
-    assert (inbound.kind, inbound.body) == (EventKind.OTHER, kind)
+    assert isinstance(inbound, UnsupportedMessage)
+    assert (inbound.kind, inbound.content_type) == (EventKind.OTHER, kind)
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,10 @@ from ephemeral.conversations import Conversations
 from ephemeral.flows.confirmation import Confirmation
 from ephemeral.flows.held_messages import Held
 from ephemeral.flows.load_selection import LoadSelection
-from fsm import AgentEntry, EventKind, Flow, Inbound, Registry
+from fsm import AgentEntry, EventKind, Flow, Registry
 from fsm.outbox import CreateRoomRow, LeaveRow
 from fsm.values.ids import AgentId, ChatId, EventId, RoomId, TransactionId, UserId
+from fsm.values.inbound import RoomCreated, make_inbound
 from strandline.engine.clock import Clock
 from strandline.engine.turns import Outcome, Turns, TurnSettings
 from strandline.flows.languages import LANGUAGES, translator_for
@@ -30,7 +31,6 @@ from strandline.flows.languages import LANGUAGES, translator_for
 ALICE, BOB = UserId("@alice:x"), UserId("@bob:x")
 NOON = datetime(2026, 1, 1, tzinfo=UTC)
 REGISTRY = Registry([AgentEntry(id=AgentId("a1"), name="A1", kind="echo")])
-RAW: dict[str, object] = {"unsigned": {"prev_content": {"membership": "invite"}}}
 
 
 class House:
@@ -67,25 +67,26 @@ class House:
             "kind": EventKind.TEXT,
         } | inbound
         event_id = EventId(f"${self._number}")
-        return await self.turns.take(Inbound(event_id=event_id, body=body, **given))
+        return await self.turns.take(make_inbound(event_id=event_id, body=body, **given))
 
     async def made(self, row: CreateRoomRow) -> list[CreateRoomRow]:
         """The room is made, the turn taken in a life of its own; what rooms that asks for."""
         self.turns = self.life()
         owner, purpose = row.room.user_id, row.room.purpose
-        inbound = Inbound(
+        inbound = RoomCreated(
             event_id=EventId(row.transaction_id),
             room_id=RoomId(f"!{purpose}{owner}".replace(":", "-")),
             sender=owner,
-            kind=EventKind.MADE,
-            body=purpose,
+            purpose=purpose,
+            name=row.room.name,
+            asked_in=row.room.asked_in,
         )
         outcome = await self.turns.take(inbound, deletes_row=TransactionId(row.transaction_id))
         return creations(outcome)
 
     async def onboard(self, user: UserId, lobby: str = "!lobby") -> None:
         await self.take(kind=EventKind.INVITED, sender=user, room_id=lobby)
-        greeting = await self.take(kind=EventKind.JOINED, sender=user, room_id=lobby, raw=dict(RAW))
+        greeting = await self.take(kind=EventKind.JOINED, sender=user, room_id=lobby)
         await self.make_all(greeting)
 
     async def make_all(self, outcome: Outcome) -> None:
@@ -119,7 +120,7 @@ async def test_onboarding_goes_on_in_another_life_after_every_turn(
     house: House, path: Path
 ) -> None:
     await house.take(kind=EventKind.INVITED)
-    greeting = await house.take(kind=EventKind.JOINED, raw=dict(RAW))
+    greeting = await house.take(kind=EventKind.JOINED)
     [space] = creations(greeting)
     between = stored(path)
 
