@@ -1,4 +1,4 @@
-"""Deciding: what the flows make of one turn, step by step. Nothing is committed by it."""
+"""Dispatch: offers a turn's stimuli to the flows and runs their steps. Commits nothing."""
 
 import unicodedata
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -16,14 +16,14 @@ from fsm.values.inbound import EventKind, Inbound, ReactionReceived
 from fsm.values.messages import Question, QuestionRef, Triggered
 from fsm.values.text import answered, compared, without_unseen_start
 
-LONGEST_MENTION = 300
-"""So far into a text, in characters, a command after the bot's name may begin."""
+MAX_MENTION_CHARS = 300
+"""Maximum characters of a text before a command that follows the bot's name."""
 
 ConversationRef = tuple[str, ConversationKey]
 """One conversation: its flow's name and its key."""
 
 StateReader = Callable[[Flow, ConversationKey], Awaitable[Snapshot]]
-"""Answers where a conversation stood before the turn."""
+"""Reads the snapshot of a conversation before the turn."""
 
 
 @frozen(kw_only=True)
@@ -34,9 +34,9 @@ class TransitionTaken:
         flow: The flow's name.
         key: The conversation.
         event: The event that was answered.
-        before: Where the conversation stood.
-        after: Where it stands now.
-        entered: The state was entered, if only anew: its time begins.
+        before: The conversation's snapshot before the step.
+        after: Its snapshot after it.
+        entered: The state was entered, perhaps again: its time begins.
     """
 
     flow: str
@@ -49,31 +49,31 @@ class TransitionTaken:
 
 @define
 class Dispatcher:
-    """One turn's way through the flows.
+    """Runs one turn through the flows.
 
     Args:
         flows: By their names, in the order in which they are offered an event.
         turn: The turn; what the handlers ask of it is in its ``effects``.
-        standing: Answers where a conversation stood before the turn.
+        read_state: Reads the snapshot of a conversation before the turn.
         keep: Called after each step, with the flow and the step.
         moves: The steps, in order.
     """
 
     flows: Mapping[str, Flow]
     turn: Turn
-    standing: StateReader
+    read_state: StateReader
     keep: Callable[[Flow, TransitionTaken], None]
     moves: list[TransitionTaken] = field(factory=list)
-    _stood: dict[ConversationRef, Snapshot] = field(factory=dict)
+    _snapshots: dict[ConversationRef, Snapshot] = field(factory=dict)
 
     async def take(self, stimuli: Sequence[Stimulus]) -> None:
-        """Have the first flow that answers one of the stimuli step, and those that it triggers.
+        """Run the first flow that handles a stimulus, then the flows it triggers.
 
         Raises:
             UnansweredSignal: A handler triggers, or asks about, a signal that no flow answers.
             Exception: Whatever a handler raised.
         """
-        snapshots = {flow.name: await self._standing(flow) for flow in self.flows.values()}
+        snapshots = {flow.name: await self._snapshot(flow) for flow in self.flows.values()}
         for stimulus in stimuli:
             for flow in self._offered(stimulus):
                 if await self._try(flow, snapshots[flow.name], stimulus):
@@ -81,15 +81,15 @@ class Dispatcher:
                     return
 
     async def expire(self, flow: Flow, snapshot: Snapshot, *, still: bool) -> None:
-        """The time of the state in which the conversation stands is up.
+        """Handle the end of the time of a conversation's state.
 
-        A durable state without an event for that leads to idle. One that stays where it is has its
-        time again.
+        A durable state without an event for that leads to idle. One that stays gets
+        its time again.
 
         Args:
             flow: The flow.
-            snapshot: Where the conversation stood.
-            still: It stands there still, and has not begun anew meanwhile.
+            snapshot: The conversation's snapshot.
+            still: It is still in that state, and has not entered it again since.
         """
         turn = self.turn.answering(Expiry(), snapshot.data)
         move = flow.choose(snapshot, Expiry(), turn)
@@ -103,12 +103,12 @@ class Dispatcher:
         await self._follow()
 
     async def _follow(self) -> None:
-        """Trigger what the handlers have triggered, until nothing is left."""
+        """Run the flows that the handlers have triggered, until no signal is left."""
         while self.turn.signals:
             signal = await self._with_seen(self.turn.signals.pop(0))
             flow = receiver(signal.signal, self.flows)
             assert flow is not None  # noqa: S101  # checked when it was triggered
-            snapshot = await self._standing(flow)
+            snapshot = await self._snapshot(flow)
             if signal.seen not in (None, snapshot):
                 self._miss(signal)
                 continue
@@ -124,7 +124,7 @@ class Dispatcher:
             self.turn.reply(signal.missed)
 
     async def _with_seen(self, signal: Triggered) -> Triggered:
-        """A question about a conversation, with where that stands now; else the signal itself.
+        """The signal; a question with the snapshot of the conversation that it is about.
 
         The bot's own flows say themselves what a late answer means.
         """
@@ -134,7 +134,7 @@ class Dispatcher:
         flow = receiver(question.then.signal, self.flows)
         if flow is None or isinstance(flow, KeptAsRecord):
             return signal
-        then = evolve(question.then, seen=await self._standing(flow))
+        then = evolve(question.then, seen=await self._snapshot(flow))
         return evolve(signal, signal=evolve(question, then=then))
 
     async def _try(self, flow: Flow, snapshot: Snapshot, stimulus: Stimulus) -> bool:
@@ -162,15 +162,15 @@ class Dispatcher:
             entered=move.entered,
         )
         self.moves.append(moved)
-        self._stood[flow.name, key] = after
+        self._snapshots[flow.name, key] = after
         self.keep(flow, moved)
 
-    async def _standing(self, flow: Flow) -> Snapshot:
+    async def _snapshot(self, flow: Flow) -> Snapshot:
         key = flow.key(self.turn.room_id, self.turn.sender)
-        stood = self._stood.get((flow.name, key))
-        if stood is not None and not isinstance(flow, KeptAsRecord):
-            return stood
-        return await self.standing(flow, key)
+        present = self._snapshots.get((flow.name, key))
+        if present is not None and not isinstance(flow, KeptAsRecord):
+            return present
+        return await self.read_state(flow, key)
 
     def _offered(self, stimulus: Stimulus) -> Iterable[Flow]:
         """The flows to which the stimulus is offered: an answer only to the one that asked."""
@@ -210,7 +210,7 @@ def said_in(body: str, prefix: str, names: Collection[str] = ()) -> Command | Te
     Args:
         body: The text.
         prefix: What commands begin with.
-        names: What the bot is called: one of them may stand before the command.
+        names: What the bot is called: one of them may precede the command.
     """
     stripped = without_unseen_start(body).rstrip()
     begin = 0 if _is_prefix(stripped, 0, prefix) else _after_a_name(stripped, prefix, names)
@@ -233,12 +233,12 @@ def _is_prefix(text: str, at: int, prefix: str) -> bool:
 
 
 def _after_a_name(text: str, prefix: str, names: Collection[str]) -> int | None:
-    """Where the prefix stands in ``helper: !status``; None if no name of the bot's is before it."""
-    head = unicodedata.normalize("NFKC", text[:LONGEST_MENTION])
+    """The index of the prefix in ``helper: !status``; None if no name of the bot precedes it."""
+    head = unicodedata.normalize("NFKC", text[:MAX_MENTION_CHARS])
     if unicodedata.normalize("NFKC", prefix) not in head:
         return None
     known = {compared(name).removeprefix("@") for name in names} - {""}
-    for at in range(1, min(len(text), LONGEST_MENTION)):
+    for at in range(1, min(len(text), MAX_MENTION_CHARS)):
         if not _is_prefix(text, at, prefix):
             continue
         before = text[:at]

@@ -5,9 +5,9 @@ from collections.abc import Callable, Collection, Iterable
 from enum import Enum
 from typing import Any, TypeVar
 
-from attrs import define, field, frozen
+from attrs import define, field, frozen, has
 
-from fsm.errors import FlowError
+from fsm.errors import FlowError, TurnError
 from fsm.states import State
 from fsm.values.inbound import EventKind
 from fsm.values.messages import QuestionRef, Triggered
@@ -84,7 +84,7 @@ class Answer:
 
 @frozen
 class Expiry:
-    """The time of the state in which the conversation stands is up."""
+    """The time of the conversation's current state has expired."""
 
 
 Stimulus = Command | Text | Attached | RoomEvent | Reaction | Answer | Expiry | Triggered
@@ -244,6 +244,26 @@ class Event:
         """Its regular expression as its author wrote it; empty if it has none."""
         pattern = self.text.pattern if isinstance(self.text, re.Pattern) else self.text
         return pattern if isinstance(pattern, str) else ""
+
+
+def triggered(signal: object) -> Triggered:
+    """The signal, to be triggered.
+
+    Raises:
+        TurnError: It is no value of a class of signals.
+    """
+    if isinstance(signal, Event):
+        problem = f"{signal.name!r} is an event"
+        raise TurnError(
+            problem, "trigger a value of the class that it names: Event(…, on=HandOver)"
+        )
+    if isinstance(signal, type):
+        problem = f"{signal.__name__} is a class"
+        raise TurnError(problem, f"trigger a value of it: {signal.__name__}(…)")
+    if not has(type(signal)):
+        problem = f"{signal!r} is no signal"
+        raise TurnError(problem, "trigger a value of a frozen class that an event names as on=")
+    return Triggered(signal)
 
 
 def returning(events: Iterable[Event]) -> frozenset[State]:

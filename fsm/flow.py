@@ -22,7 +22,7 @@ from fsm.values.messages import Reset, Triggered
 
 @frozen
 class Snapshot:
-    """Where one conversation stands: its state's name, and what that state carries."""
+    """The state of one conversation: the state's name, and the data that it carries."""
 
     state: str
     data: object = None
@@ -166,9 +166,9 @@ class Flow(metaclass=FlowType):
         return None
 
     async def step(self, snapshot: Snapshot, move: Transition, turn: Turn) -> Snapshot:
-        """Run the event's handler and return where the conversation stands after it.
+        """Run the event's handler and return the snapshot after it.
 
-        What the handler wants done lies in ``turn``. If it raises, nothing has happened.
+        What the handler asks for is in ``turn``. If it raises, nothing has happened.
         """
         turn.flow = self.name
         handler = self._handlers.get(move.event)

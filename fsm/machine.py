@@ -1,7 +1,7 @@
 """The table of a flow as one shared ``transitions`` machine.
 
 The only module that knows the ``transitions`` library. The machine has no model: a throw-away
-cursor stands for the conversation, so a million conversations cost no machine memory. Automatic
+cursor represents the conversation, so a million conversations cost no machine memory. Automatic
 ``to_<state>`` jumps are off, and nothing awaits inside a transition.
 """
 

@@ -1,4 +1,4 @@
-"""States and their tiers: the tag that says what a restart does to whoever stands there."""
+"""States and their tiers: the tag that says what a restart does to a conversation in that state."""
 
 from datetime import timedelta
 from enum import Enum
@@ -62,7 +62,7 @@ class State:
             the bot is down is acted upon after the restart. Where no event with ``on_expiry`` says
             otherwise, a durable state leads to idle.
         initial: This is the flow's idle state.
-        lost: What the user sees if the bot dies while a conversation stands here, for the docs;
+        lost: What the user sees if the bot dies while a conversation is in it, for the docs;
             left out, the flow tells what it can.
     """
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
-from attrs import define, evolve, field, has
+from attrs import define, evolve, field
 
 from fsm.effects import (
     AskAgent,
@@ -26,7 +26,7 @@ from fsm.effects import (
     effect_id,
 )
 from fsm.errors import TurnError
-from fsm.events import Answer, Command, Event, Reaction, Stimulus, Text
+from fsm.events import Answer, Command, Reaction, Stimulus, Text, triggered
 from fsm.records import BotRecords, NoRecords, Records
 from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId, UserId
 from fsm.values.inbound import EventKind, Inbound
@@ -39,7 +39,7 @@ S = TypeVar("S")
 
 @define(kw_only=True)
 class Turn:
-    """What a handler reads from and writes its wishes to.
+    """What a handler reads, and what it asks for.
 
     Args:
         inbound: The event that this turn handles.
@@ -283,7 +283,7 @@ class Turn:
             event_type: Its type.
             content: Its content.
             state_key: Its key.
-            asked_in: Where it is to be told what came of it: a turn of kind DONE or REFUSED follows
+            asked_in: Where the result is reported: a turn of kind DONE or REFUSED follows
                 there. Say that something is done in that turn, not in this one.
         """
         self.effects.append(
@@ -315,7 +315,7 @@ class Turn:
         After this step, the turn fails with ``UnansweredSignal`` if no event of the bot's flows
         names the class, and with ``NoSuchTransition`` if the flow's current state does not answer.
         """
-        self.signals.append(_triggered(signal))
+        self.signals.append(triggered(signal))
 
     def confirm(
         self,
@@ -345,8 +345,8 @@ class Turn:
         missed = self.gettext("That can no longer be done: things have changed since I asked.")
         asked = Question(
             text=question,
-            then=evolve(_triggered(then), missed=missed),
-            otherwise=evolve(_triggered(otherwise), missed="") if otherwise is not None else None,
+            then=evolve(triggered(then), missed=missed),
+            otherwise=evolve(triggered(otherwise), missed="") if otherwise is not None else None,
         )
         self.trigger(asked)
 
@@ -390,18 +390,3 @@ class Turn:
 def bot_records(turn: Turn) -> BotRecords:
     """The records of the bot itself, for its own flows: ``turn.records`` has one flow's."""
     return turn._bot_records  # noqa: SLF001  # no author's flow is to find it on the turn
-
-
-def _triggered(signal: object) -> Triggered:
-    if isinstance(signal, Event):
-        problem = f"{signal.name!r} is an event"
-        raise TurnError(
-            problem, "trigger a value of the class that it names: Event(…, on=HandOver)"
-        )
-    if isinstance(signal, type):
-        problem = f"{signal.__name__} is a class"
-        raise TurnError(problem, f"trigger a value of it: {signal.__name__}(…)")
-    if not has(type(signal)):
-        problem = f"{signal!r} is no signal"
-        raise TurnError(problem, "trigger a value of a frozen class that an event names as on=")
-    return Triggered(signal)

@@ -13,7 +13,7 @@ def collisions(flows: Sequence[type[Flow]]) -> Iterator[tuple[type[Flow], Findin
     """Each later flow that has an earlier one's name, or answers its command or its signal.
 
     A command that a flow answers in an ephemeral state alone collides with nothing: while the
-    conversation stands there it is that flow's, and else the other's.
+    conversation is in that state the command is that flow's, else the other's.
 
     Args:
         flows: In the order in which they are offered an event.

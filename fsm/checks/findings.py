@@ -14,10 +14,10 @@ class Severity(Enum):
     """What a finding means for the flow."""
 
     ERROR = "error"
-    """It can't be meant; the class can't be defined so."""
+    """The class can't be defined so."""
 
     WARNING = "warning"
-    """It may be meant."""
+    """It may be intended."""
 
 
 @frozen(kw_only=True)
@@ -57,7 +57,7 @@ _collected: ContextVar[list[LintResult] | None] = ContextVar("collected", defaul
 
 @contextmanager
 def collecting() -> Iterator[list[LintResult]]:
-    """Have flows that are defined meanwhile add what is wrong with them to a list.
+    """Collect the findings of all flows that are defined in the context, in a list.
 
     They are then defined all the same, and not fit for use.
     """
@@ -76,7 +76,7 @@ def report(cls: type, findings: list[Finding]) -> bool:
         Whether the class is fit for use.
 
     Raises:
-        FlowError: The class can't be meant.
+        FlowError: The class body has an error.
     """
     collected = _collected.get()
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]

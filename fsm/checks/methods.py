@@ -1,4 +1,4 @@
-"""Whether a flow's methods are what they stand for: guards, handlers and upgrades."""
+"""Checks of a flow's methods: guards, handlers and upgrades."""
 
 from collections.abc import Callable, Iterator
 from inspect import (

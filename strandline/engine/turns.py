@@ -258,7 +258,7 @@ class Turns:
         dispatcher = Dispatcher(
             flows=self._flows,
             turn=turn,
-            standing=partial(self._snapshot, records),
+            read_state=partial(self._snapshot, records),
             keep=partial(records.stand, turn=turn),
         )
         return _Work(dispatcher, records)

@@ -188,7 +188,7 @@ class Town(Talk):
         """One turn, with all that its handlers trigger; the first flow that answers has it."""
         turn = self.turn(stimulus, sender, room_id=room_id, **inbound)
         await read_ahead(self.records, turn.inbound)
-        deciding = Dispatcher(flows=self.flows, turn=turn, standing=self._where, keep=self._keep)
+        deciding = Dispatcher(flows=self.flows, turn=turn, read_state=self._where, keep=self._keep)
         await deciding.take((stimulus,))
         return turn
 
