@@ -93,10 +93,10 @@ class MemoryRooms:
     async def invite(self, room_id: RoomId, user_id: UserId) -> None:
         await self._homeserver.request(lambda: self.invited.add((room_id, user_id)))
 
-    async def read(self, room_id: RoomId, event_id: EventId) -> None:
+    async def send_read_receipt(self, room_id: RoomId, event_id: EventId) -> None:
         """Nobody looks at it."""
 
-    async def typing(self, room_id: RoomId, *, is_typing: bool) -> None:
+    async def set_typing(self, room_id: RoomId, *, is_typing: bool) -> None:
         """Nobody looks at it."""
 
 
@@ -118,7 +118,7 @@ class MemoryHomeserver:
     """What a bot must never ask."""
     user_id: UserId = BOT
     name: str = ""
-    logins: int = 0
+    login_count: int = 0
     logged_in_at_ms: int = 0
     keys: NoKeys = field(factory=NoKeys)
     rooms: MemoryRooms = field(init=False)
