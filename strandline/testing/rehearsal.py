@@ -5,12 +5,16 @@ in memory, and its store, over a database in a temporary directory.
 """
 
 import asyncio
+import atexit
 import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from queue import SimpleQueue
 from shutil import rmtree
 from tempfile import mkdtemp
+from threading import Thread
 from typing import Any
 
 from attrs import define, field, frozen
@@ -91,7 +95,8 @@ class _Disk:
 
     def remove(self) -> None:
         if self._store is not None:
-            self._store.begin_close()
+            with suppress(RuntimeError):  # the interpreter ends: it closes the files itself
+                self._store.begin_close()
         rmtree(self.directory, ignore_errors=True)
 
 
@@ -100,8 +105,40 @@ class _Life:
     """What one life of the process is made of, and what is gone with it."""
 
     loop: asyncio.AbstractEventLoop
+    store: Store
     turns: Turns
     deadlines: Deadlines
+
+
+class _Remover:
+    """A thread that removes the databases of rehearsals that are gone.
+
+    The garbage collector may find a rehearsal at any instant, while its thread holds any lock. So
+    what it calls takes none: it puts the database in a queue that is made for this.
+    """
+
+    def __init__(self) -> None:
+        self._gone: SimpleQueue[_Disk | None] = SimpleQueue()
+        self._thread: Thread | None = None
+
+    def watch(self, rehearsal: object, disk: _Disk) -> None:
+        """Remove ``disk`` once nobody has ``rehearsal`` any more."""
+        if self._thread is None:
+            self._thread = Thread(target=self._run, name="strandline-rehearsals", daemon=True)
+            self._thread.start()
+            atexit.register(self._finish, self._thread)
+        weakref.finalize(rehearsal, self._gone.put, disk)
+
+    def _run(self) -> None:
+        while disk := self._gone.get():
+            disk.remove()
+
+    def _finish(self, thread: Thread) -> None:
+        self._gone.put(None)
+        thread.join()
+
+
+_remover = _Remover()
 
 
 class Rehearsal:
@@ -143,7 +180,7 @@ class Rehearsal:
         self._questions: list[_Question] = []
         self._lives = 0
         self._disk = _Disk()
-        weakref.finalize(self, self._disk.remove)
+        _remover.watch(self, self._disk)
         self.restart()
 
     @property
@@ -298,7 +335,7 @@ class Rehearsal:
         deadlines = Deadlines(
             PersistentStore(store), frozenset(self._flows), monotonic=clock.monotonic
         )
-        return _Life(loop, turns, deadlines)
+        return _Life(loop, store, turns, deadlines)
 
     async def _happens(self, kind: EventKind, by: UserId, room: RoomId, **fields: Any) -> Turn:
         fields.setdefault("event_id", self._next_id())
