@@ -1,85 +1,76 @@
-"""The bot's records in a dict, for tests that step a flow by hand."""
+"""The bot's records in a database, as a test sets them and looks at them."""
 
-from copy import deepcopy
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
 from typing import TypeVar
 
-from attrs import define, field
-
-from fsm.records import NoRecords, ReadKeys, Records, one_number_a_turn, refuse_engines
-from fsm.values.ids import PlatformChatId, UserId
+from durable.records import ChatRecord, IssuedNumber, RoomRecord, UsedRecord, UserRecord
+from durable.store.codec import from_json, to_json
+from durable.store.sqlite.database import open_database
+from fsm.records import PLATFORM_CHAT_SEQ_KEY
 
 R = TypeVar("R")
 
+CLASSES = {
+    "matrix_user:": UserRecord,
+    "matrix_room:": RoomRecord,
+    "chat:": ChatRecord,
+    "room_used:": UsedRecord,
+}
+"""The class of the records under each prefix."""
 
-@define
-class RecordsInMemory:
-    """The records of one turn in a dict, for testing a flow without a store."""
 
-    records: dict[str, object] = field(factory=dict)
-    issued: int = 0
-    _read: ReadKeys = field(factory=ReadKeys, init=False, eq=False, repr=False)
-    _has_issued: bool = field(default=False, init=False, eq=False, repr=False)
+class StoredRecords:
+    """Reads what is committed, and writes in a transaction of its own.
 
-    async def read(self, cls: type[R], key: str) -> R | None:
-        """The record under ``key``, or None."""
-        self._read.add(key)
-        return self.find(cls, key)
+    Args:
+        path: The database; it is made.
+        records: What is in it at first.
+    """
 
-    def find(self, cls: type[R], key: str) -> R | None:
-        """The same for a record that was read or saved before.
+    def __init__(self, path: Path, records: Mapping[str, object]) -> None:
+        self._path = path
+        database = open_database(path, is_synced=False)
+        database.reader.close()
+        database.writer.close()
+        for key, record in records.items():
+            self.save(key, record)
 
-        Raises:
-            TurnError: It was not.
-        """
-        self._read.require(cls, key)
+    @property
+    def records(self) -> dict[str, object]:
+        """All records, by their keys; without the states of flows."""
+        return {
+            key: from_json(cls, text)
+            for key, text in self._rows("SELECT key, value FROM kv ORDER BY key")
+            for prefix, cls in CLASSES.items()
+            if key.startswith(prefix)
+        }
+
+    @property
+    def issued(self) -> int:
+        """The last platform chat number that was issued, or 0."""
+        rows = self._rows("SELECT key, value FROM kv WHERE key = ?", PLATFORM_CHAT_SEQ_KEY)
+        return from_json(IssuedNumber, rows[0][1]).number if rows else 0
+
+    @issued.setter
+    def issued(self, number: int) -> None:
+        self.save(PLATFORM_CHAT_SEQ_KEY, IssuedNumber(number))
+
+    def read(self, cls: type[R], key: str) -> R | None:
+        """The record under the key, or None."""
         record = self.records.get(key)
-        return record if isinstance(record, cls) else None
+        assert record is None or isinstance(record, cls)
+        return record
 
     def save(self, key: str, record: object) -> None:
-        """Put ``record`` under ``key``; None deletes.
+        """Write the record; None deletes."""
+        self._rows("DELETE FROM kv WHERE key = ?", key)
+        if record is not None:
+            self._rows("INSERT INTO kv VALUES (?, ?)", key, to_json(record))
 
-        Raises:
-            TurnError: The key is the engine's.
-        """
-        refuse_engines(key)
-        self._read.add(key)
-        if record is None:
-            self.records.pop(key, None)
-        else:
-            self.records[key] = record
-
-    async def all(self, cls: type[R], prefix: str, *, owner: UserId | None = None) -> dict[str, R]:
-        """The records whose keys begin with ``prefix``, by the rest of their keys."""
-        found = {
-            key: record
-            for key, record in self.records.items()
-            if key.startswith(prefix) and isinstance(record, cls)
-            if owner is None or getattr(record, "matrix_user_id", None) == owner
-        }
-        if owner is None:
-            self._read.add_prefix(prefix)
-        for key in found:
-            self._read.add(key)
-        return {key.removeprefix(prefix): record for key, record in found.items()}
-
-    async def next_platform_chat_id(self) -> PlatformChatId:
-        """The next number.
-
-        Raises:
-            TurnError: This turn has issued one already.
-        """
-        if self._has_issued:
-            raise one_number_a_turn()
-        self._has_issued = True
-        self.issued += 1
-        return PlatformChatId(str(self.issued))
-
-    def of_flow(self, name: str) -> Records:
-        return NoRecords().of_flow(name)
-
-    def copy(self) -> "RecordsInMemory":
-        """The same records for another turn, which has read none yet.
-
-        What that turn saves is not saved here.
-        """
-        return RecordsInMemory(deepcopy(self.records), self.issued)
+    def _rows(self, statement: str, *values: object) -> list[tuple[str, str]]:
+        with closing(sqlite3.connect(self._path, isolation_level=None)) as db:
+            db.execute("PRAGMA synchronous = OFF")
+            return db.execute(statement, values).fetchall()

@@ -1,41 +1,49 @@
-"""A conversation with flows that are alone in the world: no store, no homeserver."""
+"""A conversation with the bot's own flows: rehearsed, or step by step."""
 
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
-
-from cattrs import structure, unstructure
 
 from durable.flows.chats.flow import Chats
 from durable.flows.chats.records import localpart
 from durable.flows.language import Language
 from durable.flows.room.flow import RoomRouting
 from durable.flows.user_routing import UserRouting
+from durable.inspector import StoreInspector
 from durable.records import ChatRecord, RoomRecord, UserRecord, chat_key, room_key, user_key
-from durable.turn_records import read_ahead
+from durable.store import Commit, PlatformChatSequence
+from durable.turn_records import TurnRecords, read_ahead
 from ephemeral.flows.confirmation import Confirmation
 from ephemeral.flows.held_messages import Held
 from ephemeral.flows.load_selection import LoadSelection
 from ephemeral.flows.staged_files import StageLimits, Staging
 from fsm import (
+    STAY,
     AgentEntry,
     Command,
+    Event,
     EventKind,
     Flow,
+    Inbound,
+    Reaction,
     Registry,
     RoomEvent,
     Snapshot,
+    State,
     Text,
     Turn,
+    on,
 )
-from fsm.dispatch import Dispatcher, TransitionTaken
 from fsm.effects import Edit, NewRoom, Reply, SetState, effect_id
 from fsm.events import Stimulus
 from fsm.kept_record import KeptAsRecord
-from fsm.values.ids import AgentId, ChatId, ConversationKey, EventId, RoomId, TransactionId, UserId
+from fsm.values.ids import AgentId, ChatId, EventId, RoomId, TransactionId, UserId
 from fsm.values.inbound import make_inbound
-from fsm.values.messages import QuestionRef
+from fsm.values.messages import QuestionRef, Triggered
 from strandline.flows.languages import LANGUAGES, translator_for
-from tests.support.records import RecordsInMemory
+from strandline.testing import Rehearsal
+from tests.support.records import StoredRecords
 
 ROOM, ALICE, BOB = RoomId("!room"), UserId("@alice:x"), UserId("@bob:x")
 MALLORY = UserId("@mallory:x")
@@ -51,8 +59,34 @@ SPACE = RoomId("!space:x")
 """What the homeserver says with a join that follows an invite."""
 
 
-class Talk:
-    """Steps one flow after another by hand, over records in memory."""
+class Courier(Flow):
+    """Triggers a signal as if a flow had done so in answer to a text."""
+
+    idle = State(initial=True)
+    on_text = Event(idle, STAY, text=True)
+    on_file = Event(idle, STAY, attachment=True)
+
+    letter: Triggered | None = None
+
+    @on_text.guard
+    def has_letter(self, _turn: Turn) -> bool:
+        return self.letter is not None
+
+    @on_file.guard
+    def has_letter_too(self, _turn: Turn) -> bool:
+        return self.letter is not None
+
+    @on(on_text, on_file)
+    def deliver(self, turn: Turn) -> None:
+        assert self.letter is not None
+        turn.signals.append(self.letter)
+        self.letter = None
+
+
+class Talk(Rehearsal):
+    """Steps one flow after another by hand, over the records of a real store."""
+
+    _server = "x"
 
     def __init__(
         self,
@@ -60,10 +94,13 @@ class Talk:
         *,
         records: dict[str, object] | None = None,
         respond_to: str = "owner",
+        is_allowed: Callable[[UserId], bool] = lambda user: user != BOB,
+        with_space: bool = True,
     ) -> None:
-        self.records = RecordsInMemory(records=records or {})
         self.user = UserRouting(agents)
-        self.room = RoomRouting(agents, is_allowed=lambda user: user != BOB, respond_to=respond_to)
+        self.room = RoomRouting(
+            agents, is_allowed=is_allowed, respond_to=respond_to, onboarding=with_space
+        )
         self.confirmation = Confirmation(lifetime=timedelta(minutes=5), started_at=NOW)
         self.held = Held(lifetime=timedelta(minutes=10))
         self.selection = LoadSelection(lifetime=timedelta(minutes=5), started_at=NOW)
@@ -77,11 +114,30 @@ class Talk:
             started_at=NOW,
             is_addressed=lambda turn: turn.sender != BOB,
         )
+        self.chats = Chats(agents, with_space=with_space)
+        self.language = Language(LANGUAGES, translator=translator_for)
+        self.courier = Courier()
+        super().__init__(
+            *(self.courier, self.confirmation, self.selection, self.staging, self.held),
+            *(self.language, self.user, self.chats, self.room),
+        )
+        self.now = NOW
+        self.records = StoredRecords(self.store.path, records or {})
         self._numbers = 0
 
-    def turn(self, stimulus: Stimulus, sender: UserId = ALICE, **inbound: Any) -> Turn:
+    @asynccontextmanager
+    async def turn_records(self, inbound: Inbound) -> AsyncIterator[TurnRecords]:
+        """The records of one turn, committed at its end."""
+        store = (await self._alive()).store
+        async with TurnRecords(store, PlatformChatSequence(store)) as records:
+            await read_ahead(records, inbound)
+            yield records
+            await store.commit(Commit(expected=records.expected, writes=records.writes))
+
+    def inbound(
+        self, sender: UserId = ALICE, stimulus: Stimulus | None = None, **inbound: Any
+    ) -> Inbound:
         self._numbers += 1
-        self.records = self.records.copy()
         kind = stimulus.kind if isinstance(stimulus, RoomEvent) else EventKind.TEXT
         given: dict[str, Any] = {
             "event_id": EventId(f"${self._numbers}"),
@@ -89,12 +145,15 @@ class Talk:
             "sender": sender,
             "kind": kind,
         } | inbound
+        return make_inbound(**given)
+
+    def turn(self, stimulus: Stimulus, inbound: Inbound, records: TurnRecords) -> Turn:
         return Turn(
             server="x",
-            inbound=make_inbound(**given),
+            inbound=inbound,
             now=NOW,
             stimulus=stimulus,
-            bot_records=self.records,
+            bot_records=records,
             life=LIFE,
         )
 
@@ -102,10 +161,10 @@ class Talk:
         self, flow: Flow, stimulus: Stimulus, *, at: Snapshot | None = None, **inbound: Any
     ) -> bool:
         """Whether the flow takes it there, or leaves it to the next."""
-        before = at or flow.at_rest
-        turn = self.turn(stimulus, **inbound).answering(stimulus, before.data)
-        await read_ahead(self.records, turn.inbound)
-        return flow.choose(before, stimulus, turn) is not None
+        before, arrived = at or flow.at_rest, self.inbound(stimulus=stimulus, **inbound)
+        async with self.turn_records(arrived) as records:
+            turn = self.turn(stimulus, arrived, records).answering(stimulus, before.data)
+            return flow.choose(before, stimulus, turn) is not None
 
     async def step(
         self,
@@ -116,21 +175,23 @@ class Talk:
         sender: UserId = ALICE,
         **inbound: Any,
     ) -> tuple[Snapshot, Turn]:
-        before = at or self.standing(flow, sender)
-        turn = self.turn(stimulus, sender, **inbound).answering(stimulus, before.data)
-        await read_ahead(self.records, turn.inbound)
-        move = flow.choose(before, stimulus, turn)
-        assert move is not None, f"{flow.name} does not answer {stimulus} in {before.state}"
-        after = await flow.step(before, move, turn)
-        if isinstance(flow, KeptAsRecord) and after.data is not None:
-            self.records.save(f"{flow.kept_as}:{flow.key(ROOM, sender)}", after.data)
+        before, arrived = (
+            at or self.standing(flow, sender),
+            self.inbound(sender, stimulus, **inbound),
+        )
+        async with self.turn_records(arrived) as records:
+            turn = self.turn(stimulus, arrived, records).answering(stimulus, before.data)
+            move = flow.choose(before, stimulus, turn)
+            assert move is not None, f"{flow.name} does not answer {stimulus} in {before.state}"
+            after = await flow.step(before, move, turn)
+            if isinstance(flow, KeptAsRecord) and after.data is not None:
+                records.save(f"{flow.kept_as}:{flow.key(ROOM, sender)}", after.data)
         return after, turn
 
     def standing(self, flow: Flow, sender: UserId = ALICE) -> Snapshot:
         if not isinstance(flow, KeptAsRecord):
             return flow.at_rest
-        record: Any = self.records.records.get(f"{flow.kept_as}:{flow.key(ROOM, sender)}")
-        return flow.at_rest if record is None else Snapshot(flow.state_of(record).name, record)
+        return StoreInspector(self.store.path).standing(flow, flow.key(ROOM, sender))
 
     def room_record(self) -> RoomRecord:
         record = self.room_at(ROOM)
@@ -159,23 +220,13 @@ class Town(Talk):
         respond_to: str = "owner",
         with_space: bool = True,
     ) -> None:
-        super().__init__(agents, records=records)
-        self.room = RoomRouting(
+        super().__init__(
             agents,
-            is_allowed=lambda user: user != MALLORY,
+            records=records,
             respond_to=respond_to,
-            onboarding=with_space,
+            is_allowed=lambda user: user != MALLORY,
+            with_space=with_space,
         )
-        self.chats = Chats(agents, with_space=with_space)
-        self.language = Language(LANGUAGES, translator=translator_for)
-        self.flows: dict[str, Flow] = {
-            flow.name: flow
-            for flow in (
-                *(self.confirmation, self.selection, self.staging, self.held),
-                *(self.language, self.user, self.chats, self.room),
-            )
-        }
-        self.stands: dict[tuple[str, str], Snapshot] = {}
 
     async def take(
         self,
@@ -186,11 +237,11 @@ class Town(Talk):
         **inbound: Any,
     ) -> Turn:
         """One turn, with all that its handlers trigger; the first flow that answers has it."""
-        turn = self.turn(stimulus, sender, room_id=room_id, **inbound)
-        await read_ahead(self.records, turn.inbound)
-        deciding = Dispatcher(flows=self.flows, turn=turn, read_state=self._where, keep=self._keep)
-        await deciding.take((stimulus,))
-        return turn
+        if isinstance(stimulus, Triggered):
+            self.courier.letter = stimulus
+        if isinstance(stimulus, Reaction):
+            inbound |= {"body": stimulus.key, "question": stimulus.question_ref}
+        return await self.takes(self.inbound(sender, stimulus, room_id=room_id, **inbound))
 
     async def text(self, body: str, **inbound: Any) -> Turn:
         return await self.take(Text(body), body=body, **inbound)
@@ -260,30 +311,15 @@ class Town(Talk):
         return [greeting, *await self.made_all(greeting)]
 
     def plan(self, user: UserId = ALICE) -> Snapshot:
-        return self.stands.get((self.chats.name, user), self.chats.at_rest)
+        return Snapshot(self.state(Chats, by=user, room=ROOM), self.data(Chats, by=user, room=ROOM))
 
     def language_of(self, user: UserId) -> object:
-        return self.stands.get((self.language.name, user), self.language.at_rest).data
+        return self.data(Language, by=user, room=ROOM)
 
     def chat(self, chat_id: str, user: UserId = ALICE) -> ChatRecord:
         chat = self.records.records.get(chat_key(user, ChatId(chat_id)))
         assert isinstance(chat, ChatRecord)
         return chat
-
-    async def _where(self, flow: Flow, key: ConversationKey) -> Snapshot:
-        if not isinstance(flow, KeptAsRecord):
-            return self.stands.get((flow.name, key), flow.at_rest)
-        record: Any = self.records.records.get(f"{flow.kept_as}:{key}")
-        return flow.at_rest if record is None else Snapshot(flow.state_of(record).name, record)
-
-    def _keep(self, flow: Flow, moved: TransitionTaken) -> None:
-        data = moved.after.data
-        if isinstance(flow, KeptAsRecord):
-            self.records.save(f"{flow.kept_as}:{moved.key}", data)
-            return
-        self.stands[flow.name, moved.key] = moved.after
-        if flow.is_durable and data is not None:
-            assert structure(unstructure(data), type(data)) == data
 
 
 def _room_id(wish: NewRoom) -> str:

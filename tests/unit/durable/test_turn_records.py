@@ -1,4 +1,4 @@
-"""What every kind of the bot's own records does: in memory, and over a real store."""
+"""What every kind of the bot's own records does: for now there is one, over the store."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -12,7 +12,6 @@ from durable.turn_records import TurnRecords
 from fsm import TurnError
 from fsm.records import PLATFORM_CHAT_SEQ_KEY, BotRecords
 from fsm.values.ids import RoomId, UserId
-from tests.support.records import RecordsInMemory
 
 ALICE, BOB = UserId("@alice:x"), UserId("@bob:x")
 
@@ -30,19 +29,6 @@ class Mark:
     at: int = 0
 
 
-def in_memory() -> NewTurn:
-    kept = RecordsInMemory()
-
-    @asynccontextmanager
-    async def turn() -> AsyncIterator[BotRecords]:
-        nonlocal kept
-        records = kept.copy()
-        yield records
-        kept = records
-
-    return turn
-
-
 def over_a_store(store: Store) -> NewTurn:
     sequence = PlatformChatSequence(store)
 
@@ -55,9 +41,10 @@ def over_a_store(store: Store) -> NewTurn:
     return turn
 
 
-@pytest.fixture(params=["in memory", "over a store"])
+@pytest.fixture(params=[over_a_store])
 def turn(request: pytest.FixtureRequest, store: Store) -> NewTurn:
-    return in_memory() if request.param == "in memory" else over_a_store(store)
+    begin: NewTurn = request.param(store)
+    return begin
 
 
 async def test_what_one_turn_saves_the_next_one_reads(turn: NewTurn) -> None:

@@ -1,14 +1,15 @@
 from datetime import UTC, datetime
 
 import pytest
+from attrs import evolve
 
 from durable.records import ARCHIVED, RoomRecord, UserRecord, room_key, user_key
-from fsm import AgentEntry, Command, EventKind, Inbound, Registry, Turn
+from fsm import AgentEntry, Command, Registry
 from fsm.effects import Reply
-from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId, UserId
+from fsm.values.ids import AgentId, PlatformChatId, RoomId, UserId
 from strandline.flows.languages import translator_for
 from strandline.flows.service import HELP, Service
-from tests.support.records import RecordsInMemory
+from tests.support.talk import Talk
 
 ROOM, ALICE = RoomId("!room"), UserId("@alice:x")
 STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -29,16 +30,16 @@ async def told(
     language: str = "en",
 ) -> str:
     service = Service(REGISTRY, commands=commands, cancellable=(), started_at=STARTED)
-    turn = Turn(
-        inbound=Inbound(event_id=EventId("$1"), room_id=ROOM, sender=ALICE, kind=EventKind.TEXT),
-        now=STARTED,
-        stimulus=Command(command),
-        bot_records=RecordsInMemory({room_key(ROOM): room, user_key(ALICE): user}),
-        translator=translator_for(language),
-    )
-    move = service.choose(service.at_rest, turn.stimulus, turn)
-    assert move is not None
-    await service.step(service.at_rest, move, turn)
+    kept = {room_key(ROOM): room, user_key(ALICE): user}
+    talk = Talk(REGISTRY, records={key: record for key, record in kept.items() if record})
+    inbound = talk.inbound()
+    async with talk.turn_records(inbound) as records:
+        turn = evolve(
+            talk.turn(Command(command), inbound, records), translator=translator_for(language)
+        )
+        move = service.choose(service.at_rest, turn.stimulus, turn)
+        assert move is not None
+        await service.step(service.at_rest, move, turn)
     [reply] = turn.effects
     assert isinstance(reply, Reply)
     return reply.text

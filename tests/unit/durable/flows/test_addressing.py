@@ -5,11 +5,9 @@ from attrs import evolve
 
 from durable.flows.room.actions import is_addressed
 from durable.records import ARCHIVED, RoomRecord, UsedRecord, room_key, used_key
-from durable.turn_records import read_ahead
-from ephemeral.flows.held_messages import Waiting
+from ephemeral.flows.held_messages import Held, Waiting
 from fsm import Attachment, Triggered, Turn
 from fsm.effects import AskAgent, Reply
-from fsm.turn import bot_records
 from fsm.values.ids import AgentId, ChatId, EventId, PlatformChatId, UserId
 from fsm.values.messages import Said
 from fsm.values.signals import Say
@@ -108,11 +106,14 @@ async def test_a_room_of_nobodys_hears_everybody() -> None:
 
 
 async def test_files_and_others_may_ask_what_is_addressed_before_the_room_is_known() -> None:
-    turn = Talk(registry("agent-1")).turn(Triggered(Say(Said("", ()))), is_group=True)
-    await read_ahead(bot_records(turn), turn.inbound)
+    talk = Talk(registry("agent-1"))
+    inbound = talk.inbound(is_group=True)
 
-    assert is_addressed(turn, "owner")
-    assert not is_addressed(turn, "mention")
+    async with talk.turn_records(inbound) as records:
+        turn = talk.turn(Triggered(Say(Said("", ()))), inbound, records)
+
+        assert is_addressed(turn, "owner")
+        assert not is_addressed(turn, "mention")
 
 
 async def test_a_text_goes_with_its_own_files_and_is_noted_as_a_use() -> None:
@@ -121,7 +122,7 @@ async def test_a_text_goes_with_its_own_files_and_is_noted_as_a_use() -> None:
     turn = await town.text("look", attachments=(OWN,))
 
     assert [(a.text, a.attachments) for a in asked(turn)] == [("look", (OWN,))]
-    assert await town.records.read(UsedRecord, used_key(ROOM)) == UsedRecord(at=NOW.isoformat())
+    assert town.records.read(UsedRecord, used_key(ROOM)) == UsedRecord(at=NOW.isoformat())
 
 
 @pytest.mark.parametrize("room", [BOUND, RoomRecord(matrix_user_id=ALICE)])
@@ -141,7 +142,7 @@ async def test_files_are_held_with_their_text_until_an_agent_is_chosen() -> None
 
     turn = await town.take(Triggered(Say(Said("look", (FILE,)))), body="look")
 
-    waiting = town.stands["held", f"{ROOM}|{ALICE}"].data
+    waiting = town.data(Held, by=ALICE, room=ROOM)
     assert "No agent is selected. Choose one" in said(turn)
     assert isinstance(waiting, Waiting)
     [(held, _)] = waiting.messages

@@ -14,7 +14,8 @@ from durable.records import (
     room_key,
     used_key,
 )
-from ephemeral.flows.confirmation import Pending
+from ephemeral.flows.confirmation import Confirmation, Pending
+from ephemeral.flows.load_selection import LoadSelection
 from fsm import AgentEntry, EventKind, Reaction, Triggered
 from fsm.effects import AskAgent, Edit, Invite, React, Reply, SetState
 from fsm.values.ids import AgentId, ChatId, EventId, PlatformChatId, RoomId, TransactionId, UserId
@@ -317,7 +318,7 @@ async def test_load_offers_the_archived_chats(town: Town) -> None:
     await archived(town)
     await town.command("load")
 
-    choosing = town.stands["loadselection", f"{ROOM}|{ALICE}"].data
+    choosing = town.data(LoadSelection, by=ALICE, room=ROOM)
     assert getattr(choosing, "items", None) == (
         Choice(ChatId("C1"), "Chat 1", "Agent-1, not used yet"),
     )
@@ -414,7 +415,7 @@ async def test_a_chat_whose_room_is_gone_goes_on_in_a_free_room_where_it_is_load
     )
     assert said(turn) == "“Chat 1” goes on here, since its own room is gone."
     assert [e.platform_chat_id for e in text.effects if isinstance(e, AskAgent)] == ["1"]
-    assert await town.records.read(UsedRecord, used_key(C1)) is None
+    assert town.records.read(UsedRecord, used_key(C1)) is None
     assert town.user_record().next_chat_index == 2
 
 
@@ -532,7 +533,7 @@ async def test_repair_makes_again_the_rooms_that_are_gone_with_the_chats_they_ha
     assert (room.platform_chat_id, room.agent_id, room.room_type) == ("1", "agent-1", CHAT)
     assert town.chat("C1").room_id == NEW
     assert town.room_at(C1) is None
-    assert await town.records.read(UsedRecord, used_key(NEW)) is not None
+    assert town.records.read(UsedRecord, used_key(NEW)) is not None
     assert child(C1, linked=False) in done.effects
 
 
@@ -588,7 +589,7 @@ async def test_repair_leaves_archived_chats_in_the_archive(town: Town) -> None:
 
 async def test_a_refused_question_changes_nothing(town: Town) -> None:
     await town.command("archive", room_id=C1)
-    pending = town.stands["confirmation", f"{C1}|{ALICE}"].data
+    pending = town.data(Confirmation, by=ALICE, room=C1)
     assert isinstance(pending, Pending)
 
     turn = await town.command("no", room_id=C1)

@@ -26,8 +26,8 @@ async def town() -> Town:
     town = Town(registry("agent-1"))
     await town.onboarded()
     await town.text("hi", room_id=C1)
-    await town.command("language ru")
-    assert town.language_of(ALICE) == Chosen("ru")
+    await town.command("language en")
+    assert town.language_of(ALICE) == Chosen("en")
     return town
 
 

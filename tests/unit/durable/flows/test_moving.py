@@ -196,7 +196,7 @@ async def test_a_chat_goes_with_its_room_to_the_replacement(town: Town) -> None:
     assert (room.chat_id, room.platform_chat_id, room.agent_id) == ("C1", "1", "agent-1")
     assert town.room_at(C1) is None
     assert town.chat("C1").room_id == NEW
-    assert await town.records.read(UsedRecord, used_key(NEW)) is not None
+    assert town.records.read(UsedRecord, used_key(NEW)) is not None
     assert JoinRoom(room_id=NEW) in turn.effects
     assert child(C1) in turn.effects
     assert child(NEW, via=["y"], suggested=True) in turn.effects

@@ -117,7 +117,7 @@ async def test_the_first_message_binds_the_room_and_asks_its_agent() -> None:
     assert after.state == "bound"
     assert (room.agent_id, room.platform_chat_id, room.chat_id) == ("agent-1", "1", "C1")
     assert talk.user_record().next_chat_index == 2
-    chat = await talk.records.read(ChatRecord, chat_key(ALICE, ChatId("C1")))
+    chat = talk.records.read(ChatRecord, chat_key(ALICE, ChatId("C1")))
     assert chat == ChatRecord(
         chat_id=ChatId("C1"), name="Chat 1", room_id=ROOM, created_at="2026-01-02T03:04:05+00:00"
     )
@@ -195,7 +195,7 @@ async def test_an_archived_room_keeps_its_route_and_answers_no_more() -> None:
     assert after.state == "archived"
     assert talk.room_record().room_type == ARCHIVED
     assert talk.room_record().platform_chat_id == "42"
-    chat = await talk.records.read(ChatRecord, chat_key(ALICE, ChatId("C3")))
+    chat = talk.records.read(ChatRecord, chat_key(ALICE, ChatId("C3")))
     assert chat is not None
     assert chat.archived
     assert "is archived" in said(turn)

@@ -53,7 +53,7 @@ async def cancel(talk: Talk, standing: dict[str, Snapshot]) -> Turn:
 async def test_cancel_drops_all_that_is_pending_and_says_what_that_was(talk: Talk) -> None:
     awaiting, _ = await talk.step(talk.confirmation, ASK)
     file = Attachment(event_id=EventId("$f"), name="a.png")
-    inbound = talk.turn(Command("cancel")).inbound
+    inbound = talk.inbound()
     standing = {
         "confirmation": awaiting,
         "staging": Snapshot("staged", Staged((file,))),
