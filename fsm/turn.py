@@ -342,7 +342,7 @@ class Turn:
         Nothing is asked, and the turn fails with ``UnansweredSignal``, if no event of the bot's
         flows names the class of one of them.
         """
-        missed = self.gettext("That can no longer be done: things have changed since I asked.")
+        missed = self.gettext("That is no longer possible: things have changed since I asked.")
         asked = Question(
             text=question,
             then=evolve(triggered(then), missed=missed),

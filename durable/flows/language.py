@@ -56,7 +56,7 @@ class Language(Flow):
         code = self._find(turn.argument)
         assert code is not None  # noqa: S101  # the guard found it
         # Translators: name your own language
-        turn.reply(self._translators[code].gettext("All right, I speak English with you now."))
+        turn.reply(self._translators[code].gettext("OK, I'll use English from now on."))
         return Chosen(code)
 
     @on(misname)
@@ -67,14 +67,14 @@ class Language(Flow):
         )
         if turn.argument:
             told = turn.gettext(
-                "I don't speak “{language}”. Choose one of these:\n\n{choices}",
+                "I don't know the language “{language}”. Choose one of these:\n\n{choices}",
                 language=as_typed(turn.argument[:60]),
                 choices=choices,
             )
         else:
             # Translators: name your own language
             told = turn.gettext(
-                "I speak English with you. You can choose one of these:\n\n{choices}",
+                "Your language is English. You can choose one of these:\n\n{choices}",
                 choices=choices,
             )
         turn.reply(told)

@@ -18,40 +18,39 @@ class FailureReason(Enum):
     ``{agent}`` is the agent's id, ``{retry}`` the command that asks again.
     """
 
-    UNKNOWN = sentence("Agent `{agent}` could not answer. `{retry}` asks it again.")
+    UNKNOWN = sentence("Agent `{agent}` could not answer. To ask again, send `{retry}`.")
     UNREACHABLE = sentence(
-        "Agent `{agent}` can't be reached just now. `{retry}` asks it again: better in a while."
+        "Agent `{agent}` can't be reached right now. To ask again later, send `{retry}`."
     )
     UNTRUSTED = sentence(
-        "The connection to agent `{agent}` is not secure, so I did not use it. Please tell "
-        "whoever runs this bot."
+        "The connection to agent `{agent}` is not secure, so I didn't send your message. "
+        "Please tell the person who runs this bot."
     )
     REFUSED = sentence(
-        "Agent `{agent}` does not let me in. Please tell whoever runs this bot: its key may be "
-        "wrong or used up."
+        "Agent `{agent}` rejected my credentials. Please tell the person who runs this bot: "
+        "the key may be wrong, or its quota used up."
     )
-    BUSY = sentence(
-        "Agent `{agent}` has too much to do just now. `{retry}` asks it again: better in a while."
-    )
+    BUSY = sentence("Agent `{agent}` is overloaded right now. To ask again later, send `{retry}`.")
     REJECTED = sentence(
-        "Agent `{agent}` can't take this message as it is. Please write it in other words, or "
-        "without the files."
+        "Agent `{agent}` can't process this message. Please rephrase it, or send it without files."
     )
-    SILENT = sentence("Agent `{agent}` did not begin to answer. `{retry}` asks it again.")
+    SILENT = sentence(
+        "Agent `{agent}` did not start to answer in time. To ask again, send `{retry}`."
+    )
     FILE = sentence(
-        "I could not get a file that goes with this message. Please send the file and the message "
-        "again."
+        "I couldn't download a file that belongs to this message. Please send the file and the "
+        "message again."
     )
     CUT_OFF = sentence(
-        "Here the answer of agent `{agent}` broke off. `{retry}` asks for a whole one."
+        "The answer of agent `{agent}` was cut off here. To ask again, send `{retry}`."
     )
     GARBLED = sentence(
-        "Agent `{agent}` sent something that I can't read. `{retry}` asks it again; if that does "
-        "not help, tell whoever runs this bot."
+        "Agent `{agent}` sent an answer that I can't read. To ask again, send `{retry}`; if "
+        "that doesn't help, tell the person who runs this bot."
     )
     TOO_LONG = sentence(
-        "The answer of agent `{agent}` is longer than I pass on, so it ends here. Please ask for "
-        "a shorter one."
+        "The answer of agent `{agent}` is too long, so I cut it off here. Please ask for a "
+        "shorter one."
     )
 
 

@@ -73,16 +73,14 @@ class Confirmation(Flow):
         """Ask, and remember what a yes means."""
         question = turn.signal(Question)
         text = turn.gettext(
-            "{question} Answer with `{prefix}yes` or `{prefix}no`, or put ✅ or ❌ on this "
-            "message, within {duration}.",
+            "{question} Answer with `{prefix}yes` or `{prefix}no`, or react to this message "
+            "with ✅ or ❌, within {duration}.",
             question=question.text,
             prefix=turn.prefix,
             duration=turn.translator.duration(self._lifetime),
         )
         if replaced is not None:
-            text = turn.gettext(
-                "This replaces the question that was open.\n\n{question}", question=text
-            )
+            text = turn.gettext("This replaces the earlier question.\n\n{question}", question=text)
         sent_as = turn.ask_back(text)
         if replaced is not None:
             closed = turn.gettext(
@@ -104,7 +102,7 @@ class Confirmation(Flow):
     def leave_it(self, turn: Turn, pending: Pending) -> None:
         """Do nothing, or what the asking flow does then."""
         if not _give_up(turn, pending):
-            turn.reply(turn.gettext("All right, nothing has been changed."))
+            turn.reply(turn.gettext("OK, nothing was changed."))
 
     @on(answer_late)
     def explain(self, turn: Turn) -> None:
@@ -112,30 +110,28 @@ class Confirmation(Flow):
         if not is_of_another_life(turn):
             turn.reply(
                 turn.gettext(
-                    "This question is no longer open: it was answered or replaced, or its time "
-                    "was up. Give the command again if you still want it."
+                    "This question is closed: it was answered, replaced, or it expired. If you "
+                    "still want this, send the command again."
                 )
             )
             return
         restarted = turn.translator.moment(self._started_at)
         turn.reply(
             turn.gettext(
-                "I restarted at {moment} and forgot this question. "
-                "Give the command again if you still want it.",
+                "I restarted at {moment} and lost this question. If you still want this, send "
+                "the command again.",
                 moment=restarted,
             )
         )
-        closed = turn.gettext(
-            "This question has lapsed: I restarted at {moment}.", moment=restarted
-        )
+        closed = turn.gettext("This question expired: I restarted at {moment}.", moment=restarted)
         turn.edit(closed, event_id=turn.inbound.about)
 
     @on(lapse)
     def close(self, turn: Turn, pending: Pending) -> None:
         """Say on the question itself that its time is up."""
         closed = turn.gettext(
-            "{question}\n\nThis question has lapsed and nothing was changed. "
-            "Give the command again if you still want it.",
+            "{question}\n\nThis question expired and nothing was changed. If you still want "
+            "this, send the command again.",
             question=pending.asked.text,
         )
         turn.edit(closed, sent_as=pending.asked.sent_as)

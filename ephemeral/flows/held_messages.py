@@ -99,10 +99,10 @@ class Held(Flow):
         """Say that nothing will be passed on."""
         turn.say(
             turn.ngettext(
-                "No agent was chosen in time, so I no longer keep {count} message that waited for "
-                "one. Choose with `{prefix}agents` and send it again.",
-                "No agent was chosen in time, so I no longer keep {count} messages that waited "
-                "for one. Choose with `{prefix}agents` and send them again.",
+                "No agent was chosen in time, so I dropped {count} waiting message. Choose an "
+                "agent with `{prefix}agents` and send it again.",
+                "No agent was chosen in time, so I dropped {count} waiting messages. Choose an "
+                "agent with `{prefix}agents` and send them again.",
                 len(waiting.messages),
                 prefix=turn.prefix,
             )
@@ -113,8 +113,8 @@ class Held(Flow):
         """Drop what waits."""
         turn.reply(
             turn.ngettext(
-                "All right, I won't pass your message on.",
-                "All right, I won't pass your {count} messages on.",
+                "OK, I won't pass your message on.",
+                "OK, I won't pass your {count} messages on.",
                 len(waiting.messages),
             )
         )

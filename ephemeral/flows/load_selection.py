@@ -104,13 +104,13 @@ class LoadSelection(Flow):
         choices = turn.signal(OfferChats).choices
         shown = "\n".join(_line(n, item) for n, item in enumerate(choices.items, start=1))
         text = turn.gettext(
-            "Which chat shall I bring back?\n\n{list}\n\nAnswer with its number within {duration}, "
-            "or put ❌ on this message to leave everything as it is.",
+            "Which chat should I restore?\n\n{list}\n\nAnswer with its number within "
+            "{duration}, or react to this message with ❌ to cancel.",
             list=shown,
             duration=turn.translator.duration(self._lifetime),
         )
         if replaced is not None:
-            text = turn.gettext("This replaces the list that was open.\n\n{list}", list=text)
+            text = turn.gettext("This replaces the earlier list.\n\n{list}", list=text)
         sent_as = turn.ask_back(text)
         if replaced is not None:
             closed = turn.gettext(
@@ -143,7 +143,7 @@ class LoadSelection(Flow):
     @on(no, cancel)
     def leave_it(self, turn: Turn) -> None:
         """Load nothing."""
-        turn.reply(turn.gettext("All right, no chat is brought back."))
+        turn.reply(turn.gettext("OK, no chat was restored."))
 
     @on(answer_late)
     def explain(self, turn: Turn) -> None:
@@ -151,8 +151,8 @@ class LoadSelection(Flow):
         if not is_of_another_life(turn):
             turn.reply(
                 turn.gettext(
-                    "This list is no longer open: it was answered or replaced, or its time was "
-                    "up. `{prefix}load` shows it again.",
+                    "This list is closed: it was answered, replaced, or it expired. "
+                    "`{prefix}load` shows it again.",
                     prefix=turn.prefix,
                 )
             )
@@ -160,19 +160,19 @@ class LoadSelection(Flow):
         restarted = turn.translator.moment(self._started_at)
         turn.reply(
             turn.gettext(
-                "I restarted at {moment} and forgot this list. `{prefix}load` shows it again.",
+                "I restarted at {moment} and lost this list. `{prefix}load` shows it again.",
                 moment=restarted,
                 prefix=turn.prefix,
             )
         )
-        closed = turn.gettext("This list has lapsed: I restarted at {moment}.", moment=restarted)
+        closed = turn.gettext("This list expired: I restarted at {moment}.", moment=restarted)
         turn.edit(closed, event_id=turn.inbound.about)
 
     @on(lapse)
     def close(self, turn: Turn, choosing: Choosing) -> None:
         """Say on the list itself that its time is up."""
         closed = turn.gettext(
-            "{list}\n\nThis list has lapsed. `{prefix}load` shows it again.",
+            "{list}\n\nThis list expired. `{prefix}load` shows it again.",
             list=choosing.asked.text,
             prefix=turn.prefix,
         )

@@ -180,8 +180,8 @@ class Staging(Flow):
         """Keep none of them."""
         turn.reply(
             turn.ngettext(
-                "All right, your file is no longer waiting, and I pass it to nobody.",
-                "All right, your {count} files are no longer waiting, and I pass them to nobody.",
+                "OK, I dropped your waiting file.",
+                "OK, I dropped your {count} waiting files.",
                 len(staged.files),
             )
         )
@@ -204,8 +204,8 @@ class Staging(Flow):
         """Say so, and what may have become of it."""
         turn.reply(
             turn.gettext(
-                "No file of yours is waiting here. What waits is forgotten when I restart, which "
-                "I last did at {moment}. Send the file again if you still want it passed on.",
+                "You have no waiting files here. Waiting files are lost when I restart (last "
+                "restart: {moment}). If you still need the file, send it again.",
                 moment=turn.translator.moment(self._started_at),
             )
         )
@@ -235,25 +235,24 @@ class Staging(Flow):
         name = ", ".join(_name(file) for file in new.files)
         if any(file.size_bytes > limits.most_bytes_each for file in new.files):
             return turn.gettext(
-                "“{name}” is too large: it has {size}, and I take files of up to {most}. "
-                "Please send a smaller one.",
+                "“{name}” is too large ({size}; the limit is {most}). Please send a smaller file.",
                 name=as_typed(name),
                 size=translator.size(new.size_bytes),
                 most=translator.size(limits.most_bytes_each),
             )
         if len(staged.files) + len(new.files) > limits.most_files:
             return turn.ngettext(
-                "I didn't take “{name}”: only {count} file can wait. "
-                "Write the message that it is for, or drop it.",
-                "I didn't take “{name}”: only {count} files can wait. "
-                "Write the message that they are for, or drop one.",
+                "I didn't accept “{name}”: only {count} file can wait. Send the message it "
+                "belongs to, or drop it.",
+                "I didn't accept “{name}”: only {count} files can wait. Send the message they "
+                "belong to, or drop one.",
                 limits.most_files,
                 name=as_typed(name),
             )
         if staged.size_bytes + new.size_bytes > limits.most_bytes_in_all:
             return turn.gettext(
-                "I didn't take “{name}”: it has {size}, and all files that wait may have {most} "
-                "together. Write the message that they are for, or drop one.",
+                "I didn't accept “{name}” ({size}): waiting files may total {most}. Send the "
+                "message they belong to, or drop one.",
                 name=as_typed(name),
                 size=translator.size(new.size_bytes),
                 most=translator.size(limits.most_bytes_in_all),
@@ -295,7 +294,7 @@ def _name(file: Attachment) -> str:
 
 def _how(turn: Turn) -> str:
     return turn.gettext(
-        "`{prefix}files` lists what waits, `{prefix}files drop NUMBER` drops one file, "
+        "`{prefix}files` lists the waiting files, `{prefix}files drop NUMBER` drops one, "
         "`{prefix}files clear` drops all.",
         prefix=turn.prefix,
     )

@@ -41,7 +41,7 @@ class Condition(Enum):
     """How an agent is just now, as far as is known, and what people read of it."""
 
     REACHABLE = sentence("reachable")
-    UNREACHABLE = sentence("can't be reached just now")
+    UNREACHABLE = sentence("can't be reached right now")
 
 
 class Registry:

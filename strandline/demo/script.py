@@ -38,7 +38,7 @@ class DemoScript:
         await self._step("talking to it", "hello", r"^\[agent-1 · chat 1\] hello$")
         await self._step("a question is staged", "!archive", r"^Archive “Chat 1”\?.*`!yes`")
         await self._stage.kill_bot(self._tell)
-        await self._step("the stale answer", "!yes", r"^No question of mine is waiting.*restart")
+        await self._step("the stale answer", "!yes", r"^I have no open question.*restart")
         await self._step("talking again", "still there?", r"^\[agent-1 · chat 1\] still there\?$")
         await self._step("the route is the same", "!status", r"This room: .*`agent-1`.*chat 1")
         await self._each_answered_once()

@@ -62,8 +62,8 @@ class FailureHandler:
         notice = Reply(
             room_id=inbound.room_id,
             text=translator.gettext(
-                "Something went wrong on my side with this message. It is kept for the operator; "
-                "please go on without it."
+                "I couldn't process this message because of an error on my side. It is saved "
+                "for the operator; please continue without it."
             ),
             in_reply_to=inbound.event_id,
         )
@@ -91,7 +91,7 @@ class FailureHandler:
         notice = Reply(
             room_id=due.deadline.room_id,
             text=translator.gettext(
-                "Something whose time was up here went wrong on my side. I try again in a while."
+                "A scheduled step in this room failed on my side. I'll try again later."
             ),
         )
         event_id = EventId(f"failed:{due.flow}:{due.key}:{due.deadline.at_ms}")

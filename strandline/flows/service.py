@@ -17,29 +17,33 @@ from fsm.values.translation import sentence
 from strandline.flows.languages import LANGUAGES
 
 HELP = (
-    ("help", "", sentence("this list")),
-    ("new", sentence("[NAME]"), sentence("a new chat room with your agent")),
-    ("chats", "", sentence("your chats")),
-    ("rename", sentence("NAME"), sentence("give this chat another name")),
-    ("archive", "", sentence("close this chat, after a question")),
-    ("load", sentence("[NUMBER]"), sentence("bring an archived chat back")),
-    ("agents", "", sentence("the agents you can choose from")),
+    ("help", "", sentence("show this list")),
+    ("new", sentence("[NAME]"), sentence("start a new chat room with your agent")),
+    ("chats", "", sentence("list your chats")),
+    ("rename", sentence("NAME"), sentence("rename this chat")),
+    ("archive", "", sentence("archive this chat (asks first)")),
+    ("load", sentence("[NUMBER]"), sentence("restore an archived chat")),
+    ("agents", "", sentence("list the agents")),
     ("agent", sentence("NUMBER or ID"), sentence("select an agent for your new rooms")),
     (
         "rebind",
         sentence("AGENT"),
-        sentence("begin a new chat with another agent in this room, after a question"),
+        sentence("start a new chat with another agent in this room (asks first)"),
     ),
-    ("files", sentence("[clear | drop NUMBER]"), sentence("the files that wait for your text")),
-    ("status", "", sentence("which agent this room talks to, and when I last restarted")),
-    ("yes", "", sentence("agree to what I asked")),
-    ("no", "", sentence("decline what I asked")),
-    ("cancel", "", sentence("drop what is pending")),
+    (
+        "files",
+        sentence("[clear | drop NUMBER]"),
+        sentence("list the files that wait for your message"),
+    ),
+    ("status", "", sentence("show this room's agent and my last restart")),
+    ("yes", "", sentence("answer yes to my question")),
+    ("no", "", sentence("answer no to my question")),
+    ("cancel", "", sentence("cancel what is pending")),
     ("stop", "", sentence("stop the answer that is being written")),
     ("retry", "", sentence("ask the agent your last question again")),
-    ("repair", "", sentence("make again what is missing in your space")),
-    ("language", " | ".join(LANGUAGES), sentence("the language in which I speak with you")),
-    ("forget-me", "", sentence("delete what I hold on you, after a question")),
+    ("repair", "", sentence("recreate missing rooms in your Space")),
+    ("language", " | ".join(LANGUAGES), sentence("choose the language I use with you")),
+    ("forget-me", "", sentence("delete what I store about you (asks first)")),
 )
 """Each command with its arguments and its meaning; said of those that some flow answers."""
 
@@ -128,7 +132,7 @@ class Service(Flow):
         ]
         turn.reply(
             turn.gettext(
-                "Write something, and this room's agent answers. Commands:\n\n{commands}",
+                "Write a message, and this room's agent answers. Commands:\n\n{commands}",
                 commands="\n".join(lines),
             )
         )
@@ -160,20 +164,18 @@ class Service(Flow):
     def acknowledge_stop(self, turn: Turn) -> None:
         """The answer in hand was told already, out of turn: ``about`` names its question."""
         if turn.inbound.about is not None:
-            turn.reply(turn.gettext("All right, I stopped. What was said so far stays."))
+            turn.reply(turn.gettext("OK, I stopped. The part already shown stays."))
         else:
-            turn.reply(
-                turn.gettext("I am answering nothing of yours here, so there is nothing to stop.")
-            )
+            turn.reply(turn.gettext("No answer is in progress, so there is nothing to stop."))
 
     @on(answer_nothing)
     def no_question(self, turn: Turn) -> None:
         """An answer with no question: say what may have become of it."""
         turn.reply(
             turn.gettext(
-                "No question of mine is waiting for an answer from you here. Questions lapse "
-                "after a while and when I restart, which I last did at {moment}. Nothing was "
-                "changed; give the command again if you still want it.",
+                "I have no open question for you here. Questions expire after a while, and "
+                "when I restart (last restart: {moment}). Nothing was changed; if you still "
+                "want it, send the command again.",
                 moment=turn.translator.moment(self._started_at),
             )
         )
@@ -187,7 +189,7 @@ class Service(Flow):
         listing = f"`{turn.prefix}help`"
         if name in map(compared, self._commands):
             told = turn.gettext(
-                "{command} does nothing here just now. {help} lists my commands.",
+                "{command} has no effect here right now. {help} lists my commands.",
                 command=given,
                 help=listing,
             )

@@ -22,12 +22,12 @@ FAILURES: dict[str, tuple[Script, str]] = {
     "silent": (says(then="hangs"), "did not begin to answer. `!retry` asks it again"),
     "stalling": (says(event({"text": "Wel"}), then="hangs"), "^Wel\n\nHere the answer of agent"),
     "cut": (says(event({"text": "Wel"}), b'data: {"te', then="cuts"), "^Wel\n\nHere the answer"),
-    "nonsense": (says(b"data: {nonsense\n\n"), "sent something that I can't read"),
-    "bytes": (says(b"data: \xff\xfe\n\n"), "sent something that I can't read"),
-    "endless": (pours(event({"text": "x" * 10_000})), "is longer than I pass on, so it ends here"),
-    "locked": (answers(401), "does not let me in. Please tell whoever runs this bot"),
-    "busy": (answers(429, **{"Retry-After": "1"}), "has too much to do just now"),
-    "broken": (answers(500), "can't be reached just now"),
+    "nonsense": (says(b"data: {nonsense\n\n"), "sent an answer that I can't read"),
+    "bytes": (says(b"data: \xff\xfe\n\n"), "sent an answer that I can't read"),
+    "endless": (pours(event({"text": "x" * 10_000})), "is too long, so I cut it off here"),
+    "locked": (answers(401), "does not rejected my credentials. Please tell whoever runs this bot"),
+    "busy": (answers(429, **{"Retry-After": "1"}), "is overloaded right now"),
+    "broken": (answers(500), "can't be reached right now"),
 }
 
 MOST_MB = 40
@@ -47,8 +47,8 @@ async def test_each_failure_is_one_sentence_and_other_rooms_go_on(setup: Setup) 
         await bot.start()
         told = {name: sentence for name, (_, sentence) in FAILURES.items()}
         told |= {
-            "down": "can't be reached just now",
-            "forged": "is not secure, so I did not use it",
+            "down": "can't be reached right now",
+            "forged": "is not secure, so I didn't send your message",
         }
         people = [await setup.person(name) for name in told]
         rooms = await asyncio.gather(*(setup.meet(person, bot) for person in people))
@@ -74,8 +74,10 @@ async def test_each_failure_is_one_sentence_and_other_rooms_go_on(setup: Setup) 
         assert _peak_mb(bot.pid) - before_mb < MOST_MB
         russian, room = people[0], rooms[0]
         await russian.asks(room, "!language ru", ".")
-        await russian.asks(room, "!retry", "не начал отвечать. `!retry` спросит его ещё раз")
-        await bob.asks(quiet, "!agents", r"`silent`\) · can't be reached just now")
+        await russian.asks(
+            room, "!retry", "не начал отвечать вовремя. Чтобы спросить ещё раз, отправьте `!retry`"
+        )
+        await bob.asks(quiet, "!agents", r"`silent`\) · can't be reached right now")
 
 
 async def _is_told(person: Person, room: RoomId, agent: str, sentence: str) -> None:

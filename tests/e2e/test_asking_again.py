@@ -24,7 +24,7 @@ async def said_to(person: Person, room: RoomId, *questions: str) -> list[str]:
 async def test_the_last_question_is_asked_again_as_it_now_reads(setup: Setup) -> None:
     alice, bot = await setup.person("alice"), await a_bot(setup)
     room = await setup.meet(alice, bot)
-    await alice.asks(room, "!retry", "You have asked nothing in this chat that I could ask again.")
+    await alice.asks(room, "!retry", "There is no question in this chat to ask again.")
     question = await alice.say(room, "hello")
     await alice.sees(room, r"\[a1 · chat 1\] hello", after=question)
     await alice.asks(room, "!status", "This room: ")

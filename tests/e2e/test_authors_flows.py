@@ -15,7 +15,7 @@ async def test_it_keeps_its_record_and_its_deadline_over_a_kill(setup: Setup) ->
     await alice.asks(room, "!oncall", "You are on call")
     await alice.asks(room, "!relieve", "Relieve them")
     await bot.restart()
-    await alice.asks(room, "!yes", "No question of mine is waiting")
+    await alice.asks(room, "!yes", "I have no open question")
     await alice.asks(room, "who is on call?", f"{alice.user_id} is on call")
     await alice.asks(room, "hello", r"\[agent-1 · chat 1\] hello")
 

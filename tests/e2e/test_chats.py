@@ -56,7 +56,7 @@ async def test_chats_are_listed_with_agent_last_use_and_link_also_after_a_restar
 
 async def test_a_chat_is_renamed_in_the_room_and_on_record(setup: Setup) -> None:
     bot, alice, home = await at_home(setup)
-    await alice.asks(home.chat, "!rename", "Write the new name with it")
+    await alice.asks(home.chat, "!rename", "Add the new name")
 
     await alice.asks(home.chat, "!rename  Low   water ", "is now called “Low water”")
 
@@ -72,7 +72,7 @@ async def test_a_room_that_the_bot_may_not_rename_keeps_its_name_and_the_owner_i
     bot, alice, home = await at_home(setup)
     await alice.asks(home.lobby, "hello", r"chat 2\] hello")
 
-    refused = await alice.asks(home.lobby, "!rename Low water", "I couldn't call this chat")
+    refused = await alice.asks(home.lobby, "!rename Low water", "I couldn't rename this chat")
 
     assert "M_FORBIDDEN" in refused.body
     await bot.settled()
@@ -94,7 +94,7 @@ async def test_an_archived_chat_is_brought_back_to_its_room_and_its_platform_cha
     child = await alice.state(home.space, "m.space.child", home.chat)
     await alice.asks(home.chat, "anybody?", "This chat is archived")
 
-    offered = await alice.asks(home.lobby, "!load", "Which chat shall I bring back")
+    offered = await alice.asks(home.lobby, "!load", "Which chat should I restore")
     match how:
         case "number":
             await alice.say(home.lobby, "1")
@@ -105,7 +105,7 @@ async def test_an_archived_chat_is_brought_back_to_its_room_and_its_platform_cha
         case _:
             await alice.react(home.lobby, offered.event_id, "✅")
 
-    await alice.sees(home.lobby, "“Chat 1” is back", after=offered.event_id)
+    await alice.sees(home.lobby, "“Chat 1” is restored", after=offered.event_id)
     await alice.asks(home.chat, "and now?", r"^\[agent-1 · chat 1\] and now\?$")
     assert child == {}
     assert (await alice.state(home.space, "m.space.child", home.chat))["via"]
@@ -117,12 +117,12 @@ async def test_a_list_takes_its_numbers_and_leaves_every_other_text_to_the_agent
 ) -> None:
     _, alice, home = await at_home(setup)
     await archive(alice, home.chat)
-    await alice.asks(home.lobby, "!load 7", "You have no archived chat “7”")
+    await alice.asks(home.lobby, "!load 7", "You have no archived chat named “7”")
     await alice.asks(home.lobby, "!load", "Which chat")
 
     await alice.asks(home.lobby, "7", "There is 1 chat on the list")
     await alice.asks(home.lobby, "what was in it?", r"chat 2\] what was in it")
-    await alice.asks(home.lobby, "!no", "no chat is brought back")
+    await alice.asks(home.lobby, "!no", "no chat was restored")
 
     await alice.asks(home.lobby, "1", r"chat 2\] 1$")
     await alice.asks(home.chat, "anybody?", "This chat is archived")
@@ -135,12 +135,12 @@ async def test_a_list_that_a_restart_forgot_says_so_and_can_be_had_again(setup: 
     await bot.restart()
 
     await alice.reply(home.lobby, offered.event_id, "1")
-    await alice.sees(home.lobby, "forgot this list", after=offered.event_id)
-    await edited(alice, home.lobby, "This list has lapsed")
+    await alice.sees(home.lobby, "lost this list", after=offered.event_id)
+    await edited(alice, home.lobby, "This list expired")
     await alice.asks(home.lobby, "1", r"chat 2\] 1$")
 
     await alice.asks(home.lobby, "!load", "Which chat")
-    await alice.asks(home.lobby, "1", "is back")
+    await alice.asks(home.lobby, "1", "is restored")
 
 
 async def test_a_list_that_nobody_answers_says_that_it_lapsed(setup: Setup) -> None:
@@ -149,7 +149,7 @@ async def test_a_list_that_nobody_answers_says_that_it_lapsed(setup: Setup) -> N
 
     await alice.asks(home.lobby, "!load", "Which chat")
 
-    await edited(alice, home.lobby, "This list has lapsed")
+    await edited(alice, home.lobby, "This list expired")
 
 
 async def test_an_archived_chat_whose_room_is_gone_goes_on_in_a_new_room(setup: Setup) -> None:
@@ -180,7 +180,7 @@ async def test_an_archived_chat_whose_room_is_gone_goes_on_in_a_room_that_has_no
         while bot.store.get(f"matrix_room:{home.chat}")["room_type"] != "gone_chat":
             await asyncio.sleep(0.05)
 
-    await alice.asks(home.lobby, "!load 1", "“Chat 1” goes on here")
+    await alice.asks(home.lobby, "!load 1", "“Chat 1” continues in this room")
 
     await alice.asks(home.lobby, "hello again", r"^\[agent-1 · chat 1\] hello again$")
 
@@ -192,11 +192,11 @@ async def test_another_agent_begins_anew_under_a_new_platform_chat(setup: Setup)
     await alice.asks(home.chat, "!agent 1", "You selected")
     await alice.asks(home.chat, "hello", r"^\[agent-1 · chat 1\] hello")
     await alice.asks(home.chat, "!rebind nobody", "There is no agent “nobody”")
-    await alice.asks(home.chat, "!rebind 2", "It begins anew")
-    await alice.asks(home.chat, "!no", "nothing has been changed")
+    await alice.asks(home.chat, "!rebind 2", "It starts a new conversation")
+    await alice.asks(home.chat, "!no", "nothing was changed")
     await alice.asks(home.chat, "still?", r"^\[agent-1 · chat 1\] still")
 
-    await alice.asks(home.chat, "!rebind 2", "It begins anew")
+    await alice.asks(home.chat, "!rebind 2", "It starts a new conversation")
     await alice.asks(home.chat, "!yes", "answers here from now on, platform chat 2")
 
     await alice.asks(home.chat, "and now?", r"^\[agent-2 · chat 2\] and now\?$")

@@ -56,7 +56,7 @@ async def test_a_no_by_reaction_leaves_everything_as_it_is(setup: Setup) -> None
 
     await alice.react(room, question, "❌")
 
-    await alice.sees(room, "nothing has been changed")
+    await alice.sees(room, "nothing was changed")
     await alice.asks(room, "still there?", r"chat \d+\] still there")
 
 
@@ -69,7 +69,7 @@ async def test_nobody_elses_answer_counts(setup: Setup) -> None:
 
     await bob.react(room, question, "✅")
     await bob.reply(room, question, "hm")
-    await bob.asks(room, "!yes", "No question of mine is waiting")
+    await bob.asks(room, "!yes", "I have no open question")
 
     assert "is archived" not in await alice.transcript(room)
     await alice.react(room, question, "✅")
@@ -80,11 +80,11 @@ async def test_a_second_question_replaces_the_first_which_says_so(setup: Setup) 
     bot, alice = await setup.bot(), await setup.person("alice")
     room, first = await asked_to_archive(setup, bot, alice)
 
-    second = await alice.asks(room, "!archive", "This replaces the question")
+    second = await alice.asks(room, "!archive", "This replaces the earlier question")
     await becomes(alice, room, first, "was replaced")
     late = await alice.react(room, first, "✅")
 
-    await alice.sees(room, "no longer open", after=late)
+    await alice.sees(room, "is closed", after=late)
     await alice.react(room, second.event_id, "✅")
     await alice.sees(room, "is archived")
 
@@ -94,9 +94,9 @@ async def test_a_question_that_nobody_answers_says_that_it_lapsed(setup: Setup) 
     alice = await setup.person("alice")
     room, question = await asked_to_archive(setup, bot, alice)
 
-    await becomes(alice, room, question, "has lapsed")
+    await becomes(alice, room, question, "expired")
 
-    await alice.asks(room, "!yes", "No question of mine is waiting")
+    await alice.asks(room, "!yes", "I have no open question")
     await alice.asks(room, "still there?", r"chat \d+\] still there")
 
 
@@ -111,8 +111,8 @@ async def test_an_answer_to_a_question_of_an_earlier_life_is_told_and_closes_it(
 
     await alice.react(room, question, "✅")
 
-    told = await alice.sees(room, "I restarted at .* and forgot this question", after=question)
+    told = await alice.sees(room, "I restarted at .* and lost this question", after=question)
     assert told.in_reply_to == question
-    await becomes(alice, room, question, "has lapsed: I restarted at")
+    await becomes(alice, room, question, "expired: I restarted at")
     await alice.asks(room, "still there?", r"chat \d+\] still there")
     assert "is archived" not in await alice.transcript(room)

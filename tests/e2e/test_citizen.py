@@ -100,7 +100,7 @@ async def test_a_message_that_is_taken_back_while_it_is_answered_gets_no_answer(
 
     await alice.redact(room, question)
 
-    await alice.sees(room, "The question was taken back")
+    await alice.sees(room, "The question was deleted")
     await alice.asks(room, "hello", r"chat \d+\] hello$")
 
 
@@ -116,7 +116,7 @@ async def test_a_message_that_is_taken_back_while_the_bot_is_dead_ends_the_answe
     await alice.redact(room, question)
     await bot.start()
 
-    await alice.sees(room, "The question was taken back")
+    await alice.sees(room, "The question was deleted")
     await alice.asks(room, "hello", r"chat \d+\] hello$")
     assert bot.store.rows("SELECT * FROM stream") == []
 

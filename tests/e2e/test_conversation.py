@@ -71,7 +71,7 @@ async def test_commands_answer_and_an_unknown_one_gets_the_nearest_name(setup: S
     alice = await setup.person("alice")
     room = await setup.meet(alice, bot)
 
-    await alice.asks(room, "!help", "`!agents`: the agents you can choose from")
+    await alice.asks(room, "!help", "`!agents`: list the agents")
     await alice.asks(room, "!agents", r"1\. \*\*Agent 1\*\* \(`agent-1`\)")
     await alice.asks(room, "!agent", "Choose one with `!agent NUMBER`")
     await alice.asks(room, "!agent nobody", "There is no agent “nobody”")
@@ -81,7 +81,7 @@ async def test_commands_answer_and_an_unknown_one_gets_the_nearest_name(setup: S
     await alice.asks(room, "!status", r"not bound yet.*\n.*`agent-2`\) is selected.*restarted at")
     await alice.asks(room, "!cancel", "Nothing is pending here")
     await alice.asks(room, "!archive", "There is no chat in this room yet")
-    await alice.asks(room, "!yes", "No question of mine is waiting")
+    await alice.asks(room, "!yes", "I have no open question")
     await alice.asks(room, "! wow", r"^\[agent-2 · chat 1\] ! wow$")
 
 
@@ -92,12 +92,12 @@ async def test_an_archive_is_asked_first_and_can_be_declined_or_cancelled(setup:
     await alice.asks(room, "hello", r"^\[agent-1 · chat 1\] hello$")
 
     await alice.asks(room, "!archive", "Archive “Chat 1”")
-    await alice.asks(room, "!no", "nothing has been changed")
+    await alice.asks(room, "!no", "nothing was changed")
     await alice.asks(room, "!archive", "Archive “Chat 1”")
-    await alice.asks(room, "!cancel", "nothing has been changed")
+    await alice.asks(room, "!cancel", "nothing was changed")
     await alice.asks(room, "still here", r"^\[agent-1 · chat 1\] still here$")
     await alice.asks(room, "!archive", "Archive “Chat 1”")
-    await alice.asks(room, "!archive", "This replaces the question that was open")
+    await alice.asks(room, "!archive", "This replaces the earlier question")
     await alice.asks(room, "!yes", "“Chat 1” is archived")
     await alice.asks(room, "hello?", "This chat is archived")
     assert bot.store.get(f"chat:{alice.user_id}:C1")["archived"] is True
@@ -112,7 +112,7 @@ async def test_a_question_is_for_the_one_who_was_asked(setup: Setup) -> None:
     await alice.asks(room, "hello", r"^\[agent-1 · chat 1\] hello$")
 
     await alice.asks(room, "!archive", "Archive “Chat 1”")
-    await bob.asks(room, "!yes", "No question of mine is waiting for an answer from you")
+    await bob.asks(room, "!yes", "I have no open question for you")
     await bob.asks(room, "!archive", f"Only {alice.user_id} can archive this chat")
     await bob.asks(room, "hello", r"^\[agent-1 · chat 1\] hello$")
     await alice.asks(room, "!yes", "is archived")
@@ -126,7 +126,7 @@ async def test_a_question_lapses_by_itself(setup: Setup) -> None:
 
     await alice.asks(room, "!archive", "within 1 second")
     await asyncio.sleep(1.2)
-    await alice.asks(room, "!yes", "No question of mine is waiting.*lapse after a while")
+    await alice.asks(room, "!yes", "I have no open question.*lapse after a while")
     await alice.asks(room, "hello again", r"^\[agent-1 · chat 1\] hello again$")
 
 

@@ -55,7 +55,7 @@ async def test_without_a_terminal_the_demo_plays_a_tour_that_checks_itself(tmp_p
     assert re.search(
         r"bot │ Hello!.*you │ !agent 1.*bot │ You selected"
         r".*you │ hello.*bot │ \[agent-1 · chat 1\] hello"
-        r".*you │ !archive.*bot │ Archive.*you │ !yes.*bot │ No question of mine"
+        r".*you │ !archive.*bot │ Archive.*you │ !yes.*bot │ I have no open question"
         r".*you │ still there\?.*bot │ \[agent-1 · chat 1\] still there\?",
         transcript,
         re.DOTALL,

@@ -34,7 +34,7 @@ async def test_files_go_with_the_next_text_and_with_no_other(setup: Setup) -> No
     await alice.asks(room, "look", r"look\n\n\(2 files: a\.txt text/plain 1 kB; b\.txt .* 3 kB\)")
 
     await alice.asks(room, "and?", r"chat 1\] and\?$")
-    await alice.asks(room, "!files", "No file of yours is waiting here")
+    await alice.asks(room, "!files", "You have no waiting files here")
 
 
 async def test_a_caption_sends_its_file_at_once(setup: Setup) -> None:
@@ -68,7 +68,7 @@ async def test_a_file_that_is_too_large_or_one_too_many_is_not_taken(setup: Setu
     room = await setup.meet(alice, bot)
 
     await alice.send_file(room, "big.txt", b"x" * 6000)
-    await alice.sees(room, "“big.txt” is too large: it has 6 kB, and I take files of up to 5 kB")
+    await alice.sees(room, "“big.txt” is too large (6 kB; the limit is 5 kB)")
     await stage(alice, room, "a.txt", 4000)
     await alice.send_file(room, "b.txt", b"x" * 3000)
     await alice.sees(room, "all files that wait may have 6 kB together")
@@ -108,7 +108,7 @@ async def test_a_restart_forgets_what_waits_and_blocks_nobody(setup: Setup) -> N
 
     await bot.restart()
 
-    await alice.asks(room, "!files", "No file of yours is waiting here.*restart, which I last did")
+    await alice.asks(room, "!files", "You have no waiting files here.*restart, which I last did")
     await alice.asks(room, "look", r"chat 1\] look$")
 
 

@@ -114,6 +114,6 @@ async def test_two_bots_in_one_room_fall_silent(setup: Setup) -> None:
 
     await alice.sees(room, lambda e: e.sender == one.user_id and "who answers" in e.body)
     await alice.sees(room, lambda e: e.sender == two.user_id and "who answers" in e.body)
-    await alice.asks(room, "!help", "Write something")
+    await alice.asks(room, "!help", "Write a message")
     await asyncio.sleep(1)
     assert len(await alice.timeline(room)) == 8  # two greetings, and two answers to each of alice's

@@ -119,6 +119,6 @@ async def test_a_platform_that_goes_away_is_told_and_other_rooms_go_on(
 
     platform.end()
 
-    await alice.sees(room, "Here the answer of agent `platform` broke off", after=question)
-    await bob.asks(other, "hello", "Agent `platform` can't be reached just now")
+    await alice.sees(room, "The answer of agent `platform` was cut off here", after=question)
+    await bob.asks(other, "hello", "Agent `platform` can't be reached right now")
     await bob.asks(other, "!status", "This room: ")

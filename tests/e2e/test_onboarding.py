@@ -92,7 +92,7 @@ async def test_a_chat_whose_room_the_bot_lost_is_made_again_with_its_platform_ch
     await setup.leave_as(bot, home.chat)
     await alice.asks(home.lobby, "!chats", "its room is gone")
 
-    await alice.asks(home.lobby, "!repair", "I make again what is missing: Chat 1")
+    await alice.asks(home.lobby, "!repair", "I am recreating what is missing: Chat 1")
 
     room = await setup.enter_chat(alice)
     assert room != home.chat
@@ -108,7 +108,7 @@ async def test_a_space_that_the_bot_lost_is_made_again_around_the_chats(setup: S
         while bot.store.get(f"matrix_user:{alice.user_id}")["space_id"] is not None:
             await asyncio.sleep(0.05)
 
-    await alice.asks(home.chat, "!repair", "I make again what is missing")
+    await alice.asks(home.chat, "!repair", "I am recreating what is missing")
 
     space = await setup.enter_space(alice)
     assert space != home.space
@@ -205,9 +205,9 @@ async def test_who_is_forgotten_begins_anew_and_nobody_else_is(setup: Setup) -> 
     alice, bob = await setup.person("alice"), await setup.person("bob")
     home, others = await setup.welcome(alice, bot), await setup.welcome(bob, bot)
     await alice.asks(home.chat, "hello", r"chat 1\] hello")
-    await alice.asks(home.chat, "!forget-me", "Forget all that I hold on you")
+    await alice.asks(home.chat, "!forget-me", "Delete everything I store about you")
 
-    await alice.asks(home.chat, "!yes", "I have forgotten all")
+    await alice.asks(home.chat, "!yes", "I have deleted everything")
 
     for room in (home.chat, home.space, home.lobby):
         await setup.is_left_by(bot, room)

@@ -28,7 +28,7 @@ async def test_a_rooms_agent_and_platform_chat_survive(setup: Setup) -> None:
     room = await setup.meet(alice, bot)
     await alice.asks(room, "!agent 1", "You selected")
     await alice.asks(room, "one", r"^\[agent-1 · chat 1\] one$")
-    await alice.asks(room, "!agent 2", "This room is bound to .*agent-1.*It stays so")
+    await alice.asks(room, "!agent 2", "This room is bound to .*agent-1.*That doesn't change")
 
     await bot.restart()
 
@@ -67,7 +67,7 @@ async def test_lost_temporary_state_breaks_neither_messages_nor_commands(setup: 
 
     await bot.restart()
 
-    await alice.asks(room, "!yes", "No question of mine is waiting.*restart")
+    await alice.asks(room, "!yes", "I have no open question.*restart")
     await alice.asks(room, "still there?", r"^\[agent-1 · chat 1\] still there\?$")
     await alice.asks(room, "!status", "platform chat 1")
     await alice.asks(room, "!archive", r"Archive “Chat 1”\?")
@@ -98,7 +98,7 @@ async def test_a_message_that_waits_for_an_agent_is_answered_though_the_bot_dies
     bot = await setup.bot(agents=2, options={"delay_seconds": 2})
     alice = await setup.person("alice")
     room = await setup.meet(alice, bot)
-    await alice.asks(room, "hello?", "Choose one, and I pass your message on")
+    await alice.asks(room, "hello?", "Choose one, and I'll pass your message on")
     await alice.asks(room, "!agent 1", "You selected")
 
     await bot.restart()

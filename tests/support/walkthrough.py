@@ -137,7 +137,7 @@ async def choices(walk: Walk) -> list[RoomId]:
     await alice.sees(chat, "is archived", after=question.event_id)
     await alice.asks(chat, "Are you there?", "This chat is archived")
     await alice.asks(chat, "!load", "Which chat")
-    await alice.asks(chat, "1", "is back")
+    await alice.asks(chat, "1", "is restored")
     await alice.asks(chat, "Are you there now?", r"chat \d+\] Are you there now")
     return [chat]
 
@@ -147,12 +147,12 @@ async def restart(walk: Walk) -> list[RoomId]:
     and says so to who answers it; the route is not.
     """
     alice, chat = walk.alice, walk.home.chat
-    question = await alice.asks(chat, "!rebind 2", "It begins anew")
+    question = await alice.asks(chat, "!rebind 2", "It starts a new conversation")
     await walk.bot.restart()
     await alice.react(chat, question.event_id, "✅")
-    await alice.sees(chat, "forgot this question", after=question.event_id)
+    await alice.sees(chat, "lost this question", after=question.event_id)
     async with asyncio.timeout(HANGS_SECONDS):
-        while "has lapsed" not in await _body_of(alice, chat, question.event_id):
+        while "expired" not in await _body_of(alice, chat, question.event_id):
             await asyncio.sleep(0.05)
     await alice.asks(chat, "And you?", r"agent-1 · chat \d+\] And you")
     return [chat]
@@ -170,7 +170,7 @@ async def language(walk: Walk) -> list[RoomId]:
 async def forget(walk: Walk) -> list[RoomId]:
     """Everything that the bot holds on Alice is deleted."""
     alice, lobby = walk.alice, walk.home.lobby
-    await alice.asks(lobby, "!forget-me", "Forget")
+    await alice.asks(lobby, "!forget-me", "Delete")
     await alice.asks(lobby, "!yes", lambda e: "!yes" not in e.body)
     return [lobby]
 

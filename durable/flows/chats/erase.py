@@ -12,9 +12,9 @@ def explain_erasure(turn: Turn) -> None:
     """Say what can't be erased, before the bot leaves."""
     turn.reply(
         turn.gettext(
-            "I have forgotten all that I held on you, and leave your rooms. What I can't delete: "
-            "the messages, which stay with the homeserver, and what the agents remember by "
-            "themselves. Ask those who run them. You can invite me again at any time."
+            "I have deleted everything I stored about you, and I am leaving your rooms. I "
+            "can't delete the messages on the homeserver, or what the agents remember: ask the "
+            "people who run them. You can invite me again at any time."
         )
     )
 

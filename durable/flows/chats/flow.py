@@ -167,7 +167,7 @@ class Chats(Flow):
         if request is None:
             return pending
         told = turn.gettext(
-            "I couldn't make “{name}”: {problem}. `{prefix}repair` has me try again.",
+            "I couldn't create “{name}”: {problem}. To try again, send `{prefix}repair`.",
             name=as_typed(request.name),
             problem=problem_of(failed),
             prefix=turn.prefix,
@@ -209,8 +209,8 @@ class Chats(Flow):
     def confirm_forget(self, turn: Turn) -> None:
         """Ask for confirmation: nothing can be restored."""
         question = turn.gettext(
-            "Forget all that I hold on you? I leave your Space and all your chats, and you can't "
-            "go on with them."
+            "Delete everything I store about you? I will leave your Space and all your chats, "
+            "and you won't be able to continue them."
         )
         turn.confirm(question, then=ForgetUser())
 

@@ -50,8 +50,8 @@ async def explain_invite(turn: Turn) -> None:
     room = await bot_records(turn).read(RoomRecord, room_key(room_id))
     turn.reply(
         turn.gettext(
-            "I couldn't invite you to “{name}”: {problem}. If you have left it, somebody who is in "
-            "it has to let you in.",
+            "I couldn't invite you to “{name}”: {problem}. If you left the room, ask one of "
+            "its members to invite you.",
             name=as_typed(name_of(turn, room)) if room else room_id,
             problem=problem_of(refusal),
         )
@@ -72,15 +72,15 @@ def _tell(turn: Turn, missing: list[str]) -> None:
     if missing:
         turn.reply(
             turn.gettext(
-                "I make again what is missing: {list}. I invite you to everything else; "
-                "what you are in already stays as it is.",
+                "I am recreating what is missing: {list}. I am also inviting you to your other "
+                "rooms; rooms you are already in stay as they are.",
                 list=", ".join(missing),
             )
         )
         return
     turn.reply(
         turn.gettext(
-            "Nothing is missing. I invite you to your Space and your chats again; what you "
-            "are in already stays as it is."
+            "Nothing is missing. I am inviting you to your Space and your chats again; rooms "
+            "you are already in stay as they are."
         )
     )

@@ -59,7 +59,7 @@ async def load_chat(turn: Turn) -> RoomRequest | None:
     if chat is None:
         turn.reply(
             turn.gettext(
-                "This chat is no longer there. `{prefix}chats` lists those that are.",
+                "This chat no longer exists. `{prefix}chats` lists your chats.",
                 prefix=turn.prefix,
             )
         )
@@ -96,7 +96,8 @@ def _load_named(turn: Turn, archived: list[ChatRecord]) -> None:
     else:
         turn.reply(
             turn.gettext(
-                "You have no archived chat “{named}”. `{prefix}load` lists those that you have.",
+                "You have no archived chat named “{named}”. `{prefix}load` lists your archived "
+                "chats.",
                 named=as_typed(turn.argument[:60]),
                 prefix=turn.prefix,
             )
@@ -123,7 +124,8 @@ async def _reopen(turn: Turn, chat: ChatRecord, room: RoomRecord) -> None:
     turn.invite(chat.room_id, asked_in=turn.room_id)
     turn.reply(
         turn.gettext(
-            "“{name}” is back: accept its invite if you have left it, or [open it]({link}).",
+            "“{name}” is restored. Accept the invite if you had left the room, or [open "
+            "it]({link}).",
             name=as_typed(chat.name),
             link=address(turn, chat.room_id),
         )
@@ -157,7 +159,10 @@ async def _take_this_room(turn: Turn, chat: ChatRecord, before: RoomRecord | Non
     )
     link(turn, space_id, turn.room_id)
     turn.reply(
-        turn.gettext("“{name}” goes on here, since its own room is gone.", name=as_typed(chat.name))
+        turn.gettext(
+            "“{name}” continues in this room, because its own room is gone.",
+            name=as_typed(chat.name),
+        )
     )
     turn.trigger(Settle(room))
     return True
@@ -174,13 +179,15 @@ async def list_chats(turn: Turn, registry: Registry) -> str:
     told = [
         turn.gettext("Your chats:\n\n{list}", list="\n".join(lines))
         if lines
-        else turn.gettext("You have no chats yet. `{prefix}new` begins one.", prefix=turn.prefix)
+        else turn.gettext(
+            "You have no chats yet. To start one, send `{prefix}new`.", prefix=turn.prefix
+        )
     ]
     if archived:
         told.append(
             turn.ngettext(
-                "Besides, {count} chat is archived: `{prefix}load` brings it back.",
-                "Besides, {count} chats are archived: `{prefix}load` brings one back.",
+                "{count} more chat is archived. To restore it, send `{prefix}load`.",
+                "{count} more chats are archived. To restore one, send `{prefix}load`.",
                 archived,
                 prefix=turn.prefix,
             )
@@ -202,7 +209,7 @@ async def _line(turn: Turn, chat: ChatRecord, registry: Registry) -> str:
     room = await bot_records(turn).read(RoomRecord, room_key(chat.room_id))
     if room is None or room.room_type == GONE:
         return turn.gettext(
-            "**{name}**: its room is gone, `{prefix}repair` makes it again",
+            "**{name}**: its room is gone; `{prefix}repair` creates a new one",
             name=as_typed(chat.name),
             prefix=turn.prefix,
         )
@@ -219,7 +226,7 @@ def _agent(turn: Turn, room: RoomRecord | None, registry: Registry) -> str:
     if room is None or room.agent_id is None:
         return turn.gettext("no agent yet")
     agent = registry.get(room.agent_id)
-    return agent.name if agent else turn.gettext("`{id}`, not available any more", id=room.agent_id)
+    return agent.name if agent else turn.gettext("`{id}`, no longer available", id=room.agent_id)
 
 
 async def _last_use(turn: Turn, chat: ChatRecord) -> str:

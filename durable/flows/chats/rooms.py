@@ -173,7 +173,7 @@ async def _settle_space(turn: Turn, request: RoomRequest) -> None:
 
 def _tell_of_space(turn: Turn, request: RoomRequest) -> None:
     told = turn.gettext(
-        "Your Space “{name}” is ready: accept its invite, or [open it]({link}).",
+        "Your Space “{name}” is ready. Accept the invite, or [open it]({link}).",
         name=as_typed(request.name),
         link=address(turn, turn.room_id),
     )
@@ -247,12 +247,12 @@ def _welcome(turn: Turn, room: RoomRecord, user: UserRecord, registry: Registry)
     agent = registry.get(room.agent_id)
     if agent is None:
         return turn.gettext(
-            "Welcome to “{name}”. Choose who is to answer here.\n\n{agents}",
+            "Welcome to “{name}”. Choose an agent for this chat.\n\n{agents}",
             name=as_typed(name_of(turn, room)),
             agents=agent_list(turn, registry, user),
         )
     return turn.gettext(
-        "Welcome to “{name}”. **{agent}** (`{id}`) answers here: just write.",
+        "Welcome to “{name}”. **{agent}** (`{id}`) answers here. Just write.",
         name=as_typed(name_of(turn, room)),
         agent=agent.name,
         id=agent.id,
@@ -261,7 +261,7 @@ def _welcome(turn: Turn, room: RoomRecord, user: UserRecord, registry: Registry)
 
 def _tell_where(turn: Turn, request: RoomRequest, room_id: RoomId) -> None:
     told = turn.gettext(
-        "“{name}” is ready: accept its invite, or [open it]({link}).",
+        "“{name}” is ready. Accept the invite, or [open it]({link}).",
         name=as_typed(request.name),
         link=address(turn, room_id),
     )

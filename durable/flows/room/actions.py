@@ -50,9 +50,7 @@ def ask_for_name(turn: Turn) -> None:
     if name:
         turn.set_state(turn.room_id, ROOM_NAME, {"name": name}, asked_in=turn.room_id)
     else:
-        turn.reply(
-            turn.gettext("Write the new name with it: `{prefix}rename NAME`.", prefix=turn.prefix)
-        )
+        turn.reply(turn.gettext("Add the new name: `{prefix}rename NAME`.", prefix=turn.prefix))
 
 
 async def take_name(turn: Turn, room: RoomRecord) -> RoomRecord:
@@ -69,8 +67,8 @@ def explain_name(turn: Turn) -> None:
     """Say that the homeserver refused the new name."""
     turn.reply(
         turn.gettext(
-            "I couldn't call this chat “{name}”: {problem}. Give me the right to change the room's "
-            "name, and write `{prefix}rename` again.",
+            "I couldn't rename this chat to “{name}”: {problem}. Give me permission to change "
+            "the room name, then send `{prefix}rename` again.",
             name=as_typed(_new_name(turn)),
             problem=problem_of(EffectRefused.of(turn.inbound)),
             prefix=turn.prefix,
@@ -86,8 +84,8 @@ def _new_name(turn: Turn) -> str:
 def rebind_question(turn: Turn, room: RoomRecord, agent: AgentEntry) -> str:
     """The confirmation question before a room is bound to another agent."""
     return turn.gettext(
-        "Have **{agent}** (`{id}`) answer in “{name}”? It begins anew there, and does not know "
-        "what was said before.",
+        "Let **{agent}** (`{id}`) answer in “{name}”? It starts a new conversation and won't "
+        "know what was said before.",
         agent=agent.name,
         id=agent.id,
         name=as_typed(name_of(turn, room)),
@@ -100,7 +98,7 @@ async def bind_anew(turn: Turn, room: RoomRecord) -> RoomRecord:
     number = await bot_records(turn).next_platform_chat_id()
     turn.reply(
         turn.gettext(
-            "**{agent}** (`{id}`) answers here from now on, platform chat {number}.",
+            "**{agent}** (`{id}`) now answers here, platform chat {number}.",
             agent=agent.name,
             id=agent.id,
             number=number,
@@ -114,7 +112,7 @@ async def bind_anew(turn: Turn, room: RoomRecord) -> RoomRecord:
 def archive_question(turn: Turn, room: RoomRecord) -> str:
     """The confirmation question before a chat is archived."""
     return turn.gettext(
-        "Archive “{name}”? This room then gets no more answers.", name=as_typed(name_of(turn, room))
+        "Archive “{name}”? This room will get no more answers.", name=as_typed(name_of(turn, room))
     )
 
 
@@ -131,7 +129,7 @@ async def close(turn: Turn, room: RoomRecord) -> RoomRecord:
     unlink(turn, room.space_id, turn.room_id)
     turn.reply(
         turn.gettext(
-            "“{name}” is archived. `{prefix}load` brings it back, `{prefix}new` begins another.",
+            "“{name}” is archived. `{prefix}load` restores it; `{prefix}new` starts a new chat.",
             name=as_typed(room.display_name),
             prefix=turn.prefix,
         )
@@ -143,7 +141,7 @@ async def rebind_usage(turn: Turn, registry: Registry) -> str:
     """How the command is to be written, and which agents there are."""
     user = await bot_records(turn).read(UserRecord, user_key(turn.sender))
     agents = turn.gettext(
-        "{agents}\n\nHave another one answer in this chat with `{prefix}rebind NUMBER`.",
+        "{agents}\n\nTo change the agent of this chat, send `{prefix}rebind NUMBER`.",
         agents=agent_list(turn, registry, user),
         prefix=turn.prefix,
     )
@@ -207,7 +205,7 @@ async def move_room(turn: Turn, room: RoomRecord, to: RoomId, *, since: RoomId) 
         if room.room_type == CHAT:
             link(turn, room.space_id, to)
     turn.say(
-        turn.gettext("This room replaces the old one: whoever answered there answers here."),
+        turn.gettext("This room replaces the old one. The same agent answers here."),
         room_id=to,
     )
 

@@ -284,8 +284,8 @@ class RoomRouting(KeptAsRecord, Flow):
         else:
             turn.say(
                 turn.gettext(
-                    "I can't follow to the room that replaces this one: another chat is in it. "
-                    "Invite me to a new room, or write `{prefix}new`.",
+                    "I can't move to the room that replaces this one: it already has another "
+                    "chat. Invite me to a new room, or send `{prefix}new`.",
                     prefix=turn.prefix,
                 )
             )
@@ -325,7 +325,7 @@ class RoomRouting(KeptAsRecord, Flow):
     @on(retry_nothing)
     def explain_retry(self, turn: Turn) -> None:
         """Say that there is no question to repeat."""
-        turn.reply(turn.gettext("You have asked nothing in this chat that I could ask again."))
+        turn.reply(turn.gettext("There is no question in this chat to ask again."))
 
     @on(bind)
     async def bind_and_pass_on(self, turn: Turn, room: RoomRecord | None) -> RoomRecord:

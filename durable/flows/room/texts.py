@@ -12,7 +12,7 @@ def greeting(
 ) -> str:
     """Who is here, and what to do next."""
     return turn.gettext(
-        "Hello! I connect this room to an agent. `{prefix}help` says what I can do.\n\n{next}",
+        "Hello! I connect this room to an AI agent. `{prefix}help` lists what I can do.\n\n{next}",
         prefix=turn.prefix,
         next=_next_step(turn, registry, room, owner=owner, is_bound=is_bound),
     )
@@ -33,12 +33,12 @@ def no_agent(turn: Turn, registry: Registry, user: UserRecord | None, lost: str 
     agents = agent_list(turn, registry, user)
     if lost is None:
         return turn.gettext(
-            "No agent is selected. Choose one, and I pass your message on.\n\n{agents}",
+            "No agent is selected. Choose one, and I'll pass your message on.\n\n{agents}",
             agents=agents,
         )
     return turn.gettext(
-        "The agent `{id}` is no longer available. Choose one, and I pass your message on."
-        "\n\n{agents}",
+        "Agent `{id}` is no longer available. Choose another, and I'll pass your message "
+        "on.\n\n{agents}",
         id=lost,
         agents=agents,
     )
@@ -48,10 +48,10 @@ def no_chat(turn: Turn, *, is_archived: bool) -> str:
     """Why nothing happens here."""
     if is_archived:
         return turn.gettext(
-            "This chat is archived. `{prefix}load` brings it back, `{prefix}new` begins another.",
+            "This chat is archived. `{prefix}load` restores it; `{prefix}new` starts a new chat.",
             prefix=turn.prefix,
         )
-    return turn.gettext("There is no chat in this room yet. Write something to begin one.")
+    return turn.gettext("There is no chat in this room yet. Write something to start one.")
 
 
 def owners_only(turn: Turn, room: RoomRecord) -> str:
@@ -72,33 +72,33 @@ def choice_meaning(
     match state:
         case "archived":
             return turn.gettext(
-                "You selected **{name}** (`{id}`). The chat in this room is archived, so it "
-                "changes nothing here.",
+                "You selected **{name}** (`{id}`). The chat in this room is archived, so "
+                "nothing changes here.",
                 name=agent.name,
                 id=agent.id,
             )
         case "bound" if room is not None and room.agent_id != agent.id:
             return turn.gettext(
-                "You selected **{name}** (`{id}`). {binding} It stays so; your next new room goes "
-                "to your choice.",
+                "You selected **{name}** (`{id}`). {binding} That doesn't change; your next "
+                "new room will use your selection.",
                 name=agent.name,
                 id=agent.id,
                 binding=binding(turn, registry, room),
             )
         case "bound":
             return turn.gettext(
-                "You selected **{name}** (`{id}`). This room is bound to it already.",
+                "You selected **{name}** (`{id}`). This room is already bound to it.",
                 name=agent.name,
                 id=agent.id,
             )
         case "idle" | "unbound":
             return turn.gettext(
-                "You selected **{name}** (`{id}`). Write, and it answers here.",
+                "You selected **{name}** (`{id}`). Just write; it answers here.",
                 name=agent.name,
                 id=agent.id,
             )
     return turn.gettext(
-        "You selected **{name}** (`{id}`). It answers in your new chats.",
+        "You selected **{name}** (`{id}`). It will answer in your new chats.",
         name=agent.name,
         id=agent.id,
     )

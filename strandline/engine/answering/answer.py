@@ -20,7 +20,7 @@ from strandline.engine.outbox import head_id
 
 _log = structlog.get_logger(__name__)
 
-QUESTION_REDACTED = sentence("_The question was taken back._")
+QUESTION_REDACTED = sentence("_The question was deleted._")
 
 MAX_FILE_NAME_CHARS = 60
 """Maximum length of a file's name in a message of the bot."""
@@ -55,7 +55,7 @@ class AnswerTexts:
         if not position:
             return ""
         return self.translator.gettext(
-            "_Agent `{agent}` has others to answer first. You are number {position} in the line._",
+            "_Agent `{agent}` is busy. You are number {position} in the queue._",
             agent=self.agent_id,
             position=position,
         )
@@ -74,7 +74,8 @@ class AnswerTexts:
         """The answer was not complete in time."""
         _log.warning("agent too late", agent=self.agent_id, answer_seconds=timeout_seconds)
         return self.translator.gettext(
-            "Agent `{agent}` gave no full answer within {duration}. `{retry}` asks it again.",
+            "Agent `{agent}` did not finish its answer within {duration}. To ask again, send "
+            "`{retry}`.",
             agent=self.agent_id,
             retry=self.retry_command,
             duration=self.translator.duration(timedelta(seconds=timeout_seconds)),
@@ -83,7 +84,7 @@ class AnswerTexts:
     def empty(self) -> str:
         """The agent said nothing and sent no file."""
         return self.translator.gettext(
-            "_The agent gave an empty answer. Please ask in other words._"
+            "_The agent's answer was empty. Please rephrase your question._"
         )
 
     def files_only(self) -> str:
@@ -93,7 +94,7 @@ class AnswerTexts:
     def file_refused(self, name: str) -> str:
         """The homeserver did not take a file of the answer."""
         return self.translator.gettext(
-            "_I could not pass on the file “{name}”: the homeserver does not take it._",
+            "_I couldn't send the file “{name}”: the homeserver rejected it._",
             name=as_typed(name[:MAX_FILE_NAME_CHARS]),
         )
 

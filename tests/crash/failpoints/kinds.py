@@ -19,7 +19,7 @@ from tests.support.limits import HANGS_SECONDS
 from tests.support.setup import Bot, Setup
 
 YES = "is archived"
-NO_QUESTION = "No question of mine is waiting"
+NO_QUESTION = "I have no open question"
 WHICH_AGENT = "Choose one"
 SELECTED = "You selected"
 
@@ -186,16 +186,16 @@ class Load(Bound):
         await super().prepare(place)
         await place.ask("!archive", "Archive “")
         await place.ask("!yes", YES)
-        await place.ask("!load", "Which chat shall I bring back")
+        await place.ask("!load", "Which chat should I restore")
 
     async def event(self, place: Place) -> None:
-        await place.say("1", "is back")
+        await place.say("1", "is restored")
 
     def died(self, place: Place) -> None:
         """A list that is forgotten leaves a number for the agent, which answers here no more."""
         choice = place.said[-1]
         self.is_back = place.has_committed(choice)
-        choice.is_to_get("is back" if self.is_back else self.archived)
+        choice.is_to_get("is restored" if self.is_back else self.archived)
 
     async def go_on(self, place: Place) -> None:
         await place.ask("more", echo("more"), other=(self.archived,))
@@ -206,7 +206,7 @@ class Load(Bound):
         [(key,)] = place.bot.store.rows(
             "SELECT key FROM kv WHERE key GLOB ?", f"chat:{place.person.user_id}:*"
         )
-        is_back = any("is back" in e.body for e in await place.events())
+        is_back = any("is restored" in e.body for e in await place.events())
         assert place.bot.store.get(key)["archived"] is not is_back
 
 
@@ -214,11 +214,11 @@ class Forget(Bound):
     """A yes to being forgotten."""
 
     owns = ("delivery.leave.*",)
-    forgotten = "I have forgotten all that I held on you"
+    forgotten = "I have deleted everything I stored about you"
 
     async def prepare(self, place: Place) -> None:
         await super().prepare(place)
-        await place.ask("!forget-me", "Forget all that I hold on you")
+        await place.ask("!forget-me", "Delete everything I store about you")
 
     async def event(self, place: Place) -> None:
         await place.say("!yes", self.forgotten)
@@ -618,7 +618,9 @@ class Poison(Kind):
             f" WHEN NEW.key = 'matrix_room:{place.room}' BEGIN"
             " SELECT raise(ABORT, 'poison'); END",
         )
-        await place.say("question", "Something went wrong on my side")
+        await place.say(
+            "question", "I couldn't process this message because of an error on my side"
+        )
 
     async def go_on(self, place: Place) -> None:
         execute(place.bot, "DROP TRIGGER poison")

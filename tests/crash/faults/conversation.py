@@ -120,7 +120,7 @@ class MemoryBot:
         numbers = [self._assert_room(room_id) for room_id in TALK]
         assert len(set(numbers)) == len(numbers), "a platform_chat_id serves two rooms"
         # the question is forgotten with its answer: a second one finds none
-        assert "No question of mine" in self.answers_to(FIRST, "!yes")[-1]
+        assert "I have no open question" in self.answers_to(FIRST, "!yes")[-1]
         await self._assert_in_order(numbers)
 
     async def _assert_in_order(self, numbers: list[int]) -> None:
@@ -191,7 +191,7 @@ class MemoryNewcomer(MemoryBot):
         space, chat = rooms.made
         assert len(self.homeserver.timeline(FIRST)) == 2
         assert [e.body for e in self.homeserver.timeline(chat)] == [
-            "Welcome to “Chat 1”. **Agent 1** (`agent-1`) answers here: just write."
+            "Welcome to “Chat 1”. **Agent 1** (`agent-1`) answers here. Just write."
         ]
         assert rooms.invited == {(space, ALICE), (chat, ALICE)}
         assert (space, "m.space.child", chat) in rooms.states

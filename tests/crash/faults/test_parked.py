@@ -93,8 +93,8 @@ async def live_on(bot: MemoryBot) -> None:
 
 PARKED = [
     (
-        "Something went wrong on my side with this message. It is kept for the operator; "
-        "please go on without it."
+        "I couldn't process this message because of an error on my side. It is saved for the "
+        "operator; please continue without it."
     )
 ]
 

@@ -234,7 +234,9 @@ async def test_it_is_parked_its_sender_told_once_and_the_room_goes_on(room: Room
     [parked] = await room.store.parking.list_parked()
     assert (parked.event_id, parked.attempts) == ("$poison", TURN.max_attempts)
     assert "RuntimeError" in parked.error
-    assert room.quay.said[0].startswith("Something went wrong on my side")
+    assert room.quay.said[0].startswith(
+        "I couldn't process this message because of an error on my side"
+    )
     assert "Commands:" in room.quay.said[1]
     assert len(room.quay.sent) == 2
     assert await room.store.checkpoint.token() == "s$next"
@@ -250,13 +252,13 @@ async def test_what_no_retry_can_mend_is_parked_after_one_try(room: Room) -> Non
     assert (parked.event_id, parked.attempts) == ("$poison", 1)
     assert parked.error.startswith("UnansweredSignal: lost: it triggers Pay, and ")
     [told] = lost.quay.said
-    assert told.startswith("Something went wrong on my side")
+    assert told.startswith("I couldn't process this message because of an error on my side")
 
 
 async def test_its_sender_is_told_in_the_language_chosen(room: Room) -> None:
     await room.hears("$poison", "!break", sender=BOB)
 
-    assert room.quay.said[0].startswith("У меня что-то пошло не так")
+    assert room.quay.said[0].startswith("Не удалось обработать это сообщение")
 
 
 async def test_a_retried_message_is_handled_again_under_other_transaction_ids(room: Room) -> None:
@@ -293,7 +295,7 @@ async def test_a_retried_message_is_completed_as_one_is_that_comes_with_the_sync
     await room.handling.handle(Retry(again.room_id, again.event_id, again.ordinal))
 
     assert await room.store.reopened() == ()
-    assert room.quay.said[-1].startswith("This question is no longer open")
+    assert room.quay.said[-1].startswith("This question is closed")
 
 
 async def test_a_retried_message_that_can_still_not_be_completed_is_parked_again(
@@ -360,7 +362,7 @@ async def test_a_deadline_that_fails_every_time_is_told_once_and_tried_again_lat
     for _ in range(2):
         await room.handling.handle(due)
 
-    assert "Something whose time was up here went wrong on my side" in room.quay.said[0]
+    assert "A scheduled step in this room failed on my side" in room.quay.said[0]
     assert len({row.transaction_id for row in room.quay.sent}) == 1
 
 

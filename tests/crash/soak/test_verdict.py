@@ -125,7 +125,7 @@ def test_what_was_taken_back_is_answered_once_with_what_it_said_or_not_at_all() 
     gone = {**said(1, ""), "content": {}, "unsigned": {"redacted_because": {}}}
     in_flight, waiting = Amended(("one",)), Amended(("one",), 1)
     cut_off, whole = echo(1, "on", 150), echo(1, "one", 150)
-    told = answered(1, "_The question was taken back._", 150)
+    told = answered(1, "_The question was deleted._", 150)
 
     def kinds(amended: Amended, *answers: dict[str, Any]) -> list[str]:
         room = fold("!a", BOT, [gone, *answers])

@@ -94,7 +94,7 @@ async def test_a_guests_choice_leaves_the_binding_of_an_agent_that_is_away() -> 
     turn = await town.command("agent 1", sender=BOB)
 
     assert town.room_record() == away
-    assert "It answers in your new chats." in said(turn)
+    assert "It will answer in your new chats." in said(turn)
 
 
 async def test_a_room_of_nobodys_hears_everybody() -> None:

@@ -76,7 +76,7 @@ async def test_chats_are_listed_with_agent_last_use_and_link(town: Town) -> None
     assert said(turn) == (
         "Your chats:\n\n"
         f"1. **Chat 1** ([open it]({LINK})): Agent-1, last used 2026-01-02 03:04:05 UTC\n\n"
-        "Besides, 1 chat is archived: `!load` brings it back."
+        "1 more chat is archived. To restore it, send `!load`."
     )
 
 
@@ -90,8 +90,8 @@ async def test_the_list_says_what_is_amiss_with_a_chat(town: Town) -> None:
 
     turn = await town.command("chats")
 
-    assert "`agent-9`, not available any more, last used yesterday" in said(turn)
-    assert "2. **Lost**: its room is gone, `!repair` makes it again" in said(turn)
+    assert "`agent-9`, no longer available, last used yesterday" in said(turn)
+    assert "2. **Lost**: its room is gone; `!repair` creates a new one" in said(turn)
 
 
 async def test_a_chat_that_nobody_has_written_in_is_listed_so() -> None:
@@ -106,7 +106,7 @@ async def test_a_chat_that_nobody_has_written_in_is_listed_so() -> None:
 async def test_who_has_no_chats_is_told_how_to_begin_one(town: Town) -> None:
     turn = await town.command("chats", sender=BOB)
 
-    assert said(turn) == "You have no chats yet. `!new` begins one."
+    assert said(turn) == "You have no chats yet. To start one, send `!new`."
 
 
 async def test_chats_are_listed_by_number_and_those_of_a_namesake_elsewhere_are_not(
@@ -149,8 +149,8 @@ async def test_a_chat_that_can_not_be_renamed_keeps_its_name_and_says_why(town: 
 
     assert town.records.records == before
     assert said(turn) == (
-        "I couldn't call this chat “Grand plans”: 403 M_FORBIDDEN no right. Give me the right to "
-        "change the room's name, and write `!rename` again."
+        "I couldn't rename this chat to “Grand plans”: 403 M_FORBIDDEN no right. Give me "
+        "permission to change the room name, then send `!rename` again."
     )
 
 
@@ -164,8 +164,8 @@ async def test_a_refused_invite_is_told_where_it_was_asked_for(town: Town) -> No
     )
 
     assert said(turn) == (
-        "I couldn't invite you to “Chat 1”: 403 no. If you have left it, somebody who is in it has "
-        "to let you in."
+        "I couldn't invite you to “Chat 1”: 403 no. If you left the room, ask one of its "
+        "members to invite you."
     )
 
 
@@ -189,7 +189,7 @@ async def test_a_name_is_shown_as_it_was_typed(town: Town) -> None:
 async def test_rename_without_a_name_says_how_to_write_it(town: Town) -> None:
     turn = await town.command("rename", room_id=C1)
 
-    assert said(turn) == "Write the new name with it: `!rename NAME`."
+    assert said(turn) == "Add the new name: `!rename NAME`."
     assert town.chat("C1").name == "Chat 1"
 
 
@@ -227,7 +227,7 @@ async def test_an_owners_name_is_no_markdown(town: Town, command: str) -> None:
 async def test_where_there_is_no_chat_there_is_nothing_to_change(town: Town, command: str) -> None:
     turn = await town.command(command)
 
-    assert said(turn) == "There is no chat in this room yet. Write something to begin one."
+    assert said(turn) == "There is no chat in this room yet. Write something to start one."
 
 
 @pytest.mark.parametrize("command", ["archive", "rebind 2"])
@@ -236,7 +236,7 @@ async def test_an_archived_chat_says_how_it_comes_back(town: Town, command: str)
 
     turn = await town.command(command, room_id=C1)
 
-    assert said(turn) == ("This chat is archived. `!load` brings it back, `!new` begins another.")
+    assert said(turn) == ("This chat is archived. `!load` restores it; `!new` starts a new chat.")
 
 
 async def test_rebinding_is_asked_first_and_then_gives_a_new_platform_chat(town: Town) -> None:
@@ -247,10 +247,10 @@ async def test_rebinding_is_asked_first_and_then_gives_a_new_platform_chat(town:
     after = town.room_at(C1)
     assert before is not None
     assert after is not None
-    assert "Have **Agent-2** (`agent-2`) answer in “Chat 1”?" in said(asked)
+    assert "Let **Agent-2** (`agent-2`) answer in “Chat 1”?" in said(asked)
     assert (before.agent_id, before.platform_chat_id) == ("agent-1", "1")
     assert (after.agent_id, after.platform_chat_id) == ("agent-2", "2")
-    assert "**Agent-2** (`agent-2`) answers here from now on" in said(done)
+    assert "**Agent-2** (`agent-2`) now answers here" in said(done)
     assert town.chat("C1").name == "Chat 1"
 
 
@@ -258,7 +258,7 @@ async def test_rebinding_is_asked_first_and_then_gives_a_new_platform_chat(town:
 async def test_rebind_without_an_agent_lists_them(town: Town, argument: str) -> None:
     turn = await town.command(f"rebind{argument}", room_id=C1)
 
-    assert "with `!rebind NUMBER`" in said(turn)
+    assert "send `!rebind NUMBER`" in said(turn)
     assert ("There is no agent" in said(turn)) is bool(argument)
 
 
@@ -338,7 +338,7 @@ async def test_load_of_what_is_not_archived_names_the_list(town: Town, argument:
     turn = await town.command(f"load {argument}")
 
     assert said(turn) == (
-        f"You have no archived chat “{argument}”. `!load` lists those that you have."
+        f"You have no archived chat named “{argument}”. `!load` lists your archived chats."
     )
 
 
@@ -352,8 +352,9 @@ async def test_a_chat_is_reopened_in_its_own_room(town: Town, line: str) -> None
     assert not town.chat("C1").archived
     assert child(C1) in turn.effects
     assert Invite(room_id=C1, user_id=ALICE, asked_in=ROOM) in turn.effects
-    assert f"“Chat 1” is back: accept its invite if you have left it, or [open it]({LINK})." in (
-        said(turn)
+    assert (
+        f"“Chat 1” is restored. Accept the invite if you had left the room, or [open it]({LINK})."
+        in (said(turn))
     )
     assert [e.platform_chat_id for e in text.effects if isinstance(e, AskAgent)] == ["1"]
 
@@ -413,7 +414,7 @@ async def test_a_chat_whose_room_is_gone_goes_on_in_a_free_room_where_it_is_load
         )
         in turn.effects
     )
-    assert said(turn) == "“Chat 1” goes on here, since its own room is gone."
+    assert said(turn) == "“Chat 1” continues in this room, because its own room is gone."
     assert [e.platform_chat_id for e in text.effects if isinstance(e, AskAgent)] == ["1"]
     assert town.records.read(UsedRecord, used_key(C1)) is None
     assert town.user_record().next_chat_index == 2
@@ -472,7 +473,7 @@ async def test_a_chat_that_was_loaded_meanwhile_is_not_loaded_again(town: Town) 
 async def test_a_chat_that_was_forgotten_meanwhile_is_not_loaded(town: Town) -> None:
     turn = await town.take(Triggered(LoadChat(ChatId("C9"))))
 
-    assert "This chat is no longer there." in said(turn)
+    assert "This chat no longer exists." in said(turn)
 
 
 async def test_no_chat_is_loaded_whose_platform_chat_is_alive_in_another_room(town: Town) -> None:

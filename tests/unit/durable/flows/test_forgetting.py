@@ -43,7 +43,7 @@ async def test_nothing_is_forgotten_before_a_yes(town: Town) -> None:
     turn = await town.command("forget-me")
     await town.command("no")
 
-    assert "Forget all that I hold on you?" in said(turn)
+    assert "Delete everything I store about you?" in said(turn)
     assert town.records.records == before
 
 
@@ -64,7 +64,7 @@ async def test_the_bot_says_what_stays_and_leaves_the_present_room_last(town: To
     reply, *left = await forget(town)
 
     assert isinstance(reply, Reply)
-    assert "the messages, which stay with the homeserver" in reply.text
+    assert "the messages on the homeserver" in reply.text
     assert "what the agents remember" in reply.text
     assert left == [
         LeaveRoom(room_id=SPACE_ID),

@@ -37,7 +37,7 @@ async def test_a_language_is_chosen_by_its_code_or_a_name_and_confirmed_in_itsel
     after, turn = await step(language, Command("language", name))
 
     assert after == RUSSIAN
-    assert said(turn) == "Хорошо, теперь я говорю с вами по-русски."
+    assert said(turn) == "Хорошо, теперь я буду писать вам по-русски."
 
 
 @pytest.mark.parametrize("name", ["en", "english", "английский"])
@@ -45,7 +45,7 @@ async def test_a_choice_can_be_changed(language: Language, name: str) -> None:
     after, turn = await step(language, Command("language", name), at=RUSSIAN, speaks="ru")
 
     assert after == Snapshot("chosen", Chosen("en"))
-    assert said(turn) == "All right, I speak English with you now."
+    assert said(turn) == "OK, I'll use English from now on."
 
 
 async def test_without_an_argument_the_language_and_the_choices_are_named(
@@ -55,12 +55,12 @@ async def test_without_an_argument_the_language_and_the_choices_are_named(
     after, russian = await step(language, Command("language"), at=RUSSIAN, speaks="ru")
 
     assert said(english).splitlines() == [
-        "I speak English with you. You can choose one of these:",
+        "Your language is English. You can choose one of these:",
         "",
         "- `!language en`: English",
         "- `!language ru`: русский",
     ]
-    assert said(russian).startswith("Я говорю с вами по-русски.")
+    assert said(russian).startswith("Ваш язык — русский.")
     assert after == RUSSIAN
 
 
@@ -68,7 +68,7 @@ async def test_an_unknown_language_is_quoted_back_with_the_choices(language: Lan
     after, turn = await step(language, Command("language", "klingon"))
 
     assert after == language.at_rest
-    assert said(turn).startswith("I don't speak “klingon”. Choose one of these:")
+    assert said(turn).startswith("I don't know the language “klingon”. Choose one of these:")
     assert "`!language ru`: русский" in said(turn)
 
 

@@ -274,7 +274,7 @@ async def test_a_tombstone_that_points_at_the_room_of_something_else_is_not_foll
 
     assert town.records.records == before
     assert [type(e) for e in turn.effects] == [Reply]
-    assert "another chat is in it" in said(turn)
+    assert "it already has another chat" in said(turn)
 
 
 @pytest.mark.parametrize("to", ["not-a-room", C1, "#alias:x"])
@@ -298,7 +298,7 @@ async def test_in_a_space_texts_are_not_answered_and_a_choice_is_for_new_chats(t
     choice = await town.command("agent 1", room_id=SPACE_ID)
 
     assert text.effects == []
-    assert said(choice) == "You selected **Agent-1** (`agent-1`). It answers in your new chats."
+    assert said(choice) == "You selected **Agent-1** (`agent-1`). It will answer in your new chats."
     assert type_of(town, SPACE_ID) == SPACE
 
 
@@ -317,7 +317,7 @@ async def test_a_choice_in_an_archived_room_changes_nothing_there(town: Town) ->
 
     turn = await town.command("agent 1", room_id=C1)
 
-    assert "The chat in this room is archived, so it changes nothing here." in said(turn)
+    assert "The chat in this room is archived, so nothing changes here." in said(turn)
 
 
 async def test_whoever_is_invited_to_an_archived_room_hears_how_it_comes_back(town: Town) -> None:
@@ -327,4 +327,4 @@ async def test_whoever_is_invited_to_an_archived_room_hears_how_it_comes_back(to
 
     turn = await town.happens(EventKind.JOINED, room_id=C1)
 
-    assert "This chat is archived. `!load` brings it back" in said(turn)
+    assert "This chat is archived. `!load` restores it" in said(turn)

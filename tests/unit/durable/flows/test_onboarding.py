@@ -85,9 +85,9 @@ async def test_the_user_is_welcomed_in_the_room_and_told_of_it_where_it_was_aske
 
     welcome, told = [e for e in chat.effects if isinstance(e, Reply)]
     assert (welcome.room_id, told.room_id) == (C1, ROOM)
-    assert welcome.text == "Welcome to “Chat 1”. **Agent-1** (`agent-1`) answers here: just write."
+    assert welcome.text == "Welcome to “Chat 1”. **Agent-1** (`agent-1`) answers here. Just write."
     assert told.text == (
-        "“Chat 1” is ready: accept its invite, or [open it](https://matrix.to/#/!chat-C1:x?via=x)."
+        "“Chat 1” is ready. Accept the invite, or [open it](https://matrix.to/#/!chat-C1:x?via=x)."
     )
     assert said(space) == ""
 
@@ -101,7 +101,7 @@ async def test_with_no_agent_selected_the_room_is_unbound_and_asks_for_one() -> 
     room = town.room_at(C1)
     assert room is not None
     assert (room.agent_id, room.platform_chat_id, room.chat_id) == (None, None, "C1")
-    assert "Choose who is to answer here.\n\nAgents:" in said(chat)
+    assert "Choose an agent for this chat.\n\nAgents:" in said(chat)
     assert "No agent is selected" in said(text)
     assert town.records.issued == 0
 
@@ -304,13 +304,14 @@ async def test_a_refused_room_is_told_where_it_was_asked_for_and_waits_for_repai
     [told] = [e for e in turn.effects if isinstance(e, Reply)]
     assert told.room_id == OTHER
     assert told.text == (
-        "I couldn't make “Mine”: M_FORBIDDEN: no more rooms for you. `!repair` has me try again."
+        "I couldn't create “Mine”: M_FORBIDDEN: no more rooms for you. "
+        "To try again, send `!repair`."
     )
     assert plan == Snapshot(
         "making_chat",
         PendingRooms((RoomRequest(purpose="chat:C2", name="Mine", asked_in=OTHER, refused=True),)),
     )
-    assert "I make again what is missing: Mine." in said(mended)
+    assert "I am recreating what is missing: Mine." in said(mended)
     assert [w.purpose for w in rooms_asked(mended)] == ["chat:C2"]
     [done] = await town.made_all(mended)
     assert town.chat("C2").room_id == C2
@@ -339,7 +340,7 @@ async def test_a_refused_space_is_asked_for_again(town: Town, command: str) -> N
     turn = await town.command(command)
     await town.made_all(turn)
 
-    assert "I couldn't make “alice's space”: not today." in said(refusal)
+    assert "I couldn't create “alice's space”: not today." in said(refusal)
     assert rooms_asked(turn) == [wish("space", "alice's space", is_space=True)]
     assert town.user_record().space_id == SPACE_ID
     assert town.chat("C1").room_id == C1

@@ -141,7 +141,7 @@ async def test_a_bound_room_stays_bound_when_the_user_selects_another_agent_and_
 
     assert after == Snapshot("bound", BOUND)
     assert "This room is bound to **Agent-2**" in said(turn)
-    assert "It stays so" in said(turn)
+    assert "That doesn't change" in said(turn)
 
 
 async def test_a_room_whose_agent_is_gone_asks_even_if_the_user_selected_another() -> None:

@@ -43,7 +43,8 @@ async def test_a_question_says_how_to_answer_and_what_it_is(talk: Talk) -> None:
     assert after.state == "awaiting"
     mark = QuestionRef(flow="confirmation", id=turn.inbound.event_id, life=LIFE, asker=ALICE)
     text = (
-        "Archive? Answer with `!yes` or `!no`, or put ✅ or ❌ on this message, within 5 minutes."
+        "Archive? Answer with `!yes` or `!no`, or react to this message with ✅ or ❌, "
+        "within 5 minutes."
     )
     assert turn.effects == [
         Reply(
@@ -96,7 +97,7 @@ async def test_no_in_any_way_leaves_everything_as_it_was(talk: Talk, answer: str
 
     assert after == talk.confirmation.at_rest
     assert signals(turn) == []
-    assert said(turn) == "All right, nothing has been changed."
+    assert said(turn) == "OK, nothing was changed."
 
 
 async def test_cancel_drops_the_question_and_is_silent_where_there_is_none(talk: Talk) -> None:
@@ -106,7 +107,7 @@ async def test_cancel_drops_the_question_and_is_silent_where_there_is_none(talk:
     still, silent = await talk.step(talk.confirmation, Triggered(CancelConfirmation()))
 
     assert after == still == talk.confirmation.at_rest
-    assert said(turn) == "All right, nothing has been changed."
+    assert said(turn) == "OK, nothing was changed."
     assert silent.effects == []
 
 
@@ -133,11 +134,11 @@ async def test_a_second_question_replaces_the_first_and_both_say_so(talk: Talk) 
     _, late = await talk.step(talk.confirmation, Reaction("✅", mark), at=second)
     _, yes = await talk.step(talk.confirmation, Reaction("✅", question_of(turn)[0]), at=second)
 
-    assert said(turn).startswith("This replaces the question that was open.\n\nRebind? Answer")
+    assert said(turn).startswith("This replaces the earlier question.\n\nRebind? Answer")
     text = "Archive?\n\nThis question was replaced by a newer one; nothing was changed."
     assert edits(turn) == [Edit(room_id=ROOM, text=text, sent_as=sent_as)]
     assert signals(late) == []
-    assert "no longer open" in said(late)
+    assert "is closed" in said(late)
     assert signals(yes) == [RebindRoom]
 
 
@@ -147,8 +148,8 @@ async def test_a_question_whose_time_is_up_says_so_itself(talk: Talk) -> None:
     after, lapsed = await talk.step(talk.confirmation, Expiry(), at=awaiting)
 
     text = (
-        "Archive?\n\nThis question has lapsed and nothing was changed. "
-        "Give the command again if you still want it."
+        "Archive?\n\nThis question expired and nothing was changed. "
+        "If you still want this, send the command again."
     )
     assert after == talk.confirmation.at_rest
     assert lapsed.effects == [Edit(room_id=ROOM, text=text, sent_as=question_of(turn)[1])]
@@ -166,11 +167,11 @@ async def test_an_answer_to_a_question_of_an_earlier_life_is_told_and_closes_it(
     )
 
     restarted = "I restarted at 2026-01-02 03:04:05 UTC"
-    closed = f"This question has lapsed: {restarted}."
+    closed = f"This question expired: {restarted}."
     assert after == before
     assert turn.signals == []
     assert said(turn) == (
-        f"{restarted} and forgot this question. Give the command again if you still want it."
+        f"{restarted} and lost this question. If you still want this, send the command again."
     )
     assert edits(turn) == [Edit(room_id=ROOM, text=closed, event_id=EventId("$question"))]
 
@@ -184,5 +185,5 @@ async def test_an_answer_to_a_closed_question_of_this_life_leaves_it_as_it_reads
     after, turn = await talk.step(talk.confirmation, Reaction("❌", mark))
 
     assert after == talk.confirmation.at_rest
-    assert "was answered or replaced, or its time was up" in said(turn)
+    assert "was answered, replaced, or it expired" in said(turn)
     assert edits(turn) == []

@@ -51,7 +51,7 @@ async def test_cancel_drops_what_is_held(talk: Talk) -> None:
     _, silent = await talk.step(talk.held, Triggered(CancelHeld()))
 
     assert after == talk.held.at_rest
-    assert said(turn) == "All right, I won't pass your message on."
+    assert said(turn) == "OK, I won't pass your message on."
     assert silent.effects == []
 
 
@@ -94,5 +94,5 @@ async def test_held_messages_whose_time_is_up_are_given_up_aloud(talk: Talk) -> 
     _, two = await talk.step(talk.held, Expiry(), at=second)
 
     assert after == talk.held.at_rest
-    assert "no longer keep 1 message that" in said(one)
-    assert "no longer keep 2 messages that" in said(two)
+    assert "dropped 1 waiting message" in said(one)
+    assert "dropped 2 waiting messages" in said(two)

@@ -51,8 +51,8 @@ async def test_the_list_is_numbered_and_says_how_to_answer(talk: Talk) -> None:
         flow="loadselection", id=turn.inbound.event_id, life=LIFE, asker=ALICE
     )
     assert said(turn) == (
-        f"Which chat shall I bring back?\n\n{LISTED}\n\nAnswer with its number within 5 minutes, "
-        "or put ❌ on this message to leave everything as it is."
+        f"Which chat should I restore?\n\n{LISTED}\n\nAnswer with its number within 5 minutes, "
+        "or react to this message with ❌ to cancel."
     )
 
 
@@ -115,7 +115,7 @@ async def test_no_in_any_way_brings_nothing_back(talk: Talk, way: str) -> None:
 
     assert after == talk.selection.at_rest
     assert signals(turn) == []
-    assert said(turn) == "All right, no chat is brought back."
+    assert said(turn) == "OK, no chat was restored."
 
 
 async def test_a_list_waits_as_long_as_the_config_says(talk: Talk) -> None:
@@ -130,7 +130,7 @@ async def test_cancel_drops_the_list_and_is_silent_where_there_is_none(talk: Tal
     still, silent = await talk.step(talk.selection, cancel)
 
     assert after == still == talk.selection.at_rest
-    assert said(turn) == "All right, no chat is brought back."
+    assert said(turn) == "OK, no chat was restored."
     assert silent.effects == []
 
 
@@ -178,11 +178,11 @@ async def test_a_second_list_replaces_the_first_and_both_say_so(talk: Talk) -> N
     second, turn = await talk.step(talk.selection, OFFER, at=first)
     _, late = await talk.step(talk.selection, Answer("1", mark), at=second)
 
-    assert said(turn).startswith("This replaces the list that was open.\n\nWhich chat")
+    assert said(turn).startswith("This replaces the earlier list.\n\nWhich chat")
     text = f"{LISTED}\n\nThis list was replaced by a newer one."
     assert edits(turn) == [Edit(room_id=ROOM, text=text, sent_as=sent_as)]
     assert signals(late) == []
-    assert "no longer open" in said(late)
+    assert "is closed" in said(late)
 
 
 async def test_a_list_whose_time_is_up_says_so_itself(talk: Talk) -> None:
@@ -190,7 +190,7 @@ async def test_a_list_whose_time_is_up_says_so_itself(talk: Talk) -> None:
 
     after, lapsed = await talk.step(talk.selection, Expiry(), at=choosing)
 
-    text = f"{LISTED}\n\nThis list has lapsed. `!load` shows it again."
+    text = f"{LISTED}\n\nThis list expired. `!load` shows it again."
     assert after == talk.selection.at_rest
     assert lapsed.effects == [Edit(room_id=ROOM, text=text, sent_as=question_of(turn)[1])]
 
@@ -209,11 +209,11 @@ async def test_an_answer_to_a_list_of_an_earlier_life_is_told_and_closes_it(
     restarted = "I restarted at 2026-01-02 03:04:05 UTC"
     assert after == before
     assert turn.signals == []
-    assert said(turn) == f"{restarted} and forgot this list. `!load` shows it again."
+    assert said(turn) == f"{restarted} and lost this list. `!load` shows it again."
     assert edits(turn) == [
         Edit(
             room_id=ROOM,
-            text=f"This list has lapsed: {restarted}.",
+            text=f"This list expired: {restarted}.",
             event_id=EventId("$list"),
         )
     ]

@@ -26,7 +26,7 @@ A_B = Snapshot("staged", Staged((A, B)))
 A_ALONE = Snapshot("staged", Staged((A,)))
 LISTED = "1. a.png (image/png, 12 kB)\n2. b.png (image/png, 1.2 MB)"
 WAITING = f"2 files wait for your next message (1.2 MB in all):\n\n{LISTED}"
-HOW = "`!files` lists what waits, `!files drop NUMBER` drops one file, `!files clear` drops all."
+HOW = "`!files` lists the waiting files, `!files drop NUMBER` drops one, `!files clear` drops all."
 
 
 @pytest.fixture
@@ -83,10 +83,7 @@ async def test_what_is_not_meant_for_the_bot_is_let_pass(talk: Talk) -> None:
 
 async def test_a_file_that_is_too_large_is_refused_whether_or_not_others_wait(talk: Talk) -> None:
     large = a_file("large\n.png", 2_100_000)
-    refusal = (
-        "“large .png” is too large: it has 2.1 MB, and I take files of up to 2 MB. "
-        "Please send a smaller one."
-    )
+    refusal = "“large .png” is too large (2.1 MB; the limit is 2 MB). Please send a smaller file."
 
     at_rest, alone = await send(talk, large)
     still, beside = await send(talk, large, at=A_B)
@@ -103,8 +100,8 @@ async def test_more_files_than_may_wait_are_refused(talk: Talk) -> None:
 
     assert after == full
     assert said(turn).startswith(
-        "I didn't take “d.png”: only 3 files can wait. "
-        "Write the message that they are for, or drop one.\n\n3 files wait"
+        "I didn't accept “d.png”: only 3 files can wait. "
+        "Send the message they belong to, or drop one.\n\n3 files wait"
     )
 
 
@@ -113,8 +110,8 @@ async def test_more_bytes_than_may_wait_are_refused(talk: Talk) -> None:
 
     assert after == A_B
     assert said(turn) == (
-        "I didn't take “c.png”: it has 1.9 MB, and all files that wait may have 3 MB together. "
-        f"Write the message that they are for, or drop one.\n\n{WAITING}"
+        "I didn't accept “c.png” (1.9 MB): waiting files may total 3 MB. "
+        f"Send the message they belong to, or drop one.\n\n{WAITING}"
     )
 
 
@@ -129,7 +126,7 @@ async def test_files_clear_drops_all(talk: Talk) -> None:
     after, turn = await talk.step(talk.staging, Command("files", "Clear"), at=A_B)
 
     assert after == talk.staging.at_rest
-    assert "your 2 files are no longer waiting" in said(turn)
+    assert "dropped your 2 waiting files" in said(turn)
 
 
 async def test_files_drop_drops_one_and_lists_the_others(talk: Talk) -> None:
@@ -145,7 +142,7 @@ async def test_dropping_the_last_leaves_nothing_waiting(talk: Talk) -> None:
     after, turn = await talk.step(talk.staging, Command("files", "drop 1"), at=A_ALONE)
 
     assert after == talk.staging.at_rest
-    assert "your file is no longer waiting" in said(turn)
+    assert "I dropped your waiting file" in said(turn)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +171,7 @@ async def test_files_with_nothing_staged_says_when_the_bot_restarted(
     after, turn = await talk.step(talk.staging, Command("files", argument))
 
     assert after == talk.staging.at_rest
-    assert "No file of yours is waiting here." in said(turn)
+    assert "You have no waiting files here." in said(turn)
     assert "2026-01-02 03:04:05 UTC" in said(turn)
 
 
@@ -209,5 +206,5 @@ async def test_cancel_drops_the_stage_and_is_silent_where_there_is_none(talk: Ta
     still, silent = await talk.step(talk.staging, cancel)
 
     assert after == still == talk.staging.at_rest
-    assert "your 2 files are no longer waiting" in said(turn)
+    assert "dropped your 2 waiting files" in said(turn)
     assert silent.effects == []

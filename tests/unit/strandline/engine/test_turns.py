@@ -344,7 +344,7 @@ async def test_an_ephemeral_state_is_left_when_its_time_is_up(store: Store) -> N
     stage.seconds = 301
     late = await stage.take("!yes")
 
-    assert "No question of mine is waiting" in texts(late)[0]
+    assert "I have no open question" in texts(late)[0]
     assert len(stage.conversations.sweep(301)) == 1
 
 
@@ -358,7 +358,7 @@ async def test_a_wall_clock_that_is_set_back_keeps_no_question_open(store: Store
     late = await stage.take("!yes")
     await stage.take("hello", room="!b")
 
-    assert "No question of mine is waiting" in texts(late)[0]
+    assert "I have no open question" in texts(late)[0]
     assert (await stage.room("!b")).platform_chat_id == "2"
 
 
@@ -370,7 +370,7 @@ async def test_one_yes_archives_and_a_second_finds_no_question(store: Store) -> 
     first, second = await stage.take("!yes"), await stage.take("!yes")
 
     assert "is archived" in texts(first)[0]
-    assert "No question of mine" in texts(second)[0]
+    assert "I have no open question" in texts(second)[0]
     assert len(stage.conversations) == 0
 
 
@@ -381,7 +381,7 @@ async def test_cancel_reaches_whatever_is_pending(store: Store) -> None:
 
     first, second = await stage.take("!cancel"), await stage.take("!cancel")
 
-    assert texts(first) == ["All right, I won't pass your message on."]
+    assert texts(first) == ["OK, I won't pass your message on."]
     assert texts(second) == ["Nothing is pending here, so there is nothing to cancel."]
     assert len(stage.conversations) == 0
 

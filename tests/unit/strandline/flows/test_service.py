@@ -66,9 +66,9 @@ async def test_cancel_drops_all_that_is_pending_and_says_what_that_was(talk: Tal
         flow.at_rest for flow in pending_flows(talk)
     ]
     assert said(turn).splitlines() == [
-        "All right, nothing has been changed.",
-        "All right, your file is no longer waiting, and I pass it to nobody.",
-        "All right, I won't pass your message on.",
+        "OK, nothing was changed.",
+        "OK, I dropped your waiting file.",
+        "OK, I won't pass your message on.",
     ]
 
 
@@ -85,5 +85,5 @@ async def test_an_answer_without_a_question_says_when_the_bot_restarted(
     _, turn = await talk.step(service(), Command(command))
 
     assert signals(turn) == []
-    assert said(turn).startswith("No question of mine is waiting for an answer from you here.")
+    assert said(turn).startswith("I have no open question for you here.")
     assert "2026-01-02 03:04:05 UTC" in said(turn)

@@ -207,7 +207,7 @@ async def test_a_yes_that_comes_too_late_for_its_flow_says_so(rota: Rehearsal) -
 
     await rota.says("!yes")
 
-    assert rota.said == "That can no longer be done: things have changed since I asked."
+    assert rota.said == "That is no longer possible: things have changed since I asked."
 
 
 async def test_a_yes_is_about_what_was_there_when_it_was_asked(rota: Rehearsal) -> None:
@@ -216,7 +216,7 @@ async def test_a_yes_is_about_what_was_there_when_it_was_asked(rota: Rehearsal) 
 
     await rota.says("!yes")
 
-    assert rota.said == "That can no longer be done: things have changed since I asked."
+    assert rota.said == "That is no longer possible: things have changed since I asked."
     assert rota.data(Rota) == Duty("carol", 1)
 
 

@@ -79,11 +79,14 @@ async def test_the_reply_to_a_question_asked_again_names_the_first_question() ->
         (None, "a word"),
         (
             AgentFailed(AgentId("a1"), "away", FailureReason.CUT_OFF),
-            "a word\n\nHere the answer of agent `a1` broke off. `!retry` asks for a whole one.",
+            "a word\n\nThe answer of agent `a1` was cut off here. To ask again, send `!retry`.",
         ),
         (
             TimeoutError(),
-            "a word\n\nAgent `a1` gave no full answer within 1 second. `!retry` asks it again.",
+            (
+                "a word\n\nAgent `a1` did not finish its answer within 1 second. "
+                "To ask again, send `!retry`."
+            ),
         ),
     ],
 )
@@ -102,7 +105,7 @@ async def test_an_answer_without_a_word_or_a_file_says_that_it_is_empty() -> Non
 
     answer.complete("")
 
-    assert answer.text == "_The agent gave an empty answer. Please ask in other words._"
+    assert answer.text == "_The agent's answer was empty. Please rephrase your question._"
     assert answer.is_empty
 
 

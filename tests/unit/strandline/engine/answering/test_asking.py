@@ -208,7 +208,7 @@ async def test_a_question_that_is_taken_back_ends_its_answer(store: Store) -> No
     conversation.amend(None)
     await conversation.ends()
 
-    assert conversation.sent.bodies == ["about tell me", "_The question was taken back._"]
+    assert conversation.sent.bodies == ["about tell me", "_The question was deleted._"]
     assert await store.is_handled(INBOUND.event_id)
 
 
@@ -225,7 +225,7 @@ async def test_a_whole_answer_says_what_stands_for_it_if_its_question_is_taken_b
     assert isinstance(edit, SendRow)
     instead = edit.if_withdrawn
     assert instead is not None
-    assert instead["m.new_content"]["body"] == "_The question was taken back._"
+    assert instead["m.new_content"]["body"] == "_The question was deleted._"
     assert instead["m.relates_to"]["event_id"] == HEAD
 
 
@@ -253,7 +253,7 @@ async def test_an_answer_of_an_earlier_life_is_ended_when_its_question_was_taken
     assert await conversation.asking.withdraw(other.event_id, Translator())
     assert not await conversation.asking.withdraw(other.event_id, Translator())
 
-    assert conversation.sent.bodies[-1] == "_The question was taken back._"
+    assert conversation.sent.bodies[-1] == "_The question was deleted._"
     assert await store.is_handled(other.event_id)
     assert await store.stream(other.event_id) is None
 
@@ -338,7 +338,7 @@ async def test_the_files_of_an_answer_follow_its_text(store: Store) -> None:
 
     text, name = conversation.sent.bodies
     refused = r"refused\_\[1\](a).bin"
-    assert text.startswith(f"about tell me all\n\n_I could not pass on the file “{refused}”")
+    assert text.startswith(f"about tell me all\n\n_I couldn't send the file “{refused}”")
     assert name == "plot.svg"
     file = content_of(conversation.sent.rows[1])
     assert file["info"]["size"] == 3

@@ -49,13 +49,13 @@ async def test_help_lists_the_commands_that_something_answers_and_no_other() -> 
     text = await told("help", commands=("rename", "agent"))
 
     assert text.splitlines()[2:] == [
-        "- `!help`: this list",
-        "- `!rename NAME`: give this chat another name",
+        "- `!help`: show this list",
+        "- `!rename NAME`: rename this chat",
         "- `!agent NUMBER or ID`: select an agent for your new rooms",
-        "- `!status`: which agent this room talks to, and when I last restarted",
-        "- `!yes`: agree to what I asked",
-        "- `!no`: decline what I asked",
-        "- `!cancel`: drop what is pending",
+        "- `!status`: show this room's agent and my last restart",
+        "- `!yes`: answer yes to my question",
+        "- `!no`: answer no to my question",
+        "- `!cancel`: cancel what is pending",
         "- `!stop`: stop the answer that is being written",
     ]
 
@@ -66,7 +66,7 @@ async def test_help_names_the_same_commands_in_every_language() -> None:
     text = await told("help", commands=commands, language="ru")
 
     assert "- `!rename НАЗВАНИЕ`: переименовать этот чат" in text
-    assert "- `!language en | ru`: язык, на котором я говорю с вами" in text
+    assert "- `!language en | ru`: выбрать язык, на котором я вам пишу" in text
     assert [line.split("`")[1].split()[0] for line in text.splitlines()[2:]] == [
         f"!{name}" for name in commands
     ]
