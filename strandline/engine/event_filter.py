@@ -27,15 +27,23 @@ MAX_EXPLAINED = 1_000
 RETRY = "retry"
 """The command that asks an agent once more; the question is read from the room."""
 
-_OF_PEOPLE = {
-    EventKind.TEXT,
-    EventKind.FILE,
-    EventKind.OTHER,
-    EventKind.REACTION,
-    EventKind.UNREADABLE,
-    EventKind.ENTERED,
-    EventKind.DEPARTED,
-}
+FOR_EVERYBODY = frozenset(
+    {
+        EventKind.REDACTED,
+        EventKind.INVITED,
+        EventKind.JOINED,
+        EventKind.LEFT,
+        EventKind.UPGRADED,
+        EventKind.ROOM_CREATED,
+        EventKind.ROOM_FAILED,
+        EventKind.DONE,
+        EventKind.REFUSED,
+        EventKind.EXPIRED,
+    }
+)
+"""Kinds that are handled whoever sent them: the bot's own, and those for which a flow decides. All
+others are handled only for users who may talk to the bot."""
+
 _SAID = {EventKind.TEXT, EventKind.FILE, EventKind.OTHER}
 _OF_OTHERS = {EventKind.ENTERED, EventKind.DEPARTED}
 _OF_ROOMS = {EventKind.JOINED, EventKind.LEFT, EventKind.UPGRADED}
@@ -86,7 +94,7 @@ class Policy:
 
 
 class EventFilter:
-    """Drops events that no flow handles, and completes the others.
+    """Drops events that are handled, not allowed or of no interest, and completes the others.
 
     Args:
         store: Which events are handled, and what is known of rooms.
@@ -102,7 +110,7 @@ class EventFilter:
         self._explained = BoundedDict[tuple[RoomId, str], None](MAX_EXPLAINED)
 
     async def is_wanted(self, inbound: Inbound) -> bool:
-        """Whether some flow is to handle the event, and none has."""
+        """Whether the event is new, its sender may talk to the bot, and its kind is of interest."""
         if inbound.kind in _OF_OTHERS and inbound.kind not in self._policy.kinds:
             return False
         if await self._store.is_handled(inbound.event_id):
@@ -113,7 +121,7 @@ class EventFilter:
 
     def is_allowed(self, inbound: Inbound) -> bool:
         """Whether the bot listens to the sender."""
-        return inbound.kind not in _OF_PEOPLE or self._policy.is_allowed(inbound.sender)
+        return inbound.kind in FOR_EVERYBODY or self._policy.is_allowed(inbound.sender)
 
     async def corrections(self, inbound: Inbound) -> AsyncIterator[Inbound]:
         """Events to handle before this one, because of what was claimed about its room."""

@@ -18,14 +18,22 @@ from tests.support.setup import Setup
 
 pytestmark = pytest.mark.homeserver
 
+CUT_OFF = "Wel\n\nThe answer of agent `{}` was cut off here"
+
 FAILURES: dict[str, tuple[Script, str]] = {
-    "silent": (says(then="hangs"), "did not begin to answer. `!retry` asks it again"),
-    "stalling": (says(event({"text": "Wel"}), then="hangs"), "^Wel\n\nHere the answer of agent"),
-    "cut": (says(event({"text": "Wel"}), b'data: {"te', then="cuts"), "^Wel\n\nHere the answer"),
+    "silent": (says(then="hangs"), "did not start to answer in time. To ask again, send `!retry`"),
+    "stalling": (
+        says(event({"text": "Wel"}), then="hangs"),
+        "^Wel\n\nThe answer of agent `stalling` was cut off",
+    ),
+    "cut": (
+        says(event({"text": "Wel"}), b'data: {"te', then="cuts"),
+        "^Wel\n\nThe answer of agent `cut`",
+    ),
     "nonsense": (says(b"data: {nonsense\n\n"), "sent an answer that I can't read"),
     "bytes": (says(b"data: \xff\xfe\n\n"), "sent an answer that I can't read"),
     "endless": (pours(event({"text": "x" * 10_000})), "is too long, so I cut it off here"),
-    "locked": (answers(401), "does not rejected my credentials. Please tell whoever runs this bot"),
+    "locked": (answers(401), "rejected my credentials. Please tell the person who runs this bot"),
     "busy": (answers(429, **{"Retry-After": "1"}), "is overloaded right now"),
     "broken": (answers(500), "can't be reached right now"),
 }

@@ -6,8 +6,10 @@ from attrs import evolve
 from durable.records import ARCHIVED, RoomRecord, UserRecord, room_key, user_key
 from fsm import AgentEntry, Command, Registry
 from fsm.effects import Reply
+from fsm.events import ANY
 from fsm.values.ids import AgentId, PlatformChatId, RoomId, UserId
 from strandline.flows.languages import translator_for
+from strandline.flows.order import FLOWS
 from strandline.flows.service import HELP, Service
 from tests.support.talk import Talk
 
@@ -118,3 +120,15 @@ async def test_a_command_that_nothing_answers_gets_the_nearest_one_that_somethin
     command: str, expected: str
 ) -> None:
     assert await told(command) == expected
+
+
+def test_every_command_of_the_bots_own_flows_is_in_help() -> None:
+    commands = {
+        name
+        for flow in FLOWS
+        for event in flow.events.values()
+        for name in event.command
+        if name != ANY
+    }
+
+    assert commands == {name for name, _, _ in HELP}
