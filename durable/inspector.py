@@ -36,7 +36,7 @@ class StoreInspector:
         text = self.text(key)
         return None if text is None else load(text)
 
-    def standing(self, flow: Flow, key: ConversationKey) -> Snapshot:
+    def stored_snapshot(self, flow: Flow, key: ConversationKey) -> Snapshot:
         """The state that a restart would find: a durable one, or idle."""
         if isinstance(flow, KeptAsRecord):
             text = self.text(f"{flow.kept_as}:{key}")

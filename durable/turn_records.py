@@ -167,7 +167,7 @@ class TurnRecords:
         self._read.add(key)
         self.writes[key] = text
 
-    async def standing(self, flow: Flow, key: ConversationKey) -> Snapshot:
+    async def stored_snapshot(self, flow: Flow, key: ConversationKey) -> Snapshot:
         """The conversation's stored state: a durable one, or idle."""
         if isinstance(flow, KeptAsRecord):
             record: Any = await self.read(flow.record_type or object, f"{flow.kept_as}:{key}")
@@ -187,17 +187,17 @@ class TurnRecords:
         return snapshot
 
     def deadline(self, flow: Flow, key: ConversationKey) -> Deadline | None:
-        """The deadline of the conversation's durable state; call ``standing`` first."""
+        """The deadline of the conversation's durable state; call ``stored_snapshot`` first."""
         kept = self._kept(flow, key)
         return kept.deadline if kept is not None else None
 
     def drop_deadline(self, flow: Flow, key: ConversationKey) -> None:
-        """Keep the conversation's state without its deadline; call ``standing`` first."""
+        """Keep the conversation's state without its deadline; call ``stored_snapshot`` first."""
         kept = self._kept(flow, key)
         if kept is not None:
             self._write(flow_key(flow.name, key), evolve(kept, deadline=None))
 
-    def stand(self, flow: Flow, moved: TransitionTaken, turn: Turn) -> None:
+    def save_snapshot(self, flow: Flow, moved: TransitionTaken, turn: Turn) -> None:
         """Have the commit write the conversation's new state, if that is durable."""
         key, state = moved.key, flow.states[moved.after.state]
         if state.tier is Tier.EPHEMERAL or not flow.is_durable:
@@ -212,7 +212,7 @@ class TurnRecords:
             self._keep(flow_key(flow.name, key), kept)
 
     def _kept(self, flow: Flow, key: ConversationKey) -> FlowRecord | None:
-        """What ``standing`` has read of the conversation, if it is kept so."""
+        """What ``stored_snapshot`` has read of the conversation, if it is kept so."""
         record = self._present.get(flow_key(flow.name, key))
         return record if isinstance(record, FlowRecord) else None
 

@@ -14,7 +14,7 @@ from fsm.values.ids import ConversationKey, EventId
 
 
 @frozen
-class Lapsed:
+class ExpiredState:
     """A conversation whose time is up.
 
     Args:
@@ -37,7 +37,7 @@ class Lapsed:
 
 @frozen
 class _Standing:
-    lapsed: Lapsed
+    lapsed: ExpiredState
     until: float
 
 
@@ -46,7 +46,7 @@ class Conversations:
 
     def __init__(self) -> None:
         self._standing: dict[tuple[str, ConversationKey], _Standing] = {}
-        self._overdue: list[Lapsed] = []
+        self._overdue: list[ExpiredState] = []
 
     def __len__(self) -> int:
         return len(self._standing)
@@ -73,11 +73,11 @@ class Conversations:
             lapsed, until = evolve(before.lapsed, snapshot=moved.after), before.until
         else:
             beneath = before.lapsed.beneath if before is not None else moved.before
-            lapsed = Lapsed(flow.name, moved.after, inbound, beneath)
+            lapsed = ExpiredState(flow.name, moved.after, inbound, beneath)
             until = now + lifetime.total_seconds()
         self._standing[flow.name, moved.key] = _Standing(lapsed, until)
 
-    def sweep(self, now: float) -> list[Lapsed]:
+    def sweep(self, now: float) -> list[ExpiredState]:
         """Let go of what has expired, and return it."""
         overdue, self._overdue = self._overdue, []
         expired = [key for key, standing in self._standing.items() if standing.until <= now]

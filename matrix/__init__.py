@@ -16,7 +16,7 @@ from matrix.api.errors import (
 from matrix.api.homeserver import Homeserver
 from matrix.api.session import HomeserverSettings
 from matrix.inbound.batch import RoomItem, SyncBatch, SyncEvent, TimelineGap
-from matrix.inbound.edits import Amendment
+from matrix.inbound.edits import MessageChange
 from matrix.inbound.reader import HomeserverReader
 from matrix.inbound.sync import SyncLoop
 from matrix.inbound.transcript import QuestionAnswer, Transcript
@@ -28,7 +28,6 @@ from matrix.outbound.room_creation import RoomCreator, RoomStyle
 from matrix.outbound.split import split_text
 
 __all__ = [
-    "Amendment",
     "Delivery",
     "DeliveryOutcomes",
     "Homeserver",
@@ -36,6 +35,7 @@ __all__ = [
     "HomeserverSettings",
     "LoginRefused",
     "MatrixError",
+    "MessageChange",
     "NotEncryptable",
     "QuestionAnswer",
     "RateLimited",

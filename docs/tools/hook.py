@@ -14,7 +14,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.pages import Page
 
 from strandline.authoring.embedding import svg
-from strandline.flows.order import FLOWS
+from strandline.flows.builtin import FLOWS
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -33,7 +33,7 @@ from durable.store.values import (
     QuestionFiles,
     Reopened,
     Stored,
-    Stream,
+    UnfinishedAnswer,
 )
 from durable.store.volume import volume_warning
 
@@ -69,7 +69,7 @@ __all__ = [
     "StoreError",
     "StoreUnavailable",
     "Stored",
-    "Stream",
+    "UnfinishedAnswer",
     "from_json",
     "to_json",
     "volume_warning",

@@ -14,7 +14,7 @@ from durable.store.values import (
     QuestionFiles,
     Reopened,
     Stored,
-    Stream,
+    UnfinishedAnswer,
 )
 from fsm.outbox import OutboxRow
 from fsm.values.ids import AgentId, EventId, RoomId, SyncToken, UserId
@@ -252,7 +252,7 @@ class Store(ABC):
         """The handled events that are to be handled again, oldest first."""
 
     @abstractmethod
-    async def stream(self, event_id: EventId) -> Stream | None:
+    async def stream(self, event_id: EventId) -> UnfinishedAnswer | None:
         """The answer to the event, if it has begun and is not complete."""
 
     @abstractmethod

@@ -36,7 +36,7 @@ class Handled:
 
 
 @frozen
-class Stream:
+class UnfinishedAnswer:
     """An answer whose first message is on its way or in the room, and that is not complete.
 
     Args:
@@ -126,7 +126,7 @@ class Commit:
     also_handled: tuple[Handled, ...] = ()
     deletes_row: TransactionId | None = None
     question_files: tuple[QuestionFiles, ...] = ()
-    stream_begins: Stream | None = None
+    stream_begins: UnfinishedAnswer | None = None
     stream_ends: EventId | None = None
     reopens: tuple[Reopened, ...] = ()
     cancels_reopened: EventId | None = None

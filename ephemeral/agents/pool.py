@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 import structlog
 from attrs import define, evolve
 
+from ephemeral.agents.agent_queue import AgentQueue
 from ephemeral.agents.api import (
     AgentApi,
     AgentFailed,
@@ -25,7 +26,6 @@ from ephemeral.agents.api import (
     QueuePosition,
 )
 from ephemeral.agents.breaker import Breaker
-from ephemeral.agents.queue import AgentQueue
 from fsm import AgentEntry, Registry
 from fsm.values.ids import AgentId, UserId
 from fsm.values.registry import Condition

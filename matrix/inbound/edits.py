@@ -11,7 +11,7 @@ from matrix.inbound.parse import redaction_target, text_of
 
 
 @frozen(kw_only=True)
-class Amendment:
+class MessageChange:
     """A message was edited or redacted.
 
     Args:
@@ -36,7 +36,7 @@ def amendments(
     raw: dict[str, Any],
     room_id: RoomId,
     decrypted: Callable[[RoomId, dict[str, Any]], dict[str, Any]],
-) -> Iterator[Amendment]:
+) -> Iterator[MessageChange]:
     """The amendment that the event is, and the edit that the homeserver bundles with the event.
 
     Args:
@@ -50,7 +50,7 @@ def amendments(
             yield amendment
 
 
-def parse_amendment(raw: object, room_id: RoomId) -> Amendment | None:
+def parse_amendment(raw: object, room_id: RoomId) -> MessageChange | None:
     """The amendment that a decrypted event is; None if it is none."""
     if not isinstance(raw, dict) or "state_key" in raw:
         return None
@@ -60,7 +60,7 @@ def parse_amendment(raw: object, room_id: RoomId) -> Amendment | None:
     target, text = _target_and_text(raw)
     if target is None:
         return None
-    return Amendment(
+    return MessageChange(
         target=target,
         room_id=room_id,
         sender=sender,

@@ -12,7 +12,7 @@ from matrix.api import fields
 from matrix.api.errors import Refused
 from matrix.api.homeserver import PAGE_EVENTS, Homeserver, Page
 from matrix.inbound.batch import MembershipTracker, TimelineGap, joined_uninvited
-from matrix.inbound.edits import Amendment, amendments
+from matrix.inbound.edits import MessageChange, amendments
 from matrix.inbound.parse import is_own_invite, is_own_join
 
 _log = structlog.get_logger(__name__)
@@ -44,7 +44,7 @@ class _GapReader:
 
     homeserver: Homeserver
     gap: TimelineGap
-    amend: Callable[[Amendment], None]
+    amend: Callable[[MessageChange], None]
 
     async def page(self, direction: str, start: str | None, end: str | None) -> Page:
         reach("gap.page.before")
@@ -83,7 +83,9 @@ class _GapReader:
 
 
 async def missing_events(
-    homeserver: Homeserver, gap: TimelineGap, amend: Callable[[Amendment], None] = lambda _: None
+    homeserver: Homeserver,
+    gap: TimelineGap,
+    amend: Callable[[MessageChange], None] = lambda _: None,
 ) -> AsyncIterator[Json]:
     """The events of the gap, oldest first, decrypted. Holds one page at a time.
 

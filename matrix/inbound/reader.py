@@ -14,7 +14,7 @@ from matrix.api.content import read_question_ref
 from matrix.api.errors import Refused
 from matrix.api.homeserver import Homeserver
 from matrix.inbound.batch import TimelineGap
-from matrix.inbound.edits import Amendment, amendments
+from matrix.inbound.edits import MessageChange, amendments
 from matrix.inbound.gaps import missing_events
 from matrix.inbound.parse import parse
 from matrix.inbound.room_checks import enter_replacement, invite_of, replaced_by
@@ -49,7 +49,7 @@ class HomeserverReader:
         self,
         homeserver: Homeserver,
         *,
-        amend: Callable[[Amendment], None] = lambda _: None,
+        amend: Callable[[MessageChange], None] = lambda _: None,
         key_wait_seconds: float = 10.0,
     ) -> None:
         self._homeserver = homeserver

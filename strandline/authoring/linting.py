@@ -16,6 +16,7 @@ from fsm.checks.findings import Finding, LintResult, collecting
 from strandline.authoring.naming import misnamed
 from strandline.authoring.rules import Rules
 from strandline.authoring.sources import Sources, beside
+from strandline.flows.builtin import FLOWS
 from strandline.flows.discovery import (
     NotFound,
     can_import_from,
@@ -24,7 +25,6 @@ from strandline.flows.discovery import (
     importing,
     place_of,
 )
-from strandline.flows.order import FLOWS
 
 
 @frozen

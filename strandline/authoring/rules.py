@@ -14,7 +14,7 @@ from fsm.flow import handlers_of
 from fsm.kept_record import KeptAsRecord
 from strandline.authoring.sources import Mentioned, Sources, argument, may_return
 from strandline.authoring.writing import COLLECTIONS, DATA, changes, wants
-from strandline.flows.order import FLOWS
+from strandline.flows.builtin import FLOWS
 
 
 @frozen

@@ -9,8 +9,8 @@ from fsm import Flow
 from strandline.authoring import drawing
 from strandline.authoring.rendering import NotDrawn
 from strandline.config.file import flows_named_in
+from strandline.flows.builtin import FLOWS
 from strandline.flows.discovery import NotFound, can_import_from, flow_at
-from strandline.flows.order import FLOWS
 
 
 @click.command()

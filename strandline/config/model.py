@@ -16,7 +16,7 @@ from fsm.values.ids import AgentId, UserId
 from fsm.values.text import compared, number_in
 from strandline.config.errors import ConfigError
 from strandline.config.file import ConfigFile, KeyPath, dotted, read_config_file
-from strandline.config.shape import QUOTED, Problem, nearest, shaped
+from strandline.config.structuring import QUOTED, Problem, nearest, shaped
 from strandline.flows.discovery import (
     NotFound,
     agent_kind,

@@ -13,8 +13,8 @@ from ephemeral.conversations import Conversations
 from fsm import Flow
 from fsm.values.ids import EventId, SyncToken, TransactionId
 from matrix import Delivery, Homeserver, HomeserverReader, Receipts, RoomCreator, SyncLoop
+from strandline.config.matrix_settings import room_style
 from strandline.config.model import Config
-from strandline.config.settings import room_style
 from strandline.engine.answering.asking import AnswerSettings, Asking
 from strandline.engine.answering.edits import EditTracker
 from strandline.engine.answering.joining import QuestionJoiner
@@ -31,9 +31,9 @@ from strandline.engine.failures import FailureHandler, Translators
 from strandline.engine.intake import BatchIntake, next_skipped
 from strandline.engine.outbox import OutboxBuilder
 from strandline.engine.outcomes import EffectOutcomes
-from strandline.engine.persistent_store import PersistentStore
 from strandline.engine.questions import PendingQuestions
-from strandline.engine.queue import BoundedRoomQueues
+from strandline.engine.retrying_store import RetryingStore
+from strandline.engine.room_queues import BoundedRoomQueues
 from strandline.engine.sweeper import Sweeper
 from strandline.engine.turn_runner import TurnRunner
 from strandline.engine.turns import Turns, TurnSettings
@@ -90,7 +90,7 @@ class _Assembly:
         self._raw_store = store
         self._homeserver = homeserver
         self._stored = stored
-        self._store = PersistentStore(store)
+        self._store = RetryingStore(store)
         self._builder = OutboxBuilder(notice=self._config.replies.message_type == "m.notice")
         self._edits = EditTracker(is_allowed=self._config.is_allowed)
         self._conversations = Conversations()

@@ -14,8 +14,8 @@ from durable.store import DataLock, FirstStart, SqliteStore, Store, volume_warni
 from ephemeral.agents.pool import AgentPool
 from fsm import Flow, Registry, Tier
 from matrix import Homeserver
+from strandline.config.matrix_settings import homeserver_settings
 from strandline.config.model import Config
-from strandline.config.settings import homeserver_settings
 from strandline.engine.assembly import Setup, build_engine
 from strandline.engine.clock import Clock
 from strandline.flows.discovery import agent_kind, make_found

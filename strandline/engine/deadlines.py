@@ -8,11 +8,11 @@ from attrs import frozen
 from durable.records import Deadline, flow_key
 from fsm.records import FLOW_PREFIX
 from fsm.values.ids import ConversationKey, EventId
-from strandline.engine.persistent_store import PersistentStore
+from strandline.engine.retrying_store import RetryingStore
 
 
 @frozen
-class Due:
+class DueDeadline:
     """A deadline that has passed.
 
     Args:
@@ -46,7 +46,7 @@ class Deadlines:
 
     def __init__(
         self,
-        store: PersistentStore,
+        store: RetryingStore,
         flows: frozenset[str],
         *,
         monotonic: Callable[[], float] = time.monotonic,
@@ -54,10 +54,10 @@ class Deadlines:
         self._store = store
         self._flows = flows
         self._monotonic = monotonic
-        self._in_progress: set[Due] = set()
-        self._retry_at: dict[Due, float] = {}
+        self._in_progress: set[DueDeadline] = set()
+        self._retry_at: dict[DueDeadline, float] = {}
 
-    async def newly_due(self) -> list[Due]:
+    async def newly_due(self) -> list[DueDeadline]:
         """The deadlines that have passed and are not in progress. They are so from now on."""
         if not self._flows:
             return []
@@ -72,15 +72,15 @@ class Deadlines:
         self._in_progress.update(new)
         return new
 
-    def settle(self, due: Due) -> None:
+    def settle(self, due: DueDeadline) -> None:
         """Its turn has committed: should it still be due, it is returned again."""
         self._in_progress.discard(due)
 
-    def postpone(self, due: Due) -> None:
+    def postpone(self, due: DueDeadline) -> None:
         """Its turn failed every time: it is returned again after ``RETRY_SECONDS``."""
         self._retry_at[due] = self._monotonic() + RETRY_SECONDS
 
 
-def _due(key: str, deadline: Deadline) -> Due:
+def _due(key: str, deadline: Deadline) -> DueDeadline:
     flow, _, conversation = key.removeprefix(FLOW_PREFIX).partition(":")
-    return Due(flow, ConversationKey(conversation), deadline)
+    return DueDeadline(flow, ConversationKey(conversation), deadline)

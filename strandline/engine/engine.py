@@ -13,8 +13,8 @@ from matrix import Delivery, SyncLoop
 from strandline.engine.checkpoint import Checkpoint
 from strandline.engine.intake import BatchIntake
 from strandline.engine.outcomes import EffectOutcomes
-from strandline.engine.queue import BoundedRoomQueues
-from strandline.engine.work_items import Retry, UnreadGap, WorkItem
+from strandline.engine.room_queues import BoundedRoomQueues
+from strandline.engine.work_items import ReopenedEvent, UnreadGap, WorkItem
 from strandline.engine.worker import EventWorker
 
 _log = structlog.get_logger(__name__)
@@ -44,7 +44,9 @@ class InboundPipeline:
     async def resume(self, store: Store) -> None:
         """Queue what earlier runs left: events to handle again, and rooms behind the checkpoint."""
         for row in await store.reopened():
-            await self.queues.put(row.room_id, Retry(row.room_id, row.event_id, row.ordinal))
+            await self.queues.put(
+                row.room_id, ReopenedEvent(row.room_id, row.event_id, row.ordinal)
+            )
         token = await store.checkpoint.token()
         if token is None:
             return

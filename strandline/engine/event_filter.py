@@ -13,9 +13,9 @@ from fsm.values.ids import RoomId, UserId
 from fsm.values.inbound import ReactionReceived, RoomUpgraded, UnsupportedMessage
 from fsm.values.text import compared
 from matrix import HomeserverReader
-from strandline.engine.persistent_store import PersistentStore
+from strandline.engine.retrying_store import RetryingStore
 from strandline.engine.room_claims import RoomClaims
-from strandline.flows.order import FLOWS
+from strandline.flows.builtin import FLOWS
 
 MAX_REPLY_CHARS = 40
 """Maximum length of a reply to a question of the bot's own flows. To look up what a reply refers
@@ -102,7 +102,7 @@ class EventFilter:
         policy: Which events some flow handles.
     """
 
-    def __init__(self, store: PersistentStore, reader: HomeserverReader, policy: Policy) -> None:
+    def __init__(self, store: RetryingStore, reader: HomeserverReader, policy: Policy) -> None:
         self._store = store
         self._reader = reader
         self._policy = policy

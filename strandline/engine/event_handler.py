@@ -14,7 +14,7 @@ from strandline.engine.answering.joining import QuestionJoiner
 from strandline.engine.event_filter import EventFilter
 from strandline.engine.failures import FailureHandler
 from strandline.engine.questions import PendingQuestions
-from strandline.engine.tries import Failure, try_turn
+from strandline.engine.turn_retry import Failure, try_turn
 from strandline.engine.turn_runner import TurnRunner
 
 _log = structlog.get_logger(__name__)

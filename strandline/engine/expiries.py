@@ -1,9 +1,9 @@
 """The turns of states whose time is up."""
 
-from ephemeral.conversations import Lapsed
-from strandline.engine.deadlines import Deadlines, Due
+from ephemeral.conversations import ExpiredState
+from strandline.engine.deadlines import Deadlines, DueDeadline
 from strandline.engine.failures import FailureHandler
-from strandline.engine.tries import try_turn
+from strandline.engine.turn_retry import try_turn
 from strandline.engine.turn_runner import TurnRunner
 
 
@@ -21,11 +21,11 @@ class Expiries:
         self._deadlines = deadlines
         self._failures = failures
 
-    async def expire(self, lapsed: Lapsed) -> None:
+    async def expire(self, lapsed: ExpiredState) -> None:
         """Run the turn of an ephemeral state. One that fails every time is logged, and dropped."""
         await try_turn(lapsed.event_id, lambda: self._runner.expire(lapsed))
 
-    async def fall_due(self, due: Due) -> None:
+    async def fall_due(self, due: DueDeadline) -> None:
         """Run the turn of a durable state. One that fails every time is tried again later."""
         failure = await try_turn(due.event_id, lambda: self._runner.fall_due(due))
         if failure is None:

@@ -9,10 +9,10 @@ from fsm.failpoints import reach
 from fsm.outbox import OutboxRow
 from fsm.values.ids import EventId, UserId
 from matrix import Delivery
-from strandline.engine.deadlines import Due
+from strandline.engine.deadlines import DueDeadline
 from strandline.engine.outbox import OutboxBuilder
-from strandline.engine.persistent_store import PersistentStore
-from strandline.engine.tries import Failure
+from strandline.engine.retrying_store import RetryingStore
+from strandline.engine.turn_retry import Failure
 from strandline.flows.languages import translator_for
 
 
@@ -24,7 +24,7 @@ class Translators:
         language: The language of the others.
     """
 
-    def __init__(self, store: PersistentStore, language: str) -> None:
+    def __init__(self, store: RetryingStore, language: str) -> None:
         self._store = store
         self._language = language
 
@@ -46,7 +46,7 @@ class FailureHandler:
 
     def __init__(
         self,
-        store: PersistentStore,
+        store: RetryingStore,
         delivery: Delivery,
         builder: OutboxBuilder,
         translators: Translators,
@@ -85,7 +85,7 @@ class FailureHandler:
         """Store the row as one that is not sent."""
         await self._store.park_row(row, failure.problem)
 
-    async def report_deadline(self, due: Due) -> None:
+    async def report_deadline(self, due: DueDeadline) -> None:
         """Tell whose deadline it was. It is tried again later."""
         translator = await self._translators.of(due.deadline.sender)
         notice = Reply(

@@ -12,7 +12,7 @@ from matrix import SyncBatch, SyncEvent
 from strandline.engine.answering.edits import EditTracker
 from strandline.engine.answering.joining import QuestionJoiner
 from strandline.engine.checkpoint import BatchProgress, Checkpoint
-from strandline.engine.queue import BoundedRoomQueues
+from strandline.engine.room_queues import BoundedRoomQueues
 from strandline.engine.work_items import NewEvent, UnreadGap, WorkItem, room_of
 
 _log = structlog.get_logger(__name__)

@@ -6,8 +6,8 @@ from fsm.values.ids import EventId, RoomId
 from fsm.values.inbound import EffectDone, EffectRefused, RoomCreated, RoomFailed, as_class
 from strandline.engine.answering.publisher import AnswerPublisher
 from strandline.engine.failures import FailureHandler
-from strandline.engine.persistent_store import PersistentStore
-from strandline.engine.tries import try_turn
+from strandline.engine.retrying_store import RetryingStore
+from strandline.engine.turn_retry import try_turn
 from strandline.engine.turn_runner import TurnRunner
 
 
@@ -23,7 +23,7 @@ class EffectOutcomes:
 
     def __init__(
         self,
-        store: PersistentStore,
+        store: RetryingStore,
         publisher: AnswerPublisher,
         runner: TurnRunner,
         failures: FailureHandler,

@@ -12,7 +12,7 @@ from matrix import HomeserverReader
 from strandline.engine.answering.asking import Asking
 from strandline.engine.answering.edits import EditTracker
 from strandline.engine.failures import Translators
-from strandline.engine.persistent_store import PersistentStore
+from strandline.engine.retrying_store import RetryingStore
 
 
 @frozen(kw_only=True)
@@ -28,7 +28,7 @@ class PendingQuestions:
         question_files: The questions with files that an earlier run has not answered.
     """
 
-    _store: PersistentStore
+    _store: RetryingStore
     _reader: HomeserverReader
     _asking: Asking
     _edits: EditTracker

@@ -10,7 +10,7 @@ from fsm import EventKind, Inbound
 from fsm.values.ids import EventId, RoomId
 from fsm.values.inbound import RoomJoined, RoomUpgraded
 from matrix import HomeserverReader
-from strandline.engine.persistent_store import PersistentStore
+from strandline.engine.retrying_store import RetryingStore
 
 _log = structlog.get_logger(__name__)
 
@@ -24,7 +24,7 @@ class RoomClaims:
         reader: What the rooms themselves contain.
     """
 
-    store: PersistentStore
+    store: RetryingStore
     reader: HomeserverReader
 
     async def record(self, room_id: RoomId) -> RoomRecord | None:

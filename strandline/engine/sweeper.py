@@ -4,10 +4,10 @@ import asyncio
 
 import structlog
 
-from ephemeral.conversations import Conversations, Lapsed
+from ephemeral.conversations import Conversations, ExpiredState
 from strandline.engine.clock import Clock
-from strandline.engine.deadlines import Deadlines, Due
-from strandline.engine.queue import BoundedRoomQueues
+from strandline.engine.deadlines import Deadlines, DueDeadline
+from strandline.engine.room_queues import BoundedRoomQueues
 from strandline.engine.work_items import WorkItem, room_of
 
 _log = structlog.get_logger(__name__)
@@ -41,7 +41,7 @@ class Sweeper:
         while True:
             await asyncio.sleep(self._clock.sweep_seconds)
             before, ahead = ahead, self._clock.ahead_seconds()
-            expired: list[Lapsed | Due] = []
+            expired: list[ExpiredState | DueDeadline] = []
             for lapsed in self._conversations.sweep(self._clock.monotonic()):
                 expired.append(lapsed)
                 await self._queues.put(room_of(lapsed), lapsed)

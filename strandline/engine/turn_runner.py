@@ -2,11 +2,11 @@
 
 from attrs import frozen
 
-from ephemeral.conversations import Lapsed
+from ephemeral.conversations import ExpiredState
 from fsm import Inbound
 from fsm.values.ids import TransactionId
 from matrix import Delivery
-from strandline.engine.deadlines import Due
+from strandline.engine.deadlines import DueDeadline
 from strandline.engine.turns import Outcome, Turns
 
 
@@ -28,11 +28,11 @@ class TurnRunner:
         """Handle an event; see ``Turns.take``."""
         return self._submitted(await self.turns.take(inbound, attempt, deletes_row=deletes_row))
 
-    async def expire(self, lapsed: Lapsed) -> None:
+    async def expire(self, lapsed: ExpiredState) -> None:
         """Handle the end of an ephemeral state."""
         self._submitted(await self.turns.expire(lapsed))
 
-    async def fall_due(self, due: Due) -> None:
+    async def fall_due(self, due: DueDeadline) -> None:
         """Handle the deadline of a durable state."""
         self._submitted(await self.turns.fall_due(due))
 

@@ -25,7 +25,7 @@ from durable.store import (
     Store,
 )
 from durable.turn_records import TurnRecords, read_ahead
-from ephemeral.conversations import Conversations, Lapsed
+from ephemeral.conversations import Conversations, ExpiredState
 from fsm import EventKind, Flow, Inbound, RoomEvent, Snapshot, Translator, Turn
 from fsm.dispatch import Dispatcher, stimuli_of
 from fsm.effects import AskAgent, Reopen
@@ -35,7 +35,7 @@ from fsm.kept_record import KeptAsRecord
 from fsm.outbox import OutboxRow
 from fsm.values.ids import ConversationKey, TransactionId, UserId
 from strandline.engine.clock import Clock
-from strandline.engine.deadlines import Due
+from strandline.engine.deadlines import DueDeadline
 from strandline.engine.outbox import OutboxBuilder
 from strandline.flows.languages import ENGLISH, translator_for
 
@@ -164,13 +164,13 @@ class Turns:
                 return question if stays and only_touches else None
         return None
 
-    async def expire(self, lapsed: Lapsed) -> Outcome:
+    async def expire(self, lapsed: ExpiredState) -> Outcome:
         """Handle the end of an ephemeral state."""
         flow, origin = self._flows[lapsed.flow], lapsed.inbound
         key = flow.key(origin.room_id, origin.sender)
 
         async def decide(work: _Work) -> None:
-            stored = await work.records.standing(flow, key)
+            stored = await work.records.stored_snapshot(flow, key)
             live = self._conversations.find(flow, key, self._clock.monotonic())
             still = live is None and stored == lapsed.beneath
             await work.dispatcher.expire(flow, lapsed.snapshot, still=still)
@@ -184,7 +184,7 @@ class Turns:
         )
         return await self._turn(inbound, decide)
 
-    async def fall_due(self, due: Due) -> Outcome:
+    async def fall_due(self, due: DueDeadline) -> Outcome:
         """Handle the deadline of a durable state.
 
         Nothing happens if the deadline was changed meanwhile, or if the conversation is in an
@@ -197,7 +197,7 @@ class Turns:
             return Outcome()
 
         async def decide(work: _Work) -> None:
-            snapshot = await work.records.standing(flow, key)
+            snapshot = await work.records.stored_snapshot(flow, key)
             live = self._conversations.find(flow, key, self._clock.monotonic())
             if live is None and work.records.deadline(flow, key) == deadline:
                 await _expire_durable(work, flow, key, snapshot)
@@ -210,7 +210,7 @@ class Turns:
         )
         return await self._turn(inbound, decide)
 
-    async def _set_aside(self, due: Due, problem: str) -> None:
+    async def _set_aside(self, due: DueDeadline, problem: str) -> None:
         key = flow_key(due.flow, due.key)
         stored = await self._store.read(FlowRecord, key)
         if stored.text is not None:
@@ -259,12 +259,12 @@ class Turns:
             flows=self._flows,
             turn=turn,
             read_state=partial(self._snapshot, records),
-            keep=partial(records.stand, turn=turn),
+            keep=partial(records.save_snapshot, turn=turn),
         )
         return _Work(dispatcher, records)
 
     async def _snapshot(self, records: TurnRecords, flow: Flow, key: ConversationKey) -> Snapshot:
-        stored = await records.standing(flow, key)
+        stored = await records.stored_snapshot(flow, key)
         return self._conversations.find(flow, key, self._clock.monotonic()) or stored
 
     async def _translator(self, records: TurnRecords, user_id: UserId) -> Translator:

@@ -2,12 +2,12 @@
 
 from attrs import frozen
 
-from ephemeral.conversations import Lapsed
+from ephemeral.conversations import ExpiredState
 from fsm import Inbound
 from fsm.values.ids import EventId, RoomId
 from matrix import TimelineGap
 from strandline.engine.checkpoint import BatchProgress
-from strandline.engine.deadlines import Due
+from strandline.engine.deadlines import DueDeadline
 
 
 @frozen
@@ -36,7 +36,7 @@ class UnreadGap:
 
 
 @frozen
-class Retry:
+class ReopenedEvent:
     """An event to handle once more. Only its id was stored."""
 
     room_id: RoomId
@@ -44,17 +44,17 @@ class Retry:
     attempt: int
 
 
-WorkItem = NewEvent | UnreadGap | Retry | Lapsed | Due
+WorkItem = NewEvent | UnreadGap | ReopenedEvent | ExpiredState | DueDeadline
 
 
 def room_of(item: WorkItem) -> RoomId:
     """The room in whose order the item is handled."""
     match item:
-        case NewEvent(inbound=inbound) | Lapsed(inbound=inbound):
+        case NewEvent(inbound=inbound) | ExpiredState(inbound=inbound):
             return inbound.room_id
         case UnreadGap(gap=gap):
             return gap.room_id
-        case Retry(room_id=room_id):
+        case ReopenedEvent(room_id=room_id):
             return room_id
-        case Due(deadline=deadline):
+        case DueDeadline(deadline=deadline):
             return deadline.room_id

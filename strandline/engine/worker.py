@@ -4,16 +4,16 @@ import structlog
 from attrs import frozen
 
 from durable.store import Commit
-from ephemeral.conversations import Lapsed
+from ephemeral.conversations import ExpiredState
 from fsm import Inbound
 from fsm.failpoints import reach
 from matrix import Delivery, HomeserverReader
 from strandline.engine.checkpoint import BatchProgress, Checkpoint
-from strandline.engine.deadlines import Due
+from strandline.engine.deadlines import DueDeadline
 from strandline.engine.event_handler import EventHandler
 from strandline.engine.expiries import Expiries
-from strandline.engine.persistent_store import PersistentStore
-from strandline.engine.work_items import NewEvent, Retry, UnreadGap, WorkItem, room_of
+from strandline.engine.retrying_store import RetryingStore
+from strandline.engine.work_items import NewEvent, ReopenedEvent, UnreadGap, WorkItem, room_of
 
 _log = structlog.get_logger(__name__)
 
@@ -36,7 +36,7 @@ class EventWorker:
     _checkpoint: Checkpoint
     _delivery: Delivery
     _reader: HomeserverReader
-    _store: PersistentStore
+    _store: RetryingStore
 
     async def handle(self, item: WorkItem) -> None:
         """Handle the item, after the room's outbox backlog falls below the limit."""
@@ -49,12 +49,12 @@ class EventWorker:
                 async for inbound in self._reader.fill(gap):
                     await self._event(inbound, batch)
                 self._checkpoint.done(batch, gap.room_id)
-            case Retry():
+            case ReopenedEvent():
                 await self._retry(item)
-            case Lapsed():
+            case ExpiredState():
                 await self._expiries.expire(item)
                 _log.debug("turn done", event_id=item.event_id)
-            case Due():
+            case DueDeadline():
                 await self._expiries.fall_due(item)
                 _log.debug("turn done", event_id=item.event_id)
 
@@ -64,7 +64,7 @@ class EventWorker:
         if not await self._events.handle(inbound):
             _log.debug("passed over", event_id=inbound.event_id)
 
-    async def _retry(self, item: Retry) -> None:
+    async def _retry(self, item: ReopenedEvent) -> None:
         inbound = await self._reader.event(item.room_id, item.event_id)
         if inbound is not None and await self._events.handle_again(inbound, item.attempt):
             return

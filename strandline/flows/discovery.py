@@ -23,7 +23,7 @@ from fsm.checks.collisions import collisions
 from fsm.checks.findings import Severity
 from fsm.errors import StrandlineError
 from strandline.authoring.naming import misnamed
-from strandline.flows.order import FLOWS
+from strandline.flows.builtin import FLOWS
 from strandline.installation import pip_install
 
 FLOW_GROUP = "strandline.flows"

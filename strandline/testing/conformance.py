@@ -23,7 +23,7 @@ from ephemeral.agents.api import (
 from ephemeral.agents.stream import CLOSE_TIMEOUT_SECONDS
 from fsm import AgentEntry
 from fsm.values.ids import AgentId, EventId, PlatformChatId
-from strandline.config.shape import shaped
+from strandline.config.structuring import shaped
 
 LONG_TEXT_BYTES = 100_000
 

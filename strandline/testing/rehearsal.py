@@ -31,10 +31,10 @@ from strandline.authoring.naming import refuse_misnamed
 from strandline.config.model import Config, config_of
 from strandline.engine.clock import Clock
 from strandline.engine.deadlines import Deadlines
-from strandline.engine.persistent_store import PersistentStore
+from strandline.engine.retrying_store import RetryingStore
 from strandline.engine.turns import Outcome, Turns, TurnSettings
+from strandline.flows.builtin import FLOWS
 from strandline.flows.languages import ENGLISH
-from strandline.flows.order import FLOWS
 from strandline.flows.own_flows import make_flows
 from strandline.testing.errors import KitError
 from strandline.testing.store import BotStore
@@ -333,7 +333,7 @@ class Rehearsal:
             ),
         )
         deadlines = Deadlines(
-            PersistentStore(store), frozenset(self._flows), monotonic=clock.monotonic
+            RetryingStore(store), frozenset(self._flows), monotonic=clock.monotonic
         )
         return _Life(loop, store, turns, deadlines)
 
@@ -369,7 +369,7 @@ class Rehearsal:
         live = self._conversations.find(running, key, self._hands.monotonic())
         if live is not None or not self._disk.path.exists():
             return live or running.at_rest
-        return StoreInspector(self._disk.path).standing(running, key)
+        return StoreInspector(self._disk.path).stored_snapshot(running, key)
 
     def _newest(self, room: RoomId, asked_in: Turn | None) -> _Question:
         for question in reversed(self._questions):

@@ -46,4 +46,4 @@ class BotStore:
 
     def _standing(self, flow: type[Flow] | Flow, whose: Whose) -> Snapshot:
         made = flow() if isinstance(flow, type) else flow
-        return StoreInspector(self.path).standing(made, made.key(whose.room, whose.user_id))
+        return StoreInspector(self.path).stored_snapshot(made, made.key(whose.room, whose.user_id))

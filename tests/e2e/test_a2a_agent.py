@@ -81,7 +81,9 @@ async def test_a_task_that_asks_back_goes_on_after_a_restart(setup: Setup, serve
     await bot.restart()
 
     await alice.asks(room, "the Anna", "^I have heard 2 things in 1, at last: the Anna$")
-    await alice.asks(room, "reject it", r"^I do harbours only\.\n\nAgent `harbour` can't take this")
+    await alice.asks(
+        room, "reject it", r"^I do harbours only\.\n\nAgent `harbour` can't process this"
+    )
 
 
 async def test_files_go_both_ways_and_stop_ends_the_task(setup: Setup, server: Server) -> None:

@@ -197,7 +197,7 @@ async def test_another_agent_begins_anew_under_a_new_platform_chat(setup: Setup)
     await alice.asks(home.chat, "still?", r"^\[agent-1 · chat 1\] still")
 
     await alice.asks(home.chat, "!rebind 2", "It starts a new conversation")
-    await alice.asks(home.chat, "!yes", "answers here from now on, platform chat 2")
+    await alice.asks(home.chat, "!yes", "now answers here, platform chat 2")
 
     await alice.asks(home.chat, "and now?", r"^\[agent-2 · chat 2\] and now\?$")
 

@@ -126,7 +126,7 @@ async def test_a_question_lapses_by_itself(setup: Setup) -> None:
 
     await alice.asks(room, "!archive", "within 1 second")
     await asyncio.sleep(1.2)
-    await alice.asks(room, "!yes", "I have no open question.*lapse after a while")
+    await alice.asks(room, "!yes", "I have no open question.*expire after a while")
     await alice.asks(room, "hello again", r"^\[agent-1 · chat 1\] hello again$")
 
 
@@ -178,7 +178,7 @@ async def test_an_agent_that_takes_too_long_is_named_and_other_rooms_do_not_wait
     question = await alice.say(slow, "hello?")
     await bob.asks(fast, "quick", r"^\[agent-2 · chat \d\] quick$")
 
-    await alice.sees(slow, r"Agent `agent-1` gave no full answer within", after=question)
+    await alice.sees(slow, r"Agent `agent-1` did not finish its answer within", after=question)
 
 
 async def test_what_the_bot_does_not_read_gets_one_sentence_once(setup: Setup) -> None:

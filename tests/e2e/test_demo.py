@@ -79,7 +79,7 @@ async def test_the_tour_ends_at_the_first_step_that_is_not_as_expected(setup: Se
         "✓ the bot joins and greets",
         "✗ choosing an agent: !agent 1",
         r"expected: ^You selected \*\*Agent One\*\*",
-        "seen:     You selected **Agent 1** (`agent-1`). Write, and it answers here.",
+        "seen:     You selected **Agent 1** (`agent-1`). Just write; it answers here.",
     ]
 
 

@@ -56,8 +56,8 @@ async def test_what_waits_is_listed_and_dropped(setup: Setup) -> None:
 
     await alice.asks(room, "!files", r"3 files wait .*1\. a\.txt .*3\. c\.txt")
     await alice.asks(room, "!files drop 2", r"2 files wait .*1\. a\.txt .*2\. c\.txt")
-    await alice.asks(room, "!files drop 9", "`!files drop NUMBER` drops one file")
-    await alice.asks(room, "!files clear", "2 files are no longer waiting")
+    await alice.asks(room, "!files drop 9", "`!files drop NUMBER` drops one")
+    await alice.asks(room, "!files clear", "I dropped your 2 waiting files")
 
     await alice.asks(room, "look", r"chat 1\] look$")
 
@@ -71,7 +71,7 @@ async def test_a_file_that_is_too_large_or_one_too_many_is_not_taken(setup: Setu
     await alice.sees(room, "“big.txt” is too large (6 kB; the limit is 5 kB)")
     await stage(alice, room, "a.txt", 4000)
     await alice.send_file(room, "b.txt", b"x" * 3000)
-    await alice.sees(room, "all files that wait may have 6 kB together")
+    await alice.sees(room, "waiting files may total 6 kB")
     await stage(alice, room, "c.txt", 1000)
     await alice.send_file(room, "d.txt", b"x" * 10)
     await alice.sees(room, "only 2 files can wait")
@@ -108,7 +108,7 @@ async def test_a_restart_forgets_what_waits_and_blocks_nobody(setup: Setup) -> N
 
     await bot.restart()
 
-    await alice.asks(room, "!files", "You have no waiting files here.*restart, which I last did")
+    await alice.asks(room, "!files", "You have no waiting files here.*last restart")
     await alice.asks(room, "look", r"chat 1\] look$")
 
 

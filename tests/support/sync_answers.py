@@ -13,11 +13,11 @@ from fsm.outbox import OutboxRow, SendRow
 from fsm.values.ids import EventId, RoomId, SyncToken, TransactionId, UserId
 from fsm.values.inbound import Inbound
 from matrix import (
-    Amendment,
     Delivery,
     Homeserver,
     HomeserverReader,
     HomeserverSettings,
+    MessageChange,
     RoomCreator,
     RoomStyle,
     SyncBatch,
@@ -104,7 +104,7 @@ class Harbour:
     delivered: list[tuple[OutboxRow, EventId | None]] = field(factory=list)
     parked: list[tuple[OutboxRow, str]] = field(factory=list)
     made: list[tuple[OutboxRow, RoomId | None, str]] = field(factory=list)
-    amendments: list[Amendment] = field(factory=list)
+    amendments: list[MessageChange] = field(factory=list)
     style: RoomStyle = field(factory=RoomStyle)
     ready: int = 0
     taken: int = 0

@@ -191,7 +191,7 @@ class Talk(Rehearsal):
     def standing(self, flow: Flow, sender: UserId = ALICE) -> Snapshot:
         if not isinstance(flow, KeptAsRecord):
             return flow.at_rest
-        return StoreInspector(self.store.path).standing(flow, flow.key(ROOM, sender))
+        return StoreInspector(self.store.path).stored_snapshot(flow, flow.key(ROOM, sender))
 
     def room_record(self) -> RoomRecord:
         record = self.room_at(ROOM)

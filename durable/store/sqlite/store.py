@@ -21,7 +21,7 @@ from durable.store.sqlite.outbox import SqliteOutbox
 from durable.store.sqlite.parking import SqliteParking
 from durable.store.sqlite.restart import report_on
 from durable.store.sqlite.transaction import apply, read_value
-from durable.store.values import Commit, QuestionFiles, Reopened, Stored, Stream
+from durable.store.values import Commit, QuestionFiles, Reopened, Stored, UnfinishedAnswer
 from fsm.outbox import OutboxRow
 from fsm.values.ids import AgentId, EventId, RoomId, UserId
 
@@ -200,11 +200,11 @@ class SqliteStore(Store):
             for event_id, room_id, ordinal in found
         )
 
-    async def stream(self, event_id: EventId) -> Stream | None:
+    async def stream(self, event_id: EventId) -> UnfinishedAnswer | None:
         found = await self._executor.select(
             "SELECT event_id, room_id, head_event_id FROM stream WHERE event_id = ?", event_id
         )
-        return Stream(*found[0]) if found else None
+        return UnfinishedAnswer(*found[0]) if found else None
 
     async def question_files(self) -> dict[EventId, QuestionFiles]:
         found = await self._executor.select("SELECT event_id, room_id, files FROM asked")

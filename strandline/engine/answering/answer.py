@@ -15,7 +15,7 @@ from fsm.values.ids import AgentId, EventId, TransactionId
 from fsm.values.messages import AnswerRef, Attachment
 from fsm.values.text import as_typed
 from fsm.values.translation import sentence
-from matrix import Amendment
+from matrix import MessageChange
 from strandline.engine.outbox import head_id
 
 _log = structlog.get_logger(__name__)
@@ -31,7 +31,7 @@ class Stop:
     """The asker wants no more of the answer."""
 
 
-Interruption = Stop | Amendment | AskAgent
+Interruption = Stop | MessageChange | AskAgent
 """What can happen to a question while it is answered: a stop, an edit or redaction of one of its
 messages, or a further message that joins it."""
 
@@ -107,7 +107,7 @@ class AnswerTexts:
         return self.translator.gettext(QUESTION_REDACTED)
 
 
-class AnswerHead:
+class FirstMessage:
     """The first message of an answer: not sent yet, on its way, in the room, or refused.
 
     Attributes:
@@ -172,9 +172,9 @@ class ActiveAnswer:
         self.inbound = question.inbound
         self.joined: tuple[AskAgent, ...] = ()
         self.version = question.inbound.version
-        self.ended: Stop | Amendment | None = None
+        self.ended: Stop | MessageChange | None = None
         self.changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.head = AnswerHead(question.request_id, attempt)
+        self.head = FirstMessage(question.request_id, attempt)
         self.text = ""
         self.files: list[dict[str, Any]] = []
         self.is_empty = False
@@ -198,9 +198,9 @@ class ActiveAnswer:
         match by:
             case AskAgent():
                 self.joined, self.version = (*self.joined, by), by.request_id
-            case Amendment() if by.target != self.inbound.event_id:
+            case MessageChange() if by.target != self.inbound.event_id:
                 self.joined, self.version = tuple(_amended(self.joined, by)), by.event_id
-            case Amendment(text=str(text)):
+            case MessageChange(text=str(text)):
                 self.inbound, self.version = edited(self.inbound, by, text), by.event_id
             case _:
                 self.ended = by
@@ -229,7 +229,7 @@ class ActiveAnswer:
         match self.ended:
             case Stop():
                 self.text = "\n\n".join(filter(None, (self.text, self.texts.stopped())))
-            case Amendment():
+            case MessageChange():
                 is_shown = self.head.ref is not None
                 self.text = self.texts.question_redacted() if is_shown else ""
                 self.is_empty = True
@@ -256,7 +256,7 @@ class ActiveAnswer:
         return self.texts.empty() if self.is_empty and not self.changed.done() else ""
 
 
-def edited(inbound: Inbound, by: Amendment, text: str) -> Inbound:
+def edited(inbound: Inbound, by: MessageChange, text: str) -> Inbound:
     """The message as it reads after an edit."""
     unedited = inbound.body if inbound.version is None else inbound.unedited
     return evolve(inbound, body=text, version=by.event_id, unedited=unedited)
@@ -276,7 +276,7 @@ def _reply_to(question: AskAgent) -> Reply:
     )
 
 
-def _amended(joined: Iterable[AskAgent], by: Amendment) -> Iterator[AskAgent]:
+def _amended(joined: Iterable[AskAgent], by: MessageChange) -> Iterator[AskAgent]:
     """The joined questions, without the one that was redacted, or as the edited one now reads."""
     for question in joined:
         if question.request_id != by.target:

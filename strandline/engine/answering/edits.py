@@ -13,7 +13,7 @@ from fsm import Inbound
 from fsm.effects import AskAgent
 from fsm.values.bounded import BoundedDict
 from fsm.values.ids import EventId, RoomId, UserId
-from matrix import Amendment
+from matrix import MessageChange
 from strandline.engine.answering.answer import ActiveAnswer, Stop, edited
 
 MAX_AMENDMENTS = 1_000
@@ -40,10 +40,10 @@ class EditTracker:
         self._amendments = BoundedDict[tuple[RoomId, UserId], _Amendments](
             MAX_AUTHORS, on_drop=self._forget_all
         )
-        self._redactions: dict[_Message, Amendment] = {}
+        self._redactions: dict[_Message, MessageChange] = {}
         self._active: dict[EventId, ActiveAnswer] = {}
 
-    def note(self, amendment: Amendment) -> None:
+    def note(self, amendment: MessageChange) -> None:
         """An edit or a redaction has arrived, perhaps later than one that was made after it."""
         if amendment.text is not None and not self._is_allowed(amendment.sender):
             return
@@ -99,7 +99,7 @@ class EditTracker:
         if newest is not None and newest.event_id != inbound.version:
             answer.interrupt(newest)
 
-    def _newest(self, inbound: Inbound) -> Amendment | None:
+    def _newest(self, inbound: Inbound) -> MessageChange | None:
         """What counts for the message: a redaction, or else its own sender's latest edit.
 
         An edit that was itself redacted leaves the one before it, or the original text.
@@ -114,11 +114,11 @@ class EditTracker:
         undone = inbound.version and self._redactions.get((inbound.room_id, inbound.version))
         return evolve(undone, target=inbound.event_id, text=inbound.unedited) if undone else None
 
-    def _counts(self, edit: Amendment, inbound: Inbound) -> bool:
+    def _counts(self, edit: MessageChange, inbound: Inbound) -> bool:
         is_undone = self.is_redacted(edit.room_id, edit.event_id)
         return edit.target == inbound.event_id and not is_undone
 
-    def _keep(self, amendment: Amendment) -> None:
+    def _keep(self, amendment: MessageChange) -> None:
         """Keep it, and drop an older one of the same author, or the longest silent author."""
         author = amendment.room_id, amendment.sender
         made = self._amendments.get(author) or self._no_amendments()
@@ -139,7 +139,7 @@ class EditTracker:
         for redaction in made.redactions.values():
             self._forget(redaction)
 
-    def _forget(self, redaction: Amendment) -> None:
+    def _forget(self, redaction: MessageChange) -> None:
         message = redaction.room_id, redaction.target
         if self._redactions.get(message) is redaction:
             del self._redactions[message]
@@ -154,9 +154,9 @@ class _Amendments:
         redactions: By the message that each redacts.
     """
 
-    edits: BoundedDict[EventId, Amendment]
-    redactions: BoundedDict[EventId, Amendment]
+    edits: BoundedDict[EventId, MessageChange]
+    redactions: BoundedDict[EventId, MessageChange]
 
 
-def _order(amendment: Amendment) -> tuple[int, EventId]:
+def _order(amendment: MessageChange) -> tuple[int, EventId]:
     return amendment.sent_at_ms, amendment.event_id

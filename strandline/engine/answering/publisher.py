@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Protocol
 
-from durable.store import AlreadyHandled, Commit, Handled, Store, Stream
+from durable.store import AlreadyHandled, Commit, Handled, Store, UnfinishedAnswer
 from fsm.effects import Reply
 from fsm.failpoints import reach
 from fsm.outbox import OutboxRow
 from fsm.values.ids import EventId, RoomId, TransactionId
 from fsm.values.translation import Translator
-from strandline.engine.answering.answer import QUESTION_REDACTED, ActiveAnswer, AnswerHead
+from strandline.engine.answering.answer import QUESTION_REDACTED, ActiveAnswer, FirstMessage
 from strandline.engine.outbox import OutboxBuilder
 
 
@@ -53,7 +53,7 @@ class AnswerPublisher:
         self._builder = builder
         self.typing = typing
         self._new_transaction_id = new_transaction_id
-        self._heads: dict[EventId, AnswerHead] = {}
+        self._heads: dict[EventId, FirstMessage] = {}
 
     def head_settled(self, row: OutboxRow, event_id: EventId | None) -> None:
         """A row was delivered as ``event_id``, or never will be: it may be an answer's head."""
@@ -62,7 +62,7 @@ class AnswerPublisher:
             head.settle(event_id)
 
     @asynccontextmanager
-    async def following(self, head: AnswerHead) -> AsyncIterator[None]:
+    async def following(self, head: FirstMessage) -> AsyncIterator[None]:
         """Keep ``head`` up to date while the body runs, from what an earlier life has stored."""
         self._heads[head.question_id] = head
         try:
@@ -110,17 +110,17 @@ class AnswerPublisher:
             return False
         text = translator.gettext(QUESTION_REDACTED)
         reply = Reply(room_id=stream.room_id, text=text, in_reply_to=question_id)
-        head = AnswerHead(question_id, 0)
+        head = FirstMessage(question_id, 0)
         async with self.following(head):
             rows = [] if head.ref is None else await self._rendered(reply, head)
             await self._finish(question_id, stream.room_id, rows)
         return True
 
-    async def _begin(self, reply: Reply, head: AnswerHead) -> None:
+    async def _begin(self, reply: Reply, head: FirstMessage) -> None:
         row = await asyncio.to_thread(self._builder.head, reply, head.question_id, head.attempt)
         reach("answer.head.before")
         stored = await self._store.commit(
-            Commit(outbox=(row,), stream_begins=Stream(head.question_id, reply.room_id))
+            Commit(outbox=(row,), stream_begins=UnfinishedAnswer(head.question_id, reply.room_id))
         )
         reach("answer.head.after")
         self._delivery.submit(stored)
@@ -137,7 +137,7 @@ class AnswerPublisher:
         return is_shown
 
     async def _rendered(
-        self, reply: Reply, head: AnswerHead, *, instead: str = ""
+        self, reply: Reply, head: FirstMessage, *, instead: str = ""
     ) -> list[OutboxRow]:
         """The rows of a whole answer, made in a thread."""
         return await asyncio.to_thread(

@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from fsm import Flow, State
 from fsm.paths import By, Edge, Walk, left_out, transitions, walks
-from strandline.flows.order import FLOWS
+from strandline.flows.builtin import FLOWS
 from strandline.testing.bot import BotProcess, config_for
 from strandline.testing.errors import KitError
 from strandline.testing.homeserver import Synapse

@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 
 from durable.records import Deadline, RoomRecord, room_key
-from durable.store import Commit, SqliteStore, Store, Stream
+from durable.store import Commit, SqliteStore, Store, UnfinishedAnswer
 from ephemeral.agents.pool import AgentPool
 from fsm import EventKind, Flow, Inbound, QuestionRef, Registry, Translator
 from fsm.outbox import OutboxRow
@@ -22,16 +22,16 @@ from strandline.engine.answering.edits import EditTracker
 from strandline.engine.answering.joining import QuestionJoiner
 from strandline.engine.answering.publisher import AnswerPublisher
 from strandline.engine.checkpoint import Checkpoint
-from strandline.engine.deadlines import Deadlines, Due
+from strandline.engine.deadlines import Deadlines, DueDeadline
 from strandline.engine.event_filter import EventFilter, Policy
 from strandline.engine.event_handler import EventHandler
 from strandline.engine.expiries import Expiries
 from strandline.engine.failures import FailureHandler, Translators
 from strandline.engine.outbox import OutboxBuilder
-from strandline.engine.persistent_store import PersistentStore
 from strandline.engine.questions import PendingQuestions
+from strandline.engine.retrying_store import RetryingStore
 from strandline.engine.turn_runner import TurnRunner
-from strandline.engine.work_items import NewEvent, Retry
+from strandline.engine.work_items import NewEvent, ReopenedEvent
 from strandline.engine.worker import EventWorker
 from strandline.flows.languages import translator_for
 from tests.support.outbox import content_of
@@ -125,7 +125,7 @@ class Room:
             typing=lambda _: nullcontext(),
             new_transaction_id=lambda: TransactionId("t"),
         )
-        kept = PersistentStore(store)
+        kept = RetryingStore(store)
         delivery = cast("Delivery", self.quay)
         reader = cast("HomeserverReader", self.quay)
         self.checkpoint = Checkpoint(kept.save_checkpoint)
@@ -266,7 +266,7 @@ async def test_a_retried_message_is_handled_again_under_other_transaction_ids(ro
     await room.store.parking.retry(EventId("$poison"))
     [again] = await room.store.reopened()
 
-    await room.handling.handle(Retry(again.room_id, again.event_id, again.ordinal))
+    await room.handling.handle(ReopenedEvent(again.room_id, again.event_id, again.ordinal))
 
     assert len(await room.store.parking.list_parked()) == 1
     assert await room.store.reopened() == ()
@@ -292,7 +292,7 @@ async def test_a_retried_message_is_completed_as_one_is_that_comes_with_the_sync
     room.quay.mark = QuestionRef(flow="confirmation", id=EventId("$earlier"), life="", asker=ALICE)
     [again] = await room.store.reopened()
 
-    await room.handling.handle(Retry(again.room_id, again.event_id, again.ordinal))
+    await room.handling.handle(ReopenedEvent(again.room_id, again.event_id, again.ordinal))
 
     assert await room.store.reopened() == ()
     assert room.quay.said[-1].startswith("This question is closed")
@@ -304,7 +304,7 @@ async def test_a_retried_message_that_can_still_not_be_completed_is_parked_again
     await room.hears("$poison", "yes", about=EventId("$asks for what raises"))
     await room.store.parking.retry(EventId("$poison"))
 
-    await room.handling.handle(Retry(ROOM, EventId("$poison"), 1))
+    await room.handling.handle(ReopenedEvent(ROOM, EventId("$poison"), 1))
 
     assert [parked.event_id for parked in await room.store.parking.list_parked()] == ["$poison"]
     assert await room.store.reopened() == ()
@@ -317,7 +317,7 @@ async def test_who_is_not_let_in_any_more_is_not_heard_again(room: Room) -> None
     inbound = room.quay.events[EventId("$poison")]
     room.quay.events[EventId("$poison")] = evolve(inbound, sender=UserId("@mallory:x"))
 
-    await room.handling.handle(Retry(ROOM, EventId("$poison"), 1))
+    await room.handling.handle(ReopenedEvent(ROOM, EventId("$poison"), 1))
 
     assert len(room.quay.sent) == sent
     assert await room.store.reopened() == ()
@@ -341,7 +341,7 @@ async def test_a_message_to_be_handled_again_that_is_gone_is_let_go(room: Room) 
     room.quay.events.clear()
     [again] = await room.store.reopened()
 
-    await room.handling.handle(Retry(again.room_id, again.event_id, again.ordinal))
+    await room.handling.handle(ReopenedEvent(again.room_id, again.event_id, again.ordinal))
 
     assert await room.store.reopened() == ()
 
@@ -357,7 +357,7 @@ async def test_a_deadline_that_fails_every_time_is_told_once_and_tried_again_lat
     room: Room,
 ) -> None:
     deadline = Deadline(at_ms=1, room_id=ROOM, sender=ALICE)
-    due = Due("no such flow", ConversationKey(ROOM), deadline)
+    due = DueDeadline("no such flow", ConversationKey(ROOM), deadline)
 
     for _ in range(2):
         await room.handling.handle(due)
@@ -412,7 +412,7 @@ async def test_a_room_is_the_true_inviters(room: Room) -> None:
 
 async def test_a_redaction_ends_only_an_answer_of_its_own_room(room: Room) -> None:
     """Bob names a question of Alice's in a room of his own."""
-    begun = Stream(EventId("$asked"), ROOM, EventId("$head"))
+    begun = UnfinishedAnswer(EventId("$asked"), ROOM, EventId("$head"))
     await room.store.commit(Commit(stream_begins=begun))
 
     await room.takes_back("$asked", room_id=RoomId("!of bob"))

@@ -18,7 +18,7 @@ from durable.store import (
     Progress,
     SqliteStore,
     Store,
-    Stream,
+    UnfinishedAnswer,
 )
 from fsm.outbox import OutboxRow
 from fsm.values.ids import EventId, SyncToken
@@ -98,7 +98,7 @@ class Script:
             writes=written,
             outbox=rows,
             handled=Handled(event, ROOM),
-            stream_begins=Stream(event, ROOM),
+            stream_begins=UnfinishedAnswer(event, ROOM),
             stream_ends=EventId(f"$event{turn - 3}") if turn > 3 else None,
         )
         self._change().commit(commit)

@@ -206,6 +206,11 @@ class Sleeper(Flow):
         raise RuntimeError("no alarm clock")
 
 
+@frozen
+class Depart:
+    """A signal that no flow sends."""
+
+
 class Distant(Flow):
     """Something that its own declaration does not say how to cause."""
 
@@ -214,5 +219,5 @@ class Distant(Flow):
     idle = State(initial=True)
     far = State(durable)
 
-    depart = Event(idle, far)
+    depart = Event(idle, far, on=Depart)
     arrive = Event(far, idle, text=r"land ho\W*")

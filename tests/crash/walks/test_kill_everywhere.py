@@ -41,7 +41,7 @@ async def test_a_record_that_could_not_be_read_again_is_found(
 ) -> None:
     account = await account_of(Shifts, synapse, tmp_path / "bot", length=1)
 
-    assert re.search(r"shifts can't keep Shift\(.*\) in 'taken': .*Could not disambiguate", account)
+    assert re.search(r"shifts in 'taken' can't keep Shift\(.*\): .*Could not disambiguate", account)
     assert "path: idle --!take--> taken" in account
 
 
@@ -71,7 +71,7 @@ async def test_events_that_nobody_knows_how_to_cause_are_named_before_anything_s
 ) -> None:
     account = await account_of(Distant, synapse, tmp_path / "bot")
 
-    assert "Distant.depart: only a turn triggers it, by turn.trigger or turn.confirm" in account
+    assert "Distant.depart: only a turn that triggers a Depart causes it" in account
     assert 'inputs={Distant.depart: "…"}' in account
     assert "Distant.arrive: a message that matches 'land ho\\\\W*' causes it" in account
     assert not (tmp_path / "bot").exists()

@@ -8,7 +8,15 @@ from collections.abc import Awaitable, Callable
 from itertools import count
 from pathlib import Path
 
-from durable.store import Commit, DataLock, Handled, PlatformChatSequence, Progress, Store, Stream
+from durable.store import (
+    Commit,
+    DataLock,
+    Handled,
+    PlatformChatSequence,
+    Progress,
+    Store,
+    UnfinishedAnswer,
+)
 from fsm import failpoints
 from fsm.values.ids import EventId, SyncToken
 from tests.support.store.opening import ROOM, open_store, row
@@ -77,7 +85,7 @@ async def one_of_each(path: Path) -> None:
         Commit(
             writes={"a": "1", "b": "1"},
             outbox=(row("one", stream_of=asked), row("two")),
-            stream_begins=Stream(asked, ROOM),
+            stream_begins=UnfinishedAnswer(asked, ROOM),
             handled=Handled(EventId("$command"), ROOM),
         )
     )

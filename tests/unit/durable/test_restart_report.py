@@ -10,7 +10,7 @@ from durable.store import (
     Progress,
     SqliteStore,
     Store,
-    Stream,
+    UnfinishedAnswer,
     to_json,
 )
 from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId, SyncToken, UserId
@@ -44,7 +44,7 @@ async def test_the_report_says_what_came_back(store: Store) -> None:
         Commit(
             writes=room("!a", HERE, "41") | user("@a", HERE) | {"chat:@a:C1": "{}"},
             outbox=(row("one"), row("two")),
-            stream_begins=Stream(ASKED, ROOM),
+            stream_begins=UnfinishedAnswer(ASKED, ROOM),
         )
     )
     await store.outbox.park_row(first, "403")

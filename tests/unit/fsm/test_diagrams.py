@@ -6,7 +6,7 @@ from attrs import frozen
 from fsm import STAY, Event, EventKind, Flow, State, durable, ephemeral, hours, minutes, on
 from fsm.diagrams import as_json, dot, mermaid, overview, page, table
 from fsm.diagrams.drawing import fallbacks
-from strandline.flows.order import FLOWS
+from strandline.flows.builtin import FLOWS
 
 
 @frozen

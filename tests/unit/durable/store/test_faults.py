@@ -13,7 +13,7 @@ from durable.store import (
     PlatformChatSequence,
     SqliteStore,
     StoreError,
-    Stream,
+    UnfinishedAnswer,
 )
 from tests.support.store.faults import NthFails
 from tests.support.store.opening import ASKED, ROOM, noon, open_store, plain, row
@@ -30,7 +30,7 @@ async def live(path: Path, disk: NthFails) -> set[str]:
             expected={f"a{i}": None},
             writes={f"a{i}": "1", f"b{i}": "1"},
             outbox=(row(f"t{i}", stream_of=ASKED),),
-            stream_begins=Stream(ASKED, ROOM),
+            stream_begins=UnfinishedAnswer(ASKED, ROOM),
             handled=Handled(ASKED, ROOM) if i == 0 else None,
         )
         for i in range(4)

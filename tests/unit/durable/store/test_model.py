@@ -29,7 +29,7 @@ from durable.store import (
     Progress,
     Reopened,
     Store,
-    Stream,
+    UnfinishedAnswer,
 )
 from fsm.outbox import OutboxRow
 from fsm.records import PLATFORM_CHAT_SEQ_KEY
@@ -127,7 +127,7 @@ class StoreModel(RuleBasedStateMachine):
         rows = self.wait(
             self.store.commit(
                 Commit(
-                    stream_begins=Stream(event, ROOM),
+                    stream_begins=UnfinishedAnswer(event, ROOM),
                     outbox=(evolve(row(f"t{self.rows}"), stream_of=event),),
                 )
             )
@@ -209,7 +209,11 @@ class StoreModel(RuleBasedStateMachine):
         assert set(self.parked) == {event for event in set_aside if event in everything}
         for event in everything:
             found = self.wait(self.store.stream(event))
-            wanted = Stream(event, ROOM, self.streams[event]) if event in self.streams else None
+            wanted = (
+                UnfinishedAnswer(event, ROOM, self.streams[event])
+                if event in self.streams
+                else None
+            )
             assert found == wanted
 
     def set(self, key: str, text: str | None) -> None:

@@ -11,7 +11,7 @@ from durable.store import (
     Reopened,
     Store,
     StoreClosed,
-    Stream,
+    UnfinishedAnswer,
 )
 from fsm.values.ids import EventId
 from tests.support.store.opening import ASKED, ROOM, contents, open_store, plain, row
@@ -31,7 +31,7 @@ async def test_a_value_that_changed_since_it_was_read_is_a_conflict(
                 writes={"a": "9", "b": "9"},
                 outbox=(row("t"),),
                 handled=Handled(ASKED, ROOM),
-                stream_begins=Stream(ASKED, ROOM),
+                stream_begins=UnfinishedAnswer(ASKED, ROOM),
                 reopens=(Reopened(EventId("$other"), ROOM, 1),),
             )
         )

@@ -204,7 +204,7 @@ async def _of_another_life(server: Harbourmaster, request_id: str, text: str) ->
 @pytest.mark.parametrize(
     ("text", "told", "reason"),
     [
-        ("rejected my credentials", "Sign in at https://example.org/auth first.", None),
+        ("let me in", "Sign in at https://example.org/auth first.", None),
         ("fail", "The tide gauge is broken.", FailureReason.UNKNOWN),
         ("reject", "I do harbours only.", FailureReason.REJECTED),
     ],

@@ -3,8 +3,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 
-from ephemeral.agents import breaker
-from ephemeral.agents import queue as agent_queue
+from ephemeral.agents import agent_queue, breaker
 from ephemeral.agents.api import (
     AgentFailed,
     AgentPiece,

@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 
 from fsm.values.ids import EventId, SyncToken, TransactionId, UserId
 from fsm.values.inbound import Inbound
-from matrix import Amendment, Homeserver, HomeserverReader, SyncLoop, TimelineGap, Transcript
+from matrix import Homeserver, HomeserverReader, MessageChange, SyncLoop, TimelineGap, Transcript
 from matrix.api.content import read_answer_ref, read_question_ref
 from matrix.api.errors import Refused, Unreachable
 from matrix.api.fields import MAX_ID_BYTES, MAX_INTEGER, decoded, mapping
@@ -49,7 +49,7 @@ class Life:
         session = Session(user_id=UserId(BOT), device_id="DEVICE", access_token="t")  # noqa: S106
         http = cast("HomeserverHttp", self.told)
         self.homeserver = Homeserver(http, cast("Login", _NoLogin()), session, self.crypto)
-        self.amended: list[Amendment] = []
+        self.amended: list[MessageChange] = []
         self.reader = HomeserverReader(self.homeserver, amend=self.amended.append)
         self.sync = SyncLoop(self.homeserver, self.reader, since=SyncToken("s0"))
 

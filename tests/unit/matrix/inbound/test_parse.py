@@ -15,7 +15,7 @@ from fsm.values.inbound import (
     UnsupportedMessage,
 )
 from fsm.values.messages import Attachment, FileKind
-from matrix.inbound.edits import Amendment, parse_amendment
+from matrix.inbound.edits import MessageChange, parse_amendment
 from matrix.inbound.parse import MAX_BODY_CHARS, parse, parse_invite, parse_leave
 from tests.support.fakes.homeserver import BOT
 from tests.support.sync_answers import ALICE, ROOM, Json, member, text
@@ -208,7 +208,7 @@ def test_a_redaction_says_what_it_takes_back_in_every_room_version(where: str) -
 
     assert inbound is not None
     assert (inbound.kind, inbound.about) == (EventKind.REDACTED, "$q")
-    assert parse_amendment(raw, ROOM) == Amendment(
+    assert parse_amendment(raw, ROOM) == MessageChange(
         target=EventId("$q"),
         room_id=ROOM,
         sender=UserId(ALICE),

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from strandline.authoring import rendering
 from strandline.authoring.rendering import NoRenderer, NotDrawn, render
 from strandline.cli.main import cli
-from strandline.flows.order import FLOWS
+from strandline.flows.builtin import FLOWS
 from strandline.installation import pip_install
 
 DOCS = Path(__file__).parent.parent.parent.parent.parent / "docs" / "flows"

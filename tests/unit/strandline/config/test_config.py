@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from fsm.values.ids import UserId
 from strandline.config.errors import ConfigError
+from strandline.config.matrix_settings import homeserver_settings
 from strandline.config.model import Config, load_config
-from strandline.config.settings import homeserver_settings
 
 GOOD = """\
 homeserver:

@@ -32,7 +32,7 @@ from fsm.turn import bot_records
 from fsm.values.ids import ConversationKey, EventId, RoomId, UserId
 from strandline.engine.clock import Clock
 from strandline.engine.deadlines import Deadlines
-from strandline.engine.persistent_store import PersistentStore
+from strandline.engine.retrying_store import RetryingStore
 from strandline.engine.turns import Outcome, Turns, TurnSettings
 from tests.support.outbox import content_of
 from tests.support.store.opening import plain
@@ -97,7 +97,7 @@ class Life:
         self.conversations = Conversations()
         self.store = store
         self.deadlines = Deadlines(
-            PersistentStore(store),
+            RetryingStore(store),
             frozenset({flow.name}),
             monotonic=lambda: clock.now().timestamp(),
         )
@@ -262,7 +262,7 @@ async def test_deadlines_of_flows_that_the_bot_does_not_have_stay_where_they_are
     await Life(store, clock).says("!wish tea")
     clock.pass_(hours(9))
 
-    assert await Deadlines(PersistentStore(store), frozenset({"other"})).newly_due() == []
+    assert await Deadlines(RetryingStore(store), frozenset({"other"})).newly_due() == []
     assert await Life(store, clock).deadlines.newly_due() != []
 
 

@@ -10,9 +10,9 @@ from durable.store import Behind, Progress
 from fsm import EventKind, Inbound
 from fsm.values.ids import EventId, RoomId, SyncToken, UserId
 from matrix import SyncBatch, TimelineGap
-from strandline.engine import queue as rooms
+from strandline.engine import room_queues as rooms
 from strandline.engine.checkpoint import STUCK_SECONDS, BatchProgress, Checkpoint
-from strandline.engine.queue import BoundedRoomQueues
+from strandline.engine.room_queues import BoundedRoomQueues
 
 SLOW = RoomId("!slow")
 ROOMS = (SLOW, RoomId("!a"), RoomId("!b"), RoomId("!c"))

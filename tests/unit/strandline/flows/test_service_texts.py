@@ -8,8 +8,8 @@ from fsm import AgentEntry, Command, Registry
 from fsm.effects import Reply
 from fsm.events import ANY
 from fsm.values.ids import AgentId, PlatformChatId, RoomId, UserId
+from strandline.flows.builtin import FLOWS
 from strandline.flows.languages import translator_for
-from strandline.flows.order import FLOWS
 from strandline.flows.service import HELP, Service
 from tests.support.talk import Talk
 

@@ -61,7 +61,7 @@ async def test_what_the_homeserver_refuses_is_an_error_that_quotes_it(setup: Set
     room = await alice.create_room()
 
     with pytest.raises(KitError, match=r"403.*M_FORBIDDEN"):
-        await bob.say(room, "rejected my credentials")
+        await bob.say(room, "let me in")
     assert await alice.membership(room, bob.user_id) is None
 
 

@@ -334,7 +334,7 @@ def test_a_failure_tells_what_happened(project: pytest.Pytester) -> None:
         [
             r">       await alice\.sees\(\"Alice is on call for good\", within_seconds=0\.5\)",
             r"E .*: alice does not see 'Alice is on call .*' by the bot within 0\.5 s; since.*",
-            r"E       - `!oncall` does nothing here just now.*",
+            r"E       - `!oncall` has no effect here right now.*",
             r"-+ Strandline: alice's room as the homeserver has it -+",
             r"\d\d:\d\d:\d\d\.\d\d\d    alice  \(bot was invited\)",
             r".*      bot  Hello! .*",

@@ -9,7 +9,7 @@ from durable.store import (
     Handled,
     Reopened,
     Store,
-    Stream,
+    UnfinishedAnswer,
 )
 from fsm.outbox import EditRow, OutboxRow
 from fsm.values.ids import EventId, TransactionId
@@ -56,24 +56,26 @@ async def test_an_answer_that_shows_has_its_head_when_its_first_row_is_delivered
     store: Store,
 ) -> None:
     (begin,) = await store.commit(
-        Commit(stream_begins=Stream(ASKED, ROOM), outbox=(row("t", stream_of=ASKED),))
+        Commit(stream_begins=UnfinishedAnswer(ASKED, ROOM), outbox=(row("t", stream_of=ASKED),))
     )
     begun = await store.stream(ASKED)
 
     await store.outbox.mark_delivered(begin, EventId("$head"))
 
-    assert begun == Stream(ASKED, ROOM, None)
-    assert await store.stream(ASKED) == Stream(ASKED, ROOM, EventId("$head"))
+    assert begun == UnfinishedAnswer(ASKED, ROOM, None)
+    assert await store.stream(ASKED) == UnfinishedAnswer(ASKED, ROOM, EventId("$head"))
 
 
 async def test_an_answer_that_begins_again_keeps_its_head(store: Store) -> None:
-    begins = Commit(stream_begins=Stream(ASKED, ROOM), outbox=(row("t", stream_of=ASKED),))
+    begins = Commit(
+        stream_begins=UnfinishedAnswer(ASKED, ROOM), outbox=(row("t", stream_of=ASKED),)
+    )
     (begin,) = await store.commit(begins)
     await store.outbox.mark_delivered(begin, EventId("$head"))
 
     await store.commit(begins)
 
-    assert await store.stream(ASKED) == Stream(ASKED, ROOM, EventId("$head"))
+    assert await store.stream(ASKED) == UnfinishedAnswer(ASKED, ROOM, EventId("$head"))
 
 
 async def test_the_last_edit_of_an_answer_knows_its_first_message_once_that_is_delivered(
@@ -104,7 +106,9 @@ def _known(row: OutboxRow) -> EventId | None:
 
 
 async def test_an_answer_whose_first_message_is_set_aside_has_not_begun(store: Store) -> None:
-    begun = Commit(outbox=(row("head", stream_of=ASKED),), stream_begins=Stream(ASKED, ROOM))
+    begun = Commit(
+        outbox=(row("head", stream_of=ASKED),), stream_begins=UnfinishedAnswer(ASKED, ROOM)
+    )
     [head] = await store.commit(begun)
 
     await store.outbox.park_row(head, "403")
@@ -124,7 +128,7 @@ async def test_a_row_that_was_set_aside_is_owed_again_when_its_turn_comes_again(
 
 
 async def test_an_answer_that_ends_is_forgotten(store: Store) -> None:
-    await store.commit(Commit(stream_begins=Stream(ASKED, ROOM)))
+    await store.commit(Commit(stream_begins=UnfinishedAnswer(ASKED, ROOM)))
 
     await store.commit(Commit(stream_ends=ASKED, handled=Handled(ASKED, ROOM)))
 

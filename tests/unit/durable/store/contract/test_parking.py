@@ -1,4 +1,4 @@
-from durable.store import Commit, Handled, Parked, Reopened, Store, Stream
+from durable.store import Commit, Handled, Parked, Reopened, Store, UnfinishedAnswer
 from fsm.values.ids import EventId
 from tests.support.store.opening import ASKED, NOON, ROOM, row
 
@@ -43,7 +43,7 @@ async def test_a_retried_event_is_handled_again_under_a_new_ordinal(store: Store
 
 
 async def test_a_dropped_event_stays_handled(store: Store) -> None:
-    await store.commit(Commit(stream_begins=Stream(ASKED, ROOM)))
+    await store.commit(Commit(stream_begins=UnfinishedAnswer(ASKED, ROOM)))
     await store.parking.park_event(ASKED, ROOM, error="ValueError", attempts=5)
 
     assert await store.parking.drop(ASKED)
@@ -87,7 +87,7 @@ async def test_an_invite_that_is_retried_counts_when_it_comes_again(store: Store
 
 
 async def test_what_is_not_parked_can_be_neither_retried_nor_dropped(store: Store) -> None:
-    await store.commit(Commit(stream_begins=Stream(ASKED, ROOM)))
+    await store.commit(Commit(stream_begins=UnfinishedAnswer(ASKED, ROOM)))
 
     assert not await store.parking.retry(ASKED)
     assert not await store.parking.drop(EventId("$other"))

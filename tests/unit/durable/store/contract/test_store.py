@@ -14,7 +14,7 @@ from durable.store import (
     Reopened,
     Store,
     StoreClosed,
-    Stream,
+    UnfinishedAnswer,
     to_json,
 )
 from fsm.values.ids import AgentId, EventId, RoomId, SyncToken, TransactionId, UserId
@@ -28,7 +28,7 @@ EVERYTHING = Commit(
     outbox=(row("first", stream_of=ASKED), row("second")),
     handled=Handled(ASKED, ROOM),
     question_files=(QuestionFiles(event_id=OTHER, room_id=ROOM, files=(ASKED,)),),
-    stream_begins=Stream(ASKED, ROOM),
+    stream_begins=UnfinishedAnswer(ASKED, ROOM),
     reopens=(Reopened(OTHER, ROOM, 1),),
 )
 
@@ -52,7 +52,7 @@ async def assert_everything(store: Store) -> None:
     assert pending == ["first", "second"]
     assert await store.handled_among([ASKED, OTHER]) == {ASKED, OTHER}
     assert [files.files for files in (await store.question_files()).values()] == [(ASKED,)]
-    assert await store.stream(ASKED) == Stream(ASKED, ROOM)
+    assert await store.stream(ASKED) == UnfinishedAnswer(ASKED, ROOM)
     assert await store.reopened() == (Reopened(OTHER, ROOM, 1),)
 
 

@@ -7,7 +7,7 @@ from ephemeral.agents.api import AgentFailed, FailureReason
 from fsm import EventKind, Inbound
 from fsm.values.ids import AgentId, EventId, RoomId, UserId
 from fsm.values.messages import Attachment
-from strandline.engine.answering.answer import ActiveAnswer, AnswerHead, Stop
+from strandline.engine.answering.answer import ActiveAnswer, FirstMessage, Stop
 from strandline.engine.outbox import head_id
 from tests.unit.strandline.engine.answering.answers import answer_to, question_of
 
@@ -30,7 +30,7 @@ def an_answer(*, is_begun: bool = False) -> ActiveAnswer:
 
 
 def test_a_head_is_named_by_what_is_known_of_it() -> None:
-    head = AnswerHead(EventId("$q"), 2)
+    head = FirstMessage(EventId("$q"), 2)
 
     not_sent = head.ref
     head.is_begun = True
@@ -43,7 +43,7 @@ def test_a_head_is_named_by_what_is_known_of_it() -> None:
 
 
 def test_a_head_that_is_refused_has_no_name_and_what_is_heard_later_changes_nothing() -> None:
-    head = AnswerHead(EventId("$q"), 0)
+    head = FirstMessage(EventId("$q"), 0)
     head.is_begun = True
 
     head.settle(None)

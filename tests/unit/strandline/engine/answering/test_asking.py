@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from durable.store import Commit, SqliteStore, Store, Stream
+from durable.store import Commit, SqliteStore, Store, UnfinishedAnswer
 from ephemeral.agents.api import AgentPiece, AgentQuestion, MadeFile
 from ephemeral.agents.pool import AgentPool
 from fsm import AgentEntry, EventKind, Inbound, Registry, Translator
 from fsm.effects import AskAgent
 from fsm.outbox import OutboxRow, SendRow
 from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId, TransactionId, UserId
-from matrix import Amendment, Refused
+from matrix import MessageChange, Refused
 from strandline.engine.answering.answer import ActiveAnswer
 from strandline.engine.answering.asking import AnswerSettings, Asking
 from strandline.engine.answering.edits import EditTracker
@@ -153,7 +153,7 @@ class Conversation:
 
     def amend(self, text: str | None) -> None:
         self.edits.note(
-            Amendment(
+            MessageChange(
                 target=INBOUND.event_id,
                 room_id=ROOM,
                 sender=ALICE,
@@ -248,7 +248,7 @@ async def test_an_answer_of_an_earlier_life_is_ended_when_its_question_was_taken
     conversation.agent.go_on.set()
     await conversation.ends()
     other = evolve(INBOUND, event_id=EventId("$other"))
-    await store.commit(Commit(stream_begins=Stream(other.event_id, ROOM, EventId("$h2"))))
+    await store.commit(Commit(stream_begins=UnfinishedAnswer(other.event_id, ROOM, EventId("$h2"))))
 
     assert await conversation.asking.withdraw(other.event_id, Translator())
     assert not await conversation.asking.withdraw(other.event_id, Translator())
@@ -324,7 +324,9 @@ async def test_an_answer_is_rendered_in_threads_and_the_loop_goes_on(
     await conversation.sent.edited.wait()
     conversation.agent.go_on.set()
     await conversation.ends()
-    await store.commit(Commit(stream_begins=Stream(EventId("$other"), ROOM, EventId("$h2"))))
+    await store.commit(
+        Commit(stream_begins=UnfinishedAnswer(EventId("$other"), ROOM, EventId("$h2")))
+    )
     await conversation.asking.withdraw(EventId("$other"), Translator())
 
     assert len(rendering_threads) >= 5, "a head, an edit, an answer and its withdrawal, an end"

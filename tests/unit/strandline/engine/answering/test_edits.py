@@ -5,7 +5,7 @@ from attrs import evolve
 
 from fsm import EventKind, Inbound
 from fsm.values.ids import EventId, RoomId, UserId
-from matrix import Amendment
+from matrix import MessageChange
 from strandline.engine.answering.answer import ActiveAnswer, Stop
 from strandline.engine.answering.edits import MAX_AMENDMENTS, MAX_AUTHORS, EditTracker
 from tests.support.limits import HANGS_SECONDS
@@ -24,8 +24,8 @@ def edit(
     event_id: str = "$e",
     at_ms: int = 0,
     room_id: RoomId = ROOM,
-) -> Amendment:
-    return Amendment(
+) -> MessageChange:
+    return MessageChange(
         target=QUESTION.event_id,
         room_id=room_id,
         sender=by,
@@ -35,7 +35,7 @@ def edit(
     )
 
 
-def take_back(event_id: str, *, by: UserId = ALICE) -> Amendment:
+def take_back(event_id: str, *, by: UserId = ALICE) -> MessageChange:
     return evolve(edit(None, by=by, event_id=f"$back {event_id}"), target=EventId(event_id))
 
 
@@ -170,7 +170,7 @@ async def test_an_answer_to_an_edit_that_is_redacted_begins_anew() -> None:
 
 
 @pytest.mark.parametrize("end", [edit(None), Stop()])
-async def test_what_ends_an_answer_is_not_undone_by_an_edit(end: Amendment | Stop) -> None:
+async def test_what_ends_an_answer_is_not_undone_by_an_edit(end: MessageChange | Stop) -> None:
     answer = answer_to(question_of(QUESTION))
 
     answer.interrupt(edit("how many", at_ms=1))
@@ -220,7 +220,7 @@ def test_edits_of_messages_that_were_answered_long_ago_do_not_fill_the_memory() 
     for number in range(MAX_AMENDMENTS + 1):
         target = EventId(f"${number}")
         edits.note(
-            Amendment(target=target, room_id=ROOM, sender=ALICE, event_id=target, text="new")
+            MessageChange(target=target, room_id=ROOM, sender=ALICE, event_id=target, text="new")
         )
 
     old = Inbound(
@@ -235,8 +235,12 @@ def test_what_one_person_edits_makes_nobody_elses_withdrawn_message_count_again(
 
     for number in range(MAX_AMENDMENTS + 1):
         target = EventId(f"${number}")
-        edits.note(Amendment(target=target, room_id=ROOM, sender=BOB, event_id=target, text="new"))
-        edits.note(Amendment(target=target, room_id=ROOM, sender=BOB, event_id=target, text=None))
+        edits.note(
+            MessageChange(target=target, room_id=ROOM, sender=BOB, event_id=target, text="new")
+        )
+        edits.note(
+            MessageChange(target=target, room_id=ROOM, sender=BOB, event_id=target, text=None)
+        )
 
     assert edits.amended(QUESTION) is None
     assert edits.is_redacted(ROOM, QUESTION.event_id)

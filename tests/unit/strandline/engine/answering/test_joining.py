@@ -7,7 +7,7 @@ from attrs import evolve
 from fsm import EventKind, Inbound
 from fsm.effects import AskAgent
 from fsm.values.ids import EventId, SyncToken, UserId
-from matrix import Amendment, SyncBatch
+from matrix import MessageChange, SyncBatch
 from strandline.engine.answering.answer import ActiveAnswer
 from strandline.engine.answering.edits import EditTracker
 from strandline.engine.answering.joining import MAX_JOINED, QuestionJoiner
@@ -93,7 +93,7 @@ async def test_what_was_taken_back_or_handled_does_not_join() -> None:
     room.hears("$3", "and when")
     room.gone.add(EventId("$2"))
     room.edits.note(
-        Amendment(
+        MessageChange(
             target=EventId("$1"), room_id=ROOM, sender=ALICE, event_id=EventId("$r"), text=None
         )
     )
@@ -109,7 +109,7 @@ async def test_what_joined_is_answered_as_it_now_reads_and_not_once_it_is_taken_
     async with room.joiner.joining(ROOM, room.prepare):
         await asyncio.sleep(0.01)
         answer.restart()
-        made = Amendment(
+        made = MessageChange(
             target=EventId("$1"), room_id=ROOM, sender=ALICE, event_id=EventId("$e"), text="and who"
         )
         room.edits.note(made)
@@ -131,7 +131,7 @@ async def test_an_edit_that_came_while_a_question_joined_is_not_overlooked() -> 
     room = Room()
     answer = room.begins()
     room.edits.note(
-        Amendment(
+        MessageChange(
             target=EventId("$1"), room_id=ROOM, sender=ALICE, event_id=EventId("$e"), text="and who"
         )
     )

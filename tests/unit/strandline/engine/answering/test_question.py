@@ -9,7 +9,7 @@ from fsm import EventKind, Inbound
 from fsm.effects import AskAgent
 from fsm.values.ids import AgentId, EventId, PlatformChatId, RoomId
 from fsm.values.messages import Attachment
-from matrix import Amendment, Homeserver, Refused
+from matrix import Homeserver, MessageChange, Refused
 from strandline.engine.answering.question import QuestionBuilder
 from tests.unit.matrix.inbound.test_transcript import ALICE, ROOM, Room
 from tests.unit.strandline.engine.answering.answers import answer_to
@@ -148,7 +148,7 @@ async def test_a_question_is_put_as_it_was_edited_and_with_what_has_joined_it() 
     asked, more = asks(room, "one", attachments=(FILE,)), asks(room, "two", attachments=(GONE,))
     answer = answer_to(asked)
     answer.interrupt(
-        Amendment(
+        MessageChange(
             target=asked.request_id,
             room_id=ROOM,
             sender=ALICE,

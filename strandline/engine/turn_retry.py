@@ -9,7 +9,7 @@ from durable.store import DatabaseMoved
 from fsm.errors import UnansweredSignal
 from fsm.values.ids import EventId
 from fsm.values.retry import TURN, retry
-from strandline.engine.persistent_store import TIMING, until_available
+from strandline.engine.retrying_store import TIMING, until_available
 
 _log = structlog.get_logger(__name__)
 

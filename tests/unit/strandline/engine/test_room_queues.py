@@ -10,7 +10,7 @@ from fsm.values.ids import EventId, RoomId, SyncToken, UserId
 from matrix import SyncBatch, TimelineGap
 from strandline.engine import checkpoint
 from strandline.engine.checkpoint import STUCK_SECONDS, BatchProgress, Checkpoint
-from strandline.engine.queue import MAX_ITEMS_PER_ROOM, BoundedRoomQueues
+from strandline.engine.room_queues import MAX_ITEMS_PER_ROOM, BoundedRoomQueues
 from strandline.engine.turns import KeyLocks
 
 FAST, SLOW = RoomId("!fast"), RoomId("!slow")

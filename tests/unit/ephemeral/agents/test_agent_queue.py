@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ephemeral.agents import queue as agent_queue
-from ephemeral.agents.queue import AgentQueue, Ticket
+from ephemeral.agents import agent_queue
+from ephemeral.agents.agent_queue import AgentQueue, Ticket
 from fsm.values.ids import AgentId, UserId
 from tests.support.virtual_time import virtual_time
 

@@ -5,7 +5,7 @@ import structlog
 
 from durable.store import Commit, Store, StoreError, StoreUnavailable
 from fsm.values.ids import EventId
-from strandline.engine.persistent_store import PersistentStore
+from strandline.engine.retrying_store import RetryingStore
 
 
 class FailingStore:
@@ -30,7 +30,7 @@ async def test_an_operation_is_repeated_until_the_store_is_available() -> None:
     commit = Commit()
 
     with structlog.testing.capture_logs() as logs:
-        await PersistentStore(cast("Store", failing)).commit(commit)
+        await RetryingStore(cast("Store", failing)).commit(commit)
 
     assert failing.commits == [commit]
     assert [line["event"] for line in logs] == [
@@ -43,13 +43,13 @@ async def test_other_errors_are_raised_at_once() -> None:
     failing = FailingStore(StoreError("it was moved"))
 
     with pytest.raises(StoreError, match="it was moved"):
-        await PersistentStore(cast("Store", failing)).commit(Commit())
+        await RetryingStore(cast("Store", failing)).commit(Commit())
 
     assert failing.commits == []
 
 
 async def test_an_available_store_answers_and_nothing_is_logged() -> None:
-    store = PersistentStore(cast("Store", FailingStore()))
+    store = RetryingStore(cast("Store", FailingStore()))
 
     with structlog.testing.capture_logs() as logs:
         found = [await store.is_handled(EventId(event_id)) for event_id in ("$handled", "$new")]

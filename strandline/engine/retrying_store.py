@@ -9,7 +9,7 @@ from typing import ParamSpec, TypeVar
 import structlog
 
 from durable.records import Deadline
-from durable.store import Commit, Progress, Store, Stored, StoreUnavailable, Stream
+from durable.store import Commit, Progress, Store, Stored, StoreUnavailable, UnfinishedAnswer
 from fsm.outbox import OutboxRow
 from fsm.values.ids import EventId, RoomId
 from fsm.values.retry import STORE, RetryTiming, retry
@@ -22,7 +22,7 @@ R = TypeVar("R")
 TIMING = RetryTiming(sleep=asyncio.sleep, monotonic=time.monotonic, uniform=random.uniform)
 
 
-class PersistentStore:
+class RetryingStore:
     """Operations of the store, each repeated while the store is unavailable.
 
     Args:
@@ -40,7 +40,7 @@ class PersistentStore:
         """Whether the event needs no handling any more."""
         return await until_available(self._store.is_handled, event_id)
 
-    async def stream(self, event_id: EventId) -> Stream | None:
+    async def stream(self, event_id: EventId) -> UnfinishedAnswer | None:
         """The answer to the event, if a part of it was sent."""
         return await until_available(self._store.stream, event_id)
 
