@@ -86,7 +86,7 @@ async def test_an_agent_that_is_gone_becomes_a_prompt_to_select_again(setup: Set
     bot.configure(agents=["agent-1", "agent-3"])
     await bot.start()
 
-    await alice.asks(room, "are you there?", "`agent-2` is no longer available. Choose one")
+    await alice.asks(room, "are you there?", "`agent-2` is no longer available. Choose another")
     await alice.say(room, "!agent agent-3")
     await alice.sees(room, r"^\[agent-3 · chat 2\] are you there\?$")
     await alice.asks(room, "good", r"^\[agent-3 · chat 2\] good$")
