@@ -1,4 +1,4 @@
-"""The language of flows: states with tiers, events, turns, effects. Pure; knows no user of it."""
+"""The flow language: states with tiers, events, turns, effects. It does no I/O."""
 
 from fsm.diagrams import mermaid as _mermaid  # noqa: F401  # makes f"{Flow:mermaid}" work
 from fsm.errors import FlowError, NoSuchTransition, StrandlineError, TurnError, UnansweredSignal

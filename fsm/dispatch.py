@@ -36,7 +36,7 @@ class TransitionTaken:
         event: The event that was answered.
         before: The conversation's snapshot before the step.
         after: Its snapshot after it.
-        entered: The state was entered, perhaps again: its time begins.
+        entered: The state was entered, or entered again: its expiry starts from the beginning.
     """
 
     flow: str
@@ -53,10 +53,10 @@ class Dispatcher:
 
     Args:
         flows: By their names, in the order in which they are offered an event.
-        turn: The turn; what the handlers ask of it is in its ``effects``.
+        turn: The turn. The handlers add to its ``effects``.
         read_state: Reads the snapshot of a conversation before the turn.
         keep: Called after each step, with the flow and the step.
-        moves: The steps, in order.
+        moves: The steps so far, in order.
     """
 
     flows: Mapping[str, Flow]
@@ -70,7 +70,8 @@ class Dispatcher:
         """Run the first flow that handles a stimulus, then the flows it triggers.
 
         Raises:
-            UnansweredSignal: A handler triggers, or asks about, a signal that no flow answers.
+            UnansweredSignal: A handler triggers a signal, or asks a question about one, that no
+                flow answers.
             Exception: Whatever a handler raised.
         """
         snapshots = {flow.name: await self._snapshot(flow) for flow in self.flows.values()}
@@ -81,15 +82,11 @@ class Dispatcher:
                     return
 
     async def expire(self, flow: Flow, snapshot: Snapshot, *, still: bool) -> None:
-        """Handle the end of the time of a conversation's state.
+        """Handle the expiry of a conversation's state.
 
-        A durable state without an event for that leads to idle. One that stays gets
-        its time again.
-
-        Args:
-            flow: The flow.
-            snapshot: The conversation's snapshot.
-            still: It is still in that state, and has not entered it again since.
+        A durable state without an ``on_expiry`` event leads to idle. If the handler stays in the
+        state, its expiry starts from the beginning. ``still`` is whether the conversation is in
+        that state and has not entered it again since.
         """
         turn = self.turn.answering(Expiry(), snapshot.data)
         move = flow.choose(snapshot, Expiry(), turn)
@@ -103,7 +100,7 @@ class Dispatcher:
         await self._follow()
 
     async def _follow(self) -> None:
-        """Run the flows that the handlers have triggered, until no signal is left."""
+        """Run the flows for the triggered signals, until no signal is left."""
         while self.turn.signals:
             signal = await self._with_seen(self.turn.signals.pop(0))
             flow = receiver(signal.signal, self.flows)
@@ -124,9 +121,9 @@ class Dispatcher:
             self.turn.reply(signal.missed)
 
     async def _with_seen(self, signal: Triggered) -> Triggered:
-        """The signal; a question with the snapshot of the conversation that it is about.
+        """Return the signal; a question gets the snapshot of the conversation that it is about.
 
-        The bot's own flows say themselves what a late answer means.
+        Built-in flows get no snapshot: they handle late answers themselves.
         """
         question = signal.signal
         if not isinstance(question, Question):
@@ -173,7 +170,7 @@ class Dispatcher:
         return await self.read_state(flow, key)
 
     def _offered(self, stimulus: Stimulus) -> Iterable[Flow]:
-        """The flows to which the stimulus is offered: an answer only to the one that asked."""
+        """The flows that are offered the stimulus: for an answer, only the flow that asked."""
         match stimulus:
             case Triggered(signal=signal):
                 flow = receiver(signal, self.flows)
@@ -187,7 +184,7 @@ class Dispatcher:
 
 
 def stimuli_of(inbound: Inbound, prefix: str) -> tuple[Stimulus, ...]:
-    """What an inbound event asks of the flows: the first reading that one of them answers."""
+    """The possible readings of an inbound event, in order. The first that a flow answers counts."""
     ref = inbound.question
     if isinstance(inbound, ReactionReceived):
         return (Reaction(inbound.key, ref),) if ref is not None else ()
@@ -203,14 +200,10 @@ def stimuli_of(inbound: Inbound, prefix: str) -> tuple[Stimulus, ...]:
 
 
 def said_in(body: str, prefix: str, names: Collection[str] = ()) -> Command | Text:
-    """The command that a text is, or the text itself.
+    """Read a text as a command, or return it as a text.
 
-    A command's name is in the form in which such names are compared.
-
-    Args:
-        body: The text.
-        prefix: What commands begin with.
-        names: What the bot is called: one of them may precede the command.
+    The command's name is normalized as by ``compared``. ``prefix`` is what commands begin with; one
+    of the bot's ``names`` may precede it.
     """
     stripped = without_unseen_start(body).rstrip()
     begin = 0 if _is_prefix(stripped, 0, prefix) else _after_a_name(stripped, prefix, names)
@@ -233,7 +226,7 @@ def _is_prefix(text: str, at: int, prefix: str) -> bool:
 
 
 def _after_a_name(text: str, prefix: str, names: Collection[str]) -> int | None:
-    """The index of the prefix in ``helper: !status``; None if no name of the bot precedes it."""
+    """The index of the prefix after one of the bot's names (``helper: !status``), or None."""
     head = unicodedata.normalize("NFKC", text[:MAX_MENTION_CHARS])
     if unicodedata.normalize("NFKC", prefix) not in head:
         return None

@@ -1,4 +1,4 @@
-"""What a turn wants done outside: data until the turn has committed, then rows of the outbox."""
+"""Effects: requests that a turn makes of the outside. They become outbox rows at the commit."""
 
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
@@ -14,16 +14,16 @@ from fsm.values.messages import AnswerRef, Attachment, QuestionRef
 
 @frozen(kw_only=True)
 class Reply:
-    """Say something in the room.
+    """Send a message to the room.
 
     Args:
-        room_id: Where.
+        room_id: The room.
         text: Markdown. It is rendered to sanitised HTML on its way out.
-        in_reply_to: The event that it answers, or None for a message of its own.
-        thread: The root of the thread in which it is said.
-        mention: Who is to be told of it (``m.mentions``).
-        question_ref: What it says of itself, if it is a question.
-        answer: The same, if it is an agent's answer.
+        in_reply_to: The event that it replies to; None for a message that is no reply.
+        thread: The root of the thread to which it belongs.
+        mention: The user that it mentions (``m.mentions``).
+        question_ref: The question's reference, stored in the event's content, if it is a question.
+        answer: The answer's reference, stored in the event's content, if it is an agent's answer.
     """
 
     room_id: RoomId
@@ -37,14 +37,14 @@ class Reply:
 
 @frozen(kw_only=True)
 class Edit:
-    """Give a message of the bot's another text. One that can't be found stays as it is.
+    """Edit one of the bot's messages. If the message can't be found, nothing is sent.
 
     Args:
-        room_id: Where it stands.
+        room_id: The room of the message.
         text: Markdown, the new text.
-        event_id: The message, where its id is known.
-        sent_as: Else the transaction id under which it was sent.
-        answer: What it says of itself, if it is an agent's answer.
+        event_id: The message, if its id is known.
+        sent_as: Otherwise, the transaction id under which the message was sent.
+        answer: The answer's reference, if the message is an agent's answer.
     """
 
     room_id: RoomId
@@ -65,15 +65,15 @@ class React:
 
 @frozen(kw_only=True)
 class SetState:
-    """Set a piece of a room's state.
+    """Send a state event to a room.
 
     Args:
-        room_id: Where.
+        room_id: The room.
         type: The state event's type.
         content: Its content.
         state_key: Its key.
-        asked_in: The room in which it was asked for, if somebody is to hear what came of it: a turn
-            of kind DONE or REFUSED follows there.
+        asked_in: The room in which the result is reported: a turn of kind DONE or REFUSED follows
+            there. None if nothing is reported.
     """
 
     room_id: RoomId
@@ -85,13 +85,13 @@ class SetState:
 
 @frozen(kw_only=True)
 class Invite:
-    """Invite somebody. Inviting who is there already changes nothing.
+    """Invite a user to a room. Does nothing if the user is already a member.
 
     Args:
-        room_id: To which room.
-        user_id: Whom.
-        asked_in: The room in which it was asked for, if somebody is to hear of a refusal: a turn of
-            kind REFUSED follows there.
+        room_id: The room.
+        user_id: The user.
+        asked_in: The room in which a refusal is reported: a turn of kind REFUSED follows there.
+            None if nothing is reported.
     """
 
     room_id: RoomId
@@ -101,16 +101,16 @@ class Invite:
 
 @frozen(kw_only=True)
 class NewRoom:
-    """Have a room made, just one however often it is tried; a turn of kind ROOM_CREATED follows.
+    """Create a room, only one however often it is retried. A turn of kind ROOM_CREATED follows.
 
     Args:
-        user_id: Whose it is to be.
-        asked_in: The room in which it was asked for: a refusal is told there.
-        purpose: What it is for, in the asking flow's own words. One user has one room for each
-            purpose: a second wish finds the first one's room.
-        name: What people call it.
-        space_id: The Space in which it is to lie; None for a Space of its own.
-        is_space: It is a Space.
+        user_id: The user for whom it is created.
+        asked_in: The room in which it was requested. A refusal is reported there.
+        purpose: The flow's own key for the room. A user has one room for each purpose: a second
+            request finds the first one's room.
+        name: The room's display name.
+        space_id: The Space that contains it; None if it has no parent.
+        is_space: Whether the new room is a Space.
     """
 
     user_id: UserId
@@ -137,18 +137,18 @@ class LeaveRoom:
 
 @frozen(kw_only=True)
 class AskAgent:
-    """Ask an agent; its answer goes to the room as the reply to ``request_id``.
+    """Ask an agent. Its answer is sent to the room as a reply to ``request_id``.
 
     Args:
-        room_id: Where the answer goes.
-        agent_id: Whom to ask.
-        platform_chat_id: The chat, in the platform's own terms.
+        room_id: The room to which the answer is sent.
+        agent_id: The agent.
+        platform_chat_id: The platform's number for the chat.
         request_id: The inbound event's id, which names the answer.
         text: The question, as the person wrote it.
-        language: The language of the person, for what the bot itself says of the answer.
-        inbound: The event, for the thread and the sender of its answer.
-        attachments: Files that go with it.
-        again: The question that this is, if it is asked anew.
+        language: The person's language, for the bot's own sentences about the answer.
+        inbound: The event that asks: gives the answer's thread and the asking user.
+        attachments: Files that belong to the question.
+        again: The earlier event of the same question, if it is asked again.
     """
 
     room_id: RoomId
@@ -164,12 +164,11 @@ class AskAgent:
 
 @frozen(kw_only=True)
 class Reopen:
-    """Handle an event, which was answered with a question back, again from the start.
+    """Handle an event again from the start, after the bot had replied to it with a question.
 
     Args:
         inbound: The event.
-        attempt: How often it has been handled before. It keeps the transaction ids of the
-            attempts apart.
+        attempt: How often it has been handled before. Each attempt has its own transaction ids.
     """
 
     inbound: Inbound
@@ -199,11 +198,11 @@ def effect_id(event_id: EventId, attempt: int, index: int, part: int = 0) -> Tra
 
 
 def transaction_id(event_id: EventId, ordinal: int | str) -> TransactionId:
-    """The transaction id of the ``ordinal``-th thing that handling ``event_id`` sends.
+    """The transaction id of the ``ordinal``-th request that handling ``event_id`` sends.
 
-    The same question gives the same id in every life of the process, so that the homeserver
-    recognises a repeat (Matrix client-server API, "Transaction identifiers"). The event id is
-    hashed because ids may be long and hold characters that a URL path does not.
+    The same arguments give the same id after a restart, so that the homeserver recognises a
+    repeated request (Matrix client-server API, "Transaction identifiers"). The event id is hashed
+    because ids may be long and contain characters that a URL path does not allow.
     """
     digest = urlsafe_b64encode(sha256(event_id.encode()).digest()[:18]).decode()
     return TransactionId(f"strandline.{digest}.{ordinal}")

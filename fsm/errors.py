@@ -49,7 +49,7 @@ from attrs import frozen
 
 
 class StrandlineError(Exception):
-    """The root of every error that Strandline raises on purpose."""
+    """Base class of all errors that Strandline raises on purpose."""
 
 
 @frozen(slots=False)
@@ -94,7 +94,7 @@ class UnansweredSignal(StrandlineError):
         asker: A flow's name, or ``FlowClass.method`` if it was read in its source.
         signal: The name of the signal's class.
         running: The names of the flows that run.
-        elsewhere: The classes of flows that answer it and do not run.
+        elsewhere: The flow classes that answer it but do not run.
     """
 
     asker: str
@@ -126,7 +126,7 @@ class UnansweredSignal(StrandlineError):
 
 @frozen(slots=False)
 class TurnError(StrandlineError):
-    """A handler asked its turn for something that a turn can't promise."""
+    """A handler requested something that a turn does not allow."""
 
     problem: str
     remedy: str

@@ -1,4 +1,4 @@
-"""Events: what moves a flow from one state to another, and what a person does to cause it."""
+"""Events: what moves a flow from one state to another, and the stimuli that cause them."""
 
 import re
 from collections.abc import Callable, Collection, Iterable
@@ -15,7 +15,7 @@ from fsm.values.text import answered, compared
 
 
 class Target(Enum):
-    """A target that is no particular state."""
+    """A target that is not a fixed state: ``STAY`` or ``BACK``."""
 
     STAY = "="
     BACK = "<"
@@ -36,10 +36,10 @@ class Command:
     """A person typed a command: ``!name argument``.
 
     Args:
-        name: Its name, in the form in which names are compared.
-        argument: What follows it.
-        is_loose: There was a blank after the prefix. It counts only if some flow has a command of
-            that name: else it is a text.
+        name: Its name, normalized as by ``compared``.
+        argument: The text after the name.
+        is_loose: There was a blank after the prefix. It is a command only if a flow has a command
+            of that name; otherwise it is a text.
     """
 
     name: str
@@ -49,26 +49,26 @@ class Command:
 
 @frozen
 class Text:
-    """A person wrote something that is no command."""
+    """A person wrote a text that is not a command."""
 
     body: str
 
 
 @frozen
 class Attached:
-    """A person sent a file, with or without a text."""
+    """A person sent a file, with or without a caption."""
 
 
 @frozen
 class RoomEvent:
-    """Something happened that is not a message: an invite, a join, an unreadable event."""
+    """An inbound event that is not a message: an invite, a join, an unreadable event."""
 
     kind: EventKind
 
 
 @frozen
 class Reaction:
-    """A person put an emoji on a question of the bot's to them."""
+    """A person reacted with an emoji to a question that the bot asked them."""
 
     key: str
     question_ref: QuestionRef
@@ -76,7 +76,7 @@ class Reaction:
 
 @frozen
 class Answer:
-    """A person replied, with a text that is no command, to a question of the bot's to them."""
+    """A person replied to a question that the bot asked them, with a text that is not a command."""
 
     body: str
     question_ref: QuestionRef
@@ -84,7 +84,7 @@ class Answer:
 
 @frozen
 class Expiry:
-    """The time of the conversation's current state has expired."""
+    """The current state of the conversation has expired."""
 
 
 Stimulus = Command | Text | Attached | RoomEvent | Reaction | Answer | Expiry | Triggered
@@ -127,23 +127,25 @@ class Event:
     """One event of a flow, declared in the flow's class body.
 
     Args:
-        sources: The state or states that answer to it.
-        target: Where it leads. ``STAY``: nowhere. ``BACK``: to the durable state, or idle, from
-            which its source was entered, with the record that it had there.
-        command: The name or names of commands that cause it, without the prefix; ``ANY`` for
-            every command that nothing before it answers.
-        text: A message that is no command causes it. A regular expression, as a string or
+        sources: The state or states in which the event is possible.
+        target: The next state. ``STAY``: no change. ``BACK``: the durable or idle state from which
+            its source was entered, with the record of that time.
+        command: The name or names of commands that cause it, without the prefix; ``ANY`` for every
+            command that no earlier event or flow answers.
+        text: A message that is not a command causes it. A regular expression, as a string or
             compiled, must match the whole message without blanks at its ends; ``turn.match`` is
             then the match. A string is compiled with ``re.DOTALL``.
-        attachment: A file causes it, with or without a text.
-        reaction: The emoji that cause it, put on a question that this flow asked the same person.
+        attachment: A file causes it, with or without a caption.
+        reaction: The emoji that cause it, as reactions to a question that this flow asked the same
+            person.
         reply: The texts that cause it as replies to such a question, in any case and with or
             without punctuation around them; ``ANY`` for every text.
         on: An inbound event of this kind, which is not a message, causes it; or a signal of this
             class (a frozen attrs class), which a handler has triggered with ``turn.trigger``.
-        on_expiry: The end of its source's time causes it.
-        help: What its commands do, in a few words, for `!help`; without it they are not listed.
-        arguments: What follows them there: ``NAME``.
+        on_expiry: The expiry of its source state causes it.
+        help: A short description of its commands for ``!help``; commands without one are not
+            listed.
+        arguments: The arguments shown in ``!help``: ``NAME``.
     """
 
     sources: tuple[State, ...] = field(converter=_states)
@@ -174,7 +176,7 @@ class Event:
         next event is tried. One method may guard several events.
 
         Raises:
-            FlowError: The event has a guard, or its class is complete.
+            FlowError: The event already has a guard, or its class is already defined.
         """
         if self.flow is not None:
             problem = "its class is complete, so it can't be given a guard"
@@ -188,16 +190,16 @@ class Event:
 
     @property
     def signal(self) -> type | None:
-        """The class of the signals that cause it, if any do."""
+        """The signal class that causes it, if there is one."""
         return self.on if isinstance(self.on, type) else None
 
     @property
     def kind(self) -> EventKind | None:
-        """The kind of the inbound events that cause it, if any do."""
+        """The kind of inbound event that causes it, if there is one."""
         return self.on if isinstance(self.on, EventKind) else None
 
     def answers(self, stimulus: Stimulus) -> bool:
-        """Whether this stimulus causes the event, state and guard aside."""
+        """Whether this stimulus can cause the event. State and guard are not checked."""
         match stimulus:
             case Command(name=name, is_loose=is_loose):
                 takes_any = ANY in self.command and not is_loose
@@ -219,17 +221,17 @@ class Event:
         return answers
 
     def match(self, stimulus: Stimulus) -> re.Match[str] | None:
-        """What the event's regular expression finds in a text, if it has one."""
+        """The match of the event's regular expression in a text; None if there is none."""
         if self.pattern is None or not isinstance(stimulus, Text):
             return None
         return self.pattern.fullmatch(stimulus.body.strip())
 
     @property
     def pattern(self) -> re.Pattern[str] | None:
-        """Its regular expression, compiled; None if it has none.
+        """The event's regular expression, compiled; None if it has none.
 
         Raises:
-            re.error: It is none.
+            re.error: The regular expression is invalid.
         """
         match self.text:
             case str(expression):
@@ -241,16 +243,16 @@ class Event:
 
     @property
     def text_label(self) -> str:
-        """Its regular expression as its author wrote it; empty if it has none."""
+        """The event's regular expression as written in the source; empty if it has none."""
         pattern = self.text.pattern if isinstance(self.text, re.Pattern) else self.text
         return pattern if isinstance(pattern, str) else ""
 
 
 def triggered(signal: object) -> Triggered:
-    """The signal, to be triggered.
+    """Wrap a signal so that it can be triggered.
 
     Raises:
-        TurnError: It is no value of a class of signals.
+        TurnError: It is not an instance of a frozen class.
     """
     if isinstance(signal, Event):
         problem = f"{signal.name!r} is an event"
@@ -274,7 +276,8 @@ def returning(events: Iterable[Event]) -> frozenset[State]:
 def origins(events: Collection[Event], state: State) -> list[State]:
     """The states to which ``BACK`` may lead from ``state``, in the order in which they are found.
 
-    A state that itself has an event ``BACK`` is none: what is entered from there goes back further.
+    A state that has a ``BACK`` event itself is not among them: the search goes on from its own
+    origins.
     """
     passing = returning(events)
     found: dict[State, None] = {}
@@ -306,7 +309,7 @@ H = TypeVar("H", bound=Handler)
 
 @frozen
 class HandlerMark:
-    """Left on a method by ``on``, read when the class is defined."""
+    """Set on a method by ``on``, read when the class is defined."""
 
     events: tuple[Event, ...]
 
@@ -314,12 +317,12 @@ class HandlerMark:
 def on(*events: Event) -> Callable[[H], H]:
     """Make the decorated method the handler of ``events``.
 
-    It takes ``(self, turn)``, or ``(self, turn, data)`` if it needs what the state left behind
-    carries: a record, a memory or None. What it returns is what the new state carries; None keeps
-    what was there, if both states carry the same class. It may be ``async``.
+    It takes ``(self, turn)``, or ``(self, turn, data)`` if it needs the data of the state that is
+    left: a record, a memory or None. Its return value is the data of the new state; None keeps the
+    old data, if both states carry the same class. It may be ``async``.
 
     Raises:
-        FlowError: What it is given is no event.
+        FlowError: An argument is not an event.
     """
     strange = [event for event in events if not isinstance(event, Event)]
     if strange or not events:

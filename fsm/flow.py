@@ -22,7 +22,7 @@ from fsm.values.messages import Reset, Triggered
 
 @frozen
 class Snapshot:
-    """The state of one conversation: the state's name, and the data that it carries."""
+    """The state of one conversation: the state's name and its data."""
 
     state: str
     data: object = None
@@ -32,7 +32,7 @@ class Snapshot:
 
 @frozen
 class Transition:
-    """What a flow answers to a stimulus: this event, which leads to that state."""
+    """The transition that a flow chose for a stimulus: an event and its target state."""
 
     event: str
     target: str
@@ -42,11 +42,11 @@ class Transition:
 
 @frozen
 class Saved:
-    """What an older version of a flow has saved of one conversation.
+    """The saved form of one conversation, as an older version of its flow wrote it.
 
     Args:
         state: The name of the durable state.
-        record: Its record, as JSON has it.
+        record: Its record, as a JSON value.
     """
 
     state: str
@@ -54,9 +54,9 @@ class Saved:
 
 
 class Flow(metaclass=FlowType):
-    """A kind of conversation. Subclass it: first states, then events, then guards and handlers.
+    """Base class of flows. A subclass declares states, then events, then guards and handlers.
 
-    One instance serves all its conversations and keeps nothing about any of them.
+    One instance serves all its conversations and keeps no data about them.
 
     Attributes:
         scope: Whom one conversation belongs to.
@@ -108,7 +108,7 @@ class Flow(metaclass=FlowType):
 
     @property
     def at_rest(self) -> Snapshot:
-        """Where every conversation begins and where a reset leads."""
+        """The initial snapshot: the idle state, where conversations begin and a reset leads."""
         return Snapshot(self.idle_state.name)
 
     @property
@@ -118,21 +118,21 @@ class Flow(metaclass=FlowType):
 
     @property
     def is_durable(self) -> bool:
-        """Whether any of its states comes back after a restart."""
+        """Whether any of its states survives a restart."""
         return any(s.tier is Tier.DURABLE for s in self.states.values())
 
     @classmethod
     def commands(cls) -> frozenset[str]:
-        """All commands that some state of the flow answers to."""
+        """All commands that some state of the flow answers."""
         return frozenset(name for event in cls.events.values() for name in event.command)
 
     @classmethod
     def signals(cls) -> frozenset[type]:
-        """The classes of all signals that some state of the flow answers to."""
+        """The signal classes that some state of the flow answers."""
         return frozenset(event.signal for event in cls.events.values() if event.signal is not None)
 
     def key(self, room_id: RoomId, user_id: UserId) -> ConversationKey:
-        """The conversation that something which this user does in this room belongs to."""
+        """The key of the conversation to which an event of this user in this room belongs."""
         match self.scope:
             case Scope.USER:
                 return ConversationKey(user_id)
@@ -142,7 +142,7 @@ class Flow(metaclass=FlowType):
                 return ConversationKey(f"{room_id}|{user_id}")
 
     def choose(self, snapshot: Snapshot, stimulus: Stimulus, turn: Turn) -> Transition | None:
-        """The first event, in the order of the class body, that answers ``stimulus`` here.
+        """Choose the first event, in the order of the class body, that answers ``stimulus`` here.
 
         Guards read the turn and change nothing.
 
@@ -168,7 +168,7 @@ class Flow(metaclass=FlowType):
     async def step(self, snapshot: Snapshot, move: Transition, turn: Turn) -> Snapshot:
         """Run the event's handler and return the snapshot after it.
 
-        What the handler asks for is in ``turn``. If it raises, nothing has happened.
+        The handler's effects are in ``turn``. If the handler raises, the snapshot is unchanged.
         """
         turn.flow = self.name
         handler = self._handlers.get(move.event)
@@ -188,17 +188,17 @@ class Flow(metaclass=FlowType):
         return snapshot.origin or self.at_rest
 
     def _entered_from(self, snapshot: Snapshot, move: Transition) -> Snapshot | None:
-        """Where ``BACK`` leads from the target; None if the target has no such event."""
+        """The snapshot to which ``BACK`` leads from the target; None if it has no ``BACK``."""
         if self.states[move.target] not in self._returning:
             return None
         is_inside = self.states[snapshot.state] in self._returning
         return snapshot.origin if is_inside else snapshot
 
     def read_saved(self, saved: Saved, version: int) -> Saved:
-        """What ``version`` of this flow has saved, as the present version would have.
+        """Convert what ``version`` of this flow has saved to the form of the current version.
 
         Raises:
-            ValueError: A later version has saved it.
+            ValueError: It was saved by a later version.
         """
         if version > self.version:
             problem = f"version {version} has saved it, and this is version {self.version}"
@@ -227,10 +227,10 @@ H = TypeVar("H", bound=Callable[..., Saved])
 
 
 def upgrade(version: int) -> Callable[[H], H]:
-    """Make the decorated method the one that reads what ``version`` of the flow has saved.
+    """Make the decorated method the reader of what ``version`` of the flow has saved.
 
-    It takes ``(self, saved)`` and returns the ``Saved`` that the next version would have made. It
-    is run before each read until the conversation is saved again: let it be pure.
+    It takes ``(self, saved)`` and returns the ``Saved`` that the next version would have written.
+    It runs at each read until the conversation is saved again, so it must have no side effects.
     """
 
     def mark(method: H) -> H:
@@ -249,7 +249,7 @@ def handlers_of(cls: type[Flow]) -> Iterator[tuple[Handler, tuple[Event, ...]]]:
 
 
 def _with_data(handler: Handler) -> Handler:
-    """The handler as it is called: with the flow, the turn and the data of the state it leaves."""
+    """Adapt a handler to one signature: the flow, the turn and the data of the source state."""
     if takes(handler, 3):
         return handler
     return lambda flow, turn, _data: handler(flow, turn)

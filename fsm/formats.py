@@ -8,7 +8,7 @@ FORMATS: dict[str, Callable[[Any], str]] = {}
 
 
 class FlowType(type):
-    """The metaclass of flows. It lets ``format`` write a flow class."""
+    """The metaclass of flows. It implements ``format`` for flow classes."""
 
     def __format__(cls, spec: str) -> str:
         if not spec:

@@ -1,4 +1,4 @@
-"""Flows whose state is told from a record that other flows write, too."""
+"""Flows whose state is derived from a record that other flows write too."""
 
 from typing import Any, ClassVar
 
@@ -9,7 +9,7 @@ class KeptAsRecord:
     """For the bot's own flows: ``class RoomRouting(KeptAsRecord, Flow)``.
 
     The record of a conversation is stored under ``{kept_as}:{key}``, not under
-    ``flow:{name}:{key}``. The state is not stored: the flow tells it from the record.
+    ``flow:{name}:{key}``. The state is not stored: the flow derives it from the record.
 
     Attributes:
         kept_as: The prefix of the records' keys.

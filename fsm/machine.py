@@ -1,8 +1,8 @@
 """The table of a flow as one shared ``transitions`` machine.
 
-The only module that knows the ``transitions`` library. The machine has no model: a throw-away
-cursor represents the conversation, so a million conversations cost no machine memory. Automatic
-``to_<state>`` jumps are off, and nothing awaits inside a transition.
+The only module that knows the ``transitions`` library. The machine has no model: a temporary cursor
+represents the conversation, so the machine needs no memory for each conversation. Automatic
+``to_<state>`` transitions are off, and nothing awaits inside a transition.
 """
 
 import logging
@@ -19,7 +19,7 @@ logging.getLogger("transitions").setLevel(logging.WARNING)
 
 
 class _TieredState(transitions.State):
-    """A state of the machine that knows its tier."""
+    """A state of the machine, with its tier."""
 
     def __init__(self, name: str, tier: Tier | None) -> None:
         super().__init__(name)
@@ -28,7 +28,7 @@ class _TieredState(transitions.State):
 
 @define(eq=False)
 class _Cursor:
-    """Stands in for one conversation during one trigger."""
+    """Represents one conversation while one event is triggered."""
 
     state: str
     flow: object
@@ -36,7 +36,7 @@ class _Cursor:
 
 
 class Table:
-    """A flow's states and events, as ``transitions`` has them."""
+    """A flow's states and events as a ``transitions`` machine."""
 
     def __init__(self, states: Mapping[str, State], events: Mapping[str, Event]) -> None:
         initial = next(s.name for s in states.values() if s.initial)
@@ -51,7 +51,7 @@ class Table:
             self._add(event)
 
     def target(self, event: str, state: str, flow: object, turn: object) -> str | None:
-        """Where ``event`` leads from ``state``; None if it is not answered there now."""
+        """The target of ``event`` from ``state``; None if the event is not possible there now."""
         if event not in self._machine.get_triggers(state):
             return None
         cursor = _Cursor(state, flow, turn)

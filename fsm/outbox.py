@@ -1,7 +1,7 @@
-"""Rows of the outbox: single requests to the homeserver, a frozen class for each kind.
+"""Rows of the outbox: requests to the homeserver, one frozen class for each kind.
 
-A row is stored with the turn that asks for it, and is pending until the homeserver has acknowledged
-the request. Rows of one room leave in the order of their positions.
+A row is stored in the transaction of the turn that requests it. It is pending until the homeserver
+has acknowledged the request. Rows of one room are sent in the order of their positions.
 """
 
 from typing import Any
@@ -16,14 +16,14 @@ Json = dict[str, Any]
 
 @frozen(kw_only=True)
 class OutboxRow:
-    """What all rows have.
+    """The fields that all rows have.
 
     Args:
-        transaction_id: Its identity, however often it is tried; unique in the outbox.
-        room_id: The room whose order it keeps.
+        transaction_id: Its identity, the same for each retry; unique in the outbox.
+        room_id: The room in whose order it is sent.
         position: The store's row number, 0 before the row is stored.
         created_at_ms: When it was stored, Unix time in milliseconds, 0 before.
-        stream_of: The inbound event whose growing answer this row begins, if it does.
+        stream_of: The inbound event whose streamed answer begins with this row, if it does.
     """
 
     transaction_id: TransactionId
@@ -35,12 +35,12 @@ class OutboxRow:
 
 @frozen(kw_only=True)
 class ReportTo:
-    """Who hears the outcome of a request, in a turn of its own.
+    """Where the outcome of a request is reported, in a turn of its own.
 
     Args:
         room_id: The room of that turn.
         user_id: Who asked for it.
-        about: The event with which it was asked for, if there is one to reply to.
+        about: The event that asked for it, if there is one to reply to.
     """
 
     room_id: RoomId
@@ -55,8 +55,8 @@ class SendRow(OutboxRow):
     Args:
         event_type: Its type.
         content: Its content.
-        if_withdrawn: For an edit of an agent's answer: the content that leaves instead if the
-            question was redacted while the row waited. None: then nothing leaves.
+        if_withdrawn: For an edit of an agent's answer: the content that is sent instead if the
+            question was redacted while the row was pending. None: nothing is sent then.
     """
 
     event_type: str
@@ -66,13 +66,13 @@ class SendRow(OutboxRow):
 
 @frozen(kw_only=True)
 class EditRow(OutboxRow):
-    """Edit a message of the bot's whose event id was not known when the row was written.
+    """Edit one of the bot's messages whose event id was unknown when the row was written.
 
     Args:
         content: The edit's content, without the id of the message.
         if_withdrawn: As in ``SendRow``.
         sent_as: The transaction id under which the message was sent.
-        edits: The message, once the homeserver has named it.
+        edits: The message's event id, once it is known.
     """
 
     content: Json
@@ -89,7 +89,7 @@ class StateRow(OutboxRow):
         event_type: Its type.
         state_key: Its key.
         content: Its content.
-        report_to: Who hears that it is set, or refused.
+        report_to: Where success or refusal is reported.
     """
 
     event_type: str
@@ -100,11 +100,11 @@ class StateRow(OutboxRow):
 
 @frozen(kw_only=True)
 class InviteRow(OutboxRow):
-    """Invite somebody.
+    """Invite a user.
 
     Args:
-        user_id: Whom.
-        report_to: Who hears of a refusal.
+        user_id: The user.
+        report_to: Where a refusal is reported.
     """
 
     user_id: UserId
@@ -113,10 +113,10 @@ class InviteRow(OutboxRow):
 
 @frozen(kw_only=True)
 class CreateRoomRow(OutboxRow):
-    """Create a room. ``room_id`` names no room, but its place in an order: one for each user.
+    """Create a room. ``room_id`` is no room here, but the name of a queue: one for each user.
 
     Args:
-        room: What it is to be.
+        room: The room to create.
     """
 
     room: NewRoom
@@ -134,7 +134,7 @@ class LeaveRow(OutboxRow):
 
 @frozen(kw_only=True)
 class UnreadableRow(OutboxRow):
-    """A stored row that can't be read: of a kind that is not known, or broken. It is parked.
+    """A stored row that can't be read: its kind is unknown or its data invalid. It is parked.
 
     Args:
         kind: Its kind, as stored.

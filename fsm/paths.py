@@ -1,7 +1,7 @@
-"""Walks: the ways through a flow, shortest first, for tests that try each of them.
+"""Walks: the paths through a flow, shortest first, for tests that try each of them.
 
-Restarts and the end of a state's time are steps like any other, so a walk says where a restart
-leaves whoever has walked it. The same flow has the same walks in the same order.
+Restarts and expiries are steps too, so a walk includes the state after a restart. The same flow has
+the same walks in the same order.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -22,7 +22,7 @@ LONGEST = 4
 
 
 class By(Enum):
-    """What a step is taken by."""
+    """What causes a step."""
 
     EVENT = "event"
     EXPIRY = "expiry"
@@ -34,13 +34,13 @@ class Edge:
     """One step of a walk.
 
     Args:
-        source: Where it leads from.
-        target: Where it leads to.
-        by: What it is taken by.
-        event: The event's name; empty for a restart, and for an end of time with no event.
-        label: How it is written.
+        source: The state before it.
+        target: The state after it.
+        by: What causes it.
+        event: The event's name; empty for a restart, and for an expiry without an event.
+        label: Its name in reports.
         sample: Which of the event's samples causes it.
-        lasts: The time that passes, where it is taken by that.
+        lasts: The time that passes, if an expiry causes it.
     """
 
     source: str
@@ -53,12 +53,12 @@ class Edge:
 
     @property
     def is_global(self) -> bool:
-        """It happens to the whole process, not to one conversation."""
+        """Whether the step happens to the whole process, not to one conversation."""
         return self.by is not By.EVENT
 
     @property
     def transition(self) -> "Edge":
-        """The same whatever the sample."""
+        """The same step, without its sample."""
         return evolve(self, sample=0)
 
     def __str__(self) -> str:
@@ -67,7 +67,7 @@ class Edge:
 
 @frozen
 class Position:
-    """Where a walk has come to, and where a restart would leave it."""
+    """The state at the end of a walk, and the state after a restart from there."""
 
     state: str
     fallback: str
@@ -77,7 +77,7 @@ class Position:
 
 @frozen
 class Walk:
-    """Steps from idle."""
+    """A sequence of steps that begins at idle."""
 
     idle: str
     edges: tuple[Edge, ...] = ()
@@ -90,33 +90,33 @@ class Walk:
 
     @property
     def ends_in_restart(self) -> bool:
-        """Its last step is a restart."""
+        """Whether its last step is a restart."""
         return bool(self.edges) and self.edges[-1].by is By.RESTART
 
     @property
     def globals(self) -> tuple[Edge, ...]:
-        """Its restarts and ends of time, without where they lead from and to."""
+        """Its restarts and expiries, without their sources and targets."""
         return tuple(
             Edge("", "", edge.by, lasts=edge.lasts) for edge in self.edges if edge.is_global
         )
 
     def prefixes(self) -> Iterator["Walk"]:
-        """The walks that it begins with, the empty one first, itself last."""
+        """All prefixes of the walk, from the empty one to the walk itself."""
         for length in range(len(self.edges) + 1):
             yield evolve(self, edges=self.edges[:length])
 
     def then(self, edge: Edge) -> "Walk":
-        """The walk that goes on with this step."""
+        """The walk extended by this step."""
         return evolve(self, edges=(*self.edges, edge))
 
 
 @frozen
 class PathPlan:
-    """What is known of how a flow's events are caused.
+    """Settings for planning walks: which events are left out, and how many samples each has.
 
     Args:
-        without: Events, by state and name, that are not walked.
-        samples: How many samples an event has, by state and name; one if it is not named.
+        without: Events, by state and name, that are left out.
+        samples: The number of samples of each event, by state and name; the default is one.
     """
 
     without: Collection[tuple[str, str]] = ()
@@ -124,7 +124,7 @@ class PathPlan:
 
 
 def position(flow: type[Flow], walk: Walk) -> Position:
-    """Where the walk has come to."""
+    """The position at the end of the walk."""
     here = Position(walk.idle, walk.idle)
     for edge in walk.edges:
         here = arrive(flow, here, edge.target)
@@ -142,7 +142,7 @@ def arrive(flow: type[Flow], here: Position, target: str) -> Position:
 
 
 def _target(flow: type[Flow], here: Position, event: Event) -> str:
-    """The state that the event leads to."""
+    """The target state of the event from here."""
     match event.target:
         case Target.STAY:
             return here.state
@@ -153,7 +153,7 @@ def _target(flow: type[Flow], here: Position, event: Event) -> str:
 
 
 def edges_from(flow: type[Flow], here: Position, plan: PathPlan) -> list[Edge]:
-    """The steps that can be taken, in the order of the class body; a restart is the last."""
+    """The possible next steps, in the order of the class body; a restart is the last."""
     state = flow.states[here.state]
     events = [
         event
@@ -172,13 +172,13 @@ def edges_from(flow: type[Flow], here: Position, plan: PathPlan) -> list[Edge]:
 
 
 def label(event: Event) -> str:
-    """How a step by this event is written."""
+    """The event's name in reports."""
     command = next((name for name in event.command if name != ANY), None)
     return f"!{command}" if command else event.name
 
 
 def transitions(flow: type[Flow], plan: PathPlan) -> dict[Edge, Walk]:
-    """Every step that some walk takes, with the shortest walk that ends with it."""
+    """All possible steps, each with the shortest walk that ends with it."""
     start = Walk(flow.idle_state.name)
     found: dict[Edge, Walk] = {}
     seen = {position(flow, start)}
@@ -212,13 +212,14 @@ def walks(
 ) -> list[Walk]:
     """All walks of up to ``length`` steps, and longer ones for steps that need them.
 
-    Each walk's beginnings are among them. None goes through two restarts in a row, or begins
-    with one: that would change nothing.
+    Each walk's prefixes are among them. None has two restarts in a row or begins with one: that
+    would change nothing.
 
     Args:
         flow: The flow.
-        length: How many steps; as many as give no more than ``MOST_WALKS``, if none is given.
-        plan: What is known of its events.
+        length: The maximum number of steps. Default: the largest number that gives at most
+            ``MOST_WALKS`` walks.
+        plan: Which events are left out, and the number of samples.
     """
     plan = plan or PathPlan()
     layers = [[Walk(flow.idle_state.name)]]
@@ -243,7 +244,7 @@ def _onward(flow: type[Flow], walk: Walk, plan: PathPlan) -> Iterator[Edge]:
 
 
 def _ends(flow: type[Flow], here: Position, state: State, events: list[Event]) -> Iterator[Edge]:
-    """The steps that the end of the state's time leads to."""
+    """The steps that the expiry of the state causes."""
     if state.expires is None:
         return
     for event in events:
@@ -257,7 +258,7 @@ def _ends(flow: type[Flow], here: Position, state: State, events: list[Event]) -
 
 
 def _has_cause(event: Event) -> bool:
-    """It is caused by something else than the end of a state's time."""
+    """Whether the event has a cause other than expiry."""
     caused = (
         event.command,
         event.text,

@@ -1,4 +1,4 @@
-"""The durable records of a turn: those of one flow, and those of the bot itself."""
+"""The durable records that a turn reads and writes: those of one flow, and those of the bot."""
 
 from typing import Never, Protocol, TypeVar
 
@@ -27,74 +27,74 @@ class Records(Protocol):
     """
 
     async def read(self, cls: type[R], key: str) -> R | None:
-        """The record under ``key`` as this turn has it, or None.
+        """Read the record under ``key``, with this turn's own changes; None if there is none.
 
         Raises:
-            TurnError: What is under the key is no ``cls``. It stays there.
+            TurnError: The stored record is not a ``cls``. It is not changed.
         """
 
     def find(self, cls: type[R], key: str) -> R | None:
-        """The same for a record that this turn has read or saved; never waits. For guards.
+        """Like ``read``, but never waits: for a key that this turn has read or saved. For guards.
 
         Raises:
-            TurnError: This turn has not read the key: neither by itself nor with all that begin
-                with a prefix. Or what is there is no ``cls``.
+            TurnError: This turn has read neither the key nor a prefix of it, or the record is not a
+                ``cls``.
         """
 
     def save(self, key: str, record: object) -> None:
-        """Have ``record`` written by the commit; None deletes.
+        """Save ``record`` with the commit; None deletes the stored record.
 
         Raises:
-            TurnError: It could not be read back as it is.
+            TurnError: It can't be stored and read back without loss.
         """
 
     async def all(self, cls: type[R], prefix: str = "") -> dict[str, R]:
-        """The records whose keys begin with ``prefix``, by the rest of their keys.
+        """All records whose keys begin with ``prefix``, by the rest of their keys.
 
         Raises:
-            TurnError: One of them is no ``cls``. All stay where they are.
+            TurnError: One of them is not a ``cls``. None is changed.
         """
 
     async def next_platform_chat_id(self) -> PlatformChatId:
-        """Issue a number in the commit's own transaction.
+        """Issue the next platform chat id. It is stored with the turn's commit.
 
         Raises:
-            TurnError: This turn has issued one already.
+            TurnError: This turn has already issued one.
         """
 
 
 class BotRecords(Protocol):
-    """The durable records of the bot itself, each under its whole key. For the bot's own flows."""
+    """The durable records of the bot itself, by their full keys. For built-in flows."""
 
     async def read(self, cls: type[R], key: str) -> R | None:
-        """The record under ``key`` as this turn has it, or None. A corrupt one is set aside."""
+        """Read the record under ``key`` with this turn's changes. A corrupt one is set aside."""
 
     def find(self, cls: type[R], key: str) -> R | None:
-        """The same for a record that this turn has read or saved; never waits. For guards.
+        """Like ``read``, but never waits: for a key that this turn has read or saved. For guards.
 
         Raises:
-            TurnError: This turn has not read the key: neither by itself nor with all that begin
-                with a prefix.
+            TurnError: This turn has read neither the key nor a prefix of it.
         """
 
     def save(self, key: str, record: object) -> None:
-        """Have ``record`` written by the commit; None deletes.
+        """Save ``record`` with the commit; None deletes the stored record.
 
         Raises:
-            TurnError: The key is the engine's: ``platform_chat_seq``, or it begins with ``flow:``.
+            TurnError: The key is reserved for the engine: ``platform_chat_seq``, or it begins with
+                ``flow:``.
         """
 
     async def all(self, cls: type[R], prefix: str, *, owner: UserId | None = None) -> dict[str, R]:
-        """The records whose keys begin with ``prefix``, by the rest of their keys.
+        """All records whose keys begin with ``prefix``, by the rest of their keys.
 
-        Given an ``owner``, only those with this ``matrix_user_id``: rooms are kept by it.
+        With an ``owner``, only records with this ``matrix_user_id``: room records have that field.
         """
 
     async def next_platform_chat_id(self) -> PlatformChatId:
-        """Issue a number in the commit's own transaction.
+        """Issue the next platform chat id. It is stored with the turn's commit.
 
         Raises:
-            TurnError: This turn has issued one already.
+            TurnError: This turn has already issued one.
         """
 
     def of_flow(self, name: str) -> Records:
@@ -102,7 +102,7 @@ class BotRecords(Protocol):
 
 
 class NoRecords:
-    """The records of a turn that no engine has made: there are none to read or to write."""
+    """The records of a turn that was made without an engine: every use raises."""
 
     async def read(self, cls: type[R], key: str) -> R | None:
         """Raise."""
@@ -134,29 +134,29 @@ class NoRecords:
 
 @define
 class ReadKeys:
-    """Which keys a turn has read or saved."""
+    """The keys that a turn has read or saved."""
 
     _keys: set[str] = field(factory=set, init=False)
     _prefixes: set[str] = field(factory=set, init=False)
 
     def add(self, key: str) -> None:
-        """The key was read or saved."""
+        """Note that the key was read or saved."""
         self._keys.add(key)
 
     def add_prefix(self, prefix: str) -> None:
-        """All keys that begin with ``prefix`` were read."""
+        """Note that all keys with this prefix were read."""
         self._prefixes.add(prefix)
 
     def require(self, cls: type[object], key: str, *, prefix: str = "") -> None:
-        """Do nothing if the key was read or saved.
+        """Raise unless the key was read or saved.
 
         Args:
-            cls: What is asked for.
-            key: Its whole key.
-            prefix: What the key begins with, and whoever asks for it leaves out.
+            cls: The record class that is wanted.
+            key: The full key.
+            prefix: The start of the key that the error message leaves out.
 
         Raises:
-            TurnError: It was not.
+            TurnError: The turn has neither read nor saved the key.
         """
         if key not in self._keys and not key.startswith(tuple(self._prefixes)):
             named = key.removeprefix(prefix)
@@ -166,10 +166,10 @@ class ReadKeys:
 
 
 def refuse_engines(key: str) -> None:
-    """Do nothing if flows may save under the key.
+    """Raise if only the engine may write the key.
 
     Raises:
-        TurnError: What is there, only the engine writes.
+        TurnError: Only the engine writes this key.
     """
     if key == PLATFORM_CHAT_SEQ_KEY:
         remedy = "await turn.records.next_platform_chat_id() to be issued a number"
@@ -182,5 +182,5 @@ def refuse_engines(key: str) -> None:
 
 
 def one_number_a_turn() -> TurnError:
-    """What is raised when a turn asks for a second platform chat id."""
+    """The error when a turn requests a second platform chat id."""
     return TurnError("this turn has a platform chat id already", "bind one room a turn")

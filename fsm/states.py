@@ -1,4 +1,4 @@
-"""States and their tiers: the tag that says what a restart does to a conversation in that state."""
+"""States and their tiers: a state's tier says what a restart does to conversations in it."""
 
 from datetime import timedelta
 from enum import Enum
@@ -54,16 +54,16 @@ class State:
     """One state of a flow, declared in the flow's class body.
 
     Args:
-        tier: ``durable`` or ``ephemeral``; the initial state has none, since it is nothing to keep.
+        tier: ``durable`` or ``ephemeral``. The initial state has none: it is not stored.
         record: The attrs class that a durable state carries. It is saved.
-        memory: The attrs class that an ephemeral state carries. It is never written.
-        expires: How long the state lasts. An ephemeral one must end; it then falls back by itself.
-            A durable one may: its deadline is kept as wall-clock time, and one that passes while
-            the bot is down is acted upon after the restart. Where no event with ``on_expiry`` says
-            otherwise, a durable state leads to idle.
+        memory: The attrs class that an ephemeral state carries. It is never saved.
+        expires: How long the state lasts. Required for an ephemeral state, which then falls back to
+            the last durable state or idle. Optional for a durable state: its deadline is saved as
+            wall-clock time, and a deadline that passes while the bot is down is handled after the
+            restart. Without an ``on_expiry`` event, a durable state leads to idle.
         initial: This is the flow's idle state.
-        lost: What the user sees if the bot dies while a conversation is in it, for the docs;
-            left out, the flow tells what it can.
+        lost: What the user sees if the process dies while a conversation is in this state, for the
+            docs. Default: a description derived from the flow.
     """
 
     tier: Tier | None = None
@@ -79,10 +79,10 @@ class State:
 
     @property
     def is_durable(self) -> bool:
-        """Whether a restart brings it back."""
+        """Whether the state survives a restart."""
         return self.tier is Tier.DURABLE
 
     @property
     def data_type(self) -> type | None:
-        """The class of what a conversation in this state carries, if it carries anything."""
+        """The class of the state's data, if it has any."""
         return self.record or self.memory

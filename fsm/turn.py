@@ -1,7 +1,7 @@
 """A turn: the handling of one inbound event, as its handlers see it.
 
-Nothing that a handler asks of its turn has happened when the call returns. The program commits
-all of it in one transaction, or, if a handler raises, none of it.
+A handler's requests are not carried out when the call returns. The engine commits all of them in
+one transaction, or none if a handler raises.
 """
 
 import re
@@ -39,23 +39,23 @@ S = TypeVar("S")
 
 @define(kw_only=True)
 class Turn:
-    """What a handler reads, and what it asks for.
+    """One turn: what a handler reads, and the methods by which it requests effects.
 
     Args:
         inbound: The event that this turn handles.
         now: The wall clock at the turn's start, aware UTC.
-        stimulus: What this step answers: the event itself, or a signal that a handler triggered.
-        data: What the state that answers carries: a record, a memory or None. For guards;
-            handlers are given it.
+        stimulus: The stimulus of this step: the event itself, or a signal that a handler triggered.
+        data: The data of the current state: a record, a memory or None. For guards; handlers get it
+            as an argument.
         prefix: What commands begin with, for sentences that name one.
-        translator: Says sentences in the sender's language.
+        translator: Translates sentences to the sender's language.
         server: The name of the bot's homeserver, for links to rooms.
-        life: The name of this life of the process, for questions.
+        life: The id of this run of the process, for questions.
         attempt: 0 the first time that the event is handled, 1 after it was reopened once, …
-        effects: What is wanted so far, in order.
-        signals: What this turn triggers next, in order.
+        effects: The effects requested so far, in order.
+        signals: The signals that are still to be delivered in this turn, in order.
         flow: The name of the flow whose handler runs.
-        match: What the event's regular expression has found in the text, if it has one.
+        match: The match of the event's regular expression, if it has one.
     """
 
     inbound: Inbound
@@ -80,7 +80,7 @@ class Turn:
 
     @property
     def sender(self) -> UserId:
-        """Who is behind the inbound event."""
+        """The sender of the inbound event."""
         return self.inbound.sender
 
     @property
@@ -90,7 +90,7 @@ class Turn:
 
     @property
     def argument(self) -> str:
-        """What follows the command's name, stripped; the whole body of a text or an answer."""
+        """The text after the command's name, stripped; for a text or an answer, the whole body."""
         match self.stimulus:
             case Command(argument=argument):
                 return argument
@@ -101,9 +101,9 @@ class Turn:
 
     @property
     def emoji(self) -> str:
-        """The reaction that is being answered, in the form in which it is compared; else empty.
+        """The normalized emoji of the reaction that this step handles; empty if it handles none.
 
-        That has neither a skin tone nor a variation selector.
+        It has neither a skin tone nor a variation selector.
         """
         match self.stimulus:
             case Reaction(key=key):
@@ -113,17 +113,17 @@ class Turn:
 
     @property
     def question_ref(self) -> QuestionRef | None:
-        """What the question that is being answered says of itself."""
+        """The reference of the question that is being answered, if there is one."""
         return self.stimulus.question_ref if isinstance(self.stimulus, Answer | Reaction) else None
 
     def signal(self, kind: type[S]) -> S:
-        """The signal that is being answered.
+        """The signal that this step handles.
 
         Args:
-            kind: Its class: what the event names as ``on=``.
+            kind: Its class, as in the event's ``on=``.
 
         Raises:
-            TurnError: No signal of this class is being answered.
+            TurnError: This step does not handle a signal of this class.
         """
         signal = self.stimulus.signal if isinstance(self.stimulus, Triggered) else None
         if isinstance(signal, kind):
@@ -132,33 +132,30 @@ class Turn:
         raise TurnError(problem, f"read it where only an event with on={kind.__name__} leads")
 
     def answering(self, stimulus: Stimulus, data: Any = None) -> "Turn":
-        """The same turn, for a step that answers ``stimulus`` where a state carries ``data``."""
+        """A copy of the turn for a step that handles ``stimulus`` in a state with ``data``."""
         return evolve(self, stimulus=stimulus, data=data)
 
     def gettext(self, message: str, **values: object) -> str:
-        """The sentence in the sender's language, its ``{named}`` gaps filled."""
+        """The sentence in the sender's language, its ``{named}`` placeholders filled."""
         return self.translator.gettext(message, **values)
 
     def ngettext(self, singular: str, plural: str, count: int, **values: object) -> str:
-        """The same for a sentence that depends on a number, which fills its gap ``{count}``."""
+        """The singular or plural sentence for ``count``, which fills ``{count}``."""
         return self.translator.ngettext(singular, plural, count, **values)
 
     def reply(self, text: str) -> TransactionId:
-        """Answer the inbound event in its room. ``text`` is Markdown.
+        """Reply to the inbound event in its room. ``text`` is Markdown.
 
         Returns:
-            Under which id it will be sent: with it, ``edit`` finds the message later.
+            The transaction id under which it will be sent; ``edit`` takes it as ``sent_as``.
         """
         return self._say(text, in_reply_to=self._answered(), mention=self.sender)
 
     def ask_back(self, text: str, *, anyone: bool = False) -> TransactionId:
-        """Reply with a question, to be answered by the sender.
+        """Reply with a question to the sender.
 
-        An emoji on it, or a reply to it, reaches the flow whose handler asks, also after a restart.
-
-        Args:
-            text: Markdown.
-            anyone: Everybody's answer counts, not only the sender's.
+        A reaction or a reply to it reaches the flow that asks, also after a restart. ``text`` is
+        Markdown. With ``anyone``, everybody's answer counts, not only the sender's.
         """
         asker = None if anyone else self.sender
         question_ref = QuestionRef(
@@ -169,25 +166,25 @@ class Turn:
         )
 
     def say(self, text: str, *, room_id: RoomId | None = None) -> TransactionId:
-        """Say something that answers no message, in the inbound event's room or another."""
+        """Send a message that is not a reply, in the inbound event's room or another."""
         return self._say(text, room_id=room_id)
 
     def edit(
         self, text: str, *, event_id: EventId | None = None, sent_as: TransactionId | None = None
     ) -> None:
-        """Give a message of the bot's in this room another text.
+        """Edit one of the bot's messages in this room.
 
         Args:
             text: Markdown.
-            event_id: The message, or
-            sent_as: the id that ``reply``, ``ask_back`` or ``say`` returned for it.
+            event_id: The message's event id, or
+            sent_as: The id that ``reply``, ``ask_back`` or ``say`` returned for it.
         """
         self.effects.append(
             Edit(room_id=self.room_id, text=text, event_id=event_id, sent_as=sent_as)
         )
 
     def react(self, key: str, *, event_id: EventId | None = None) -> None:
-        """Put the emoji ``key`` on the inbound event, or on another of this room."""
+        """React with the emoji ``key`` to the inbound event, or to another event of this room."""
         self.effects.append(
             React(room_id=self.room_id, event_id=event_id or self.inbound.event_id, key=key)
         )
@@ -201,18 +198,18 @@ class Turn:
         attachments: tuple[Attachment, ...] = (),
         again: Inbound | None = None,
     ) -> None:
-        """Ask an agent; its answer becomes the reply to the inbound event.
+        """Ask an agent. Its answer is sent as a reply to the inbound event.
 
         Args:
-            agent_id: Whom.
-            platform_chat_id: In which of the platform's chats.
+            agent_id: The agent.
+            platform_chat_id: The platform's number for the chat.
             text: The question.
-            attachments: Files that go with it.
-            again: The question that this is, if it is asked anew.
+            attachments: Files that belong to the question.
+            again: The earlier event of the same question, if it is asked again.
 
         Raises:
-            TurnError: The turn replies already. It would be repeated with other words if the
-                process died while the agent thinks.
+            TurnError: The turn has already replied. If the process died before the answer, the
+                event would be handled again and the reply sent again with other words.
         """
         self._exclude(Reply, "this turn replies already, and an agent's answer is a reply")
         self._exclude(AskAgent, "this turn asks an agent already")
@@ -241,7 +238,7 @@ class Turn:
     def make_room(
         self, purpose: str, *, name: str, space_id: RoomId | None = None, is_space: bool = False
     ) -> None:
-        """Have a room made for the sender; see ``NewRoom``."""
+        """Create a room for the sender; see ``NewRoom``."""
         self.effects.append(
             NewRoom(
                 user_id=self.sender,
@@ -256,12 +253,12 @@ class Turn:
     def invite(
         self, room_id: RoomId, user_id: UserId | None = None, *, asked_in: RoomId | None = None
     ) -> None:
-        """Invite the sender, or somebody else, to a room.
+        """Invite the sender, or another user, to a room.
 
         Args:
-            room_id: To which.
-            user_id: Whom; the sender, if left out.
-            asked_in: Where a refusal is to be told: a turn of kind REFUSED follows there.
+            room_id: The room.
+            user_id: The user; default: the sender.
+            asked_in: The room in which a refusal is reported: a turn of kind REFUSED follows there.
         """
         self.effects.append(
             Invite(room_id=room_id, user_id=user_id or self.sender, asked_in=asked_in)
@@ -276,15 +273,15 @@ class Turn:
         state_key: str = "",
         asked_in: RoomId | None = None,
     ) -> None:
-        """Set a piece of a room's state. It is set after this turn, or refused.
+        """Send a state event to a room. It is set, or refused, after this turn.
 
         Args:
-            room_id: Where.
+            room_id: The room.
             event_type: Its type.
             content: Its content.
             state_key: Its key.
-            asked_in: Where the result is reported: a turn of kind DONE or REFUSED follows
-                there. Say that something is done in that turn, not in this one.
+            asked_in: The room in which the result is reported: a turn of kind DONE or REFUSED
+                follows there. Report success to the user in that turn, not in this one.
         """
         self.effects.append(
             SetState(
@@ -297,7 +294,7 @@ class Turn:
         )
 
     def reopen(self, inbound: Inbound, attempt: int) -> None:
-        """Have ``inbound``, which was answered with a question, handled once more."""
+        """Handle ``inbound`` again, after the bot had replied to it with a question."""
         self.effects.append(Reopen(inbound=inbound, attempt=attempt))
 
     def trigger(self, signal: object) -> None:
@@ -310,7 +307,7 @@ class Turn:
             signal: A value of a frozen class: ``HandOver(to=bob)`` for ``Event(…, on=HandOver)``.
 
         Raises:
-            TurnError: It is no such value.
+            TurnError: It is not an instance of a frozen class.
 
         After this step, the turn fails with ``UnansweredSignal`` if no event of the bot's flows
         names the class, and with ``NoSuchTransition`` if the flow's current state does not answer.
@@ -324,20 +321,21 @@ class Turn:
         then: object,
         otherwise: object = None,
     ) -> None:
-        """Have the sender asked, and trigger a signal with the answer.
+        """Ask the sender to confirm, and trigger a signal with the result.
 
-        The question is a flow of its own: it is ephemeral, waits for ``!yes``, ``!no``, a reaction
-        or a reply, and lapses. If the conversation that ``then`` is for has changed between
-        question and yes, its state or its data, nothing is triggered and the sender is told.
+        The question is handled by a flow of its own. It is ephemeral, waits for ``!yes``, ``!no``,
+        a reaction or a reply, and expires. If the state or data of the conversation that ``then``
+        is for has changed before the yes, nothing is triggered and the sender gets a message about
+        it.
 
         Args:
             question: What is asked, Markdown.
             then: The signal that a yes triggers.
-            otherwise: The signal that is triggered if the answer is no, or is not given in time.
-                Left out, the bot says that nothing has been changed.
+            otherwise: The signal that a no or a timeout triggers. Default: the bot says that
+                nothing has been changed.
 
         Raises:
-            TurnError: ``then`` or ``otherwise`` is no signal.
+            TurnError: ``then`` or ``otherwise`` is not an instance of a frozen class.
 
         Nothing is asked, and the turn fails with ``UnansweredSignal``, if no event of the bot's
         flows names the class of one of them.
@@ -351,10 +349,10 @@ class Turn:
         self.trigger(asked)
 
     def _answered(self) -> EventId | None:
-        """The event to which a reply refers: none for what is no event of the room.
+        """The event to which the reply refers; None if the inbound event is no event of the room.
 
-        A reaction is answered at what it was put on: clients show no reply to a reaction. What came
-        of an effect answers what asked for it.
+        For a reaction, this is the event reacted to: clients don't show replies to reactions. For
+        the result of an effect, it is the event that requested the effect.
         """
         if self.inbound.kind in (EventKind.REACTION, EventKind.DONE, EventKind.REFUSED):
             return self.inbound.about
@@ -388,5 +386,5 @@ class Turn:
 
 
 def bot_records(turn: Turn) -> BotRecords:
-    """The records of the bot itself, for its own flows: ``turn.records`` has one flow's."""
+    """The records of the bot itself, for built-in flows; ``turn.records`` are those of one flow."""
     return turn._bot_records  # noqa: SLF001  # no author's flow is to find it on the turn

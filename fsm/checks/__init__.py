@@ -1,1 +1,1 @@
-"""What is wrong with a class body or a set of flows: each finding with its code and its remedy."""
+"""Checks of flow classes and of sets of flows. Each finding has a code and a remedy."""

@@ -1,4 +1,4 @@
-"""What causes an event: each cause in words, and causes that never happen."""
+"""The causes of an event, as words, and causes that can never happen."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from fsm.values.text import answered, compared
 
 
 def is_cause(cause: object) -> bool:
-    """It is a kind of event, or the class of signals that nobody can change."""
+    """Whether the value is an event kind, or a frozen signal class."""
     if isinstance(cause, EventKind):
         return True
     is_frozen = getattr(cause, "__delattr__", None) is not object.__delattr__
@@ -25,7 +25,7 @@ ANY_TEXT = "text"
 
 
 def causes(event: Event) -> Iterator[tuple[str, str]]:
-    """Each cause of the event, and what would be the same or wider: any text, for one text."""
+    """Yield each cause of the event, with what would be the same cause or a wider one."""
     yield from ((f"the command {compared(name)!r}", ANY_COMMAND) for name in event.command)
     yield from ((f"the reaction {compared(key)}", "") for key in event.reaction)
     yield from ((f"the answer {answered(text)!r}", ANY_ANSWER) for text in event.reply)
@@ -42,7 +42,7 @@ def causes(event: Event) -> Iterator[tuple[str, str]]:
 
 
 def never_matched(event: Event) -> Flaws:
-    """What is declared so that nothing that a person does matches it."""
+    """Find events whose declared cause no message can match."""
     for name in event.command:
         if name != ANY and not _can_be_typed(name):
             yield (

@@ -19,13 +19,13 @@ RESET = "reset"
 
 @frozen(kw_only=True)
 class Body:
-    """What a flow's class body has in it.
+    """The content of a flow's class body.
 
     Args:
-        flow: The class's name.
-        name: The flow's.
-        states: By their names.
-        events: By their names.
+        flow: The name of the class.
+        name: The name of the flow.
+        states: The states by name.
+        events: The events by name.
         handlers: The methods under ``@on``, each with the events that it names.
         version: The flow's version.
         upgrades: Its methods under ``@upgrade``, each with the version that it reads.
@@ -43,7 +43,7 @@ class Body:
 
     @property
     def initial(self) -> list[State]:
-        """The states that say they are the initial one."""
+        """The states that are declared as initial."""
         return [state for state in self.states.values() if state.initial]
 
 

@@ -1,4 +1,4 @@
-"""What two flows of one bot must not both do."""
+"""Checks for two flows of one bot that claim the same name, command or signal."""
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
@@ -10,7 +10,7 @@ from fsm.values.text import compared
 
 
 def collisions(flows: Sequence[type[Flow]]) -> Iterator[tuple[type[Flow], Finding]]:
-    """Each later flow that has an earlier one's name, or answers its command or its signal.
+    """Find each flow that has an earlier flow's name, or answers its command or its signal.
 
     A command that a flow answers in an ephemeral state alone collides with nothing: while the
     conversation is in that state the command is that flow's, else the other's.
@@ -48,7 +48,7 @@ def collisions(flows: Sequence[type[Flow]]) -> Iterator[tuple[type[Flow], Findin
 
 
 def _shared(first: type[Flow], second: type[Flow], event: Event, signal: type) -> Finding:
-    """A signal has one receiver, so that the order of the flows decides nothing about it."""
+    """The finding for a signal that two flows answer: it must have one receiver."""
     return Finding(
         code="SL305",
         flow=second.__name__,
@@ -59,7 +59,7 @@ def _shared(first: type[Flow], second: type[Flow], event: Event, signal: type) -
 
 
 def _resting(flow: type[Flow]) -> set[str]:
-    """The commands that the flow answers at idle or in a durable state."""
+    """The commands that the flow answers in its idle state or in a durable state."""
     return {
         compared(command)
         for event in flow.events.values()

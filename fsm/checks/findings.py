@@ -1,4 +1,4 @@
-"""What is wrong with a flow's class body, and how it is told: raised, or collected for ``lint``."""
+"""Findings about a flow's class body: raised as errors, or collected for ``lint``."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from fsm.errors import FlowError
 
 
 class Severity(Enum):
-    """What a finding means for the flow."""
+    """How serious a finding is."""
 
     ERROR = "error"
     """The class can't be defined so."""
@@ -46,7 +46,7 @@ class Finding:
 
 @frozen
 class LintResult:
-    """A class with a finding about it."""
+    """A flow class with one finding about it."""
 
     cls: type
     finding: Finding
@@ -59,7 +59,7 @@ _collected: ContextVar[list[LintResult] | None] = ContextVar("collected", defaul
 def collecting() -> Iterator[list[LintResult]]:
     """Collect the findings of all flows that are defined in the context, in a list.
 
-    They are then defined all the same, and not fit for use.
+    A class with errors is defined too, but can't be used.
     """
     flawed: list[LintResult] = []
     token = _collected.set(flawed)
@@ -70,10 +70,10 @@ def collecting() -> Iterator[list[LintResult]]:
 
 
 def report(cls: type, findings: list[Finding]) -> bool:
-    """Raise the first error, or note everything where it is being collected.
+    """Raise the first error, or record all findings inside ``collecting``.
 
     Returns:
-        Whether the class is fit for use.
+        Whether the class can be used.
 
     Raises:
         FlowError: The class body has an error.

@@ -49,7 +49,7 @@ def handler_flaws(handler: Method) -> Flaws:
 
 
 def upgrade_flaws(upgrade: Method) -> Flaws:
-    """What is wrong with a method that reads what an older version has saved."""
+    """What is wrong with an upgrade method."""
     if not takes(upgrade, 2) or _is_deferred(upgrade):
         yield (
             "SL143",
@@ -59,7 +59,7 @@ def upgrade_flaws(upgrade: Method) -> Flaws:
 
 
 def _is_deferred(method: Method) -> bool:
-    """Calling it does not run it."""
+    """Whether a call only creates a coroutine or generator, and does not run the method."""
     kinds = (iscoroutinefunction, isgeneratorfunction, isasyncgenfunction)
     return any(is_kind(method) for is_kind in kinds)
 

@@ -11,7 +11,7 @@ F = TypeVar("F", Flow, type[Flow])
 
 
 def receiver(signal: object, running: Mapping[str, F]) -> F | None:
-    """The flow that answers the signal; None if none of the running flows does.
+    """Find the flow that answers the signal; None if no running flow does.
 
     Args:
         signal: The signal.
@@ -64,7 +64,7 @@ def _answers(flow: type[Flow], signal: type) -> bool:
 
 
 def _defined(flow: type[Flow]) -> Iterator[type[Flow]]:
-    """All flow classes that this process has defined, running or not."""
+    """Yield all flow classes that this process has defined, running or not."""
     for each in flow.__subclasses__():
         yield each
         yield from _defined(each)

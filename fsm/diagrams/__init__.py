@@ -1,4 +1,4 @@
-"""Pictures of flows: Mermaid, DOT, tables, JSON. Pure text, the same for the same flow.
+"""Diagrams of flows: Mermaid, DOT, tables, JSON. Pure text, the same for the same flow.
 
 Each is also a format of the flow class itself: ``f"{Rota:mermaid}"``.
 """

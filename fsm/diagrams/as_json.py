@@ -1,4 +1,4 @@
-"""A flow as JSON, for programs that draw their own pictures."""
+"""A flow as JSON, for programs that draw their own diagrams."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from fsm.states import State
 
 
 def description(flow: type[Flow]) -> dict[str, Any]:
-    """The flow as JSON has it: ``name``, ``scope``, ``version``, ``states``, ``events``."""
+    """The flow as a JSON object: ``name``, ``scope``, ``version``, ``states``, ``events``."""
     seen = {loss.state: loss for loss in losses(flow)}
     return {
         "name": flow.name,
@@ -27,7 +27,7 @@ def description(flow: type[Flow]) -> dict[str, Any]:
 
 
 def as_json(flow: type[Flow]) -> str:
-    """The same as text. Ends with a newline."""
+    """The flow as JSON text. Ends with a newline."""
     return json.dumps(description(flow), indent=2, ensure_ascii=False) + "\n"
 
 

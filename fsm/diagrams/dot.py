@@ -29,7 +29,7 @@ _LEGEND = (
 
 
 def dot(flows: Sequence[type[Flow]]) -> str:
-    """The flows' pictures above a legend, as one DOT graph. Ends with a newline.
+    """The flows' diagrams with a legend, as one DOT graph. Ends with a newline.
 
     One flow is drawn by itself, each of several in a frame with its name.
     """

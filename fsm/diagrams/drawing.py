@@ -1,4 +1,4 @@
-"""What every picture of a flow shows: its states, what leads from one to another, what is lost."""
+"""The content of every diagram of a flow: its states, its transitions, what a restart loses."""
 
 from collections.abc import Iterator
 
@@ -18,13 +18,13 @@ LEGEND = (
 
 @frozen(kw_only=True)
 class Arrow:
-    """What leads from one state to another.
+    """One arrow of a diagram: a transition from one state to another.
 
     Args:
         source: Where it begins.
         target: Where it ends.
-        labels: The events that it stands for, each with what causes it.
-        is_restart: It is what a restart does, and no event.
+        labels: The events that cause it, each with its own causes.
+        is_restart: A restart causes it, not an event.
     """
 
     source: State
@@ -35,12 +35,12 @@ class Arrow:
 
 @frozen(kw_only=True)
 class Loss:
-    """What becomes of a conversation when the bot dies while it stands in a state.
+    """What a restart does to a conversation in one state: one line of the loss contract.
 
     Args:
         state: The state.
         tier: ``durable``, ``ephemeral`` or ``idle``.
-        restart: What a restart does.
+        restart: What a restart does to the conversation.
         seen: What the user sees.
     """
 
@@ -51,9 +51,9 @@ class Loss:
 
 
 def arrows(flow: type[Flow]) -> list[Arrow]:
-    """All arrows of the flow's picture, in the order of the class body.
+    """All arrows of the flow's diagram, in the order of the class body.
 
-    The same arrow for several events has all their labels.
+    Events with the same source and target share one arrow.
     """
     found = []
     for source in flow.states.values():
@@ -77,7 +77,7 @@ def arrows(flow: type[Flow]) -> list[Arrow]:
 
 
 def fallbacks(flow: type[Flow], state: State) -> list[State]:
-    """Where a restart may leave a conversation that stands in ``state``, in the class's order.
+    """The states to which a restart may take a conversation in ``state``, in the class's order.
 
     That is the state itself if it is durable or idle, else the durable states, or idle, that it was
     last in.
@@ -118,19 +118,19 @@ def losses(flow: type[Flow]) -> list[Loss]:
 
 
 def label(event: Event) -> str:
-    """The event's name, with what causes it."""
+    """The event's name, with its causes."""
     causes = all_causes_of(event)
     return f"{event.name}: {', '.join(causes)}" if causes else event.name
 
 
 def all_causes_of(event: Event) -> list[str]:
-    """What causes the event, signals of other flows too."""
+    """All causes of the event, including signals of other flows."""
     signal = [f"signal {event.signal.__name__}"] if event.signal is not None else []
     return [*causes_of(event), *signal]
 
 
 def causes_of(event: Event) -> Iterator[str]:
-    """What people and the homeserver do to cause the event."""
+    """The causes of the event that are actions of people or of the homeserver."""
     yield from (f"!{name}" for name in event.command if name != ANY)
     if ANY in event.command:
         yield "any other command"
@@ -148,14 +148,14 @@ def causes_of(event: Event) -> Iterator[str]:
 
 
 def _ends(flow: type[Flow], state: State) -> list[State]:
-    """Where the end of its time leads, if no event says so."""
+    """The states that follow when the state expires, if no event declares it."""
     if not state.expires or any(e.on_expiry and state in e.sources for e in flow.events.values()):
         return []
     return [flow.idle_state] if state.is_durable else fallbacks(flow, state)
 
 
 def _fate(flow: type[Flow], state: State) -> str:
-    """What a restart does to a conversation that stands in ``state``."""
+    """What a restart does to a conversation in ``state``, in words."""
     if state.initial:
         return "changes nothing"
     if state.tier is Tier.DURABLE:
@@ -168,7 +168,7 @@ def _fate(flow: type[Flow], state: State) -> str:
 
 
 def _seen(flow: type[Flow], state: State) -> str:
-    """What the user sees of it, as far as the flow tells."""
+    """What the user sees of a restart, in words, as far as the flow declares it."""
     if state.tier is not Tier.EPHEMERAL:
         return "nothing: it goes on"
     entries = [

@@ -1,4 +1,4 @@
-"""Flows in Markdown: the loss contract, and pages with pictures."""
+"""Flows in Markdown: the loss contract, and pages with diagrams."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ ORDER = (
 
 
 def table(flow: type[Flow]) -> str:
-    """The loss contract: what a restart does in each state, and what the user sees of it."""
+    """The loss contract as a table: what a restart does in each state, and what the user sees."""
     lines = ["| state | tier | a restart | what the user sees |", "|---|---|---|---|"]
     lines += [
         f"| `{loss.state.name}` | {loss.tier} | {_cell(loss.restart)} | {_cell(loss.seen)} |"
@@ -23,7 +23,7 @@ def table(flow: type[Flow]) -> str:
 
 
 def events(flow: type[Flow]) -> str:
-    """Every event: what causes it, and from where it leads where."""
+    """All events as a table: causes, sources and targets."""
     lines = ["| event | caused by | from | to |", "|---|---|---|---|"]
     for event in flow.events.values():
         causes = ", ".join(all_causes_of(event)) or "another turn"
@@ -46,7 +46,7 @@ def _target(flow: type[Flow], event: Event) -> str:
 
 
 def page(flow: type[Flow]) -> str:
-    """A page about the flow: its picture, how it is read, its loss contract, its events."""
+    """A page about the flow: its diagram, a legend, its loss contract, its events."""
     return "\n\n".join(
         (
             f"# {flow.__name__}",

@@ -1,7 +1,7 @@
-"""What HTTP answers mean, the same for the clients of the homeserver and of agents. Pure.
+"""The meaning of HTTP error responses, shared by the clients of the homeserver and of agents.
 
-There are two HTTP stacks, because nio needs aiohttp and the SDKs of agents need httpx. Their
-failures are judged by this one table.
+There are two HTTP stacks, because nio needs aiohttp and the agents' SDKs need httpx. Both classify
+failures by this one table.
 """
 
 import math
@@ -17,7 +17,7 @@ MAX_DIGITS = 10
 
 
 class HttpFailure(Enum):
-    """What an answer means whose status is no success."""
+    """The classes of failed HTTP responses."""
 
     UNAUTHORIZED = auto()
     """The credentials are not accepted, or their quota is used up."""
@@ -53,7 +53,7 @@ _BY_STATUS = {
 
 
 def failure_of_status(status: int) -> HttpFailure:
-    """What an answer with this status, which is no success, means."""
+    """Classify a response whose status is an error."""
     is_fault = _CLIENT <= status < _SERVER
     return _BY_STATUS.get(status, HttpFailure.REJECTED if is_fault else HttpFailure.UNREACHABLE)
 
@@ -62,11 +62,11 @@ def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | No
     """How long the server asks to wait (RFC 9110, "Retry-After"; OpenAI's ``retry-after-ms``).
 
     Args:
-        headers: The answer's, with names of any case.
+        headers: The response's headers, with names of any case.
         now: The wall clock, with its time zone.
 
     Returns:
-        0.0 or more; None if it does not ask, or not in a known form.
+        Seconds, 0.0 or more; None if there is no such header, or its form is unknown.
     """
     wait_ms = _number(headers.get("retry-after-ms"))
     if wait_ms is not None:

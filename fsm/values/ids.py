@@ -1,4 +1,4 @@
-"""Identifiers: each a distinct type, so that a room where a user belongs is a type error."""
+"""Identifiers, each a distinct type, so that a room id in place of a user id is a type error."""
 
 from typing import NewType
 

@@ -1,4 +1,4 @@
-"""What reaches the bot from a homeserver, as plain values that need no Matrix library to make."""
+"""Inbound events from the homeserver, as plain values that need no Matrix library."""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -13,9 +13,9 @@ ContentType = Literal["sticker", "poll", "location", "unknown"]
 
 
 class EventKind(Enum):
-    """What an inbound event is, as far as a flow cares.
+    """The kinds of inbound events that flows distinguish.
 
-    Kinds with data of their own have a class of their own, which is named here.
+    A kind with additional data has its own class, which is named here.
     """
 
     TEXT = "text"
@@ -78,33 +78,32 @@ class EventKind(Enum):
 
 @frozen(kw_only=True)
 class Inbound:
-    """One event, addressed to the bot, that wants handling exactly once.
+    """One event for the bot, to be handled exactly once.
 
     Args:
-        event_id: Its id, the root of every transaction id that its handling needs.
+        event_id: Its id. All transaction ids of its handling are derived from it.
         room_id: The room in which it happened.
         sender: Who sent it.
         kind: What it is. A kind with data of its own has a class of its own.
-        body: The text as the sender wrote it, without a reply's quoted fallback; empty for what is
-            no text.
-        sent_at_ms: The origin homeserver's clock, Unix time in milliseconds. A claim, not a fact.
-        about: The event that it replies to, reacts to or takes back.
-        thread: The root of the thread in which it stands (``m.thread``).
+        body: The text as the sender wrote it, without a reply's quoted fallback; empty if it is no
+            text.
+        sent_at_ms: The origin homeserver's clock, Unix time in milliseconds. It can't be trusted.
+        about: The event that it replies to, reacts to or redacts.
+        thread: The root of its thread (``m.thread``).
         mentions_bot: It names the bot (``m.mentions``, or its id or name in the text), or replies
             to it.
-        names: What the bot is called in its room: a text that begins with one of them, as in
-            ``helper: !status``, is to the bot.
+        names: The bot's names in the room: a text that begins with one of them, as in ``helper:
+            !status``, is addressed to the bot.
         is_group: More than two people are in the room, or invited to it.
-        question: What the event ``about`` says of itself, if it is a question of the bot's to this
+        question: The reference of the event ``about``, if that is a question of the bot to this
             sender.
-        attachments: The file that it is, or that its text is the caption of; and, where an earlier
-            life of the process took files for this text, those.
+        attachments: The file that it is, or whose caption its text is; and the files that an
+            earlier run of the process collected for this text.
         version: The edit whose text ``body`` is, if it was edited before it was answered.
-        unedited: What it said before.
-        parts: Further messages that were put to an agent with it.
-        repeats: The sender's last question that an agent was asked here, if this one asks for it
-            again.
-        raw: The event as the homeserver gave it, for what needs more (decrypting later).
+        unedited: The text before the edit.
+        parts: Further messages that were sent to an agent with it.
+        repeats: The sender's last question to an agent here, if this event asks for it again.
+        raw: The event as received from the homeserver, for later decryption.
     """
 
     event_id: EventId
@@ -134,7 +133,7 @@ class Inbound:
 
     @classmethod
     def of(cls, inbound: "Inbound") -> Self:
-        """The event as this class, for who knows that it is one.
+        """Check that the event is of this class, and return it.
 
         Raises:
             TypeError: It is of another class.
@@ -147,7 +146,7 @@ class Inbound:
 
 @frozen(kw_only=True)
 class ReactionReceived(Inbound):
-    """Somebody has put an emoji on the event ``about``.
+    """Somebody reacted with an emoji to the event ``about``.
 
     Args:
         key: The emoji.
@@ -159,10 +158,10 @@ class ReactionReceived(Inbound):
 
 @frozen(kw_only=True)
 class UnsupportedMessage(Inbound):
-    """Something that a person sent and that no flow reads.
+    """A message of a type that no flow handles.
 
     Args:
-        content_type: What it is.
+        content_type: Its type.
     """
 
     kind: EventKind = field(default=EventKind.OTHER, init=False)
@@ -174,9 +173,9 @@ class RoomJoined(Inbound):
     """The bot has joined the room.
 
     Args:
-        after_invite: It was invited, and did not create the room.
-        replaces: The room that this one replaces, if both rooms say so and nothing else has
-            happened here yet.
+        after_invite: Whether it was invited. False if it created the room.
+        replaces: The room that this one replaces, if both rooms say so and this one has no other
+            events yet.
     """
 
     kind: EventKind = field(default=EventKind.JOINED, init=False)
@@ -189,7 +188,7 @@ class RoomUpgraded(Inbound):
     """The room was replaced by another (``m.room.tombstone``).
 
     Args:
-        replacement: The other room.
+        replacement: The new room.
     """
 
     kind: EventKind = field(default=EventKind.UPGRADED, init=False)
@@ -201,9 +200,9 @@ class RoomCreated(Inbound):
     """A room that a turn asked for was created.
 
     Args:
-        purpose: What it is for (``NewRoom.purpose``).
-        name: What people call it.
-        asked_in: The room in which it was asked for.
+        purpose: The flow's key for it (``NewRoom.purpose``).
+        name: Its display name.
+        asked_in: The room in which it was requested.
     """
 
     kind: EventKind = field(default=EventKind.ROOM_CREATED, init=False)
@@ -214,12 +213,12 @@ class RoomCreated(Inbound):
 
 @frozen(kw_only=True)
 class RoomFailed(Inbound):
-    """The homeserver refuses to create a room.
+    """The homeserver refused to create a room.
 
     Args:
-        purpose: What it was to be for (``NewRoom.purpose``).
-        name: What people were to call it.
-        problem: What the homeserver says.
+        purpose: The flow's key for it (``NewRoom.purpose``).
+        name: The requested display name.
+        problem: The homeserver's error text.
     """
 
     kind: EventKind = field(default=EventKind.ROOM_FAILED, init=False)
@@ -230,7 +229,7 @@ class RoomFailed(Inbound):
 
 @frozen(kw_only=True)
 class EffectDone(Inbound):
-    """A state event that a turn asked for is set.
+    """A state event that a turn requested is set.
 
     Args:
         event_type: The type of the state event.
@@ -246,13 +245,13 @@ class EffectDone(Inbound):
 
 @frozen(kw_only=True)
 class EffectRefused(Inbound):
-    """The homeserver refuses to set a state event, or to invite.
+    """The homeserver refused to set a state event, or to invite a user.
 
     Args:
         event_type: The type of the state event; ``m.room.member`` for an invite.
-        target: The room in which it was to be set, or to which somebody was to be invited.
+        target: The room of the state event or of the invite.
         content: The state event's content; empty for an invite.
-        problem: What the homeserver says.
+        problem: The homeserver's error text.
     """
 
     kind: EventKind = field(default=EventKind.REFUSED, init=False)
@@ -277,12 +276,12 @@ _CLASSES: dict[EventKind, type[Inbound]] = {
 
 
 def make_inbound(kind: EventKind, **values: Any) -> Inbound:
-    """An event of this kind, of the kind's class; ``values`` are the fields of that class."""
+    """Make an event of this kind, as the class of the kind; ``values`` are its fields."""
     cls = _CLASSES.get(kind)
     return Inbound(kind=kind, **values) if cls is None else cls(**values)
 
 
 def as_class(cls: type[T], inbound: Inbound, **changes: Any) -> T:
-    """The event as another class: the fields that both classes have, and ``changes``."""
+    """Convert the event to another class: the fields that both classes have, and ``changes``."""
     names = {a.name for a in fields(type(inbound))} & {a.name for a in fields(cls) if a.init}
     return cls(**{name: getattr(inbound, name) for name in names} | changes)

@@ -1,4 +1,4 @@
-"""Messages and what they say of themselves: files, questions, answers, triggered signals."""
+"""Messages and their references: files, questions, answers, triggered signals."""
 
 from typing import Any, Literal
 
@@ -17,8 +17,8 @@ class Attachment:
         event_id: The event that brought it.
         name: Its file name, as the sender gave it.
         kind: ``file``, ``image``, ``audio`` or ``video``.
-        mimetype: What its sender says it is.
-        size_bytes: How large its sender says it is; 0 where nothing is said.
+        mimetype: Its media type, as given by the sender.
+        size_bytes: Its size, as given by the sender; 0 if not given.
         url: Its ``mxc://`` URI.
         encryption: The ``file`` object of an encrypted attachment (client-server API, "Sending
             encrypted attachments"), or None.
@@ -35,7 +35,7 @@ class Attachment:
 
 @frozen
 class Said:
-    """A text and the files that go with it."""
+    """A text with its files."""
 
     text: str
     attachments: tuple[Attachment, ...]
@@ -47,10 +47,10 @@ class Triggered:
 
     Args:
         signal: A value of the class that an event of the receiving flow names (``Event(on=…)``).
-        missed: What is replied if the flow's current state does not answer the signal; "" for
-            nothing. None if that is an error.
-        seen: The flow's snapshot when the question was asked that triggers this: if it is another
-            now, the signal is missed.
+        missed: The reply if the flow's current state does not answer the signal; "" for no reply.
+            None if that is an error.
+        seen: The flow's snapshot when the confirmation was requested. If it differs now, the signal
+            is not delivered, and ``missed`` is the reply.
     """
 
     signal: object
@@ -71,7 +71,7 @@ class Reset:
 
 @frozen
 class Question:
-    """The signal that has the confirmation flow ask.
+    """The signal that makes the confirmation flow ask a question.
 
     Args:
         text: The question, Markdown.
@@ -86,13 +86,13 @@ class Question:
 
 @frozen(kw_only=True)
 class QuestionRef:
-    """What a question's event carries, so that an answer to it is known after any restart.
+    """The reference in a question's event, so that an answer to it is recognised after a restart.
 
     Args:
         flow: The flow that asks.
-        id: The inbound event that made it ask: no two questions of a flow have the same.
-        life: The life of the process in which it was asked.
-        asker: Whose answer counts; None for everybody's.
+        id: The inbound event of the turn that asked; unique among the flow's questions.
+        life: The id of the process run in which it was asked.
+        asker: The user whose answer counts; None if everybody's does.
     """
 
     flow: str
@@ -103,13 +103,13 @@ class QuestionRef:
 
 @frozen(kw_only=True)
 class AnswerRef:
-    """What each message of an answer carries, so that a chat can be read back from its room.
+    """The reference in each message of an answer, so that a chat can be read back from its room.
 
     Args:
         chat: The platform chat to which the answer belongs.
         question: The message that it answers.
-        also: Further messages that were put to the agent with it: files, and texts that joined it.
-        is_empty: The agent has said nothing: all the words are the bot's own.
+        also: Further messages that were sent to the agent with it: files and texts.
+        is_empty: The agent's answer is empty: all text is the bot's own.
     """
 
     chat: PlatformChatId
@@ -120,12 +120,12 @@ class AnswerRef:
 
 @frozen
 class Choice:
-    """One chat to choose.
+    """One chat in a list to choose from.
 
     Args:
         chat_id: Its number in its user's Space.
-        name: What people call it.
-        detail: What else tells it from the others; may be empty.
+        name: Its display name.
+        detail: Further text that distinguishes it from the others; may be empty.
     """
 
     chat_id: ChatId

@@ -1,4 +1,4 @@
-"""The registry of agents, as the config names them: values only, no connections."""
+"""The registry of agents in the config: values only, no connections."""
 
 from collections.abc import Iterable, Iterator
 from enum import Enum
@@ -15,16 +15,15 @@ class AgentEntry:
     """One agent of the registry.
 
     Args:
-        id: What ``!agent`` takes and what rooms are bound to.
-        name: What people read.
-        kind: Which implementation of ``AgentApi`` talks to it.
+        id: The id for ``!agent`` and for the bindings of rooms.
+        name: Its display name.
+        kind: The name of its ``AgentApi`` implementation.
         description: One sentence for ``!agents``; may be empty.
         options: The kind's own settings.
-        first_seconds: How long it may take to begin an answer; None for as long as it may take for
-            all of it.
-        answer_seconds: How long it may take for a whole answer; None for what the config says of
-            all agents.
-        at_a_time: How many questions it is asked at once.
+        first_seconds: Timeout for the first piece of an answer; None: only ``answer_seconds``
+            counts.
+        answer_seconds: Timeout for a whole answer; None for the config's default.
+        at_a_time: The maximum number of concurrent questions.
     """
 
     id: AgentId
@@ -38,14 +37,14 @@ class AgentEntry:
 
 
 class Condition(Enum):
-    """How an agent is just now, as far as is known, and what people read of it."""
+    """The current condition of an agent as far as it is known, and its text for people."""
 
     REACHABLE = sentence("reachable")
     UNREACHABLE = sentence("can't be reached right now")
 
 
 class Registry:
-    """The agents in the config's order, and how they are. Lookups never raise."""
+    """The agents in the config's order, with their conditions. Lookups never raise."""
 
     def __init__(self, entries: Iterable[AgentEntry]) -> None:
         self._entries = tuple(entries)
@@ -66,16 +65,16 @@ class Registry:
         return self._by_id.get(agent_id) if agent_id is not None else None
 
     def note(self, agent_id: AgentId, condition: Condition) -> None:
-        """This is how the agent was found to be. It is never kept over a restart."""
+        """Record the condition in which the agent was found. It is lost at a restart."""
         self._conditions[agent_id] = condition
 
     def condition(self, agent_id: AgentId) -> Condition | None:
-        """How the agent was when it was last asked or looked at; None if it never was."""
+        """The condition of the agent when it was last used or probed; None if it never was."""
         return self._conditions.get(agent_id)
 
     @property
     def only(self) -> AgentEntry | None:
-        """The sole agent, where there is just one to select."""
+        """The agent, if there is only one; else None."""
         return self._entries[0] if len(self._entries) == 1 else None
 
     def find(self, choice: str) -> AgentEntry | None:

@@ -1,6 +1,6 @@
-"""Retry policies by name, and the loop that follows them. Pure: sleep, clock and chance come in.
+"""Named retry policies, and the loop that follows them. Sleep, clock and randomness are passed in.
 
-What is retried is for the caller to say: each folder knows its own errors.
+The caller decides which errors are retried: each folder knows its own errors.
 """
 
 import sys
@@ -28,11 +28,11 @@ class RetryPolicy:
     Args:
         first_wait_seconds: The longest wait after the first failure; it doubles with each further
             one.
-        max_wait_seconds: The backoff grows no further. What the other side asks for is added.
-        jitter: Each wait is drawn evenly between these two shares of the backoff.
-        retry_after_jitter: The share of the backoff that is added to a wait that the other side
-            asks for.
-        max_retry_after_seconds: Give up if the other side asks for a longer wait.
+        max_wait_seconds: The maximum backoff. A wait that the server asks for is added to it.
+        jitter: Each wait is a uniform random value between these two fractions of the backoff.
+        retry_after_jitter: The fraction of the backoff that is added to a wait that the server asks
+            for.
+        max_retry_after_seconds: Give up if the server asks for a longer wait.
         max_seconds: Give up after a failure that comes later than this.
         max_attempts: Give up after this number of attempts.
     """
@@ -55,8 +55,8 @@ class RetryPolicy:
 
         Args:
             failures: The number of failed attempts, 1 or more.
-            retry_after_seconds: What the other side asks for, or 0.0.
-            uniform: Draws a number between two others.
+            retry_after_seconds: The wait that the server asks for, or 0.0.
+            uniform: Returns a random number between two others.
         """
         doubled = self.first_wait_seconds * 2.0 ** min(failures - 1, MAX_DOUBLINGS)
         backoff = min(self.max_wait_seconds, doubled) * uniform(*self.jitter)
@@ -65,7 +65,7 @@ class RetryPolicy:
         return retry_after_seconds + backoff * self.retry_after_jitter
 
     def gives_up(self, failures: int, retry_after_seconds: float, elapsed_seconds: float) -> bool:
-        """Whether there is no further attempt."""
+        """Whether to stop retrying."""
         return (
             failures >= self.max_attempts
             or elapsed_seconds >= self.max_seconds
@@ -104,12 +104,12 @@ STORE = RetryPolicy(first_wait_seconds=1.0, max_wait_seconds=1.0, jitter=(1.0, 1
 
 @frozen(kw_only=True)
 class RetryTiming:
-    """What the loop takes from outside.
+    """The functions that the retry loop needs: sleep, clock and random numbers.
 
     Args:
         sleep: Waits for a number of seconds.
         monotonic: A clock, in seconds.
-        uniform: Draws a number between two others.
+        uniform: Returns a random number between two others.
     """
 
     sleep: Callable[[float], Awaitable[object]]
@@ -125,7 +125,7 @@ async def retry(
     *,
     on_failure: OnFailure = lambda _error, _attempt: None,
 ) -> T:
-    """Run the operation until it works, its error is not to be retried, or the policy gives up.
+    """Run the operation until it succeeds, its error is not retryable, or the policy gives up.
 
     Raises:
         Exception: What the last attempt raised.

@@ -8,10 +8,10 @@ from fsm.values.messages import Choices, Said
 
 @frozen
 class Say:
-    """Have the room's agent asked.
+    """Ask the room's agent.
 
     Args:
-        said: The text, and the files that go with it.
+        said: The text and its files.
     """
 
     said: Said
@@ -22,7 +22,7 @@ class Hold:
     """Keep the turn's message until its sender has chosen an agent.
 
     Args:
-        said: Its text, and the files that go with it; None for what the event itself has.
+        said: The message's text and files; None for those of the event itself.
     """
 
     said: Said | None = None
@@ -30,12 +30,12 @@ class Hold:
 
 @frozen
 class Release:
-    """An agent is chosen: have the held messages handled again."""
+    """An agent was chosen: handle the held messages again."""
 
 
 @frozen
 class OfferChats:
-    """Have the sender choose an archived chat.
+    """Ask the sender to choose an archived chat.
 
     Args:
         choices: The archived chats.
@@ -46,7 +46,7 @@ class OfferChats:
 
 @frozen
 class LoadChat:
-    """Bring an archived chat back.
+    """Load an archived chat into the room.
 
     Args:
         chat_id: Its number in the sender's Space.

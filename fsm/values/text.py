@@ -1,4 +1,4 @@
-"""Text as people write it: names compared, Markdown escaped, control characters removed."""
+"""Text as people write it: normalizing names, escaping Markdown, removing control characters."""
 
 import re
 import unicodedata
@@ -17,10 +17,10 @@ MOST_DIGITS = 6
 
 
 def compared(text: str) -> str:
-    """The text in normal form.
+    """Normalize a text for comparison.
 
-    Canonically composed, full-width letters as plain ones, in one case, without characters that
-    can't be seen, variation selectors and skin tones, and without blanks at its ends (Unicode
+    The result is canonically composed and case-folded, with full-width letters as plain ones, and
+    without invisible characters, variation selectors, skin tones, and blanks at its ends (Unicode
     Standard Annex 15, NFKC; chapter 3.13, default case folding).
     """
     return _compared(text[:MOST_COMPARED])
@@ -33,13 +33,13 @@ def _compared(text: str) -> str:
 
 
 def answered(text: str) -> str:
-    """The text in normal form without punctuation around it: "Yes." is "yes"."""
+    """Normalize a text and remove punctuation around it: "Yes." becomes "yes"."""
     form = compared(text)
     return _without_punctuation(form) or form
 
 
 def number_in(text: str) -> int | None:
-    """The whole number that the text is, as in "1."; None if no list that is offered has it."""
+    """The whole number in a text such as "1."; None if it is none, or too large for a list."""
     seen = "".join(c for c in text[:MOST_COMPARED] if not _is_unseen(c))
     digits = _without_punctuation(seen)
     is_number = digits.isdecimal() and len(digits) <= MOST_DIGITS and not _has_dash(seen)
@@ -47,7 +47,7 @@ def number_in(text: str) -> int | None:
 
 
 def without_unseen_start(text: str) -> str:
-    """The text from its first character on that can be seen."""
+    """The text from its first visible character on."""
     begin = next((i for i, c in enumerate(text) if not (c.isspace() or _is_unseen(c))), len(text))
     return text[begin:]
 
@@ -83,10 +83,10 @@ _MARKUP = re.compile(r"([\\`*\[\]<>~|!#&]|(?<![^\W_])_|_(?![^\W_]))")
 
 
 def as_typed(text: str | None) -> str:
-    """The text so that Markdown shows it as it was typed, on one line.
+    """Escape a text so that Markdown shows it unchanged, on one line.
 
-    A name such as ``[free](https://example.org)`` would else be a link in the bot's own message
-    (CommonMark 0.31, 2.4, "Backslash escapes").
+    Otherwise a name such as ``[free](https://example.org)`` would be a link in the bot's own
+    message (CommonMark 0.31, 2.4, "Backslash escapes").
     """
     shown = "".join(c for c in " ".join((text or "").split()) if not _is_control(c))
     return _MARKUP.sub(r"\\\1", shown)

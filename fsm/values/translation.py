@@ -1,6 +1,6 @@
-"""What the bot says, in the language of whoever it says it to.
+"""Translations of the bot's sentences to the reader's language.
 
-Sentences stand in the code in English, as gettext has it, with ``{named}`` gaps.
+The code has the sentences in English, as gettext expects, with ``{named}`` placeholders.
 """
 
 from datetime import datetime, timedelta
@@ -12,17 +12,17 @@ _KILO, _MEGA = 1000, 1_000_000  # in bytes
 
 
 class Catalogue(Protocol):
-    """Sentences of one language, as the standard library's ``gettext`` has them."""
+    """Sentences of one language, with the interface of the standard library's ``gettext``."""
 
     def gettext(self, message: str) -> str:
         """The sentence in this language."""
 
     def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
-        """The sentence in the form that ``n`` asks for."""
+        """The singular or plural form in this language for the number ``n``."""
 
 
 class English:
-    """The sentences as they stand in the code."""
+    """The sentences as written in the code."""
 
     def gettext(self, message: str) -> str:
         """The sentence itself."""
@@ -34,7 +34,7 @@ class English:
 
 
 class Translator:
-    """Says sentences in one language.
+    """Translates sentences to one language.
 
     Args:
         code: The language, ``en`` or ``ru``.
@@ -46,16 +46,16 @@ class Translator:
         self.catalogue = catalogue or English()
 
     def gettext(self, message: str, **values: object) -> str:
-        """The sentence in this language, its gaps filled."""
+        """The sentence in this language, its placeholders filled."""
         # gettext keeps the catalogue's own header under the empty sentence
         return self.catalogue.gettext(message).format(**values) if message else ""
 
     def ngettext(self, singular: str, plural: str, count: int, **values: object) -> str:
-        """The same for a sentence that depends on a number, which fills its gap ``{count}``."""
+        """The singular or plural sentence for ``count``, which fills ``{count}``."""
         return self.catalogue.ngettext(singular, plural, count).format(count=count, **values)
 
     def duration(self, length: timedelta) -> str:
-        """``5 minutes``: in the largest unit that says it exactly, seconds rounded up."""
+        """A duration as text, ``5 minutes``: in the largest exact unit, seconds rounded up."""
         seconds = ceil(length.total_seconds())
         if not seconds or seconds % _MINUTE:
             # Translators: durations stand after such words as "within" and "after"
@@ -67,7 +67,7 @@ class Translator:
         return self.ngettext("{count} day", "{count} days", seconds // _DAY)
 
     def size(self, size_bytes: int) -> str:
-        """``12 kB``, ``1.2 MB``; a file's sender need not say how large it is."""
+        """A file size as text: ``12 kB``, ``1.2 MB``, or ``unknown size`` for 0."""
         if size_bytes <= 0:
             return self.gettext("unknown size")
         kilobytes = -(-size_bytes // _KILO)
@@ -76,7 +76,7 @@ class Translator:
         return self.gettext("{amount} MB", amount=f"{size_bytes / _MEGA:.1f}".removesuffix(".0"))
 
     def moment(self, at: datetime) -> str:
-        """``2026-01-02 03:04:05 UTC``: an aware UTC time, as this language writes it."""
+        """A UTC time as text in this language: ``2026-01-02 03:04:05 UTC``."""
         return self.gettext(
             "{year}-{month}-{day} {time} UTC",
             year=f"{at:%Y}",
@@ -87,5 +87,5 @@ class Translator:
 
 
 def sentence(message: str) -> str:
-    """Mark a sentence for the catalogue that is said later, through ``Translator.gettext``."""
+    """Mark a sentence for the catalogue; ``Translator.gettext`` translates it later."""
     return message
