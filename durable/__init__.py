@@ -1,5 +1,5 @@
-"""Everything that survives SIGKILL.
+"""Durable state: everything that survives SIGKILL.
 
-``durable.store`` is the database, ``durable.records`` what is kept in it, ``durable.flows`` the
-bot's own flows whose states a restart keeps.
+``durable.store`` is the database, ``durable.records`` the records in it, ``durable.flows`` the
+built-in flows with durable states.
 """

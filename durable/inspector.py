@@ -17,7 +17,7 @@ from fsm.values.ids import ConversationKey
 
 @frozen
 class StoreInspector:
-    """What is committed to a SQLite database now. It writes nothing and keeps nothing open."""
+    """Reads the committed content of a SQLite database. Writes nothing, keeps no file open."""
 
     path: Path
 
@@ -37,7 +37,7 @@ class StoreInspector:
         return None if text is None else load(text)
 
     def stored_snapshot(self, flow: Flow, key: ConversationKey) -> Snapshot:
-        """The state that a restart would find: a durable one, or idle."""
+        """The state after a restart: a durable one, or idle."""
         if isinstance(flow, KeptAsRecord):
             text = self.text(f"{flow.kept_as}:{key}")
             if text is None or flow.record_type is None:

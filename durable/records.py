@@ -1,4 +1,4 @@
-"""The stored records, with the field names that the design of the platform gives them."""
+"""The stored records, with the field names of the platform's design."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ class UserRecord:
     Args:
         space_id: The user's Space.
         next_chat_index: The number that the user's next chat gets.
-        selected_agent_id: The agent for rooms that are bound from now on.
+        selected_agent_id: The selected agent, for new bindings of rooms.
         extra: Fields of the stored value that this version does not know.
     """
 
@@ -49,9 +49,9 @@ class RoomRecord:
     Args:
         room_type: What the room is for.
         chat_id: Its chat's number in its user's Space.
-        display_name: What people call it.
+        display_name: Its display name.
         matrix_user_id: The room's owner.
-        space_id: The Space in which it lies.
+        space_id: The Space that contains it.
         platform_chat_id: The platform's number of this chat.
         agent_id: The agent that answers here.
         extra: Fields of the stored value that this version does not know.
@@ -75,7 +75,7 @@ class ChatRecord:
         chat_id: Its number in the user's Space.
         name: What people call it.
         room_id: The room in which it happens.
-        archived: It gets no more answers.
+        archived: Whether it is archived: it gets no more answers.
         created_at: ISO 8601, UTC.
         extra: Fields of the stored value that this version does not know.
     """
@@ -108,7 +108,7 @@ class Deadline:
     Args:
         at_ms: Unix time in milliseconds, of the wall clock.
         room_id: The room in which the state was entered.
-        sender: Who was behind that.
+        sender: The user who caused that.
     """
 
     at_ms: int
@@ -132,8 +132,8 @@ class FlowRecord:
         state: The durable state's name.
         version: The version of the flow that wrote it.
         record: The state's own record, as JSON.
-        deadline: When its time is up, if it has an end.
-        origin: The durable state from which it was entered, if it has an event that leads back.
+        deadline: When the state expires, if it does.
+        origin: The durable state to which its ``BACK`` event leads, if it has one.
         extra: Fields of the stored value that this version does not know.
     """
 

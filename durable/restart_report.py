@@ -1,4 +1,4 @@
-"""What a restart finds, as the log says it."""
+"""The report on what a restart finds in the store, for the log."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -29,7 +29,8 @@ class RestartReport:
         parked_rows: Number of requests that the homeserver refused.
         quarantined: Number of corrupt values that were set aside.
         last_started: When the previous run began; None at a first start.
-        last_stopped: When it stopped in order; None if it was killed, or at a first start.
+        last_stopped: When the previous run stopped regularly; None if it was killed, or at a first
+            start.
     """
 
     rooms: int

@@ -38,11 +38,11 @@ R = TypeVar("R")
 
 
 class TurnRecords:
-    """What a turn has read and wants to write. Use as an async context manager.
+    """The records that a turn has read and changed. Use as an async context manager.
 
     Attributes:
-        expected: Each key that was read, with the text that was found there: what the commit
-            compares, so that nothing can slip in between.
+        expected: Each key that was read, with its text at that time. The commit compares them, to
+            detect changes in between.
         writes: Each key that is to change, with its new text; None deletes.
     """
 
@@ -67,7 +67,7 @@ class TurnRecords:
         await self._held.__aexit__(kind, error, trace)
 
     async def read(self, cls: type[R], key: str) -> R | None:
-        """The record under ``key`` as this turn has it, or None."""
+        """Read the record under ``key``, with this turn's own changes; None if there is none."""
         if key not in self._present:
             stored = await self._store.read(cls, key)
             self.expected[key] = stored.text
@@ -76,7 +76,7 @@ class TurnRecords:
         return self.find(cls, key)
 
     def find(self, cls: type[R], key: str) -> R | None:
-        """The same for a record that this turn has read or saved; never waits.
+        """Like ``read``, but without waiting, for a key that this turn has read or saved.
 
         Raises:
             TurnError: This turn has not read the key.
@@ -88,9 +88,9 @@ class TurnRecords:
         return record if isinstance(record, cls) else None
 
     async def all(self, cls: type[R], prefix: str, *, owner: UserId | None = None) -> dict[str, R]:
-        """The records whose keys begin with ``prefix``, by the rest of their keys.
+        """All records whose keys begin with ``prefix``, by the rest of their keys.
 
-        Given an ``owner``, only those with this ``matrix_user_id``: rooms are kept by it.
+        With an ``owner``, only records with this ``matrix_user_id``: room records have that field.
         """
         stored = (
             await self._store.read_all(cls, prefix)
@@ -112,19 +112,19 @@ class TurnRecords:
         }
 
     def save(self, key: str, record: object) -> None:
-        """Have ``record`` written by the commit; None deletes.
+        """Save ``record`` with the commit; None deletes the stored record.
 
         Raises:
-            TurnError: The key is the engine's.
+            TurnError: Only the engine writes this key.
         """
         refuse_engines(key)
         self._write(key, record)
 
     async def next_platform_chat_id(self) -> PlatformChatId:
-        """Issue a number. Other turns wait for the sequence until this one has ended.
+        """Issue a number. Other turns wait for the next one until this turn has ended.
 
         Raises:
-            TurnError: This turn has issued one already. It would wait for itself.
+            TurnError: This turn has already issued one. A second one would be a deadlock.
         """
         if PLATFORM_CHAT_SEQ_KEY in self.writes:
             raise one_number_a_turn()
@@ -138,13 +138,13 @@ class TurnRecords:
         return FlowRecords(self, name)
 
     async def read_text(self, key: str) -> None:
-        """Read what is under ``key`` as it is stored, whatever it holds."""
+        """Read the stored text under ``key``, unchecked."""
         self._read.add(key)
         if key not in self.expected and key not in self.writes:
             self.expected[key] = await self._store.read_text(key)
 
     async def read_texts(self, prefix: str) -> list[str]:
-        """Read all that is stored under ``prefix``; the keys, with those that this turn saves."""
+        """Read all texts with ``prefix``; return the keys, including those that this turn saves."""
         self._read.add_prefix(prefix)
         for key, text in (await self._store.read_texts(prefix)).items():
             self.expected.setdefault(key, text)
@@ -152,7 +152,7 @@ class TurnRecords:
         return sorted(k for k, text in known.items() if k.startswith(prefix) and text is not None)
 
     def find_text(self, cls: type[object], key: str, *, prefix: str) -> str | None:
-        """What this turn has under the key, for somebody who names it without the prefix.
+        """This turn's text under the key, for a caller that leaves out the prefix.
 
         Raises:
             TurnError: This turn has not read the key.
@@ -163,7 +163,7 @@ class TurnRecords:
         return self.expected.setdefault(key, None)
 
     def save_text(self, key: str, text: str | None) -> None:
-        """Have the commit write the text; None deletes."""
+        """Save the text with the commit; None deletes it."""
         self._read.add(key)
         self.writes[key] = text
 
@@ -198,7 +198,7 @@ class TurnRecords:
             self._write(flow_key(flow.name, key), evolve(kept, deadline=None))
 
     def save_snapshot(self, flow: Flow, moved: TransitionTaken, turn: Turn) -> None:
-        """Have the commit write the conversation's new state, if that is durable."""
+        """Save the conversation's new state with the commit, if it is durable."""
         key, state = moved.key, flow.states[moved.after.state]
         if state.tier is Tier.EPHEMERAL or not flow.is_durable:
             return
@@ -212,7 +212,7 @@ class TurnRecords:
             self._keep(flow_key(flow.name, key), kept)
 
     def _kept(self, flow: Flow, key: ConversationKey) -> FlowRecord | None:
-        """What ``stored_snapshot`` has read of the conversation, if it is kept so."""
+        """The flow record that ``stored_snapshot`` has read, if there is one."""
         record = self._present.get(flow_key(flow.name, key))
         return record if isinstance(record, FlowRecord) else None
 
@@ -232,10 +232,10 @@ class TurnRecords:
 
 
 class FlowRecords:
-    """The records of one flow, under its own prefix. It sees no others, and sets none aside.
+    """The records of one flow, all with its prefix. Unreadable ones stay where they are.
 
     Args:
-        turn_records: What the turn reads and writes.
+        turn_records: The records of the turn.
         flow: The flow's name.
     """
 
@@ -245,19 +245,19 @@ class FlowRecords:
         self._prefix = f"{RECORD_PREFIX}{flow}:"
 
     async def read(self, cls: type[R], key: str) -> R | None:
-        """The record under ``key`` as this turn has it, or None.
+        """Read the record under ``key``, with this turn's own changes; None if there is none.
 
         Raises:
-            TurnError: What is under the key is no ``cls``. It stays there.
+            TurnError: The stored record is not a ``cls``. It is not changed.
         """
         await self._turn_records.read_text(self._prefix + key)
         return self.find(cls, key)
 
     def find(self, cls: type[R], key: str) -> R | None:
-        """The same for a record that this turn has read or saved; never waits.
+        """Like ``read``, but never waits: for a key that this turn has read or saved. For guards.
 
         Raises:
-            TurnError: This turn has not read the key, or what is there is no ``cls``.
+            TurnError: This turn has not read the key, or the record is not a ``cls``.
         """
         text = self._turn_records.find_text(cls, self._prefix + key, prefix=self._prefix)
         if text is None:
@@ -270,10 +270,10 @@ class FlowRecords:
             raise TurnError(problem, remedy) from error
 
     def save(self, key: str, record: object) -> None:
-        """Have ``record`` written by the commit; None deletes.
+        """Save ``record`` with the commit; None deletes the stored record.
 
         Raises:
-            TurnError: It could not be read back as it is.
+            TurnError: It can't be stored and read back without loss.
         """
         if record is not None:
             _refuse_unreadable(record, f"{self._flow} under {key!r}")
@@ -281,10 +281,10 @@ class FlowRecords:
         self._turn_records.save_text(self._prefix + key, text)
 
     async def all(self, cls: type[R], prefix: str = "") -> dict[str, R]:
-        """The records whose keys begin with ``prefix``, by the rest of their keys.
+        """All records whose keys begin with ``prefix``, by the rest of their keys.
 
         Raises:
-            TurnError: One of them is no ``cls``. All stay where they are.
+            TurnError: One of them is not a ``cls``. None is changed.
         """
         whole = self._prefix + prefix
         keys = [k.removeprefix(whole) for k in await self._turn_records.read_texts(whole)]
@@ -292,25 +292,25 @@ class FlowRecords:
         return {key: record for key, record in found.items() if record is not None}
 
     async def next_platform_chat_id(self) -> PlatformChatId:
-        """Issue a number in the commit's own transaction.
+        """Issue the next platform chat id. It is stored with the turn's commit.
 
         Raises:
-            TurnError: This turn has issued one already.
+            TurnError: This turn has already issued one.
         """
         return await self._turn_records.next_platform_chat_id()
 
 
 async def read_ahead(records: BotRecords, inbound: Inbound) -> None:
-    """Read what guards find in every turn: the records of the event's room and of its sender."""
+    """Read the records that guards need in every turn: those of the event's room and sender."""
     await records.read(RoomRecord, room_key(inbound.room_id))
     await records.read(UserRecord, user_key(inbound.sender))
 
 
 def snapshot_of(flow: Flow, kept: FlowRecord) -> Snapshot:
-    """The conversation's state, upgraded to the present version of its flow.
+    """The conversation's state, upgraded to the current version of its flow.
 
     Raises:
-        Exception: The flow has no such state, or the record is not what the state carries.
+        Exception: The flow has no such state, or the record does not have the state's class.
     """
     origin = None
     if kept.origin is not None:
@@ -337,10 +337,10 @@ def flow_record(
         flow: Its flow.
         moved: The step that brought it there.
         turn: The turn in which it did.
-        before: What was kept of it.
+        before: The record before the step.
 
     Raises:
-        TurnError: The record could not be read back as it is.
+        TurnError: The record can't be stored and read back without loss.
     """
     lifetime = flow.lifetime(flow.states[moved.after.state])
     if lifetime is None:
@@ -361,7 +361,7 @@ def flow_record(
 
 
 def _origin(flow: Flow, snapshot: Snapshot | None) -> SavedState | None:
-    """What is kept of the state to which the conversation may go back; None for idle."""
+    """The stored form of the state to which ``BACK`` leads; None for idle."""
     if snapshot is None or not flow.states[snapshot.state].is_durable:
         return None
     record = _readable(flow, snapshot) if snapshot.data is not None else {}
@@ -369,16 +369,16 @@ def _origin(flow: Flow, snapshot: Snapshot | None) -> SavedState | None:
 
 
 def _readable(flow: Flow, snapshot: Snapshot) -> dict[str, Any]:
-    """The record as JSON, from which the same record is read again."""
+    """The record as JSON, checked to be readable without loss."""
     fields: dict[str, Any] = _refuse_unreadable(snapshot.data, f"{flow.name} in {snapshot.state!r}")
     return fields
 
 
 def _refuse_unreadable(record: object, where: str) -> Any:
-    """The record as JSON, from which the same record is read again.
+    """The record as JSON, checked to be readable without loss.
 
     Raises:
-        TurnError: It would come back as another, or not at all.
+        TurnError: It can't be read back without loss.
     """
     try:
         kept = plain(record)

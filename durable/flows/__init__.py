@@ -1,1 +1,1 @@
-"""The bot's own flows whose states survive a restart."""
+"""Built-in flows whose states survive a restart."""

@@ -1,4 +1,4 @@
-"""Which language a user has chosen; survives a restart."""
+"""The language that a user has chosen; survives a restart."""
 
 from collections.abc import Callable, Mapping
 
@@ -23,11 +23,11 @@ class Chosen:
 
 
 class Language(Flow):
-    """In which language the bot speaks to a user.
+    """Choose the language in which the bot talks to a user.
 
     Args:
         names: The code of each language, with its names, the first in itself.
-        translator: What says sentences in the language of a code.
+        translator: Returns the translator for a language code.
     """
 
     scope = Scope.USER
@@ -41,7 +41,7 @@ class Language(Flow):
 
     @choice.guard
     def names_a_language(self, turn: Turn) -> bool:
-        """The command's argument is a language's code or name."""
+        """Whether the command's argument is a language's code or name."""
         return self._find(turn.argument) is not None
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Signals by which the durable flows trigger one another."""
+"""Signals between the durable flows."""
 
 from attrs import frozen
 
@@ -9,12 +9,12 @@ from fsm.values.ids import RoomId
 
 @frozen
 class MeetUser:
-    """The sender has a room with the bot."""
+    """The signal that the sender has a room with the bot."""
 
 
 @frozen
 class AgentChosen:
-    """The sender has selected an agent.
+    """The signal that the sender has selected an agent.
 
     Args:
         agent: The agent.
@@ -25,7 +25,7 @@ class AgentChosen:
 
 @frozen
 class Settle:
-    """The turn's room gets a record.
+    """The signal to store the record of the turn's room.
 
     Args:
         room: The record.
@@ -36,7 +36,7 @@ class Settle:
 
 @frozen
 class MoveRoom:
-    """The turn's room was replaced by another, which takes over its record.
+    """The signal that the turn's room was replaced by another, which takes over its record.
 
     Args:
         to: The other room.
@@ -47,7 +47,7 @@ class MoveRoom:
 
 @frozen
 class RebindRoom:
-    """The sender has confirmed that another agent answers in the turn's room.
+    """The signal that the sender has confirmed another agent for the turn's room.
 
     Args:
         agent: The agent.
@@ -58,24 +58,24 @@ class RebindRoom:
 
 @frozen
 class ArchiveRoom:
-    """The sender has confirmed that the turn's room is archived."""
+    """The signal that the sender has confirmed archiving the turn's room."""
 
 
 @frozen
 class OnboardUser:
-    """Somebody without a Space has invited the bot."""
+    """The signal that a user without a Space has invited the bot."""
 
 
 @frozen
 class WelcomeUser:
-    """Somebody who has a Space has invited the bot."""
+    """The signal that a user with a Space has invited the bot."""
 
 
 @frozen
 class ForgetUser:
-    """The sender has confirmed that all records on them are deleted."""
+    """The signal that the sender has confirmed the deletion of all their records."""
 
 
 @frozen
 class ForgetLanguage:
-    """Delete the sender's choice of a language."""
+    """The signal to delete the sender's choice of a language."""

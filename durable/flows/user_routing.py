@@ -1,4 +1,4 @@
-"""Which agent a user has selected; survives a restart."""
+"""The agent that a user has selected; survives a restart."""
 
 from attrs import evolve
 
@@ -10,7 +10,7 @@ from fsm.values.text import as_typed
 
 
 class UserRouting(KeptAsRecord, Flow):
-    """The user's half of the route: user → selected agent."""
+    """Select a user's agent: user → agent."""
 
     scope = Scope.USER
     name = "user"
@@ -30,12 +30,12 @@ class UserRouting(KeptAsRecord, Flow):
 
     @met_with_one_agent.guard
     def has_one_agent(self, _turn: Turn) -> bool:
-        """There is no choice to make."""
+        """Whether there is only one agent."""
         return self._registry.only is not None
 
     @choice.guard
     def names_an_agent(self, turn: Turn) -> bool:
-        """The command's argument is an agent's id or number."""
+        """Whether the command's argument is an agent's id or number."""
         return self._registry.find(turn.argument) is not None
 
     def __init__(self, registry: Registry) -> None:
@@ -47,18 +47,18 @@ class UserRouting(KeptAsRecord, Flow):
 
     @on(met_with_one_agent)
     def select_the_only_agent(self, _turn: Turn, user: UserRecord | None) -> UserRecord:
-        """Select it without asking."""
+        """Select the only agent without asking."""
         only = self._registry.only
         return evolve(user or UserRecord(), selected_agent_id=only.id if only else None)
 
     @on(met)
     def begin(self, _turn: Turn) -> UserRecord:
-        """Remember the user; the choice is still open."""
+        """Store the user; no agent is selected yet."""
         return UserRecord()
 
     @on(choice)
     def select(self, turn: Turn, user: UserRecord | None) -> UserRecord:
-        """Select the agent. The room's flow says what that means for the room."""
+        """Select the agent. The room's flow replies with the effect on the room."""
         agent = self._registry.find(turn.argument)
         assert agent is not None  # noqa: S101  # the guard found it
         turn.trigger(AgentChosen(agent))
@@ -79,7 +79,7 @@ class UserRouting(KeptAsRecord, Flow):
 
 
 def agent_list(turn: Turn, registry: Registry, user: UserRecord | None) -> str:
-    """The registry as a numbered Markdown list that says how to choose."""
+    """The agents as a numbered Markdown list, with instructions."""
     selected = user.selected_agent_id if user else None
     lines = [
         turn.gettext(

@@ -1,4 +1,4 @@
-"""Records to JSON and back: strict about types, lenient about fields it does not know."""
+"""Conversion of records to JSON and back: strict types, unknown fields kept."""
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from types import NoneType
@@ -23,15 +23,15 @@ MAX_NUMBER_DIGITS = 18
 
 
 def to_json(record: object) -> str:
-    """The record as one JSON value, with text unescaped."""
+    """The record as JSON text, with unescaped Unicode."""
     return dump(_converter.unstructure(record))
 
 
 def from_json(cls: type[T], text: str) -> T:
-    """The record that ``to_json`` made the text of.
+    """The record in a JSON text of ``to_json``.
 
     Raises:
-        CorruptValue: The text is no JSON, or not of the class's shape.
+        CorruptValue: The text is not JSON, or does not have the class's shape.
     """
     try:
         value = orjson.loads(text.encode())
@@ -51,21 +51,21 @@ def why_not_kept(cls: type) -> str | None:
 
 
 def plain(record: object) -> Any:
-    """The record as JSON has it: dicts, lists, strings and numbers."""
+    """The record as a JSON value: dicts, lists, strings and numbers."""
     return load(to_json(record))
 
 
 def of_plain(cls: type[T], value: object) -> T:
-    """The record that ``plain`` made the value of.
+    """The record in a JSON value of ``plain``.
 
     Raises:
-        CorruptValue: It is not of the class's shape.
+        CorruptValue: It does not have the class's shape.
     """
     return from_json(cls, dump(value))
 
 
 def dump(value: object) -> str:
-    """JSON text of plain values; what UTF-8 can't hold becomes the replacement character."""
+    """JSON text of plain values; characters that UTF-8 can't encode are replaced."""
     try:
         return orjson.dumps(value).decode()
     except TypeError:
@@ -74,7 +74,7 @@ def dump(value: object) -> str:
 
 
 def load(text: str) -> Any:
-    """The plain value that ``dump`` made the text of."""
+    """The plain value in a JSON text of ``dump``."""
     return orjson.loads(text)
 
 
@@ -94,7 +94,7 @@ def _unkept(kind: Any, where: str, seen: set[Any]) -> Iterator[str]:
     """The parts of a type that can't be read back."""
     kind = getattr(kind, "__supertype__", kind)
     if kind is None or isinstance(kind, TypeVar):
-        return  # nothing is said of it, so it is kept as JSON has it
+        return  # no type is declared, so it is kept as plain JSON
     origin, args = get_origin(kind) or kind, get_args(kind)
     if origin is Annotated:
         kind, args = args[0], args[:1]
@@ -182,7 +182,7 @@ def _issued_number(value: Any, _cls: Any) -> IssuedNumber:
 
 
 def _keeps_extra(cls: Any) -> bool:
-    """It is one of our own records; what an author calls ``extra`` is a field like any other."""
+    """Whether it is one of our own records; in an author's class, ``extra`` is a normal field."""
     extra = fields_dict(cls).get("extra") if isinstance(cls, type) and has(cls) else None
     return extra is not None and extra.type == dict[str, Any]
 

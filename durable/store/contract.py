@@ -1,4 +1,4 @@
-"""The contract of a store: what the engine and the command line may rely on, whatever keeps it."""
+"""The contract of a store, for the engine and the command line."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
@@ -46,14 +46,14 @@ class OutboxStore(ABC):
 
     @abstractmethod
     async def park_row(self, row: OutboxRow, error: str) -> None:
-        """Keep the row, with its error, out of the pending rows, so that its room goes on.
+        """Park a row with its error, so that it no longer blocks the other rows of its room.
 
-        An answer that would have begun with the row has then not begun.
+        If it was the first message of an answer, the answer counts as not begun.
         """
 
 
 class ParkingStore(ABC):
-    """Events and requests that failed every time: kept for people, no longer in anybody's way."""
+    """Parked events and requests: those that failed every time, stored for the operator."""
 
     @abstractmethod
     async def park_event(
@@ -74,7 +74,7 @@ class ParkingStore(ABC):
             room_id: Its room.
             error: What went wrong last.
             attempts: How often it was tried.
-            outbox: What its room is told about it.
+            outbox: Messages to its room about the failure.
 
         Returns:
             The rows of ``outbox`` as they are stored.
@@ -82,11 +82,11 @@ class ParkingStore(ABC):
 
     @abstractmethod
     async def list_parked(self) -> tuple[Parked, ...]:
-        """What is parked: events, then requests, each oldest first."""
+        """All parked events, then requests, each oldest first."""
 
     @abstractmethod
     async def retry(self, event_id: EventId) -> bool:
-        """Have a parked event handled again, or a parked request sent again, at the next start.
+        """Handle a parked event again, or send a parked request again, at the next start.
 
         An invite can't be read again from the homeserver: a retry lets the next invite count.
 
@@ -110,7 +110,7 @@ class ParkingStore(ABC):
 
 
 class CheckpointStore(ABC):
-    """How far the sync has been handled: a token, and the rooms that are behind it."""
+    """How far the sync was handled: a token, and the rooms that are behind it."""
 
     @abstractmethod
     async def token(self) -> SyncToken | None:
@@ -129,7 +129,7 @@ class CheckpointStore(ABC):
 
     @abstractmethod
     async def rooms_behind(self) -> dict[RoomId, Behind]:
-        """The rooms that are behind the token, and from where each is to be read."""
+        """The rooms that are behind the token, each with the token from which it must be read."""
 
     @abstractmethod
     async def is_joined(self, room_id: RoomId) -> bool:
@@ -137,23 +137,21 @@ class CheckpointStore(ABC):
 
 
 class Store(ABC):
-    """What a bot keeps. ``tests/unit/durable/store/contract`` runs on every implementation.
+    """The durable storage of a bot. ``tests/unit/durable/store/contract`` tests every kind.
 
     Durability: a write that has returned is on disk and survives SIGKILL and power loss. A write
-    that has raised has changed nothing. When its caller is cancelled, a write happens whole or not
-    at all.
+    that has raised has changed nothing. If its caller is cancelled, a write happens completely or
+    not at all.
 
     Atomicity: each method that writes is one transaction, and each call of ``commit`` is too,
     however many calls run at once.
 
     Consistency: a read sees every write that returned before it began.
 
-    Every method may raise:
-        StoreUnavailable: The disk does not take or give the data now; try again later.
-        DatabaseMoved: The data is no longer where it was opened; stop.
-        StoreDamaged: The data is corrupt as a whole; stop.
-        StoreDefect: The implementation has a bug, or somebody has changed the data's schema.
-        StoreClosed: ``close`` was called.
+    Every method may raise: StoreUnavailable: The disk can't be written or read now; try again
+    later. DatabaseMoved: The data is no longer where it was opened; stop. StoreDamaged: The data is
+    corrupt as a whole; stop. StoreDefect: The implementation has a bug, or somebody has changed the
+    data's schema. StoreClosed: ``close`` was called.
     """
 
     outbox: OutboxStore
@@ -162,11 +160,11 @@ class Store(ABC):
 
     @abstractmethod
     async def close(self) -> None:
-        """Finish the writes that were asked for, then close. May be called again."""
+        """Finish the requested writes, then close. May be called again."""
 
     @abstractmethod
     async def mark_started(self) -> None:
-        """Record that a bot has started; ``close`` then records that it has stopped in order."""
+        """Record a start of the bot; ``close`` then records a regular stop."""
 
     @abstractmethod
     async def restart_report(self, known_agents: Collection[AgentId]) -> RestartReport:
@@ -185,14 +183,14 @@ class Store(ABC):
 
     @abstractmethod
     async def read_text(self, key: str) -> str | None:
-        """The text under the key, whatever it holds; None if there is none.
+        """The text under the key, unchecked; None if there is none.
 
         Bytes that are not UTF-8 come as lone surrogates.
         """
 
     @abstractmethod
     async def read_texts(self, prefix: str) -> dict[str, str]:
-        """The texts whose keys begin with ``prefix``, by key, whatever they hold."""
+        """The texts whose keys begin with ``prefix``, by key, unchecked."""
 
     @abstractmethod
     async def read_all(self, cls: type[R], prefix: str) -> dict[str, Stored[R]]:
@@ -204,7 +202,7 @@ class Store(ABC):
 
     @abstractmethod
     async def set_aside(self, key: str, text: str, error: str) -> None:
-        """Move a value that can't be used to the quarantine, if it is still there as ``text``."""
+        """Move an unusable value to the quarantine, if it is still stored as ``text``."""
 
     @abstractmethod
     async def due(
@@ -217,7 +215,7 @@ class Store(ABC):
             exclude: Keys to leave out.
 
         Returns:
-            At most some thousand; ask again when those are dealt with.
+            A limited number; call again when those are handled.
         """
 
     @abstractmethod
@@ -238,13 +236,13 @@ class Store(ABC):
 
     @abstractmethod
     async def handled_among(self, event_ids: Collection[EventId]) -> frozenset[EventId]:
-        """Those of the events that need no handling if they come again.
+        """Those of the events that need no handling when they arrive again.
 
-        They are handled, or wait in ``reopened``.
+        They are handled, or are in ``reopened``.
         """
 
     async def is_handled(self, event_id: EventId) -> bool:
-        """Whether the event needs no handling if it comes again."""
+        """Whether the event needs no handling when it arrives again."""
         return event_id in await self.handled_among((event_id,))
 
     @abstractmethod
@@ -253,7 +251,7 @@ class Store(ABC):
 
     @abstractmethod
     async def stream(self, event_id: EventId) -> UnfinishedAnswer | None:
-        """The answer to the event, if it has begun and is not complete."""
+        """The progress of the answer to the event, if it has begun and is not complete."""
 
     @abstractmethod
     async def question_files(self) -> dict[EventId, QuestionFiles]:
@@ -261,7 +259,7 @@ class Store(ABC):
 
     @abstractmethod
     async def secret(self) -> str:
-        """A random text that is made once and stays the same for the life of the store."""
+        """A random text that is created once and never changes."""
 
     @abstractmethod
     async def highest_issued(self) -> int:

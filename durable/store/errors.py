@@ -10,12 +10,12 @@ from fsm.values.ids import EventId, TransactionId
 
 
 class StoreError(StrandlineError):
-    """The root of the store's errors."""
+    """Base class of the store's errors."""
 
 
 @frozen(slots=False)
 class StoreUnavailable(StoreError):
-    """The disk did not take or give the data; nothing was written."""
+    """The disk could not be written or read; nothing was written."""
 
     reason: str
 

@@ -1,4 +1,4 @@
-"""The lock of the data folder, and the undoing of a first start that failed."""
+"""The lock of the data folder, and the cleanup after a failed first start."""
 
 import fcntl
 import os
@@ -15,15 +15,15 @@ from durable.store.errors import DataFolderInUse, FolderNotWritable
 class DataLock:
     """An exclusive lock on a database's folder. Use as a context manager.
 
-    The kernel frees it with the process, however that ends. What the file says, the holder's
-    pid and by its date since when, is only for people.
+    The kernel releases it when the process ends, however it ends. The file's content (the holder's
+    process id) and date are only for people.
 
     Args:
         database: The database file; the lock is a file beside it.
 
     Raises:
-        DataFolderInUse: Another process has the folder.
-        FolderNotWritable: It can't be made or written.
+        DataFolderInUse: Another process uses the folder.
+        FolderNotWritable: The folder can't be created or written.
     """
 
     def __init__(self, database: Path) -> None:
@@ -99,15 +99,15 @@ def _holder(file: int) -> tuple[int | None, datetime | None]:
 
 
 def make_folder(folder: Path) -> None:
-    """Create ``folder`` and its parents for the owner alone, and sync each new name.
+    """Create ``folder`` and its parents, readable only for the owner, and fsync each new name.
 
-    An existing folder of the process's own user is closed to others too.
+    An existing folder of the process's own user is made private too.
 
-    A name that no sync of its folder has covered may be gone after a power cut, with all that was
-    written below it.
+    Without the fsync of its folder, a name may be lost after a power failure, with everything below
+    it.
 
     Raises:
-        OSError: It can't be made.
+        OSError: It can't be created.
     """
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -123,13 +123,13 @@ def make_folder(folder: Path) -> None:
 
 
 class FirstStart:
-    """Removes what a start has made, if there was nothing before and it does not succeed.
+    """Removes the files of a first start that fails.
 
     Use as a context manager, inside the folder's lock.
 
     Args:
-        database: The database file. What else the bot keeps lies in the same folder.
-        lock: The folder's lock. A folder that was there before it stays, and the lock's file in it.
+        database: The database file. The bot's other data is in the same folder.
+        lock: The folder's lock. A folder that existed before is kept, with the lock file in it.
     """
 
     def __init__(self, database: Path, lock: DataLock) -> None:
@@ -160,5 +160,5 @@ class FirstStart:
                 path.unlink(missing_ok=True)
 
     def succeeded(self) -> None:
-        """Keep what the start has made, whatever happens next."""
+        """Keep all files, whatever happens next."""
         self._is_undone = False

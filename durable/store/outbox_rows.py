@@ -1,4 +1,4 @@
-"""Rows of the outbox as a store keeps them: the name of a kind, and JSON with what the kind has."""
+"""Stored outbox rows: the name of a kind, and JSON with the kind's fields."""
 
 from typing import Any
 
@@ -61,7 +61,7 @@ class StoredRow:
     created_at_ms: int
 
     def read(self) -> OutboxRow:
-        """The row as its class; an ``UnreadableRow`` if its kind or its payload is not known."""
+        """The row as an object of its class; an ``UnreadableRow`` if kind or payload is unknown."""
         try:
             cls = _CLASSES[self.kind]
         except KeyError:
@@ -92,7 +92,7 @@ class StoredRow:
 
 
 def kind_and_payload(row: OutboxRow) -> tuple[str, str]:
-    """What the columns ``kind`` and ``payload`` (JSON text) hold of the row."""
+    """The values of the columns ``kind`` and ``payload`` (JSON text) for the row."""
     if isinstance(row, UnreadableRow):
         return row.kind, row.payload
     everything = _converter.unstructure(row)

@@ -1,4 +1,4 @@
-"""How values of the standard library are written in JSON, so that they come back as they were."""
+"""JSON forms for values of the standard library that can be read back unchanged."""
 
 from collections.abc import Callable, Mapping, MutableMapping
 from datetime import date, datetime, time, timedelta
@@ -18,7 +18,7 @@ KEYS = (bytes, date, datetime, time, Decimal, UUID, ZoneInfo, Enum)
 
 
 def register_scalars(converter: Converter) -> None:
-    """Have ``converter`` write and read these values."""
+    """Register hooks for these values with ``converter``."""
     for kind, write, read in (
         (UUID, str, UUID),
         (Decimal, str, Decimal),
@@ -56,7 +56,7 @@ def _of_text(read: Callable[[str], Any]) -> Callable[[Any, Any], Any]:
 
 
 def _written_datetime(moment: datetime) -> str:
-    """ISO 8601; behind it the name of the time zone, where there is one (RFC 9557)."""
+    """ISO 8601, followed by the name of the time zone, if there is one (RFC 9557)."""
     zone = moment.tzinfo
     named = f"[{zone.key}]" if isinstance(zone, ZoneInfo) and zone.key else ""
     return moment.isoformat() + named
@@ -88,7 +88,7 @@ def is_enum(cls: Any) -> bool:
 
 
 def _is_by_value(cls: type[Enum]) -> bool:
-    """Its members are written as their values: JSON has a form for each. Else by their names."""
+    """Whether its members are written as their values, which JSON can express, not as names."""
     return all(isinstance(member.value, str | int | float) for member in cls)
 
 
@@ -99,12 +99,12 @@ def _enum_writer(cls: type[Enum]) -> Callable[[Enum], Any]:
 
 
 def read_enum(value: Any, cls: type[Enum]) -> Enum:
-    """The member that was written so.
+    """Read an enum member.
 
     Raises:
-        KeyError: There is none with this name.
-        ValueError: There is none with this value.
-        TypeError: The value is a truth value, and the members are numbers.
+        KeyError: There is no member with this name.
+        ValueError: There is no member with this value.
+        TypeError: The value is a boolean, and the members are numbers.
     """
     if not _is_by_value(cls):
         return cls[value]

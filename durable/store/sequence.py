@@ -16,7 +16,7 @@ from fsm.values.ids import PlatformChatId
 
 @frozen(kw_only=True)
 class Allocation:
-    """A number that is issued once its commit is on disk, and free again if it is not.
+    """A number that is issued when its commit is on disk, and free again if the commit fails.
 
     Args:
         platform_chat_id: The number.
@@ -30,7 +30,7 @@ class Allocation:
 
 
 class PlatformChatSequence:
-    """Issues numbers that strictly increase over the life of the database."""
+    """Issues platform chat numbers, which strictly increase over the life of the database."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -50,7 +50,7 @@ class PlatformChatSequence:
             )
 
     async def allocate(self) -> PlatformChatId:
-        """Issue a number by itself."""
+        """Issue a number in a transaction of its own."""
         async with self.next() as allocation:
             await self._store.commit(Commit(expected=allocation.expected, writes=allocation.writes))
             return allocation.platform_chat_id

@@ -1,4 +1,4 @@
-"""What a turn hands to the store, and what the store hands back: plain values."""
+"""The store's arguments and results, as plain values."""
 
 from collections.abc import Mapping
 from typing import Generic, TypeVar
@@ -19,7 +19,7 @@ class Stored(Generic[R]):
     """One value as it was read.
 
     Args:
-        value: The record, or None where there is none.
+        value: The record, or None if there is none.
         text: The text on disk, which a commit compares to see whether it has changed.
     """
 
@@ -29,7 +29,7 @@ class Stored(Generic[R]):
 
 @frozen
 class Handled:
-    """An event that needs no handling any more."""
+    """An event that needs no more handling."""
 
     event_id: EventId
     room_id: RoomId
@@ -37,7 +37,7 @@ class Handled:
 
 @frozen
 class UnfinishedAnswer:
-    """An answer whose first message is on its way or in the room, and that is not complete.
+    """An answer in progress: its first message is pending or sent, and it is not complete.
 
     Args:
         event_id: The inbound event that it answers.
@@ -67,7 +67,7 @@ class Reopened:
 
 @frozen(kw_only=True)
 class QuestionFiles:
-    """A question to an agent that goes together with the files of other events.
+    """A question to an agent that has the files of other events.
 
     Args:
         event_id: The event with the question.
@@ -134,11 +134,12 @@ class Commit:
 
 @frozen
 class Behind:
-    """From where a room is to be read that is behind the checkpoint.
+    """Where reading begins for a room that is behind the checkpoint.
 
     Args:
         since: The sync token.
-        is_entered: The bot joined the room after that token: reading begins at its invite.
+        is_entered: Whether the bot joined the room after that token: then reading begins at its
+            invite.
     """
 
     since: SyncToken
@@ -147,7 +148,7 @@ class Behind:
 
 @frozen(kw_only=True)
 class Progress:
-    """What one save of the checkpoint makes durable, together.
+    """The changes of one save of the checkpoint, in one transaction.
 
     Args:
         token: The new token; None if it has not moved.

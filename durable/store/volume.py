@@ -1,4 +1,4 @@
-"""Whether a data folder outlives its container, read from the mount table."""
+"""Checks in the mount table whether a data folder is lost with its container."""
 
 import re
 from pathlib import Path, PurePosixPath
@@ -24,7 +24,7 @@ class Mount:
 
 
 def volume_warning(folder: Path, *, mountinfo: Path = MOUNTINFO) -> str | None:
-    """A warning with the remedy if the folder's contents won't last, or None."""
+    """A warning with its remedy if the folder's contents would be lost, or None."""
     try:
         table = mountinfo.read_text("utf-8", errors="surrogateescape")
     except OSError:  # no Linux: no container's layer either
@@ -56,7 +56,7 @@ def mount_of(folder: PurePosixPath, mountinfo: str) -> Mount | None:
 
 
 def _parse(line: str) -> Mount | None:
-    """Proc(5): ``id parent major:minor root point options [tags] - kind source options``."""
+    """Parse a line of the mount table (proc(5)): ``id parent major:minor root point options …``."""
     before, dash, after = line.partition(" - ")
     fields = before.split(" ")
     if not dash or len(fields) < 5:  # noqa: PLR2004  # the point is the fifth

@@ -24,12 +24,12 @@ ANSWER_KEY = "org.strandline.answer"
 
 
 def question_ref_content(ref: QuestionRef) -> Json:
-    """The content's part that ``read_question_ref`` reads."""
+    """The content's part with a question's reference, for ``read_question_ref``."""
     return {QUESTION_KEY: asdict(ref)}
 
 
 def answer_ref_content(ref: AnswerRef) -> Json:
-    """The content's part that ``read_answer_ref`` reads."""
+    """The content's part with an answer's reference, for ``read_answer_ref``."""
     content: Json = {"chat": ref.chat, "question": ref.question}
     content |= {"also": list(ref.also)} if ref.also else {}
     content |= {"empty": True} if ref.is_empty else {}
@@ -37,7 +37,7 @@ def answer_ref_content(ref: AnswerRef) -> Json:
 
 
 def read_question_ref(content: Json) -> QuestionRef | None:
-    """Which question of a flow a message is; None if it is none, or not a valid one."""
+    """The reference of a flow's question in a message; None if there is no valid one."""
     found = fields.fields(content, QUESTION_KEY)
     flow, question, life = (fields.text(found, name) for name in ("flow", "id", "life"))
     asker = fields.user_id(found, "asker")
@@ -49,7 +49,7 @@ def read_question_ref(content: Json) -> QuestionRef | None:
 
 
 def read_answer_ref(content: Json) -> AnswerRef | None:
-    """Which question a message answers; None if it is no agent's answer, or not a valid one."""
+    """The reference of an agent's answer in a message; None if there is no valid one."""
     found = fields.fields(content, ANSWER_KEY)
     chat, question = fields.text(found, "chat"), fields.event_id(found, "question")
     also = found.get("also", [])

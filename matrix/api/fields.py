@@ -65,7 +65,7 @@ def number(raw: Json, key: str) -> int:
 
 
 def fields(raw: Json, *path: str) -> Json:
-    """The JSON object at the end of ``path``, if there is one, else an empty one."""
+    """The JSON object at the end of ``path``, or an empty one."""
     for key in path:
         raw = mapping(raw.get(key))
     return raw
@@ -77,7 +77,7 @@ def flag(raw: Json, key: str) -> bool:
 
 
 def objects(raw: Json, *path: str) -> list[Json]:
-    """The JSON objects in the array at the end of ``path``, if there is one, else none."""
+    """The JSON objects in the array at the end of ``path``, or none."""
     *parents, key = path
     return events(fields(raw, *parents).get(key))
 

@@ -131,17 +131,17 @@ class Homeserver:
 
     @property
     def logged_in_at_ms(self) -> int:
-        """When our device was last logged in, Unix time in milliseconds, by whichever process."""
+        """When our device last logged in, in any process, Unix time in milliseconds."""
         return self._login.logged_in_at_ms
 
     async def retry(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Run it until it works or can never work; see ``matrix.api.retry.retry_request``."""
+        """Run the operation until it succeeds; see ``matrix.api.retry.retry_request``."""
         return await retry_request(operation)
 
     async def read_or_default(
         self, room_id: RoomId, operation: Callable[[], Awaitable[T]], default: T
     ) -> T:
-        """Read what only adds to an event; see ``matrix.api.retry.read_or_default``."""
+        """Read optional data about an event; see ``matrix.api.retry.read_or_default``."""
         return await read_or_default(
             operation, self._login.whoami, default, self.lookup_policy, room_id=room_id
         )
@@ -154,7 +154,7 @@ class Homeserver:
             wait_ms: How long the homeserver may hold the request without new events.
 
         Raises:
-            MatrixError: There is none; retry with the same token.
+            MatrixError: The request failed; retry with the same token.
         """
         query = {
             "timeout": str(wait_ms),
@@ -206,18 +206,18 @@ class Homeserver:
         self._crypto.receive(sync)
 
     def decrypted(self, room_id: RoomId, raw: Json) -> Json:
-        """The event in clear if it can be decrypted, else as it is."""
+        """The event, decrypted if possible, else unchanged."""
         if raw.get("type") != "m.room.encrypted":
             return raw
         return self._crypto.decrypt(room_id, raw) or raw
 
     def members_changed(self, room_id: RoomId) -> None:
-        """Drop what is cached of the room's members, who may have changed."""
+        """Drop the cached members of the room, because they may have changed."""
         self._drop_member_count(room_id)
         self.keys.members_changed(room_id)
 
     def forget(self, room_id: RoomId) -> None:
-        """Drop what is cached of a room that the bot has left."""
+        """Drop all cached data of a room that the bot has left."""
         self._drop_member_count(room_id)
         self.keys.forget(room_id)
 

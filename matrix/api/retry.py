@@ -1,4 +1,4 @@
-"""Retries of requests to a homeserver that is away, busy or broken."""
+"""Retries of requests to a homeserver that is unreachable, busy or failing."""
 
 import asyncio
 import random
@@ -27,7 +27,7 @@ async def retry_request(
     policy: RetryPolicy = HOMESERVER,
     timing: RetryTiming = REAL_TIMING,
 ) -> T:
-    """Run the operation until it works; a permanent error, or the last one, is raised.
+    """Run the operation until it succeeds; raise a permanent error, or the last one.
 
     Raises:
         MatrixError: What the last attempt raised.
@@ -43,17 +43,17 @@ async def read_or_default(
     *,
     room_id: RoomId,
 ) -> T:
-    """Run the read until it works, or until it keeps failing at a homeserver that is there.
+    """Run the read until it succeeds, or until it keeps failing although the homeserver is up.
 
-    A homeserver that is away is waited for, however long. One that answers other requests and not
-    this one will not answer it: then the result is ``default``.
+    It waits without limit for a homeserver that is unreachable. If the homeserver answers other
+    requests but not this one, the result is ``default``.
 
     Args:
-        operation: The request, which changes nothing.
-        probe: Another request, which any homeserver answers.
+        operation: The request, which must be a read.
+        probe: Another request, to check that the homeserver is up.
         default: The result if the read keeps failing.
-        policy: How long it is retried while the homeserver is there.
-        room_id: The room that it is about, for the log.
+        policy: How long it is retried while the homeserver is up.
+        room_id: The room, for the log.
     """
     while True:
         try:

@@ -77,7 +77,7 @@ class KeyExchange:
         self._members.pop(room_id, None)
 
     def forget(self, room_id: RoomId) -> None:
-        """Drop what is cached of a room that the bot has left."""
+        """Drop all cached data of a room that the bot has left."""
         self._members.pop(room_id, None)
         self._shared.pop(room_id, None)
         lock = self._locks.get(room_id)
@@ -86,7 +86,7 @@ class KeyExchange:
 
     @property
     def are_published(self) -> bool:
-        """Whether our device's keys were published, as the engine has it."""
+        """Whether our device's keys were published, according to the engine."""
         return bool(self._crypto.olm.account.shared)
 
     def republish_keys(self) -> None:
@@ -179,7 +179,7 @@ class KeyExchange:
                 self._crypto.olm.users_for_key_query.add(user)
 
     def _take_devices(self, user: str, devices: Json) -> None:
-        """One user at a time, so that one whose keys break the engine hurts no other."""
+        """Process one user at a time: invalid keys of one user must not affect the others."""
         olm = self._crypto.olm
         olm.users_for_key_query.discard(user)
         olm.tracked_users.add(user)

@@ -37,7 +37,7 @@ def amendments(
     room_id: RoomId,
     decrypted: Callable[[RoomId, dict[str, Any]], dict[str, Any]],
 ) -> Iterator[MessageChange]:
-    """The amendment that the event is, and the edit that the homeserver bundles with the event.
+    """Yield the event's amendment, if it is one, and the edit that is bundled with it.
 
     Args:
         raw: The event, decrypted.

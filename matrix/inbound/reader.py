@@ -1,4 +1,4 @@
-"""Reads events, and what else is to be known about rooms, from the homeserver."""
+"""Reads events, and further data about rooms, from the homeserver."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -42,7 +42,7 @@ class HomeserverReader:
         key_wait_seconds: How long an encrypted event waits for its key.
 
     Attributes:
-        is_sync_paused: A batch waits to be taken, so that no sync can bring a key.
+        is_sync_paused: Whether the sync waits for a batch to be taken, so that no key can arrive.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class HomeserverReader:
         self.is_sync_paused = False
 
     async def fill(self, gap: TimelineGap) -> AsyncIterator[Inbound]:
-        """The events that a gap hides, in order."""
+        """The events in a gap of a room's timeline, in order."""
         async for raw in missing_events(self._homeserver, gap, self._amend):
             if (inbound := self._parse(gap.room_id, raw)) is not None:
                 yield inbound
@@ -76,13 +76,13 @@ class HomeserverReader:
         )
 
     async def enter_replacement(self, room_id: RoomId, to: RoomId, *, stays: bool) -> bool:
-        """Enter ``to``; whether it says that it replaces ``room_id``. If not, it may be left."""
+        """Join ``to``; return whether it confirms that it replaces ``room_id``."""
         return await self._homeserver.retry(
             lambda: enter_replacement(self._homeserver, room_id, to, stays=stays)
         )
 
     async def invite(self, room_id: RoomId) -> Inbound | None:
-        """The invite that brought the bot into the room, as the room has it."""
+        """The invite that led to the bot's current membership, from the room's state."""
         return await self._homeserver.retry(lambda: invite_of(self._homeserver, room_id))
 
     async def replaces(self, room_id: RoomId) -> RoomId | None:
@@ -90,7 +90,7 @@ class HomeserverReader:
         return await self._homeserver.retry(lambda: replaced_by(self._homeserver, room_id))
 
     async def question_mark(self, room_id: RoomId, event_id: EventId) -> QuestionRef | None:
-        """What a message of the bot's says of itself, if it is a question."""
+        """The reference in a message of the bot, if the message is a question."""
         raw = await self._homeserver.read_or_default(
             room_id, lambda: self._homeserver.event(room_id, event_id), None
         )
@@ -99,16 +99,16 @@ class HomeserverReader:
         return read_question_ref(fields.fields(raw, "content"))
 
     async def last_question(self, room_id: RoomId, sender: UserId) -> Inbound | None:
-        """What the sender has last asked an agent in the room; None where it can't be read."""
+        """The sender's last question to an agent in the room; None if it can't be read."""
         return await self._homeserver.read_or_default(
             room_id, lambda: self._last_question(room_id, sender), None
         )
 
     async def decrypt_later(self, inbound: Inbound) -> Inbound | None:
-        """The event once its key has arrived; unchanged without a key; None if it is no text.
+        """Wait for the event's key and decrypt it. Unchanged without a key; None if it is no text.
 
-        The wait is shorter for a sender whose last key in the room did not arrive. There is none
-        in a room that is not encrypted.
+        The wait is shorter for a sender whose last key in the room did not arrive. In an
+        unencrypted room, there is no wait.
         """
         place = inbound.room_id, inbound.sender
         readable = self._readable(inbound)
@@ -128,16 +128,16 @@ class HomeserverReader:
         return readable
 
     def parse_events(self, room_id: RoomId, events: Iterable[Json]) -> Iterator[Inbound]:
-        """These events, decrypted and parsed; without those that the bot does not handle.
+        """Decrypt and parse events; those that the bot does not handle are left out.
 
-        All events are parsed here: of a sync response, by id, or after their key arrived.
+        All events are parsed here: those of a sync response, by id, or after their key has arrived.
         """
         for raw in self.decrypt(room_id, events):
             if (inbound := self._parse(room_id, raw)) is not None:
                 yield inbound
 
     def decrypt(self, room_id: RoomId, events: Iterable[Json]) -> tuple[Json, ...]:
-        """These events, decrypted, after ``amend`` was called for all edits and redactions.
+        """Decrypt events, after ``amend`` was called for all edits and redactions.
 
         ``missing_events`` does the same for the events of a gap.
         """

@@ -31,12 +31,12 @@ Json = dict[str, Any]
 
 
 async def _in_none(_room_id: RoomId) -> bool:
-    """Whether the bot was in the room, if no membership is known."""
+    """The default for whether the bot was in a room: it was in none."""
     return False
 
 
 class BatchReceiver(Protocol):
-    """What handles the batches."""
+    """The receiver of the batches."""
 
     async def take(self, batch: SyncBatch) -> None:
         """Take a batch. The next sync begins when this returns."""
@@ -165,7 +165,7 @@ class SyncLoop:
         yield from map(SyncEvent, self._reader.parse_events(room_id, part.events))
 
     def _note(self, room_id: RoomId, room: Json) -> None:
-        """Note that the room's members, who get its keys, may have changed."""
+        """Note that the room's members may have changed: they get its keys."""
         limited = fields.flag(fields.fields(room, "timeline"), "limited")
         if limited or any(event.get("type") == "m.room.member" for event in room_events(room)):
             self._homeserver.members_changed(room_id)

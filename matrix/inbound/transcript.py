@@ -112,7 +112,7 @@ class Transcript:
             return
         request = fields.event_id(fields.fields(relation, "m.in_reply_to"), "event_id")
         answer = self._answers.setdefault(mark.question, _Answer(mark, request))
-        if answer.request == request and text:  # else the question was retried since
+        if answer.request == request and text:  # otherwise the question was retried since
             answer.parts.append(text)
 
     def _with_edit(self, raw: Json) -> Json:
@@ -123,7 +123,7 @@ class Transcript:
         return raw if new is None else raw | {"content": fields.fields(raw, "content") | new}
 
     async def _whole(self, question: Inbound, mark: AnswerRef) -> Inbound:
-        """The question with the messages that were sent to the agent with it."""
+        """The question with the other messages that were sent to the agent with it."""
         question = evolve(question, parts=mark.also)
         for event_id in mark.also:
             found = await self._event(event_id, question.sender)

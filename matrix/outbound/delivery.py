@@ -1,4 +1,4 @@
-"""Delivery: the outbox's rows on their way out, each room's in order, rooms side by side."""
+"""Delivery of the outbox's rows: in order within a room, in parallel between rooms."""
 
 import asyncio
 import time
@@ -49,16 +49,16 @@ MAX_ROOM_CREATIONS = 8
 
 
 class DeliveryOutcomes(Protocol):
-    """What becomes of rows. Each call ends with the row deleted from the outbox, or parked."""
+    """Receives the outcome of each row. Each call ends with the row deleted or parked."""
 
     async def delivered(self, row: OutboxRow, event_id: EventId | None) -> None:
-        """The row is done; ``event_id`` is the event that it became, if any."""
+        """The row was delivered; ``event_id`` is its event, if it has one."""
 
     async def reported(self, row: ReportedRow, room_id: RoomId | None, problem: str) -> None:
-        """A row whose outcome a turn handles is done, or refused.
+        """The outcome of a row that a turn handles: done, or refused.
 
         Args:
-            row: A room to create, or another effect whose outcome was asked for.
+            row: A room to create, or another effect whose outcome a turn handles.
             room_id: The room; None if the effect was refused.
             problem: Why it was refused.
         """
@@ -73,7 +73,7 @@ class Delivery:
     Args:
         homeserver: The homeserver.
         maker: Creates rooms.
-        is_taken_back: Whether a message is known to be redacted.
+        is_taken_back: Whether a message was redacted.
         monotonic: A clock for rate limits, in seconds.
         now: The wall clock, for the age of a row.
     """
@@ -100,7 +100,7 @@ class Delivery:
         self._rate_limited: set[TransactionId] = set()
 
     async def run(self, outcomes: DeliveryOutcomes) -> None:
-        """Deliver until cancelled, and report what becomes of each row."""
+        """Deliver until cancelled, and report the outcome of each row."""
 
         async def handle(row: OutboxRow) -> None:
             await self._settle(row, outcomes)
@@ -119,21 +119,21 @@ class Delivery:
                 self._queues.add(row.room_id, row)
 
     async def drained(self) -> None:
-        """Return when no row is pending."""
+        """Wait until no row is pending."""
         await self._queues.drained()
 
     async def wait_for_backlog(self, room_id: RoomId) -> None:
-        """Return when the room has at most ``MAX_BACKLOG`` pending rows.
+        """Wait until the room has at most ``MAX_BACKLOG`` pending rows.
 
-        Called before each of a room's events is handled, so that answers do not pile up where the
-        homeserver accepts them more slowly than people write.
+        It is called before each event of a room, so that answers don't accumulate if the homeserver
+        accepts them more slowly than people write.
         """
         await self._queues.wait_for_backlog(room_id, MAX_BACKLOG)
 
     async def send_now(self, room_id: RoomId, content: Json, transaction_id: TransactionId) -> bool:
-        """Send a message that has no row, once, unless the homeserver is busy.
+        """Send a message without a row, once, unless the homeserver is busy.
 
-        Rows go first: nothing is sent here while one of them is rate limited.
+        Rows have priority: nothing is sent while one of them is rate limited.
 
         Returns:
             Whether it was sent. If not, it is not tried again.
@@ -153,7 +153,7 @@ class Delivery:
         return True
 
     async def _settle(self, row: OutboxRow, outcomes: DeliveryOutcomes) -> None:
-        """Deliver the row and report what became of it."""
+        """Deliver the row and report its outcome."""
         if isinstance(row, UnreadableRow):
             await self._fail(row, row.problem, outcomes)
             return
@@ -218,7 +218,7 @@ class Delivery:
             self._rate_limited.discard(row.transaction_id)
 
     async def _still_wanted(self, row: OutboxRow) -> OutboxRow | None:
-        """The row, or its replacement if it is withdrawn; None to send nothing."""
+        """The row, or its replacement if its question was redacted; None to send nothing."""
         if not await self._is_withdrawn(row):
             return row
         _log.info("an answer is withdrawn with its question", room_id=row.room_id)
@@ -227,7 +227,7 @@ class Delivery:
         return evolve(row, content=row.if_withdrawn)
 
     async def _is_withdrawn(self, row: OutboxRow) -> bool:
-        """Whether the row is an agent's answer to a question that was redacted while it waited.
+        """Whether the row is an answer to a question that was redacted while the row was pending.
 
         The first message of a streamed answer is sent: the answer in progress withdraws it. So is
         an edit without any text of the agent's.
@@ -251,14 +251,14 @@ class Delivery:
         return self._now().timestamp() * 1000 - row.created_at_ms
 
     def _may_be_forgotten(self, row: OutboxRow) -> bool:
-        """Whether the homeserver may have received the row and dropped its transaction id."""
+        """Whether the homeserver may have received the row and deleted its transaction id since."""
         if not row.created_at_ms:  # it was never stored, so it was never sent before
             return False
         is_before_login = row.created_at_ms <= self._homeserver.logged_in_at_ms
         return is_before_login or not 0 <= self._age_ms(row) <= TRANSACTION_ID_LIFETIME_MS
 
     async def _make(self, row: CreateRoomRow, outcomes: DeliveryOutcomes) -> None:
-        """Create the room, or report why the homeserver refuses it."""
+        """Create the room, or report the homeserver's refusal."""
         room_id, problem = None, ""
         try:
             async with self._making:

@@ -85,7 +85,7 @@ def reaction_content(key: str, *, about: EventId, transaction_id: TransactionId)
 
 def _text_content(text: str, msgtype: str) -> Json:
     body = harmless(text)
-    # An empty m.mentions notifies nobody, whatever names or "@room" the text holds.
+    # An empty m.mentions notifies nobody, even if the text contains names or "@room".
     content: Json = {"msgtype": msgtype, "body": body, "m.mentions": {}}
     rendered = html_of(body)
     if rendered is not None:

@@ -1,4 +1,4 @@
-"""One ordered queue and at most one worker for each room; rooms are handled side by side."""
+"""One ordered queue and at most one worker for each room; rooms run in parallel."""
 
 import asyncio
 from collections import deque
@@ -39,7 +39,7 @@ class RoomQueues(Generic[T]):
         self._start_worker: Callable[[RoomId], object] = lambda _: None  # until ``run``
         self._workers = 0
         self._is_stopping = False
-        self._changed: asyncio.Event | None = None  # only while somebody waits for it
+        self._changed: asyncio.Event | None = None  # set only while a caller waits for it
 
     async def run(self, handle: Handle[T]) -> None:
         """Handle items until cancelled. An exception that ``handle`` raises ends the program."""
@@ -75,17 +75,17 @@ class RoomQueues(Generic[T]):
         return () if room is None else tuple(room.waiting)
 
     async def wait_for_backlog(self, room_id: RoomId, limit: int) -> None:
-        """Return when the room has at most ``limit`` items, the one in progress included."""
+        """Wait until the room has at most ``limit`` items, including the one in progress."""
         while (room := self._rooms.get(room_id)) is not None and room.pending > limit:
             await self._change()
 
     async def drained(self) -> None:
-        """Return when no room has items."""
+        """Wait until no room has items."""
         while self._rooms:
             await self._change()
 
     async def stop(self) -> None:
-        """Begin no further item, and return when those in progress are done."""
+        """Start no further item, and wait until those in progress are done."""
         self._is_stopping = True
         while self._workers:
             await self._change()
@@ -107,13 +107,13 @@ class RoomQueues(Generic[T]):
         return room.waiting.popleft() if room.waiting else self._refill(room_id)
 
     async def _change(self) -> None:
-        """Return when an item is done, or a worker has ended."""
+        """Wait until an item is done, or a worker has ended."""
         if self._changed is None:
             self._changed = asyncio.Event()
         await self._changed.wait()
 
     def _notify(self) -> None:
-        """Wake everybody who waits for a change."""
+        """Wake everyone who waits for a change."""
         if self._changed is not None:
             self._changed.set()
             self._changed = None

@@ -30,7 +30,7 @@ IDLE_SECONDS = 15.0
 
 
 class EditRateLimiter:
-    """Decides which edit may be sent now. A skipped edit is superseded by the room's next one.
+    """Decides which edit may be sent now. A skipped edit is replaced by the room's next one.
 
     Args:
         monotonic: A clock, in seconds.
@@ -70,7 +70,7 @@ class EditRateLimiter:
     def rate_limited(self, retry_after_ms: int) -> None:
         """Note that the homeserver refused an edit or another request, until this time is over."""
         now = self._monotonic()
-        if now >= self._no_edits_until:  # else the request was sent before the limit was known
+        if now >= self._no_edits_until:  # otherwise the request was sent before the limit was known
             self.rate = max(MIN_RATE, self.rate / 2)
         self._no_edits_until = max(self._no_edits_until, now + retry_after_ms / 1000)
 

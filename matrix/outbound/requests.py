@@ -55,7 +55,7 @@ class RowRequests:
 
         Raises:
             MatrixError: It failed; ``is_permanent`` says whether a retry may help.
-            TypeError: The row is of another kind, which is not carried out here.
+            TypeError: Rows of this kind are not carried out here.
         """
         match row:
             case SendRow():
@@ -76,7 +76,7 @@ class RowRequests:
         return None
 
     def note(self, row: OutboxRow, event_id: EventId | None) -> None:
-        """Keep the event id of a row, for later edits of it."""
+        """Store the event id of a row, for later edits of it."""
         if isinstance(row, SendRow) and event_id is not None:
             self._sent[row.transaction_id] = event_id
 

@@ -49,7 +49,7 @@ class _Block:
     Args:
         start: Where its opening line begins.
         end: Behind its closing line; None while there is none.
-        inside: What its lines begin with, if it is inside of quotes or lists.
+        inside: The prefix of its lines, if it is inside quotes or lists.
         fence: What its closing line must begin with.
         opening: Its opening line, without what is before the fence.
     """
@@ -62,13 +62,14 @@ class _Block:
 
 
 def split_text(text: str, limit: int = BODY_LIMIT) -> list[str]:
-    """The text in pieces that fit an event each: one at least, none blank unless the text is.
+    """Split the text into pieces that fit one event each. None is blank, unless the text is.
 
-    Pieces end at a paragraph, a line, a word or, if there is no such place in their second half,
-    anywhere between two characters. A fenced code block that begins in a piece's last three
-    quarters begins the next piece instead; one that must be cut is closed, and opened again. What
-    was inside of a list, and now begins a piece, is moved to the margin, or it would be taken for
-    code. Where the first piece ends depends on nothing beyond it, so a text that grows keeps it.
+    A piece ends at a paragraph, a line, a word or, if there is none in its second half, between any
+    two characters. A fenced code block that begins in a piece's last three quarters is moved to the
+    next piece. A block that must be cut is closed, and opened again in the next piece. List content
+    at the beginning of a piece loses its indentation, because it would otherwise be shown as code.
+    The end of the first piece does not depend on the text after it, so it stays the same while the
+    text grows.
     """
     rest = harmless(text)
     pieces: list[str] = []
@@ -96,12 +97,12 @@ def harmless(text: str) -> str:
 
 
 def weight(text: str) -> int:
-    """Bytes of the text as JSON in UTF-8, without its quotation marks."""
+    """The size in bytes of the text as JSON in UTF-8, without quotation marks."""
     return len(json.dumps(text, ensure_ascii=False).encode()) - 2
 
 
 def _cut(text: str, most: int, blocks: list[_Block]) -> int:
-    """Where a piece of at most ``most`` characters with these closed code blocks ends."""
+    """The end of a piece of at most ``most`` characters, given its closed code blocks."""
     ends = [0, *((block.end or most) - 1 for block in blocks)]  # at the last new line of each
     starts = [*(block.start for block in blocks), most]
     between = [(max(e, most // 2), s) for e, s in zip(ends, starts, strict=True) if s > most // 2]
@@ -115,7 +116,7 @@ def _cut(text: str, most: int, blocks: list[_Block]) -> int:
 
 
 def _within(block: _Block, text: str, limit: int) -> tuple[str, str]:
-    """A piece that ends inside of the block, and the text that is left: both have a block of it."""
+    """Cut inside a code block: a piece and the rest, each with a complete code block."""
     closing = f"{NEW_LINE}{block.inside}{block.fence}"
     most = _longest(text, limit - weight(closing))
     cut = text.rfind(NEW_LINE, most // 2, most) + 1
@@ -135,13 +136,13 @@ def _within(block: _Block, text: str, limit: int) -> tuple[str, str]:
 
 
 def _at_the_margin(rest: str, before: str) -> str:
-    """What follows a piece, without the indentation of the list in which that has ended."""
+    """The rest after a piece, without the indentation of a list that ended with the piece."""
     width = len(rest) - len(rest.lstrip(" "))
     return _moved(rest, width) if width and _ITEM.search(before) else rest
 
 
 def _moved(text: str, width: int) -> str:
-    """The text, its first lines moved to the left, as many as have so much indentation."""
+    """The text with its first lines moved to the left, as far as they have that indentation."""
     lines = text.split(NEW_LINE)
     for number, line in enumerate(lines):
         if line.strip() and not line.startswith(" " * width):
@@ -166,7 +167,7 @@ def _blocks(text: str) -> list[_Block]:
 
 
 def _longest(text: str, limit: int) -> int:
-    """How many characters, at least one, have no more weight than the limit."""
+    """The number of characters, at least one, whose size is within the limit."""
     low, high = 1, min(len(text), limit)
     while low < high:
         middle = (low + high + 1) // 2

@@ -9,7 +9,7 @@ from fsm.values.ids import RoomId
 
 
 def explain_erasure(turn: Turn) -> None:
-    """Say what can't be erased, before the bot leaves."""
+    """Say what can't be erased, before the bot leaves the rooms."""
     turn.reply(
         turn.gettext(
             "I have deleted everything I stored about you, and I am leaving your rooms. I "
@@ -40,5 +40,5 @@ async def erase_user(turn: Turn) -> None:
         if room_id != here and room.room_type != GONE:
             turn.leave(RoomId(room_id))
     present = await bot_records(turn).read(RoomRecord, room_key(here))
-    if present is None:  # it was the sender's, or nobody's
+    if present is None:  # the room was the sender's, or had no owner
         turn.leave()

@@ -69,19 +69,19 @@ class Chats(Flow):
 
     @make_space.guard
     def lacks_space(self, turn: Turn) -> bool:
-        """The user needs a Space and has none."""
+        """Whether the user needs a Space and has none."""
         user = bot_records(turn).find(UserRecord, user_key(turn.sender))
         return self._with_space and (user is None or user.space_id is None)
 
     @space_made.guard
     def made_space(self, turn: Turn) -> bool:
-        """The created room is the Space."""
+        """Whether the created room is the Space."""
         return RoomCreated.of(turn.inbound).purpose == SPACE_PURPOSE
 
     @space_made_alone.guard
     @last_chat_made.guard
     def made_all(self, turn: Turn) -> bool:
-        """The created room was the last pending one."""
+        """Whether the created room was the last pending one."""
         pending, purpose = turn.data, RoomCreated.of(turn.inbound).purpose
         return (
             isinstance(pending, PendingRooms)
@@ -91,7 +91,7 @@ class Chats(Flow):
 
     @not_invited.guard
     def was_invite(self, turn: Turn) -> bool:
-        """What was refused is an invite."""
+        """Whether the homeserver refused an invite, not a room."""
         return EffectRefused.of(turn.inbound).event_type == "m.room.member"
 
     def __init__(self, registry: Registry, *, with_space: bool = True) -> None:
@@ -155,7 +155,7 @@ class Chats(Flow):
 
     @on(made)
     async def take(self, turn: Turn, pending: PendingRooms | None) -> PendingRooms | None:
-        """Store the room; others are pending, or it is no longer wanted."""
+        """Store the created room, while others are pending; decline one that is not wanted now."""
         await settle(turn, pending, self._registry)
         return pending.without(RoomCreated.of(turn.inbound).purpose) if pending else None
 
@@ -230,6 +230,6 @@ class Chats(Flow):
 
 
 def _say_at_work(turn: Turn) -> None:
-    """Acknowledge the command or reaction: the room is created later."""
+    """Acknowledge the command or reaction, because the room is created only after this turn."""
     inbound = turn.inbound
     turn.react(IN_PROGRESS, event_id=inbound.about if inbound.kind is EventKind.REACTION else None)

@@ -41,7 +41,7 @@ async def chats_of(turn: Turn, user_id: UserId) -> list[ChatRecord]:
 
 
 async def next_number(turn: Turn, user_id: UserId) -> int:
-    """Take the number of the user's next chat."""
+    """Issue the number of the user's next chat."""
     user = await user_of(turn, user_id)
     taken = [_number(chat) for chat in await chats_of(turn, user_id)]
     number = max(user.next_chat_index, 1 + max(taken, default=0))
@@ -50,7 +50,7 @@ async def next_number(turn: Turn, user_id: UserId) -> int:
 
 
 async def numbered(turn: Turn, room: RoomRecord) -> RoomRecord:
-    """The room's record with an owner and a chat, which is created if there is none."""
+    """The room's record, with an owner and a chat. What is missing is created."""
     owner = room.matrix_user_id or turn.sender
     if room.chat_id is not None:
         return evolve(room, matrix_user_id=owner, display_name=name_of(turn, room))
@@ -88,7 +88,7 @@ async def chat_in(turn: Turn, room: RoomRecord) -> ChatRecord | None:
 
 
 async def move_last_use(turn: Turn, before: RoomId, to: RoomId) -> None:
-    """Move the time of a chat's last question to its other room."""
+    """Copy the time of a chat's last question to its new room."""
     used = await bot_records(turn).read(UsedRecord, used_key(before))
     if used is not None and before != to:
         bot_records(turn).save(used_key(to), used)
@@ -96,7 +96,7 @@ async def move_last_use(turn: Turn, before: RoomId, to: RoomId) -> None:
 
 
 async def live_room(turn: Turn, room: RoomRecord, *, exclude: RoomId) -> RoomId | None:
-    """Another open room with the same platform chat; there must never be two."""
+    """Another open room with the same platform chat, for a check: there must never be two."""
     if room.platform_chat_id is None or room.matrix_user_id is None:
         return None
     rooms = await bot_records(turn).all(RoomRecord, ROOM_PREFIX, owner=room.matrix_user_id)
@@ -134,13 +134,13 @@ def unlink(turn: Turn, space_id: RoomId | None, room_id: RoomId) -> None:
 
 
 def address(turn: Turn, room_id: RoomId) -> str:
-    """The room as a link that Matrix clients open."""
+    """The room's link, which Matrix clients open."""
     server = quote(_server(turn, room_id), safe=":")
     return f"https://matrix.to/#/{quote(room_id, safe='!:')}?via={server}"
 
 
 def name_of(turn: Turn, room: RoomRecord) -> str:
-    """What people call the room's chat."""
+    """The display name of the room's chat."""
     number = (room.chat_id or "").removeprefix("C")
     return room.display_name or turn.gettext("Chat {number}", number=number)
 
@@ -151,7 +151,7 @@ def name_in(text: str) -> str:
 
 
 def localpart(user_id: UserId) -> str:
-    """``alice`` of ``@alice:example.org``."""
+    """The localpart of a user id: ``alice`` of ``@alice:example.org``."""
     return user_id.removeprefix("@").partition(":")[0]
 
 
@@ -162,5 +162,5 @@ def _number(chat: ChatRecord) -> int:
 
 
 def _server(turn: Turn, room_id: RoomId) -> str:
-    """A server in the room: the room id's, or the bot's (room ids have none from version 12)."""
+    """A server that is in the room: from the room id, or the bot's (version 12 ids have none)."""
     return room_id.partition(":")[2] or turn.server

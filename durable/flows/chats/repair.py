@@ -59,7 +59,7 @@ async def explain_invite(turn: Turn) -> None:
 
 
 async def _homeless(turn: Turn) -> list[ChatRecord]:
-    """The sender's open chats whose room is gone."""
+    """The sender's open chats whose room no longer exists."""
     found = []
     for chat in await chats_of(turn, turn.sender):
         room = await bot_records(turn).read(RoomRecord, room_key(chat.room_id))

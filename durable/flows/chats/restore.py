@@ -133,7 +133,7 @@ async def _reopen(turn: Turn, chat: ChatRecord, room: RoomRecord) -> None:
 
 
 async def _take_this_room(turn: Turn, chat: ChatRecord, before: RoomRecord | None) -> bool:
-    """Continue the chat here, if the room is the sender's and has no chat; whether it is."""
+    """Use this room for the chat, if it is the sender's and has no chat; return whether it is."""
     here = await bot_records(turn).read(RoomRecord, room_key(turn.room_id))
     is_free = here is not None and (here.room_type, here.chat_id, here.platform_chat_id) == (
         CHAT,

@@ -48,7 +48,7 @@ class RoomRequest:
     Args:
         purpose: ``space``, or ``chat:C1``: one room of each.
         name: The room's name.
-        asked_in: The room in which the result is told.
+        asked_in: The room in which the result is reported.
         refused: The homeserver refused it; ``!repair`` asks again.
     """
 
@@ -66,7 +66,7 @@ class RoomRequest:
 
 @frozen
 class MakeRooms:
-    """The signal to ask for rooms.
+    """The signal to request rooms.
 
     Args:
         requests: The requests.
@@ -86,18 +86,18 @@ class PendingRooms:
         return next((request for request in self.wishes if request.purpose == purpose), None)
 
     def with_requests(self, requests: Iterable[RoomRequest]) -> "PendingRooms":
-        """With these requests added; each replaces an older one with the same purpose."""
+        """A copy with these requests added; each replaces an older one with the same purpose."""
         merged = {request.purpose: request for request in self.wishes}
         return PendingRooms(
             tuple((merged | {request.purpose: request for request in requests}).values())
         )
 
     def without(self, purpose: str) -> "PendingRooms":
-        """Without the request with this purpose."""
+        """A copy without the request with this purpose."""
         return PendingRooms(tuple(request for request in self.wishes if request.purpose != purpose))
 
     def mark_refused(self, purpose: str) -> "PendingRooms":
-        """With the request marked as refused by the homeserver."""
+        """A copy with this request marked as refused by the homeserver."""
         return PendingRooms(
             tuple(evolve(w, refused=True) if w.purpose == purpose else w for w in self.wishes)
         )
@@ -130,13 +130,13 @@ def request_room(turn: Turn, request: RoomRequest, space_id: RoomId | None) -> N
 
 
 async def settle(turn: Turn, pending: PendingRooms | None, registry: Registry) -> None:
-    """Put the created room to its purpose."""
+    """Store the created room for the purpose that it was requested for."""
     request = pending.find(RoomCreated.of(turn.inbound).purpose) if pending else None
     if request is None:
         await _decline_unasked(turn)
     elif request.chat_id is None:
         await _settle_space(turn, request)
-        if pending and not pending.chats:  # else they hear of the chat
+        if pending and not pending.chats:  # otherwise the reply is about the chat
             _tell_of_space(turn, request)
     else:
         await _settle_chat(turn, request, request.chat_id, registry)
@@ -183,7 +183,7 @@ def _tell_of_space(turn: Turn, request: RoomRequest) -> None:
 async def _settle_chat(
     turn: Turn, request: RoomRequest, chat_id: ChatId, registry: Registry
 ) -> None:
-    """Make this the chat's room: its first, or the replacement of one that is gone."""
+    """Store this as the chat's room: its first, or the replacement of a lost one."""
     user = await user_of(turn, turn.sender)
     chat = await bot_records(turn).read(ChatRecord, chat_key(turn.sender, chat_id))
     before = await bot_records(turn).read(RoomRecord, room_key(chat.room_id)) if chat else None
@@ -213,7 +213,7 @@ async def _settle_chat(
 async def _elsewhere(
     turn: Turn, chat: ChatRecord | None, before: RoomRecord | None
 ) -> RoomId | None:
-    """The chat's open room, if it has one since this room was requested."""
+    """The chat's other open room, if it got one after this room was requested."""
     if chat is None or before is None or chat.room_id == turn.room_id:
         return None
     if before.room_type == CHAT:
@@ -222,7 +222,7 @@ async def _elsewhere(
 
 
 async def _replace_room(turn: Turn, chat: ChatRecord, space_id: RoomId | None) -> None:
-    """Forget the chat's earlier room: an invite to it must not open the chat twice."""
+    """Delete the record of the chat's earlier room: an invite to it must not reopen it."""
     bot_records(turn).save(
         chat_key(turn.sender, chat.chat_id), evolve(chat, room_id=turn.room_id, archived=False)
     )
@@ -233,7 +233,7 @@ async def _replace_room(turn: Turn, chat: ChatRecord, space_id: RoomId | None) -
 
 
 async def _routed(turn: Turn, room: RoomRecord, user: UserRecord, registry: Registry) -> RoomRecord:
-    """The record, bound to the user's agent if it was not bound and there is one."""
+    """The room's record, bound to the user's selected agent if it has no binding yet."""
     if room.agent_id is not None and room.platform_chat_id is not None:
         return room
     agent = registry.get(user.selected_agent_id) or registry.only

@@ -138,7 +138,7 @@ async def close(turn: Turn, room: RoomRecord) -> RoomRecord:
 
 
 async def rebind_usage(turn: Turn, registry: Registry) -> str:
-    """How the command is to be written, and which agents there are."""
+    """The syntax of the command, with the list of agents."""
     user = await bot_records(turn).read(UserRecord, user_key(turn.sender))
     agents = turn.gettext(
         "{agents}\n\nTo change the agent of this chat, send `{prefix}rebind NUMBER`.",
@@ -149,7 +149,7 @@ async def rebind_usage(turn: Turn, registry: Registry) -> str:
 
 
 async def lose_space(turn: Turn, space: RoomRecord) -> None:
-    """The bot has left a user's Space: delete it from the user's record."""
+    """Delete a Space from its user's record, after the bot has left it."""
     owner = space.matrix_user_id
     if owner is None:
         return
@@ -159,7 +159,7 @@ async def lose_space(turn: Turn, space: RoomRecord) -> None:
 
 
 async def revive(turn: Turn, room: RoomRecord) -> RoomRecord:
-    """The record of a room to which the bot has returned; a new one if its chat moved on."""
+    """The record of a room to which the bot has returned; a new one if its chat has moved."""
     chat = await chat_in(turn, room)
     has_moved = chat is not None and chat.room_id != turn.room_id
     if has_moved or await live_room(turn, room, exclude=turn.room_id) is not None:
@@ -172,7 +172,7 @@ async def revive(turn: Turn, room: RoomRecord) -> RoomRecord:
 
 
 async def may_move(turn: Turn, room: RoomRecord, to: RoomId) -> bool:
-    """Whether the replacement has no chat: a tombstone may name any room."""
+    """Whether the replacement may take over the chat: a tombstone can name any room."""
     if not to.startswith("!") or to == turn.room_id:
         return False
     there = await bot_records(turn).read(RoomRecord, room_key(to))
@@ -218,7 +218,7 @@ async def _move_space(turn: Turn, to: RoomId, since: RoomId) -> None:
 
 
 def is_owners(turn: Turn) -> bool:
-    """The sender owns the room, or its owner is not known."""
+    """Whether the sender owns the room, or its owner is unknown."""
     room = bot_records(turn).find(RoomRecord, room_key(turn.room_id))
     return room is None or room.matrix_user_id in (None, turn.sender)
 

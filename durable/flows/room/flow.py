@@ -1,4 +1,4 @@
-"""Which agent and platform chat a room is bound to; survives a restart."""
+"""The binding of a room to an agent and a platform chat; survives a restart."""
 
 from collections.abc import Callable
 
@@ -58,14 +58,14 @@ from fsm.values.signals import Hold, Release, Say
 
 
 class RoomRouting(KeptAsRecord, Flow):
-    """The room's half of the route: room → (agent, ``platform_chat_id``).
+    """Bind a room to an agent and a platform chat: room → (agent, ``platform_chat_id``).
 
     Args:
         registry: The agents.
-        is_allowed: Who may invite the bot.
-        respond_to: In rooms of more than two, whose texts are for the bot: the ``owner``'s, those
-            that ``mention`` it, or ``everyone``'s.
-        onboarding: Who has no Space yet is given one.
+        is_allowed: Whether a user may invite the bot.
+        respond_to: Which texts are for the bot in rooms of more than two: those of the ``owner``,
+            those that ``mention`` it, or ``everyone``'s.
+        onboarding: Whether users without a Space get one.
     """
 
     scope = Scope.ROOM
@@ -125,54 +125,54 @@ class RoomRouting(KeptAsRecord, Flow):
     @revived_unbound.guard
     @invited_again.guard
     def is_welcome(self, turn: Turn) -> bool:
-        """The config lets this user talk to the bot."""
+        """Whether the config allows this user."""
         return self._is_allowed(turn.sender)
 
     @revived.guard
     def is_welcome_back(self, turn: Turn) -> bool:
-        """The config lets this user talk to the bot, and the room had an agent."""
+        """Whether the config allows this user, and the room had an agent."""
         return self.is_welcome(turn) and self.had_agent(turn)
 
     @returned.guard
     def had_agent(self, turn: Turn) -> bool:
-        """The room is bound to an agent that the config has."""
+        """Whether the room is bound to an agent that is in the config."""
         return _has_route(turn.data, self._registry)
 
     @joined.guard
     def followed_invite(self, turn: Turn) -> bool:
-        """The bot was invited to the room; it did not create it."""
+        """Whether the bot was invited to the room, and did not create it."""
         return not _has_chat(turn.data) or RoomJoined.of(turn.inbound).after_invite
 
     @bind.guard
     def has_agent(self, turn: Turn) -> bool:
-        """A new binding would have one possible agent."""
+        """Whether only one agent is possible for a new binding."""
         room = bot_records(turn).find(RoomRecord, room_key(turn.room_id))
         lost_its_agent = room is not None and room.agent_id is not None
         return not lost_its_agent and self._agent_for(turn) is not None
 
     @overhear.guard
     def is_overheard(self, turn: Turn) -> bool:
-        """In a room of more than two, this text is not for the bot."""
+        """Whether the text is not for the bot: in a room of more than two, others' texts may be."""
         return not is_addressed(turn, self._respond_to)
 
     @lost.guard
     @rebind.guard
     @archive.guard
     def has_chat(self, turn: Turn) -> bool:
-        """There is a chat in the room."""
+        """Whether the room has a chat."""
         return _has_chat(turn.data)
 
     @rename.guard
     @ask_rebind.guard
     @ask_archive.guard
     def may_change(self, turn: Turn) -> bool:
-        """There is a chat in the room, and it is the sender's."""
+        """Whether the room has a chat, and the sender owns it."""
         return _has_chat(turn.data) and is_owners(turn)
 
     @renamed.guard
     @not_renamed.guard
     def was_name(self, turn: Turn) -> bool:
-        """The request was for the name of a room with a chat."""
+        """Whether the result is about the name of a room with a chat."""
         match turn.inbound:
             case EffectDone(event_type=event_type) | EffectRefused(event_type=event_type):
                 return event_type == ROOM_NAME and _has_chat(turn.data)
@@ -180,22 +180,22 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @refuse.guard
     def is_anothers(self, turn: Turn) -> bool:
-        """There is a chat in the room, and it is not the sender's."""
+        """Whether the room has a chat that somebody else owns."""
         return _has_chat(turn.data) and not is_owners(turn)
 
     @retry.guard
     def has_asked(self, turn: Turn) -> bool:
-        """The sender has asked the agent something before."""
+        """Whether the sender has asked the room's agent something before."""
         return turn.inbound.repeats is not None
 
     @settle_space.guard
     def brings_space(self, turn: Turn) -> bool:
-        """The room was created as a Space."""
+        """Whether the room was created as a Space."""
         return turn.signal(Settle).room.room_type == SPACE
 
     @settle_bound.guard
     def brings_agent(self, turn: Turn) -> bool:
-        """A chat that is bound to an agent gets this room."""
+        """Whether the record for this room has an agent."""
         return _has_route(turn.signal(Settle).room, self._registry)
 
     def __init__(
@@ -212,35 +212,35 @@ class RoomRouting(KeptAsRecord, Flow):
         self._onboarding = onboarding
 
     def state_of(self, record: RoomRecord) -> State:
-        """Bound, if it has a platform chat and the config still has the agent."""
+        """Bound, if the record has a platform chat and its agent is in the config."""
         closed = {ARCHIVED: self.archived, GONE: self.gone, SPACE: self.space}
         open_state = self.bound if _has_route(record, self._registry) else self.unbound
         return closed.get(record.room_type, open_state)
 
     @on(invited)
     def accept(self, turn: Turn) -> RoomRecord:
-        """Join; the room is the inviter's."""
+        """Join the room, which belongs to the inviter."""
         turn.join()
         turn.trigger(MeetUser())
         return RoomRecord(matrix_user_id=turn.sender)
 
     @on(invited_again)
     def rejoin(self, turn: Turn, room: RoomRecord) -> RoomRecord:
-        """Join; the room keeps its binding."""
+        """Join the room again; it keeps its binding."""
         turn.join()
         turn.trigger(MeetUser())
         return evolve(room, matrix_user_id=room.matrix_user_id or turn.sender)
 
     @on(revived, revived_unbound)
     async def rejoin_lost(self, turn: Turn, room: RoomRecord) -> RoomRecord:
-        """Join a room that the bot had left: its chat continues."""
+        """Join a room that the bot had left; its chat continues."""
         turn.join()
         turn.trigger(MeetUser())
         return await revive(turn, room)
 
     @on(returned, returned_unbound)
     async def take_up(self, turn: Turn, room: RoomRecord) -> RoomRecord:
-        """The bot is back in the room without an invite."""
+        """Handle a return of the bot to the room without an invite."""
         return await revive(turn, room)
 
     @on(declined)
@@ -267,12 +267,12 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(lost)
     def mark_gone(self, _turn: Turn, room: RoomRecord) -> RoomRecord:
-        """Keep what the chat is bound to, for another room or another invite."""
+        """Keep the binding of the room's chat, for another room or another invite."""
         return evolve(room, room_type=GONE)
 
     @on(left)
     async def forget_room(self, turn: Turn, room: RoomRecord) -> None:
-        """Forget a room without a chat; if it was a user's Space, the user has none now."""
+        """Delete the record of a room without a chat, or of a Space from its user's record."""
         await lose_space(turn, room)
 
     @on(upgraded)
@@ -329,7 +329,7 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(bind)
     async def bind_and_pass_on(self, turn: Turn, room: RoomRecord | None) -> RoomRecord:
-        """Bind the room for good, then ask its agent."""
+        """Bind the room permanently, then ask its agent."""
         agent = self._agent_for(turn)
         assert agent is not None  # noqa: S101  # the guard found it
         turn.trigger(MeetUser())
@@ -344,7 +344,7 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(say_without_agent)
     async def ask_for_agent(self, turn: Turn, room: RoomRecord | None) -> None:
-        """Keep the message in memory and ask for which agent it is."""
+        """Hold the message in memory, and ask which agent to use."""
         user = await bot_records(turn).read(UserRecord, user_key(turn.sender))
         lost = room.agent_id if room else None
         lost = lost or (user.selected_agent_id if user else None)
@@ -353,13 +353,13 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(say_archived, explain, archive_too_late, rebind_too_late)
     def explain_no_chat(self, turn: Turn, room: RoomRecord | None) -> None:
-        """Say why the room gives no answers."""
+        """Explain why nobody answers in the room."""
         is_archived = room is not None and room.room_type == ARCHIVED
         turn.reply(no_chat(turn, is_archived=is_archived))
 
     @on(agent_chosen)
     def acknowledge_choice(self, turn: Turn, room: RoomRecord | None) -> RoomRecord | None:
-        """Say what the user's choice means here. A bound room stays bound."""
+        """Reply with the effect of the user's choice on this room. A bound room keeps its agent."""
         agent = turn.signal(AgentChosen).agent
         turn.trigger(Release())
         state = self.state_of(room) if room else self.idle
@@ -377,17 +377,17 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(renamed)
     async def take_name(self, turn: Turn, room: RoomRecord) -> RoomRecord:
-        """The chat has another name."""
+        """Store the chat's new name."""
         return await take_name(turn, room)
 
     @on(not_renamed)
     def explain_name(self, turn: Turn) -> None:
-        """Say why the chat keeps its name."""
+        """Explain why the chat keeps its name."""
         explain_name(turn)
 
     @on(ask_rebind)
     async def confirm_rebind(self, turn: Turn, room: RoomRecord) -> None:
-        """Ask for confirmation: the present agent is not asked in this chat again."""
+        """Ask for confirmation: the room's agent can't be asked in this chat again."""
         agent = self._registry.find(turn.argument)
         if agent is None:
             turn.reply(await rebind_usage(turn, self._registry))
@@ -427,7 +427,7 @@ class RoomRouting(KeptAsRecord, Flow):
 
 
 def _said(turn: Turn) -> Said:
-    """The text with its files: the held ones, or those of the event."""
+    """The turn's text and files: the held ones, or those of the event."""
     match turn.stimulus:
         case Triggered(signal=Say(said=said)):
             return said

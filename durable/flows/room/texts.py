@@ -1,4 +1,4 @@
-"""What the bot says about a room: which agent answers, or why none does."""
+"""The bot's texts about a room: which agent answers, or why none does."""
 
 from durable.flows.user_routing import agent_list
 from durable.records import ARCHIVED, RoomRecord, UserRecord
@@ -10,7 +10,7 @@ from fsm.values.text import as_typed
 def greeting(
     turn: Turn, registry: Registry, room: RoomRecord, *, owner: UserRecord | None, is_bound: bool
 ) -> str:
-    """Who is here, and what to do next."""
+    """The greeting: which agent answers here, and what to do next."""
     return turn.gettext(
         "Hello! I connect this room to an AI agent. `{prefix}help` lists what I can do.\n\n{next}",
         prefix=turn.prefix,
@@ -19,7 +19,7 @@ def greeting(
 
 
 def binding(turn: Turn, registry: Registry, room: RoomRecord) -> str:
-    """To which agent and platform chat the room is bound."""
+    """The agent and platform chat of the room, in words."""
     agent = registry.get(room.agent_id)
     return turn.gettext(
         "This room is bound to {agent}, platform chat {number}.",
@@ -29,7 +29,7 @@ def binding(turn: Turn, registry: Registry, room: RoomRecord) -> str:
 
 
 def no_agent(turn: Turn, registry: Registry, user: UserRecord | None, lost: str | None) -> str:
-    """A message needs an agent: say how to choose one."""
+    """The reply to a message without an agent: how to choose one."""
     agents = agent_list(turn, registry, user)
     if lost is None:
         return turn.gettext(
@@ -45,7 +45,7 @@ def no_agent(turn: Turn, registry: Registry, user: UserRecord | None, lost: str 
 
 
 def no_chat(turn: Turn, *, is_archived: bool) -> str:
-    """Why nothing happens here."""
+    """The reply in a room without an open chat."""
     if is_archived:
         return turn.gettext(
             "This chat is archived. `{prefix}load` restores it; `{prefix}new` starts a new chat.",
@@ -55,7 +55,7 @@ def no_chat(turn: Turn, *, is_archived: bool) -> str:
 
 
 def owners_only(turn: Turn, room: RoomRecord) -> str:
-    """Only the owner may do what the command asks for."""
+    """The reply to a command that only the owner may use."""
     command = turn.stimulus.name if isinstance(turn.stimulus, Command) else ""
     owner = as_typed(room.matrix_user_id)
     if command == "archive":
@@ -68,7 +68,7 @@ def owners_only(turn: Turn, room: RoomRecord) -> str:
 def choice_meaning(
     turn: Turn, registry: Registry, agent: AgentEntry, room: RoomRecord | None, *, state: str
 ) -> str:
-    """What the choice of an agent means in a room in this state."""
+    """The effect of the user's choice of an agent on a room in this state, in words."""
     match state:
         case "archived":
             return turn.gettext(

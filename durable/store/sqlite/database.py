@@ -1,4 +1,4 @@
-"""Opening the SQLite file, which stays as it was if it is refused, and translating errors."""
+"""Opens the SQLite file, which is unchanged if it is refused, and translates SQLite's errors."""
 
 import os
 import sqlite3
@@ -38,10 +38,10 @@ _ADOPTABLE = frozenset({"kv"})
 
 @frozen
 class OpenFile:
-    """The database file as it was opened, to notice when it is moved away or replaced.
+    """The opened database file, to detect that it was moved or replaced.
 
-    SQLite goes on writing to a file that has been moved, and would issue numbers there that the
-    next start, on the file in its place, issues again.
+    SQLite continues to write to a moved file. The next start, with another file in its place, would
+    issue the same chat numbers again.
     """
 
     path: Path
@@ -50,7 +50,7 @@ class OpenFile:
 
     @classmethod
     def at(cls, path: Path) -> "OpenFile | None":
-        """The file at the path; None where the file system does not know it."""
+        """The file at the path; None if the file system can't identify it."""
         try:
             found = path.stat()
         except OSError:
@@ -61,7 +61,7 @@ class OpenFile:
         """Check that the file is where it was opened.
 
         Raises:
-            DatabaseMoved: It is not.
+            DatabaseMoved: The file was moved or replaced.
         """
         try:
             found = self.path.stat()
@@ -75,7 +75,7 @@ class OpenFile:
 
 @frozen
 class Database:
-    """The two connections, one writes and one reads beside it, and the file that they have open."""
+    """The two connections, one for writes and one for reads, and the opened file."""
 
     writer: sqlite3.Connection
     reader: sqlite3.Connection
@@ -85,21 +85,21 @@ class Database:
 def open_database(
     path: Path, connect: Connect = sqlite3.connect, *, is_synced: bool = True
 ) -> Database:
-    """Open, or make, the database and bring its schema up to date.
+    """Open or create the database, and update its schema.
 
-    One process opens a file once at a time: looking at a file's header and closing it takes away
-    the locks that SQLite has on it in the same process (sqlite.org/howtocorrupt.html, 2.2).
+    A process must open a file only once at a time: closing a file after reading its header releases
+    the locks that SQLite holds on it in the same process (sqlite.org/howtocorrupt.html, 2.2).
 
     Args:
         path: The file.
         connect: Makes a connection.
-        is_synced: Each commit is forced to the disk. Only a test's own database may do without.
+        is_synced: Whether each commit is fsynced. False only for databases of tests.
 
     Raises:
-        FolderNotWritable: The folder can't be made or written.
-        NotOurDatabase: The file is no SQLite file, or another program's.
+        FolderNotWritable: The folder can't be created or written.
+        NotOurDatabase: The file is not an SQLite file, or belongs to another program.
         NewerSchema: A newer version wrote it.
-        StoreUnavailable: The disk does not take it.
+        StoreUnavailable: The disk can't be written.
     """
     path = path.absolute()
     if not _is_half_made(path):
@@ -120,10 +120,11 @@ def open_database(
 
 
 def _is_half_made(path: Path) -> bool:
-    """Whether the power failed while the file was created; then SQLite itself empties it.
+    """Whether the power failed while the file was created; SQLite itself then empties the file.
 
-    Until it has, any part of the file may be missing, and a connection that can't write fails.
-    A file with more than its first page is another, put beside a journal that is not its own.
+    Before that, parts of the file may be missing, and a read-only connection fails. A file with
+    more than one page was not being created: it is another file, next to a journal that is not its
+    own.
     """
     try:
         with path.with_name(f"{path.name}-journal").open("rb") as file:
@@ -154,7 +155,7 @@ def _check_header(path: Path) -> None:
 
 
 def _check_contents(path: Path) -> None:
-    """Look with a connection that can't write: the newest version may be in the WAL alone."""
+    """Check the contents with a read-only connection: the newest version may be only in the WAL."""
     if not path.exists() or not path.stat().st_size:
         return
     has_wal = path.with_name(f"{path.name}-wal").exists()
@@ -189,7 +190,7 @@ def _create(path: Path) -> None:
 
 
 def _connect(path: Path, connect: Connect, *, is_synced: bool) -> sqlite3.Connection:
-    """A connection with every pragma that belongs to connections."""
+    """A connection with all pragmas that are set for each connection."""
     # isolation_level None: transactions begin and end where we say
     db = connect(path, isolation_level=None, check_same_thread=False)
     # a backup or a person's sqlite3 may hold the lock for a moment
@@ -204,7 +205,7 @@ def _connect(path: Path, connect: Connect, *, is_synced: bool) -> sqlite3.Connec
 
 
 def _set_up(db: sqlite3.Connection) -> None:
-    """Set the pragma that belongs to the file."""
+    """Set the pragma that is stored in the file."""
     # readers see the last commit while a writer writes; one fsync a commit
     mode = _journal_mode(db)
     if mode != "wal":
@@ -246,7 +247,7 @@ _PRIMARY = 0xFF
 
 
 def translate(error: sqlite3.Error) -> StoreError:
-    """Our error for one of SQLite's."""
+    """Convert an error of SQLite to one of the store."""
     code = getattr(error, "sqlite_errorcode", None)
     primary = None if code is None else code & _PRIMARY
     name = getattr(error, "sqlite_errorname", type(error).__name__)

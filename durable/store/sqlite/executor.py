@@ -17,7 +17,7 @@ T = TypeVar("T")
 class Executor:
     """Runs the store's statements, each on the connection that it needs.
 
-    Reads and writes do not wait for one another; a read sees every write that has returned.
+    Reads and writes don't block each other; a read sees every write that has returned.
     """
 
     def __init__(self, database: Database, reading: ThreadPoolExecutor) -> None:
@@ -28,10 +28,10 @@ class Executor:
 
     @classmethod
     async def open(cls, path: Path, connect: Connect, *, is_synced: bool) -> Self:
-        """Open the database, or make it, and bring its schema up to date.
+        """Open or create the database, and update its schema.
 
         Raises:
-            StoreError: It can't be opened; the file is as it was.
+            StoreError: It can't be opened; the file is unchanged.
         """
         reading = ThreadPoolExecutor(1, "strandline-reader")
         opening = reading.submit(open_database, path, connect, is_synced=is_synced)
@@ -44,7 +44,7 @@ class Executor:
         return cls(database, reading)
 
     def begin_close(self, last: Callable[[sqlite3.Connection], None] | None) -> None:
-        """Have the writes that wait finished, then ``last``, and the file closed.
+        """Finish the queued writes, then run ``last`` and close the file, without waiting for it.
 
         May be called again.
         """
@@ -74,7 +74,7 @@ class Executor:
         return await asyncio.wrap_future(self._reading.submit(translating))
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run statements in a transaction; the result comes once that is on disk."""
+        """Run statements in a transaction; returns their result when it is on disk."""
         return await self._writer.run(work)
 
 

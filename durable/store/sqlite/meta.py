@@ -1,4 +1,4 @@
-"""The table ``meta``: the bot's own values, and the numbers that it has issued."""
+"""The table ``meta``: the bot's internal values, and the issued numbers."""
 
 import sqlite3
 

@@ -1,4 +1,4 @@
-"""Migrations: each numbered SQL file and its number commit together."""
+"""Migrations: each numbered SQL file is committed together with its number."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ CURRENT = max(_SCRIPTS)
 
 
 def migrate(db: sqlite3.Connection, application_id: int) -> None:
-    """Run what the file does not have yet, in order, one transaction each."""
+    """Run the migrations that the file does not have yet, in order, each in a transaction."""
     while _next(db) <= CURRENT:
         reach("migration.before")
         db.execute("BEGIN IMMEDIATE")

@@ -58,7 +58,7 @@ class SqliteOutbox(OutboxStore):
 
 
 def add_row(db: sqlite3.Connection, row: OutboxRow, now_ms: int) -> OutboxRow:
-    """Add the row and return it as stored: a repeat of the same turn finds its earlier row.
+    """Add the row and return it as stored: a row with this transaction id is not replaced.
 
     An earlier row that was parked is pending again: the reason for its refusal may be gone.
     """

@@ -1,4 +1,4 @@
-"""The restart report of a SQLite store: counts and indexes alone, no record is read."""
+"""The restart report of a SQLite store, from counts and indexes only."""
 
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator
@@ -59,7 +59,7 @@ def _agents_of_rooms(db: sqlite3.Connection) -> list[AgentId]:
 
 
 def _agents_of_users(db: sqlite3.Connection) -> list[AgentId]:
-    """The agents that users have selected, likewise."""
+    """The agents that users have selected: each costs one step into the index."""
     found = db.execute("""
         WITH RECURSIVE found (agent_id) AS (
             SELECT min(agent_id) FROM user WHERE agent_id > ''
@@ -99,7 +99,7 @@ def _count_users_of(db: sqlite3.Connection, agents: Iterable[AgentId]) -> int:
 
 
 def _keys_under(db: sqlite3.Connection, prefix: str) -> int:
-    """How many keys begin with the prefix, from the key's index alone (47 ms for a million)."""
+    """The number of keys with the prefix, from the key's index only (47 ms for a million)."""
     end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
     return _one(db, "SELECT count(*) FROM kv WHERE key >= ? AND key < ?", prefix, end)
 

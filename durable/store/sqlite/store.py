@@ -37,7 +37,7 @@ MAX_DUE = 1_000
 
 
 class SqliteStore(Store):
-    """The store as one SQLite file, with a folder to itself.
+    """The store as one SQLite file, in a folder of its own.
 
     Args:
         executor: Runs its statements.
@@ -66,17 +66,17 @@ class SqliteStore(Store):
         is_synced: bool = True,
         max_due: int = MAX_DUE,
     ) -> Self:
-        """Open the database, or make it, and bring its schema up to date.
+        """Open or create the database, and update its schema.
 
         Args:
             path: The file.
             now: The wall clock.
-            connect: Makes a connection; tests of full disks have one that fails.
-            is_synced: Each commit is forced to the disk. Only a test's own database may do without.
+            connect: Opens a connection; tests of full disks pass one that fails.
+            is_synced: Whether each commit is fsynced. False only for databases of tests.
             max_due: Maximum conversations that ``due`` returns.
 
         Raises:
-            StoreError: It can't be opened; the file is as it was.
+            StoreError: It can't be opened; the file is unchanged.
         """
         executor = await Executor.open(path, connect, is_synced=is_synced)
         return cls(executor, now=now, max_due=max_due)
@@ -86,7 +86,7 @@ class SqliteStore(Store):
         await self._executor.closed()
 
     def begin_close(self) -> None:
-        """Close without waiting, where the event loop may be gone already."""
+        """Close without waiting, for callers without a running event loop."""
         stopped_at = str(self._now_ms())
 
         def mark_stopped(db: sqlite3.Connection) -> None:

@@ -13,7 +13,7 @@ from fsm.values.ids import EventId, RoomId, TransactionId
 
 
 def apply(db: sqlite3.Connection, commit: Commit, now_ms: int) -> tuple[OutboxRow, ...]:
-    """Write all of it, or raise: the writer then undoes what was written.
+    """Write everything, or raise: the writer then rolls back.
 
     Raises:
         AlreadyHandled: The event was handled before, or the row to delete is gone.
@@ -45,7 +45,7 @@ def _handle(db: sqlite3.Connection, handled: Handled) -> None:
 
 
 def mark_handled(db: sqlite3.Connection, event_id: EventId, room_id: RoomId) -> bool:
-    """Record the event as handled and no longer reopened; whether it was not handled before."""
+    """Record the event as handled and not reopened; return whether it was new."""
     is_below = cancel_reopened(db, event_id)
     inserted = db.execute(
         "INSERT OR IGNORE INTO handled (event_id, room_id, is_below) VALUES (?, ?, ?)",
@@ -55,7 +55,7 @@ def mark_handled(db: sqlite3.Connection, event_id: EventId, room_id: RoomId) -> 
 
 
 def cancel_reopened(db: sqlite3.Connection, event_id: EventId) -> bool:
-    """Have the event not handled again; whether it was handled before and below the checkpoint."""
+    """Cancel a pending repeat of an event; return whether it is below the checkpoint."""
     row = db.execute("SELECT is_below FROM reopened WHERE event_id = ?", (event_id,)).fetchone()
     db.execute("DELETE FROM reopened WHERE event_id = ?", (event_id,))
     return row is not None and bool(row[0])
@@ -72,7 +72,7 @@ def _compare(db: sqlite3.Connection, key: str, expected: str | None) -> None:
 
 
 def read_value(db: sqlite3.Connection, key: str) -> str | None:
-    """The text under the key; bytes that are not UTF-8 come as lone surrogates."""
+    """The text under the key; bytes that are not UTF-8 become lone surrogates."""
     row = db.execute("SELECT CAST(value AS BLOB) FROM kv WHERE key = ?", (key,)).fetchone()
     return None if row is None else row[0].decode("utf-8", "surrogateescape")
 
@@ -109,7 +109,7 @@ def _write_answers(db: sqlite3.Connection, commit: Commit) -> None:
 
 
 def reopen(db: sqlite3.Connection, again: Reopened) -> None:
-    """Have the event handled again."""
+    """Record that the event must be handled again."""
     db.execute(
         "INSERT INTO reopened (event_id, room_id, ordinal, is_below) VALUES (?, ?, ?,"
         " coalesce((SELECT is_below FROM handled WHERE event_id = ?), 0))"

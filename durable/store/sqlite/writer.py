@@ -29,7 +29,7 @@ class _Job:
     error: BaseException | None = None
 
     def settle(self) -> None:
-        if self.future.done():  # its caller was cancelled; the work stands all the same
+        if self.future.done():  # its caller was cancelled; the work is done anyway
             return
         if self.error is not None:
             self.future.set_exception(self.error)
@@ -39,10 +39,10 @@ class _Job:
 
 
 class Writer:
-    """Runs jobs on the writing connection, in the order in which they come.
+    """Runs jobs on the writing connection, first in, first out.
 
-    Each job has a savepoint of its own: one that fails undoes only itself. Nobody learns a
-    result before the transaction that holds it is on disk.
+    Each job has a savepoint of its own: a failed job is rolled back alone. No job returns before
+    its transaction is on disk.
     """
 
     def __init__(self, connection: sqlite3.Connection, file: OpenFile | None = None) -> None:
@@ -58,9 +58,9 @@ class Writer:
         self._thread.start()
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Have ``work`` done in a transaction; its result once that is on disk.
+        """Run ``work`` in a transaction; return its result when it is on disk.
 
-        A caller that is cancelled meanwhile takes nothing back: the work is done whole.
+        If the caller is cancelled, the work is completed anyway.
         """
         if not self._is_open:
             raise StoreClosed
@@ -71,7 +71,7 @@ class Writer:
     def stop(
         self, after: Future[None], last: Callable[[sqlite3.Connection], None] | None = None
     ) -> None:
-        """Take no more work; do what is queued, then ``last``; close ``after`` the reader has."""
+        """Accept no more work; finish the queue, run ``last``, close when ``after`` has ended."""
         self._is_open = False
         self._after = after
         if last is not None:
@@ -79,7 +79,7 @@ class Writer:
         self._queue.put(None)
 
     async def stopped(self) -> None:
-        """Wait until the connection is closed; a caller that is cancelled waits for it too."""
+        """Wait until the connection is closed, even if the caller is cancelled."""
         try:
             await asyncio.wait([self._closed])
         except asyncio.CancelledError:
@@ -159,7 +159,7 @@ class Writer:
 
 
 def _ours(error: Exception) -> Exception:
-    """The error that one caller gets: each its own, since raising adds to it."""
+    """A copy of the error for one caller: raising an exception changes it."""
     if not isinstance(error, sqlite3.Error):
         return error
     ours: StoreError = translate(error)
