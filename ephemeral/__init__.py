@@ -1,1 +1,1 @@
-"""Everything that a restart forgets, on purpose."""
+"""Ephemeral state: everything that a restart loses by design."""

@@ -1,9 +1,9 @@
-"""Where ephemeral conversations stand.
+"""The ephemeral states of conversations.
 
-Lost at a restart: all of it. That is what ephemeral means; each conversation is then at its last
-durable state, or at idle. Only conversations in an ephemeral state occupy memory here, and each
-leaves by itself when its state expires. Time is monotonic seconds, so that a wall clock that is
-set back keeps no question open.
+Lost at a restart: all of it. That is what ephemeral means; each conversation is then in its last
+durable state, or idle. Only conversations in an ephemeral state use memory here, and each is
+removed when its state expires. Time is monotonic seconds, so that setting the wall clock back does
+not extend a state.
 """
 
 from attrs import evolve, frozen
@@ -15,13 +15,13 @@ from fsm.values.ids import ConversationKey, EventId
 
 @frozen
 class ExpiredState:
-    """A conversation whose time is up.
+    """A conversation whose ephemeral state has expired.
 
     Args:
         flow: The flow's name.
-        snapshot: Where it stood.
-        inbound: What brought it there.
-        beneath: Where it stood before that, in a durable state or at idle: there the store has it.
+        snapshot: The expired state.
+        inbound: The event that led to that state.
+        beneath: The stored snapshot below it: the last durable state, or idle.
     """
 
     flow: str
@@ -31,7 +31,7 @@ class ExpiredState:
 
     @property
     def event_id(self) -> EventId:
-        """The id of the turn in which it ends."""
+        """The id of the turn that handles the expiry."""
         return EventId(f"expired:{self.flow}:{self.inbound.event_id}")
 
 
@@ -42,7 +42,7 @@ class _Standing:
 
 
 class Conversations:
-    """All conversations that stand in an ephemeral state."""
+    """All conversations in an ephemeral state."""
 
     def __init__(self) -> None:
         self._standing: dict[tuple[str, ConversationKey], _Standing] = {}
@@ -52,14 +52,14 @@ class Conversations:
         return len(self._standing)
 
     def find(self, flow: Flow, key: ConversationKey, now: float) -> Snapshot | None:
-        """The conversation, if it stands in an ephemeral state that has not expired."""
+        """The conversation's snapshot, if it is in an ephemeral state that has not expired."""
         standing = self._standing.get((flow.name, key))
         return standing.lapsed.snapshot if standing and now < standing.until else None
 
     def put(self, flow: Flow, moved: TransitionTaken, inbound: Inbound, now: float) -> None:
-        """Remember where the conversation stands, if that is for this folder to remember.
+        """Store the conversation's new state if it is ephemeral; remove it otherwise.
 
-        One that has not left its state gets no new time.
+        If the state was not entered again, its expiry does not change.
         """
         before = self._standing.pop((flow.name, moved.key), None)
         if before is not None and before.until <= now:
@@ -78,7 +78,7 @@ class Conversations:
         self._standing[flow.name, moved.key] = _Standing(lapsed, until)
 
     def sweep(self, now: float) -> list[ExpiredState]:
-        """Let go of what has expired, and return it."""
+        """Remove the expired conversations, and return them."""
         overdue, self._overdue = self._overdue, []
         expired = [key for key, standing in self._standing.items() if standing.until <= now]
         return overdue + [self._standing.pop(key).lapsed for key in expired]

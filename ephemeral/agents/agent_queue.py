@@ -1,10 +1,10 @@
 """Per-agent request queues with per-user limits.
 
-Lost at a restart: the queues. That is fine: the questions are handled again, and queue anew.
+Lost at a restart: the queues. That is fine: their questions are handled again after the restart,
+and join the queue again.
 
-A room asks one question at a time, so first come, first served is fair between rooms. A user with
-many rooms has a limited number of questions answered at once; the questions of others are admitted
-before the rest.
+Each room asks one question at a time, so first in, first out is fair between rooms. The number of
+concurrent questions of one user is limited: beyond it, other users' questions are admitted first.
 """
 
 import asyncio
@@ -26,8 +26,8 @@ class Ticket:
 
     Attributes:
         agent_id: The agent.
-        user_id: Who asks.
-        admitted: Set once the question may be put to the agent.
+        user_id: The asking user.
+        admitted: Set once the question may be sent to the agent.
         moved: Set whenever the queue has moved.
     """
 
@@ -39,7 +39,7 @@ class Ticket:
 
 
 class AgentQueue:
-    """A queue for each agent.
+    """The queue of questions of each agent.
 
     Args:
         per_user: Maximum number of questions of one user that are answered at once, by all agents.
@@ -61,7 +61,7 @@ class AgentQueue:
         return ticket
 
     def leave(self, ticket: Ticket) -> None:
-        """The question was answered, or is not wanted any more."""
+        """Remove the question, because it was answered or is no longer wanted."""
         if ticket.admitted.is_set():
             self._active_of_agent[ticket.agent_id] -= 1
             self._active_of_user[ticket.user_id] -= 1
@@ -72,7 +72,7 @@ class AgentQueue:
         self._admit()
 
     async def positions(self, ticket: Ticket) -> AsyncGenerator[int, None]:
-        """The ticket's position, from 1, after some time of waiting and whenever it changes.
+        """The ticket's positions, from 1: after a first wait, then whenever it changes.
 
         Ends when the question is admitted.
         """
@@ -102,7 +102,7 @@ class AgentQueue:
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
-    """Wait for the event, at most so many seconds."""
+    """Wait for the event, or until the time has passed."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()

@@ -1,4 +1,4 @@
-"""The interface of agents, whatever protocol they speak."""
+"""The interface of agents, for all protocols."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from enum import Enum
@@ -13,7 +13,7 @@ from fsm.values.translation import sentence
 
 
 class FailureReason(Enum):
-    """Why an agent failed. The value is the sentence that the asker is shown.
+    """Why an agent failed. The value is the sentence for the asking user.
 
     ``{agent}`` is the agent's id, ``{retry}`` the command that asks again.
     """
@@ -56,13 +56,13 @@ class FailureReason(Enum):
 
 @frozen(slots=False)
 class AgentFailed(StrandlineError):
-    """An agent could not be asked, or did not answer to the end.
+    """An agent could not be asked, or failed during its answer.
 
     Args:
         agent_id: Which agent.
         problem: What went wrong, for the log.
-        reason: What the asker is told.
-        retry_after_seconds: How long the agent asks the bot to wait, if it does.
+        reason: The reason for the asking user.
+        retry_after_seconds: The wait before a retry, if the agent asks for one.
     """
 
     agent_id: AgentId
@@ -82,9 +82,9 @@ class AgentFile:
         name: Its file name, as the sender gave it.
         mimetype: Its type, as the sender gave it.
         size_bytes: Its size, as the sender gave it; 0 if they gave none.
-        chunks: Opens its content, decrypted, some kB at a time. Nothing is downloaded before, or
-            kept after. The content may be longer than ``size_bytes``: count where you need a
-            limit. Raises AgentFailed (``FailureReason.FILE``) if it can't be downloaded.
+        chunks: Downloads the content, decrypted, in chunks of some kB. Nothing is downloaded before
+            the call, or stored. The content may be longer than ``size_bytes``: count the bytes if
+            you need a limit. Raises AgentFailed (``FailureReason.FILE``) if it can't be downloaded.
     """
 
     name: str
@@ -100,7 +100,7 @@ class MadeFile:
     Args:
         name: Its file name.
         mimetype: Its type.
-        chunks: Its content; read once, before the next piece of the answer is asked for.
+        chunks: Its content in chunks; read once, before the next piece of the answer is requested.
     """
 
     name: str
@@ -113,9 +113,9 @@ class Earlier:
     """An earlier message of a chat.
 
     Args:
-        is_agents: The agent wrote it, not a person.
+        is_agents: Whether the agent wrote it, not a person.
         text: Markdown, with all edits applied.
-        files: The files that came with it.
+        files: Its files.
     """
 
     is_agents: bool
@@ -133,13 +133,13 @@ class AgentQuestion:
     """One question to an agent.
 
     Args:
-        request_id: The idempotency key. The same question has the same key in every life of the
-            process; an agent that keeps keys gives the same answer and does the work once.
-        platform_chat_id: Which of the platform's chats it belongs to.
+        request_id: The idempotency key. The same question has the same key, also after a restart;
+            an agent that stores keys gives the same answer and does the work once.
+        platform_chat_id: The platform's number for the chat.
         text: As the person wrote it.
-        files: Files that go with it; none has been downloaded.
+        files: Its files; none is downloaded yet.
         earlier: Reads the earlier messages of this chat from its room, newest first, page by page:
-            for agents that have no memory of their own. Raises AgentFailed if the room can't be
+            for agents that don't store the chat themselves. Raises AgentFailed if the room can't be
             read.
     """
 
@@ -158,7 +158,7 @@ AgentPiece = str | MadeFile
 
 @frozen
 class QueuePosition:
-    """The agent has too many questions at once: this one is in its queue.
+    """The question waits in the agent's queue, because the agent has too many questions at once.
 
     Args:
         position: Its position, from 1; 0 once it is admitted.
@@ -168,34 +168,35 @@ class QueuePosition:
 
 
 class AgentApi(Protocol):
-    """A live connection to one agent.
+    """A connection to one agent.
 
-    It is opened before its first question or probe, and closed with the process, or when it has
-    failed and no answer is read from it any more.
+    It is opened before its first question or probe. It is closed when the process ends, or after a
+    failure, when no answer is being read from it.
     """
 
     async def open(self) -> None:
         """Connect.
 
         Raises:
-            AgentFailed: It can't be reached.
+            AgentFailed: The agent can't be reached.
         """
 
     def ask(self, question: AgentQuestion) -> AsyncGenerator[AgentPiece, None]:
-        """The answer, piece by piece; the texts joined are Markdown.
+        """The answer, piece by piece; its texts, joined, are Markdown.
 
-        An async generator. It may be closed before its end, when a person stops the answer: end the
-        agent's work then too, as far as its protocol allows. Several questions are asked at once.
+        An async generator. It is closed early when a person stops the answer: then also end the
+        agent's work, as far as the protocol allows. Several questions may be asked at the same
+        time.
 
         Raises:
-            AgentFailed: The answer can't be had, or not to its end.
+            AgentFailed: The agent failed, before or during the answer.
         """
 
     async def probe(self) -> None:
         """Check whether the agent can be reached, as cheaply as its protocol allows.
 
         Raises:
-            AgentFailed: It can't.
+            AgentFailed: The agent can't be reached.
         """
 
     async def close(self) -> None:
@@ -203,7 +204,7 @@ class AgentApi(Protocol):
 
 
 class AgentKind(Protocol):
-    """A class that implements ``AgentApi``: makes connections to agents of one kind.
+    """A class that implements ``AgentApi``, for one kind of agent.
 
     Attributes:
         Options: The attrs class of the kind's ``options`` in the config.
@@ -212,4 +213,4 @@ class AgentKind(Protocol):
     Options: type[Any]
 
     def __call__(self, entry: AgentEntry) -> AgentApi:
-        """A connection to the agent of this entry, whose ``options`` are such an ``Options``."""
+        """Create a connection to the agent of this entry; its ``options`` are an ``Options``."""

@@ -1,6 +1,6 @@
 """A circuit breaker: an agent that failed several times in a row is not asked for a while.
 
-Lost at a restart: which agents have failed. That is fine: the first questions find it out again.
+Lost at a restart: which agents have failed. That is fine: the first questions detect it again.
 """
 
 import time
@@ -17,7 +17,7 @@ MAX_PAUSE_SECONDS = 120.0
 
 
 class Breaker:
-    """Closed, it allows every request; open, none; after the pause, one trial decides.
+    """A circuit breaker. Closed: all requests allowed; open: none; after a pause: one trial.
 
     Args:
         monotonic: A clock, in seconds.
@@ -36,7 +36,7 @@ class Breaker:
         return self._open_until is not None
 
     def allows(self) -> bool:
-        """Whether to send a request. Each True must be followed by one of the three calls below."""
+        """Whether to send a request. After True, call one of the three methods below."""
         if self._open_until is None:
             return True
         if self._is_on_trial or self._monotonic() < self._open_until:
@@ -45,12 +45,12 @@ class Breaker:
         return True
 
     def succeeded(self) -> None:
-        """The request was answered."""
+        """Record that the request succeeded."""
         self._failures, self._pause = 0, FIRST_PAUSE_SECONDS
         self._open_until, self._is_on_trial = None, False
 
     def failed(self) -> None:
-        """The agent could not be reached."""
+        """Record that the agent could not be reached."""
         self._failures += 1
         if self._failures < MAX_FAILURES and not self.is_open:
             return
@@ -60,5 +60,5 @@ class Breaker:
         self._open_until = self._monotonic() + self._pause
 
     def cancelled(self) -> None:
-        """The request was given up before its outcome was known."""
+        """Record that the request was cancelled before its outcome was known."""
         self._is_on_trial = False

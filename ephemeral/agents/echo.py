@@ -1,4 +1,4 @@
-"""The built-in agent: says what it heard, and which agent and chat it heard it as."""
+"""The built-in agent: repeats the question, with the agent's id and the chat's number."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -11,12 +11,12 @@ from fsm import AgentEntry, Translator
 
 @frozen(kw_only=True)
 class EchoOptions:
-    """How the echo answers.
+    """The options of the echo agent.
 
     Args:
-        chunks: In how many pieces; with 0, in one.
-        chunk_seconds: How long it waits before each further piece.
-        delay_seconds: How long it waits before the first.
+        chunks: The number of pieces of an answer; 0 means 1.
+        chunk_seconds: The pause before each further piece.
+        delay_seconds: The pause before the first piece.
     """
 
     chunks: int = 1
@@ -25,7 +25,7 @@ class EchoOptions:
 
 
 class EchoAgent:
-    """Answers with its own id, the ``platform_chat_id``, the text and what came with it."""
+    """Answers with its own id, the ``platform_chat_id``, the text and the names of the files."""
 
     Options = EchoOptions
 
@@ -34,10 +34,10 @@ class EchoAgent:
         self._options = entry.options if isinstance(entry.options, EchoOptions) else EchoOptions()
 
     async def open(self) -> None:
-        """Nothing to connect to."""
+        """Do nothing: there is no connection."""
 
     async def ask(self, question: AgentQuestion) -> AsyncGenerator[str, None]:
-        """The same text back, in as many pieces as the options say."""
+        """The text of the question, in as many pieces as the options say."""
         await asyncio.sleep(self._options.delay_seconds)
         answer = f"[{self._id} · chat {question.platform_chat_id}] {question.text}"
         if question.files:
@@ -49,14 +49,14 @@ class EchoAgent:
             yield answer[start : start + size]
 
     async def probe(self) -> None:
-        """It is always there."""
+        """Do nothing: the echo agent is always reachable."""
 
     async def close(self) -> None:
-        """Nothing to disconnect from."""
+        """Do nothing: there is no connection."""
 
 
 def _listed(files: tuple[AgentFile, ...]) -> str:
-    """``(2 files: a.png image/png 12 kB; b.pdf application/pdf 1.2 MB)``: as an agent says it."""
+    """The list of files in an answer: ``(2 files: a.png image/png 12 kB; b.pdf …)``."""
     count = f"{len(files)} file{'' if len(files) == 1 else 's'}"
     each = (f"{file.name} {file.mimetype} {Translator().size(file.size_bytes)}" for file in files)
     return f"({count}: {'; '.join(each)})"

@@ -1,4 +1,4 @@
-"""An agent behind a small streaming protocol over HTTP, for a platform of one's own.
+"""An agent with a small streaming protocol over HTTP, for your own platform.
 
 The question is one POST request, the answer a stream of server-sent events (WHATWG HTML,
 "Server-sent events")::
@@ -10,12 +10,12 @@ The question is one POST request, the answer a stream of server-sent events (WHA
     {"request_id": "$event",                    data: {}
      "chat_id": "42", "text": "hello"}
 
-Files of the question make it a form of several parts (RFC 7578), written as they are read. Files of
-the answer are addresses at the platform.
+A question with files is sent as a multipart form (RFC 7578), streamed while the files are read.
+Files of the answer are URLs at the platform.
 
-An answer without ``done`` is one that broke off. ``event: error`` with ``{"message": "…"}`` ends it
-as a failure. The same question always has the same request id: a platform that keeps the ids of
-what it has answered does the work once, however often the bot dies meanwhile.
+An answer without ``done`` is incomplete. ``event: error`` with ``{"message": "…"}`` ends it as a
+failure. The same question always has the same request id: a platform that stores the ids of
+answered questions does the work once, however often the bot is killed meanwhile.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -49,13 +49,13 @@ MOST_MESSAGE_CHARS = 300
 
 @frozen(kw_only=True)
 class HttpOptions:
-    """How to reach it.
+    """The options of an HTTP agent.
 
     Args:
-        url: Where questions are posted.
-        token: Sent as a bearer token.
-        connect_seconds: How long a connection may take.
-        silence_seconds: How long it may say nothing.
+        url: The URL to which questions are posted.
+        token: A bearer token.
+        connect_seconds: The timeout of a connection.
+        silence_seconds: The maximum time between two pieces of data.
     """
 
     url: str
@@ -65,7 +65,7 @@ class HttpOptions:
 
 
 class HttpAgent:
-    """Asks a platform of one's own."""
+    """An agent on your own platform."""
 
     Options = HttpOptions
 
@@ -81,13 +81,13 @@ class HttpAgent:
         )
 
     async def open(self) -> None:
-        """Nothing: connections are made when they are needed."""
+        """Do nothing: connections are made when they are needed."""
 
     async def ask(self, question: AgentQuestion) -> AsyncGenerator[AgentPiece, None]:
         """The answer, piece by piece.
 
         Raises:
-            AgentFailed: It can't be had, or not to its end.
+            AgentFailed: The agent failed, before or during the answer.
         """
         begun, sent = False, Sent.of(question)
         try:
@@ -107,10 +107,10 @@ class HttpAgent:
             raise self._failed(error, of_failure(error, begun=begun)) from error
 
     async def probe(self) -> None:
-        """Connect, and ask for nothing that costs anything.
+        """Connect, with a request that costs the platform nothing.
 
         Raises:
-            AgentFailed: It can't be reached.
+            AgentFailed: The platform can't be reached.
         """
         try:
             response = await self._client.head(self._options.url)
@@ -222,11 +222,11 @@ class HttpAgent:
 
 @frozen
 class Sent:
-    """The body of one request. Files are read when they are sent, and never lie in memory whole.
+    """The body of one request. Files are streamed, never whole in memory.
 
     Args:
-        question: What is asked.
-        boundary: What parts the parts; empty without files.
+        question: The question.
+        boundary: The boundary between the parts; empty without files.
     """
 
     question: AgentQuestion
@@ -234,12 +234,12 @@ class Sent:
 
     @classmethod
     def of(cls, question: AgentQuestion) -> "Sent":
-        """The question's body."""
+        """Make the body of the question's request."""
         return cls(question, token_hex(16) if question.files else "")
 
     @property
     def headers(self) -> dict[str, str]:
-        """What the request says of it."""
+        """The headers that describe the body."""
         form = f"multipart/form-data; boundary={self.boundary}"
         return {"Content-Type": form if self.boundary else "application/json"}
 
@@ -247,7 +247,7 @@ class Sent:
         """The body, piece by piece (RFC 7578).
 
         Raises:
-            AgentFailed: A file can't be had.
+            AgentFailed: A file can't be downloaded.
         """
         if not self.boundary:
             yield self._json()
@@ -288,6 +288,6 @@ _ESCAPES = str.maketrans({"\n": "%0A", "\r": "%0D", '"': "%22"})
 
 
 def _plain(mimetype: str) -> str:
-    """The type without what could begin another header."""
+    """The media type without characters that could begin another header."""
     is_plain = mimetype.isascii() and mimetype.isprintable()
     return mimetype if is_plain and mimetype else "application/octet-stream"

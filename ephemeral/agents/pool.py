@@ -1,8 +1,7 @@
 """Live connections to agents, with queues, retries, time limits and health checks.
 
-Lost at a restart: every connection, and what is known of the agents' health. That is fine: each
-connection is opened again by the first question that needs it, and the agents' own memory is the
-platform's.
+Lost at a restart: every connection, and the agents' health. That is fine: the first question to an
+agent opens its connection again, and the platform stores the agents' own data.
 """
 
 import asyncio
@@ -55,7 +54,7 @@ _UNAVAILABLE = {*_DEAD, FailureReason.UNTRUSTED, FailureReason.REFUSED}
 
 @define
 class _Live:
-    """A connection. Once it is retired, it is closed when its last question is answered."""
+    """A connection. A retired one is closed when its last answer has ended."""
 
     api: AgentApi
     users: int = 0
@@ -63,15 +62,15 @@ class _Live:
 
 
 class AgentPool:
-    """One live connection for each agent that has been asked something.
+    """Connections to agents: one for each agent that was asked something.
 
     Args:
-        registry: The agents. Their condition is noted in it.
-        kinds: Makes connections, by the kind of agent.
+        registry: The agents. Their condition is recorded in it.
+        kinds: The class of connections for each agent kind.
         per_user: Maximum number of questions of one user that are answered at once.
-        probe_seconds: How often an agent is probed that nobody asks.
-        answer_seconds: How long an agent may take for an answer, if its entry does not say.
-        timing: How waits between two attempts pass.
+        probe_seconds: The time between two probes of an idle agent.
+        answer_seconds: The timeout of an answer, if the agent's entry has none.
+        timing: Sleep, clock and random numbers for retries.
     """
 
     def __init__(  # noqa: PLR0913  # what it looks after, three limits and how time passes
@@ -101,7 +100,7 @@ class AgentPool:
         """The agent's answer, piece by piece; before it, the question's positions in the queue.
 
         Raises:
-            AgentFailed: The answer can't be had, or not to its end.
+            AgentFailed: The agent failed, before or during the answer.
         """
         entry = self._registry.get(agent_id)
         if entry is None:
@@ -127,7 +126,7 @@ class AgentPool:
         return own or self._answer_seconds
 
     async def run(self) -> None:
-        """Probe the agents that nobody asks, until cancelled."""
+        """Probe idle agents, until cancelled."""
         while True:
             await asyncio.gather(
                 *(self._probe(entry) for entry in self._registry if entry.id not in self._checked)
@@ -155,7 +154,7 @@ class AgentPool:
     async def _begin(
         self, stack: AsyncExitStack, entry: AgentEntry, question: AgentQuestion
     ) -> tuple[AsyncGenerator[AgentPiece, None], AgentPiece | None]:
-        """The answer's pieces, and the first of them; tried again while none has come."""
+        """The answer's pieces and the first of them; retried while none has arrived."""
         breaker = self._breakers[entry.id]
         if not breaker.allows():
             problem = "it has failed several times in a row, and is left alone for a while"
@@ -192,7 +191,7 @@ class AgentPool:
         return pieces, first
 
     def _guarded(self, entry: AgentEntry, piece: AgentPiece) -> AgentPiece:
-        """The piece. Reading it, if it is a file, raises nothing but AgentFailed."""
+        """The piece; if it is a file, reading it raises nothing but AgentFailed."""
 
         async def chunks(made: MadeFile) -> AsyncIterator[bytes]:
             async with self._errors_of(entry):
@@ -218,7 +217,7 @@ class AgentPool:
         self._note_health(entry, reason)
 
     def _note_health(self, entry: AgentEntry, reason: FailureReason | None) -> None:
-        """The agent has answered (None), or failed for a reason."""
+        """Record that the agent answered (None), or the reason for which it failed."""
         self._checked.add(entry.id)
         if reason in _UNAVAILABLE:
             self._registry.note(entry.id, Condition.UNREACHABLE)
@@ -231,7 +230,7 @@ class AgentPool:
 
     @asynccontextmanager
     async def _errors_of(self, entry: AgentEntry) -> AsyncIterator[None]:
-        """Raise AgentFailed for whatever an agent's code raises, and retire its connection."""
+        """Convert all errors of an agent's code to AgentFailed, and retire its connection."""
         try:
             yield
         except AgentFailed:
@@ -244,7 +243,7 @@ class AgentPool:
 
     @asynccontextmanager
     async def _connection(self, entry: AgentEntry) -> AsyncIterator[AgentApi]:
-        """A live connection. It is not closed while the body runs."""
+        """The agent's connection, which is not closed while the body runs."""
         async with self._opening[entry.id]:
             if entry.id not in self._open:
                 async with self._errors_of(entry):
@@ -261,7 +260,7 @@ class AgentPool:
                 await _close(live)
 
     def _retire(self, agent_id: AgentId) -> None:
-        """Have the next question open a new connection. Answers in progress keep the old one."""
+        """Make the next question open a new connection. Answers in progress keep the old one."""
         live = self._open.pop(agent_id, None)
         if live is not None:
             live.is_retired = True
@@ -270,14 +269,14 @@ class AgentPool:
 async def _close(live: _Live) -> None:
     try:
         await live.api.close()
-    except Exception:  # noqa: BLE001  # nothing depends on it; the log has it
+    except Exception:  # noqa: BLE001  # closing is best effort; the error is logged
         _log.exception("agent did not close")
 
 
 async def _limited(
     pieces: AsyncIterator[AgentPiece], agent_id: AgentId
 ) -> AsyncGenerator[AgentPiece, None]:
-    """The pieces, as long as their texts have no more than ``MAX_ANSWER_CHARS`` in all."""
+    """The pieces, up to ``MAX_ANSWER_CHARS`` of text in all."""
     left = MAX_ANSWER_CHARS
     async for piece in pieces:
         if isinstance(piece, str):
@@ -291,7 +290,7 @@ async def _limited(
 
 
 def _retry_after(error: Exception) -> float | None:
-    """How long the agent asks the bot to wait before a retry; None for no retry."""
+    """The wait before a retry that the agent asks for; None if the error is not retried."""
     if not isinstance(error, AgentFailed) or error.reason not in _TEMPORARY:
         return None
     return error.retry_after_seconds or 0.0

@@ -1,7 +1,7 @@
 """An agent's answer while it arrives.
 
-Lost at a restart: what has arrived so far. That is fine: the question is asked again under the
-same request id, and the message in the room that had begun to grow goes on growing.
+Lost at a restart: the text that has arrived so far. That is fine: the question is asked again with
+the same request id, and the message that is already in the room is edited further.
 """
 
 import asyncio
@@ -17,21 +17,22 @@ CLOSE_TIMEOUT_SECONDS = 5.0
 
 @frozen
 class Placeholder:
-    """What is shown until the first text arrives. It starts the time limit again."""
+    """A text that is shown until the answer's first text arrives. It restarts the timeout."""
 
     text: str
 
 
 class AnswerStream:
-    """Collects the pieces of an answer, and shows at intervals how far it has come.
+    """Collects the pieces of an answer, and shows the text so far at intervals.
 
-    A piece costs no more than to be added to the text, however many an agent sends in a second.
+    Each piece is only appended to the text, so an agent may send many pieces each second.
 
     Args:
         pieces: Texts and placeholders, in order.
-        interval_seconds: The least time between two updates. The first one comes after half of it.
+        interval_seconds: The minimum time between two updates. The first one comes after half of
+            it.
         timeout_seconds: Maximum time to wait for the whole answer; None for no limit.
-        until: Once it is done, nothing more is read.
+        until: A future; reading stops when it is done.
 
     Attributes:
         text: All text that has arrived.
@@ -57,14 +58,14 @@ class AnswerStream:
         self._until = until
 
     async def show(self, update: Callable[[str], Awaitable[bool]]) -> None:
-        """Read to the end of the answer, and call ``update`` with the text at each interval.
+        """Read the answer to its end, and call ``update`` with the text at each interval.
 
-        An answer that is complete before the first interval is over causes no update. What the
-        agent raises is raised here.
+        An answer that is complete before the first interval is over causes no update. Errors of the
+        agent are raised.
 
         Args:
-            update: Shows a text; False if that is not possible yet: it is then called again, after
-                an interval, with the text as it reads then.
+            update: Shows a text. If it returns False, it is called again after an interval, with
+                the newest text.
 
         Raises:
             TimeoutError: The answer was not complete in time.
@@ -79,11 +80,11 @@ class AnswerStream:
                 await self._update(update)
         finally:
             reading.cancel()
-            # the agent may have to be told that its answer is not wanted
+            # the agent may need to be notified that its answer is not wanted
             await asyncio.wait({reading}, timeout=CLOSE_TIMEOUT_SECONDS)
 
     async def _is_over(self, reading: asyncio.Future[None]) -> bool:
-        """Wait until something is to be done; whether nothing more is to be read."""
+        """Wait for the next thing to do; return whether reading has ended."""
         now = asyncio.get_running_loop().time()
         soonest = min(
             (at for at in (self._update_at, self._deadline) if at is not None), default=None
@@ -100,7 +101,7 @@ class AnswerStream:
         return False
 
     async def _update(self, update: Callable[[str], Awaitable[bool]]) -> None:
-        """Show the text, if its time has come."""
+        """Show the text, if an update is due."""
         now = asyncio.get_running_loop().time()
         if self._deadline is not None and now >= self._deadline:
             raise TimeoutError

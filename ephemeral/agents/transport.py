@@ -1,4 +1,4 @@
-"""HTTP as agents speak it: origins, failures, server-sent events."""
+"""HTTP for agents: origins, failures, server-sent events."""
 
 import ssl
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ _REASONS = {
 
 
 def of_status(status: int) -> FailureReason:
-    """What an answer of this status, not 200, means."""
+    """The failure that a response status other than 200 means."""
     return _REASONS[failure_of_status(status)]
 
 
@@ -28,16 +28,16 @@ UNPACKED = {"Accept-Encoding": "identity"}
 
 
 def is_packed(response: httpx.Response) -> bool:
-    """Whether an answer is compressed, though it was asked not to be."""
+    """Whether a response is compressed although the request excluded that."""
     return response.headers.get("content-encoding", "identity").lower() not in ("", "identity")
 
 
 def of_failure(error: BaseException, *, begun: bool) -> FailureReason:
-    """What it means that a request failed, or its answer broke off.
+    """The failure that a request's error means.
 
     Args:
-        error: What an ``httpx`` client raised, or what was raised because of that.
-        begun: A part of the answer has come.
+        error: The exception of an ``httpx`` client, or one that it caused.
+        begun: Whether a part of the answer has arrived.
     """
     while not isinstance(error, httpx.HTTPError) and error.__cause__ is not None:
         error = error.__cause__
@@ -57,7 +57,7 @@ def of_failure(error: BaseException, *, begun: bool) -> FailureReason:
 
 
 def _root(error: BaseException) -> BaseException:
-    """What an error comes from in the end."""
+    """The first exception in a chain of causes."""
     while error.__cause__ is not None or error.__context__ is not None:
         error = error.__cause__ or error.__context__ or error
     return error
@@ -68,10 +68,10 @@ Origin = tuple[str, str, int | None]
 
 
 def check_base(_options: object, _attribute: object, url: str) -> None:
-    """A validator of an address to which paths are added: it has no query and no fragment.
+    """Validate a base URL to which paths are added: no query and no fragment.
 
     Raises:
-        ValueError: It has.
+        ValueError: The URL has a query or a fragment.
     """
     if "?" in url or "#" in url:
         problem = "url: paths are added to it, so it can't have a query; give a token instead"
@@ -79,10 +79,10 @@ def check_base(_options: object, _attribute: object, url: str) -> None:
 
 
 def origin(url: str | httpx.URL) -> Origin:
-    """The origin of an absolute address.
+    """The origin of an absolute URL.
 
     Raises:
-        httpx.InvalidURL: It is no address.
+        httpx.InvalidURL: It is not a valid URL.
     """
     parsed = httpx.URL(url)
     port = parsed.port or {"http": 80, "https": 443}.get(parsed.scheme)
@@ -91,7 +91,7 @@ def origin(url: str | httpx.URL) -> Origin:
 
 @frozen
 class ServerSent:
-    """One event of a stream (WHATWG HTML, "Server-sent events"); ids and retries are left out."""
+    """One event of a server-sent event stream (WHATWG HTML); ids and retries are left out."""
 
     event: str
     data: str
@@ -104,11 +104,11 @@ class AnswerTooLong(Exception):
 async def server_sent(
     chunks: AsyncIterator[bytes], *, most_bytes: int
 ) -> AsyncIterator[ServerSent]:
-    """The events of a stream, each once its blank line has come.
+    """The events of a stream, each when its blank line has arrived.
 
     Raises:
-        AnswerTooLong: More than ``most_bytes`` came in all.
-        UnicodeDecodeError: A line is no UTF-8.
+        AnswerTooLong: The stream is longer than ``most_bytes``.
+        UnicodeDecodeError: A line is not UTF-8.
     """
     event, data = "message", list[str]()
     async for line in _lines(chunks, most_bytes):

@@ -1,1 +1,1 @@
-"""The bot's flows whose states a restart forgets."""
+"""Built-in flows whose states a restart loses."""

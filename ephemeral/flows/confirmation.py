@@ -1,4 +1,4 @@
-"""Confirmation before what can't be undone.
+"""Confirmation of actions that can't be undone.
 
 Lost at a restart: the pending question. That is fine: nothing was done yet, a late answer gets a
 sentence that says so, and the question is asked again with one command.
@@ -18,8 +18,8 @@ class Pending:
     """A question that waits for its answer.
 
     Args:
-        then: What a yes triggers.
-        otherwise: What a no triggers, or no answer.
+        then: The signal that a yes triggers.
+        otherwise: The signal that a no or the expiry triggers.
         asked: The question.
     """
 
@@ -57,7 +57,7 @@ class Confirmation(Flow):
     @yes.guard
     @no.guard
     def is_pending(self, turn: Turn) -> bool:
-        """It is this question that is answered, not an older one."""
+        """Whether this question is answered, not an older one."""
         return isinstance(turn.data, Pending) and turn.data.asked.is_meant_by(turn)
 
     def __init__(self, *, lifetime: timedelta, started_at: datetime) -> None:
@@ -65,12 +65,12 @@ class Confirmation(Flow):
         self._started_at = started_at
 
     def lifetime(self, _state: State) -> timedelta:
-        """As long as the config says."""
+        """The expiry from the config."""
         return self._lifetime
 
     @on(ask)
     def put_question(self, turn: Turn, replaced: Pending | None) -> Pending:
-        """Ask, and remember what a yes means."""
+        """Ask the question, and remember the signal for a yes."""
         question = turn.signal(Question)
         text = turn.gettext(
             "{question} Answer with `{prefix}yes` or `{prefix}no`, or react to this message "
@@ -95,18 +95,18 @@ class Confirmation(Flow):
 
     @on(yes)
     def carry_out(self, turn: Turn, pending: Pending) -> None:
-        """Do what was asked about."""
+        """Trigger the signal for a yes."""
         turn.signals.append(pending.then)
 
     @on(no, cancel)
     def leave_it(self, turn: Turn, pending: Pending) -> None:
-        """Do nothing, or what the asking flow does then."""
+        """Do nothing, or trigger the signal for a no."""
         if not _give_up(turn, pending):
             turn.reply(turn.gettext("OK, nothing was changed."))
 
     @on(answer_late)
     def explain(self, turn: Turn) -> None:
-        """An answer to a question that is not open: say what became of it, and close it."""
+        """Explain a late answer: say what became of its question, and close that by an edit."""
         if not is_of_another_life(turn):
             turn.reply(
                 turn.gettext(
@@ -128,7 +128,7 @@ class Confirmation(Flow):
 
     @on(lapse)
     def close(self, turn: Turn, pending: Pending) -> None:
-        """Say on the question itself that its time is up."""
+        """Edit the question: it has expired."""
         closed = turn.gettext(
             "{question}\n\nThis question expired and nothing was changed. If you still want "
             "this, send the command again.",
@@ -139,7 +139,7 @@ class Confirmation(Flow):
 
 
 def _give_up(turn: Turn, pending: Pending) -> bool:
-    """Tell the flow that has asked; whether it wants to know."""
+    """Trigger the signal for a no; return whether there is one."""
     if pending.otherwise is not None:
         turn.signals.append(pending.otherwise)
     return pending.otherwise is not None

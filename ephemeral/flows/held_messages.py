@@ -1,7 +1,7 @@
-"""Messages that wait for their sender to choose an agent.
+"""Messages that are held until their sender chooses an agent.
 
-Lost at a restart: the messages that wait. That is fine: each was answered with the question which
-agent it is for, and once one is chosen the message can be sent again.
+Lost at a restart: the held messages. That is fine: the bot has replied to each with the question
+which agent to use, and after the choice the message can be sent again.
 """
 
 from datetime import timedelta
@@ -17,23 +17,23 @@ MOST = 20
 
 @frozen
 class Waiting:
-    """Messages in the order in which they came, each with the number of its attempt."""
+    """The held messages, oldest first, each with the number of its attempt."""
 
     messages: tuple[tuple[Inbound, int], ...] = ()
 
     def without_taken_back(self, turn: Turn) -> "Waiting":
-        """The same without the message that the turn takes back."""
+        """The held messages without the one that the turn redacts."""
         about = turn.inbound.about
         return Waiting(tuple(m for m in self.messages if m[0].event_id != about))
 
 
 @frozen
 class CancelHeld:
-    """The signal to drop the messages that wait, if there are any."""
+    """The signal to drop the held messages, if there are any."""
 
 
 class Held(Flow):
-    """Keep what was written before there was an agent to read it."""
+    """Hold messages that were sent before an agent was chosen."""
 
     scope = Scope.MEMBER
 
@@ -56,13 +56,13 @@ class Held(Flow):
 
     @take_back.guard
     def takes_back_one(self, turn: Turn) -> bool:
-        """A held message was redacted."""
+        """Whether the turn redacts a held message."""
         held = turn.data
         return isinstance(held, Waiting) and held.without_taken_back(turn) != held
 
     @take_back_last.guard
     def takes_back_the_last(self, turn: Turn) -> bool:
-        """It was the only one."""
+        """Whether the turn redacts the only held message."""
         held = turn.data
         return self.takes_back_one(turn) and isinstance(held, Waiting) and len(held.messages) == 1
 
@@ -70,12 +70,12 @@ class Held(Flow):
         self._lifetime = lifetime
 
     def lifetime(self, _state: State) -> timedelta:
-        """As long as the config says."""
+        """The expiry from the config."""
         return self._lifetime
 
     @on(hold)
     def keep(self, turn: Turn, waiting: Waiting | None) -> Waiting:
-        """Add the message of this turn, with the files that were to go with it."""
+        """Hold the turn's message, with its files."""
         said = turn.signal(Hold).said
         inbound = turn.inbound
         if said is not None:
@@ -85,18 +85,18 @@ class Held(Flow):
 
     @on(release)
     def pass_on(self, turn: Turn, waiting: Waiting) -> None:
-        """Have each message handled once more, now that there is an agent."""
+        """Handle each held message again, now that there is an agent."""
         for inbound, attempt in waiting.messages:
             turn.reopen(inbound, attempt + 1)
 
     @on(take_back)
     def let_go(self, turn: Turn, waiting: Waiting) -> Waiting:
-        """What its sender took back is not passed on."""
+        """Drop the redacted message."""
         return waiting.without_taken_back(turn)
 
     @on(lapse)
     def give_up(self, turn: Turn, waiting: Waiting) -> None:
-        """Say that nothing will be passed on."""
+        """Say that the held messages have expired."""
         turn.say(
             turn.ngettext(
                 "No agent was chosen in time, so I dropped {count} waiting message. Choose an "
@@ -110,7 +110,7 @@ class Held(Flow):
 
     @on(cancel)
     def forget(self, turn: Turn, waiting: Waiting) -> None:
-        """Drop what waits."""
+        """Drop all held messages."""
         turn.reply(
             turn.ngettext(
                 "OK, I won't pass your message on.",

@@ -1,7 +1,7 @@
 """The choice of an archived chat from a numbered list.
 
-Lost at a restart: the list that waits for a number. That is fine: nothing was loaded yet, a late
-answer to it gets a sentence that says so, and one command shows the list again.
+Lost at a restart: the open list. That is fine: nothing was loaded yet, a late answer gets a reply
+that says so, and one command shows the list again.
 """
 
 from datetime import datetime, timedelta
@@ -18,11 +18,11 @@ from fsm.values.text import answered, number_in
 
 @frozen
 class Choosing:
-    """A list that waits for a number.
+    """A list that waits for a number as its answer.
 
     Args:
-        items: What can be chosen; the first has the number 1.
-        asked: The list as it stands in the room.
+        items: The chats to choose from; the first has the number 1.
+        asked: The message with the list.
     """
 
     items: tuple[Choice, ...]
@@ -35,7 +35,7 @@ class CancelSelection:
 
 
 class LoadSelection(Flow):
-    """Have a person choose the chat to bring back."""
+    """Choose an archived chat from a list."""
 
     scope = Scope.MEMBER
 
@@ -72,22 +72,22 @@ class LoadSelection(Flow):
 
     @no.guard
     def is_pending(self, turn: Turn) -> bool:
-        """It is this list that is answered, not an older one."""
+        """Whether this list is answered, not an older one."""
         return isinstance(turn.data, Choosing) and turn.data.asked.is_meant_by(turn)
 
     @choice.guard
     def names_a_choice(self, turn: Turn) -> bool:
-        """The answer is one of the list's numbers."""
+        """Whether the answer is one of the list's numbers."""
         return self.is_pending(turn) and _chosen(turn) is not None
 
     @miss.guard
     def names_a_number(self, turn: Turn) -> bool:
-        """The answer is a number."""
+        """Whether the answer is a number."""
         return self.is_pending(turn) and _number(turn) is not None
 
     @answer_late.guard
     def answers_a_list(self, turn: Turn) -> bool:
-        """The answer is one that a list takes. Any other is something to say to the agent."""
+        """Whether the answer can be one to a list. Any other text is a message to the agent."""
         return _number(turn) is not None or answered(turn.argument) in NO
 
     def __init__(self, *, lifetime: timedelta, started_at: datetime) -> None:
@@ -95,12 +95,12 @@ class LoadSelection(Flow):
         self._started_at = started_at
 
     def lifetime(self, _state: State) -> timedelta:
-        """As long as the config says."""
+        """The expiry from the config."""
         return self._lifetime
 
     @on(offer)
     def put_list(self, turn: Turn, replaced: Choosing | None) -> Choosing:
-        """Show the list, numbered."""
+        """Show the numbered list."""
         choices = turn.signal(OfferChats).choices
         shown = "\n".join(_line(n, item) for n, item in enumerate(choices.items, start=1))
         text = turn.gettext(
@@ -122,14 +122,14 @@ class LoadSelection(Flow):
 
     @on(choice)
     def load(self, turn: Turn) -> None:
-        """Have the chosen chat brought back."""
+        """Trigger loading the chosen chat."""
         chosen = _chosen(turn)
         assert chosen is not None  # noqa: S101  # the guard found it
         turn.trigger(LoadChat(chosen.chat_id))
 
     @on(miss)
     def name_range(self, turn: Turn, choosing: Choosing) -> None:
-        """Say which numbers there are."""
+        """Say which numbers are valid."""
         turn.reply(
             turn.ngettext(
                 "There is {count} chat on the list: answer with `1`, or with `{prefix}no`.",
@@ -147,7 +147,7 @@ class LoadSelection(Flow):
 
     @on(answer_late)
     def explain(self, turn: Turn) -> None:
-        """An answer to a list that is not open: say what became of it, and close it."""
+        """Explain a late answer: say what became of its list, and close that by an edit."""
         if not is_of_another_life(turn):
             turn.reply(
                 turn.gettext(
@@ -170,7 +170,7 @@ class LoadSelection(Flow):
 
     @on(lapse)
     def close(self, turn: Turn, choosing: Choosing) -> None:
-        """Say on the list itself that its time is up."""
+        """Edit the list: it has expired."""
         closed = turn.gettext(
             "{list}\n\nThis list expired. `{prefix}load` shows it again.",
             list=choosing.asked.text,
@@ -184,7 +184,7 @@ def _line(number: int, item: Choice) -> str:
 
 
 def _number(turn: Turn) -> int | None:
-    """The number that is the whole answer. A ✅ means the only chat there is, or none."""
+    """The number that is the whole answer. A ✅ counts as 1 if there is only one chat."""
     if isinstance(turn.stimulus, Reaction):
         return 1 if isinstance(turn.data, Choosing) and len(turn.data.items) == 1 else 0
     return None if turn.inbound.attachments else number_in(turn.argument)

@@ -1,7 +1,7 @@
-"""Questions of the bot's that wait for their answer.
+"""Open prompts: questions and lists of the bot that wait for an answer.
 
-Lost at a restart: which question is open. That is fine: the question's own event says of which
-flow and life it is, so that a late answer gets a sentence and the question is closed by an edit.
+Lost at a restart: which question is open. That is fine: the question's event names its flow and
+process run, so that a late answer gets a reply, and the question is closed by an edit.
 """
 
 from attrs import frozen
@@ -18,12 +18,12 @@ NO = ("no", "n", "нет", "н")
 
 @frozen(kw_only=True)
 class OpenPrompt:
-    """One such question.
+    """One open prompt.
 
     Args:
-        id: The id in its mark.
-        sent_as: How its message is found again, to be edited.
-        text: What it asks, Markdown.
+        id: The id in its reference.
+        sent_as: The transaction id of its message, for editing it.
+        text: The question, Markdown.
     """
 
     id: EventId
@@ -31,14 +31,14 @@ class OpenPrompt:
     text: str
 
     def is_meant_by(self, turn: Turn) -> bool:
-        """Whether the turn answers this question: what is no reaction or reply always does."""
+        """Whether the turn answers this prompt. Only a reaction or reply can mean another one."""
         mark = turn.question_ref
         return mark is None or (mark.id, mark.life) == (self.id, turn.life)
 
 
 def is_of_another_life(turn: Turn) -> bool:
-    """Whether the turn answers a question that nothing has closed.
+    """Whether the turn answers a prompt of an earlier process run, which was not closed.
 
-    One of this life was answered, or was edited when it lapsed or was replaced.
+    A prompt of this run was closed when it was answered, expired or was replaced.
     """
     return turn.question_ref is not None and turn.question_ref.life != turn.life

@@ -1,7 +1,7 @@
-"""Files that wait for the message that explains them.
+"""Files that are kept until their sender sends the message that belongs to them.
 
-Lost at a restart: which files wait. That is fine: they are still in the room, none was passed
-on, and ``!files`` says when the bot restarted, so that they can be sent again.
+Lost at a restart: which files were staged. That is fine: they are still in the room, no agent has
+received them, and ``!files`` says when the bot restarted, so that they can be sent again.
 """
 
 from collections.abc import Callable
@@ -33,13 +33,13 @@ ACKNOWLEDGED = "📎"
 
 @frozen(kw_only=True)
 class StageLimits:
-    """What may wait for one user in one room.
+    """The limits of staged files for one user in one room.
 
     Args:
-        most_files: How many files.
-        most_bytes_each: How large one file is at most.
-        most_bytes_in_all: How large all of them are at most.
-        lifetime: How long they wait after the last one came.
+        most_files: The maximum number of files.
+        most_bytes_each: The maximum size of one file.
+        most_bytes_in_all: The maximum size of all files together.
+        lifetime: The expiry, counted from the newest file.
     """
 
     most_files: int
@@ -50,28 +50,28 @@ class StageLimits:
 
 @frozen
 class Staged:
-    """The files that wait, in the order in which they came."""
+    """The staged files, oldest first."""
 
     files: tuple[Attachment, ...]
 
     @property
     def size_bytes(self) -> int:
-        """How large they are together."""
+        """The total size of the files."""
         return sum(file.size_bytes for file in self.files)
 
 
 @frozen
 class CancelStaged:
-    """The signal to drop the files that wait, if there are any."""
+    """The signal to drop the staged files, if there are any."""
 
 
 class Staging(Flow):
-    """Keep files until their sender says what is to be done with them.
+    """Keep files until their sender says what to do with them.
 
     Args:
-        limits: How many, how large, how long.
-        started_at: When this life of the process began.
-        is_addressed: Whether an event is meant for the bot: in a room of many, not every file is.
+        limits: The limits of number, size and time.
+        started_at: The start of this process run.
+        is_addressed: Whether an event is addressed to the bot. In a group, not every file is.
     """
 
     scope = Scope.MEMBER
@@ -100,44 +100,44 @@ class Staging(Flow):
 
     @take_along.guard
     def is_for_the_bot(self, turn: Turn) -> bool:
-        """The bot responds to this event."""
+        """Whether the bot responds to this event."""
         return self._is_addressed(turn)
 
     @stage.guard
     def brings_a_file(self, turn: Turn) -> bool:
-        """A file is meant for the bot."""
+        """Whether a file is addressed to the bot."""
         return bool(turn.inbound.attachments) and self._is_addressed(turn)
 
     @refuse.guard
     def is_beyond_a_limit(self, turn: Turn) -> bool:
-        """There is no room for it."""
+        """Whether the file would exceed a limit."""
         return self.brings_a_file(turn) and self._refusal(turn) is not None
 
     @list_files.guard
     def names_none(self, turn: Turn) -> bool:
-        """``!files`` with nothing behind it."""
+        """Whether the command is ``!files`` without an argument."""
         return not turn.argument
 
     @clear.guard
     def says_clear(self, turn: Turn) -> bool:
-        """``!files clear``, or ``!files drop 1`` where there is one."""
+        """Whether the command is ``!files clear``, or drops the only file."""
         return answered(turn.argument) == "clear" or (
             self.names_a_file(turn) and len(_staged(turn).files) == 1
         )
 
     @drop.guard
     def names_a_file(self, turn: Turn) -> bool:
-        """``!files drop N``."""
+        """Whether the command is ``!files drop N`` for an existing file."""
         return _dropped(turn) is not None
 
     @take_back.guard
     def takes_back_one(self, turn: Turn) -> bool:
-        """A staged file was redacted."""
+        """Whether the turn redacts a staged file."""
         return turn.inbound.about in [file.event_id for file in _staged(turn).files]
 
     @take_back_last.guard
     def takes_back_the_last(self, turn: Turn) -> bool:
-        """It was the only one."""
+        """Whether the turn redacts the only staged file."""
         return self.takes_back_one(turn) and len(_staged(turn).files) == 1
 
     def __init__(
@@ -148,36 +148,36 @@ class Staging(Flow):
         self._is_addressed = is_addressed
 
     def lifetime(self, _state: State) -> timedelta:
-        """As long as the config says."""
+        """The expiry from the config."""
         return self._limits.lifetime
 
     @on(refuse)
     def name_limit(self, turn: Turn, staged: Staged | None) -> None:
-        """Say which limit it is, and what waits already."""
+        """Say which limit is exceeded, and what is staged already."""
         refusal = self._refusal(turn)
         assert refusal is not None  # noqa: S101  # the guard found it
         turn.reply(f"{refusal}\n\n{_listed(turn, staged)}" if staged else refusal)
 
     @on(stage)
     def keep(self, turn: Turn, staged: Staged | None) -> Staged:
-        """Keep the file; an emoji on it says so."""
+        """Stage the file, and acknowledge it with a reaction."""
         turn.react(ACKNOWLEDGED)
         return Staged((*(staged.files if staged else ()), *turn.inbound.attachments))
 
     @on(take_along)
     def say(self, turn: Turn, staged: Staged) -> None:
-        """Pass the text on, with the files that waited for it and those that it came with."""
+        """Pass the text on, with the staged files and its own."""
         own = (file for file in turn.inbound.attachments if file not in staged.files)
         turn.trigger(Say(Said(turn.argument, (*staged.files, *own))))
 
     @on(list_files)
     def show(self, turn: Turn, staged: Staged) -> None:
-        """List what waits, and say what can be done with it."""
+        """List the staged files and the commands for them."""
         turn.reply(f"{_listed(turn, staged)}\n\n{_how(turn)}")
 
     @on(clear, cancel)
     def drop_all(self, turn: Turn, staged: Staged) -> None:
-        """Keep none of them."""
+        """Drop all staged files."""
         turn.reply(
             turn.ngettext(
                 "OK, I dropped your waiting file.",
@@ -188,7 +188,7 @@ class Staging(Flow):
 
     @on(drop)
     def drop_one(self, turn: Turn, staged: Staged) -> Staged:
-        """Keep the others."""
+        """Drop the file that the command names."""
         dropped = _dropped(turn)
         left = Staged(tuple(file for file in staged.files if file is not dropped))
         turn.reply(_listed(turn, left))
@@ -196,12 +196,12 @@ class Staging(Flow):
 
     @on(misuse)
     def explain(self, turn: Turn, staged: Staged) -> None:
-        """Say how the command is written."""
+        """Explain the syntax of the command."""
         turn.reply(f"{_how(turn)}\n\n{_listed(turn, staged)}")
 
     @on(list_nothing)
     def say_nothing_waits(self, turn: Turn) -> None:
-        """Say so, and what may have become of it."""
+        """Say that no file is staged, and when the bot restarted."""
         turn.reply(
             turn.gettext(
                 "You have no waiting files here. Waiting files are lost when I restart (last "
@@ -212,13 +212,13 @@ class Staging(Flow):
 
     @on(take_back)
     def let_go(self, turn: Turn, staged: Staged) -> Staged:
-        """What its sender took back does not wait any more."""
+        """Drop the redacted file."""
         about = turn.inbound.about
         return Staged(tuple(file for file in staged.files if file.event_id != about))
 
     @on(lapse)
     def give_up(self, turn: Turn, staged: Staged) -> None:
-        """Say that no message came for them."""
+        """Say that the staged files have expired."""
         turn.say(
             turn.ngettext(
                 "No message came for your file, so I dropped it. You can send it again.",
@@ -229,7 +229,7 @@ class Staging(Flow):
         )
 
     def _refusal(self, turn: Turn) -> str | None:
-        """Why there is no room for the file of this turn."""
+        """Why the turn's file can't be staged; None if it can."""
         limits, staged, translator = self._limits, _staged(turn), turn.translator
         new = Staged(turn.inbound.attachments)
         name = ", ".join(_name(file) for file in new.files)

@@ -1,1 +1,1 @@
-"""Agents that speak the A2A protocol."""
+"""Agents with the A2A protocol."""

@@ -1,16 +1,16 @@
 """An Agent2Agent server (A2A protocol 1.0), through the official SDK.
 
-The platform chat is the ``contextId``, the message id is the Matrix event id. What was said before
-is for the agent to remember.
+The platform chat is the ``contextId``, the message id is the Matrix event id. The agent keeps the
+history of the chat.
 
-Lost at a restart: which task of a chat is open. That is fine: with the first question of a chat in
-a life of the process the server is asked for the chat's tasks. One that has the question already
-is taken up instead of having the work done twice; one that waits for input is gone on with.
+Lost at a restart: which task of a chat is open. That is fine: before the first question of a chat,
+the bot requests the chat's tasks from the server. If a task has the question already, its answer is
+read and the work is not done twice. If a task waits for input, it is continued.
 
-Parts of an artifact have no number in a stream. So what a stream brings is believed only where this
-process began it; a task that was begun before is looked at as a whole until it ends, and a part is
-known by its place in its artifact. A subscription (``SubscribeToTask``) begins with the whole task
-and may then repeat parts of it, or have missed some.
+Parts of an artifact have no number in a stream. So a stream is used only for a task that this
+process has started. A task from before a restart is polled as a whole until it ends, and a part is
+identified by its index in its artifact. A subscription (``SubscribeToTask``) is no alternative: it
+begins with the whole task and may then repeat or miss parts.
 """
 
 import asyncio
@@ -76,18 +76,19 @@ _REJECTIONS = (
 
 @frozen(kw_only=True)
 class A2aOptions:
-    """How to reach it.
+    """The options of an A2A agent.
 
     Args:
-        url: Where its agent card is, without ``/.well-known/agent-card.json``.
-        token: Sent as a bearer token, to the origin of ``url`` and to ``hosts`` alone.
-        hosts: Further hosts, each ``HOST`` or ``HOST:PORT``, to which the agent card may have
-            questions sent, by the scheme of ``url``; to others than these they are not sent.
-        context_prefix: What comes before the platform chat in a ``contextId``, for an agent that
-            several bots talk to.
-        file_bytes: So many bytes of a file are sent or taken.
-        connect_seconds: How long a connection may take.
-        silence_seconds: How long it may say nothing.
+        url: The URL of its agent card, without ``/.well-known/agent-card.json``.
+        token: A bearer token, sent only to the origin of ``url`` and to ``hosts``.
+        hosts: Further allowed hosts for the agent's endpoint, each ``HOST`` or ``HOST:PORT``, with
+            the scheme of ``url``. Questions are sent to no other host, whatever the agent card
+            says.
+        context_prefix: A prefix of the platform chat number in a ``contextId``, for an agent that
+            several bots use.
+        file_bytes: The maximum size of a file, sent or received, in bytes.
+        connect_seconds: The timeout of a connection.
+        silence_seconds: The maximum time between two pieces of data.
     """
 
     url: str = field(validator=check_base)
@@ -107,10 +108,10 @@ class A2aOptions:
 
     @property
     def origins(self) -> frozenset[Origin]:
-        """Where questions and the token may go.
+        """The origins to which questions and the token may be sent.
 
         Raises:
-            httpx.InvalidURL: ``url`` is no address.
+            httpx.InvalidURL: ``url`` is not a valid URL.
         """
         scheme = httpx.URL(self.url).scheme
         return frozenset(
@@ -127,14 +128,14 @@ def _is_host(text: str) -> bool:
 
 @frozen
 class _OpenTask:
-    """A task that waits for input, and how many parts of each artifact it had by then."""
+    """A task that waits for input, with the number of parts that each artifact had then."""
 
     id: str
     parts: Mapping[str, int]
 
 
 class A2aAgent:
-    """Asks an Agent2Agent server."""
+    """An agent on an Agent2Agent server."""
 
     Options = A2aOptions
 
@@ -155,13 +156,13 @@ class A2aAgent:
         self._known: set[str] = set()
 
     async def open(self) -> None:
-        """Nothing: connections are made when they are needed."""
+        """Do nothing: connections are made when they are needed."""
 
     async def ask(self, question: AgentQuestion) -> AsyncGenerator[AgentPiece, None]:
         """The answer, piece by piece.
 
         Raises:
-            AgentFailed: It can't be had, or not to its end.
+            AgentFailed: The agent failed, before or during the answer.
         """
         reading = Reading(self._http, self._options.origins, self._options.file_bytes)
         try:
@@ -181,7 +182,7 @@ class A2aAgent:
         """Fetch the agent card.
 
         Raises:
-            AgentFailed: It can't be had.
+            AgentFailed: The card can't be fetched.
         """
         try:
             await self._connected()
@@ -244,7 +245,7 @@ class A2aAgent:
         self._judge(reading)
 
     async def _task_of(self, client: Client, context: str, question: AgentQuestion) -> Task | None:
-        """The task that has this question already; notes one that waits for input."""
+        """Find the task that has this question already; note one that waits for input."""
         if context in self._known:
             return None
         if len(self._known) >= MOST_KNOWN:
@@ -271,7 +272,7 @@ class A2aAgent:
     async def _to_the_end(
         self, client: Client, reading: Reading
     ) -> AsyncGenerator[AgentPiece, None]:
-        """Look at a task that goes on although nothing is streamed."""
+        """Poll a task whose events are not streamed, until it ends."""
         while reading.task_id and reading.state not in {*_OVER, *_ASKING}:
             await asyncio.sleep(POLL_SECONDS)
             task = await client.get_task(GetTaskRequest(id=reading.task_id))
@@ -279,7 +280,7 @@ class A2aAgent:
                 yield piece
 
     def _judge(self, reading: Reading) -> None:
-        """Raise, if the task has ended in another way than by an answer."""
+        """Raise if the task ended without an answer."""
         match reading.state:
             case TaskState.TASK_STATE_REJECTED:
                 raise AgentFailed(self._id, "it rejects the task", FailureReason.REJECTED)
@@ -295,7 +296,7 @@ class A2aAgent:
                 raise AgentFailed(self._id, "it answered nothing", FailureReason.CUT_OFF)
 
     async def _cancel(self, task_id: str) -> None:
-        """Nobody waits for the answer any more."""
+        """Cancel the task: its answer is no longer wanted."""
         with suppress(Exception):
             async with asyncio.timeout(CANCEL_SECONDS):
                 if self._client is not None:

@@ -1,4 +1,4 @@
-"""HTTP to one Agent2Agent server, which is not trusted: bounded, and its secret stays with it."""
+"""HTTP to one untrusted Agent2Agent server: bounded responses, and a token for its origins only."""
 
 from collections.abc import AsyncIterator, Collection, Generator
 from datetime import UTC, datetime
@@ -28,10 +28,10 @@ def a_client(
     token: str | None,
     timeout: httpx.Timeout,
 ) -> httpx.AsyncClient:
-    """A client for a server that may have requests sent to these origins, and to no others.
+    """Make a client that sends requests to these origins only.
 
-    A request to another raises ``AgentFailed``, whatever asked for it: the server's card, a task, a
-    redirect. So does a status that is no success: no error page is read.
+    A request to another origin raises ``AgentFailed``, whether the agent card, a task or a redirect
+    caused it. So does an error status: error pages are not read.
     """
 
     async def allow(request: httpx.Request) -> None:
@@ -70,7 +70,7 @@ class _Bearer(httpx.Auth):
 
 
 class _Bounded(httpx.AsyncBaseTransport):
-    """Reads no more of an answer than the limit."""
+    """Limits the number of bytes that are read from a response."""
 
     def __init__(self, beneath: httpx.AsyncBaseTransport) -> None:
         self._beneath = beneath

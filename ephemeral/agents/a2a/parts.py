@@ -22,10 +22,10 @@ _ENDS_WITH_WORDS = {
 
 
 async def parts_of(question: AgentQuestion, most_bytes: int) -> list[Part]:
-    """The question's text and files; a file that is larger than the limit is only named.
+    """The question's text and files as parts; a file over the size limit is only mentioned.
 
     Raises:
-        AgentFailed: A file can't be had.
+        AgentFailed: A file can't be downloaded.
     """
     parts = [Part(text=question.text)]
     for file in question.files:
@@ -44,23 +44,23 @@ async def parts_of(question: AgentQuestion, most_bytes: int) -> list[Part]:
 
 
 def parts_in(task: Task) -> dict[str, int]:
-    """How many parts each artifact of a task has."""
+    """The number of parts of each artifact of a task."""
     return {artifact.artifact_id: len(artifact.parts) for artifact in task.artifacts}
 
 
 class Reading:
-    """An answer as it is read, from a stream or from a task that is looked at again.
+    """Reads an answer from a stream, or from a task that is polled.
 
     Args:
-        http: Fetches files that are given by their address.
-        origins: The agent's own: nothing is fetched from elsewhere.
-        file_bytes: So many bytes of a file are taken.
+        http: Fetches files that are given by URL.
+        origins: The allowed origins of files.
+        file_bytes: The maximum size of a file in bytes.
 
     Attributes:
         task_id: The task; empty for an agent that answers by a message.
-        state: The task's state, as last told.
-        begun: Something was given out.
-        parts: How many parts of each artifact are not to be given out, or were.
+        state: The task's last known state.
+        begun: Whether a piece of the answer was returned.
+        parts: How many parts of each artifact were returned already, or are skipped.
     """
 
     def __init__(
@@ -77,12 +77,12 @@ class Reading:
 
     @property
     def is_over(self) -> bool:
-        """Whether the agent has nothing more to do for it."""
+        """Whether the task has ended or waits for input."""
         at_work = (TaskState.TASK_STATE_SUBMITTED, TaskState.TASK_STATE_WORKING)
         return self.state is not None and self.state not in at_work
 
     async def read(self, response: StreamResponse) -> AsyncGenerator[AgentPiece, None]:
-        """What one event of a stream adds to the answer."""
+        """The pieces of the answer in one event of a stream."""
         match response.WhichOneof("payload"):
             case "message":
                 async for piece in self._message(response.message):
@@ -105,7 +105,7 @@ class Reading:
                     yield piece
 
     async def read_task(self, task: Task) -> AsyncGenerator[AgentPiece, None]:
-        """What a whole task adds to what was read of it before."""
+        """The pieces of the answer in a whole task that were not returned before."""
         self.task_id = task.id
         for artifact in task.artifacts:
             new = list(artifact.parts)[self.parts.get(artifact.artifact_id, 0) :]
@@ -171,7 +171,7 @@ class Reading:
                 read += len(chunk)
                 yield chunk
                 if read > self._file_bytes:
-                    return  # more than is passed on: whoever takes it refuses it
+                    return  # over the limit: the receiver refuses the file
 
 
 async def _one(content: bytes) -> AsyncIterator[bytes]:

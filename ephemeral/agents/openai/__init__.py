@@ -1,1 +1,1 @@
-"""Agents that speak OpenAI's API."""
+"""Agents with OpenAI's API."""

@@ -1,9 +1,8 @@
-"""An agent behind the OpenAI chat-completions API: Ollama, vLLM, LiteLLM, OpenAI and the like.
+"""Agents with the OpenAI chat-completions API: Ollama, vLLM, LiteLLM, OpenAI and others.
 
-Such servers remember nothing, so the room is the memory: every request carries the conversation,
-read from the room within a budget (``context.py``). They keep no idempotency keys either. One is
-sent all the same, for gateways that do: a question that is asked again after a crash has the same
-one.
+Such servers store nothing, so every request contains the conversation, read from the room within a
+budget (``context.py``). The servers store no idempotency keys either, but a gateway may, so each
+request has one: a question that is asked again after a crash has the same key.
 """
 
 import asyncio
@@ -47,24 +46,24 @@ _NO_MODELS = (404, 405, 501)
 
 @frozen(kw_only=True)
 class OpenAiOptions:
-    """How to reach it, and what it is told.
+    """The options of an OpenAI agent.
 
     Args:
-        url: Where the API begins; most end in ``/v1``.
-        model: The model's name there.
-        token: Sent as a bearer token. Nothing is taken from the environment.
+        url: The base URL of the API; most end in ``/v1``.
+        model: The model's name on the server.
+        token: A bearer token. Environment variables are not used.
         headers: Further headers of each request.
         extra: Further fields of each request's body.
-        system: What the model is told first.
-        temperature: Left to the server if it is not given.
-        answer_tokens: So many tokens an answer may have.
-        most_messages: So many earlier messages go with a question.
-        most_tokens: So many tokens, estimated, a request may have.
+        system: The system message.
+        temperature: The sampling temperature. Default: the server's.
+        answer_tokens: The maximum number of tokens of an answer.
+        most_messages: The maximum number of earlier messages in a request.
+        most_tokens: The maximum number of tokens of a request, estimated.
         images: Whether the model takes images.
-        image_bytes: So many bytes of images go with a question.
-        text_bytes: So many bytes of text files go with a question.
-        connect_seconds: How long a connection may take.
-        silence_seconds: How long it may say nothing.
+        image_bytes: The maximum size of all images of a question in bytes.
+        text_bytes: The maximum size of all text files of a question in bytes.
+        connect_seconds: The timeout of a connection.
+        silence_seconds: The maximum time between two pieces of data.
     """
 
     url: str = field(validator=check_base)
@@ -85,7 +84,7 @@ class OpenAiOptions:
 
 
 class OpenAiAgent:
-    """Asks a model behind the chat-completions API."""
+    """An agent that is a model with the chat-completions API."""
 
     Options = OpenAiOptions
 
@@ -98,13 +97,13 @@ class OpenAiAgent:
         self._headers = no_token | entry.options.headers
 
     async def open(self) -> None:
-        """Nothing: connections are made when they are needed."""
+        """Do nothing: connections are made when they are needed."""
 
     async def ask(self, question: AgentQuestion) -> AsyncGenerator[str, None]:
         """The answer, piece by piece.
 
         Raises:
-            AgentFailed: It can't be had, or not to its end.
+            AgentFailed: The agent failed, before or during the answer.
         """
         body = await self._body(question)
         headers = self._headers | {"Idempotency-Key": question.request_id}
@@ -124,10 +123,10 @@ class OpenAiAgent:
             raise self._failed(error, of_failure(error, begun=begun)) from error
 
     async def probe(self) -> None:
-        """Ask for the list of models, and don't read it.
+        """Request the list of models, without reading the response's body.
 
         Raises:
-            AgentFailed: It can't be reached, or does not let us in.
+            AgentFailed: The server can't be reached, or refuses the token.
         """
         try:
             async with self._client.models.with_streaming_response.list(
@@ -164,7 +163,7 @@ class OpenAiAgent:
         return body
 
     async def _accept(self, response: httpx.Response) -> None:
-        """Turn an error away before the client reads all of it, however much that is."""
+        """Raise for an error response before its body is read, which may be large."""
         status = response.status_code
         if is_packed(response):
             raise AgentFailed(self._id, "it sends a compressed answer", FailureReason.GARBLED)
@@ -215,7 +214,7 @@ class OpenAiAgent:
             raise AgentFailed(self._id, "its content filter objects", FailureReason.REJECTED)
 
     def _unasked(self, error: openai.APIConnectionError) -> AgentFailed:
-        """Why there is no answer at all."""
+        """The failure for a request that got no answer at all."""
         cause = error.__cause__ or error
         if isinstance(cause, AgentFailed):
             return evolve(cause)  # some versions of the client wrap what a hook raises
@@ -225,13 +224,13 @@ class OpenAiAgent:
         return AgentFailed(self._id, f"{type(error).__name__}: {error}", reason)
 
     def _veiled(self, text: str) -> str:
-        """What a server says, without the token: some quote it."""
+        """The server's text without the token: some servers quote it."""
         token = self._options.token
         return text.replace(token, "…") if token else text
 
 
 class _NoSuchPage(AgentFailed):
-    """The server is there, but has no such page."""
+    """The server responds, but the URL does not exist."""
 
 
 def _client(
@@ -245,7 +244,7 @@ def _client(
     )
     client = openai.AsyncOpenAI(
         base_url=options.url,
-        api_key=options.token or "none",  # else the client takes one from the environment
+        api_key=options.token or "none",  # otherwise the client reads one from the environment
         max_retries=0,
         http_client=http,
     )
@@ -254,7 +253,7 @@ def _client(
 
 
 async def _see_out(events: AsyncIterator[ServerSent]) -> None:
-    """Read what comes after an answer: else the connection could not be used for another."""
+    """Read the rest of a response, so that its connection can be reused."""
     with suppress(TimeoutError, httpx.HTTPError, AnswerTooLong, UnicodeDecodeError):
         async with asyncio.timeout(SEE_OUT_SECONDS):
             async for _event in events:
@@ -278,17 +277,17 @@ async def _error_of(response: httpx.Response) -> Any:
 
 
 class NoChunk(Exception):
-    """It is JSON, but no chunk of a chat completion."""
+    """A JSON value that is not a chunk of a chat completion."""
 
 
 @frozen
 class Chunk:
-    """What a chunk adds to the answer.
+    """One chunk of a streamed answer.
 
     Args:
-        text: More of it. What a model thinks before it answers is no part of it.
-        finish: Why it ends here, if it does.
-        error: What went wrong, if something did.
+        text: The next text of the answer, without the model's reasoning.
+        finish: The reason why the answer ends here, if it does.
+        error: The error, if there is one.
     """
 
     text: str = ""
@@ -297,10 +296,10 @@ class Chunk:
 
     @classmethod
     def of(cls, data: Any) -> Self:
-        """The chunk that this is.
+        """Parse a chunk.
 
         Raises:
-            NoChunk: It is none.
+            NoChunk: The JSON is not a chunk.
         """
         fields = _object(data)
         if fields.get("error") is not None:
@@ -340,9 +339,9 @@ _CLIENT, _BEYOND = 400, 600
 
 
 def of_error(error: Any, otherwise: FailureReason) -> FailureReason:
-    """What an ``error`` object means, in a body or amid a stream.
+    """The reason for failure in an ``error`` object, in a body or in a stream.
 
-    Its code tells more than a status: a used-up account answers 429 too.
+    Its code is more precise than the status: a used-up account gives 429 too.
     """
     if not isinstance(error, dict):
         return otherwise
@@ -357,6 +356,6 @@ def of_error(error: Any, otherwise: FailureReason) -> FailureReason:
 
 
 def message_of(error: Any) -> str:
-    """What an error says of itself, in one line that a log can bear."""
+    """The message of an error object, on one line for the log."""
     message = error.get("message") if isinstance(error, dict) else error
     return " ".join(str(message).split())[:300]

@@ -1,10 +1,11 @@
-"""What a model without memory is told: the room's own words, as many as fit.
+"""The context of a question for a model without memory: earlier messages from the room.
 
-Lost at a restart: nothing. The context of a question is read from its room each time, newest
-first, and only as far as its budget reaches.
+Lost at a restart: nothing. The context of each question is read from its room, newest first, up to
+a budget.
 
-A token is taken for four bytes of UTF-8, and each message for four tokens more. That is about right
-for English text, and on the safe side for most others; no two models count alike.
+The number of tokens is estimated: one for four bytes of UTF-8, and four more for each message. That
+is about right for English, and too high rather than too low for most other languages. Models count
+differently.
 """
 
 import base64
@@ -36,19 +37,19 @@ _TEXTS = frozenset(
 
 
 def estimated_tokens(text: str) -> int:
-    """So many tokens a message of this text may be."""
+    """Estimate the number of tokens of a message with this text."""
     return -(-len(text.encode()) // BYTES_A_TOKEN) + TOKENS_A_MESSAGE
 
 
 @define(kw_only=True)
 class Budget:
-    """What is left to be spent on one request.
+    """The remaining budget of one request.
 
     Args:
-        messages: So many earlier messages.
-        tokens: So many tokens in all, estimated; below 0 once the question alone has spent them.
-        image_bytes: So many bytes of images; 0 for models that take none.
-        text_bytes: So many bytes of text files.
+        messages: The number of earlier messages.
+        tokens: The estimated number of tokens; below 0 if the question alone exceeds it.
+        image_bytes: The size of images in bytes; 0 for models without image input.
+        text_bytes: The size of text files in bytes.
     """
 
     messages: int
@@ -57,7 +58,7 @@ class Budget:
     text_bytes: int = 0
 
     def takes(self, text: str) -> bool:
-        """Spend what one more earlier message costs, if that much is left."""
+        """Reserve budget for one more earlier message; False if it does not fit."""
         cost = estimated_tokens(text)
         if self.messages < 1 or self.tokens < cost:
             return False
@@ -68,11 +69,11 @@ class Budget:
 
 @frozen
 class ChatMessage:
-    """One message of the conversation.
+    """One message of the conversation, in the API's form.
 
     Args:
-        role: Who says it.
-        parts: What is said.
+        role: The API's role of its author.
+        parts: Its content.
     """
 
     role: str
@@ -80,15 +81,15 @@ class ChatMessage:
 
 
 async def context(question: AgentQuestion, budget: Budget, *, system: str = "") -> list[Message]:
-    """The messages of a request: what the model is, what was said before, the question.
+    """The messages of a request: system message, earlier messages, question.
 
-    The question is always in, however long it is. Earlier messages are in without a gap, back to
-    the first that no longer fits; of an answer whose question did not fit, nothing is.
+    The question is always included, however long it is. Earlier messages are included without a
+    gap, back to the first that does not fit. An answer is included only with its question.
 
     Args:
-        question: What is asked.
-        budget: Is spent.
-        system: What the model is told first.
+        question: The question.
+        budget: The budget; it is reduced.
+        system: The system message.
 
     Raises:
         AgentFailed: The room, or a file of the question, can't be read.
@@ -108,7 +109,7 @@ async def context(question: AgentQuestion, budget: Budget, *, system: str = "") 
 
 
 def merged(said: Iterable[ChatMessage]) -> list[Message]:
-    """As messages whose roles alternate, which many models insist on."""
+    """Merge adjacent messages of the same role: many models require alternating roles."""
     messages: list[tuple[str, list[Part]]] = []
     for each in said:
         if messages and messages[-1][0] == each.role:
@@ -149,13 +150,13 @@ async def _parts(
                 shown = await _shown(file, budget, budget.tokens if is_earlier else math.inf)
             except AgentFailed:
                 if not is_earlier:
-                    raise  # else it was there once: the conversation goes on without it
+                    raise  # a missing earlier file is only left out
         parts.append(shown or _named(file, budget))
     return tuple(parts)
 
 
 async def _shown(file: AgentFile, budget: Budget, most_tokens: float) -> Part | None:
-    """The file's content as a part, if it is of a kind that models read, and fits."""
+    """The file's content as a part, if the model can read its type and it fits the budget."""
     kind = file.mimetype.partition(";")[0].strip().lower()
     if kind in IMAGES and most_tokens >= TOKENS_AN_IMAGE:
         image = await _content_of(file, budget.image_bytes)
@@ -180,7 +181,7 @@ async def _shown(file: AgentFile, budget: Budget, most_tokens: float) -> Part | 
 
 
 async def _content_of(file: AgentFile, most_bytes: int) -> bytes | None:
-    """All of it, or None if it is longer: what its sender says of its size is not believed."""
+    """The file's content, or None if it is too long; the sender's claimed size is not used."""
     if most_bytes < 1 or file.size_bytes > most_bytes:
         return None
     content = bytearray()
@@ -207,7 +208,7 @@ def _text(text: str) -> Part:
 
 
 def _content(parts: Sequence[Part]) -> str | list[Part]:
-    """Plain text where it is nothing else: some servers take no parts."""
+    """The content in the API's form: a string if it is only text, as some servers require."""
     if all(part["type"] == "text" for part in parts):
         return "\n\n".join(part["text"] for part in parts)
     return list(parts)
@@ -215,7 +216,7 @@ def _content(parts: Sequence[Part]) -> str | list[Part]:
 
 @asynccontextmanager
 async def _closing(source: AsyncIterator[T]) -> AsyncGenerator[AsyncIterator[T], None]:
-    """What is not read to its end holds a connection until it is closed."""
+    """Close the source at the end: an unfinished generator would keep its connection open."""
     try:
         yield source
     finally:
