@@ -1,1 +1,1 @@
-"""For authors of flows: findings, pictures, new projects. A running bot needs none of it."""
+"""Tools for authors of flows: lint, diagrams, new projects. A running bot needs none of them."""

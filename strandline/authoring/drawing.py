@@ -1,4 +1,4 @@
-"""Flows drawn into files: a file for each, and one for all of them."""
+"""Writes diagrams of flows into files: one for each flow, and an overview."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -19,13 +19,13 @@ INDEX = "index"
 
 @frozen(kw_only=True)
 class Form:
-    """One format.
+    """One output format of diagrams.
 
     Args:
-        suffix: Of its files.
-        one: Draws one flow.
-        overview: Draws all of them.
-        file: Draws one flow for a file of its own, where that is more than ``one``.
+        suffix: The suffix of its files.
+        one: Draws the diagram of one flow.
+        overview: Draws the overview of all flows.
+        file: Draws the content of one flow's own file, if it is more than ``one``.
     """
 
     suffix: str
@@ -79,10 +79,10 @@ FORMS: Mapping[str, Form] = {
 
 
 def files(flows: Flows, form: str) -> dict[str, bytes]:
-    """What the files are called, and what is in them. ``index`` has all flows.
+    """The files by name, with their content. ``index`` is the overview.
 
     Raises:
-        NotDrawn: Two would be one file, or one can't be drawn.
+        NotDrawn: Two flows have the same file name, or a diagram can't be drawn.
     """
     drawn = FORMS[form]
     draw = drawn.file or drawn.one
@@ -98,7 +98,7 @@ def files(flows: Flows, form: str) -> dict[str, bytes]:
 
 
 def write(flows: Flows, form: str, folder: Path) -> None:
-    """Write the files into a folder, which is made if it is not there."""
+    """Write the files into a folder, which is created if needed."""
     drawn = files(flows, form)
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in drawn.items():
@@ -106,7 +106,7 @@ def write(flows: Flows, form: str, folder: Path) -> None:
 
 
 def out_of_date(flows: Flows, form: str, folder: Path) -> list[Path]:
-    """The files that are missing, are not what ``write`` would write, or are of no flow."""
+    """The files that are missing, outdated or belong to no flow."""
     drawn = files(flows, form)
     found = {path.name for path in folder.glob(f"*{FORMS[form].suffix}")}
     return [

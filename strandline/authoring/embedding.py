@@ -1,4 +1,4 @@
-"""Flows in other people's docs, drawn by import path when the docs are built."""
+"""Embeds flows in Markdown docs by import path: diagrams are drawn when the docs are built."""
 
 import re
 from collections.abc import Callable
@@ -21,19 +21,19 @@ _BLOCK = re.compile(
 
 
 def expanded(markdown: str, *, form: str = "svg") -> str:
-    """Markdown with each block ``strandline-flow`` replaced by the flow that it names.
+    """Replace each block ``strandline-flow`` in Markdown by the flow that it names.
 
-    That is its picture and its loss contract. The block holds the flow's import path,
-    ``package.module:Class``, and nothing else.
+    The replacement is the flow's diagram and loss contract. The block contains only the flow's
+    import path, ``package.module:Class``.
 
     Args:
         markdown: A page.
-        form: ``svg`` puts the picture itself into the page, ``mermaid`` its text in a block that
-            the page's own script draws.
+        form: ``svg`` puts the drawn diagram into the page; ``mermaid`` puts its text into a code
+            block, which a script of the page draws.
 
     Raises:
         NotFound: A block names no flow.
-        NotDrawn: The picture can't be drawn.
+        NotDrawn: The diagram can't be drawn.
     """
 
     def replaced(block: re.Match[str]) -> str:
@@ -46,7 +46,7 @@ def expanded(markdown: str, *, form: str = "svg") -> str:
 
 
 def svg(flow: type[Flow]) -> str:
-    """The flow's picture as an element that can stand in a page of HTML.
+    """The flow's diagram as an SVG element for an HTML page.
 
     Raises:
         NotDrawn: It can't be drawn.

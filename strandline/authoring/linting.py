@@ -1,4 +1,4 @@
-"""All that is wrong with flows, at once, each with its source line."""
+"""Finds all errors in flows at once, each with its source line."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,12 +29,12 @@ from strandline.flows.discovery import (
 
 @frozen
 class LocatedFinding:
-    """A finding, and where in the source it is.
+    """A finding with its source location.
 
     Args:
         path: The file.
         line: From 1.
-        finding: What is wrong there.
+        finding: The finding.
     """
 
     path: Path
@@ -43,12 +43,12 @@ class LocatedFinding:
 
 
 def lint(targets: Sequence[str], running: Sequence[str] | None = None) -> list[LocatedFinding]:
-    """What is wrong with the flows of these modules, in the order of files and lines.
+    """Check the flows of these modules; findings are in the order of files and lines.
 
     Args:
         targets: Modules (``package.module``), flows in them (``package.module:Class``), packages
-            with all their modules, or paths of files and folders; none for the bot's own flows.
-        running: Those of them that a bot's config names; None if no bot's config is known.
+            with all their modules, or paths of files and folders; if empty, the built-in flows.
+        running: The flows that a bot's config names; None if no config is known.
 
     Raises:
         NotFound: There is no such target.
@@ -80,7 +80,7 @@ def _misnamed(
     running: Sequence[str] | None,
     by_target: Mapping[str, list[list[type[Flow]]]],
 ) -> Iterator[tuple[type[Flow], Finding]]:
-    """What the flows name and none has: of those that run in a bot, and of the others."""
+    """Find signals that no flow answers: in the flows that run in a bot, and in the others."""
     known = [*FLOWS, *flows]
     if running is None:
         yield from misnamed(flows, known, are_all=False)
@@ -94,7 +94,7 @@ def _misnamed(
 
 
 def _found(target: str, told: list[LocatedFinding]) -> Iterator[list[type[Flow]]]:
-    """The flows of each module of a target; what is raised by its import is told."""
+    """Yield the flows of each module of a target; import errors are reported."""
     path = Path(target)
     if path.suffix == ".py" or path.is_dir():
         for file in _files(path.absolute(), target):
@@ -138,14 +138,14 @@ def _not_imported(name: str, error: NotFound) -> Finding:
 
 
 def _files(path: Path, target: str) -> list[Path]:
-    """The file, or the files of a folder in which flows may be, but for tests."""
+    """The file, or the files of a folder that may contain flows, without tests."""
     if not path.exists():
         raise NotFound(target, "is no file; mend the path")
     return [path] if path.is_file() else [path / each for each in _with_flows(path)]
 
 
 def _with_flows(folder: Path) -> Iterator[Path]:
-    """The files below a folder that speak of flows, relative to it, but for tests."""
+    """The files below a folder that mention flows, relative to it, without tests."""
     for file in sorted(folder.rglob("*.py")):
         relative = file.relative_to(folder)
         is_installed = any((folder / each / "pyvenv.cfg").exists() for each in relative.parents)
@@ -179,7 +179,7 @@ def _module_at(file: Path) -> ModuleType:
 
 
 def _importable(path: Path) -> tuple[Path, str]:
-    """The folder from which a file is imported, and its name there."""
+    """The folder from which a file is imported, and its module name."""
     parts = [path.stem]
     folder = path.parent
     while (folder / "__init__.py").exists():
@@ -189,7 +189,7 @@ def _importable(path: Path) -> tuple[Path, str]:
 
 
 def _children(module: ModuleType | None) -> Iterator[str]:
-    """The modules of a package, those of its packages too."""
+    """The modules of a package and of its subpackages."""
     if module is None:
         return
     for folder in getattr(module, "__path__", ()):

@@ -1,4 +1,4 @@
-"""The MkDocs plugin: blocks named ``strandline-flow`` become pictures of the flows that they name.
+"""The MkDocs plugin: replaces blocks named ``strandline-flow`` by diagrams of flows.
 
 In ``mkdocs.yml``::
 
@@ -29,17 +29,17 @@ class FlowsConfig(base.Config):  # type: ignore[no-untyped-call]
 
 
 class FlowsPlugin(BasePlugin[FlowsConfig]):  # type: ignore[no-untyped-call]
-    """Draws flows into the pages of a site."""
+    """Draws diagrams of flows into the pages of a site."""
 
     def on_config(self, config: Any) -> None:
-        """Let flows that lie beside ``mkdocs.yml`` be imported."""
+        """Make modules next to ``mkdocs.yml`` importable."""
         can_import_from(Path(config.config_file_path or "mkdocs.yml").parent.absolute())
 
     def on_page_markdown(self, markdown: str, /, *, page: Any, **_more: Any) -> str:
         """Replace the blocks of a page.
 
         Raises:
-            PluginError: A block names no flow, or it can't be drawn.
+            PluginError: A block names no flow, or its diagram can't be drawn.
         """
         try:
             return expanded(markdown, form=self.config.format)

@@ -19,7 +19,7 @@ from strandline.authoring.writing import TURN
 
 @frozen
 class Named:
-    """A signal that a method has its turn trigger or ask about.
+    """A signal that a method triggers or asks a question about.
 
     Args:
         method: The method's name.
@@ -31,14 +31,14 @@ class Named:
 
 
 def refuse_misnamed(flows: Iterable[type[Flow]], running: Iterable[type[Flow]]) -> None:
-    """Refuse flows whose source triggers a signal that none of the running flows answers.
+    """Raise if the source of a flow triggers a signal that no running flow answers.
 
     Args:
-        flows: The flows that are looked at.
-        running: All that run.
+        flows: The flows to check.
+        running: All running flows.
 
     Raises:
-        UnansweredSignal: The first one, with the flow's class and method.
+        UnansweredSignal: For the first such signal, with the flow's class and method.
     """
     for _flow, _named, error in _misnamed(flows, running):
         raise error
@@ -47,13 +47,13 @@ def refuse_misnamed(flows: Iterable[type[Flow]], running: Iterable[type[Flow]]) 
 def misnamed(
     flows: Iterable[type[Flow]], known: Iterable[type[Flow]], *, are_all: bool
 ) -> Iterator[tuple[type[Flow], Finding]]:
-    """The same as findings, each with its flow.
+    """Find signals that no flow answers, each with its flow.
 
     Args:
-        flows: The flows that are looked at.
+        flows: The flows to check.
         known: The flows that may run.
-        are_all: No other flow runs. Else others may: a signal that another flow answers is taken to
-            be answered, and one that no flow answers is only a warning.
+        are_all: Whether no other flow runs. If others may run, a signal that any known flow answers
+            is accepted, and one that none answers is only a warning.
     """
     for flow, named, error in _misnamed(flows, known):
         if error.elsewhere and not are_all:
@@ -85,22 +85,22 @@ def _misnamed(
 
 @lru_cache(maxsize=256)
 def named_in(flow: type[Flow]) -> tuple[Named, ...]:
-    """The signals that the flow's own methods trigger, as far as their source tells.
+    """The signals that the flow's own methods trigger, according to their source.
 
-    That is each that is made where it is triggered: ``turn.trigger(HandOver(bob))``.
+    Only signals that are created in the call are found: ``turn.trigger(HandOver(bob))``.
     """
     return tuple(named for reading in _readings(flow) for named in reading.named())
 
 
 @frozen
 class _Reading:
-    """One method.
+    """Reads the source of one method.
 
     Args:
         flow: Its flow.
         method: Its source.
         turns: The names of its arguments that are turns.
-        scope: What the names mean that are not its own; None for those that are.
+        scope: The values of names from outside the method; None for its own names.
     """
 
     flow: type[Flow]
@@ -109,7 +109,7 @@ class _Reading:
     scope: Mapping[str, Any]
 
     def named(self) -> Iterator[Named]:
-        """The signals that it triggers, in no particular order."""
+        """The signals that the method triggers, in no particular order."""
         for node in ast.walk(self.method):
             match node:
                 case ast.Call(func=ast.Attribute(value=ast.Name(id=turn), attr=verb)):
@@ -136,7 +136,7 @@ class _Reading:
             yield Named(self.method.name, made)
 
     def _value(self, said: ast.expr | None) -> Any:
-        """What an expression means, if it leads to a class or a module; else None."""
+        """The class or module that an expression refers to; else None."""
         match said:
             case ast.Name(id=name):
                 return self.scope.get(name)
@@ -158,7 +158,7 @@ def _readings(flow: type[Flow]) -> Iterator[_Reading]:
 
 
 def _scope(function: Any) -> Mapping[str, Any]:
-    """What the names in a function mean; None for its own."""
+    """The values of the names in a function; None for its own names."""
     own = dict.fromkeys(function.__code__.co_varnames)
     try:
         around = dict(inspect.getclosurevars(function).nonlocals)
@@ -180,7 +180,7 @@ def _turns(method: Method, *, is_handler: bool) -> Iterator[str]:
 
 
 def _given(call: ast.Call, name: str, place: int | None = None) -> ast.expr | None:
-    """What a call is given by name, or at a place; None if that can't be told."""
+    """The argument of a call with this name or position; None if that can't be determined."""
     for keyword in call.keywords:
         if keyword.arg == name:
             return keyword.value

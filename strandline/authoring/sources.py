@@ -1,4 +1,4 @@
-"""The source text of flows: where a name stands, how a method is written, what is mentioned."""
+"""The source text of flows: lines of names, syntax trees of methods, used names."""
 
 import ast
 import inspect
@@ -18,7 +18,7 @@ Method = ast.FunctionDef | ast.AsyncFunctionDef
 
 @frozen
 class Mentioned:
-    """What sources name.
+    """The names that source files use.
 
     Args:
         names: Attributes that are not called, and strings: ``turn.question_ref``, ``"hand_over"``.
@@ -33,14 +33,14 @@ class Mentioned:
 
 
 class Sources:
-    """The files that are looked at in one go; each is read once."""
+    """Source files, each read only once."""
 
     def __init__(self) -> None:
         self.tree = cache(_tree)
         self._mentioned_in = cache(self._mentioned_in_file)
 
     def line(self, cls: type, name: str) -> tuple[Path, int]:
-        """The file and line of what a class body calls ``name``; else those of the class."""
+        """The file and line of ``name`` in a class body; else those of the class."""
         path, body = self._class(cls)
         if body is None:
             return path, 1
@@ -50,7 +50,7 @@ class Sources:
         return path, body.lineno
 
     def method(self, cls: type, name: str) -> Method | None:
-        """The method of this name, as the class body has it."""
+        """The syntax tree of the method with this name in the class body."""
         body = self._class(cls)[1]
         for statement in body.body if body is not None else ():
             if isinstance(statement, Method) and statement.name == name:
@@ -65,7 +65,7 @@ class Sources:
         return [name for name, count in counted.items() if count > 1]
 
     def mentioned(self, paths: Iterable[Path]) -> Mentioned:
-        """What all these files name."""
+        """The names that these files use."""
         found = Mentioned()
         for path in paths:
             found |= self._mentioned_in(path)
@@ -80,7 +80,7 @@ class Sources:
         return Mentioned(frozenset(mentions.names), frozenset(mentions.called))
 
     def _class(self, cls: type) -> tuple[Path, ast.ClassDef | None]:
-        """The class's body; of several of its name, the one that has its methods."""
+        """The class's syntax tree; among classes with its name, the one that has its methods."""
         path = _file_of(cls)
         tree = self.tree(path)
         nodes = [
@@ -96,7 +96,7 @@ class Sources:
 
 
 def beside(module: str) -> Iterator[Path]:
-    """The files of the package that an imported module lies in, or of its folder."""
+    """The files of an imported module's package, or of its folder."""
     top = module.partition(".")[0]
     for name in OWN if top in OWN else (top,):
         package = sys.modules[name]
@@ -107,13 +107,13 @@ def beside(module: str) -> Iterator[Path]:
 
 
 def argument(method: Method, place: int) -> str | None:
-    """The name of a method's argument, ``self`` being the first."""
+    """The name of a method's argument at this position; ``self`` is the first."""
     arguments = [*method.args.posonlyargs, *method.args.args]
     return arguments[place].arg if len(arguments) > place else None
 
 
 def may_return(method: Method) -> bool:
-    """Whether some call of it may end with anything but None."""
+    """Whether the method may return something other than None."""
     ends = (ast.Return, ast.Raise, ast.Yield, ast.YieldFrom)
     return any(
         isinstance(node, ends) and not (isinstance(node, ast.Return) and node.value is None)
@@ -122,7 +122,7 @@ def may_return(method: Method) -> bool:
 
 
 def _file_of(cls: type) -> Path:
-    """The file that the class is defined in; "." for one that is defined in none."""
+    """The file that defines the class; "." if there is none."""
     try:
         return Path(inspect.getsourcefile(cls) or "")
     except (OSError, TypeError):
@@ -130,7 +130,7 @@ def _file_of(cls: type) -> Path:
 
 
 def _tree(path: Path) -> ast.Module | None:
-    """The file's syntax tree; None for what Python can't read."""
+    """The file's syntax tree; None if it can't be parsed."""
     try:
         return ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError):
@@ -176,7 +176,7 @@ def _is_part(statement: ast.stmt) -> bool:
 
 
 def _is_of_a_flow(decorator: ast.expr) -> bool:
-    """It makes a method a handler or a guard."""
+    """Whether the decorator makes a method a handler or a guard."""
     match decorator:
         case ast.Call(func=ast.Name(id="on")) | ast.Attribute(value=ast.Name(), attr="guard"):
             return True

@@ -1,4 +1,4 @@
-"""The Sphinx directive ``strandline-flow``: a flow's picture and its loss contract.
+"""The Sphinx directive ``strandline-flow``: a flow's diagram and its loss contract.
 
 In ``conf.py``::
 
@@ -31,16 +31,16 @@ from strandline.flows.discovery import can_import_from, flow_at
 
 
 class FlowDirective(SphinxDirective):
-    """Draws the flow at an import path."""
+    """Draws the diagram of the flow at an import path."""
 
     required_arguments = 1
     option_spec: ClassVar[dict[str, Any]] = {"no-table": directives.flag}
 
     def run(self) -> list[nodes.Node]:
-        """The picture, and the table unless ``:no-table:`` is given.
+        """The diagram, and the table unless ``:no-table:`` is given.
 
         Raises:
-            ExtensionError: There is no such flow, or it can't be drawn. The build ends.
+            ExtensionError: There is no such flow, or its diagram can't be drawn. The build ends.
         """
         try:
             flow = flow_at(self.arguments[0])
@@ -55,20 +55,20 @@ class FlowDirective(SphinxDirective):
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register the directive; flows that lie beside ``conf.py`` can be imported."""
+    """Register the directive, and make modules next to ``conf.py`` importable."""
     can_import_from(Path(app.confdir).absolute())
     app.add_directive("strandline-flow", FlowDirective)
     return {"version": version("strandline"), "parallel_read_safe": True}
 
 
 def _sources(flow: type[Flow]) -> list[str]:
-    """The files that the flow is written in: a page is read again when one of them has changed."""
+    """The source files of the flow: a page is rebuilt when one of them has changed."""
     written = [sys.modules[cls.__module__] for cls in flow.__mro__ if cls not in Flow.__mro__]
     return sorted({source for module in written if (source := getattr(module, "__file__", None))})
 
 
 def _picture(flow: type[Flow]) -> list[nodes.Node]:
-    """The drawing where pages are HTML, and its text where they are not."""
+    """The drawn diagram for HTML pages, and its text for other formats."""
     shown = nodes.raw("", f'<div class="strandline-flow">{svg(flow)}</div>', format="html")
     text = nodes.literal_block("", mermaid(flow), language="none")
     return [shown, only("", text, expr="not html")]
@@ -89,7 +89,7 @@ def _row(cells: tuple[str, ...]) -> nodes.row:
 
 
 def _marked(text: str) -> list[nodes.Node]:
-    """The text with what stands between backticks as code."""
+    """The text, with backticks converted to code nodes."""
     return [
         nodes.literal(part, part) if number % 2 else nodes.Text(part)
         for number, part in enumerate(text.split("`"))

@@ -1,4 +1,4 @@
-"""A new project: a flow of one's own, with its tests, its pictures and its CI."""
+"""Creates a new project: a flow with its tests, diagrams and CI."""
 
 import keyword
 import re
@@ -35,7 +35,7 @@ LONGEST_NAME = 60
 
 @frozen(slots=False)
 class NotStarted(StrandlineError):
-    """The project can't be written; nothing was."""
+    """The project can't be created; nothing was written."""
 
     problem: str
 
@@ -44,17 +44,17 @@ class NotStarted(StrandlineError):
 
 
 def start(name: str, folder: Path) -> Path:
-    """Write a project into a new folder of its name.
+    """Create a project in a new folder with its name.
 
     Args:
-        name: The project's name; with underscores for hyphens it is its package's.
-        folder: Where the new folder is made.
+        name: The project's name. The package has the same name, with underscores for hyphens.
+        folder: The folder in which the new folder is created.
 
     Returns:
         The new folder.
 
     Raises:
-        NotStarted: The name is none, or is taken.
+        NotStarted: The name is invalid or already used.
     """
     package = name.replace("-", "_")
     _check(name, package)

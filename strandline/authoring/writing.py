@@ -1,4 +1,4 @@
-"""What a method of a flow changes that is not its own to change, read from its source."""
+"""Finds side effects in a flow's methods that are not allowed, by their source."""
 
 import ast
 from collections import Counter, defaultdict, deque
@@ -60,7 +60,7 @@ CHANGES = frozenset(
 
 
 def wants(guard: Method) -> Iterator[str]:
-    """What a guard has its turn do, as ``turn.reply``."""
+    """The effects that a guard requests, such as ``turn.reply``."""
     turn = argument(guard, TURN)
     if turn is None or _is_bound_anew(guard, turn):
         return
@@ -72,7 +72,7 @@ def wants(guard: Method) -> Iterator[str]:
 
 
 def changes(handler: Method, given: type) -> Iterator[str]:
-    """The fields of what it is given that a handler changes in place, as ``order.lines``."""
+    """The fields of its arguments that a handler changes in place, such as ``order.lines``."""
     data = argument(handler, DATA)
     if data is None or not has(given) or _is_bound_anew(handler, data):
         return
@@ -107,7 +107,7 @@ def _changed(node: ast.AST) -> Iterator[ast.expr]:
 
 
 def _is_bound_anew(method: Method, name: str) -> bool:
-    """The name may mean something else by then, a copy, say."""
+    """Whether the name is assigned again, and may be a copy."""
     return any(
         (isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load))
         or (isinstance(node, ast.arg) and node.arg == name and node not in _all(method.args))

@@ -1,7 +1,7 @@
-"""The testing kit: a real homeserver, people on it, and a bot process that can be killed.
+"""The testing kit: a real homeserver, test users, and a bot process that can be killed.
 
-Its parts are imported when they are first named: the pytest plugin is loaded in every run of pytest
-where Strandline is installed, and most of those need none of them.
+Its parts are imported at their first use: every pytest run loads the plugin where Strandline is
+installed, and most runs need none of them.
 """
 
 from importlib import import_module

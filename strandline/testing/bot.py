@@ -1,4 +1,4 @@
-"""The bot as a process of its own, to be killed and started again."""
+"""The bot as a separate process, which a test can kill and restart."""
 
 import asyncio
 import os
@@ -34,7 +34,7 @@ STOP_SECONDS = 5.0
 def config_for(
     url: str, credentials: Credentials, *, agents: list[dict[str, Any]], **sections: object
 ) -> dict[str, Any]:
-    """A config for a bot on this homeserver; ``sections`` are further top-level keys."""
+    """The config of a bot on this homeserver; ``sections`` are further top-level keys."""
     return {
         "homeserver": {
             "url": url,
@@ -49,13 +49,13 @@ def config_for(
 
 
 class BotProcess:
-    """``strandline run`` in a directory of its own.
+    """A ``strandline run`` process with a directory of its own.
 
     Args:
-        directory: Where its config, data and log lie.
-        config: What ``config.yaml`` says.
-        forked: Fork it from a process that has imported Strandline, where that is possible, so
-            that it starts sooner. Nothing else is shared with other processes.
+        directory: The directory of its config, data and log.
+        config: The content of ``config.yaml``.
+        forked: Fork it, where possible, from a process that has imported Strandline, so that it
+            starts faster. Nothing else is shared with other processes.
     """
 
     def __init__(self, directory: Path, config: Mapping[str, Any], *, forked: bool = False) -> None:
@@ -75,46 +75,46 @@ class BotProcess:
 
     @property
     def user_id(self) -> UserId:
-        """Its account."""
+        """The bot's user id."""
         return UserId(self.config["homeserver"]["user_id"])
 
     @property
     def log_path(self) -> Path:
-        """What it printed, over all its lives."""
+        """The file with its output, of all its runs."""
         return self._log.path
 
     @property
     def log(self) -> list[Line]:
-        """What it has logged in all its lives, and when a test started, killed or advanced it."""
+        """The bot's log entries of all its runs, and the test's starts, kills and clock changes."""
         return self._log.lines()
 
     @property
     def database(self) -> Path:
-        """Its ``lambda_matrix.db``."""
+        """The path of its ``lambda_matrix.db``."""
         return self.directory / "data" / "lambda_matrix.db"
 
     @property
     def store(self) -> BotStore:
-        """What is committed to its database just now."""
+        """Reads what is committed to its database now."""
         return BotStore(self.database)
 
     @property
     def pid(self) -> int | None:
-        """The process, if it was started and not yet reaped."""
+        """The process id, if it was started and not yet reaped."""
         return self._process.pid if self._process else None
 
     async def start(self, *, wait: bool = True) -> None:
-        """Start it with the present config, and wait until it is ready.
+        """Start the process with the current config, and wait until it is ready.
 
         Raises:
-            KitError: It ended, or was not ready in time.
+            KitError: The process ended, or was not ready in time.
         """
         self.launch()
         if wait:
             await self.ready()
 
     def launch(self) -> None:
-        """Begin a life of the process with the present config, and wait for nothing."""
+        """Start the process with the current config, without waiting."""
         config_path = self.write_config()
         self._log.begin_life()
         self._launched, self._was_ended = time.monotonic(), False
@@ -132,26 +132,26 @@ class BotProcess:
         )
 
     def write_config(self) -> Path:
-        """Write the present config to its file, and return the file."""
+        """Write the current config to its file, and return the file's path."""
         self.directory.mkdir(parents=True, exist_ok=True)
         path = self.directory / "config.yaml"
         path.write_text(yaml.safe_dump(self.config, allow_unicode=True))
         return path
 
     async def ready(self) -> None:
-        """Wait until this life of the bot has said that it is ready.
+        """Wait until the running process has logged that it is ready.
 
         Raises:
-            KitError: It ended, or was not ready in time.
+            KitError: The process ended, or was not ready in time.
         """
         while not self.is_ready():
             await asyncio.sleep(0.02)
 
     def is_ready(self) -> bool:
-        """Whether this life of the bot has said that it is ready.
+        """Whether the running process has logged that it is ready.
 
         Raises:
-            KitError: It ended before, or its time for that is up.
+            KitError: The process ended before that, or took too long.
         """
         if events(self.log_lines(), "ready"):
             return True
@@ -160,10 +160,10 @@ class BotProcess:
         return False
 
     def must_run(self) -> None:
-        """Complain of a process that is gone.
+        """Raise if the process is not running.
 
         Raises:
-            KitError: A test has ended it and not started it again, or it ended by itself.
+            KitError: A test ended the process and did not start it again, or it ended by itself.
         """
         if self._was_ended:
             raise KitError("the bot was stopped; start it again: await bot.restart()")
@@ -172,16 +172,16 @@ class BotProcess:
             raise KitError(what, last_lines(self.log_path))
 
     def hears(self, event_id: EventId) -> None:
-        """Somebody sends an event that the bot will come across: ``settled`` waits for it."""
+        """Note an event that somebody sends: ``settled`` waits until the bot has handled it."""
         self._told.add(event_id)
 
     async def settled(self) -> None:
-        """Wait until the bot has handled all that it was told, and owes nobody anything.
+        """Wait until the bot has handled all noted events and nothing is pending.
 
         Its log level must be ``debug``.
 
         Raises:
-            KitError: It does not run, or takes too long.
+            KitError: The process does not run, or takes too long.
         """
         until = time.monotonic() + SETTLE_SECONDS
         while left := self._told - self._handled() or self._owed():
@@ -192,26 +192,26 @@ class BotProcess:
             await asyncio.sleep(0.02)
 
     def _handled(self) -> set[str]:
-        """The events of which it has said that they are behind it."""
+        """The ids of events that are handled according to the log."""
         return {line["event_id"] for line in events(self.log, "turn done", "passed over")}
 
     def _owed(self) -> set[str]:
-        """What the homeserver has not acknowledged."""
+        """The pending outbox rows: requests that the homeserver has not acknowledged."""
         statement = "SELECT transaction_id FROM outbox WHERE parked_error IS NULL"
         return {row[0] for row in self.store.rows(statement)}
 
     def exit_code(self) -> int | None:
-        """How it ended (negative: the signal), or None while it runs."""
+        """The exit code (negative: the signal), or None while the process runs."""
         return self._process.poll() if self._process else None
 
     async def ended(self) -> int:
-        """Wait for its end."""
+        """Wait until the process ends; return its exit code."""
         while (code := self.exit_code()) is None:
             await asyncio.sleep(0.01)
         return code
 
     async def stop(self) -> None:
-        """SIGTERM, and SIGKILL if that takes long: for the end of a test."""
+        """Send SIGTERM, and SIGKILL if that takes too long: for the end of a test."""
         if self._process is not None and self.exit_code() is None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(STOP_SECONDS):
@@ -219,11 +219,11 @@ class BotProcess:
             await self.kill()
 
     async def kill(self) -> None:
-        """SIGKILL, and wait until it is gone."""
+        """Send SIGKILL, and wait until the process has ended."""
         self.end()
 
     def end(self) -> None:
-        """The same, for where no event loop runs."""
+        """Kill the process without an event loop, and wait until it has ended."""
         if self._process is not None and self.exit_code() is None:
             self._process.kill()
             self._process.wait()
@@ -231,7 +231,7 @@ class BotProcess:
             self._log.note("killed")
 
     async def terminate(self) -> int:
-        """SIGTERM, and wait for the exit code."""
+        """Send SIGTERM, and wait for the exit code."""
         assert self._process is not None, "start the bot first"  # noqa: S101
         self._process.terminate()
         self._was_ended = True
@@ -239,12 +239,15 @@ class BotProcess:
         return await self.ended()
 
     async def restart(self) -> None:
-        """A new life with the same data, after SIGKILL if it runs."""
+        """Start the process again with the same data, after SIGKILL if it runs."""
         await self.kill()
         await self.start()
 
     async def advance(self, by: timedelta) -> None:
-        """Set the bot's clocks forward, in this life and those that follow.
+        """Set the bot's clocks forward, also for later restarts.
+
+        If it runs with the log level ``debug``, this first waits until all earlier events are
+        handled, and returns when the bot has handled all expiries and deadlines that have passed.
 
         If it runs, and its log level is ``debug``, what it was told before is handled before; and
         when this returns, it has done what is to be done about all whose time is up.
@@ -262,7 +265,7 @@ class BotProcess:
 
     @property
     def _tells(self) -> bool:
-        """Whether it logs what a test can wait for."""
+        """Whether its log level is ``debug``, so that a test can wait for log entries."""
         return bool(self.config["log"].get("level") == "debug")
 
     async def _noticed(self, ahead_seconds: float) -> None:
@@ -279,5 +282,5 @@ class BotProcess:
             await asyncio.sleep(0.02)
 
     def log_lines(self) -> list[Line]:
-        """What the present life has logged, as JSON; other output is left out."""
+        """The log entries of the current run, as JSON; other output is left out."""
         return self._log.of_this_life()

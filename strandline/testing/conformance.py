@@ -1,4 +1,4 @@
-"""What an agent has to be able to do: tests that a third party runs on its own kind."""
+"""The agent conformance tests: an agent's author runs them on their own agent kind."""
 
 import asyncio
 import gc
@@ -32,22 +32,22 @@ LEFT_OPEN_SECONDS = 10.0
 
 
 class AgentConformance:
-    """Derive a class from this one, and pytest runs it on your kind of agent.
+    """Base class of conformance tests. Subclass it, and pytest tests your agent kind.
 
     ::
 
         class TestShouting(AgentConformance):
             kind = ShoutingAgent
 
-    It needs no homeserver and no async plugin. Each test has an event loop of its own, so an agent
-    that needs a server wants one in another process or thread: start it in a fixture, and have
-    ``options`` ask for that fixture.
+    It needs no homeserver and no async plugin. Each test has an event loop of its own, so if an
+    agent needs a server, start one in another process or thread, in a fixture, and let ``options``
+    request that fixture.
 
     Attributes:
         kind: The class of the agent.
-        answer_seconds: So long a whole answer may take.
-        close_seconds: So long it may take to leave an answer before its end. The bot waits as long.
-        unreachable_seconds: So long an agent that is not there may take to be found out.
+        answer_seconds: The maximum time for a whole answer.
+        close_seconds: The maximum time to close an unfinished answer. The bot waits as long.
+        unreachable_seconds: The maximum time until an unreachable agent fails.
     """
 
     kind: ClassVar[AgentKind]
@@ -57,22 +57,22 @@ class AgentConformance:
 
     @pytest.fixture
     def options(self) -> Mapping[str, Any]:
-        """The kind's ``options`` as the config has them. Override it where some are needed."""
+        """The agent's ``options`` as in the config. Override it if your kind needs some."""
         return {}
 
     @pytest.fixture
     def unreachable(self) -> Mapping[str, Any]:
-        """Options with which nobody is there. Override it, unless your agent needs no network."""
+        """Options for an unreachable agent. Override it, unless your agent needs no network."""
         pytest.skip("no options are given with which it can't be reached: override `unreachable`")
 
     def test_options_are_an_attrs_class_that_the_config_fills(
         self, options: Mapping[str, Any]
     ) -> None:
-        """The config is read into ``Options``, with line numbers for what is wrong."""
+        """The config is read into ``Options``, and errors are reported with line numbers."""
         _entry(self.kind, options)
 
     def test_making_one_does_not_connect(self, options: Mapping[str, Any]) -> None:
-        """Agents are made before they are needed; only ``open`` may connect."""
+        """Agents are created before they are used; only ``open`` may connect."""
         entry = _entry(self.kind, options)
 
         async def make() -> None:
@@ -85,13 +85,13 @@ class AgentConformance:
         asyncio.run(make())
 
     def test_a_question_is_answered(self, options: Mapping[str, Any]) -> None:
-        """Pieces are texts and files, and a plain question has some text for its answer."""
+        """An answer consists of texts and files, and a plain question gets at least some text."""
         text = self._run(options, lambda agent: self._text(agent, "$1", "Hello, who are you?"))
         if not text.strip():
             pytest.fail("a plain question got no text; yield some, or raise AgentFailed")
 
     def test_several_questions_are_answered_at_once(self, options: Mapping[str, Any]) -> None:
-        """People in many rooms use one connection."""
+        """Questions from many rooms share one connection."""
 
         async def ask(agent: AgentApi) -> list[str]:
             asked = (self._text(agent, f"${n}", f"hello {n}", chat=str(n)) for n in range(8))
@@ -101,7 +101,7 @@ class AgentConformance:
             pytest.fail("of eight questions at once some got no text; keep no state between them")
 
     def test_the_same_question_may_come_again(self, options: Mapping[str, Any]) -> None:
-        """After a crash of the bot it does, with the same ``request_id``."""
+        """After a crash, the bot asks the same question again with the same ``request_id``."""
 
         async def ask(agent: AgentApi) -> str:
             await self._text(agent, "$again", "hello")
@@ -111,7 +111,7 @@ class AgentConformance:
             pytest.fail("a request_id that came twice got no text; answer it again")
 
     def test_an_answer_may_be_left_before_its_end(self, options: Mapping[str, Any]) -> None:
-        """A person said stop: the generator is closed, and all that it began is to end."""
+        """When a person stops an answer, the generator is closed, and must end all its work."""
 
         async def leave(agent: AgentApi) -> float:
             answer = agent.ask(_question("$left", "Count to one thousand."))
@@ -124,7 +124,7 @@ class AgentConformance:
             pytest.fail(f"closing an answer took {took:.1f} s; let cancellation through")
 
     def test_a_file_may_be_sent(self, options: Mapping[str, Any]) -> None:
-        """It is taken, or refused with AgentFailed."""
+        """A file is accepted, or refused with AgentFailed."""
 
         async def content() -> AsyncGenerator[bytes, None]:
             yield b"a,b\n1,2\n"
@@ -138,7 +138,7 @@ class AgentConformance:
         ids=["empty", "blank", "emoji", "right to left", "NUL", "long"],
     )
     def test_odd_text_is_survived(self, options: Mapping[str, Any], text: str) -> None:
-        """It is answered, or refused with AgentFailed; and the next question is answered."""
+        """Unusual text is answered, or refused with AgentFailed; the next question is answered."""
 
         async def ask(agent: AgentApi) -> str:
             await self._survives(agent, _question("$odd", text))
@@ -148,15 +148,15 @@ class AgentConformance:
             pytest.fail("after an odd question a plain one got no text")
 
     def test_it_can_be_probed(self, options: Mapping[str, Any]) -> None:
-        """A probe of an agent that is there raises nothing."""
+        """Probing a reachable agent raises nothing."""
         self._run(options, lambda agent: agent.probe())
 
     def test_it_can_be_closed_twice(self, options: Mapping[str, Any]) -> None:
-        """A failure and the end of the process may both close it."""
+        """Closing twice raises nothing: a failure and the end of the process may both close it."""
         self._run(options, lambda agent: agent.close())
 
     def test_one_that_is_not_there_fails_in_time(self, unreachable: Mapping[str, Any]) -> None:
-        """With AgentFailed and a Trouble that its user understands; and again when asked again."""
+        """An unreachable agent fails with AgentFailed and a clear reason, each time it is asked."""
         entry = _entry(self.kind, unreachable)
 
         async def ask() -> None:
@@ -179,7 +179,7 @@ class AgentConformance:
         asyncio.run(ask())
 
     def _run(self, options: Mapping[str, Any], use: Callable[[AgentApi], Awaitable[Any]]) -> Any:
-        """Use an agent that is open, close it, and see that nothing of it is left."""
+        """Run ``use`` with an open agent, close it, and check that nothing of it remains."""
         entry = _entry(self.kind, options)
 
         async def run() -> Any:
@@ -222,7 +222,7 @@ def _question(request_id: str, text: str, *files: AgentFile, chat: str = "1") ->
 
 
 async def _joined(agent: AgentApi, question: AgentQuestion) -> str:
-    """The texts of an answer, its files read as they come."""
+    """The texts of an answer joined, its files read as they arrive."""
     texts: list[str] = []
     async with aclosing(agent.ask(question)) as answer:
         async for piece in answer:
@@ -238,7 +238,7 @@ async def _joined(agent: AgentApi, question: AgentQuestion) -> str:
 
 @asynccontextmanager
 async def _nothing_left(agent: AgentApi) -> AsyncGenerator[None, None]:
-    """Close the agent at the end, and fail if a task or a socket of it lives on."""
+    """Close the agent at the end, and fail if it leaves a task or a socket."""
     tasks, sockets = asyncio.all_tasks(), _sockets()
     try:
         yield
@@ -257,7 +257,7 @@ async def _nothing_left(agent: AgentApi) -> AsyncGenerator[None, None]:
 
 
 def _sockets() -> set[str]:
-    """The sockets that the process has open, where the system tells."""
+    """The open sockets of the process, on systems that list them."""
     found = set()
     for link in Path("/proc/self/fd").glob("*"):
         try:

@@ -1,4 +1,4 @@
-"""What can go wrong in the testing kit. ``fsm.errors`` has the tree of all errors."""
+"""Errors of the testing kit. ``fsm.errors`` has the tree of all errors."""
 
 from attrs import frozen
 
@@ -8,7 +8,7 @@ from strandline.installation import pip_install
 
 @frozen(slots=False)
 class KitError(StrandlineError):
-    """A process of the kit failed; the end of its output is part of the message."""
+    """A process of the testing kit failed. The message has the end of its output."""
 
     what: str
     output: str = ""
@@ -29,7 +29,7 @@ class SynapseMissing(KitError):
 
 @frozen(slots=False)
 class NotSeen(KitError):
-    """Time is up, and the room does not hold what was waited for."""
+    """A test waited for a message that did not arrive in time."""
 
     heading: str = "the room holds"
 

@@ -1,4 +1,4 @@
-"""Bots forked from a process that has imported them: ready after 0.2 s instead of 1 s."""
+"""Bots forked from a process that has imported the code: ready after 0.2 s instead of 1 s."""
 
 import atexit
 import json
@@ -26,7 +26,7 @@ _COVERAGE = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
 
 
 class ForkedProcess:
-    """A process that a fork server started, with those methods of ``Popen`` that a test needs."""
+    """A process that a fork server started, with the ``Popen`` methods that tests need."""
 
     def __init__(self, answers: socket.socket) -> None:
         self._answers = answers.makefile("rb", buffering=0)
@@ -34,24 +34,24 @@ class ForkedProcess:
         self.pid = self._read()
 
     def poll(self) -> int | None:
-        """How it ended (negative: the signal), or None while it runs."""
+        """The exit code (negative: the signal), or None while the process runs."""
         if self.returncode is None and select.select([self._answers], [], [], 0)[0]:
             return self.wait()
         return self.returncode
 
     def wait(self) -> int:
-        """Wait for its end."""
+        """Wait until the process ends; return its exit code."""
         if self.returncode is None:
             self.returncode = self._read()
             self._answers.close()
         return self.returncode
 
     def kill(self) -> None:
-        """SIGKILL, if it runs."""
+        """Send SIGKILL, if the process runs."""
         self._send(signal.SIGKILL)
 
     def terminate(self) -> None:
-        """SIGTERM, if it runs."""
+        """Send SIGTERM, if the process runs."""
         self._send(signal.SIGTERM)
 
     def _send(self, number: signal.Signals) -> None:
@@ -59,13 +59,13 @@ class ForkedProcess:
             os.kill(self.pid, number)
 
     def _read(self) -> int:
-        """The next number; without its server a process is killed."""
+        """Read the server's next number; if the server is gone, the process counts as killed."""
         line = self._answers.readline()
         return int(line) if line else -signal.SIGKILL
 
 
 def can_fork(environment: Mapping[str, str]) -> bool:
-    """Whether a bot with this environment can be forked: on Linux, if it measures no coverage."""
+    """Whether a bot with this environment can be forked: on Linux, without coverage."""
     return sys.platform == "linux" and not any(name in environment for name in _COVERAGE)
 
 
@@ -77,7 +77,7 @@ def fork_module(
     directory: Path,
     environment: Mapping[str, str],
 ) -> ForkedProcess:
-    """Do what ``start_module`` does, quicker for a module that imports what the bot does.
+    """Like ``start_module``, but faster for a module that imports what the bot imports.
 
     Raises:
         KitError: The fork server is gone.
@@ -96,7 +96,7 @@ def fork_module(
 
 
 class _Server:
-    """The fork server for one set of the interpreter's variables."""
+    """The fork server for one set of Python environment variables."""
 
     def __init__(self, interpreter: Mapping[str, str]) -> None:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(_INTERPRETER)}

@@ -1,9 +1,9 @@
-"""``python -m strandline.testing.forkserver FD``: forks bots that need not import anything.
+"""``python -m strandline.testing.forkserver FD``: forks bots with the modules imported already.
 
-It has imported the bot, and forks a process for each request that it reads from the socket ``FD``:
-a JSON object of ``module``, ``arguments``, ``directory``, ``environment`` and ``output`` (a path),
-with the descriptor of a socket on which it answers with lines: the process id, and later how it
-ended, as ``subprocess`` has it. A closed socket ends it and its children.
+It forks a process for each request on the socket ``FD``. A request is a JSON object of ``module``,
+``arguments``, ``directory``, ``environment`` and ``output`` (a path), sent with the descriptor of a
+socket for the response: one line with the process id, and later one with the exit code in the form
+of ``subprocess``. When the socket ``FD`` is closed, the server and its children end.
 """
 
 import importlib
@@ -23,7 +23,7 @@ from strandline.testing.forks import REQUEST_BYTES
 
 
 class ForkServer:
-    """The loop of the server, in one thread: forks, and tells of the children that end."""
+    """The server's loop in one thread: forks children, and reports those that end."""
 
     def __init__(self, requests: socket.socket) -> None:
         self._requests = requests
@@ -38,7 +38,7 @@ class ForkServer:
         signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
 
     def run(self) -> None:
-        """Serve until the socket is closed; returns also in each child, which is then to run."""
+        """Serve until the socket is closed. Also returns in each child, to run its module."""
         while True:
             readable, _, _ = select.select([self._requests, self._wakeup], [], [])
             if self._wakeup in readable:
@@ -71,7 +71,7 @@ class ForkServer:
         sys.exit()
 
     def _become(self, request: dict[str, Any]) -> None:
-        """In a child: be the process that was asked for, but for running it."""
+        """In a child: set up the requested process, up to running its module."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, self._at_ctrl_c)
@@ -100,7 +100,7 @@ def _tell(answers: socket.socket, number: int) -> None:
 
 
 def main() -> None:
-    """Serve; in a child, run the module that was asked for."""
+    """Serve; in a child, run the requested module."""
     ForkServer(socket.socket(fileno=int(sys.argv[1]))).run()
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 

@@ -1,4 +1,4 @@
-"""A real homeserver for tests and the demo: Synapse on a free loopback port, gone afterwards."""
+"""A temporary real homeserver for tests and the demo: Synapse on a free loopback port."""
 
 import base64
 import hashlib
@@ -33,7 +33,7 @@ _UNLIMITED = {"per_second": 100_000, "burst_count": 100_000}
 
 @frozen(kw_only=True)
 class Credentials:
-    """An account and its first device."""
+    """The credentials of an account and its first device."""
 
     user_id: UserId
     password: str
@@ -42,10 +42,10 @@ class Credentials:
 
 
 class Synapse:
-    """One homeserver with its own data. Use as a context manager.
+    """One temporary homeserver. Use as a context manager.
 
     Args:
-        limited: Leave Synapse's rate limits as its users have them, instead of lifting them.
+        limited: Keep Synapse's default rate limits. Without it, there are none.
         overrides: Further keys of ``homeserver.yaml``.
     """
 
@@ -81,19 +81,19 @@ class Synapse:
 
     @property
     def log_path(self) -> Path:
-        """Synapse's own log."""
+        """The path of Synapse's log."""
         return self.directory / "homeserver.log"
 
     @property
     def pid(self) -> int | None:
-        """The process, if it runs."""
+        """The process id, if it runs."""
         return self._process.pid if self._process else None
 
     def start(self) -> None:
-        """Start it, or start it again with the same port and data.
+        """Start Synapse, or start it again with the same port and data.
 
         Raises:
-            KitError: It ended, or did not answer in time.
+            KitError: Synapse ended, or did not answer in time.
         """
         self._process = start_module(
             "synapse.app.homeserver",
@@ -111,21 +111,21 @@ class Synapse:
             time.sleep(0.03)
 
     def stop(self) -> None:
-        """Ask it to end, and wait."""
+        """Send SIGTERM, and wait until the process has ended."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait()
             self._process = None
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """Send SIGKILL."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def register(self, localpart: str, *, admin: bool = False) -> Credentials:
-        """Make an account with a device, by the shared secret."""
+        """Create an account with a device, through Synapse's shared secret."""
         path = "/_synapse/admin/v1/register"
         password = secrets.token_urlsafe(12)
         nonce = self._request("GET", path)["nonce"]
@@ -150,7 +150,7 @@ class Synapse:
         )
 
     def newcomer(self, name: str) -> Credentials:
-        """Make an account that nobody has yet; its localpart begins with ``name`` and a hyphen."""
+        """Create a new account; its localpart begins with ``name`` and a hyphen."""
         return self.register(f"{name}-{next(self._newcomers)}")
 
     def _remove(self) -> None:
@@ -218,7 +218,7 @@ class Synapse:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, without what would have a child measure its coverage."""
+    """The environment of this process, without the variables that start coverage in children."""
     return {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
 
 

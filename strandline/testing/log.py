@@ -1,4 +1,4 @@
-"""The log of a bot: what it wrote in all its lives, and what a test did to it meanwhile."""
+"""The log file of a bot: the entries of all its runs, and notes of what the test did."""
 
 import json
 from collections.abc import Iterable
@@ -30,19 +30,19 @@ class BotLog:
     _notes: list[tuple[int, Line]] = field(factory=list, init=False)
 
     def begin_life(self) -> None:
-        """A process begins to write."""
+        """Start a new run: later lines belong to a new process."""
         self._life_begins = self._size()
         self.note("started")
 
     def note(self, event: str, **values: object) -> None:
-        """The test does something: tell of it in its place among what the bot does."""
+        """Add a note of something that the test does, in order with the bot's own entries."""
         at = datetime.now(UTC).isoformat()
         self._notes.append(
             (self._size(), {"event": event, "level": TEST, "timestamp": at, **values})
         )
 
     def lines(self) -> list[Line]:
-        """Everything, oldest first."""
+        """All entries and notes, oldest first."""
         notes, lines, position = list(self._notes), [], 0
         for raw in self._from(0).splitlines(keepends=True):
             while notes and notes[0][0] <= position:
@@ -52,7 +52,7 @@ class BotLog:
         return lines + [note for _, note in notes]
 
     def of_this_life(self) -> list[Line]:
-        """What the newest process has logged; other output is left out."""
+        """The entries of the newest process; other output is left out."""
         lines = map(_parsed, self._from(self._life_begins).splitlines())
         return [line for line in lines if line["level"] != OUTPUT]
 
@@ -79,5 +79,5 @@ def _parsed(raw: bytes) -> Line:
 
 
 def events(lines: Iterable[Line], *names: str) -> list[Line]:
-    """Those of the lines that tell of one of the events."""
+    """The lines with one of these event names."""
     return [line for line in lines if line["event"] in names]

@@ -1,4 +1,4 @@
-"""People who talk to the bot, through the real client-server API and nothing else."""
+"""Test users, who use nothing but the real client-server API."""
 
 import asyncio
 import json
@@ -29,11 +29,11 @@ MAX_WAIT_MS = 1000
 
 @frozen(kw_only=True)
 class TimelineEvent:
-    """One event of a room as the homeserver has it.
+    """One event of a room, read from the homeserver.
 
     Args:
-        body: What a client shows: of an edited message, its newest text.
-        in_reply_to: The event that it answers, if it says so.
+        body: The text that a client shows: for an edited message, the newest.
+        in_reply_to: The event that it replies to, if any.
         edits: How often it was edited.
     """
 
@@ -48,13 +48,13 @@ class TimelineEvent:
 
 
 class Person:
-    """Someone with an account. Use as an async context manager, or call ``close``.
+    """A test user with an account. Use as an async context manager, or call ``close``.
 
     Args:
         url: The homeserver.
         credentials: The account.
-        keeps_connections: Keep them open between requests. Without, each request opens its own:
-            then there is nothing to close, and any event loop will do.
+        keeps_connections: Keep connections open between requests. Without it, each request opens
+            its own: nothing needs to be closed, and any event loop can be used.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Person:
 
     @property
     def localpart(self) -> str:
-        """The name in the user id."""
+        """The localpart of the user id."""
         return self.user_id.removeprefix("@").partition(":")[0]
 
     async def __aenter__(self) -> Self:
@@ -78,7 +78,7 @@ class Person:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the HTTP connections."""
         if self._http is not None:
             await self._http.close()
 
@@ -97,7 +97,7 @@ class Person:
     async def create_room(
         self, *, invite: Iterable[UserId] = (), encrypted: bool = False, name: str | None = None
     ) -> RoomId:
-        """Make a private room."""
+        """Create a private room."""
         body: dict[str, Any] = {"invite": list(invite), "preset": "private_chat"}
         if name is not None:
             body["name"] = name
@@ -109,11 +109,11 @@ class Person:
         return RoomId((await self.request("POST", "/createRoom", body))["room_id"])
 
     async def invite(self, room_id: RoomId, user_id: UserId) -> None:
-        """Invite somebody."""
+        """Invite a user to a room."""
         await self.request("POST", _room(room_id, "invite"), {"user_id": user_id})
 
     async def kick(self, room_id: RoomId, user_id: UserId) -> None:
-        """Remove somebody."""
+        """Remove a user from a room."""
         await self.request("POST", _room(room_id, "kick"), {"user_id": user_id})
 
     async def join(self, room_id: RoomId) -> None:
@@ -144,18 +144,18 @@ class Person:
         return await self.send(room_id, "m.room.message", content)
 
     async def say_in_thread(self, room_id: RoomId, root: EventId, text: str) -> EventId:
-        """Say something in the thread below a message."""
+        """Send a message to the thread below a message."""
         relation = {"rel_type": "m.thread", "event_id": root}
         content = {"msgtype": "m.text", "body": text, "m.relates_to": relation}
         return await self.send(room_id, "m.room.message", content)
 
     async def react(self, room_id: RoomId, event_id: EventId, key: str) -> EventId:
-        """Put an emoji on an event."""
+        """React to an event with an emoji."""
         relation = {"rel_type": "m.annotation", "event_id": event_id, "key": key}
         return await self.send(room_id, "m.reaction", {"m.relates_to": relation})
 
     async def reactions(self, room_id: RoomId, event_id: EventId) -> list[tuple[UserId, str]]:
-        """Who put which emoji on an event, oldest first."""
+        """The reactions to an event, oldest first: each sender with the emoji."""
         found = []
         for event in await self.raw_timeline(room_id):
             relation = fields.fields(event, "content", "m.relates_to")
@@ -174,7 +174,7 @@ class Person:
         msgtype: str = "m.file",
         caption: str | None = None,
     ) -> EventId:
-        """Upload a file and send it, with a text of its own if there is a caption."""
+        """Upload a file and send it, with a caption if there is one."""
         url = f"{self._url}/_matrix/media/v3/upload?filename={quote(name, safe='')}"
         async with (
             self._connected() as http,
@@ -191,7 +191,7 @@ class Person:
         return await self.send(room_id, "m.room.message", content)
 
     async def downloads(self, uri: str) -> bytes:
-        """The content of a file, by its ``mxc://`` URI."""
+        """Download a file by its ``mxc://`` URI, and return its content."""
         path = uri.removeprefix("mxc://")
         url = f"{self._url}/_matrix/client/v1/media/download/{path}"
         async with self._connected() as http, http.get(url) as answer:
@@ -201,19 +201,19 @@ class Person:
             return await answer.read()
 
     async def redact(self, room_id: RoomId, event_id: EventId) -> EventId:
-        """Take an event back."""
+        """Redact an event."""
         path = _room(room_id, "redact", event_id, f"person.{id(self)}.{next(self._numbers)}")
         return EventId((await self.request("PUT", path, {}))["event_id"])
 
     async def membership(self, room_id: RoomId, user_id: UserId) -> str | None:
-        """``join``, ``invite``, ``leave`` …; None if the room never knew them."""
+        """A user's membership: ``join``, ``invite``, ``leave`` …; None if there was never one."""
         try:
             return str((await self.state(room_id, "m.room.member", user_id))["membership"])
         except KitError:
             return None
 
     async def invites(self) -> list[RoomId]:
-        """The rooms to which this person is invited and has not answered."""
+        """The rooms to which this person has a pending invite."""
         return [RoomId(room_id) for room_id in await self._invited()]
 
     async def _invited(self) -> dict[str, Any]:
@@ -225,22 +225,22 @@ class Person:
         return invited
 
     async def is_invited_to_space(self, room_id: RoomId) -> bool:
-        """Whether the room to which this person is invited is a Space, as the invite has it."""
+        """Whether this person's invite is to a Space."""
         answer = await self._invited()
         events = answer.get(room_id, {}).get("invite_state", {}).get("events", [])
         kinds = [e["content"].get("type") for e in events if e["type"] == "m.room.create"]
         return kinds == ["m.space"]
 
     async def members(self, room_id: RoomId) -> set[UserId]:
-        """Who is in the room."""
+        """The members of the room."""
         answer = await self.request("GET", _room(room_id, "joined_members"))
         return {UserId(user_id) for user_id in answer["joined"]}
 
     async def state(self, room_id: RoomId, event_type: str, key: str = "") -> dict[str, Any]:
-        """The content of one piece of the room's state.
+        """The content of a state event of the room.
 
         Raises:
-            KitError: The room has none.
+            KitError: The room has no such state event.
         """
         path = _room(room_id, "state", event_type, key)
         content: dict[str, Any] = await self.request("GET", path)
@@ -249,17 +249,17 @@ class Person:
     async def set_state(
         self, room_id: RoomId, event_type: str, content: dict[str, Any], key: str = ""
     ) -> None:
-        """Set a piece of the room's state."""
+        """Send a state event to the room."""
         await self.request("PUT", _room(room_id, "state", event_type, key), content)
 
     async def upgrade(self, room_id: RoomId, version: str = "12") -> RoomId:
-        """Replace a room by a new one, and enter that."""
+        """Upgrade a room: create its replacement, and join that."""
         body = {"new_version": version}
         answer = await self.request("POST", _room(room_id, "upgrade"), body)
         return RoomId(answer["replacement_room"])
 
     async def raw_timeline(self, room_id: RoomId) -> list[dict[str, Any]]:
-        """Every event of the room, oldest first, read back from the homeserver."""
+        """All events of the room, oldest first, read from the homeserver."""
         events: list[dict[str, Any]] = []
         start = ""
         while True:
@@ -271,7 +271,7 @@ class Person:
             start = f"&from={quote(page['end'])}"
 
     async def timeline(self, room_id: RoomId) -> list[TimelineEvent]:
-        """The room's messages, oldest first; edits are folded into what they edit."""
+        """The room's messages, oldest first; edits are applied."""
         return fold(await self.raw_timeline(room_id))
 
     async def transcript(self, room_id: RoomId) -> str:
@@ -287,10 +287,10 @@ class Person:
         after: EventId | None = None,
         timeout_seconds: float = 30.0,
     ) -> TimelineEvent:
-        """Wait until somebody else has said it, and return the message.
+        """Wait until somebody else has sent the expected message, and return it.
 
         Raises:
-            NotSeen: Time is up. The error holds the room's transcript.
+            NotSeen: The message did not arrive in time. The error has the room's transcript.
         """
         wanted = _predicate(expected)
         until = asyncio.get_running_loop().time() + timeout_seconds
@@ -306,7 +306,7 @@ class Person:
         raise NotSeen(what, await self.transcript(room_id))
 
     async def timelines(self, room_id: RoomId) -> AsyncIterator[list[TimelineEvent]]:
-        """The room's messages now, and again after what is sent there or a second; endless."""
+        """Yield the room's messages now and after each new event or each second, without end."""
         since = await self._sync({"rooms": []})
         while True:
             yield await self.timeline(room_id)
@@ -314,20 +314,20 @@ class Person:
             since = await self._sync({"rooms": [room_id]}, f"&since={since}&timeout={MAX_WAIT_MS}")
 
     async def _sync(self, rooms: dict[str, Any], parameters: str = "") -> str:
-        """Wait for what is new in the rooms; the token from where to wait on."""
+        """Wait for new events in the rooms; return the token for the next wait."""
         filter_ = quote(json.dumps({"room": rooms, "presence": {"types": []}}))
         path = f"/sync?set_presence=offline&filter={filter_}{parameters}"
         return str((await self.request("GET", path))["next_batch"])
 
     async def asks(self, room_id: RoomId, text: str, expected: Expected) -> TimelineEvent:
-        """Say something and wait for the answer to it."""
+        """Send a text and wait for the reply to it."""
         return await self.sees(room_id, expected, after=await self.say(room_id, text))
 
     async def request(self, method: str, path: str, body: object = None) -> Any:
-        """One request to the client-server API, below ``/_matrix/client/v3``.
+        """Make one request to the client-server API, below ``/_matrix/client/v3``.
 
         Raises:
-            KitError: The homeserver refuses.
+            KitError: The homeserver refused the request.
         """
         url = f"{self._url}/_matrix/client/v3{path}"
         async with (
@@ -342,7 +342,7 @@ class Person:
 
 
 def edit_content(event_id: EventId, text: str) -> dict[str, Any]:
-    """What a message says that edits a text message."""
+    """The content of an event that edits a text message."""
     return {
         "msgtype": "m.text",
         "body": f"* {text}",
@@ -352,7 +352,7 @@ def edit_content(event_id: EventId, text: str) -> dict[str, Any]:
 
 
 def fold(raw: Iterable[dict[str, Any]]) -> list[TimelineEvent]:
-    """The messages among raw events, each with its newest text in its first place."""
+    """The messages among raw events, in their original order, each with its newest text."""
     events: dict[EventId, TimelineEvent] = {}
     for event in raw:
         content = fields.fields(event, "content")

@@ -1,9 +1,9 @@
-"""The pytest plugin: a homeserver, a bot with the flows of a project, and people who talk to it.
+"""The pytest plugin: a homeserver, a bot with a project's flows, and test users.
 
-Installed with the package, and idle until a test asks for one of its fixtures. The fixtures are
-synchronous and bound to no event loop; tests are run by whatever runs a project's async tests. With
-pytest-asyncio, an ``async def`` test that uses one of these fixtures is marked for it, whatever its
-mode; where nothing else runs it, it is run here.
+It is installed with the package, and does nothing until a test requests one of its fixtures. The
+fixtures are synchronous and use no event loop. A project's own async plugin runs its tests. With
+pytest-asyncio, an ``async def`` test with one of these fixtures gets its marker in any mode;
+without an async plugin, this plugin runs the test.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SETUP = pytest.StashKey["testing.BotSetup"]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Register the marker."""
     config.addinivalue_line(
         "markers",
         f"{MARKER}(flows=[…], config={{…}}): what the bot of the test runs, besides its own flows "
@@ -43,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_pycollect_makeitem() -> Generator[None, Any, Any]:
-    """Mark the async tests that use the fixtures, before pytest-asyncio looks for its marker."""
+    """Mark async tests that use the fixtures, before pytest-asyncio looks for its marker."""
     made = yield
     for item in made if isinstance(made, list) else [made]:
         if not isinstance(item, pytest.Function) or not _is_ours(item) or _has_a_runner(item):
@@ -54,7 +54,7 @@ def pytest_pycollect_makeitem() -> Generator[None, Any, Any]:
 
 
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run an async test that nothing else runs."""
+    """Run an async test that no other plugin runs."""
     if not _is_ours(pyfuncitem) or _has_a_runner(pyfuncitem):
         return None
     names = inspect.signature(pyfuncitem.obj).parameters
@@ -67,7 +67,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Tell of a test that failed what happened in it."""
+    """Add an account of what happened to the report of a failed test."""
     report = yield
     setup_ = item.stash.get(_SETUP, None)
     if setup_ is not None and report.failed and report.when != "teardown":
@@ -76,7 +76,7 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what was walked, a line for each flow."""
+    """Print one line for each flow that was walked."""
     lines = [
         str(value)
         for reports in terminalreporter.stats.values()
@@ -93,7 +93,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def synapse() -> Iterator[testing.Synapse]:
-    """A Synapse for the whole run; with pytest-xdist, one for each worker."""
+    """One Synapse for the whole run; with pytest-xdist, one for each worker."""
     with ExitStack() as stack:
         with _in_plain_words():
             homeserver = stack.enter_context(testing.Synapse())
@@ -102,13 +102,13 @@ def synapse() -> Iterator[testing.Synapse]:
 
 @pytest.fixture
 def strandline_flows() -> Sequence[FlowOrPath]:
-    """The flows of the bot, where no marker names them. Override it in a conftest.py."""
+    """The bot's flows for tests without the marker. Override it in a conftest.py."""
     return ()
 
 
 @pytest.fixture
 def strandline_config() -> Mapping[str, Any]:
-    """What the bot's config has otherwise than usual. Override it in a conftest.py."""
+    """The bot's config where it differs from the default. Override it in a conftest.py."""
     return {}
 
 
@@ -116,7 +116,7 @@ def strandline_config() -> Mapping[str, Any]:
 def strandline_setup(
     request: pytest.FixtureRequest, synapse: testing.Synapse, tmp_path: Path
 ) -> Iterator[testing.BotSetup]:
-    """The bot and the people of this test; for fixtures of one's own."""
+    """The setup of this test's bot and users; for your own fixtures."""
     setup_ = testing.BotSetup(synapse, tmp_path / "bot")
     request.node.stash[_SETUP] = setup_
     try:
@@ -132,7 +132,7 @@ def bot(
     strandline_flows: Sequence[FlowOrPath],
     strandline_config: Mapping[str, Any],
 ) -> testing.BotProcess:
-    """A bot that runs the flows of the test's marker, or of ``strandline_flows``."""
+    """A running bot with the flows of the test's marker, or of ``strandline_flows``."""
     flows, configs = strandline_flows, [strandline_config]
     for marker in reversed(list(request.node.iter_markers(MARKER))):
         if marker.args or marker.kwargs.keys() - {"flows", "config"}:
@@ -147,19 +147,19 @@ def bot(
 def person(
     strandline_setup: testing.BotSetup, bot: testing.BotProcess
 ) -> Callable[[str], testing.User]:
-    """``person("carol")``: somebody who talks to the bot."""
+    """Create a test user: ``person("carol")``."""
     return lambda name: strandline_setup.person(name, bot)
 
 
 @pytest.fixture
 def alice(person: Callable[[str], testing.User]) -> testing.User:
-    """Somebody who talks to the bot."""
+    """A test user."""
     return person("alice")
 
 
 @pytest.fixture
 def bob(person: Callable[[str], testing.User]) -> testing.User:
-    """Somebody else who talks to the bot."""
+    """A second test user."""
     return person("bob")
 
 
@@ -169,7 +169,7 @@ def _is_ours(item: pytest.Function) -> bool:
 
 
 def _has_a_runner(item: pytest.Function) -> bool:
-    """Another plugin's marker, or fixture, says that it runs the test."""
+    """Whether another plugin runs the test, by its marker or fixture."""
     has, marker = item.config.pluginmanager.hasplugin, item.get_closest_marker
     by_anyio = marker("anyio") is not None or "anyio_backend" in item.fixturenames
     return (has("anyio") and by_anyio) or (has("asyncio") and marker("asyncio") is not None)
@@ -177,7 +177,7 @@ def _has_a_runner(item: pytest.Function) -> bool:
 
 @contextmanager
 def _in_plain_words() -> Iterator[None]:
-    """What keeps a fixture from starting is told without a traceback."""
+    """Report an error that prevents a fixture from starting without a traceback."""
     try:
         yield
     except StrandlineError as error:

@@ -1,4 +1,4 @@
-"""Child processes that die with their parent, whatever it dies of."""
+"""Child processes that die with their parent, however it ends."""
 
 import random
 import socket
@@ -23,9 +23,10 @@ def start_module(
     directory: Path,
     environment: Mapping[str, str],
 ) -> subprocess.Popen[bytes]:
-    """Start ``python -m module`` so that it is killed when this process ends.
+    """Start ``python -m module``, so that it is killed when this process ends.
 
-    To Linux the parent is the calling thread: call it on one that lasts as long as the child may.
+    On Linux, the parent is the calling thread: call it from a thread that lives as long as the
+    child.
     """
     with output.open("ab") as sink:
         return subprocess.Popen(  # noqa: S603  # the arguments are ours
@@ -39,7 +40,7 @@ def start_module(
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on just now."""
+    """A TCP port of 127.0.0.1 that is free now."""
     for port in random.SystemRandom().sample(PORTS, len(PORTS)):
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
@@ -48,6 +49,6 @@ def free_port() -> int:
 
 
 def last_lines(path: Path, count: int = 30) -> str:
-    """The end of a text file that may not exist."""
+    """The last lines of a text file; empty if it does not exist."""
     lines = path.read_text(errors="replace").splitlines() if path.exists() else []
     return "\n".join(lines[-count:])

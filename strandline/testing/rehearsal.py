@@ -1,7 +1,7 @@
-"""A rehearsal: flows on their own, for unit tests that take milliseconds.
+"""Rehearsals: unit tests of flows, without network, in milliseconds.
 
-There is no homeserver and no agent. Everything else is the bot's own: its turns, its conversations
-in memory, and its store, over a database in a temporary directory.
+There is no homeserver and no agent. Everything else is the bot's real code: its turns, its
+conversations in memory, and its store, with a database in a temporary directory.
 """
 
 import asyncio
@@ -57,7 +57,7 @@ class _Question:
 
 @define
 class _Hands:
-    """A clock that is set by hand."""
+    """A clock that a test sets."""
 
     at: datetime
 
@@ -73,7 +73,7 @@ class _Hands:
 
 @define
 class _Disk:
-    """A database in a temporary directory, to be opened in each life of the process."""
+    """A database in a temporary directory, which each simulated process opens."""
 
     directory: Path = field(factory=lambda: Path(mkdtemp(prefix="strandline-rehearsal-")))
     _store: SqliteStore | None = None
@@ -84,7 +84,7 @@ class _Disk:
         return self.directory / "lambda_matrix.db"
 
     async def open(self, clock: Clock) -> Store:
-        """The store, opened anew."""
+        """Open the store."""
         if self._store is not None:
             self._store.begin_close()
             if self._loop is asyncio.get_running_loop():
@@ -102,7 +102,7 @@ class _Disk:
 
 @frozen
 class _Life:
-    """What one life of the process is made of, and what is gone with it."""
+    """The state of one simulated process: a restart discards it."""
 
     loop: asyncio.AbstractEventLoop
     store: Store
@@ -111,10 +111,10 @@ class _Life:
 
 
 class _Remover:
-    """A thread that removes the databases of rehearsals that are gone.
+    """A thread that removes the databases of discarded rehearsals.
 
-    The garbage collector may find a rehearsal at any instant, while its thread holds any lock. So
-    what it calls takes none: it puts the database in a queue that is made for this.
+    The garbage collector may find a rehearsal at any time, while its thread holds any lock. So its
+    callback takes no lock: it puts the database into a ``SimpleQueue``.
     """
 
     def __init__(self) -> None:
@@ -122,7 +122,7 @@ class _Remover:
         self._thread: Thread | None = None
 
     def watch(self, rehearsal: object, disk: _Disk) -> None:
-        """Remove ``disk`` once nobody has ``rehearsal`` any more."""
+        """Remove ``disk`` once ``rehearsal`` is garbage collected."""
         if self._thread is None:
             self._thread = Thread(target=self._run, name="strandline-rehearsals", daemon=True)
             self._thread.start()
@@ -142,26 +142,25 @@ _remover = _Remover()
 
 
 class Rehearsal:
-    """People, flows, and time that passes when it is told to.
+    """Runs flows with simulated users, time and restarts.
 
-    Each verb makes one turn and returns it: ``turn.effects`` is what the handlers have asked for,
-    as values that can be compared. A turn that fails raises what its handler has raised, and
-    leaves nothing behind. The database is made by the first verb, in a temporary directory that
-    goes with the rehearsal.
+    Each method that does something runs one turn and returns it: ``turn.effects`` are the effects
+    that the handlers requested, as values that can be compared. A failed turn raises its handler's
+    error and changes nothing. The first turn creates the database, in a temporary directory that is
+    removed with the rehearsal.
 
     Args:
         flows: In the order in which they are offered an event. ``turn.confirm`` works.
         prefix: What commands begin with.
-        config: What ``config.yaml`` has otherwise than usual, section by section. Given, even
-            empty, all flows of the bot's own run, too, after the others. An agent is asked by an
-            effect ``AskAgent``, and answers nothing.
+        config: Sections of ``config.yaml`` that differ from the default. If given, even empty, the
+            built-in flows run too, after the others. A question to an agent is an effect
+            ``AskAgent``, which gets no answer.
 
     Attributes:
         turns: All turns so far.
 
     Raises:
-        UnansweredSignal: The source of one of the flows triggers a signal that neither one of them
-            nor the bot itself answers.
+        UnansweredSignal: The source of one of the flows triggers a signal that no flow answers.
         ConfigError: The config can't be used.
     """
 
@@ -194,19 +193,19 @@ class Rehearsal:
 
     @property
     def store(self) -> BotStore:
-        """What is committed to the database just now; made by the first verb."""
+        """Reads what is committed to the database now; the first turn creates it."""
         return BotStore(self._disk.path)
 
     async def says(
         self, text: str, *, by: UserId = ALICE, room: RoomId = ROOM, **inbound: Any
     ) -> Turn:
-        """Somebody writes a message or a command; ``inbound`` are further fields of ``Inbound``."""
+        """Send a message or a command; ``inbound`` are further fields of ``Inbound``."""
         return await self._happens(EventKind.TEXT, by, room, body=text, **inbound)
 
     async def sends_file(
         self, name: str, *, text: str = "", by: UserId = ALICE, room: RoomId = ROOM
     ) -> Turn:
-        """Somebody sends a file, with a caption if there is a text."""
+        """Send a file, with a caption if there is a text."""
         file = Attachment(
             event_id=self._next_id(),
             name=name,
@@ -223,7 +222,7 @@ class Rehearsal:
     async def reacts(
         self, key: str, *, by: UserId = ALICE, room: RoomId = ROOM, to: Turn | None = None
     ) -> Turn:
-        """Somebody puts an emoji on the newest question of the room, or on that of a turn."""
+        """React to the newest question of the room, or to the question of a turn."""
         question = self._newest(room, to)
         return await self._happens(
             EventKind.REACTION,
@@ -237,7 +236,7 @@ class Rehearsal:
     async def replies(
         self, text: str, *, by: UserId = ALICE, room: RoomId = ROOM, to: Turn | None = None
     ) -> Turn:
-        """Somebody replies to the newest question of the room, or to that of a turn."""
+        """Reply to the newest question of the room, or to the question of a turn."""
         question = self._newest(room, to)
         mark = _to(by, question.mark)
         return await self._happens(
@@ -245,26 +244,26 @@ class Rehearsal:
         )
 
     async def takes_back(self, turn: Turn, *, by: UserId | None = None) -> Turn:
-        """Somebody redacts what this turn answered: a message, a file, a reaction."""
+        """Redact the event that this turn handled: a message, a file, a reaction."""
         taken = turn.inbound
         return await self._happens(
             EventKind.REDACTED, by or taken.sender, taken.room_id, about=taken.event_id
         )
 
     async def enters(self, by: UserId, *, room: RoomId = ROOM) -> Turn:
-        """Somebody joins the room."""
+        """Let a user join the room."""
         return await self._happens(EventKind.ENTERED, by, room)
 
     async def departs(self, by: UserId, *, room: RoomId = ROOM) -> Turn:
-        """Somebody leaves the room."""
+        """Let a user leave the room."""
         return await self._happens(EventKind.DEPARTED, by, room)
 
     async def takes(self, inbound: Inbound) -> Turn:
-        """Anything else happens: the turn of this event."""
+        """Handle any other event, and return its turn."""
         return await self._take(inbound)
 
     async def passes(self, time: timedelta) -> list[Turn]:
-        """Time passes; the turns of what came to its end."""
+        """Let time pass; return the turns of the states and deadlines that expired."""
         self.now += time
         life, number = await self._alive(), len(self.turns)
         for lapsed in self._conversations.sweep(self._hands.monotonic()):
@@ -275,10 +274,10 @@ class Rehearsal:
         return self.turns[number:]
 
     def restart(self, *flows: Flow) -> None:
-        """The process dies and begins again: what is durable comes back.
+        """Simulate a kill and a restart: only durable state remains.
 
         Args:
-            flows: Later releases of flows that run, under the same names.
+            flows: New versions of running flows, under the same names.
         """
         self._rehearsed |= {flow.name: flow for flow in flows}
         self._flows = {flow.name: flow for flow in self._make_flows()}
@@ -287,21 +286,21 @@ class Rehearsal:
         self._life: _Life | None = None
 
     def state(self, flow: type[Flow], *, by: UserId = ALICE, room: RoomId = ROOM) -> str:
-        """The name of the state in which this user's conversation in this room is."""
+        """The name of the state of this user's conversation in this room."""
         return self._standing(flow, by, room).state
 
     def data(self, flow: type[Flow], *, by: UserId = ALICE, room: RoomId = ROOM) -> Any:
-        """The record or the memory that the conversation carries, or None."""
+        """The conversation's record or memory, or None."""
         return self._standing(flow, by, room).data
 
     @property
     def said(self) -> str:
-        """What the newest turn says, in one text: replies, questions and new texts of old ones."""
+        """The text of the newest turn's replies, questions and edits."""
         effects = self.turns[-1].effects if self.turns else []
         return "\n".join(e.text for e in effects if isinstance(e, Reply | Edit))
 
     def _make_flows(self) -> list[Flow]:
-        """All flows of one life, in the order in which they are offered an event."""
+        """All flows of one process, in the order in which they are offered an event."""
         flows = list(self._rehearsed.values())
         if self._config is not None:
             registry = Registry(self._config.registry_entries())
@@ -311,7 +310,7 @@ class Rehearsal:
         return [*flows, Confirmation(lifetime=timedelta(minutes=5), started_at=self.now)]
 
     async def _alive(self) -> _Life:
-        """The present life of the process; it begins with its first turn."""
+        """The current simulated process; its first turn starts it."""
         loop = asyncio.get_running_loop()
         if self._life is None or self._life.loop is not loop:
             store = await self._disk.open(self._hands.clock())
@@ -342,7 +341,7 @@ class Rehearsal:
         return await self._take(make_inbound(kind, room_id=room, sender=by, **fields))
 
     async def _take(self, inbound: Inbound, attempt: int = 0) -> Turn:
-        """One turn, and those of the earlier events that it has handled again."""
+        """Run the turn of an event, then the turns of the events that it reopens."""
         life = await self._alive()
         outcome, number = await life.turns.take(inbound, attempt), len(self.turns)
         self._note(outcome)
@@ -383,11 +382,11 @@ class Rehearsal:
 
 
 def _to(user: UserId, mark: QuestionRef) -> QuestionRef | None:
-    """The mark, if the question is one that this user may answer."""
+    """The question's reference, if this user may answer it; else None."""
     return mark if mark.asker in (None, user) else None
 
 
 def _config(sections: Mapping[str, Any]) -> Config:
-    """The config of a bot that nobody can reach, with these sections."""
+    """A config with these sections, for a bot without a homeserver."""
     server = {"url": "https://example.org", "user_id": "@bot:example.org", "password": "-"}
     return config_of({"homeserver": server, "agents": [AGENT], **sections})

@@ -1,4 +1,4 @@
-"""What happened in a test, for people to read: rooms, states and the bot's log."""
+"""Reports on a test for people: rooms, states and the bot's log."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -18,19 +18,19 @@ COMINGS = {"join": "came in", "invite": "was invited", "leave": "left", "ban": "
 
 @frozen
 class Names:
-    """Short names for Matrix ids."""
+    """Short names for Matrix ids, for reports."""
 
     of: Mapping[str, str]
 
     def short(self, text: str) -> str:
-        """The text with each id that has a name replaced by it."""
+        """Replace each known id in the text by its short name."""
         for long in sorted(self.of, key=len, reverse=True):
             text = text.replace(long, self.of[long])
         return text
 
 
 def transcript(raw: Iterable[dict[str, Any]], names: Names) -> str:
-    """Everything that people would see of a room, oldest first.
+    """All messages of a room as people would see them, oldest first.
 
     Args:
         raw: The room's events.
@@ -57,7 +57,7 @@ def transcript(raw: Iterable[dict[str, Any]], names: Names) -> str:
 
 
 def state_table(log: Iterable[Line], names: Names) -> str:
-    """Which conversation moved from which state to which, with kills and restarts in between."""
+    """A table of the conversations' transitions, with kills and restarts in between."""
     rows = [("time", "flow", "whose", "event", "from → to")]
     for line in log:
         if line["event"] == "moved":
@@ -72,7 +72,7 @@ def state_table(log: Iterable[Line], names: Names) -> str:
 
 
 def log_text(log: Iterable[Line]) -> str:
-    """The log, a line an event; without what the table of states tells."""
+    """The log, one line for each entry, without the transitions in the table of states."""
     lines = [text for line in log if line["event"] not in _BETWEEN_US for text in _log_lines(line)]
     left_out = len(lines) - MOST_LINES
     head = [f"({left_out} lines before)"] if left_out > 0 else []
@@ -100,7 +100,7 @@ def _says(key: str, value: object) -> bool:
 
 
 def _deed(line: Line) -> str:
-    """What the test did."""
+    """The text of a note of what the test did."""
     return f"──── {line['event']} {line.get('by', '')}".rstrip() + " ────"
 
 

@@ -1,4 +1,4 @@
-"""The bot and the people of one test, and the account of them that a failure gives."""
+"""The bot and the users of one test, and the account of what they did if it fails."""
 
 import asyncio
 import os
@@ -34,11 +34,11 @@ SPEAKS = "strandline: "
 
 
 class BotSetup:
-    """Starts the bot, has people come, and ends the bot.
+    """Starts the bot, creates users, and ends the bot.
 
     Args:
-        synapse: Where they meet.
-        directory: Where the bot's config, data and log lie.
+        synapse: The homeserver.
+        directory: The directory of the bot's config, data and log.
     """
 
     def __init__(self, synapse: Synapse, directory: Path) -> None:
@@ -54,15 +54,15 @@ class BotSetup:
         *,
         rootdir: Path,
     ) -> BotProcess:
-        """A bot that is ready.
+        """Start a bot, and return it when it is ready.
 
         Args:
-            flows: The flows that it runs besides its own.
-            configs: What its config has otherwise than usual; the last counts.
-            rootdir: Where it finds the modules of the flows, besides where this process does.
+            flows: The flows that it runs in addition to the built-in ones.
+            configs: Config sections that differ from the default; later ones win.
+            rootdir: A further folder in which it finds the modules of the flows.
 
         Raises:
-            KitError: It can't run with these.
+            KitError: It can't start with this config or these flows.
         """
         config = config_for(
             self._synapse.url,
@@ -87,7 +87,7 @@ class BotSetup:
         return bot
 
     def person(self, name: str, bot: BotProcess) -> User:
-        """Somebody with an account of their own; the same person for the same name."""
+        """Create a test user; the same name gives the same user."""
         if name not in self.people:
             credentials = self._synapse.newcomer(name)
             person = Person(self._synapse.url, credentials, keeps_connections=False)
@@ -100,7 +100,7 @@ class BotSetup:
             self._bot.end()
 
     def account(self) -> list[tuple[str, str]]:
-        """What happened: a title and a text for each room, the states, and the bot's log."""
+        """The account of the test: a title and a text for each room, the states, and the log."""
         if self._bot is None:
             return []
         names = self._names(self._bot)
@@ -113,7 +113,7 @@ class BotSetup:
         return [*sections, ("states", states), (f"the bot's log: {self._bot.log_path}", lines)]
 
     def _rooms(self) -> dict[RoomId, User]:
-        """Each room, with the first who can read it."""
+        """Each room, with the first user who can read it."""
         rooms: dict[RoomId, User] = {}
         for user in self.people.values():
             for room in user.rooms:
@@ -140,7 +140,7 @@ class BotSetup:
 
 
 def _wait_for(bot: BotProcess) -> None:
-    """Wait until the bot is ready, in a fixture, where no event loop runs."""
+    """Wait until the bot is ready, in a fixture without an event loop."""
     try:
         while not bot.is_ready():
             time.sleep(0.02)
@@ -152,7 +152,7 @@ def _wait_for(bot: BotProcess) -> None:
 
 
 def _complaint(bot: BotProcess) -> str | None:
-    """What the bot said to its operator when it did not start."""
+    """The error that the bot printed for its operator, if it did not start."""
     lines = [line["event"] for line in bot.log if line["level"] == OUTPUT]
     begins = [n for n, line in enumerate(lines) if line.startswith(SPEAKS)]
     if not begins:
@@ -162,10 +162,10 @@ def _complaint(bot: BotProcess) -> str | None:
 
 
 def import_path(flow: FlowOrPath) -> str:
-    """How a config names a flow.
+    """The import path by which a config names a flow.
 
     Raises:
-        KitError: Another process can't import it.
+        KitError: The flow can't be imported in another process.
     """
     if isinstance(flow, str):
         return flow
@@ -176,7 +176,7 @@ def import_path(flow: FlowOrPath) -> str:
 
 
 def imports(*further: Path) -> list[str]:
-    """Where this process finds what is not installed, and these folders last."""
+    """The import path of this process without installed packages, then these folders."""
     paths = sysconfig.get_paths()
     known = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     found = [str(Path(entry).absolute()) for entry in [*sys.path, *map(str, further)]]
@@ -184,7 +184,7 @@ def imports(*further: Path) -> list[str]:
 
 
 def merged(base: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """``base`` with the values of ``other``, section by section."""
+    """Merge ``other`` into ``base``, section by section."""
     result = dict(base)
     for key, value in other.items():
         before = result.get(key)

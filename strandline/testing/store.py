@@ -1,4 +1,4 @@
-"""What a bot keeps, as a test looks at it."""
+"""Reads the durable data of a bot under test."""
 
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,33 +11,33 @@ from fsm.values.ids import RoomId, UserId
 
 
 class Whose(Protocol):
-    """Whose conversation is meant: a person in their room with the bot."""
+    """The user and the room that identify a conversation."""
 
     @property
     def user_id(self) -> UserId:
-        """The person."""
+        """The user's id."""
 
     @property
     def room(self) -> RoomId:
-        """The room in which they talk to the bot."""
+        """The room in which the user talks to the bot."""
 
 
 @frozen
 class BotStore:
-    """What a restart would find. Each look reads what is committed just now."""
+    """The durable data of a bot: what a restart would find. Each call reads the latest commit."""
 
     path: Path
 
     def state(self, flow: type[Flow] | Flow, whose: Whose) -> str:
-        """The durable state in which the conversation is kept, or the name of the idle one."""
+        """The saved durable state of the conversation, or the name of the idle state."""
         return self._standing(flow, whose).state
 
     def record(self, flow: type[Flow] | Flow, whose: Whose) -> Any:
-        """The record that is kept of the conversation, or None."""
+        """The saved record of the conversation, or None."""
         return self._standing(flow, whose).data
 
     def get(self, key: str) -> Any:
-        """The JSON value that is kept under ``key``, or None."""
+        """The saved JSON value under ``key``, or None."""
         return StoreInspector(self.path).get(key)
 
     def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""People who talk to the bot under test, in a room that they have with it."""
+"""Test users, each with a room in which they talk to the bot."""
 
 import asyncio
 import re
@@ -22,15 +22,15 @@ WITHIN_SECONDS = 10.0
 
 
 class User:
-    """Somebody who talks to the bot.
+    """A test user who talks to the bot.
 
-    They have a room with it, which they make when they first do something. What they see is what
-    was said, or edited, since they last did something themselves.
+    The user's room with the bot is created by their first action. ``sees`` looks only at messages
+    and edits that are newer than their last action.
 
     Args:
-        name: What failures call them.
-        person: Their account, for everything that this class has no verb for.
-        bot: Whom they talk to.
+        name: Their name in reports.
+        person: Their account, for actions that this class has no method for.
+        bot: The bot that they talk to.
     """
 
     def __init__(self, name: str, person: Person, bot: BotProcess) -> None:
@@ -52,10 +52,10 @@ class User:
 
     @property
     def room(self) -> RoomId:
-        """The room in which they talk to the bot.
+        """The user's room with the bot.
 
         Raises:
-            KitError: They have not done anything yet.
+            KitError: The user has done nothing yet.
         """
         if not self.rooms:
             what = f"{self.name} has no room with the bot yet: await {self.name}.meets_bot()"
@@ -63,10 +63,10 @@ class User:
         return self.rooms[-1]
 
     async def meets_bot(self) -> RoomId:
-        """Have a room with the bot, in which it has said what it says when it comes in.
+        """Create the room with the bot, if needed, and wait for the bot's greeting.
 
         Raises:
-            KitError: The bot does not come.
+            KitError: The bot does not join.
         """
         async with self._entering:
             if not self.rooms:
@@ -78,10 +78,10 @@ class User:
         return self.room
 
     async def enters(self, room: RoomId | None = None) -> RoomId:
-        """Go to another room and talk to the bot there from now on.
+        """Join another room, and use it for all further actions.
 
         Args:
-            room: The room; None for the one to which they are next invited that is no Space.
+            room: The room; None for the room of the user's next invite that is not to a Space.
         """
         room = await self._next_invite() if room is None else room
         await self.person.join(room)
@@ -91,7 +91,7 @@ class User:
         return room
 
     async def invites(self, other: "User") -> None:
-        """Have somebody else enter this room, and talk to the bot there from now on."""
+        """Invite another user to this room, and let them join and use it from now on."""
         room = await self.meets_bot()
         if await self.person.membership(room, other.user_id) != "join":
             await self.person.invite(room, other.user_id)
@@ -103,27 +103,27 @@ class User:
         await self._came_or_went(self.room)
 
     async def say(self, text: str) -> EventId:
-        """Send a text."""
+        """Send a text message."""
         return self._write(await self.person.say(await self.meets_bot(), text))
 
     async def replies(self, text: str, *, to: Message | None = None) -> EventId:
-        """Reply to the bot's newest message, or to another."""
+        """Reply to the bot's newest message, or to another message."""
         target = await self._of_bot(to)
         return self._write(await self.person.reply(self.room, target, text))
 
     async def edits(self, text: str, *, message: Message | None = None) -> EventId:
-        """Give their newest message, or another of theirs, a new text."""
+        """Edit the user's newest message, or another message of theirs."""
         edit = await self.person.edit(self.room, self._own(message), text)
         self._newest = edit  # the bot counts it to the message
         return edit
 
     async def reacts(self, key: str, *, to: Message | None = None) -> EventId:
-        """Put an emoji on the bot's newest message, or on another."""
+        """React to the bot's newest message, or to another message."""
         target = await self._of_bot(to)
         return self._did(await self.person.react(self.room, target, key))
 
     async def redacts(self, message: Message | None = None) -> EventId:
-        """Take back their newest message, or something else of theirs: a reaction, say."""
+        """Redact the user's newest message, or another event of theirs, such as a reaction."""
         return self._did(await self.person.redact(self.room, self._own(message)))
 
     async def sends_file(
@@ -134,7 +134,7 @@ class User:
         text: str | None = None,
         mimetype: str = "application/octet-stream",
     ) -> EventId:
-        """Send a file, with a text of its own if there is one."""
+        """Send a file, with a caption if there is one."""
         room = await self.meets_bot()
         msgtype = "m.image" if mimetype.startswith("image/") else "m.file"
         return self._write(
@@ -150,10 +150,10 @@ class User:
         by: "User | None" = None,
         within_seconds: float = WITHIN_SECONDS,
     ) -> TimelineEvent:
-        """Wait until the bot, or ``by``, has said it since they last did something.
+        """Wait for a message of the bot, or of ``by``, that is newer than the user's last action.
 
         Raises:
-            NotSeen: Time is up.
+            NotSeen: The message did not arrive in time.
             KitError: The bot has ended by itself.
         """
         __tracebackhide__ = True
@@ -170,10 +170,10 @@ class User:
             await asyncio.sleep(0.03)
 
     async def does_not_see(self, expected: Expected) -> None:
-        """Wait until the bot has done all it has to do, and see that it has not said it.
+        """Wait until nothing is pending in the bot, and check that it has not sent the message.
 
         Raises:
-            NotSeen: It has.
+            NotSeen: The bot has sent it.
         """
         __tracebackhide__ = True
         await self.meets_bot()
@@ -191,10 +191,10 @@ class User:
         to: Message | None = None,
         within_seconds: float = WITHIN_SECONDS,
     ) -> None:
-        """Wait until the bot has put this emoji on their newest message, or on another.
+        """Wait until the bot has reacted with this emoji to the user's newest or another message.
 
         Raises:
-            NotSeen: Time is up.
+            NotSeen: The reaction did not arrive in time.
             KitError: The bot has ended by itself.
         """
         __tracebackhide__ = True
@@ -212,7 +212,7 @@ class User:
             await asyncio.sleep(0.03)
 
     async def _arrival(self, room: RoomId) -> EventId:
-        """Wait until the bot has come into the room; the event of that."""
+        """Wait until the bot has joined the room; return the event id of its join."""
         while True:
             for event in await self.person.raw_timeline(room):
                 if event["type"] != "m.room.member" or event["state_key"] != self.bot.user_id:
@@ -269,7 +269,7 @@ class User:
         return said[-1].event_id
 
     async def _news(self, by: "User | None") -> list[TimelineEvent]:
-        """What somebody has said or edited since this person last did something."""
+        """The messages and edits of somebody since this user's last action."""
         raw = await self.person.raw_timeline(self.room)
         ids = [event["event_id"] for event in raw]
         start = ids.index(self._newest) + 1 if self._newest in ids else 0
@@ -287,7 +287,7 @@ def _id_of(message: Message) -> EventId:
 
 
 def _subject(event: dict[str, object]) -> object:
-    """The message that an event is, or that it edits."""
+    """The id of the message that an event is or edits."""
     content = event.get("content")
     relation = content.get("m.relates_to", {}) if isinstance(content, dict) else {}
     is_edit = relation.get("rel_type") == "m.replace"

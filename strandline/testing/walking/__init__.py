@@ -1,4 +1,4 @@
-"""Walking a flow: each way through it by a person of its own, with a kill at the end of each."""
+"""Walks through a flow: a separate user takes each path, and a kill ends each."""
 
 from strandline.testing.walking.causes import Inputs, Sample, Without
 from strandline.testing.walking.in_pytest import kill_everywhere

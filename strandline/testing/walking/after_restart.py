@@ -1,4 +1,4 @@
-"""Afterwards: the life of one walker after the last kill."""
+"""Checks on one walker after its last kill."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ PLAIN = "Is anybody there?"
 
 @define(eq=False)
 class AfterRestart:
-    """The life of one walker after the last kill: nothing is lost, doubled or blocked."""
+    """Checks on one walker after its last kill: nothing is lost, sent twice or blocked."""
 
     runner: StepRunner
     walker: Walker
@@ -28,7 +28,7 @@ class AfterRestart:
     _is_moved: bool = False
 
     async def live_on(self) -> None:
-        """Answer what is forgotten, use a command, write, and take a further step."""
+        """Try an answer to a forgotten question, a command, a text and a further step."""
         try:
             await self._live_on()
         except KitError as error:
@@ -59,7 +59,7 @@ class AfterRestart:
             await self._go_on(probe)
 
     async def look_back(self, earlier: Sequence[Mapping[str, Any]]) -> None:
-        """Read the room once more."""
+        """Read the room again and compare it with ``earlier``."""
         walker = self.walker
         self.timeline = await walker.timeline()
         if walker.failure:
@@ -77,14 +77,14 @@ class AfterRestart:
             )
 
     def _leave_the_room(self) -> None:
-        """The bot is not in it: whatever comes next comes in another."""
+        """Leave a room that the bot is not in, so that the next action uses another room."""
         walker, key = self.walker, self.walker.key
         walker.room = None
         if walker.key != key:
             walker.seen, walker.here = 0, Position(walker.walk.idle, walker.walk.idle)
 
     async def _use_what_is_gone(self) -> None:
-        """Do what only the forgotten state answers: the flow must not answer it from there."""
+        """Do what only the lost ephemeral state answers: the flow must not answer it."""
         walker = self.walker
         if self.stood == walker.here.state:
             return
@@ -103,7 +103,7 @@ class AfterRestart:
                 self.runner.follow(walker)
 
     def _probe(self) -> Edge | None:
-        """A step that others have taken from here; best one that leads nowhere else."""
+        """A step that other walkers have taken from here, preferably without a change of state."""
         shared_bot, walker = self.runner.shared_bot, self.walker
         plan = shared_bot.causes.plan
         edges = [
@@ -136,7 +136,7 @@ class AfterRestart:
         return self.walker.happened[-1]
 
     def _is_answered(self, event_id: EventId) -> bool:
-        """The bot did anything at all in the room after it."""
+        """Whether the bot did anything in the room after this event."""
         ids = [event["event_id"] for event in self.timeline]
         later = self.timeline[ids.index(event_id) + 1 :] if event_id in ids else []
         return any(event.get("sender") == self.walker.bot for event in later)
@@ -150,7 +150,7 @@ def _restart_of(walker: Walker, stood: str) -> Edge:
 
 
 def _replies(timeline: Iterable[Mapping[str, Any]], walker: Walker) -> dict[EventId, int]:
-    """How often the bot has answered each of the walker's events."""
+    """The number of the bot's replies to each of the walker's events."""
     counts: dict[EventId, int] = {}
     for event in timeline:
         relation = event.get("content", {}).get("m.relates_to", {})

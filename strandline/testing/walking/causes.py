@@ -1,4 +1,4 @@
-"""Causes: what a person does to bring each event of a flow about."""
+"""Causes: the actions of a person that cause each event of a flow."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -54,12 +54,12 @@ _BY_KIND: Mapping[EventKind, Cause] = {
 
 @frozen
 class Causes:
-    """How the events of a flow are caused.
+    """The actions that cause a flow's events.
 
     Args:
         flow: The flow.
-        inputs: What its author has said about that.
-        without: What is not walked.
+        inputs: The author's sample inputs.
+        without: The events that are left out.
         prefix: What commands begin with.
     """
 
@@ -70,7 +70,7 @@ class Causes:
 
     @property
     def plan(self) -> PathPlan:
-        """The same as the walks need it."""
+        """The causes in the form that the planner of walks needs."""
         samples = {
             (state.name, event.name): len(self._samples(state, event)) or 1
             for event in self.flow.events.values()
@@ -79,7 +79,7 @@ class Causes:
         return PathPlan(without=self._left_out(), samples=samples)
 
     def problems(self) -> Iterator[str]:
-        """What an author has to say before the flow can be walked."""
+        """The sample inputs that the author must add before the flow can be walked."""
         name, left_out = self.flow.__name__, self._left_out()
         for given in self.inputs:
             event = given[1] if isinstance(given, tuple) else given
@@ -95,11 +95,11 @@ class Causes:
                 )
 
     def of(self, edge: Edge, turn: int) -> tuple[Cause, ...]:
-        """What is done to take this step.
+        """The actions that cause this step.
 
         Args:
             edge: The step.
-            turn: Of several that the event declares, the next is taken each time.
+            turn: A counter that selects one of several causes that the event declares.
         """
         event = self.flow.events[edge.event]
         samples = self._samples(self.flow.states[edge.source], event)
@@ -110,7 +110,7 @@ class Causes:
         return (own[turn % len(own)],)
 
     def is_prompt(self, edge: Edge) -> bool:
-        """The event happens in the turn of what was done, or not at all."""
+        """Whether the event happens in the same turn as its cause, or not at all."""
         return self.flow.events[edge.event].kind not in _PATIENT
 
     def _samples(self, state: State, event: Event) -> Sequence[Sample]:
@@ -120,7 +120,7 @@ class Causes:
         return given if isinstance(given, list) else [given]
 
     def _own(self, event: Event) -> list[Cause]:
-        """What the event itself says of how it is caused."""
+        """The causes that the event itself declares."""
         causes: list[Cause] = [self.prefix + name for name in event.command if name != ANY]
         causes += [self.prefix + NONSENSE] if ANY in event.command else []
         causes += [SMALL_TALK] if event.text is True else []
@@ -132,7 +132,7 @@ class Causes:
         return causes
 
     def _said(self, event: Event, sample: Cause) -> Cause:
-        """The sample; where a command wants an argument, a text is that."""
+        """The sample as a cause; for a command, a text is its argument."""
         names = [name for name in event.command if name != ANY]
         if isinstance(sample, str) and names and not sample.startswith(self.prefix):
             return f"{self.prefix}{names[0]} {sample}"

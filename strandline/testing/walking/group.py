@@ -1,4 +1,4 @@
-"""A group of walkers and one bot, which is killed while all of them talk to it."""
+"""A group of walkers with one bot, which is killed while all of them talk to it."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,9 +20,10 @@ from strandline.testing.walking.walker import Cause, Walker
 
 
 def groups(walks: Iterable[Walk]) -> list[tuple[tuple[Edge, ...], list[Walk]]]:
-    """The walks that can be walked side by side, with the restarts and ends of time they share.
+    """Group the walks that can run side by side, with their shared restarts and expiries.
 
-    A walk may join one whose restarts and ends of time end like its own: it begins later.
+    A walk can join a longer one whose last restarts and expiries are the same: it then begins
+    later.
     """
     found: list[tuple[tuple[Edge, ...], list[Walk]]] = []
     walks = list(walks)
@@ -42,7 +43,7 @@ def _length_then_name(shared: tuple[Edge, ...]) -> tuple[int, str]:
 
 @define(eq=False)
 class WalkerGroup:
-    """Walkers who meet at each restart and each end of time."""
+    """Walkers who wait for one another at each restart and each expiry."""
 
     shared_bot: SharedBot
     shared: Sequence[Edge]
@@ -55,7 +56,7 @@ class WalkerGroup:
         self.runner = StepRunner(self.shared_bot)
 
     async def go(self) -> None:
-        """Walk, kill, restart, look."""
+        """Run all steps, kill and restart the bot, and check the results."""
         try:
             for stage in range(len(self.shared) + 1):
                 begins = [w for w in self.walks if self._begin(w) == stage]
@@ -70,7 +71,7 @@ class WalkerGroup:
                 await walker.close()
 
     async def _arrive(self, walk: Walk) -> None:
-        """Have somebody new begin a walk, unless it is known to lead nowhere."""
+        """Create a walker for a walk, unless the walk is known to be impossible."""
         shared_bot = self.shared_bot
         if any(beginning in shared_bot.dead_ends for beginning in walk.prefixes()):
             return
@@ -91,11 +92,11 @@ class WalkerGroup:
         return not walker.turned_off and not walker.failure
 
     def _begin(self, walk: Walk) -> int:
-        """The stage at which the walk begins: it shares the last of what is shared."""
+        """The stage at which the walk begins: it shares the last stages of the group."""
         return len(self.shared) - len(walk.globals)
 
     async def _stretch(self, walker: Walker, *, stage: int) -> None:
-        """The steps that are the walker's own, up to the next that is everybody's."""
+        """Take the walker's own steps up to the next shared step."""
         begin = self._begin(walker.walk)
         edges = walker.walk.edges
         borders = [-1, *(n for n, edge in enumerate(edges) if edge.is_global), len(edges)]
@@ -120,7 +121,7 @@ class WalkerGroup:
         return f"what was done led to {told}"
 
     async def _together(self, stage: int) -> None:
-        """What happens to the whole process."""
+        """Take a step that happens to the whole process."""
         shared_bot, walkers = self.shared_bot, self._under_way(stage)
         if self.shared[stage].by is By.RESTART:
             await shared_bot.settle()
@@ -136,7 +137,7 @@ class WalkerGroup:
     async def _time_is_up(self, walker: Walker, stage: int, moved: int) -> None:
         edge = [e for e in walker.walk.edges if e.is_global][stage - self._begin(walker.walk)]
         state = walker.flow.states[edge.source]
-        if not edge.event and not state.is_durable:  # it falls back, and nobody says so
+        if not edge.event and not state.is_durable:  # it falls back without a log entry
             walker.here = arrive(walker.flow, walker.here, edge.target)
             self.shared_bot.caused.add(edge)
             return
@@ -159,7 +160,7 @@ class WalkerGroup:
         self.runner.follow(walker)
 
     async def _killed(self, walkers: Iterable[Walker]) -> None:
-        """Kill the bot and start it again; what was on disk must be there still."""
+        """Kill and restart the bot, and check that the stored data is unchanged."""
         shared_bot = self.shared_bot
         for walker in walkers:
             walker.is_comparable &= not forgets(walker, shared_bot.flows)
@@ -180,7 +181,7 @@ class WalkerGroup:
                     )
 
     def _compare(self, walker: Walker, kept: Mapping[str, str]) -> None:
-        """What is on disk must be where the log has the conversation come to."""
+        """Check that the stored state is the last state in the log."""
         flow, here = walker.flow, walker.here.state
         if issubclass(flow, KeptAsRecord):
             return
@@ -218,12 +219,12 @@ class WalkerGroup:
         for walker in self.walkers:
             for key, error in set_aside:
                 if _is_of(walker, key):
-                    walker.failure = ""  # whatever else was seen comes from that
+                    walker.failure = ""  # other failures are consequences of that
                     self.runner.fail(walker, f"what was saved under {key} can't be read: {error}")
 
 
 def _is_of(walker: Walker, key: str) -> bool:
-    """The record belongs to the walker, or to the walker's room."""
+    """Whether the record belongs to the walker or to the walker's room."""
     return walker.person.user_id in key or bool(walker.room and walker.room in key)
 
 

@@ -1,4 +1,4 @@
-"""``kill_everywhere``: one line in a test file that covers a flow."""
+"""``kill_everywhere``: one line in a test file that tests all paths of a flow."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -34,16 +34,16 @@ def kill_everywhere(  # noqa: PLR0913  # what may be said of a flow
 
     Args:
         flow: The flow.
-        inputs: What a person does to cause an event, where the event does not say it by itself:
-            a text to write (of a command, its argument), an ``async`` function of the ``Walker``,
-            a tuple of these to be done in turn, or a list of samples of which each is walked.
-        without: What is not walked, and why: an event, an event from one state as ``(state,
+        inputs: How a person causes an event, if its declaration does not determine it: a text to
+            send (for a command, its argument), an ``async`` function of the ``Walker``, a tuple of
+            these that is done in order, or a list of samples that are each walked.
+        without: What is left out, with the reason: an event, an event from one state as ``(state,
             event)``, or all events from a state.
-        length: How many steps a path has at most. Without it, as many as give no more than 40
-            paths. Longer ones are added for transitions that need them.
+        length: The maximum number of steps of a path. Default: the largest number that gives at
+            most 40 paths. Longer paths are added for transitions that need them.
         first: What every walker does before the path begins.
-        flows: Flows that the bot runs besides; those of ``strandline_flows`` it runs anyway.
-        config: What the bot's config has otherwise than usual.
+        flows: Further flows for the bot; those of ``strandline_flows`` always run.
+        config: Config sections that differ from the default.
 
     Returns:
         A function that pytest collects under a name that begins with ``test``.

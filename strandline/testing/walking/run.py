@@ -33,18 +33,18 @@ MOST_LOG_LINES = 60
 
 
 class WalkFailed(AssertionError):
-    """A flow did not live through its walks; the message is the account."""
+    """A walk failed; the message has the details."""
 
 
 @frozen(kw_only=True)
 class Report:
-    """What was walked.
+    """The result of a run.
 
     Args:
         flow: The flow's name.
         paths: How many walks, each of which ended in a kill.
-        covered: How many of the flow's transitions were taken as they were meant.
-        total: How many there are: events and ends of time by state, and restarts.
+        covered: How many of the flow's transitions were taken as planned.
+        total: The number of transitions: events and expiries by state, and restarts.
         left_out: How many of the declared events, by state, were not walked.
         kills: How often the process was killed.
         seconds: How long it took.
@@ -68,16 +68,16 @@ class Report:
 
 @frozen(kw_only=True)
 class KillEverywhereRun:
-    """All walks of a flow, as its author wants them.
+    """All walks of a flow, with its author's settings.
 
     Args:
         flow: The flow.
-        inputs: What a person does to cause an event, where the event itself does not say it.
-        without: What is not walked, and why.
-        length: How many steps a walk has at most.
+        inputs: How a person causes an event, if its declaration does not determine it.
+        without: What is left out, with the reason.
+        length: The maximum number of steps of a walk.
         first: What every walker does before the walk begins.
-        flows: Flows that the bot runs besides.
-        config: What the bot's config has otherwise than usual.
+        flows: Further flows for the bot.
+        config: Config sections that differ from the default.
     """
 
     flow: type[Flow]
@@ -90,25 +90,25 @@ class KillEverywhereRun:
 
     @property
     def causes(self) -> Causes:
-        """How its events are caused."""
+        """The causes of the flow's events."""
         prefix = self.config.get("commands", {}).get("prefix", "!")
         return Causes(self.flow, self.inputs, self.without, prefix)
 
     def walks(self) -> list[Walk]:
-        """The walks. A kill ends each, so none has to end in a restart."""
+        """The walks to take. A kill ends each, so a restart as the last step is left out."""
         found = walks(self.flow, length=self.length, plan=self.causes.plan)
         return [walk for walk in found if not walk.ends_in_restart]
 
     async def go(self, synapse: Synapse, directory: Path, rootdir: Path) -> Report:
-        """Walk them all.
+        """Run all walks.
 
         Args:
-            synapse: Where the walkers and the bot meet.
-            directory: Where the bot's config, data and log lie.
-            rootdir: Where the bot finds the modules of the flows, besides where this process does.
+            synapse: The homeserver.
+            directory: The directory of the bot's config, data and log.
+            rootdir: A further folder in which the bot finds the modules of the flows.
 
         Raises:
-            WalkFailed: An event has no sample input, or something was lost, doubled or blocked.
+            WalkFailed: An event has no sample input, or something was lost, sent twice or blocked.
         """
         problems = list(self.causes.problems())
         if problems:
@@ -169,13 +169,13 @@ class KillEverywhereRun:
         )
 
     def _wanted(self) -> dict[Edge, Walk]:
-        """The steps that must come about; in a state that is left out, nobody has to stand."""
+        """The steps that must happen, except those from states that are left out."""
         left_out = {state.name for state in self.without if isinstance(state, State)}
         found = transitions(self.flow, self.causes.plan)
         return {edge: walk for edge, walk in found.items() if edge.source not in left_out}
 
     def _missing(self, shared_bot: SharedBot) -> list[str]:
-        """The steps that never came about, each with what to say of it."""
+        """The steps that never happened, each with an explanation."""
         problems = []
         for edge, walk in self._wanted().items():
             if edge.transition in shared_bot.caused:
@@ -217,7 +217,7 @@ class KillEverywhereRun:
 
 
 def _shortest(failures: Sequence[tuple[Walker, str]]) -> list[tuple[Walker, str]]:
-    """One of each kind, those of short walks first."""
+    """One failure of each kind; those of short walks first."""
     found: dict[str, tuple[Walker, str]] = {}
     for walker, what in sorted(failures, key=lambda failure: len(failure[0].walk)):
         found.setdefault(what.partition("\n")[0], (walker, what))
@@ -225,7 +225,7 @@ def _shortest(failures: Sequence[tuple[Walker, str]]) -> list[tuple[Walker, str]
 
 
 async def _told(walker: Walker, what: str, shared_bot: SharedBot) -> str:
-    """All that is known of one failure."""
+    """The full report on one failure."""
     user, room = walker.person.user_id, walker.room or "(no room)"
     names = Names({user: walker.person.localpart, room: "the room", walker.bot: "bot"})
     lines = _about(shared_bot.bot.log, user, room, *walker.happened)
@@ -240,7 +240,7 @@ async def _told(walker: Walker, what: str, shared_bot: SharedBot) -> str:
 
 
 def _about(log: Sequence[Line], *words: str) -> list[Line]:
-    """What the log has of a walker, with the restarts in between."""
+    """The log entries about a walker, with the restarts in between."""
     found = [
         line
         for line in log

@@ -25,12 +25,12 @@ SETTLE_SECONDS = 10.0
 
 @define(eq=False)
 class SharedBot:
-    """What all groups of walkers of one flow share.
+    """The state that all groups of walkers of one flow share.
 
     Attributes:
-        caused: The steps that somebody has taken.
-        dead_ends: The walks whose last step did not come about, and what came instead.
-        failures: The walkers who saw what must not be, and what it was.
+        caused: The steps that some walker has taken.
+        dead_ends: The walks whose last step did not happen, and what happened instead.
+        failures: The walkers whose checks failed, and the problem.
         kills: How often the bot was killed.
     """
 
@@ -48,22 +48,22 @@ class SharedBot:
     walked: int = 0
 
     async def kill_and_restart(self) -> None:
-        """SIGKILL, and a new life with the same data."""
+        """Send SIGKILL, and start the bot again with the same data."""
         await self.bot.kill()
         self.kills += 1
         await self.bot.start()
 
     def kept(self) -> dict[str, str]:
-        """All records, as another program finds them in the database."""
+        """All records, as another process reads them from the database."""
         return dict(StoreInspector(self.bot.database).rows("SELECT key, value FROM kv"))
 
     def set_aside(self) -> list[tuple[str, str]]:
-        """The records that the bot could not read, and why."""
+        """The records that the bot could not read, each with the error."""
         rows = StoreInspector(self.bot.database).rows("SELECT key, error FROM quarantine")
         return [(key, error) for key, error in rows]
 
     async def settle(self) -> None:
-        """Wait until the bot owes nobody anything and nothing moves any more."""
+        """Wait until nothing is pending in the bot and nothing more is logged."""
         statement = "SELECT count(*) FROM outbox WHERE parked_error IS NULL"
         end = asyncio.get_running_loop().time() + SETTLE_SECONDS
         before: object = None
@@ -78,7 +78,7 @@ class SharedBot:
 
 
 async def each_of(whom: Iterable[Any], do: Callable[[Any], Awaitable[None]]) -> None:
-    """Do it for each of them, some at a time."""
+    """Run ``do`` for each of them, a limited number at a time."""
     limit = asyncio.Semaphore(AT_ONCE)
 
     async def one(each: Any) -> None:

@@ -1,4 +1,4 @@
-"""Has walkers take their steps, and checks the result of each."""
+"""Takes the walkers' steps, and checks the result of each."""
 
 from attrs import define, field
 
@@ -25,7 +25,7 @@ class StepRunner:
     _turns: dict[Edge, int] = field(factory=dict)
 
     async def take(self, walker: Walker, edge: Edge, before: Walk) -> Step:
-        """Do what causes the step, and see what comes of it."""
+        """Cause the step, and observe the result."""
         turn = self._turns[edge] = self._turns.get(edge, -1) + 1
         sent, moved, key = len(walker.happened), len(walker.moves), walker.key
         sent_last = sent
@@ -46,7 +46,7 @@ class StepRunner:
             walker.here = Position(walker.walk.idle, walker.walk.idle)
 
         def is_seen() -> bool:
-            """And the turn is over: all steps of one turn are there, or none."""
+            """Whether the log has the step and its turn has ended: then all its steps are there."""
             meant = [move for move in walker.moves[moved:] if is_meant(move, edge)]
             return any(move.event_id in self.shared_bot.transitions.handled for move in meant)
 
@@ -60,7 +60,7 @@ class StepRunner:
         return step
 
     async def comes_to(self, walker: Walker, state: str) -> None:
-        """Wait a while for a flow that moves on by itself to be where the next step begins."""
+        """Wait until a flow that continues by itself is in the state where the next step begins."""
         self.follow(walker)
         if walker.here.state != state and not issubclass(walker.flow, KeptAsRecord):
 
@@ -71,7 +71,7 @@ class StepRunner:
             self.follow(walker)
 
     async def do(self, walker: Walker, cause: Cause) -> None:
-        """Do something, and wait until the bot has handled it."""
+        """Carry out an action, and wait until the bot has handled it."""
         sent = len(walker.happened)
         if isinstance(cause, str):
             await walker.says(cause)
@@ -88,7 +88,7 @@ class StepRunner:
             self.fail(walker, f"{_told(cause)} made a handler raise {transitions.failed[event_id]}")
 
     def follow(self, walker: Walker) -> None:
-        """Take the steps that the log has of the conversation."""
+        """Update the walker's position with the transitions in the log."""
         for move in walker.moves[walker.seen :]:
             is_told_by_steps = not issubclass(walker.flow, KeptAsRecord)
             if move.source != walker.here.state and walker.seen and is_told_by_steps:
@@ -103,7 +103,7 @@ class StepRunner:
             walker.seen += 1
 
     def fail(self, walker: Walker, what: str) -> None:
-        """The walker has seen what must not be; the first counts."""
+        """Record a failure of the walker; only the first counts."""
         if not walker.failure:
             what = what.replace(walker.room or "\0", "ROOM").replace(walker.person.user_id, "USER")
             walker.failure = what

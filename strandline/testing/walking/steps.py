@@ -1,4 +1,4 @@
-"""What was seen of each step, and whether a restart before it made a difference."""
+"""Records what was observed of each step, and compares runs with and without a restart."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -18,12 +18,12 @@ class Step:
     """One step that a walker tried.
 
     Args:
-        edge: What was meant.
-        before: The walk up to here.
-        caused: The ids of what the walker did.
-        moves: What the conversation did.
-        is_comparable: It was taken where it begins, and nothing was forgotten before it: no restart
-            may show in it.
+        edge: The planned step.
+        before: The walk before this step.
+        caused: The ids of the events that the walker sent.
+        moves: The transitions of the conversation.
+        is_comparable: The step began in its own source state, and nothing was lost before it. A
+            restart must make no difference to it.
     """
 
     edge: Edge
@@ -34,9 +34,9 @@ class Step:
 
     @property
     def prompt_moves(self) -> list[LoggedTransition]:
-        """The moves of the turns that the walker caused, and of the one that was meant.
+        """The transitions of the turns that the walker caused, and the planned one.
 
-        What the flow goes on to do by itself, in turns of its own, comes sooner or later.
+        The flow's further transitions, in turns of their own, have no fixed time.
         """
         meant = [move.event_id for move in self.moves if is_meant(move, self.edge)]
         turns = {*self.caused, *meant[:1]}
@@ -44,13 +44,13 @@ class Step:
 
 
 def is_meant(move: LoggedTransition, edge: Edge) -> bool:
-    """The move is the step."""
+    """Whether the transition is the planned step."""
     return (move.by, move.source, move.target) == (edge.event, edge.source, edge.target)
 
 
 @frozen
 class Seen:
-    """What people and the log have of one step, without names and numbers."""
+    """The observable result of one step, without names and numbers."""
 
     moves: tuple[str, ...]
     answers: tuple[str, ...]
@@ -63,13 +63,13 @@ class Seen:
 
 @define
 class Comparison:
-    """Collects what was seen; the same walk must look the same, restarted or not."""
+    """Collects results: the same walk must give the same ones with or without a restart."""
 
     _plain: dict[tuple[Edge, ...], Seen] = field(factory=dict)
     _restarted: list[tuple[tuple[Edge, ...], Seen, Walker, Walk]] = field(factory=list)
 
     def add(self, walker: Walker, step: Step, timeline: Iterable[Mapping[str, Any]]) -> None:
-        """A step was taken, and this is how the room looks."""
+        """Record a step and the room's timeline after it."""
         walk = step.before.then(step.edge)
         steps = tuple(edge for edge in walk.edges if edge.by is not By.RESTART)
         seen = Seen(tuple(map(str, step.prompt_moves)), _answers(walker, step, timeline))
@@ -81,7 +81,7 @@ class Comparison:
             self._restarted.append((steps, seen, walker, walk))
 
     def differences(self) -> Iterable[tuple[Walker, str]]:
-        """The walkers for whom a restart made a difference where it must not, and which."""
+        """The walkers for whom a restart made a forbidden difference, with its description."""
         for steps, seen, walker, walk in self._restarted:
             plain = self._plain.get(steps)
             if plain is not None and plain != seen:
@@ -95,7 +95,7 @@ class Comparison:
 
 
 def _answers(walker: Walker, step: Step, timeline: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    """What the bot said to what the walker did: of a question its first text, else the newest."""
+    """The bot's texts in reply to the walker: the first text of a question, else the newest."""
     said: dict[str, str] = {}
     for event in timeline:
         content = event.get("content", {})
@@ -115,7 +115,7 @@ def _answers(walker: Walker, step: Step, timeline: Iterable[Mapping[str, Any]]) 
 
 
 def _plain(walker: Walker, text: str) -> str:
-    """The text without what no two rooms have in common."""
+    """The text without what differs from room to room."""
     names = (walker.person.user_id, walker.person.localpart, walker.room or "\0")
     for name in names:
         text = text.replace(name, "…")
@@ -123,7 +123,7 @@ def _plain(walker: Walker, text: str) -> str:
 
 
 def forgets(walker: Walker, flows: Mapping[str, type[Flow]]) -> bool:
-    """Whether a restart makes some conversation of the walker's forget something."""
+    """Whether a restart makes one of the walker's conversations lose its state."""
     names = [walker.person.user_id, *([walker.room] if walker.room else [])]
     for (name, key), moves in walker.transitions.moves.items():
         if moves and any(part in names for part in key.split("|")):

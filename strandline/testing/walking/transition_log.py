@@ -1,4 +1,4 @@
-"""What the bot's log says of conversations, read as it is written."""
+"""Reads the transitions of conversations from the bot's log while it is written."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ HANDLED = ("turn done", "passed over")
 
 @frozen
 class LoggedTransition:
-    """One step that a conversation took, as the log has it."""
+    """One transition of a conversation, read from the log."""
 
     flow: str
     key: str
@@ -35,13 +35,13 @@ class LoggedTransition:
 
 @define(eq=False)
 class TransitionLog:
-    """The log of one bot, over all its lives.
+    """The log of one bot, of all its runs.
 
     Attributes:
-        moves: The steps of each conversation, by its flow's name and its key.
-        handled: The inbound events that the bot is finished with.
+        moves: The transitions of each conversation, by its flow's name and its key.
+        handled: The inbound events that are completely handled.
         failed: The errors that handlers raised, by the inbound event.
-        count: How many lines it has logged.
+        count: The number of log lines.
     """
 
     path: Path
@@ -53,7 +53,7 @@ class TransitionLog:
     _looked: float = 0.0
 
     async def until(self, condition: Callable[[], bool], seconds: float) -> bool:
-        """Wait until it is so; False if it does not come about in time."""
+        """Wait until the condition is true; return False if it is not in time."""
         end = asyncio.get_running_loop().time() + seconds
         while True:
             self.read()
@@ -64,7 +64,7 @@ class TransitionLog:
             await asyncio.sleep(LOOK_SECONDS)
 
     def read(self) -> None:
-        """Take in what has been written since; nothing, if that was done a moment ago."""
+        """Read the new log lines; do nothing if they were read a moment ago."""
         now = time.monotonic()
         if now < self._looked + LOOK_SECONDS / 2:
             return

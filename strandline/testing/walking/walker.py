@@ -1,4 +1,4 @@
-"""Walkers: people who each walk one way through a flow, in a room of their own."""
+"""Walkers: test users who each take one path through a flow, in a room of their own."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -26,9 +26,9 @@ PATIENCE_SECONDS = 30.0
 
 @define(eq=False)
 class Walker:
-    """Somebody with an account, a room with the bot once that is needed, and a way to go.
+    """A test user who takes one walk, in a room that is created when it is needed.
 
-    What a sample input does may be an ``async`` function of the walker: its verbs are ``says``,
+    A sample input may be an ``async`` function of the walker, which can use the methods ``says``,
     ``reacts``, ``replies``, ``sends_file``, ``sends_sticker``, ``takes_back``, ``invites``,
     ``removes_bot``, ``has_company``, ``loses_company`` and ``replaces_room``.
 
@@ -36,7 +36,7 @@ class Walker:
         person: The account.
         room: The room in which the walk happens.
         happened: The ids of what the walker has sent, in order.
-        here: Where the conversation stands, and where a restart would leave it.
+        here: The conversation's state, and the state after a restart.
     """
 
     synapse: Synapse
@@ -67,7 +67,7 @@ class Walker:
         *,
         bot: BotProcess,
     ) -> "Walker":
-        """Somebody new."""
+        """Create a walker."""
         person = Person(synapse.url, await asyncio.to_thread(synapse.newcomer, "walker"))
         return cls(
             synapse=synapse,
@@ -87,11 +87,11 @@ class Walker:
 
     @property
     def moves(self) -> list[LoggedTransition]:
-        """All steps of the walker's conversation so far."""
+        """All transitions of the walker's conversation so far."""
         return self.transitions.moves[self.flow.name, self.key]
 
     async def at_home(self) -> RoomId:
-        """The room; a new one, in which the bot has greeted, if there is none yet.
+        """The walker's room; if there is none, a new one in which the bot has greeted.
 
         Raises:
             NotSeen: The bot has left the room to which the conversation belongs.
@@ -106,16 +106,16 @@ class Walker:
         return self.room
 
     async def says(self, text: str) -> None:
-        """Write a message or a command."""
+        """Send a message or a command."""
         self.happened.append(await self.person.say(await self.at_home(), text))
 
     async def reacts(self, key: str, *, which: int = -1) -> None:
-        """Put an emoji on a question of the flow's: the newest, or the one with that number."""
+        """React to a question of the flow: the newest, or the one with this index."""
         question = await self.question(which)
         self.happened.append(await self.person.react(await self.at_home(), question, key))
 
     async def replies(self, text: str, *, which: int = -1) -> None:
-        """Reply to a question of the flow's: the newest, or the one with that number."""
+        """Reply to a question of the flow: the newest, or the one with this index."""
         question = await self.question(which)
         self.happened.append(await self.person.reply(await self.at_home(), question, text))
 
@@ -125,19 +125,19 @@ class Walker:
         self.happened.append(await self.person.send_file(room, name, data))
 
     async def sends_sticker(self) -> None:
-        """Send a sticker, which is no message that a flow reads."""
+        """Send a sticker: a message type that no flow reads."""
         content = {"body": "Wave", "url": "mxc://example.org/wave", "info": {}}
         sent = await self.person.send(await self.at_home(), "m.sticker", content)
         self.happened.append(sent)
 
     async def takes_back(self) -> None:
-        """Redact the newest thing that the walker has sent."""
+        """Redact the walker's newest event."""
         room = await self.at_home()
         sent = self.happened[-1] if self.happened else await self.person.say(room, "Never mind.")
         self.happened.append(await self.person.redact(room, sent))
 
     async def invites(self) -> None:
-        """Invite the bot: into a new room, or again into the one that it has left."""
+        """Invite the bot: to a new room, or again to the one that it has left."""
         if self.room is None:
             self.room = await self.person.create_room(invite=[self.bot])
         else:
@@ -145,7 +145,7 @@ class Walker:
         await self.joined_by_bot()
 
     async def joined_by_bot(self) -> None:
-        """Wait until the bot is in the room and has said what it says then."""
+        """Wait until the bot has joined the room and sent its greeting."""
 
         def is_there() -> bool:
             moves = self.transitions.moves["room", self.room or ""]
@@ -159,35 +159,35 @@ class Walker:
         await self.person.kick(await self.at_home(), self.bot)
 
     async def replaces_room(self) -> None:
-        """Replace the room by a new one, which the bot may enter as it may this one."""
+        """Upgrade the room to a new one, which the bot may join like this one."""
         room = await self.at_home()
         # the new room has the rules of the old one
         await self.person.set_state(room, "m.room.join_rules", {"join_rule": "public"})
         await self.person.upgrade(room)
 
     async def has_friend(self) -> Person:
-        """Somebody else with an account."""
+        """Create another user, who is not in the room yet."""
         friend = Person(self.synapse.url, await asyncio.to_thread(self.synapse.newcomer, "friend"))
         self._company.append(friend)
         return friend
 
     async def has_company(self) -> Person:
-        """Have somebody else come into the room."""
+        """Let another user join the room."""
         room, friend = await self.at_home(), await self.has_friend()
         await self.person.invite(room, friend.user_id)
         await friend.join(room)
         return friend
 
     async def loses_company(self) -> None:
-        """Have the last who came in leave again."""
+        """Let the user who joined last leave again."""
         friend = self._company[-1] if self._company else await self.has_company()
         await friend.leave(await self.at_home())
 
     async def question(self, which: int = -1) -> EventId:
-        """A question of the flow's in the room; 0 is the oldest, -1 the newest.
+        """The event id of a question of the flow in the room; 0 is the oldest, -1 the newest.
 
         Raises:
-            NotSeen: There is none.
+            NotSeen: There is no such question.
         """
         room = await self.at_home()
         await self.hears_all()
@@ -202,11 +202,11 @@ class Walker:
         return questions[which]
 
     async def hears_all(self) -> None:
-        """Wait until all that the bot has to say in the room is said."""
+        """Wait until the bot has sent all its pending messages to the room."""
         await self.transitions.until(lambda: not self._is_owed(), PATIENCE_SECONDS)
 
     async def is_with_bot(self) -> bool:
-        """Whether the bot is in the walker's room, once it has done there what it owes."""
+        """Whether the bot is in the walker's room, after its pending work there is done."""
         room = self.room
         if room is None:
             return False
@@ -215,25 +215,25 @@ class Walker:
         return is_member and not self.is_known_to_be_left()
 
     def is_known_to_be_left(self) -> bool:
-        """The log says that the bot has left the walker's room, or is about to."""
+        """Whether the log says that the bot has left the walker's room, or is about to."""
         moves = self.transitions.moves["room", self.room or ""]
         return bool(moves) and moves[-1].target in _ABSENT
 
     async def timeline(self) -> list[dict[str, Any]]:
-        """Every event of the room, oldest first."""
+        """All events of the room, oldest first."""
         return [] if self.room is None else await self.person.raw_timeline(self.room)
 
     def person_anew(self) -> Person:
-        """The same account, with nothing to close."""
+        """The same account without open connections."""
         return Person(self.synapse.url, self.person.credentials, keeps_connections=False)
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the walker's connections."""
         for person in (self.person, *self._company):
             await person.close()
 
     def _is_owed(self) -> bool:
-        """The bot has said something in the room that the homeserver does not have yet."""
+        """Whether a message of the bot for the room is still pending."""
         statement = "SELECT count(*) FROM outbox WHERE room_id = ? AND parked_error IS NULL"
         return StoreInspector(self.database).rows(statement, self.room) != [(0,)]
 
@@ -252,7 +252,7 @@ def _asking_flow(event: Mapping[str, Any]) -> str | None:
 
 
 def conversation_key(flow: type[Flow], room: str, user: UserId) -> str:
-    """The key of this user's conversation in this room, as the log and the store have it."""
+    """The key of this user's conversation in this room, as in the log and the store."""
     match flow.scope:
         case Scope.USER:
             return user
