@@ -1,7 +1,7 @@
-"""Matrix bots whose conversations are state machines that say what a restart keeps.
+"""Matrix bots whose conversations are state machines that define what survives a restart.
 
-The names that a flow is written with. Importing this package is cheap: it brings neither the
-store nor a Matrix client.
+This package exports the names that flows need. Importing it is cheap: it imports neither the store
+nor a Matrix client.
 """
 
 try:

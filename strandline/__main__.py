@@ -1,4 +1,4 @@
-"""``python -m strandline``, and the command ``strandline``."""
+"""The command ``strandline``, and ``python -m strandline``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The names that a kind of agent is written with, for third parties."""
+"""The names for authors of agent kinds."""
 
 from ephemeral.agents.api import (
     AgentApi,

@@ -1,4 +1,4 @@
-"""How Strandline itself was installed, for the commands that bring a part which is missing."""
+"""How Strandline itself was installed, for commands that install a missing part."""
 
 import json
 from importlib.metadata import Distribution, distribution
@@ -9,11 +9,11 @@ NAME = "strandline"
 
 
 def pip_install(extra: str, *, found: Distribution | None = None) -> str:
-    """The command that installs Strandline with an extra, from where it was installed.
+    """The command that installs Strandline with an extra, from the same source as before.
 
     Args:
         extra: The extra's name.
-        found: The installed distribution, if it is not this environment's.
+        found: The installed distribution; default: that of this environment.
     """
     url, is_editable = _origin(found or distribution(NAME))
     if url is None:
@@ -24,12 +24,12 @@ def pip_install(extra: str, *, found: Distribution | None = None) -> str:
 
 
 def requirement(*, found: Distribution | None = None) -> tuple[str, str]:
-    """What a project requires to get this Strandline: without extras, and with ``test``.
+    """The requirements of a project on this Strandline: without extras, and with ``test``.
 
-    It names the URL if there was one: a version alone would be looked for on an index.
+    They contain the URL, if it was installed from one: pip would search for a version in an index.
 
     Args:
-        found: The installed distribution, if it is not this environment's.
+        found: The installed distribution; default: that of this environment.
     """
     found = found or distribution(NAME)
     url, _ = _origin(found)
@@ -38,6 +38,6 @@ def requirement(*, found: Distribution | None = None) -> tuple[str, str]:
 
 
 def _origin(found: Distribution) -> tuple[str | None, bool]:
-    """The URL from which it was installed, None for an index; whether it is editable (PEP 610)."""
+    """The URL from which it was installed (None: an index), and whether it is editable."""
     recorded = json.loads(found.read_text("direct_url.json") or "{}")
     return recorded.get("url"), recorded.get("dir_info", {}).get("editable", False)

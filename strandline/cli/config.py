@@ -36,10 +36,10 @@ def check(config_path: Path) -> None:
 
 
 def harmless_clashes() -> list[Clash]:
-    """Packages whose name another distribution uses too, while the code that runs is still ours.
+    """Packages whose name another distribution uses too, although the imported code is ours.
 
     Raises:
-        PackageClash: Some of the code that runs is not ours.
+        PackageClash: Some of the imported code is not ours.
     """
     found = clashes()
     if fatal := [str(clash) for clash in found if clash.is_fatal]:

@@ -1,6 +1,6 @@
-"""Death on request: what lets a test kill the process at a named instant, and see what it reaches.
+"""Kills the process at a named failpoint, for tests.
 
-Without these variables nothing is installed, and ``reach`` stays an empty call.
+Without these environment variables, nothing is installed, and ``reach`` does nothing.
 """
 
 import os
@@ -24,7 +24,7 @@ TRACE_VARIABLE = "STRANDLINE_FAILPOINT_TRACE"
 
 
 def arm(environment: Mapping[str, str]) -> None:
-    """Install the failpoint that the environment names, if it names one."""
+    """Install the failpoint that the environment names, if there is one."""
     hooks: list[Callable[[str], None]] = []
     if trace := environment.get(TRACE_VARIABLE):
         hooks.append(_tracing(trace))
@@ -43,7 +43,7 @@ def arm(environment: Mapping[str, str]) -> None:
 
 
 class _Trap:
-    """Kills the process at the point that ``wanted`` names; points are reached on any thread."""
+    """Kills the process at the failpoint ``wanted``, which any thread may reach."""
 
     def __init__(self, wanted: Callable[[], str]) -> None:
         self._wanted = wanted

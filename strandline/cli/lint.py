@@ -72,7 +72,7 @@ def _line(located: LocatedFinding) -> str:
 
 
 def _github(located: LocatedFinding) -> str:
-    """A workflow command (GitHub Actions, "Workflow commands")."""
+    """The finding as a workflow command (GitHub Actions, "Workflow commands")."""
     place = f"file={_shown(located.path)},line={located.line},title={located.finding.code}"
     message = str(located.finding).replace("%", "%25")
     return f"::{located.finding.severity.value} {place}::{message}"

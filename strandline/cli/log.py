@@ -1,4 +1,4 @@
-"""Logging: one line an event, for people or for machines, on standard output."""
+"""Logging: one line for each entry, as text or JSON, on standard output."""
 
 import logging
 import re
@@ -25,7 +25,7 @@ what was encrypted, and the keys of rooms. What matters of it, the bot says itse
 
 
 def configure_log(*, as_json: bool, level: str) -> None:
-    """Send everything that is logged, by us or by libraries, to standard output."""
+    """Send all log entries, of ours and of libraries, to standard output."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -71,17 +71,17 @@ def _rendering(*, as_json: bool) -> list[Any]:
 
 
 def _without_queries(_logger: Any, _method: str, line: str) -> str:
-    """The line with no address's query, which may hold a key."""
+    """Remove the query of each URL in the line, since it may contain a secret."""
     return _QUERY.sub(r"\1…", line)
 
 
 def _written_out(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
-    """The line's texts as a terminal may have them; what is no text, the renderer quotes."""
+    """Escape control characters in the entry's texts; the renderer quotes other values."""
     return {k: printable(v) if isinstance(v, str) else v for k, v in event.items()}
 
 
 def _traceback(to: TextIO, exc_info: Any) -> None:
-    """Without local variables, which the default shows where rich is installed, passwords too."""
+    """Format a traceback without local variables, since they may contain passwords."""
     whole = StringIO()
     structlog.dev.plain_traceback(whole, exc_info)
     to.write(printable(whole.getvalue(), lines=True))

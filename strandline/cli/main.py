@@ -1,4 +1,4 @@
-"""The command line. Every error that an operator can fix is one line and exit code 2.
+"""The command line. An error that an operator can fix gives one line and exit code 2.
 
 The module of a command is imported when the command is invoked: ``version`` needs no Matrix client.
 """
@@ -56,7 +56,7 @@ class LazyGroup(click.Group):
         self._paths = paths
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """The command itself, imported now."""
+        """Import the command and return it."""
         if cmd_name not in self._paths:
             return None
         module, _, attribute = self._paths[cmd_name][0].partition(":")
@@ -105,7 +105,7 @@ def main() -> None:
 
 
 def _first_known(error: BaseException) -> StrandlineError | None:
-    """The error that an operator can fix, in or among what ended the program."""
+    """The error that an operator can fix, if one ended the program; also inside of groups."""
     if isinstance(error, StrandlineError):
         return error
     if isinstance(error, BaseExceptionGroup):
@@ -114,7 +114,7 @@ def _first_known(error: BaseException) -> StrandlineError | None:
 
 
 def _report_defect(error: Exception) -> None:
-    """Write the traceback to standard output, where the log goes too; then say what to do."""
+    """Print the traceback to standard output, like the log, and what to do next."""
     if logging.root.handlers:
         logging.getLogger(__name__).critical("stopped by a defect", exc_info=error)
     else:

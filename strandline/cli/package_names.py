@@ -1,6 +1,6 @@
-"""Which of Strandline's top-level packages belong to another installed distribution too.
+"""Finds top-level packages of Strandline that another installed distribution has too.
 
-This module imports nothing of Strandline: it must work where ``fsm`` or ``durable`` is not ours.
+This module imports nothing of Strandline: it must work even if ``fsm`` or ``durable`` is not ours.
 """
 
 from base64 import urlsafe_b64encode
@@ -20,13 +20,13 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 @frozen
 class Clash:
-    """One name that two distributions use for a package.
+    """A package name that two distributions use.
 
     Args:
         package: The name.
         owners: The other distributions that list files of this package, sorted.
         imported_from: The package that Python imports by this name, if it is not ours.
-        is_overwritten: A file of ours is missing, or is not what was installed.
+        is_overwritten: Whether a file of ours is missing or was changed.
     """
 
     package: str
@@ -36,7 +36,7 @@ class Clash:
 
     @property
     def is_fatal(self) -> bool:
-        """Whether the code that would run is not all ours."""
+        """Whether some of the imported code is not ours."""
         return self.imported_from is not None or self.is_overwritten
 
     def __str__(self) -> str:
@@ -56,7 +56,7 @@ class Clash:
 
 
 def clashes() -> list[Clash]:
-    """All clashes of this environment. It reads what each installed distribution lists."""
+    """All clashes of this environment, from the file lists of installed distributions."""
     listed = [(found, packages) for found in distributions() if (packages := _listed(found))]
     ours = [found for found, _ in listed if _is_ours(found)]
     owners: dict[str, set[str]] = {package: set() for package in PACKAGES}
@@ -67,7 +67,7 @@ def clashes() -> list[Clash]:
 
 
 def fatal_clashes() -> str:
-    """The fatal clashes, one a line; empty if there are none."""
+    """The fatal clashes, one on each line; empty if there are none."""
     return "\n".join(str(clash) for clash in clashes() if clash.is_fatal)
 
 
@@ -79,12 +79,12 @@ def _clash(package: str, ours: list[Distribution], owners: set[str]) -> Iterator
 
 
 def _is_ours(found: Distribution) -> bool:
-    """Whether it is Strandline itself, which may be installed twice on the path."""
+    """Whether the distribution is Strandline itself, which may be on the path twice."""
     return found.name.lower() == "strandline"
 
 
 def _listed(found: Distribution) -> set[str]:
-    """Which of the packages have files in the distribution.
+    """Those of the packages that have files in the distribution.
 
     ``packages_distributions`` answers this too, but parses each line: ten times as slow.
     """
@@ -96,7 +96,7 @@ def _listed(found: Distribution) -> set[str]:
 
 
 def _foreign_origin(package: str) -> str | None:
-    """Where the package that is imported by this name lies, if it is not beside this one."""
+    """Where the package of this name is imported from, if not from our own folder."""
     spec = find_spec(package)
     if spec is None:
         return None
@@ -106,7 +106,7 @@ def _foreign_origin(package: str) -> str | None:
 
 
 def _has_changed(package: str, ours: Distribution) -> bool:
-    """Whether a file of the package, as it runs now, is not the one that was installed."""
+    """Whether a file of the package, as imported, differs from the installed one."""
     if Path(str(ours.locate_file(""))).resolve() != _ROOT:
         return False
     return any(

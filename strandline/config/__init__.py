@@ -1,1 +1,1 @@
-"""The config file: its shape, its checks, its errors."""
+"""The config file: its structure, checks and errors."""

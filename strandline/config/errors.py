@@ -1,4 +1,4 @@
-"""What keeps the bot from starting. ``fsm.errors`` has the tree of all errors."""
+"""Errors that keep the bot from starting. ``fsm.errors`` has the tree of all errors."""
 
 from attrs import frozen
 

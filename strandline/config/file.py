@@ -28,9 +28,9 @@ class ConfigFile:
     Attributes:
         value: Plain dicts, lists and scalars, ``${NAME}`` replaced.
         lines: For each path into ``value``, its line, counted from 1.
-        filled: Each text with a variable in it, replaced and as the file has it. Such a value may
-            be a secret: an error quotes the text.
-        problems: What is wrong with the YAML itself, each with its line.
+        filled: Each replaced text with a variable, and the original text. A replaced text may be a
+            secret, so errors quote the original.
+        problems: The errors in the YAML itself, each with its line.
     """
 
     name: str
@@ -40,14 +40,14 @@ class ConfigFile:
     problems: list[tuple[int, str]] = field(factory=list)
 
     def line_of(self, path: KeyPath) -> int:
-        """The line of ``path``, or of the nearest thing around it."""
+        """The line of ``path``, or of its nearest parent that has one."""
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 1)
 
 
 def read_config_file(path: Path, environment: Mapping[str, str]) -> ConfigFile:
-    """Read ``path``. What is wrong with it is in ``problems``; nothing is raised."""
+    """Read the file at ``path``. Errors are in ``problems``; nothing is raised."""
     file = ConfigFile(str(path))
     try:
         node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
@@ -69,7 +69,7 @@ def read_config_file(path: Path, environment: Mapping[str, str]) -> ConfigFile:
 
 
 def _message(error: yaml.MarkedYAMLError) -> str:
-    """YAML's own message, without what may be a password, and what to do."""
+    """The YAML error's message, without texts that may be passwords, and the remedy."""
     words = error.problem or error.context or ""
     if words == "but found another document":
         return "there is a second document after ---; keep one"
@@ -79,11 +79,11 @@ def _message(error: yaml.MarkedYAMLError) -> str:
 
 
 class _Endless(Exception):
-    """More values than a config can mean."""
+    """The file has more values than a config can have."""
 
 
 class _Reader:
-    """Turns YAML nodes into plain values, and notes the line of each."""
+    """Converts YAML nodes to plain values, and records the line of each."""
 
     def __init__(self, file: ConfigFile, environment: Mapping[str, str]) -> None:
         self._file = file
@@ -151,13 +151,13 @@ class _Reader:
 
 
 def dotted(path: KeyPath) -> str:
-    """``("agents", 1, "id")`` as ``agents[1].id``."""
+    """The path as text: ``("agents", 1, "id")`` as ``agents[1].id``."""
     text = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path)
     return text.removeprefix(".")
 
 
 def flows_named_in(path: Path) -> list[str]:
-    """The import paths under ``flows:``, whatever else is wrong with the file."""
+    """The import paths under ``flows:``, also if the file has errors elsewhere."""
     config = read_config_file(path, {}).value
     flows = config.get("flows") if isinstance(config, dict) else None
     return [flow for flow in flows if isinstance(flow, str)] if isinstance(flows, list) else []

@@ -1,11 +1,11 @@
-"""What ``matrix/`` needs to know of the config. Only a running bot imports this."""
+"""Converts the config to settings of ``matrix/``. Only a running bot imports this."""
 
 from matrix import HomeserverSettings, RoomStyle
 from strandline.config.model import HomeserverSection, RoomsSection
 
 
 def homeserver_settings(section: HomeserverSection) -> HomeserverSettings:
-    """Which homeserver to log in to, and as whom."""
+    """The homeserver and account to log in to."""
     return HomeserverSettings(
         url=section.url,
         user_id=section.user_id,
@@ -16,7 +16,7 @@ def homeserver_settings(section: HomeserverSection) -> HomeserverSettings:
 
 
 def room_style(section: RoomsSection) -> RoomStyle:
-    """How the bot creates rooms."""
+    """The settings of rooms that the bot creates."""
     return RoomStyle(
         encrypted=section.encrypted,
         history_visibility=section.history_visibility,

@@ -1,4 +1,4 @@
-"""The config: one frozen value, read once, checked whole, passed down and never imported."""
+"""The config as one frozen value: read and checked once, and passed as an argument."""
 
 import os
 import re
@@ -43,7 +43,7 @@ _NO_VALUE = (
 
 @frozen(kw_only=True)
 class HomeserverSection:
-    """Where the bot lives, and who it is."""
+    """The homeserver and the bot's account."""
 
     url: str
     user_id: UserId
@@ -60,12 +60,12 @@ class StorageSection:
 
     @property
     def database(self) -> Path:
-        """The store."""
+        """The path of the database."""
         return self.data_dir / "lambda_matrix.db"
 
     @property
     def matrix_store(self) -> Path:
-        """The login session and the encryption keys."""
+        """The folder of the login session and the encryption keys."""
         return self.data_dir / "matrix_store"
 
 
@@ -78,14 +78,14 @@ class AccessSection:
 
 @frozen(kw_only=True)
 class CommandsSection:
-    """How commands look."""
+    """The form of commands."""
 
     prefix: str = "!"
 
 
 @frozen(kw_only=True)
 class RepliesSection:
-    """How the bot speaks."""
+    """The form of the bot's messages."""
 
     language: str = ENGLISH
     message_type: str = "m.text"
@@ -108,7 +108,7 @@ class AgentSection:
 
 @frozen(kw_only=True)
 class LimitsSection:
-    """How long, and how many."""
+    """Limits of time, size and number."""
 
     confirmation_seconds: float = 300.0
     held_seconds: float = 600.0
@@ -121,18 +121,18 @@ class LimitsSection:
 
     @property
     def confirmation(self) -> timedelta:
-        """How long a question waits for its answer."""
+        """The expiry of a question's wait for its answer."""
         return timedelta(seconds=self.confirmation_seconds)
 
     @property
     def held(self) -> timedelta:
-        """How long a message waits for the choice of an agent."""
+        """The expiry of a held message."""
         return timedelta(seconds=self.held_seconds)
 
 
 @frozen(kw_only=True)
 class RoomsSection:
-    """The rooms that the bot makes, and when it speaks in them."""
+    """The rooms that the bot creates, and when it answers in them."""
 
     onboarding: str = "space"
     encrypted: bool = False
@@ -143,7 +143,7 @@ class RoomsSection:
 
 @frozen(kw_only=True)
 class FilesSection:
-    """Files that wait for the message which explains them."""
+    """Limits of staged files."""
 
     most: int = 10
     most_bytes_each: int = 20_000_000
@@ -153,7 +153,7 @@ class FilesSection:
 
 @frozen(kw_only=True)
 class LogSection:
-    """What is logged, and how."""
+    """The level and format of the log."""
 
     format: str = "console"
     level: str = "info"
@@ -161,7 +161,7 @@ class LogSection:
 
 @frozen(kw_only=True)
 class Config:
-    """Everything that an operator decides."""
+    """The operator's settings."""
 
     homeserver: HomeserverSection
     agents: tuple[AgentSection, ...]
@@ -199,7 +199,7 @@ class Config:
 
 
 def _only_stars(pattern: str) -> str:
-    """The pattern with * alone standing for any text: brackets belong to IPv6 server names."""
+    """The pattern with * as the only special character: brackets belong to IPv6 server names."""
     return re.sub(r"[\[?]", r"[\g<0>]", pattern)
 
 
@@ -210,8 +210,7 @@ def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> Conf
     ``${NAME}`` is replaced from ``environment``.
 
     Raises:
-        ConfigError: It can't be used. All problems are listed, each with file, line, key and
-            remedy.
+        ConfigError: The config has errors. All are listed, each with file, line, key and remedy.
     """
     file = read_config_file(path, environment)
     can_import_from(path.parent.absolute())
@@ -228,10 +227,10 @@ def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> Conf
 
 
 def config_of(value: Mapping[str, Any]) -> Config:
-    """The config that a file with these sections has.
+    """The config of a file with these sections.
 
     Raises:
-        ConfigError: It can't be used. All problems are listed, each with its key and remedy.
+        ConfigError: The config has errors. All are listed, each with its key and remedy.
     """
     problems: list[Problem] = []
     config = shaped(value, Config, problems, ())
@@ -253,7 +252,7 @@ def _lines(file: ConfigFile, problems: list[Problem]) -> tuple[str, ...]:
 
 
 def _unfilled(file: ConfigFile, path: KeyPath, problem: str) -> str:
-    """The problem with ``${NAME}`` in place of what the environment has for it."""
+    """The problem, with ``${NAME}`` in place of the environment's value."""
     filled, text = file.filled.get(path, ("", ""))
     for quoted in (repr(filled), repr(filled)[:QUOTED]):
         problem = problem.replace(quoted, repr(text)) if filled else problem
@@ -265,7 +264,7 @@ def _at(path: KeyPath, problem: str) -> str:
 
 
 def _unusable(config: Config) -> Iterator[Problem]:
-    """Values of the right type that can't be used."""
+    """Find values that have the right type but can't be used."""
     yield from _homeserver(config.homeserver)
     yield from _agents(config.agents)
     yield from _flows(config.flows)
@@ -331,7 +330,7 @@ def _homeserver(section: HomeserverSection) -> Iterator[Problem]:
 
 
 def _shown(url: str) -> str:
-    """A URL as an error quotes it: a query may hold a key."""
+    """A URL for an error message, without its query, which may contain a secret."""
     bare, query, _ = url.partition("?")
     return repr(bare + query + ("…" if query else ""))
 
@@ -384,7 +383,7 @@ def _options(agent: AgentSection, path: KeyPath) -> Iterator[Problem]:
 
 
 def _address(url: object, path: KeyPath) -> Iterator[Problem]:
-    """Where an agent is, if its kind says so by an option ``url``."""
+    """Check an agent's option ``url``, if its kind has one."""
     if not isinstance(url, str):
         return
     if "@" in url.partition("//")[2].partition("/")[0]:
@@ -394,7 +393,7 @@ def _address(url: object, path: KeyPath) -> Iterator[Problem]:
 
 
 def _headers(options: object, path: KeyPath) -> Iterator[Problem]:
-    """What is sent in headers, if the kind has an option ``token`` or ``headers``."""
+    """Check an agent's options that are sent as headers: ``token`` and ``headers``."""
     token, headers = getattr(options, "token", None), getattr(options, "headers", None)
     if isinstance(token, str) and not _FIELD_VALUE.fullmatch(token):
         yield (*path, "token"), _NO_VALUE
@@ -411,7 +410,7 @@ def _flows(paths: tuple[str, ...]) -> Iterator[Problem]:
 
 
 def _numbers(options: Any, path: KeyPath) -> Iterator[Problem]:
-    """No kind of agent has a use for less than nothing, or for ever."""
+    """Check that an agent's options have no negative or infinite numbers."""
     for attribute in fields(type(options)):
         value = getattr(options, attribute.name)
         if isinstance(value, int | float) and not 0 <= value <= MAX_SECONDS:

@@ -1,4 +1,4 @@
-"""Plain values into attrs classes by cattrs, with every misfit named by its path."""
+"""Converts plain values to attrs classes with cattrs, and reports each error with its path."""
 
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
@@ -22,7 +22,7 @@ _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or 
 
 
 def shaped(value: object, cls: type[T], problems: list[Problem], path: KeyPath) -> T | None:
-    """``value`` as a ``cls``; None if it does not fit, with each reason added to ``problems``."""
+    """Convert ``value`` to a ``cls``; None if it does not fit, with each reason in ``problems``."""
     try:
         return _converter.structure(value, cls)
     except Exception as error:  # noqa: BLE001  # cattrs raises what hooks raise; all is reported
@@ -31,15 +31,15 @@ def shaped(value: object, cls: type[T], problems: list[Problem], path: KeyPath) 
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """``; did you mean 'x'?`` if something like ``name`` is known."""
+    """``; did you mean 'x'?`` if a known name is similar to ``name``; else empty."""
     near = get_close_matches(name, list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _problems(error: BaseException, path: KeyPath, *, is_secret: bool = False) -> list[Problem]:
-    """What is wrong, each with its path. Nothing of a secret is quoted.
+    """The problems of a conversion, each with its path. Secrets are not quoted.
 
-    A secret is what its class leaves out of its ``repr``, and all below it.
+    A field is a secret if its class leaves it out of ``repr``; so are all fields below it.
     """
     if isinstance(error, ClassValidationError | IterableValidationError):
         noted, bare = error.group_exceptions()
@@ -99,7 +99,7 @@ def _misfit(value: object, wanted: str) -> str:
 
 
 def _found(value: object) -> str:
-    """The value as an error names it; of a list or mapping, which may hold secrets, its kind."""
+    """The value for an error message; for a list or mapping, only its type."""
     kinds = {type(None): "nothing", dict: "a mapping of keys", list: "a list"}
     return kinds.get(type(value)) or f"{value!r}"[:QUOTED]
 

@@ -1,1 +1,1 @@
-"""The demo: a throwaway homeserver, a bot as a process of its own, and somebody who talks to it."""
+"""The demo: a temporary homeserver, a bot process, and a user who talks to the bot."""

@@ -1,4 +1,4 @@
-"""``python -m strandline.demo``: a chat in a terminal, a script without one."""
+"""``python -m strandline.demo``: a chat in a terminal, or a script if there is no terminal."""
 
 import asyncio
 import os
@@ -19,13 +19,13 @@ _began = time.perf_counter()
 
 
 def tell(line: str) -> None:
-    """One line of progress, with the seconds since the start."""
+    """Print one line of progress, with the seconds since the start."""
     with suppress(OSError):  # the reader of a pipe or the terminal is gone; cleaning up goes on
         print(f"[{time.perf_counter() - _began:5.1f} s] {printable(line, lines=True)}", flush=True)  # noqa: T201
 
 
 async def demo() -> int:
-    """Play the demo; the exit code."""
+    """Run the demo; return the exit code."""
     _end_as_by_ctrl_c()
     async with set_up(tell) as setup:
         if sys.stdin.isatty():
@@ -43,7 +43,7 @@ async def demo() -> int:
 
 
 def main() -> None:
-    """Run, and leave nothing behind."""
+    """Run the demo and remove all its files and processes."""
     try:
         code = asyncio.run(demo())
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -57,13 +57,13 @@ def main() -> None:
         code = 1
     try:
         sys.stdout.flush()
-    except OSError:  # nobody reads; nor should the interpreter try again
+    except OSError:  # standard output is closed; keep the interpreter from flushing it again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
 
 
 def _end_as_by_ctrl_c() -> None:
-    """Clean up, too, when the terminal's window is closed or the process is asked to end."""
+    """Clean up also when the terminal's window is closed or the process gets SIGTERM."""
     task = asyncio.current_task()
     for number in (signal.SIGTERM, signal.SIGHUP):
         if task is not None and signal.getsignal(number) is not signal.SIG_IGN:
@@ -71,7 +71,7 @@ def _end_as_by_ctrl_c() -> None:
 
 
 def _first_known(error: BaseException) -> BaseException | None:
-    """The error that needs no traceback, in or among what ended the demo."""
+    """The error that needs no traceback, if one ended the demo; also inside of groups."""
     if isinstance(error, StrandlineError | OSError | aiohttp.ClientError):
         return error
     if isinstance(error, BaseExceptionGroup):
@@ -80,7 +80,7 @@ def _first_known(error: BaseException) -> BaseException | None:
 
 
 def _one_line(error: BaseException) -> str:
-    """The error; of a process that failed also its last words."""
+    """The error as one line; for a failed process, with its last output."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines:
         return type(error).__name__

@@ -1,4 +1,4 @@
-"""The scripted demo: every step is checked against what the homeserver has."""
+"""The scripted demo. Each step is checked with the homeserver's data."""
 
 import re
 from contextlib import suppress
@@ -16,11 +16,11 @@ GROW_SECONDS = 3.0
 
 
 class NotAsExpected(Exception):
-    """A step of the script had another result."""
+    """A step of the script had an unexpected result."""
 
 
 class DemoScript:
-    """Meet, choose, talk, ask, kill, answer too late, talk again."""
+    """The script: greet, choose, chat, ask, kill the bot, answer too late, chat again."""
 
     def __init__(self, setup: DemoSetup, tell: Tell) -> None:
         self._stage = setup
@@ -28,10 +28,10 @@ class DemoScript:
         self._asked = 0
 
     async def play(self) -> None:
-        """Play it to its end.
+        """Run all steps.
 
         Raises:
-            NotAsExpected: The first step that is not as expected.
+            NotAsExpected: A step had an unexpected result.
         """
         await self._hears("the bot joins and greets", r"^Hello! .*`!agent NUMBER`")
         await self._step("choosing an agent", "!agent 1", r"^You selected \*\*Agent One\*\*")
@@ -44,7 +44,7 @@ class DemoScript:
         await self._each_answered_once()
 
     async def show_transcript(self) -> None:
-        """Print the room as the homeserver has it."""
+        """Print the room's messages."""
         self._tell("the room, read back from the homeserver:")
         events = await self._stage.person.timeline(self._stage.room_id)
         for event in events:

@@ -1,4 +1,4 @@
-"""What both forms of the demo need: a homeserver, a bot, a person and a room, gone afterwards."""
+"""The setup of both demos: a temporary homeserver, a bot, a user and a room."""
 
 import asyncio
 import shutil
@@ -31,7 +31,7 @@ AGENTS: list[dict[str, Any]] = [
 
 @frozen(kw_only=True)
 class DemoSetup:
-    """Everything that is set up."""
+    """The parts of the demo."""
 
     synapse: Synapse
     bot: BotProcess
@@ -40,7 +40,7 @@ class DemoSetup:
     room_id: RoomId
 
     async def kill_bot(self, tell: Tell) -> None:
-        """SIGKILL, and a new life, timed."""
+        """Kill the bot and start it again; report the time."""
         tell(f"SIGKILL to the bot (process {self.bot.pid}) …")
         await self.bot.kill()
         began = time.perf_counter()
@@ -51,7 +51,7 @@ class DemoSetup:
 
 @asynccontextmanager
 async def set_up(tell: Tell) -> AsyncIterator[DemoSetup]:
-    """Start all of it; say what takes a while. However it ends, all of it is removed."""
+    """Start all parts, report slow steps, and remove everything at the end."""
     async with AsyncExitStack() as stack:
         stack.callback(tell, "everything is stopped and removed")
         tell("starting a throwaway Synapse …")

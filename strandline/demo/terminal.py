@@ -1,4 +1,4 @@
-"""The terminal chat: what you type goes out as a person's message, through the real API."""
+"""The terminal chat: typed lines are sent as a user's messages, through the real API."""
 
 import asyncio
 import codecs
@@ -15,7 +15,7 @@ HELP = (
 
 
 async def chat(setup: DemoSetup, tell: Tell) -> None:
-    """Talk until /quit, or the end of the input."""
+    """Chat until /quit or the end of the input."""
     tell(HELP)
     async with asyncio.TaskGroup() as tasks:
         listening = tasks.create_task(_listen(setup))
@@ -40,7 +40,7 @@ async def _talk(setup: DemoSetup, tell: Tell) -> None:
 
 
 def _lines() -> asyncio.Queue[str | None]:
-    """Standard input, line by line; None at its end."""
+    """The lines of standard input; None at its end."""
     lines: asyncio.Queue[str | None] = asyncio.Queue()
     loop, terminal = asyncio.get_running_loop(), sys.stdin.fileno()
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -64,7 +64,7 @@ def _lines() -> asyncio.Queue[str | None]:
 
 
 async def _listen(setup: DemoSetup) -> None:
-    """Print what the bot says, and again what it edits."""
+    """Print the bot's messages and edits."""
     shown: dict[str, str] = {}
     while True:
         for event in await setup.person.timeline(setup.room_id):

@@ -43,13 +43,13 @@ from strandline.engine.worker import EventWorker
 
 @frozen(kw_only=True)
 class Setup:
-    """What a bot consists of, besides its state and its account.
+    """The parts of a bot that don't depend on its state and its account.
 
     Args:
         config: The operator's config.
         flows: In the order in which they are offered an event.
         agents: The agents.
-        clock: What time it is.
+        clock: The clocks.
     """
 
     config: Config
@@ -60,7 +60,7 @@ class Setup:
 
 @frozen(kw_only=True)
 class _StoredState:
-    """What is read from the store before the parts are made."""
+    """The data that is read from the store before the parts are created."""
 
     checkpoint: SyncToken | None
     secret: str
@@ -78,7 +78,7 @@ async def build_engine(setup: Setup, store: Store, homeserver: Homeserver) -> En
 
 
 class _Assembly:
-    """The parts of an engine. Each is made when it is first needed, after those that it needs."""
+    """The parts of an engine. Each is created at its first use, after its own dependencies."""
 
     def __init__(
         self, setup: Setup, store: Store, homeserver: Homeserver, stored: _StoredState
@@ -267,6 +267,6 @@ class _Assembly:
 
 
 def _transaction_ids() -> Callable[[], TransactionId]:
-    """Ids that no other run of the process has used or will use."""
+    """A generator of ids that no other process run uses."""
     life, numbers = uuid4().hex, count()
     return lambda: TransactionId(f"strandline.{life}.{next(numbers)}")

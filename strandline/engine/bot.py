@@ -1,4 +1,4 @@
-"""The bot: loads its state, connects, and runs until it is stopped."""
+"""The bot: loads its state, connects to the homeserver, and runs until it is stopped."""
 
 import asyncio
 import signal
@@ -35,7 +35,7 @@ async def run(config: Config, clock: Clock | None = None) -> None:
     """Run the bot until SIGTERM or SIGINT.
 
     Raises:
-        StrandlineError: It can't start; the message says why, and what to do.
+        StrandlineError: The bot can't start; the message has the reason and the remedy.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -54,12 +54,12 @@ async def serve(
 
     Args:
         config: The operator's config.
-        stop: Set it to have the bot finish what is in progress and return.
+        stop: When it is set, the bot finishes what is in progress and returns.
         open_store: Opens the store; tests of failing disks have one that fails.
-        clock: What time it is.
+        clock: The clocks.
 
     Raises:
-        StrandlineError: It can't start, or can't continue.
+        StrandlineError: The bot can't start or continue.
     """
     clock = clock or Clock()
     async with AsyncExitStack() as stack:
@@ -85,9 +85,10 @@ class Bot:
 
     Args:
         config: The operator's config.
-        store: Where its state is kept.
-        further: Flows that are offered each event before the bot's own.
-        clock: What time it is.
+        store: The store of its state.
+        further: Flows of installed distributions and the config; they are offered each event before
+            the built-in ones.
+        clock: The clocks.
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class Bot:
         )
 
     async def load(self) -> None:
-        """Load durable state, and log what was restored and what was not."""
+        """Load the durable state, and log what was restored and what was lost."""
         warning = volume_warning(self._setup.config.storage.data_dir)
         if warning:
             _log.warning(warning)
@@ -119,7 +120,7 @@ class Bot:
         _log.info("restart report", flows_reset=forgotten, **report.fields())
 
     async def run(self, homeserver: Homeserver, stop: asyncio.Event) -> None:
-        """Answer until ``stop`` is set, then finish what is in progress."""
+        """Handle events until ``stop`` is set, then finish what is in progress."""
         engine = await build_engine(self._setup, self._store, homeserver)
         await engine.run(stop)
 

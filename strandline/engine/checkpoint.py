@@ -1,7 +1,7 @@
-"""The checkpoint: the newest sync token before which every event is handled. The store holds it.
+"""The checkpoint: the newest sync token before which every event is handled. It is stored.
 
-A room does not hold it back if it is stuck, or if more arrives in it than its queue takes: such a
-room is left *behind* the checkpoint, with a token of its own from which it is read again.
+A room that is stuck, or whose queue is full, does not block it: such a room is left *behind* the
+checkpoint, with a token of its own from which it is read again.
 """
 
 import asyncio
@@ -27,14 +27,15 @@ each would have more to read."""
 
 @define(eq=False)
 class BatchProgress:
-    """Which events of one sync response are handled.
+    """The progress of handling the events of one sync response.
 
     Args:
         batch: The response, without its items.
         pending: The number of items that are not handled, by room.
         begun_at: When it arrived, in seconds of the checkpoint's clock.
         completed: The events that were in it, by room.
-        is_passed: The checkpoint is after it; its pending items belong to rooms that are behind.
+        is_passed: Whether the checkpoint is after it; its pending items then belong to rooms that
+            are behind.
     """
 
     batch: SyncBatch
@@ -50,12 +51,12 @@ class BatchProgress:
 
 
 class Checkpoint:
-    """A low watermark over the batches, as a consumer of a log keeps one.
+    """A low watermark over the batches, like the offset of a log consumer.
 
     Args:
-        save: Makes progress durable.
+        save: Stores the progress.
         saved: The token that an earlier run has saved, if any.
-        monotonic: A clock, to notice what is stuck.
+        monotonic: A clock, to detect rooms that are stuck.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class Checkpoint:
             self.is_saved.set()
 
     def begin(self, batch: SyncBatch) -> BatchProgress:
-        """A batch has arrived. ``done`` is to be called for each of its items."""
+        """Register a new batch. Call ``done`` for each of its items."""
         items = Counter(item.room_id for item in batch.items)
         progress = BatchProgress(evolve(batch, items=()), Counter(items), self._monotonic())
         if self.newest is None:
@@ -96,11 +97,11 @@ class Checkpoint:
         return progress
 
     def note(self, progress: BatchProgress, inbound: Inbound) -> None:
-        """An event of the batch is being handled."""
+        """Record that an event of the batch is being handled."""
         progress.completed.setdefault(inbound.room_id, []).append(inbound.event_id)
 
     def done(self, progress: BatchProgress, room_id: RoomId) -> None:
-        """One more of the batch's items for the room is handled."""
+        """Record that one more of the batch's items for the room is handled."""
         progress.pending[room_id] -= 1
         if not progress.pending[room_id]:
             del progress.pending[room_id]
@@ -114,11 +115,11 @@ class Checkpoint:
         self._check()
 
     def is_skipping(self, room_id: RoomId) -> bool:
-        """Whether what arrives in the room is to be read later, from the room's history."""
+        """Whether new items of the room are skipped and read later from the room's history."""
         return room_id in self._skipped
 
     def skip(self, progress: BatchProgress, room_id: RoomId) -> None:
-        """One of the batch's items is to be read later, from the room's history."""
+        """Record that an item of the batch is skipped, to be read later from the room's history."""
         since = progress.batch.since
         assert since is not None  # noqa: S101  # ``can_skip`` was true
         self._skipped.setdefault(room_id, since)
@@ -126,9 +127,9 @@ class Checkpoint:
         self.done(progress, room_id)
 
     def read_skipped(self, room_id: RoomId) -> BatchProgress | None:
-        """Begin to read what was skipped in the room; None if nothing was.
+        """Begin to read the skipped items of the room; None if there are none.
 
-        The stretch of history to read is between the ``since`` and the ``next`` of its batch.
+        The history to read is between the ``since`` and the ``next`` of its batch.
         """
         since = self._skipped.pop(room_id, None)
         if since is None or self.newest is None:
@@ -153,7 +154,7 @@ class Checkpoint:
             await self.flush()
 
     def leave_stuck(self) -> None:
-        """Leave the rooms behind that have held the checkpoint for too long."""
+        """Leave rooms behind that have blocked the checkpoint for too long."""
         now = self._monotonic()
         for progress in self._batches:
             if now - progress.begun_at < STUCK_SECONDS:
@@ -183,9 +184,9 @@ class Checkpoint:
         reach("checkpoint.save.after")
 
     def _pass(self, progress: BatchProgress) -> None:
-        """The checkpoint moves over the batch, and its events are below it.
+        """Move the checkpoint over the batch: its events are then below it.
 
-        Those of a room that is behind are not: they come again when the room is read.
+        The events of a room that is behind are not: they are read again with the room.
         """
         for room_id in [*progress.completed]:
             is_behind = room_id in self._behind
@@ -199,12 +200,12 @@ class Checkpoint:
         return BatchProgress(history, Counter({room_id: 1}), is_passed=True)
 
     def _leave_rooms(self, progress: BatchProgress) -> None:
-        """Leave the rooms behind in which items of the batch are pending."""
+        """Leave the rooms behind that have pending items of the batch."""
         for room_id in progress.pending.keys() - progress.batch.fixed:
             self._leave_behind(room_id)
 
     def _leave_behind(self, room_id: RoomId) -> None:
-        """Leave it behind, from the oldest batch in which items of it are pending."""
+        """Leave the room behind, from the oldest batch of which it has pending items."""
         if room_id in self._behind:
             return
         batches = (p.batch for p in self._batches if room_id in p.pending)
@@ -226,8 +227,8 @@ class Checkpoint:
     def _is_behind(self, room_id: RoomId, batch: SyncBatch) -> bool:
         """Whether the room's pending items of the batch are read again after a restart.
 
-        Where the bot came into a room, reading begins at its newest invite: no item of the room
-        from before may be pending then.
+        If the bot has joined the room since, reading begins at its newest invite: then no earlier
+        item may be pending.
         """
         start = self._behind.get(room_id)
         if start is None or room_id in batch.fixed:

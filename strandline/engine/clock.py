@@ -1,4 +1,4 @@
-"""The system's clocks, which a test may set forward."""
+"""The system's clocks. A test may set them forward."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -17,9 +17,9 @@ class Clock:
 
     Args:
         now: The wall clock, aware UTC.
-        monotonic: Seconds that never run backwards.
-        ahead_seconds: How far a test has set both forward.
-        sweep_seconds: How often expired states are looked for.
+        monotonic: A monotonic clock, in seconds.
+        ahead_seconds: How far a test has set both clocks forward.
+        sweep_seconds: The time between two searches for expired states.
     """
 
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -29,7 +29,7 @@ class Clock:
 
 
 def clock_of(environment: Mapping[str, str]) -> Clock:
-    """The system's clock, or one that is ahead of it if the environment names a file."""
+    """The system's clocks, set forward if the environment names a file for that."""
     path = environment.get(VARIABLE)
     if not path:
         return Clock()

@@ -1,4 +1,4 @@
-"""Deadlines of durable states: each handled once, even if it passed while the bot was down."""
+"""Deadlines of durable states: each is handled once, even if it passed while the bot was down."""
 
 import time
 from collections.abc import Callable
@@ -39,9 +39,9 @@ class Deadlines:
     """Finds deadlines that have passed, and returns each one once until it is settled.
 
     Args:
-        store: Where deadlines are kept.
-        flows: The names of the flows whose deadlines are looked for.
-        monotonic: Seconds that never run backwards.
+        store: The store of the deadlines.
+        flows: The names of the flows with deadlines.
+        monotonic: A monotonic clock, in seconds.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Deadlines:
         self._retry_at: dict[DueDeadline, float] = {}
 
     async def newly_due(self) -> list[DueDeadline]:
-        """The deadlines that have passed and are not in progress. They are so from now on."""
+        """The passed deadlines that are not in progress. They count as in progress from now on."""
         if not self._flows:
             return []
         now = self._monotonic()
@@ -73,11 +73,11 @@ class Deadlines:
         return new
 
     def settle(self, due: DueDeadline) -> None:
-        """Its turn has committed: should it still be due, it is returned again."""
+        """Record that its turn has committed: if it is still due, it is returned again."""
         self._in_progress.discard(due)
 
     def postpone(self, due: DueDeadline) -> None:
-        """Its turn failed every time: it is returned again after ``RETRY_SECONDS``."""
+        """Record that its turn failed every time: it is returned again after ``RETRY_SECONDS``."""
         self._retry_at[due] = self._monotonic() + RETRY_SECONDS
 
 

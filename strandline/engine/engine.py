@@ -21,15 +21,15 @@ _log = structlog.get_logger(__name__)
 
 
 class Loop(Protocol):
-    """A part that works until it is cancelled."""
+    """A part that runs until it is cancelled."""
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Run until cancelled."""
 
 
 @frozen(kw_only=True)
 class InboundPipeline:
-    """From the homeserver to the turns: sync, queues, worker, and the checkpoint behind them."""
+    """The path from the homeserver to the turns: sync, queues, worker and checkpoint."""
 
     sync: SyncLoop
     intake: BatchIntake
@@ -38,11 +38,11 @@ class InboundPipeline:
     checkpoint: Checkpoint
 
     def loops(self) -> tuple[Coroutine[Any, Any, None], ...]:
-        """What handles what is queued."""
+        """The loops that handle queued items."""
         return self.queues.run(self.worker.handle), self.checkpoint.run()
 
     async def resume(self, store: Store) -> None:
-        """Queue what earlier runs left: events to handle again, and rooms behind the checkpoint."""
+        """Queue the pending work of earlier runs: events to repeat, and rooms that are behind."""
         for row in await store.reopened():
             await self.queues.put(
                 row.room_id, ReopenedEvent(row.room_id, row.event_id, row.ordinal)
@@ -57,14 +57,14 @@ class InboundPipeline:
 
 @frozen(kw_only=True)
 class OutboundPipeline:
-    """From the outbox to the homeserver."""
+    """The path from the outbox to the homeserver."""
 
     delivery: Delivery
     outcomes: EffectOutcomes
     checkpoint: Checkpoint
 
     async def run(self) -> None:
-        """Deliver; at the first start not before a token is stored that is before all joins."""
+        """Deliver rows. At the first start, wait until a sync token is stored."""
         await self.checkpoint.is_saved.wait()
         await self.delivery.run(self.outcomes)
 
@@ -78,12 +78,12 @@ class Engine:
     """All parts of one run of the bot.
 
     Args:
-        inbound: What handles events.
-        outbound: What delivers rows.
+        inbound: Handles events.
+        outbound: Delivers rows.
         agents: The agents.
-        background: Other parts that work until they are cancelled.
-        store: What earlier runs left is read from it.
-        stop_seconds: How long ``run`` may take to stop.
+        background: Other parts that run until they are cancelled.
+        store: The store, for the pending work of earlier runs.
+        stop_seconds: The maximum time for ``run`` to stop.
     """
 
     inbound: InboundPipeline
@@ -94,7 +94,7 @@ class Engine:
     stop_seconds: float
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Answer until ``stop`` is set, then finish what is in progress."""
+        """Handle events until ``stop`` is set, then finish what is in progress."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 loops = [*self.inbound.loops(), self.outbound.run(), self.agents.run()]

@@ -1,4 +1,4 @@
-"""Which events are handled, and what is added to them from the homeserver."""
+"""Selects the events to handle, and completes them with data from the homeserver."""
 
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -52,14 +52,15 @@ _FIRST_IN_ROOM = {EventKind.TEXT, EventKind.FILE, EventKind.UNREADABLE, EventKin
 
 @frozen(kw_only=True)
 class Policy:
-    """Which events some flow handles.
+    """The events that some flow handles.
 
     Args:
         is_allowed: Whether a user may talk to the bot at all.
-        reactions: The emoji that some flow handles, in their compared form.
+        reactions: The emoji that some flow handles, normalized.
         kinds: The kinds of event that some flow handles.
-        max_reply_chars: Longer messages are no reply to a question of the bot.
-        tells_groups: Flows need to know whether a room has more than two members.
+        max_reply_chars: The maximum length of a reply to a question of the bot; longer messages are
+            texts.
+        tells_groups: Whether flows need to know if a room has more than two members.
         prefix: What a command begins with.
     """
 
@@ -79,7 +80,7 @@ class Policy:
         tells_groups: bool,
         prefix: str = "!",
     ) -> "Policy":
-        """What these flows handle."""
+        """The policy for these flows."""
         events = [event for flow in flows for event in flow.events.values()]
         theirs = [flow for flow in flows if type(flow) not in FLOWS]
         takes_any = any(ANY in event.reply for flow in theirs for event in flow.events.values())
@@ -97,8 +98,8 @@ class EventFilter:
     """Drops events that are handled, not allowed or of no interest, and completes the others.
 
     Args:
-        store: Which events are handled, and what is known of rooms.
-        reader: What only the homeserver knows.
+        store: The store of handled events and of rooms.
+        reader: Reads further data from the homeserver.
         policy: Which events some flow handles.
     """
 
@@ -110,7 +111,7 @@ class EventFilter:
         self._explained = BoundedDict[tuple[RoomId, str], None](MAX_EXPLAINED)
 
     async def is_wanted(self, inbound: Inbound) -> bool:
-        """Whether the event is new, its sender may talk to the bot, and its kind is of interest."""
+        """Whether some flow handles the event and it was not handled before."""
         if inbound.kind in _OF_OTHERS and inbound.kind not in self._policy.kinds:
             return False
         if await self._store.is_handled(inbound.event_id):
@@ -120,18 +121,18 @@ class EventFilter:
         return not isinstance(inbound, RoomUpgraded) or await self._claims.is_replaced(inbound)
 
     def is_allowed(self, inbound: Inbound) -> bool:
-        """Whether the bot listens to the sender."""
+        """Whether the bot responds to the sender."""
         return inbound.kind in FOR_EVERYBODY or self._policy.is_allowed(inbound.sender)
 
     async def corrections(self, inbound: Inbound) -> AsyncIterator[Inbound]:
-        """Events to handle before this one, because of what was claimed about its room."""
+        """Events to handle before this one, because of claims about its room."""
         if inbound.kind in _FIRST_IN_ROOM:
             async for correction in self._claims.corrections(inbound):
                 if not await self._store.is_handled(correction.event_id):
                     yield correction
 
     async def complete(self, inbound: Inbound) -> Inbound | None:
-        """The event, decrypted and complete; None if there is nothing to handle in it."""
+        """The event, decrypted and complete; None if no flow handles it."""
         readable: Inbound | None = inbound
         if inbound.kind is EventKind.UNREADABLE:
             readable = await self._reader.decrypt_later(inbound)
@@ -143,7 +144,7 @@ class EventFilter:
         return None if is_idle_reaction or self._is_explained(completed) else completed
 
     def note_explained(self, message: UnsupportedMessage) -> None:
-        """The room was told that the bot does not handle this kind of message: once is enough."""
+        """Record that the room got the explanation about this kind of message: once is enough."""
         self._explained[message.room_id, message.content_type] = None
 
     def _is_explained(self, inbound: Inbound) -> bool:

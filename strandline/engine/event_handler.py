@@ -1,4 +1,4 @@
-"""One inbound event: filtered, handled in a turn that is tried several times, or parked."""
+"""Handles one inbound event: filter, turn with retries, or parking."""
 
 from collections.abc import Awaitable, Callable
 
@@ -24,14 +24,14 @@ Prepare = Callable[[Inbound], Awaitable[Inbound | None]]
 
 @frozen(kw_only=True)
 class EventHandler:
-    """Handles one event to its end, and never raises for what is in the event.
+    """Handles one event completely. No content of an event makes it raise.
 
     Args:
         event_filter: Decides which events are handled, and completes them.
         runner: Runs turns.
-        questions: Answers the questions that turns put to agents.
+        questions: Answers the questions that turns ask agents.
         joiner: Lets messages join a question that is being answered.
-        failures: Sets aside what fails every time.
+        failures: Parks events that fail every time.
         receipts: Marks messages as read.
     """
 
@@ -43,17 +43,17 @@ class EventHandler:
     _receipts: Receipts
 
     async def handle(self, inbound: Inbound) -> bool:
-        """Handle an event that arrived; False if no flow is to handle it."""
+        """Handle a new event; return False if no flow handles it."""
         return await self._handle(inbound, 0, self.prepare)
 
     async def handle_again(self, inbound: Inbound, attempt: int) -> bool:
-        """Handle an event once more; False if no flow is to handle it any more."""
+        """Handle an event again; return False if no flow handles it any more."""
         if not self._event_filter.is_allowed(inbound):
             return False
         return await self._handle(inbound, attempt, self._event_filter.complete)
 
     async def prepare(self, inbound: Inbound) -> Inbound | None:
-        """The event, complete, after what has to be handled before it; None if it is not wanted."""
+        """Handle what must come before the event, then complete it; None if no flow handles it."""
         if not await self._event_filter.is_wanted(inbound):
             return None
         async for correction in self._event_filter.corrections(inbound):

@@ -1,4 +1,4 @@
-"""The turns of states whose time is up."""
+"""The turns of expired states."""
 
 from ephemeral.conversations import ExpiredState
 from strandline.engine.deadlines import Deadlines, DueDeadline
@@ -8,11 +8,11 @@ from strandline.engine.turn_runner import TurnRunner
 
 
 class Expiries:
-    """Runs the turn of each state that expired, and never raises for what is in it.
+    """Runs the turn of each expired state. No content of a state makes it raise.
 
     Args:
         runner: Runs turns.
-        deadlines: Receives which deadlines are settled.
+        deadlines: Is notified of handled deadlines.
         failures: Reports deadlines whose turn fails every time.
     """
 

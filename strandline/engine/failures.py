@@ -1,4 +1,4 @@
-"""Events, deadlines and rows that fail every time: set aside, and their sender told."""
+"""Events, deadlines and rows that fail every time: parked, and their sender is notified."""
 
 from durable.flows.language import language_code, language_key
 from durable.records import FlowRecord
@@ -20,8 +20,8 @@ class Translators:
     """The translator for each user's language.
 
     Args:
-        store: Where the languages are kept that users have chosen.
-        language: The language of the others.
+        store: The store of the languages that users have chosen.
+        language: The default language.
     """
 
     def __init__(self, store: RetryingStore, language: str) -> None:
@@ -35,10 +35,10 @@ class Translators:
 
 
 class FailureHandler:
-    """Sets aside what fails every time, so that its room goes on.
+    """Parks what fails every time, so that its room is not blocked.
 
     Args:
-        store: Where parked events and rows are kept.
+        store: The store of parked events and rows.
         delivery: Sends the notices.
         builder: Makes outbox rows of the notices.
         translators: The languages of the notices.
@@ -57,7 +57,7 @@ class FailureHandler:
         self._translators = translators
 
     async def park_event(self, inbound: Inbound, attempt: int, failure: Failure) -> None:
-        """Store the event as handled, with its error, and tell its sender."""
+        """Park the event with its error as handled, and notify its sender."""
         translator = await self._translators.of(inbound.sender)
         notice = Reply(
             room_id=inbound.room_id,
@@ -82,11 +82,11 @@ class FailureHandler:
         self._delivery.submit(stored)
 
     async def park_row(self, row: OutboxRow, failure: Failure) -> None:
-        """Store the row as one that is not sent."""
+        """Park the row: it is not sent."""
         await self._store.park_row(row, failure.problem)
 
     async def report_deadline(self, due: DueDeadline) -> None:
-        """Tell whose deadline it was. It is tried again later."""
+        """Notify the user of a failed deadline. It is tried again later."""
         translator = await self._translators.of(due.deadline.sender)
         notice = Reply(
             room_id=due.deadline.room_id,

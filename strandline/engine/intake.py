@@ -1,4 +1,4 @@
-"""Where sync batches enter the room queues."""
+"""The intake: puts sync batches into the room queues."""
 
 import structlog
 from attrs import evolve, frozen
@@ -26,13 +26,13 @@ STOP_SIGN = "\N{OCTAGONAL SIGN}"
 
 @frozen(kw_only=True)
 class BatchIntake:
-    """Queues the items of sync batches, or has them read later if too many are waiting.
+    """Queues the items of sync batches, or skips them to be read later if too many are queued.
 
     Args:
         queues: The room queues.
-        checkpoint: Receives the batches, and what was skipped.
+        checkpoint: Is notified of batches and skipped items.
         edits: Stops answers.
-        joiner: Receives that a room has a further item.
+        joiner: Is notified of a room's further items.
         prefix: What a command begins with.
         user_id: The bot's own id, for the log.
     """
@@ -45,7 +45,7 @@ class BatchIntake:
     _user_id: UserId
 
     async def take(self, batch: SyncBatch) -> None:
-        """Queue the batch's items. Waits while an item that can't be skipped has no place."""
+        """Queue the batch's items. Waits for free space if an item can't be skipped."""
         progress = self._checkpoint.begin(batch)
         for item in batch.items:
             if isinstance(item, SyncEvent):
@@ -56,12 +56,12 @@ class BatchIntake:
                 await self._queue(UnreadGap(item, progress), progress)
 
     async def started(self) -> None:
-        """Log that the bot is ready, once the store holds a token: then no event is missed."""
+        """Log that the bot is ready, once a sync token is stored: then no event is lost."""
         await self._checkpoint.is_saved.wait()
         _log.info("ready", user_id=self._user_id)
 
     async def _queue(self, item: NewEvent | UnreadGap, progress: BatchProgress) -> bool:
-        """Queue the item; False if it is skipped, to be read later."""
+        """Queue the item; return False if it is skipped, to be read later."""
         room_id = room_of(item)
         if not progress.can_skip(room_id):
             await self._queues.put(room_id, item)
@@ -73,7 +73,7 @@ class BatchIntake:
         return True
 
     def _stopping(self, inbound: Inbound) -> Inbound:
-        """Stop the answer if the event says so; a command is then about the question."""
+        """Stop the answer if the event says so; a stop command then refers to the question."""
         if isinstance(inbound, ReactionReceived) and compared(inbound.key) == STOP_SIGN:
             self._edits.stop(inbound.room_id, inbound.sender)
         elif inbound.kind is EventKind.TEXT:
@@ -85,6 +85,6 @@ class BatchIntake:
 
 
 def next_skipped(checkpoint: Checkpoint, room_id: RoomId) -> UnreadGap | None:
-    """What was skipped in the room, now that its queue is empty."""
+    """The skipped part of the room's history, now that its queue is empty."""
     progress = checkpoint.read_skipped(room_id)
     return None if progress is None else UnreadGap.of(room_id, progress)

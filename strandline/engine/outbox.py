@@ -38,12 +38,13 @@ from matrix import edit_content, message_content, reaction_content, split_text
 
 @frozen
 class OutboxBuilder:
-    """Makes outbox rows of effects.
+    """Makes outbox rows from effects.
 
-    To split and render an answer may take seconds: it is called in a thread, to delay nobody else.
+    Splitting and rendering an answer may take seconds, so it is called in a thread.
 
     Args:
-        notice: Messages are ``m.notice``, which other bots must not answer, instead of ``m.text``.
+        notice: Whether messages are ``m.notice``, which other bots must not answer, instead of
+            ``m.text``.
     """
 
     notice: bool = False
@@ -84,7 +85,7 @@ class OutboxBuilder:
         head: EventId | TransactionId | None,
         instead: str = "",
     ) -> list[OutboxRow]:
-        """An agent's whole answer.
+        """The rows of an agent's complete answer.
 
         Args:
             reply: The answer.
@@ -119,7 +120,7 @@ class OutboxBuilder:
     def files(
         self, reply: Reply, event_id: EventId, attempt: int, contents: Iterable[Json]
     ) -> Iterator[OutboxRow]:
-        """The files of an agent's answer, which were uploaded before."""
+        """The rows of the files of an agent's answer, which are already uploaded."""
         for number, content in enumerate(contents):
             txn = transaction_id(event_id, f"{attempt * ATTEMPT_ORDINALS}.file.{number}")
             about = message_content(
@@ -183,14 +184,14 @@ def _report_to(asked_in: RoomId | None, inbound: Inbound) -> ReportTo | None:
 
 
 def _about(inbound: Inbound) -> EventId | None:
-    """What a later turn replies to that handles the outcome of an effect of this one."""
+    """The event to which the turn replies that handles the outcome of an effect."""
     if inbound.kind in (EventKind.TEXT, EventKind.FILE):
         return inbound.event_id
     return inbound.about
 
 
 def _other_row(effect: Effect, txn: TransactionId, inbound: Inbound) -> Iterator[OutboxRow]:
-    """The row of an effect that is no message; none for effects without a row."""
+    """The row of an effect other than a message; none if the effect has no row."""
     match effect:
         case React(room_id=room_id, event_id=event_id, key=key):
             content = reaction_content(key, about=event_id, transaction_id=txn)

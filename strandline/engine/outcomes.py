@@ -1,4 +1,4 @@
-"""What becomes of outbox rows: stored, and reported to answers and turns."""
+"""The outcomes of outbox rows: stored, and reported to answers and turns."""
 
 from fsm import Inbound
 from fsm.outbox import CreateRoomRow, InviteRow, OutboxRow, ReportedRow, ReportTo, StateRow
@@ -12,13 +12,13 @@ from strandline.engine.turn_runner import TurnRunner
 
 
 class EffectOutcomes:
-    """Deletes delivered rows, parks failed ones, and handles outcomes that a turn asked for.
+    """Deletes delivered rows, parks failed ones, and runs the turns that handle outcomes.
 
     Args:
-        store: Where the rows are.
-        publisher: Waits for the first message of each answer.
+        store: The store of the rows.
+        publisher: Is notified of the first message of each answer.
         runner: Runs the turns that handle outcomes.
-        failures: Sets aside rows whose outcome can't be handled.
+        failures: Parks rows whose outcome can't be handled.
     """
 
     def __init__(
@@ -34,12 +34,12 @@ class EffectOutcomes:
         self._failures = failures
 
     async def delivered(self, row: OutboxRow, event_id: EventId | None) -> None:
-        """Delete the row."""
+        """Delete a delivered row."""
         await self._store.mark_delivered(row, event_id)
         self._publisher.head_settled(row, event_id)
 
     async def reported(self, row: ReportedRow, room_id: RoomId | None, problem: str) -> None:
-        """Run the turn that handles the outcome. It deletes the row."""
+        """Run the turn that handles the outcome. Its commit deletes the row."""
         inbound = _outcome(row, room_id, problem)
 
         async def take() -> None:
@@ -50,13 +50,13 @@ class EffectOutcomes:
             await self._failures.park_row(row, failure)
 
     async def failed(self, row: OutboxRow, problem: str) -> None:
-        """Park the row."""
+        """Park a failed row."""
         await self._store.park_row(row, problem)
         self._publisher.head_settled(row, None)
 
 
 def _outcome(row: ReportedRow, room_id: RoomId | None, problem: str) -> Inbound:
-    """The event that the outcome becomes."""
+    """The inbound event for the outcome."""
     if isinstance(row, CreateRoomRow):
         return _made(row, room_id, problem)
     assert row.report_to is not None  # noqa: S101  # no other row is reported
@@ -64,7 +64,7 @@ def _outcome(row: ReportedRow, room_id: RoomId | None, problem: str) -> Inbound:
 
 
 def _made(row: CreateRoomRow, room_id: RoomId | None, problem: str) -> Inbound:
-    """The event of a room that was created, or refused."""
+    """The inbound event for a room that was created, or refused."""
     room, event_id = row.room, EventId(row.transaction_id)
     if room_id is None:
         return RoomFailed(
@@ -86,7 +86,7 @@ def _made(row: CreateRoomRow, room_id: RoomId | None, problem: str) -> Inbound:
 
 
 def _done(row: StateRow | InviteRow, asked: ReportTo, problem: str) -> Inbound:
-    """The event of another effect that is done, or refused."""
+    """The inbound event for another effect that is done, or refused."""
     event_type, content = (
         (row.event_type, row.content) if isinstance(row, StateRow) else ("m.room.member", {})
     )

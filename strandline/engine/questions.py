@@ -1,4 +1,4 @@
-"""Questions to agents whose answers are not complete, with the files that belong to them."""
+"""Questions to agents that are not completely answered, with their files."""
 
 from contextlib import suppress
 
@@ -17,13 +17,13 @@ from strandline.engine.retrying_store import RetryingStore
 
 @frozen(kw_only=True)
 class PendingQuestions:
-    """Keeps each question's files until it is answered, and drops questions that are redacted.
+    """Keeps each question's files until it is answered, and drops redacted questions.
 
     Args:
-        store: Which events are handled, and which answers an earlier run has begun to show.
+        store: The store of handled events and of answers in progress.
         reader: Reads the files again after a restart.
         asking: Answers questions.
-        edits: Knows how each message now reads.
+        edits: Knows the current form of each message.
         translators: The languages of notices.
         question_files: The questions with files that an earlier run has not answered.
     """
@@ -37,7 +37,7 @@ class PendingQuestions:
     _files: dict[EventId, tuple[Attachment, ...]] = field(init=False, factory=dict)
 
     def current(self, inbound: Inbound) -> Inbound | None:
-        """The event as it now reads, with its question's files; None if it was redacted."""
+        """The event in its current form, with its question's files; None if it was redacted."""
         amended = self._edits.amended(inbound)
         if amended is None:
             return None
@@ -46,7 +46,7 @@ class PendingQuestions:
         return evolve(amended, attachments=(*amended.attachments, *new))
 
     async def answer(self, question: AskAgent, attempt: int) -> None:
-        """Ask the agent, and commit the answer. If it fails, the files are kept for a retry."""
+        """Ask the agent, and commit the answer. If that fails, the files are kept for a retry."""
         self._files[question.request_id] = tuple(
             a for a in question.attachments if a.event_id != question.request_id
         )
@@ -61,11 +61,11 @@ class PendingQuestions:
         self._files[event_id] = tuple(a for i in found if i is not None for a in i.attachments)
 
     def forget_files(self, event_id: EventId) -> None:
-        """The question is answered, or was none."""
+        """Drop the files of a question that is answered, or of an event that is no question."""
         self._files.pop(event_id, None)
 
     async def drop_redacted(self, redaction: Inbound) -> None:
-        """Drop the question that a redaction takes back, if an earlier run has begun to answer it.
+        """Drop a redacted question, if an earlier run has begun to answer it.
 
         Only a redaction in the question's own room counts.
         """

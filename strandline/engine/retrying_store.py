@@ -23,7 +23,7 @@ TIMING = RetryTiming(sleep=asyncio.sleep, monotonic=time.monotonic, uniform=rand
 
 
 class RetryingStore:
-    """Operations of the store, each repeated while the store is unavailable.
+    """Store operations, each repeated while the store is unavailable.
 
     Args:
         store: The store.
@@ -37,7 +37,7 @@ class RetryingStore:
         return await until_available(self._store.read, cls, key)
 
     async def is_handled(self, event_id: EventId) -> bool:
-        """Whether the event needs no handling any more."""
+        """Whether the event needs no more handling."""
         return await until_available(self._store.is_handled, event_id)
 
     async def stream(self, event_id: EventId) -> UnfinishedAnswer | None:
@@ -53,7 +53,7 @@ class RetryingStore:
         return await until_available(self._store.checkpoint.is_joined, room_id)
 
     async def commit(self, commit: Commit) -> tuple[OutboxRow, ...]:
-        """Write all that a turn changes; its outbox rows as they are stored.
+        """Write all changes of a turn; return its outbox rows as stored.
 
         Raises:
             AlreadyHandled: The event was handled before. Nothing was written.
@@ -69,7 +69,7 @@ class RetryingStore:
         await until_available(self._store.outbox.mark_delivered, row, event_id)
 
     async def park_row(self, row: OutboxRow, problem: str) -> None:
-        """Set aside a row that can never succeed."""
+        """Park a row that can never succeed."""
         await until_available(self._store.outbox.park_row, row, problem)
 
     async def park_event(
@@ -81,7 +81,7 @@ class RetryingStore:
         attempts: int,
         outbox: tuple[OutboxRow, ...],
     ) -> tuple[OutboxRow, ...]:
-        """Set aside an event that fails every time, as handled; the rows as they are stored."""
+        """Park an event that fails every time, as handled; return the rows as stored."""
         return await until_available(
             self._store.parking.park_event,
             event_id,
@@ -95,7 +95,7 @@ class RetryingStore:
 async def until_available(
     operation: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs
 ) -> R:
-    """Call ``operation``; while the store can't be written, wait and call it again."""
+    """Call ``operation``; while the store is unavailable, wait and call it again."""
     failures = 0
 
     def note(error: Exception, attempt: int) -> None:

@@ -1,4 +1,4 @@
-"""What an invite or a tombstone claims about a room, checked against the room itself."""
+"""Checks claims of invites and tombstones about a room with the room itself."""
 
 from collections.abc import AsyncIterator
 
@@ -17,22 +17,22 @@ _log = structlog.get_logger(__name__)
 
 @frozen
 class RoomClaims:
-    """Checks who has invited the bot to a room, and which room replaces which.
+    """Checks who invited the bot to a room, and which room replaces which.
 
     Args:
-        store: What the bot knows of its rooms.
-        reader: What the rooms themselves contain.
+        store: The store of the room records.
+        reader: Reads the rooms from the homeserver.
     """
 
     store: RetryingStore
     reader: HomeserverReader
 
     async def record(self, room_id: RoomId) -> RoomRecord | None:
-        """What the bot knows of the room."""
+        """The room's record."""
         return (await self.store.read(RoomRecord, room_key(room_id))).value
 
     async def is_replaced(self, inbound: RoomUpgraded) -> bool:
-        """Whether a room that the bot knows has the replacement that its tombstone names.
+        """Whether a known room has the replacement that its tombstone names.
 
         A tombstone may name any room. The bot joins that room to check it, and leaves it again if
         the room does not confirm it and nobody has invited the bot.
@@ -75,7 +75,7 @@ class RoomClaims:
             )
 
     async def _new_room(self, room_id: RoomId) -> RoomRecord | None:
-        """The room's record if it holds nothing but who is said to have invited the bot."""
+        """The room's record, if it has nothing but the claimed inviter."""
         room = await self.record(room_id)
         if room is None or room.matrix_user_id is None:
             return None

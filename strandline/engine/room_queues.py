@@ -1,4 +1,4 @@
-"""Room queues with a maximum size: what does not fit is read later from the room's history."""
+"""Room queues with a maximum size. Items that don't fit are read later from the room's history."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -22,14 +22,14 @@ class _Entry(Generic[T]):
 
 
 class BoundedRoomQueues(Generic[T]):
-    """Room queues whose items take one of a limited number of places until they are handled.
+    """Room queues with a limited total number of items that are not handled.
 
     Args:
-        limit: The number of places, for all rooms together. Without a free one ``put`` waits, and
+        limit: The maximum number of items of all rooms together. At the limit, ``put`` waits, and
             ``offer`` refuses.
-        refill: Called when a room's queue is empty: one more item for the room, which takes no
-            place, or None. It is also called for rooms of which ``offer`` refused an item, one at
-            a time as places become free.
+        refill: Called when a room's queue is empty: returns one more item for the room, which does
+            not count against the limit, or None. It is also called for rooms of which ``offer``
+            refused an item, one room at a time when the queues are below the limit.
     """
 
     def __init__(self, limit: int, refill: Callable[[RoomId], T | None] = lambda _: None) -> None:
@@ -51,12 +51,12 @@ class BoundedRoomQueues(Generic[T]):
         await self._queues.run(handle_entry)
 
     async def put(self, room_id: RoomId, item: T) -> None:
-        """Append ``item`` to the room's queue once there is a place for it."""
+        """Append ``item`` to the room's queue, after waiting for free space."""
         await self._places.acquire()
         self._queues.add(room_id, _Entry(item, takes_place=True))
 
     async def offer(self, room_id: RoomId, item: T) -> bool:
-        """Append ``item``, or return False if the room or all places are full."""
+        """Append ``item``, or return False if the room or the total is at its limit."""
         is_full = len(self._queues.waiting(room_id)) >= MAX_ITEMS_PER_ROOM
         if is_full or self._places.locked():
             self._refused[room_id] = None
@@ -69,12 +69,12 @@ class BoundedRoomQueues(Generic[T]):
         return tuple(entry.item for entry in self._queues.waiting(room_id))
 
     async def stop(self) -> None:
-        """Begin no further item, and return when those in progress are done."""
+        """Start no further item, and wait until those in progress are done."""
         self._is_stopping = True
         await self._queues.stop()
 
     def _next(self, room_id: RoomId) -> _Entry[T] | None:
-        """A further item for a room without any; if there is none, the next room gets a turn."""
+        """A further item for a room without any; without one, the next refused room is opened."""
         item = self._refill(room_id)
         if item is not None:
             return _Entry(item, takes_place=False)
@@ -82,7 +82,7 @@ class BoundedRoomQueues(Generic[T]):
         return None
 
     def _open_refused(self) -> None:
-        """Start a worker for the next room that was refused and has none."""
+        """Start a worker for the next refused room that has none."""
         while self._refused and not self._is_stopping:
             room_id = next(iter(self._refused))
             del self._refused[room_id]

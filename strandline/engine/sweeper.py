@@ -1,4 +1,4 @@
-"""States whose time is up, put into the room queues."""
+"""Puts expired states into the room queues."""
 
 import asyncio
 
@@ -14,13 +14,13 @@ _log = structlog.get_logger(__name__)
 
 
 class Sweeper:
-    """Looks regularly for ephemeral states that expired, and for deadlines that have passed.
+    """Looks regularly for expired ephemeral states and for passed deadlines.
 
     Args:
         conversations: The ephemeral states.
         deadlines: The deadlines of durable states.
-        queues: Where the expired ones are queued.
-        clock: What time it is, and how often to look.
+        queues: The room queues.
+        clock: The clocks, and the time between two searches.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Sweeper:
         self._clock = clock
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Search regularly until cancelled."""
         ahead = 0.0
         while True:
             await asyncio.sleep(self._clock.sweep_seconds)

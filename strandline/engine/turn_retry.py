@@ -1,4 +1,4 @@
-"""A failing turn is tried several times, with growing pauses."""
+"""Retries of a failing turn, with growing pauses."""
 
 from collections.abc import Awaitable, Callable
 
@@ -19,14 +19,14 @@ _FINAL = (UnansweredSignal, DatabaseMoved)
 
 @frozen
 class Failure:
-    """The last error of a turn, and how many times it was tried."""
+    """The last error of a turn, and the number of its tries."""
 
     error: Exception
     tries: int
 
     @property
     def problem(self) -> str:
-        """The error as text that can be stored, whatever its own text is."""
+        """The error as text that can be stored, whatever characters it contains."""
         name = type(self.error).__name__
         try:
             return f"{name}: {self.error}".encode("utf-8", "replace").decode()
@@ -35,10 +35,10 @@ class Failure:
 
 
 async def try_turn(event_id: EventId, take: Callable[[], Awaitable[None]]) -> Failure | None:
-    """Try the turn until it succeeds; what failed if it does not.
+    """Try the turn until it succeeds; return the failure if it does not.
 
     Raises:
-        DatabaseMoved: Nothing can be written any more: the bot has to end.
+        DatabaseMoved: Nothing can be written any more: the bot must end.
     """
     tries = 0
 

@@ -1,4 +1,4 @@
-"""Turns whose outbox rows are delivered at once."""
+"""Turns whose outbox rows are delivered as soon as they are committed."""
 
 from attrs import frozen
 
@@ -12,7 +12,7 @@ from strandline.engine.turns import Outcome, Turns
 
 @frozen
 class TurnRunner:
-    """Runs turns, and submits the rows of each to the delivery when it has committed.
+    """Runs turns, and submits the rows of each to the delivery after its commit.
 
     Args:
         turns: Runs them.
@@ -29,7 +29,7 @@ class TurnRunner:
         return self._submitted(await self.turns.take(inbound, attempt, deletes_row=deletes_row))
 
     async def expire(self, lapsed: ExpiredState) -> None:
-        """Handle the end of an ephemeral state."""
+        """Handle the expiry of an ephemeral state."""
         self._submitted(await self.turns.expire(lapsed))
 
     async def fall_due(self, due: DueDeadline) -> None:

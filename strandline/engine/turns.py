@@ -1,7 +1,7 @@
 """Turns: each inbound event handled in one transaction.
 
-The engine decides nothing about conversations. It finds the flow that handles the event, runs its
-handlers and commits what they asked for. Nothing leaves the process before that commit.
+The engine makes no decisions about conversations. It finds the flow that handles the event, runs
+its handlers and commits their effects. Nothing is sent before that commit.
 """
 
 import asyncio
@@ -85,12 +85,12 @@ class _Work:
 
 @frozen(kw_only=True)
 class TurnSettings:
-    """What is the same for every turn of this process.
+    """The settings of all turns of this process.
 
     Args:
         prefix: What a command begins with.
         language: The language for users who have chosen none.
-        life: The name of this run of the process.
+        life: The id of this run of the process.
         server: The name of the bot's homeserver.
         outbox: Makes outbox rows of effects.
     """
@@ -106,11 +106,11 @@ class Turns:
     """Handles inbound events with flows, each in one transaction.
 
     Args:
-        flows: In the order in which they are offered an event; the first that answers has it.
-        store: Where the state is kept.
+        flows: In the order in which they are offered an event; the first that answers handles it.
+        store: The store of durable state.
         conversations: The ephemeral states.
-        clock: What time it is.
-        settings: What is the same for every turn.
+        clock: The clocks.
+        settings: The settings of all turns.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class Turns:
         return await self._turn(inbound, decide, attempt=attempt, deletes_row=deletes_row)
 
     async def dry_run(self, inbound: Inbound) -> AskAgent | None:
-        """The question that the event's turn would put to an agent; None if it would do more.
+        """The question that the event's turn would ask an agent; None if the turn would do more.
 
         Nothing is changed.
         """
@@ -165,7 +165,7 @@ class Turns:
         return None
 
     async def expire(self, lapsed: ExpiredState) -> Outcome:
-        """Handle the end of an ephemeral state."""
+        """Handle the expiry of an ephemeral state."""
         flow, origin = self._flows[lapsed.flow], lapsed.inbound
         key = flow.key(origin.room_id, origin.sender)
 
@@ -238,7 +238,7 @@ class Turns:
                     return Outcome(turn=evolve(work.turn, effects=[]))
 
     async def _begin(self, stack: AsyncExitStack, inbound: Inbound, attempt: int = 0) -> _Work:
-        """One try, which locks the room and the sender until the stack is closed."""
+        """Begin a try: the room and the sender are locked until the stack is closed."""
         await stack.enter_async_context(
             self._locks.hold(f"room:{inbound.room_id}", f"user:{inbound.sender}")
         )
@@ -296,7 +296,7 @@ class Turns:
         return Outcome(rows=rows, question=question, reopened=reopened, turn=turn)
 
     def _refuse_moves(self, work: _Work) -> None:
-        """Refuse durable moves in a turn that asks an agent: it is decided again after a crash."""
+        """Refuse durable changes in a turn that asks an agent: after a crash, it runs again."""
         for moved in work.dispatcher.moves:
             flow = self._flows[moved.flow]
             if (
@@ -309,7 +309,7 @@ class Turns:
                 raise TurnError(problem, remedy)
 
     def _settle(self, work: _Work) -> None:
-        """The turn has committed: apply its changes of ephemeral states."""
+        """Apply the changes of ephemeral states, after the turn has committed."""
         turn = work.turn
         for moved in work.dispatcher.moves:
             flow, now = self._flows[moved.flow], self._clock.monotonic()
@@ -347,7 +347,7 @@ def _reopened(effect: Reopen) -> Reopened:
 def _files_of_others(
     question: AskAgent | None, reopened: Iterable[Reopen]
 ) -> tuple[QuestionFiles, ...]:
-    """The questions with files of other events, which nothing else stores."""
+    """The questions with files of other events, whose connection is stored nowhere else."""
     asking = [(r.inbound.event_id, r.inbound.room_id, r.inbound.attachments) for r in reopened]
     if question is not None:
         asking.append((question.request_id, question.room_id, question.attachments))
@@ -375,7 +375,7 @@ class KeyLocks:
 
     @asynccontextmanager
     async def hold(self, *keys: str) -> AsyncIterator[None]:
-        """Hold all of ``keys`` while the body runs."""
+        """Lock all ``keys`` while the body runs."""
         async with AsyncExitStack() as stack:
             for key in sorted(set(keys)):
                 await stack.enter_async_context(self._one(key))

@@ -20,14 +20,14 @@ class NewEvent:
 
 @frozen
 class UnreadGap:
-    """A gap in a room's timeline, which is read before anything later in the room."""
+    """A gap in a room's timeline, which is read before any later event of the room."""
 
     gap: TimelineGap
     batch: BatchProgress
 
     @classmethod
     def of(cls, room_id: RoomId, progress: BatchProgress) -> "UnreadGap":
-        """The part of the room's history that was left to be read later."""
+        """A skipped part of the room's history."""
         batch = progress.batch
         assert batch.since is not None  # noqa: S101  # where the part begins
         is_entered = room_id in batch.entered
@@ -37,7 +37,7 @@ class UnreadGap:
 
 @frozen
 class ReopenedEvent:
-    """An event to handle once more. Only its id was stored."""
+    """An event to handle again. Only its id was stored."""
 
     room_id: RoomId
     event_id: EventId

@@ -1,4 +1,4 @@
-"""The worker of the room queues: handles one item to its end."""
+"""The worker of the room queues: handles each item completely."""
 
 import structlog
 from attrs import frozen
@@ -20,15 +20,15 @@ _log = structlog.get_logger(__name__)
 
 @frozen(kw_only=True)
 class EventWorker:
-    """Handles one item at a time for each room, and never raises for what is in the item.
+    """Handles one item at a time for each room. No content of an item makes it raise.
 
     Args:
         events: Handles events.
-        expiries: Handles states whose time is up.
-        checkpoint: Receives which events are handled.
-        delivery: Tells how many rows are pending for a room.
+        expiries: Handles expired states.
+        checkpoint: Is notified of handled events.
+        delivery: Knows the number of pending rows of a room.
         reader: Reads events that are not in the queue.
-        store: Which events are to be handled again.
+        store: The store of events to handle again.
     """
 
     _events: EventHandler

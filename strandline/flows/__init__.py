@@ -1,1 +1,1 @@
-"""Which flows run: the bot's own, and other people's."""
+"""The flows that run: built-in ones, and those of others."""

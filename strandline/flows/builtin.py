@@ -1,4 +1,4 @@
-"""The bot's own flows."""
+"""The order of the built-in flows."""
 
 from durable.flows.chats.flow import Chats
 from durable.flows.language import Language

@@ -1,7 +1,7 @@
-"""Other people's flows and agents, found by import path or by entry points of what is installed.
+"""Finds flows and agent kinds by import path, or by entry points of installed distributions.
 
-A distribution names its flows in the entry point group ``strandline.flows``, and its kinds of
-agent in ``strandline.agents``; a config names further flows under ``flows:``.
+A distribution declares its flows in the entry point group ``strandline.flows``, and its agent kinds
+in ``strandline.agents``. A config names further flows under ``flows:``.
 """
 
 import sys
@@ -42,7 +42,7 @@ BUILT_IN = {
 
 @frozen(slots=False)
 class NotFound(StrandlineError):
-    """What an import path or an entry point names can't be used."""
+    """An import path or an entry point can't be used."""
 
     what: str
     problem: str
@@ -53,11 +53,11 @@ class NotFound(StrandlineError):
 
 @frozen
 class Found:
-    """A flow class and where it was named.
+    """A flow class, and the place that names it.
 
     Args:
         flow: The class.
-        place: Its index in the config's list; None if an installed distribution brings it.
+        place: Its index in the config's list; None if an installed distribution declares it.
     """
 
     flow: type[Flow]
@@ -77,16 +77,16 @@ def flow_at(path: str) -> type[Flow]:
 
 
 def can_import_from(folder: Path) -> None:
-    """Let what lies in the folder be imported by its name: a project beside its config."""
+    """Make modules in the folder importable, for a project next to its config."""
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
 
 def make_found(paths: Sequence[str]) -> list[Flow]:
-    """One of each flow that the config and the installed distributions name.
+    """Create an instance of each flow that the config and installed distributions name.
 
     Raises:
-        NotFound: One can't be used.
+        NotFound: A flow can't be used.
     """
     found, problems = find_flows(paths)
     for _place, problem in problems:
@@ -95,7 +95,7 @@ def make_found(paths: Sequence[str]) -> list[Flow]:
 
 
 def find_flows(paths: Sequence[str]) -> tuple[list[Found], list[tuple[int | None, NotFound]]]:
-    """The flows that the config and the installed distributions name, and what is wrong with them.
+    """The flow classes that the config and installed distributions name, and the errors.
 
     Args:
         paths: The config's import paths.
@@ -109,7 +109,7 @@ def find_flows(paths: Sequence[str]) -> tuple[list[Found], list[tuple[int | None
             problems.append((place, error))
             continue
         if all(known.flow is not flow for known in found):
-            # else it is named by the config, and by the distribution that brings it
+            # otherwise the config and a distribution both name it
             found.append(Found(flow, place))
     places = {each.flow: each.place for each in found}
     running = [*FLOWS, *places]
@@ -124,17 +124,16 @@ def find_flows(paths: Sequence[str]) -> tuple[list[Found], list[tuple[int | None
 
 @cache
 def agent_kinds() -> Mapping[str, EntryPoint]:
-    """All kinds of agent by name, none of them loaded yet."""
+    """All agent kinds by name, not loaded yet."""
     return {point.name: point for point in entry_points(group=AGENT_GROUP)} | BUILT_IN
 
 
 def agent_kind(name: str) -> AgentKind:
-    """The kind of agent with this name.
+    """The agent kind with this name.
 
     Raises:
-        KeyError: There is none.
-        NotFound: The distribution that brings it can't be imported, or an extra that it needs is
-            not installed.
+        KeyError: There is no such agent kind.
+        NotFound: Its distribution can't be imported, or an extra that it needs is not installed.
     """
     kind = agent_kinds()[name]
     what = f"{AGENT_GROUP}: {name}: {kind.module}:{kind.attr}"
@@ -189,10 +188,10 @@ def _flow(what: str, found: object) -> type[Flow]:
 
 @contextmanager
 def importing(what: str) -> Iterator[None]:
-    """Turn whatever an import raises into one line, with the author's own file and line.
+    """Convert all errors of an import to one line, with the author's file and line.
 
     Args:
-        what: What is being imported, as it was named.
+        what: The import path, for the message.
 
     Raises:
         NotFound: The import failed.
@@ -234,7 +233,7 @@ def _where(error: BaseException) -> str:
 
 
 def place_of(error: BaseException) -> tuple[Path, int] | None:
-    """The author's own line, which is the last that is not ours or the import system's."""
+    """The last file and line in the traceback that is neither ours nor the import system's."""
     if isinstance(error, SyntaxError) and error.filename:
         return Path(error.filename), error.lineno or 1
     root = Path(__file__).parent.parent.parent

@@ -1,7 +1,7 @@
-"""The languages that the bot speaks: their names, and their sentences from ``locale/``.
+"""The languages of the bot: their names, and their translations from ``locale/``.
 
-English stands in the code and needs no catalogue. ``make locale`` collects its sentences and
-compiles what ``locale/*/LC_MESSAGES/strandline.po`` has for them.
+The English sentences are in the code and need no catalogue. ``make locale`` collects them and
+compiles the translations in ``locale/*/LC_MESSAGES/strandline.po``.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ LANGUAGES: Mapping[str, tuple[str, ...]] = {
 
 
 def translator_for(code: str | None, *, default: str = ENGLISH) -> Translator:
-    """What says sentences in the language ``code``; in the default one if the bot can't."""
+    """The translator for the language ``code``, or for the default language if there is none."""
     return _loaded(code if code in LANGUAGES else default)
 
 
@@ -37,5 +37,5 @@ def _loaded(code: str) -> Translator:
 
 
 def catalogue_path(code: str) -> Path:
-    """The compiled sentences of a language."""
+    """The path of a language's compiled catalogue."""
     return LOCALE / code / "LC_MESSAGES" / "strandline.mo"

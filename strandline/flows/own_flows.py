@@ -1,4 +1,4 @@
-"""The bot's own flows, each made as the config has it."""
+"""Creates the built-in flows from the config."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -22,13 +22,13 @@ from strandline.flows.service import Service
 def make_flows(
     config: Config, registry: Registry, started_at: datetime, *, further: Sequence[Flow] = ()
 ) -> list[Flow]:
-    """All flows, in the order of ``FLOWS``.
+    """Create all flows, in the order of ``FLOWS``.
 
     Args:
-        config: What the operator decided.
+        config: The operator's config.
         registry: The agents.
-        started_at: When this life of the process began.
-        further: Other people's flows.
+        started_at: The start of this process run.
+        further: Flows of installed distributions and the config.
 
     Raises:
         UnansweredSignal: One of the further flows triggers a signal that no flow answers.

@@ -1,4 +1,4 @@
-"""Commands about the bot itself: help, status, and what to say when nothing else answers."""
+"""Commands about the bot itself: help, status, cancel; and replies to unknown input."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -50,22 +50,22 @@ HELP = (
 
 @frozen
 class CancelDone:
-    """All flows have had the signal to drop what is pending."""
+    """The signal that all flows have received the signal to drop what is pending."""
 
 
 class Service(Flow):
-    """What the bot says of itself. It has nothing to remember.
+    """Answer commands about the bot itself. It has no state to remember.
 
-    ``!cancel`` is its command, so that one word drops all that is pending in any flow. Each flow
-    that may have something pending has a signal for that: it says what it drops, if anything.
+    ``!cancel`` is its command, so that one command drops everything pending in all flows. Each flow
+    that may have something pending has a signal for that, and says what it drops.
 
     Args:
         registry: The agents.
-        commands: What the other flows answer to, for hints at what was meant.
-        further: Other people's flows; what their commands do is listed too.
-        cancellable: The signals on which other flows drop what is pending.
-        started_at: When this life of the process began.
-        is_addressed: Whether what is said in the room is for the bot.
+        commands: The commands of the other flows, for suggestions.
+        further: Flows of installed distributions and the config; their commands are listed too.
+        cancellable: The signals that make other flows drop what is pending.
+        started_at: The start of this process run.
+        is_addressed: Whether an event is addressed to the bot.
     """
 
     scope = Scope.MEMBER
@@ -87,12 +87,12 @@ class Service(Flow):
 
     @cancelled.guard
     def has_said(self, turn: Turn) -> bool:
-        """A flow of this turn has said what it dropped."""
+        """Whether a flow has already said in this turn what it dropped."""
         return any(isinstance(effect, Reply) for effect in turn.effects)
 
     @explain.guard
     def is_for_us(self, turn: Turn) -> bool:
-        """What is said in the room is for the bot."""
+        """Whether the event is addressed to the bot."""
         return self._is_addressed(turn)
 
     def __init__(  # noqa: PLR0913  # what it tells of, each by itself
@@ -139,7 +139,7 @@ class Service(Flow):
 
     @on(show_status)
     async def status(self, turn: Turn) -> None:
-        """Say where messages of this user in this room go."""
+        """Say which agent gets this user's messages in this room."""
         user = await bot_records(turn).read(UserRecord, user_key(turn.inbound.sender))
         room = await bot_records(turn).read(RoomRecord, room_key(turn.room_id))
         restarted = turn.gettext(
@@ -150,19 +150,19 @@ class Service(Flow):
 
     @on(cancel_all)
     def drop_what_is_pending(self, turn: Turn) -> None:
-        """Have each flow drop what it has, then see whether any had something."""
+        """Make each flow drop what is pending, then check whether any did."""
         for signal in self._cancellable:
             turn.trigger(signal)
         turn.trigger(CancelDone())
 
     @on(cancelled_nothing)
     def nothing_pending(self, turn: Turn) -> None:
-        """Nothing was pending."""
+        """Say that nothing was pending."""
         turn.reply(turn.gettext("Nothing is pending here, so there is nothing to cancel."))
 
     @on(stop)
     def acknowledge_stop(self, turn: Turn) -> None:
-        """The answer in hand was told already, out of turn: ``about`` names its question."""
+        """Acknowledge the stop, which was done before this turn; ``about`` is the question."""
         if turn.inbound.about is not None:
             turn.reply(turn.gettext("OK, I stopped. The part already shown stays."))
         else:
@@ -170,7 +170,7 @@ class Service(Flow):
 
     @on(answer_nothing)
     def no_question(self, turn: Turn) -> None:
-        """An answer with no question: say what may have become of it."""
+        """Explain a reply to a question that is not open."""
         turn.reply(
             turn.gettext(
                 "I have no open question for you here. Questions expire after a while, and "
@@ -182,7 +182,7 @@ class Service(Flow):
 
     @on(misunderstand)
     def hint(self, turn: Turn) -> None:
-        """Name the nearest command."""
+        """Suggest the most similar command."""
         name = turn.stimulus.name if isinstance(turn.stimulus, Command) else ""
         near = get_close_matches(name, self._commands, n=1)
         given = f"`{turn.prefix}{name[:40].replace('`', '')}`"
@@ -208,7 +208,7 @@ class Service(Flow):
 
     @on(fail_to_read)
     def ask_to_resend(self, turn: Turn) -> None:
-        """The key for an encrypted message did not come."""
+        """Ask to send an encrypted message again, because its key did not arrive."""
         turn.reply(
             turn.gettext(
                 "I couldn't decrypt this message: its key didn't reach me. Please send it again."
@@ -217,7 +217,7 @@ class Service(Flow):
 
     @on(explain)
     def ask_for_words(self, turn: Turn) -> None:
-        """It is of a kind that no flow reads."""
+        """Ask for a text, because no flow handles this type of message."""
         told = {
             "sticker": turn.gettext("I can't read stickers. Please write it in words."),
             "poll": turn.gettext("I can't take part in polls. Please write it in words."),

@@ -1,4 +1,4 @@
-"""One answer of an agent in progress: what was asked, what has come, and what interrupted it."""
+"""One answer of an agent in progress: question, text so far, and interruptions."""
 
 import asyncio
 from collections.abc import Iterable, Iterator
@@ -28,7 +28,7 @@ MAX_FILE_NAME_CHARS = 60
 
 @frozen
 class Stop:
-    """The asker wants no more of the answer."""
+    """A request of the asking user to stop the answer."""
 
 
 Interruption = Stop | MessageChange | AskAgent
@@ -38,7 +38,7 @@ messages, or a further message that joins it."""
 
 @frozen
 class AnswerTexts:
-    """What the bot itself says about an answer.
+    """The bot's own sentences about an answer.
 
     Args:
         translator: The language of the asker.
@@ -51,7 +51,7 @@ class AnswerTexts:
     retry_command: str
 
     def queue_position(self, position: int) -> str:
-        """Shown while other questions are before this one; empty once it is admitted."""
+        """The text while other questions are before this one; empty once it is admitted."""
         if not position:
             return ""
         return self.translator.gettext(
@@ -61,7 +61,7 @@ class AnswerTexts:
         )
 
     def failed(self, failure: AgentFailed) -> str:
-        """The agent failed. The problem itself is logged only."""
+        """The text when the agent failed. The exact problem is only in the log."""
         reason = failure.reason
         _log.warning(
             "agent failed", agent=failure.agent_id, reason=reason.name, problem=failure.problem
@@ -71,7 +71,7 @@ class AnswerTexts:
         )
 
     def timed_out(self, timeout_seconds: float) -> str:
-        """The answer was not complete in time."""
+        """The text when the answer was not complete in time."""
         _log.warning("agent too late", agent=self.agent_id, answer_seconds=timeout_seconds)
         return self.translator.gettext(
             "Agent `{agent}` did not finish its answer within {duration}. To ask again, send "
@@ -82,39 +82,39 @@ class AnswerTexts:
         )
 
     def empty(self) -> str:
-        """The agent said nothing and sent no file."""
+        """The text when the answer has no text and no file."""
         return self.translator.gettext(
             "_The agent's answer was empty. Please rephrase your question._"
         )
 
     def files_only(self) -> str:
-        """Replaces the text of an answer that consists of files."""
+        """The text of an answer that consists only of files."""
         return self.translator.gettext("_The answer is in the files below._")
 
     def file_refused(self, name: str) -> str:
-        """The homeserver did not take a file of the answer."""
+        """The text when the homeserver refused a file of the answer."""
         return self.translator.gettext(
             "_I couldn't send the file “{name}”: the homeserver rejected it._",
             name=as_typed(name[:MAX_FILE_NAME_CHARS]),
         )
 
     def stopped(self) -> str:
-        """The asker stopped the answer."""
+        """The text when the user stopped the answer."""
         return self.translator.gettext("_Stopped._")
 
     def question_redacted(self) -> str:
-        """Replaces an answer whose question was redacted."""
+        """The text that replaces an answer whose question was redacted."""
         return self.translator.gettext(QUESTION_REDACTED)
 
 
 class FirstMessage:
-    """The first message of an answer: not sent yet, on its way, in the room, or refused.
+    """The first message of an answer: not sent yet, pending, sent or refused.
 
     Attributes:
         question_id: The event that is answered.
         attempt: How often that event was handled before.
-        is_begun: The message was put into the outbox, in this life of the process or before.
-        event_id: The message, once it is in the room.
+        is_begun: Whether the message was put into the outbox, in this process run or before.
+        event_id: The message's event id, once it is sent.
     """
 
     def __init__(self, question_id: EventId, attempt: int) -> None:
@@ -125,15 +125,15 @@ class FirstMessage:
         self._is_settled = False
 
     def settle(self, event_id: EventId | None) -> None:
-        """The message is in the room as ``event_id``, or never will be (None)."""
+        """Record that the message was sent as ``event_id``, or will never be sent (None)."""
         if not self._is_settled:
             self.event_id, self._is_settled = event_id, True
 
     @property
     def ref(self) -> EventId | TransactionId | None:
-        """What an edit of the message names; None if there is no message and none will come.
+        """The id for edits of the message; None if there is no message and none will be sent.
 
-        The transaction id while the message is on its way.
+        It is the transaction id while the message is pending.
         """
         if not self.is_begun:
             return None
@@ -141,9 +141,9 @@ class FirstMessage:
 
 
 class ActiveAnswer:
-    """An answer that an agent is giving.
+    """An answer in progress.
 
-    What depends on the question alone is computed here, once.
+    Everything that depends only on the question is computed here, once.
 
     Args:
         question: The question as it was asked.
@@ -152,15 +152,16 @@ class ActiveAnswer:
         timeout_seconds: How long the agent may take for the whole answer.
 
     Attributes:
-        inbound: The asker's message as it now reads.
-        joined: Questions that were asked meanwhile, and are answered with this one.
+        inbound: The user's message in its current form.
+        joined: Later questions that are answered together with this one.
         version: The latest change of the question: the id of an edit, or of a joined message.
-        ended: Why no answer is wanted any more, if so.
-        changed: Done once the question was interrupted since it was put to the agent.
+        ended: Why the answer is no longer wanted, if so.
+        changed: A future; done when the question was changed or stopped after it was sent to the
+            agent.
         head: The first message of the answer in the room.
-        text: What is to be shown, Markdown.
+        text: The text to show, Markdown.
         files: The contents of the messages that show its files.
-        is_empty: The agent has said nothing: the text is the bot's own.
+        is_empty: Whether the agent's answer is empty: the text is then the bot's own.
     """
 
     def __init__(
@@ -182,17 +183,17 @@ class ActiveAnswer:
 
     @property
     def attachments(self) -> tuple[Attachment, ...]:
-        """The files that go with the question, and with those that joined it."""
+        """The files of the question, and of those that joined it."""
         of_joined = (file for joined in self.joined for file in joined.attachments)
         return (*self.question.attachments, *of_joined)
 
     @property
     def is_outdated(self) -> bool:
-        """The question changed while it was answered, and has to be put to the agent again."""
+        """Whether the question has changed meanwhile and must be sent to the agent again."""
         return self.changed.done() and self.ended is None
 
     def interrupt(self, by: Interruption) -> None:
-        """End the answer, or have it begin again. After its end nothing changes it."""
+        """End the answer, or restart it. After its end, this does nothing."""
         if self.ended is not None:
             return
         match by:
@@ -208,13 +209,13 @@ class ActiveAnswer:
             self.changed.set_result(None)
 
     def restart(self) -> None:
-        """Drop what has come: the question is put to the agent again."""
+        """Drop the answer so far: the question is sent to the agent again."""
         self.changed = asyncio.get_running_loop().create_future()
         self.text, self.is_empty = "", False
         self.files.clear()
 
     def complete(self, text: str, failure: AgentFailed | TimeoutError | None = None) -> None:
-        """The agent has said ``text``, and no more will come, perhaps because it failed."""
+        """Record the agent's final text, and the failure if the agent failed."""
         self.is_empty = not text and not self.files
         note = self._note(failure)
         if self.files and self.head.is_begun and not text:
@@ -222,9 +223,10 @@ class ActiveAnswer:
         self.text = "\n\n".join(filter(None, (text.strip("\n"), note)))
 
     def end(self) -> None:
-        """Apply what ended the answer, if anything did.
+        """Apply the reason for which the answer ended, if there is one.
 
-        A redacted question leaves nothing, except a notice where a part of the answer was shown.
+        The answer to a redacted question is removed; if a part of it was shown, a notice replaces
+        it.
         """
         match self.ended:
             case Stop():
@@ -237,7 +239,7 @@ class ActiveAnswer:
                 self.joined = ()  # each has its own turn
 
     def reply(self, text: str) -> Reply:
-        """The message that shows ``text`` as this answer, and names the question it belongs to."""
+        """The message that shows ``text`` as this answer, with a reference to its question."""
         ref = self._reply.answer
         assert ref is not None  # noqa: S101  # see _reply_to
         files = (file.event_id for file in self.attachments)
@@ -247,7 +249,7 @@ class ActiveAnswer:
         return evolve(self._reply, text=text, answer=answer)
 
     def _note(self, failure: AgentFailed | TimeoutError | None) -> str:
-        """What the bot adds to the agent's text."""
+        """The sentence that the bot adds to the agent's text."""
         match failure:
             case AgentFailed():
                 return self.texts.failed(failure)
@@ -257,13 +259,13 @@ class ActiveAnswer:
 
 
 def edited(inbound: Inbound, by: MessageChange, text: str) -> Inbound:
-    """The message as it reads after an edit."""
+    """The message after an edit."""
     unedited = inbound.body if inbound.version is None else inbound.unedited
     return evolve(inbound, body=text, version=by.event_id, unedited=unedited)
 
 
 def _reply_to(question: AskAgent) -> Reply:
-    """The answer's message but for its text, and for what joins the question later."""
+    """The answer's message without its text and without the joined questions."""
     again = question.again
     asked, parts = (again.event_id, again.parts) if again else (question.request_id, ())
     return Reply(
@@ -277,7 +279,7 @@ def _reply_to(question: AskAgent) -> Reply:
 
 
 def _amended(joined: Iterable[AskAgent], by: MessageChange) -> Iterator[AskAgent]:
-    """The joined questions, without the one that was redacted, or as the edited one now reads."""
+    """The joined questions after a redaction or an edit of one of them."""
     for question in joined:
         if question.request_id != by.target:
             yield question

@@ -1,4 +1,4 @@
-"""Questions to agents: asked until the answer is complete, and again if the question changes."""
+"""Asks agents until the answer is complete, and again if the question changes."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from functools import partial
@@ -24,26 +24,26 @@ _log = structlog.get_logger(__name__)
 
 
 class RoomAccess(Protocol):
-    """What asking needs of the rooms."""
+    """What asking needs from rooms."""
 
     def question(self, answer: ActiveAnswer) -> AgentQuestion:
-        """The question as it now reads."""
+        """The question in its current form."""
 
     async def upload(self, room_id: RoomId, file: MadeFile) -> dict[str, Any]:
         """Upload a file of an answer; the content of the message that shows it.
 
         Raises:
-            MatrixError: The homeserver does not take it.
+            MatrixError: The homeserver refuses it.
         """
 
 
 @frozen(kw_only=True)
 class AnswerSettings:
-    """How answers are shown.
+    """Settings for showing answers.
 
     Args:
-        edit_seconds: The least time between two edits of a growing answer. An answer that is
-            complete in half of that time is shown all at once.
+        edit_seconds: The minimum time between two edits of a streamed answer. An answer that is
+            complete in half of that time is sent as one message.
         retry_command: The command that asks again, with its prefix.
     """
 
@@ -52,11 +52,11 @@ class AnswerSettings:
 
 
 class Asking:
-    """Puts questions to agents, and has their answers published.
+    """Sends questions to agents, and has their answers published.
 
     Args:
         agents: Answer the questions.
-        rooms: Where questions come from.
+        rooms: Reads the questions and uploads files.
         edits: Interrupts answers whose questions change.
         publisher: Shows the answers.
         settings: How answers are shown.
@@ -78,7 +78,7 @@ class Asking:
         self._settings = settings
 
     async def answer(self, question: AskAgent, attempt: int) -> None:
-        """Ask, show the answer as it grows, and commit its final form with the event."""
+        """Ask the agent, show the answer while it arrives, and commit it with its event."""
         timeout_seconds = self._agents.answer_seconds(question.agent_id)
         translator = translator_for(question.language)
         texts = AnswerTexts(translator, question.agent_id, self._settings.retry_command)
@@ -96,7 +96,7 @@ class Asking:
             self._edits.release(answer)
 
     async def withdraw(self, question_id: EventId, translator: Translator) -> bool:
-        """End an answer of an earlier life whose question has been redacted since.
+        """Remove a partial answer of an earlier run whose question was redacted since.
 
         Returns:
             Whether there was such an answer.
@@ -104,7 +104,7 @@ class Asking:
         return await self._publisher.withdraw(question_id, translator)
 
     async def _ask(self, answer: ActiveAnswer) -> None:
-        """Ask, and show the answer until it is complete, fails or is interrupted."""
+        """Ask the agent, and show the answer until it is complete, fails or is interrupted."""
         asked, sender = self._rooms.question(answer), answer.question.inbound.sender
         pieces = self._agents.ask(answer.question.agent_id, asked, sender)
         texts = self._texts(answer, pieces)
@@ -127,7 +127,7 @@ class Asking:
     async def _texts(
         self, answer: ActiveAnswer, pieces: AsyncIterator[AgentPiece | QueuePosition]
     ) -> AsyncGenerator[str | Placeholder, None]:
-        """The text of the answer. Its files are uploaded as they come, and shown after the text."""
+        """The text of the answer. Files are uploaded when they arrive, and shown after the text."""
         async for piece in pieces:
             match piece:
                 case QueuePosition(position=position):
@@ -139,7 +139,7 @@ class Asking:
                     yield piece
 
     async def _upload(self, answer: ActiveAnswer, file: MadeFile) -> str:
-        """Add the file to the answer. What to say if the homeserver refuses it, or nothing."""
+        """Add the file to the answer. Returns a sentence if the homeserver refuses it."""
         room_id = answer.question.room_id
         try:
             answer.files.append(await self._rooms.upload(room_id, file))

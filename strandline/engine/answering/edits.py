@@ -1,8 +1,8 @@
-"""Edits and redactions of messages that are not answered yet, and requests to stop an answer.
+"""Edits and redactions of messages without an answer yet, and requests to stop an answer.
 
-They are noted as soon as they arrive, before earlier events of their room are handled: the message
-that they concern may be the one that is being answered. Nothing is stored: after a crash they
-arrive again with the events themselves.
+They are recorded as soon as they arrive, before earlier events of their room are handled: they may
+concern the message whose answer is in progress. Nothing is stored: after a crash, they arrive again
+with the events.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ _Message = tuple[RoomId, EventId]
 
 
 class EditTracker:
-    """Knows the edits and redactions of messages, and interrupts the answers that they concern.
+    """Records edits and redactions of messages, and interrupts the answers that they concern.
 
     Args:
         is_allowed: Whether the bot listens to a user. The edits of others are not kept.
@@ -44,7 +44,7 @@ class EditTracker:
         self._active: dict[EventId, ActiveAnswer] = {}
 
     def note(self, amendment: MessageChange) -> None:
-        """An edit or a redaction has arrived, perhaps later than one that was made after it."""
+        """Record an edit or a redaction, in any order of arrival."""
         if amendment.text is not None and not self._is_allowed(amendment.sender):
             return
         self._keep(amendment)
@@ -54,11 +54,11 @@ class EditTracker:
                     self._check(answer, inbound)
 
     def is_redacted(self, room_id: RoomId, event_id: EventId) -> bool:
-        """Whether the message was redacted, by whomever."""
+        """Whether the message was redacted, by anybody."""
         return (room_id, event_id) in self._redactions
 
     def amended(self, inbound: Inbound) -> Inbound | None:
-        """The message as it now reads; None if it was redacted."""
+        """The message in its current form; None if it was redacted."""
         amendment = self._newest(inbound)
         if amendment is None:
             return inbound
@@ -67,17 +67,17 @@ class EditTracker:
         return edited(inbound, amendment, amendment.text)
 
     def track(self, answer: ActiveAnswer) -> None:
-        """Interrupt the answer by whatever happens to its question, until ``release``."""
+        """Interrupt the answer when its question changes, until ``release``."""
         self._active[answer.question.request_id] = answer
         self._check(answer, answer.inbound)
 
     def join(self, answer: ActiveAnswer, question: AskAgent) -> None:
-        """A further question is answered with the one of this answer."""
+        """Track a further question that is answered together with this answer's question."""
         answer.interrupt(question)
         self._check(answer, question.inbound)
 
     def release(self, answer: ActiveAnswer) -> None:
-        """The answer is complete."""
+        """Stop tracking the answer, which is complete."""
         self._active.pop(answer.question.request_id, None)
 
     def active(self, room_id: RoomId) -> ActiveAnswer | None:
@@ -86,7 +86,7 @@ class EditTracker:
         return next(found, None)
 
     def stop(self, room_id: RoomId, sender: UserId) -> EventId | None:
-        """Stop the answer that ``sender`` waits for in the room; the id of their question."""
+        """Stop the answer that ``sender`` waits for in the room; return their question's id."""
         for question_id, answer in self._active.items():
             if answer.inbound.room_id == room_id and answer.inbound.sender == sender:
                 answer.interrupt(Stop())
@@ -100,9 +100,9 @@ class EditTracker:
             answer.interrupt(newest)
 
     def _newest(self, inbound: Inbound) -> MessageChange | None:
-        """What counts for the message: a redaction, or else its own sender's latest edit.
+        """The valid amendment of the message: a redaction, or else its sender's latest edit.
 
-        An edit that was itself redacted leaves the one before it, or the original text.
+        If an edit was redacted, the edit before it is valid, or the original text.
         """
         redaction = self._redactions.get((inbound.room_id, inbound.event_id))
         if redaction is not None:  # final, whatever is edited later
@@ -119,7 +119,7 @@ class EditTracker:
         return edit.target == inbound.event_id and not is_undone
 
     def _keep(self, amendment: MessageChange) -> None:
-        """Keep it, and drop an older one of the same author, or the longest silent author."""
+        """Store it; drop an older one of the same author, or the least recent author."""
         author = amendment.room_id, amendment.sender
         made = self._amendments.get(author) or self._no_amendments()
         self._amendments[author] = made
@@ -147,7 +147,7 @@ class EditTracker:
 
 @frozen(eq=False)
 class _Amendments:
-    """The edits and redactions that one person made in one room, the oldest first.
+    """The edits and redactions of one user in one room, oldest first.
 
     Args:
         edits: By their own ids.

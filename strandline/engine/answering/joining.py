@@ -1,4 +1,4 @@
-"""Messages that join the question that is being answered, instead of waiting for their turn."""
+"""Messages that join a question in progress instead of getting a turn of their own."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -44,7 +44,7 @@ class QuestionJoiner:
         self._arrivals: dict[RoomId, asyncio.Event] = {}
 
     def notify(self, room_id: RoomId) -> None:
-        """A further item is in the room's queue."""
+        """Note that the room's queue has a further item."""
         if room_id in self._arrivals:
             self._arrivals[room_id].set()
 
@@ -54,7 +54,7 @@ class QuestionJoiner:
 
         Args:
             room_id: The room.
-            prepare: Completes an event; None if no flow is to handle it.
+            prepare: Completes an event; returns None if no flow handles it.
         """
         if self._queued is None:
             yield
@@ -80,7 +80,7 @@ class QuestionJoiner:
             del self._arrivals[room_id]
 
     async def _joins(self, item: WorkItem, answer: ActiveAnswer, prepare: Prepare) -> bool:
-        """Join the item; False if it needs its own turn, so that no later one may join either."""
+        """Let the item join. False if it needs its own turn; then no later item may join either."""
         if not isinstance(item, NewEvent):
             return False
         inbound = item.inbound

@@ -1,4 +1,4 @@
-"""Answers as the room sees them: a first message, edits while the answer grows, and its end."""
+"""Shows answers in their rooms: a first message, edits while more arrives, the final form."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -16,7 +16,7 @@ from strandline.engine.outbox import OutboxBuilder
 
 
 class Sender(Protocol):
-    """What publishing an answer needs of the delivery."""
+    """What publishing an answer needs from the delivery."""
 
     def submit(self, rows: tuple[OutboxRow, ...]) -> None:
         """Deliver stored rows, in order."""
@@ -24,19 +24,19 @@ class Sender(Protocol):
     async def send_now(
         self, room_id: RoomId, content: dict[str, object], transaction_id: TransactionId
     ) -> bool:
-        """Send without a row, once; whether the homeserver took it."""
+        """Send a message without a row, once; return whether the homeserver accepted it."""
 
 
 class AnswerPublisher:
     """Shows answers in their rooms, and commits their final form.
 
     Args:
-        store: Where rows and the progress of answers are kept.
-        delivery: Sends what is shown.
+        store: The store of rows and of the progress of answers.
+        delivery: Sends the messages.
         builder: Renders answers.
         typing: Shows in a room that the bot is typing, while the context is open.
-        new_transaction_id: Makes ids for edits of a growing answer. No other life of the process
-            may use the same ids, or the homeserver would take a new edit for a repeated one.
+        new_transaction_id: Creates ids for edits of a streamed answer. No other process run may use
+            the same ids: the homeserver would take a new edit for a repeated one.
     """
 
     def __init__(
@@ -56,14 +56,14 @@ class AnswerPublisher:
         self._heads: dict[EventId, FirstMessage] = {}
 
     def head_settled(self, row: OutboxRow, event_id: EventId | None) -> None:
-        """A row was delivered as ``event_id``, or never will be: it may be an answer's head."""
+        """Record a row's delivery as ``event_id``, or its failure: it may be an answer's head."""
         head = self._heads.get(row.stream_of) if row.stream_of else None
         if head is not None:
             head.settle(event_id)
 
     @asynccontextmanager
     async def following(self, head: FirstMessage) -> AsyncIterator[None]:
-        """Keep ``head`` up to date while the body runs, from what an earlier life has stored."""
+        """Update ``head`` while the body runs, starting from its stored progress."""
         self._heads[head.question_id] = head
         try:
             stream = await self._store.stream(head.question_id)
@@ -76,7 +76,7 @@ class AnswerPublisher:
             del self._heads[head.question_id]
 
     async def show(self, answer: ActiveAnswer, text: str) -> bool:
-        """Show how far the answer has come; whether that was possible."""
+        """Show the answer so far; return whether that was possible."""
         reply, event_id = answer.reply(text), answer.head.event_id
         if not answer.head.is_begun:
             await self._begin(reply, answer.head)
@@ -84,7 +84,7 @@ class AnswerPublisher:
         return event_id is not None and await self._edit(reply, event_id)
 
     async def commit(self, answer: ActiveAnswer) -> None:
-        """Commit the final form of the answer, and that its events are handled."""
+        """Commit the final form of the answer, and mark its events as handled."""
         answer.end()
         head, reply = answer.head, answer.reply(answer.text)
         joined = tuple(Handled(joined.request_id, joined.room_id) for joined in answer.joined)
@@ -96,11 +96,11 @@ class AnswerPublisher:
         await self._finish(head.question_id, reply.room_id, rows, joined=joined)
 
     async def withdraw(self, question_id: EventId, translator: Translator) -> bool:
-        """End an answer of an earlier life whose question has been redacted since.
+        """Remove a partial answer of an earlier run whose question was redacted since.
 
         Args:
             question_id: The question.
-            translator: The language of the notice, where a part of the answer was shown.
+            translator: The language of the notice that replaces the answer.
 
         Returns:
             Whether there was such an answer.
@@ -139,7 +139,7 @@ class AnswerPublisher:
     async def _rendered(
         self, reply: Reply, head: FirstMessage, *, instead: str = ""
     ) -> list[OutboxRow]:
-        """The rows of a whole answer, made in a thread."""
+        """The rows of a complete answer, made in a thread."""
         return await asyncio.to_thread(
             self._builder.answer,
             reply,

@@ -1,4 +1,4 @@
-"""Questions as agents get them, with their files and the earlier messages of their chat."""
+"""Builds the questions for agents, with their files and the earlier messages of their chat."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from functools import partial
@@ -24,12 +24,12 @@ MAX_FIRST_QUESTIONS = 10_000
 
 
 class QuestionBuilder:
-    """Builds the questions that agents get, and takes the files of their answers.
+    """Builds questions for agents, and uploads the files of their answers.
 
     Everything is read from the room when an agent needs it; nothing is stored.
 
     Args:
-        homeserver: Where the rooms are.
+        homeserver: The homeserver.
         max_file_bytes: The largest file that is passed on, to an agent or to a room.
     """
 
@@ -41,7 +41,7 @@ class QuestionBuilder:
         )
 
     def question(self, answer: ActiveAnswer) -> AgentQuestion:
-        """The question as it now reads: edited, and with the messages that joined it."""
+        """The question in its current form, with the messages that joined it."""
         asked = answer.question
         is_edited = answer.inbound.version != asked.inbound.version and asked.again is None
         own = answer.inbound.body if is_edited else asked.text
@@ -57,7 +57,7 @@ class QuestionBuilder:
         """Upload a file of an answer; the content of the message that shows it.
 
         Raises:
-            MatrixError: The homeserver does not take it.
+            MatrixError: The homeserver refuses it.
         """
         return await self._homeserver.media.upload(
             room_id, file.name, file.mimetype, file.chunks, max_bytes=self._max_file_bytes
