@@ -23,7 +23,7 @@ class RestartReport:
         orphaned_users: Users who have selected such an agent (the first few).
         orphaned: Number of both, all of them.
         pending_rows: Number of requests that the homeserver has not acknowledged.
-        reopened: Number of events that are to be handled again.
+        reopened: Number of events to handle again.
         streaming: Number of answers that have begun and are not complete.
         parked: Number of events that failed every time.
         parked_rows: Number of requests that the homeserver refused.
@@ -58,7 +58,7 @@ class RestartReport:
     def lines(self) -> Iterator[str]:
         """The report as lines of the log."""
         if self.clean_start:
-            yield "no state was found: this is a clean start, and everybody is greeted anew"
+            yield "no state was found: this is a clean start, and the bot greets all users again"
         else:
             yield f"restored {self.rooms} rooms, {self.users} users and {self.chats} chats"
         yield f"the next platform chat is {self.next_platform_chat_number}"

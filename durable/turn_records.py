@@ -182,7 +182,7 @@ class TurnRecords:
         except Exception as error:  # noqa: BLE001  # what an author's upgrade raises, too
             await self._set_aside(flow_key(flow.name, key), f"{type(error).__name__}: {error}")
             return flow.at_rest
-        if flow.states[snapshot.state].initial:  # an upgrade gives the conversation up
+        if flow.states[snapshot.state].initial:  # an upgrade may drop the conversation
             self._write(flow_key(flow.name, key), None)
         return snapshot
 
@@ -322,7 +322,7 @@ def _saved(flow: Flow, saved: Saved, version: int) -> Snapshot:
     saved = flow.read_saved(saved, version)
     state = flow.states[saved.state]
     if state.tier is Tier.EPHEMERAL:
-        problem = f"{state.name!r} is ephemeral, and nothing that was saved can stand there"
+        problem = f"{state.name!r} is ephemeral, so no saved conversation can be in it"
         raise ValueError(problem)
     data = of_plain(state.record, saved.record) if state.record else None
     return Snapshot(state.name, data)
@@ -383,7 +383,7 @@ def _refuse_unreadable(record: object, where: str) -> Any:
     try:
         kept = plain(record)
         is_same = of_plain(type(record), kept) == record
-        problem = "it would come back as another"
+        problem = "it would be read back as another"
     except CorruptValue as error:
         is_same, problem = False, error.problem
     except (TypeError, ValueError) as error:  # what JSON has no form for

@@ -181,7 +181,7 @@ Effect = (
 
 
 ATTEMPT_ORDINALS = 1000
-"""Each attempt at an event numbers what it sends from here, so that attempts can't collide."""
+"""The number of transaction ids that are reserved for each attempt at an event."""
 
 
 def effect_id(event_id: EventId, attempt: int, index: int, part: int = 0) -> TransactionId:

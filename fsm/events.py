@@ -25,10 +25,10 @@ STAY = Target.STAY
 """The event is answered without leaving the state."""
 
 BACK = Target.BACK
-"""The event leads to the state that the conversation came from, with its data there."""
+"""The event leads to the state from which the current state was entered, with its data."""
 
 ANY = "*"
-"""Every command that nothing before it answers: no event above it, and no flow before its own."""
+"""Every command that no earlier event of the flow and no earlier flow answers."""
 
 
 @frozen
@@ -90,7 +90,7 @@ class Expiry:
 Stimulus = Command | Text | Attached | RoomEvent | Reaction | Answer | Expiry | Triggered
 
 Guard = Callable[[Any, Any], bool]
-"""A method of the flow that takes the turn and answers whether the event applies. Reads only."""
+"""A method of the flow that returns whether the event applies. It must change nothing."""
 
 G = TypeVar("G", bound=Guard)
 

@@ -37,7 +37,7 @@ class Transition:
     event: str
     target: str
     entered: bool = True
-    """The target is entered, if only anew: its time begins."""
+    """Whether the target is entered, or entered again: its expiry starts from the beginning."""
 
 
 @frozen

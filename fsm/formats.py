@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 FORMATS: dict[str, Callable[[Any], str]] = {}
-"""Writes a flow class as text, by the format's name. ``fsm.diagrams`` fills it."""
+"""The functions that format a flow class, by format name. ``fsm.diagrams`` adds them."""
 
 
 class FlowType(type):

@@ -148,4 +148,4 @@ class UnreadableRow(OutboxRow):
 
 
 ReportedRow = CreateRoomRow | StateRow | InviteRow
-"""Rows whose outcome somebody may want to hear, in a turn of its own."""
+"""Rows whose outcome can be reported in a turn of its own."""

@@ -15,10 +15,10 @@ from fsm.flow import Flow
 from fsm.states import State
 
 MOST_WALKS = 40
-"""Where no length is given, walks are as long as gives no more than these."""
+"""The maximum number of walks if no length is given: it limits the length."""
 
 LONGEST = 4
-"""And no longer than this."""
+"""The maximum length of walks if no length is given."""
 
 
 class By(Enum):

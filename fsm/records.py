@@ -10,14 +10,14 @@ from fsm.values.ids import PlatformChatId, UserId
 R = TypeVar("R")
 
 PLATFORM_CHAT_SEQ_KEY = "platform_chat_seq"
-"""Where the last issued platform chat number is kept."""
+"""The key of the last issued platform chat number."""
 
 FLOW_PREFIX = "flow:"
-"""What the keys begin with under which the states of flows are kept."""
+"""The prefix of the keys of flows' states."""
 
 
 RECORD_PREFIX = "record:"
-"""What the keys begin with under which flows keep records of their own."""
+"""The prefix of the keys of flows' own records."""
 
 
 class Records(Protocol):

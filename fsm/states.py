@@ -10,7 +10,7 @@ class Tier(Enum):
     """What a restart does to a conversation in a state with this tag."""
 
     DURABLE = "durable"
-    """It wakes in the same state, with its record."""
+    """The conversation is in the same state again, with its record."""
 
     EPHEMERAL = "ephemeral"
     """It is forgotten: the conversation falls back to the last durable state, or to idle."""

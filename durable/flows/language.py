@@ -66,18 +66,18 @@ class Language(Flow):
             f"- `{turn.prefix}language {code}`: {names[0]}" for code, names in self._names.items()
         )
         if turn.argument:
-            told = turn.gettext(
+            message = turn.gettext(
                 "I don't know the language “{language}”. Choose one of these:\n\n{choices}",
                 language=as_typed(turn.argument[:60]),
                 choices=choices,
             )
         else:
             # Translators: name your own language
-            told = turn.gettext(
+            message = turn.gettext(
                 "Your language is English. You can choose one of these:\n\n{choices}",
                 choices=choices,
             )
-        turn.reply(told)
+        turn.reply(message)
 
     def _find(self, name: str) -> str | None:
         wanted = answered(name)

@@ -136,9 +136,9 @@ def _named(kind: Any) -> str:
 
 def _exactly(kind: type) -> Callable[[Any, Any], Any]:
     def structure(value: Any, cls: Any) -> Any:
-        if is_enum(cls):  # one that is a number or a text, too: cattrs takes it for such
+        if is_enum(cls):  # also an enum that is a number or text: cattrs would treat it as such
             return read_enum(value, cls)
-        if type(value) is not kind:  # bool is an int to isinstance, and not to us
+        if type(value) is not kind:  # for isinstance, a bool is an int; here it is not
             problem = f"expected {kind.__name__}, found {type(value).__name__}"
             raise TypeError(problem)
         return value
@@ -147,7 +147,7 @@ def _exactly(kind: type) -> Callable[[Any, Any], Any]:
 
 
 def _float(value: Any, cls: Any) -> Any:
-    # who writes 3 where 3.0 is meant, and type checkers let them, must not lose the record
+    # type checkers accept 3 for a float: such a record must stay readable
     is_whole = type(value) is int and not is_enum(cls)
     return float(value) if is_whole else _exactly(float)(value, cls)
 

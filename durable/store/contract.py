@@ -247,7 +247,7 @@ class Store(ABC):
 
     @abstractmethod
     async def reopened(self) -> tuple[Reopened, ...]:
-        """The handled events that are to be handled again, oldest first."""
+        """The events to handle again, oldest first."""
 
     @abstractmethod
     async def stream(self, event_id: EventId) -> UnfinishedAnswer | None:

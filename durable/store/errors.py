@@ -98,7 +98,7 @@ class NotOurDatabase(StoreError):
     def __str__(self) -> str:
         return (
             f"{self.path} is not a Strandline database ({self.problem}) and was left as it is; "
-            f"move it away to begin anew, or name another data folder"
+            f"move it away for a clean start, or name another data folder"
         )
 
 

@@ -78,8 +78,8 @@ class DataLock:
         try:
             self.made_folder = not self._folder.exists()
             make_folder(self._folder)
-            # O_CLOEXEC: a child of the bot must not hold the folder after it
-            # O_NOFOLLOW: a link in its place would have the bot empty another file
+            # O_CLOEXEC: a child process must not keep the lock
+            # O_NOFOLLOW: with a link in its place, the bot would empty another file
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             return os.open(self._path, flags, 0o600)
         except OSError as error:
@@ -93,7 +93,7 @@ class DataLock:
 
 def _holder(file: int) -> tuple[int | None, datetime | None]:
     since = datetime.fromtimestamp(int(os.fstat(file).st_mtime), UTC)
-    with suppress(ValueError):  # the holder may be just about to write it
+    with suppress(ValueError):  # the holder may not have written it yet
         return int(os.pread(file, 100, 0)), since
     return None, since
 

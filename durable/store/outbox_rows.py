@@ -40,10 +40,10 @@ _STORED_NAMES = {
     InviteRow: {"report_to": "asked"},
     ReportTo: {"room_id": "in", "user_id": "by"},
 }
-"""Names in the JSON of fields that have another name there. Databases hold rows with these."""
+"""The JSON names of fields with another name in the code. Existing databases have them."""
 
 _IF_SET = ("instead", "asked", "edits")
-"""What the JSON leaves out where it is None."""
+"""The fields that the JSON leaves out if they are None."""
 
 _COLUMNS = frozenset(column.name for column in fields(OutboxRow))
 

@@ -14,7 +14,7 @@ from cattrs import Converter
 MICROSECOND = timedelta(microseconds=1)
 
 KEYS = (bytes, date, datetime, time, Decimal, UUID, ZoneInfo, Enum)
-"""What may be the keys of a mapping, besides texts and whole numbers."""
+"""The types of mapping keys, in addition to texts and whole numbers."""
 
 
 def register_scalars(converter: Converter) -> None:

@@ -52,7 +52,7 @@ class UnfinishedAnswer:
 
 @frozen
 class Reopened:
-    """A handled event that is to be handled again.
+    """An event to handle again.
 
     Args:
         event_id: The event.
@@ -112,7 +112,7 @@ class Commit:
         handled: The event that the turn has handled. It is no longer reopened.
         also_handled: Further events that were handled with it.
         deletes_row: The outbox row whose result this turn has handled.
-        question_files: Questions that go with the files of other events.
+        question_files: Questions with the files of other events.
         stream_begins: An answer whose first message is in ``outbox``.
         stream_ends: The event whose answer is now complete.
         reopens: Events that are to be handled again.

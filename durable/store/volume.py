@@ -27,7 +27,7 @@ def volume_warning(folder: Path, *, mountinfo: Path = MOUNTINFO) -> str | None:
     """A warning with its remedy if the folder's contents would be lost, or None."""
     try:
         table = mountinfo.read_text("utf-8", errors="surrogateescape")
-    except OSError:  # no Linux: no container's layer either
+    except OSError:  # not Linux, so not a container
         return None
     return warning_for(PurePosixPath(folder.resolve()), table)
 

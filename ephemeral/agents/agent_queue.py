@@ -18,7 +18,7 @@ POSITION_AFTER_SECONDS = 3.0
 """How long a question waits before its position is reported. Most waits are shorter."""
 
 POSITION_INTERVAL_SECONDS = 1.0
-"""The least time between two reports of a position."""
+"""The minimum time between two reports of a position."""
 
 
 class Ticket:

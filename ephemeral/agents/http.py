@@ -41,10 +41,10 @@ from fsm import AgentEntry
 from fsm.values.http import retry_after_seconds
 
 MOST_BYTES = 4_000_000
-"""So many bytes of a stream are read: no answer that people read needs more."""
+"""The maximum number of bytes of a stream: no readable answer needs more."""
 
 MOST_MESSAGE_CHARS = 300
-"""So much of what an agent says of a failure goes into the log."""
+"""The maximum length of an agent's error message in the log."""
 
 
 @frozen(kw_only=True)
@@ -70,7 +70,7 @@ class HttpAgent:
     Options = HttpOptions
 
     def __init__(self, entry: AgentEntry) -> None:
-        assert isinstance(entry.options, HttpOptions)  # noqa: S101  # the config has shaped them
+        assert isinstance(entry.options, HttpOptions)  # noqa: S101  # the config has converted them
         self._id = entry.id
         self._options = entry.options
         silence, connect = self._options.silence_seconds, self._options.connect_seconds
@@ -116,7 +116,7 @@ class HttpAgent:
             response = await self._client.head(self._options.url)
         except httpx.HTTPError as error:
             raise self._failed(error, of_failure(error, begun=False)) from error
-        # A server that knows no HEAD is there all the same.
+        # A server without HEAD is reachable too.
         if response.is_server_error and response.status_code != httpx.codes.NOT_IMPLEMENTED:
             raise AgentFailed(
                 self._id, f"it answered {response.status_code}", of_status(response.status_code)
@@ -205,7 +205,7 @@ class HttpAgent:
             FailureReason.REFUSED,
             FailureReason.BUSY,
         }:
-            reason = FailureReason.GARBLED  # it is there, and has named a file that is not
+            reason = FailureReason.GARBLED  # the platform is up, but its file is missing
         return AgentFailed(self._id, f"it answered {status} for a file of its own", reason)
 
     def _headers(self, question: AgentQuestion) -> dict[str, str]:

@@ -37,7 +37,7 @@ Maker = Callable[[AgentEntry], AgentApi]
 REAL_TIMING = RetryTiming(sleep=asyncio.sleep, monotonic=time.monotonic, uniform=random.uniform)
 
 MAX_ANSWER_CHARS = 200_000
-"""Maximum length of an answer's text, about a dozen messages. What is longer is cut off."""
+"""Maximum length of an answer's text, about a dozen messages. The rest is cut off."""
 
 PROBE_TIMEOUT_SECONDS = 5.0
 """How long an agent may take to answer a probe."""
@@ -73,7 +73,7 @@ class AgentPool:
         timing: Sleep, clock and random numbers for retries.
     """
 
-    def __init__(  # noqa: PLR0913  # what it looks after, three limits and how time passes
+    def __init__(  # noqa: PLR0913  # agents, three limits and clocks
         self,
         registry: Registry,
         *,
@@ -213,7 +213,7 @@ class AgentPool:
             reason = FailureReason.SILENT
         except AgentFailed as failure:
             reason = failure.reason
-            _log.debug("agent not there", agent=entry.id, problem=failure.problem)
+            _log.debug("agent unreachable", agent=entry.id, problem=failure.problem)
         self._note_health(entry, reason)
 
     def _note_health(self, entry: AgentEntry, reason: FailureReason | None) -> None:

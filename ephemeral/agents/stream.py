@@ -12,7 +12,7 @@ from typing import Any
 from attrs import frozen
 
 CLOSE_TIMEOUT_SECONDS = 5.0
-"""How long an agent may take to end its work once its answer is not wanted any more."""
+"""The maximum time for an agent to end its work after its answer was stopped."""
 
 
 @frozen

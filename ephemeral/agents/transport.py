@@ -24,7 +24,7 @@ def of_status(status: int) -> FailureReason:
 
 
 UNPACKED = {"Accept-Encoding": "identity"}
-"""What every request says: of a compressed answer a few bytes could grow to gigabytes."""
+"""Headers of every request. A few bytes of a compressed response could expand to gigabytes."""
 
 
 def is_packed(response: httpx.Response) -> bool:

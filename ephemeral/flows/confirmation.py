@@ -43,7 +43,7 @@ class Confirmation(Flow):
         ephemeral,
         memory=Pending,
         expires=minutes(5),
-        lost="nothing was changed; an answer to the question is told so, and closes it",
+        lost="nothing was changed; a late answer gets an explanation",
     )
 
     ask = Event((idle, awaiting), awaiting, on=Question)

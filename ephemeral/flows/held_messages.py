@@ -12,7 +12,7 @@ from fsm import STAY, Event, EventKind, Flow, Inbound, Scope, State, Turn, ephem
 from fsm.values.signals import Hold, Release
 
 MOST = 20
-"""So many messages wait for one user in one room; with more, the oldest is dropped."""
+"""The maximum number of held messages of one user in one room; then the oldest is dropped."""
 
 
 @frozen
@@ -42,7 +42,7 @@ class Held(Flow):
         ephemeral,
         memory=Waiting,
         expires=minutes(10),
-        lost="the message was answered with the question for whom it is; it is to be sent again",
+        lost="the bot has asked which agent to use; the message must be sent again",
     )
 
     hold = Event((idle, holding), holding, on=Hold)

@@ -10,10 +10,10 @@ from fsm import Turn
 from fsm.values.ids import EventId, TransactionId
 
 YES = ("yes", "y", "да", "д")
-"""What people reply to a question, in any case, when they mean yes."""
+"""Replies that mean yes, in any letter case."""
 
 NO = ("no", "n", "нет", "н")
-"""And when they mean no."""
+"""Replies that mean no."""
 
 
 @frozen(kw_only=True)

@@ -28,7 +28,7 @@ from fsm.values.signals import Say
 from fsm.values.text import answered, as_typed, number_in
 
 ACKNOWLEDGED = "📎"
-"""The emoji that says that a file is staged."""
+"""The emoji that acknowledges a staged file."""
 
 
 @frozen(kw_only=True)
@@ -81,7 +81,7 @@ class Staging(Flow):
         ephemeral,
         memory=Staged,
         expires=minutes(30),
-        lost="the files are still in the room, but no longer wait; they are to be sent again",
+        lost="the files are still in the room, but no longer staged; they must be sent again",
     )
 
     refuse = Event((idle, staged), STAY, on=EventKind.FILE)

@@ -14,7 +14,7 @@ from fsm.events import Event, origins, returning, targets_from
 from fsm.states import State, Tier
 
 RESET = "reset"
-"""The event that every flow has for free: back to idle, from anywhere."""
+"""The event that every flow has by default: from any state to idle."""
 
 
 @frozen(kw_only=True)

@@ -14,7 +14,7 @@ class Severity(Enum):
     """How serious a finding is."""
 
     ERROR = "error"
-    """The class can't be defined so."""
+    """The class can't be defined."""
 
     WARNING = "warning"
     """It may be intended."""

@@ -19,7 +19,7 @@ _HEAD = (
     'node [fontname="Helvetica" fontsize=12 margin="0.18,0.1"]',
     'edge [fontname="Helvetica" fontsize=10 color="#718096" fontcolor="#718096" arrowsize=0.7]',
 )
-"""Grey can be read on light and on dark."""
+"""Grey is readable on a light and on a dark background."""
 
 _LEGEND = (
     "double border: durable, a restart brings it back\n"

@@ -13,7 +13,7 @@ LEGEND = (
     "is ephemeral: a restart forgets it, and the dotted arrow says where the conversation is then. "
     "Idle is round. Events that answer without leaving a state are left out."
 )
-"""How a picture is read, in words."""
+"""The legend of the diagrams."""
 
 
 @frozen(kw_only=True)

@@ -7,9 +7,7 @@ from fsm.diagrams.mermaid import mermaid
 from fsm.events import Event, Target, origins
 from fsm.flow import Flow
 
-ORDER = (
-    "Each is offered every event in this order; the first whose present state answers it has it."
-)
+ORDER = "Each event is offered to the flows in this order. The first that answers it handles it."
 
 
 def table(flow: type[Flow]) -> str:

@@ -23,10 +23,10 @@ class HttpFailure(Enum):
     """The credentials are not accepted, or their quota is used up."""
 
     UNREACHABLE = auto()
-    """No working server is at this address, perhaps for a while only."""
+    """There is no working server at this URL, perhaps only temporarily."""
 
     BUSY = auto()
-    """The server takes the request later."""
+    """The server may accept the request later."""
 
     TOO_LARGE = auto()
     """The request is too large, and will be every time."""

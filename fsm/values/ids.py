@@ -9,7 +9,7 @@ RoomId = NewType("RoomId", str)
 """A Matrix room id. Opaque: from room version 12 on it has no server part."""
 
 EventId = NewType("EventId", str)
-"""A Matrix event id, or the id that stands for an inbound thing that has none (an invite)."""
+"""A Matrix event id, or an id made for an inbound event without one (an invite)."""
 
 TransactionId = NewType("TransactionId", str)
 """A client-chosen id under which the homeserver recognises a repeated send."""
@@ -27,4 +27,4 @@ ChatId = NewType("ChatId", str)
 """A chat's number within its user's Space, ``C1``, ``C2`` …"""
 
 ConversationKey = NewType("ConversationKey", str)
-"""What one conversation of a flow runs for: a user, a room, or a user in a room."""
+"""The scope of one conversation of a flow: a user, a room, or a user in a room."""

@@ -31,17 +31,17 @@ class EventKind(Enum):
     """Something else that a person sent (``UnsupportedMessage``)."""
 
     REDACTED = "redacted"
-    """The event ``about`` was taken back."""
+    """The event ``about`` was redacted."""
 
     INVITED = "invited"
-    """The bot was invited to the room; ``sender`` is who invited it."""
+    """The bot was invited to the room; ``sender`` is the inviter."""
 
     JOINED = "joined"
-    """The bot's own join of the room (``RoomJoined``). ``sender`` is whose room it is; the bot, if
-    nobody's."""
+    """The bot's own join of the room (``RoomJoined``). ``sender`` is the room's owner; the bot, if
+    there is none."""
 
     LEFT = "left"
-    """The bot is no longer in the room: it left, or was kicked. ``sender`` is whose room it is."""
+    """The bot is no longer in the room: it left, or was kicked. ``sender`` is the room's owner."""
 
     ENTERED = "entered"
     """Somebody else, ``sender``, has joined the room."""
@@ -51,26 +51,26 @@ class EventKind(Enum):
 
     UPGRADED = "upgraded"
     """The room was replaced by another (``m.room.tombstone``; ``RoomUpgraded``). ``sender`` is
-    whose room it is."""
+    the room's owner."""
 
     ROOM_CREATED = "room created"
-    """A room that a turn asked for was created: ``room_id`` (``RoomCreated``). ``sender`` is whose
-    it is to be."""
+    """A room that a turn requested was created: ``room_id`` (``RoomCreated``). ``sender`` is the
+    user who requested it."""
 
     ROOM_FAILED = "room failed"
-    """The homeserver refuses to create a room (``RoomFailed``). ``room_id`` is where it was asked
-    for, and ``sender`` whose it was to be."""
+    """The homeserver refused to create a room (``RoomFailed``). ``room_id`` is the room in which
+    ``sender`` requested it."""
 
     DONE = "done"
-    """A state event that a turn asked for is set (``EffectDone``). ``room_id`` is where it was
-    asked for, ``sender`` by whom, ``about`` the event."""
+    """A state event that a turn requested is set (``EffectDone``). ``room_id`` is the room in
+    which ``sender`` requested it by the event ``about``."""
 
     REFUSED = "refused"
-    """The homeserver refuses to set a state event, or to invite (``EffectRefused``). The rest is as
+    """The homeserver refused to set a state event, or to invite (``EffectRefused``). The rest is as
     for ``DONE``."""
 
     EXPIRED = "expired"
-    """The time of a state that ends by itself is up."""
+    """A state has expired."""
 
     UNREADABLE = "unreadable"
     """An encrypted event whose key has not arrived."""

@@ -7,13 +7,13 @@ from functools import lru_cache
 _SKIN_TONES = range(0x1F3FB, 0x1F400)
 _VARIATION_SELECTORS = range(0xFE00, 0xFE10)
 _JOINER = "\u200d"
-"""Belongs to an emoji, where it stands between two of its parts."""
+"""Joins the parts of an emoji."""
 
 MOST_COMPARED = 1_000
-"""No command, answer or name has more characters."""
+"""The maximum number of characters of a command, answer or name."""
 
 MOST_DIGITS = 6
-"""A number with more of them is none of a list that was offered."""
+"""The maximum number of digits of a number in a list."""
 
 
 def compared(text: str) -> str:
@@ -79,7 +79,7 @@ def _is_punctuation(char: str) -> bool:
 
 _CONTROLS = ("Cc", "Cf", "Cs")
 _MARKUP = re.compile(r"([\\`*\[\]<>~|!#&]|(?<![^\W_])_|_(?![^\W_]))")
-"""An underscore within a word is one (CommonMark 0.31, 6.2)."""
+"""An underscore within a word has no meaning in Markdown (CommonMark 0.31, 6.2)."""
 
 
 def as_typed(text: str | None) -> str:
@@ -98,7 +98,7 @@ def _is_control(char: str) -> bool:
 
 _UNPRINTABLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
 _JOINERS = "\u200c\u200d"
-"""They belong to words of some scripts, and to emoji."""
+"""Joiners in words of some scripts and in emoji."""
 
 
 def printable(text: str, *, lines: bool = False) -> str:

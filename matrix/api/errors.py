@@ -88,7 +88,7 @@ class NotEncryptable(MatrixError):
     def __str__(self) -> str:
         return (
             f"an event for {self.room_id} can't be encrypted: {self.problem}; "
-            f"it was not sent, since it would have gone out readable"
+            f"it was not sent, since it would be readable for others"
         )
 
 

@@ -17,7 +17,7 @@ _log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 MIN_RETRY_AFTER_SECONDS = 0.05
-"""A homeserver that limits the rate is left alone at least this long, whatever it says."""
+"""The minimum wait after a rate limit, whatever the homeserver asks for."""
 
 REAL_TIMING = RetryTiming(sleep=asyncio.sleep, monotonic=time.monotonic, uniform=random.uniform)
 
@@ -72,7 +72,7 @@ async def read_or_default(
         except Unreachable:
             await retry_request(probe)
     _log.warning(
-        "a read failed, going on without it",
+        "a read failed, the default is used",
         room_id=room_id,
         problem=str(problem) or "no answer in time",
     )

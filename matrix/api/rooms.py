@@ -45,7 +45,7 @@ class Rooms:
         return RoomId(_text(self._http, answer, "room_id"))
 
     async def delete_alias(self, alias: str) -> None:
-        """Delete an alias of the bot's. It is no error if there is none."""
+        """Delete one of the bot's aliases. It is no error if there is none."""
         try:
             await self._http.request("DELETE", endpoint("directory", "room", alias))
         except Refused as refused:

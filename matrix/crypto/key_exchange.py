@@ -174,7 +174,7 @@ class KeyExchange:
                 self._no_query_before.pop(user, None)
                 self._take_devices(user, usable_devices(user, found[user]))
             else:
-                # their homeserver is away: that is no news of their devices
+                # their homeserver is unreachable: their devices have not changed
                 self._no_query_before[user] = self._monotonic() + QUERY_RETRY_SECONDS
                 self._crypto.olm.users_for_key_query.add(user)
 

@@ -142,10 +142,10 @@ def join_in_timeline(room: Json, bot: UserId) -> Json | None:
 
 
 def join_in_state(room: Json, bot: UserId) -> Json | None:
-    """The bot's join in the response's state.
+    """The bot's join in the response's state, which may be an old one.
 
-    It need not be new: with lazily loaded members, a homeserver repeats it when the bot sent an
-    event and the homeserver does not know that it sent this device the membership before.
+    With lazily loaded members, the homeserver adds the membership of each sender. If the bot sent
+    an event, its own join may be added again.
     """
     return _last_join(fields.objects(room, "state", "events"), bot)
 

@@ -41,7 +41,11 @@ async def enter_replacement(
         )
         return False
     if not is_so:
-        _log.warning("a tombstone is not followed: its room denies it", room_id=room_id, to=to)
+        _log.warning(
+            "a tombstone is not followed: the replacement does not confirm it",
+            room_id=room_id,
+            to=to,
+        )
         if not stays and invite is None:
             await homeserver.leave(to)
     return is_so

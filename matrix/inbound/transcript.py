@@ -106,7 +106,7 @@ class Transcript:
                 yield question, answer
 
     def _note(self, content: Json, relation: Json) -> None:
-        """Note a message of the bot's, if it is part of an answer."""
+        """Record a message of the bot, if it is part of an answer."""
         mark, text = read_answer_ref(content), text_of(content)
         if mark is None:
             return

@@ -17,7 +17,7 @@ _BLOCK = re.compile(
     r"(?P<text>.*?)^(?P=indent)(?P=fence) *$",
     re.MULTILINE | re.DOTALL,
 )
-"""Any block: one that shows another, in a longer fence, is left as it is."""
+"""A code block of any kind, so that a block inside of a longer fence is left unchanged."""
 
 
 def expanded(markdown: str, *, form: str = "svg") -> str:
@@ -53,9 +53,9 @@ def svg(flow: type[Flow]) -> str:
     """
     drawn = render(dot([flow]), "svg").decode()
     element = re.sub(r' id="[^"]*"', "", drawn[drawn.index("<svg") :]).replace("\n", " ")
-    told = escape(f"{flow.__name__}: {summary(flow)}")
+    caption = escape(f"{flow.__name__}: {summary(flow)}")
     return element.replace(
-        "<svg ", f'<svg role="img" aria-label="{told}" style="max-width:100%;height:auto" ', 1
+        "<svg ", f'<svg role="img" aria-label="{caption}" style="max-width:100%;height:auto" ', 1
     )
 
 

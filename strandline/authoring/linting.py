@@ -54,12 +54,12 @@ def lint(targets: Sequence[str], running: Sequence[str] | None = None) -> list[L
         NotFound: There is no such target.
     """
     sources = Sources()
-    told: list[LocatedFinding] = []
+    located: list[LocatedFinding] = []
     with collecting() as flawed:
-        by_target = {target: list(_found(target, told)) for target in targets}
+        by_target = {target: list(_found(target, located)) for target in targets}
     found = [each for listed in by_target.values() for each in listed]
     for target, listed in by_target.items():
-        if not any(listed) and not told and not flawed:
+        if not any(listed) and not located and not flawed:
             raise NotFound(target, "has no flow in it; name what has")
     flows = list(dict.fromkeys(flow for each in found for flow in each)) if targets else FLOWS
     linted = [Path(str(sys.modules[flow.__module__].__file__)) for flow in flows]
@@ -69,10 +69,10 @@ def lint(targets: Sequence[str], running: Sequence[str] | None = None) -> list[L
     checked = [*FLOWS, *(flow for flow in flows if flow not in FLOWS)]
     flawed += [LintResult(flow, finding) for flow, finding in collisions(checked) if flow in flows]
     flawed += [LintResult(*each) for each in _misnamed(flows, running, by_target)]
-    told += [
+    located += [
         LocatedFinding(*sources.line(each.cls, each.finding.where), each.finding) for each in flawed
     ]
-    return sorted(set(told), key=lambda each: (str(each.path), each.line, each.finding.code))
+    return sorted(set(located), key=lambda each: (str(each.path), each.line, each.finding.code))
 
 
 def _misnamed(
@@ -93,25 +93,25 @@ def _misnamed(
     yield from misnamed([flow for flow in flows if flow not in run], known, are_all=False)
 
 
-def _found(target: str, told: list[LocatedFinding]) -> Iterator[list[type[Flow]]]:
+def _found(target: str, located: list[LocatedFinding]) -> Iterator[list[type[Flow]]]:
     """Yield the flows of each module of a target; import errors are reported."""
     path = Path(target)
     if path.suffix == ".py" or path.is_dir():
         for file in _files(path.absolute(), target):
-            yield _flows_of(_imported(target, told, partial(_module_at, file)))
+            yield _flows_of(_imported(target, located, partial(_module_at, file)))
         return
     name, _, flow = target.partition(":")
-    module = _imported(target, told, partial(import_module, name))
+    module = _imported(target, located, partial(import_module, name))
     if flow:
         yield [flow_at(target)] if module is not None else []
         return
     yield _flows_of(module)
     for child in _children(module):
-        yield _flows_of(_imported(target, told, partial(import_module, child)))
+        yield _flows_of(_imported(target, located, partial(import_module, child)))
 
 
 def _imported(
-    target: str, told: list[LocatedFinding], load: Callable[[], ModuleType]
+    target: str, located: list[LocatedFinding], load: Callable[[], ModuleType]
 ) -> ModuleType | None:
     try:
         with importing(target):
@@ -122,7 +122,7 @@ def _imported(
             raise
         path = place[0]
         name = path.parent.name if path.stem == "__init__" else path.stem
-        told.append(LocatedFinding(*place, _not_imported(name, error)))
+        located.append(LocatedFinding(*place, _not_imported(name, error)))
         return None
 
 
@@ -171,7 +171,7 @@ def _module_at(file: Path) -> ModuleType:
         return module
     # another folder has a module of this name, which has been imported before
     spec = spec_from_file_location("_".join((*file.parent.parts[1:], name)), file)
-    assert spec is not None  # noqa: S101  # what is Python's by its suffix has one
+    assert spec is not None  # noqa: S101  # a file with a Python suffix has one
     assert spec.loader is not None  # noqa: S101
     module = sys.modules[spec.name] = module_from_spec(spec)
     spec.loader.exec_module(module)

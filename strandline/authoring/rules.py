@@ -160,7 +160,7 @@ class Rules:
                 "SL207",
                 handler.__name__,
                 f"it changes {each} in place, which stays changed if the turn fails",
-                "return what is to be, made with attrs.evolve",
+                "return a changed copy, made with attrs.evolve",
             )
 
     def _typed(self, handler: Handler, events: tuple[Event, ...]) -> Iterator[Finding]:
@@ -170,7 +170,7 @@ class Rules:
         try:
             hints = get_type_hints(handler)
         except (NameError, TypeError, AttributeError):
-            return  # said for type checkers alone
+            return  # only for type checkers
         takes = hints.get(argument(written, DATA) or "", Any)
         returns = hints.get("return", Any if may_return(written) else NoneType)
         for event in events:

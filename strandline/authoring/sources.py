@@ -11,7 +11,7 @@ from pathlib import Path
 from attrs import frozen
 
 OWN = ("fsm", "durable", "ephemeral", "strandline")
-"""The packages that the bot's own flows lie in."""
+"""The packages of the built-in flows."""
 
 Method = ast.FunctionDef | ast.AsyncFunctionDef
 

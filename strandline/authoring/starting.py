@@ -26,11 +26,11 @@ _FILES = {
     "tests/test_notes.py": "tests/test_notes.py.txt",
     "tests/test_notes_survive.py": "tests/test_notes_survive.py.txt",
 }
-"""What a project has, and the template of each file."""
+"""The files of a project, with the template of each."""
 
 
 LONGEST_NAME = 60
-"""It becomes part of files' names."""
+"""The maximum length of a project's name, which is part of file names."""
 
 
 @frozen(slots=False)

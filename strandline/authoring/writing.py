@@ -30,7 +30,7 @@ WRITES = frozenset(
         "trigger",
     }
 )
-"""The methods of a turn that want something done."""
+"""The methods of a turn that request an effect."""
 
 COLLECTIONS: tuple[Any, ...] = (list, dict, set, bytearray, deque, Counter, defaultdict)
 """The collections that can be changed in place."""

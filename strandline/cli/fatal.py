@@ -13,7 +13,7 @@ from threading import Lock
 from fsm import failpoints
 
 VARIABLE = "STRANDLINE_FAILPOINT"
-"""``NAME`` or ``NAME:N``: SIGKILL from inside when the point is reached for the N-th time."""
+"""``NAME`` or ``NAME:N``: kill the process when it reaches the failpoint for the N-th time."""
 
 FILE_VARIABLE = "STRANDLINE_FAILPOINT_FILE"
 """A path. What a test writes there while the process runs is read as ``VARIABLE`` is, and counted

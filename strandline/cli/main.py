@@ -95,7 +95,7 @@ def main() -> None:
         sys.exit(2)
     except click.Abort:
         sys.exit(130)
-    except Exception as error:  # noqa: BLE001  # the last supervisor: its reader is the operator
+    except Exception as error:  # noqa: BLE001  # the outermost handler: the operator reads its message
         known = _first_known(error)
         if known is not None:
             click.echo(printable(f"strandline: {known}", lines=True), err=True)

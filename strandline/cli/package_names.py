@@ -13,7 +13,7 @@ from pathlib import Path
 from attrs import frozen
 
 PACKAGES = ("durable", "ephemeral", "fsm", "matrix")
-"""The packages that are installed besides ``strandline``."""
+"""The packages that are installed in addition to ``strandline``."""
 
 _ROOT = Path(__file__).resolve().parents[2]
 

@@ -27,7 +27,7 @@ from strandline.flows.discovery import (
 from strandline.flows.languages import ENGLISH, LANGUAGES
 
 RESPOND_TO = ("owner", "mention", "everyone")
-"""To whom the bot responds in rooms of more than two."""
+"""The values of ``respond_to``: the users to whom the bot responds in rooms of more than two."""
 
 MAX_SECONDS = 1_000_000_000
 """Maximum of every duration, about 31 years: dates far beyond overflow."""
@@ -37,7 +37,7 @@ _FIELD_VALUE = re.compile(r"([!-~]([ \t!-~]*[!-~])?)?")
 """What HTTP sends in a header (RFC 9110, 5.1 and 5.5). What it refuses, its error would quote."""
 
 _NO_VALUE = (
-    "can't be sent in a header: only ASCII, no line breaks, no blanks at its ends; copy it anew"
+    "can't be sent in a header: only ASCII, no line breaks, no blanks at its ends; copy it again"
 )
 
 

@@ -78,7 +78,7 @@ async def _synapse(stack: AsyncExitStack) -> Synapse:
         await asyncio.shield(starting)
     except asyncio.CancelledError:  # Ctrl-C: the thread may be about to start the process
         synapse.kill()
-        with suppress(Exception):  # killed while it starts: whatever it says of that, we know
+        with suppress(Exception):  # killed while it starts: its error message is expected
             await starting
         raise
     return synapse

@@ -18,7 +18,7 @@ from fsm.values.inbound import Inbound
 from matrix import SyncBatch
 
 STUCK_SECONDS = 5.0
-"""Rooms in which something takes longer are left behind."""
+"""The maximum time for which a room may block the checkpoint before it is left behind."""
 
 FIRST_STUCK_SECONDS = 0.2
 """The same for the first batch of a run. Runs may be short: if none of them moved the checkpoint,

@@ -56,7 +56,7 @@ class RoomClaims:
             return
         invite = await self.reader.invite(inbound.room_id)
         if invite is not None and invite.sender != room.matrix_user_id:
-            _log.warning("an invite was not whose it was said to be", room_id=inbound.room_id)
+            _log.warning("an invite named the wrong inviter", room_id=inbound.room_id)
             void = EventId(f"void:{invite.event_id}")
             yield evolve(invite, event_id=void, kind=EventKind.LEFT)
             yield evolve(invite, event_id=EventId(f"true:{invite.event_id}"))

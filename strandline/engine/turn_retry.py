@@ -14,7 +14,7 @@ from strandline.engine.retrying_store import TIMING, until_available
 _log = structlog.get_logger(__name__)
 
 _FINAL = (UnansweredSignal, DatabaseMoved)
-"""Errors that every further try would repeat."""
+"""Errors that a retry can't fix."""
 
 
 @frozen

@@ -68,5 +68,5 @@ class EventWorker:
         inbound = await self._reader.event(item.room_id, item.event_id)
         if inbound is not None and await self._events.handle_again(inbound, item.attempt):
             return
-        _log.warning("a message that was to be handled again is gone", event_id=item.event_id)
+        _log.warning("a message to handle again is gone", event_id=item.event_id)
         await self._store.commit(Commit(cancels_reopened=item.event_id))

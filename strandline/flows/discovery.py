@@ -113,12 +113,14 @@ def find_flows(paths: Sequence[str]) -> tuple[list[Found], list[tuple[int | None
             found.append(Found(flow, place))
     places = {each.flow: each.place for each in found}
     running = [*FLOWS, *places]
-    named = misnamed(places, running, are_all=not problems)  # what can't be found may have it
+    named = misnamed(
+        places, running, are_all=not problems
+    )  # a flow that can't be imported may have it
     for flow, finding in (*collisions(running), *named):
         if finding.severity is not Severity.ERROR:
             continue
-        told = NotFound(_path(flow), f"{finding.where}: {finding.problem}; {finding.remedy}")
-        problems.append((places[flow], told))
+        not_found = NotFound(_path(flow), f"{finding.where}: {finding.problem}; {finding.remedy}")
+        problems.append((places[flow], not_found))
     return found, problems
 
 

@@ -45,7 +45,7 @@ HELP = (
     ("language", " | ".join(LANGUAGES), sentence("choose the language I use with you")),
     ("forget-me", "", sentence("delete what I store about you (asks first)")),
 )
-"""Each command with its arguments and its meaning; said of those that some flow answers."""
+"""Each command with its arguments and help text; only those that a flow answers are listed."""
 
 
 @frozen
@@ -95,7 +95,7 @@ class Service(Flow):
         """Whether the event is addressed to the bot."""
         return self._is_addressed(turn)
 
-    def __init__(  # noqa: PLR0913  # what it tells of, each by itself
+    def __init__(  # noqa: PLR0913  # each is shown separately
         self,
         registry: Registry,
         *,
@@ -188,23 +188,23 @@ class Service(Flow):
         given = f"`{turn.prefix}{name[:40].replace('`', '')}`"
         listing = f"`{turn.prefix}help`"
         if name in map(compared, self._commands):
-            told = turn.gettext(
+            answer_text = turn.gettext(
                 "{command} has no effect here right now. {help} lists my commands.",
                 command=given,
                 help=listing,
             )
         elif near:
-            told = turn.gettext(
+            answer_text = turn.gettext(
                 "I don't know {command}. Did you mean {near}? {help} lists my commands.",
                 command=given,
                 near=f"`{turn.prefix}{near[0]}`",
                 help=listing,
             )
         else:
-            told = turn.gettext(
+            answer_text = turn.gettext(
                 "I don't know {command}. {help} lists my commands.", command=given, help=listing
             )
-        turn.reply(told)
+        turn.reply(answer_text)
 
     @on(fail_to_read)
     def ask_to_resend(self, turn: Turn) -> None:
@@ -218,13 +218,13 @@ class Service(Flow):
     @on(explain)
     def ask_for_words(self, turn: Turn) -> None:
         """Ask for a text, because no flow handles this type of message."""
-        told = {
+        answer_text = {
             "sticker": turn.gettext("I can't read stickers. Please write it in words."),
             "poll": turn.gettext("I can't take part in polls. Please write it in words."),
             "location": turn.gettext("I can't read locations. Please write it in words."),
         }
         unknown = turn.gettext("I can't read this kind of message. Please write it in words.")
-        turn.reply(told.get(UnsupportedMessage.of(turn.inbound).content_type, unknown))
+        turn.reply(answer_text.get(UnsupportedMessage.of(turn.inbound).content_type, unknown))
 
     def _room(self, turn: Turn, room: RoomRecord | None) -> str:
         if room is None or room.agent_id is None or room.platform_chat_id is None:

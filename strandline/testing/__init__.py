@@ -31,7 +31,7 @@ _HOMES = {
     "user": ("User",),
     "walking": ("Walker", "kill_everywhere"),
 }
-"""Which module each name is from."""
+"""The module that defines each name."""
 
 __all__ = [
     "ALICE",

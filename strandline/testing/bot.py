@@ -25,7 +25,7 @@ READY_SECONDS = 60.0
 """How long a start may take on a busy machine."""
 
 SETTLE_SECONDS = 60.0
-"""How long the bot may take for what it has in hand, on a busy machine."""
+"""The maximum time to finish what is in progress, on a busy machine."""
 
 STOP_SECONDS = 5.0
 """How long a bot may take to stop before it is killed."""
@@ -248,9 +248,6 @@ class BotProcess:
 
         If it runs with the log level ``debug``, this first waits until all earlier events are
         handled, and returns when the bot has handled all expiries and deadlines that have passed.
-
-        If it runs, and its log level is ``debug``, what it was told before is handled before; and
-        when this returns, it has done what is to be done about all whose time is up.
         """
         tells = self._process is not None and self.exit_code() is None and self._tells
         if tells:

@@ -28,7 +28,7 @@ from strandline.config.structuring import shaped
 LONG_TEXT_BYTES = 100_000
 
 LEFT_OPEN_SECONDS = 10.0
-"""What lives on for so long after ``close`` was left open; a busy machine takes a tenth of that."""
+"""Tasks and sockets that still exist this long after ``close`` count as left open."""
 
 
 class AgentConformance:

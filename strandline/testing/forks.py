@@ -16,13 +16,13 @@ from threading import Lock
 from strandline.testing.errors import KitError
 
 REQUEST_BYTES = 1_000_000
-"""The longest request to a fork server."""
+"""The maximum size of a request to a fork server."""
 
 _INTERPRETER = ("LD_", "PYTHON")
-"""What the variables begin with that count when an interpreter starts, and not later."""
+"""The prefixes of environment variables that matter only when an interpreter starts."""
 
 _COVERAGE = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
-"""The variables that have a process measure its coverage from its start."""
+"""The environment variables that make a process measure its coverage."""
 
 
 class ForkedProcess:
@@ -119,7 +119,7 @@ class _Server:
                     message = json.dumps(request).encode()
                     socket.send_fds(self._requests, [message], [theirs.fileno()])
             except OSError as error:
-                problem = f"the bot can't be forked ({error}): begin the tests anew"
+                problem = f"the bot can't be forked ({error}): start the tests again"
                 raise KitError(problem) from error
             theirs.close()
             return ForkedProcess(ours)

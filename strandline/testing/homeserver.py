@@ -204,7 +204,7 @@ class Synapse:
             "suppress_key_server_warning": True,
             "federation_domain_whitelist": [],
             "report_stats": False,
-            # quick and quiet: weak hashes, and none of what a bot does not need
+            # fast and quiet: weak hashes, and no features that a bot does not need
             "bcrypt_rounds": 4,
             "background_updates": {"sleep_enabled": False},
             "presence": {"enabled": False},

@@ -9,13 +9,13 @@ from typing import Any
 from attrs import define, field
 
 WALKED = "strandline walked"
-"""The property of a pytest report in which a test says what it has walked."""
+"""The property of a pytest report with the result of a walk."""
 
 TEST = "test"
-"""The level of what the test did: ``started``, ``stopped``, ``killed``, ``advanced``."""
+"""The level of notes of the test: ``started``, ``stopped``, ``killed``, ``advanced``."""
 
 OUTPUT = "output"
-"""The level of what the process printed otherwise: a traceback, perhaps."""
+"""The level of other output of the process, such as a traceback."""
 
 Line = dict[str, Any]
 """One event of the log: at least ``event``, ``level`` and ``timestamp``."""

@@ -21,7 +21,7 @@ Expected = str | Callable[["TimelineEvent"], bool]
 """A regular expression that is searched for in the body, or a predicate."""
 
 MIN_WAIT_SECONDS = 0.02
-"""Between two readings of a room."""
+"""The minimum time between two readings of a room."""
 
 MAX_WAIT_MS = 1000
 """After this time a room is read again, although nothing was sent there."""
@@ -217,7 +217,7 @@ class Person:
         return [RoomId(room_id) for room_id in await self._invited()]
 
     async def _invited(self) -> dict[str, Any]:
-        # Synapse gives the same request the same answer for two minutes: let none be the same
+        # Synapse caches responses for two minutes: make each request unique
         fresh = {"not_types": [f"person.{id(self)}.{next(self._numbers)}"]}
         filter_ = quote(json.dumps({"presence": fresh, "room": {"timeline": {"limit": 1}}}))
         answer = await self.request("GET", f"/sync?filter={filter_}")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MARKER = "strandline"
 
 FIXTURES = frozenset({"synapse", "strandline_setup", "bot", "person", "alice", "bob"})
-"""A test that uses one of these is one of ours."""
+"""The fixtures that mark a test as one for this plugin."""
 
 _SETUP = pytest.StashKey["testing.BotSetup"]()
 

@@ -95,7 +95,7 @@ class _Disk:
 
     def remove(self) -> None:
         if self._store is not None:
-            with suppress(RuntimeError):  # the interpreter ends: it closes the files itself
+            with suppress(RuntimeError):  # the interpreter exits and closes the files itself
                 self._store.begin_close()
         rmtree(self.directory, ignore_errors=True)
 

@@ -11,7 +11,7 @@ from strandline.testing.log import OUTPUT, TEST, Line
 from strandline.testing.person import fold
 
 MOST_LINES = 200
-"""So much of the log is told, from its end."""
+"""The maximum number of log lines in a report: the last ones."""
 
 COMINGS = {"join": "came in", "invite": "was invited", "leave": "left", "ban": "was banned"}
 
@@ -44,14 +44,14 @@ def transcript(raw: Iterable[dict[str, Any]], names: Names) -> str:
         event_id, content = event["event_id"], event.get("content", {})
         message = messages.get(event_id)
         if message is not None:
-            told = _body(message.content, message.body, message.edits)
+            shown = _body(message.content, message.body, message.edits)
         elif event["type"] == "m.room.message" and not content:
-            told = "(taken back)"
+            shown = "(taken back)"
         elif event["type"] == "m.room.member":
-            told = _came_or_went(event, names)
+            shown = _came_or_went(event, names)
         else:
             continue
-        lines += _lines(event, names, told)
+        lines += _lines(event, names, shown)
         lines += [f"{'':22}[{key} {who}]" for key, who in reactions.get(event_id, ())]
     return printable("\n".join(lines), lines=True)
 
@@ -80,7 +80,7 @@ def log_text(log: Iterable[Line]) -> str:
 
 
 _BETWEEN_US = {"moved", "turn done", "passed over", "time was set forward"}
-"""What the bot logs for tests to wait for."""
+"""Log entries that exist only for tests to wait for."""
 
 _SHOWN = {"event", "level", "timestamp", "exception"}
 
@@ -113,9 +113,9 @@ def clock_time(at_ms: float) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%H:%M:%S.%f")[:-3]
 
 
-def _lines(event: dict[str, Any], names: Names, told: str) -> list[str]:
+def _lines(event: dict[str, Any], names: Names, shown: str) -> list[str]:
     at, who = clock_time(event.get("origin_server_ts", 0)), names.short(event["sender"])
-    first, *rest = names.short(told).split("\n")
+    first, *rest = names.short(shown).split("\n")
     return [f"{at} {who:>8}  {first}".rstrip(), *(f"{'':23}{line}".rstrip() for line in rest)]
 
 

@@ -26,11 +26,11 @@ FlowOrPath = type[Flow] | str
 """A flow's class, or its import path: ``"package.module:Class"``."""
 
 AGENT = {"id": "agent-1", "name": "First agent", "kind": "echo"}
-"""The agent of a bot whose config names none: it repeats what it hears."""
+"""The agent of a bot whose config names none: it repeats each question."""
 
 
 SPEAKS = "strandline: "
-"""What the command line begins with when it tells its user what to mend."""
+"""The prefix of the command line's error messages."""
 
 
 class BotSetup:
@@ -129,7 +129,7 @@ class BotSetup:
         return Names(names)
 
     def _transcript(self, user: User, room: RoomId, names: Names) -> str:
-        loop = asyncio.new_event_loop()  # not run(): that would take away the tests' own loop
+        loop = asyncio.new_event_loop()  # not run(): it would replace the tests' own event loop
         try:
             raw = loop.run_until_complete(user.person.raw_timeline(room))
         except (KitError, OSError, aiohttp.ClientError) as error:

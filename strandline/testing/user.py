@@ -10,7 +10,7 @@ from strandline.testing.errors import KitError, NotSeen
 from strandline.testing.person import Person, TimelineEvent, fold
 
 Expected = str | re.Pattern[str] | Callable[[TimelineEvent], bool]
-"""Text that a message holds, a pattern that is found in it, or a predicate."""
+"""A text that the message contains, a pattern that it matches, or a predicate."""
 
 Message = TimelineEvent | EventId
 """A message, as ``sees`` returns it, or its event id, as ``say`` does."""
@@ -18,7 +18,7 @@ Message = TimelineEvent | EventId
 HEADING = "since they last did something, they see"
 
 WITHIN_SECONDS = 10.0
-"""How long somebody waits for what they expect to see."""
+"""The default timeout of ``sees``."""
 
 
 class User:

@@ -37,7 +37,7 @@ class Chats(Flow):
 
     Args:
         registry: The agents.
-        with_space: Chats are in a Space of their user's, which is created before the first chat.
+        with_space: Each user has a Space for their chats, which is created before the first chat.
     """
 
     scope = Scope.USER
@@ -166,13 +166,13 @@ class Chats(Flow):
         request = pending.find(failed.purpose)
         if request is None:
             return pending
-        told = turn.gettext(
+        message = turn.gettext(
             "I couldn't create “{name}”: {problem}. To try again, send `{prefix}repair`.",
             name=as_typed(request.name),
             problem=problem_of(failed),
             prefix=turn.prefix,
         )
-        turn.say(told, room_id=request.asked_in)
+        turn.say(message, room_id=request.asked_in)
         return pending.mark_refused(request.purpose)
 
     @on(not_invited)

@@ -176,7 +176,7 @@ async def list_chats(turn: Turn, registry: Registry) -> str:
     lines = [
         f"{number}. {await _line(turn, chat, registry)}" for number, chat in enumerate(live, 1)
     ]
-    told = [
+    paragraphs = [
         turn.gettext("Your chats:\n\n{list}", list="\n".join(lines))
         if lines
         else turn.gettext(
@@ -184,7 +184,7 @@ async def list_chats(turn: Turn, registry: Registry) -> str:
         )
     ]
     if archived:
-        told.append(
+        paragraphs.append(
             turn.ngettext(
                 "{count} more chat is archived. To restore it, send `{prefix}load`.",
                 "{count} more chats are archived. To restore one, send `{prefix}load`.",
@@ -192,7 +192,7 @@ async def list_chats(turn: Turn, registry: Registry) -> str:
                 prefix=turn.prefix,
             )
         )
-    return "\n\n".join(told)
+    return "\n\n".join(paragraphs)
 
 
 async def detail(turn: Turn, chat: ChatRecord, registry: Registry) -> str:

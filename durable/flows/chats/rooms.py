@@ -172,12 +172,12 @@ async def _settle_space(turn: Turn, request: RoomRequest) -> None:
 
 
 def _tell_of_space(turn: Turn, request: RoomRequest) -> None:
-    told = turn.gettext(
+    message = turn.gettext(
         "Your Space “{name}” is ready. Accept the invite, or [open it]({link}).",
         name=as_typed(request.name),
         link=address(turn, turn.room_id),
     )
-    turn.say(told, room_id=request.asked_in)
+    turn.say(message, room_id=request.asked_in)
 
 
 async def _settle_chat(
@@ -260,9 +260,9 @@ def _welcome(turn: Turn, room: RoomRecord, user: UserRecord, registry: Registry)
 
 
 def _tell_where(turn: Turn, request: RoomRequest, room_id: RoomId) -> None:
-    told = turn.gettext(
+    message = turn.gettext(
         "“{name}” is ready. Accept the invite, or [open it]({link}).",
         name=as_typed(request.name),
         link=address(turn, room_id),
     )
-    turn.say(told, room_id=request.asked_in)
+    turn.say(message, room_id=request.asked_in)

@@ -41,7 +41,7 @@ ROOM_NAME = "m.room.name"
 OWNER = "owner"
 MENTION = "mention"
 EVERYONE = "everyone"
-"""Whose texts the bot answers in a room of more than two."""
+"""The values of ``respond_to``: whose texts the bot answers in a room of more than two."""
 
 
 def ask_for_name(turn: Turn) -> None:

@@ -115,7 +115,7 @@ def open_database(
         except BaseException:
             writer.close()
             raise
-        reader.execute("PRAGMA query_only = ON")  # a write on the reader's thread is a mistake
+        reader.execute("PRAGMA query_only = ON")  # a write on the reader's connection is a bug
         return Database(writer, reader, OpenFile.at(path))
 
 
@@ -182,7 +182,7 @@ def _create(path: Path) -> None:
         make_folder(path.parent)
         if not os.access(path.parent, os.W_OK | os.X_OK):
             raise FolderNotWritable(path.parent, "permission denied")
-        # made before SQLite makes it, so that at no instant others may read it
+        # created before SQLite creates it, so that others can never read it
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         path.chmod(0o600)
     except OSError as error:
@@ -193,7 +193,7 @@ def _connect(path: Path, connect: Connect, *, is_synced: bool) -> sqlite3.Connec
     """A connection with all pragmas that are set for each connection."""
     # isolation_level None: transactions begin and end where we say
     db = connect(path, isolation_level=None, check_same_thread=False)
-    # a backup or a person's sqlite3 may hold the lock for a moment
+    # a backup or a person's sqlite3 may hold the lock briefly
     db.execute("PRAGMA busy_timeout = 5000")
     # with NORMAL, a commit in WAL may vanish at power loss; FULL costs one fsync a group
     db.execute(f"PRAGMA synchronous = {'FULL' if is_synced else 'OFF'}")

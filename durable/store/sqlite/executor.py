@@ -37,7 +37,7 @@ class Executor:
         opening = reading.submit(open_database, path, connect, is_synced=is_synced)
         try:
             database = await asyncio.wrap_future(opening)
-        except BaseException:  # perhaps cancelled while the thread goes on opening
+        except BaseException:  # the caller may be cancelled while the thread still opens the file
             opening.add_done_callback(_close_unused)
             reading.shutdown(wait=False)
             raise

@@ -91,7 +91,7 @@ class Writer:
             self._do(group)
             self._tell(group)
         if self._after is not None:
-            self._after.exception()  # waits: who closes last folds the WAL into the file
+            self._after.exception()  # waits: the last to close copies the WAL into the file
         with suppress(sqlite3.Error):  # nothing is left to write, so nothing is lost
             self._connection.close()
         with suppress(RuntimeError):
@@ -109,7 +109,7 @@ class Writer:
             except Empty:
                 return group
         if group:
-            self._queue.put(None)  # the end was behind the group; it is the next thing
+            self._queue.put(None)  # the end marker was behind the group: handle it next
         return group
 
     def _do(self, group: list[_Job]) -> None:
@@ -154,7 +154,7 @@ class Writer:
             for job in group:
                 job.settle()
 
-        with suppress(RuntimeError):  # the loop is gone, and everybody who waited in it
+        with suppress(RuntimeError):  # the event loop is closed, with all waiting callers
             self._loop.call_soon_threadsafe(settle)
 
 

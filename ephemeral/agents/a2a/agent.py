@@ -49,13 +49,13 @@ from fsm import AgentEntry
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 
 MOST_URL_CHARS = 200
-"""So much of an address that an agent names goes into the log."""
+"""The maximum length of an agent's URL in the log."""
 
 POLL_SECONDS = 1.0
 CANCEL_SECONDS = 3.0
 
 MOST_KNOWN = 10_000
-"""Of so many chats it is remembered that the server was asked for their tasks."""
+"""The maximum number of chats whose tasks are known to have been requested."""
 
 _OVER = {
     TaskState.TASK_STATE_COMPLETED,
@@ -140,7 +140,7 @@ class A2aAgent:
     Options = A2aOptions
 
     def __init__(self, entry: AgentEntry) -> None:
-        assert isinstance(entry.options, A2aOptions)  # noqa: S101  # the config has shaped them
+        assert isinstance(entry.options, A2aOptions)  # noqa: S101  # the config has converted them
         self._id = entry.id
         self._options = entry.options
         self._http = a_client(
@@ -313,5 +313,5 @@ class A2aAgent:
         reason = of_failure(error, begun=begun)
         is_odd = not isinstance(error, A2AError) or isinstance(error, A2AClientError)
         if reason is FailureReason.UNKNOWN and is_odd:
-            reason = FailureReason.GARBLED  # what the SDK can't make sense of
+            reason = FailureReason.GARBLED  # the SDK can't parse the response
         return AgentFailed(self._id, problem, reason)

@@ -18,7 +18,7 @@ from fsm.values.http import retry_after_seconds
 from fsm.values.ids import AgentId
 
 MOST_BYTES = 32_000_000
-"""So many bytes of one answer are read."""
+"""The maximum number of bytes of one response."""
 
 
 def a_client(
@@ -72,30 +72,30 @@ class _Bearer(httpx.Auth):
 class _Bounded(httpx.AsyncBaseTransport):
     """Limits the number of bytes that are read from a response."""
 
-    def __init__(self, beneath: httpx.AsyncBaseTransport) -> None:
-        self._beneath = beneath
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self._inner = inner
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        response = await self._beneath.handle_async_request(request)
+        response = await self._inner.handle_async_request(request)
         assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101  # it is an async one
         response.stream = _BoundedStream(response.stream)
         return response
 
     async def aclose(self) -> None:
-        await self._beneath.aclose()
+        await self._inner.aclose()
 
 
 class _BoundedStream(httpx.AsyncByteStream):
-    def __init__(self, beneath: httpx.AsyncByteStream) -> None:
-        self._beneath = beneath
+    def __init__(self, inner: httpx.AsyncByteStream) -> None:
+        self._inner = inner
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         read = 0
-        async for chunk in self._beneath:
+        async for chunk in self._inner:
             read += len(chunk)
             if read > MOST_BYTES:
                 raise AnswerTooLong
             yield chunk
 
     async def aclose(self) -> None:
-        await self._beneath.aclose()
+        await self._inner.aclose()

@@ -11,7 +11,7 @@ from ephemeral.agents.api import AgentPiece, AgentQuestion, MadeFile
 from ephemeral.agents.transport import Origin, origin
 
 MOST_DATA_CHARS = 4_000
-"""Structured data is shown up to so many characters."""
+"""The maximum number of characters of structured data that is shown."""
 
 _ENDS_WITH_WORDS = {
     TaskState.TASK_STATE_FAILED,

@@ -32,16 +32,16 @@ from fsm import AgentEntry
 from fsm.values.http import retry_after_seconds
 
 MOST_BYTES = 16_000_000
-"""So many bytes of a stream are read: some 300 of them carry each token."""
+"""The maximum number of bytes of a stream: each token needs about 300."""
 
 MOST_ERROR_BYTES = 65_536
-"""So many bytes of an error are read."""
+"""The maximum number of bytes of an error that are read."""
 
 SEE_OUT_SECONDS = 0.3
-"""So long a server may take to end a stream whose answer is whole."""
+"""The maximum time for a server to end a stream after a complete answer."""
 
 _NO_MODELS = (404, 405, 501)
-"""What a server that is there answers if it lists no models."""
+"""The statuses of a reachable server that does not list models."""
 
 
 @frozen(kw_only=True)
@@ -89,7 +89,7 @@ class OpenAiAgent:
     Options = OpenAiOptions
 
     def __init__(self, entry: AgentEntry) -> None:
-        assert isinstance(entry.options, OpenAiOptions)  # noqa: S101  # the config has shaped them
+        assert isinstance(entry.options, OpenAiOptions)  # noqa: S101  # the config has converted them
         self._id = entry.id
         self._options = entry.options
         self._client = _client(entry.options, self._accept)
@@ -134,7 +134,7 @@ class OpenAiAgent:
             ):
                 pass
         except _NoSuchPage:
-            return  # it lists no models, but it is there
+            return  # it lists no models, but it is reachable
         except openai.APIConnectionError as error:
             if not isinstance(error.__cause__, _NoSuchPage):
                 raise self._unasked(error) from error
@@ -270,10 +270,10 @@ async def _error_of(response: httpx.Response) -> Any:
     except httpx.HTTPError:
         pass  # the status says enough
     try:
-        told = orjson.loads(body)
+        parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
         return body[:300].decode(errors="replace")
-    return told.get("error", told) if isinstance(told, dict) else told
+    return parsed.get("error", parsed) if isinstance(parsed, dict) else parsed
 
 
 class NoChunk(Exception):
@@ -304,7 +304,7 @@ class Chunk:
         fields = _object(data)
         if fields.get("error") is not None:
             return cls(error=fields["error"])
-        choices = fields.get("choices") or []  # some send a chunk of nothing but figures
+        choices = fields.get("choices") or []  # some servers send a chunk with usage only
         if not isinstance(choices, list):
             raise NoChunk("choices that are no list")
         if not choices:

@@ -21,7 +21,7 @@ from ephemeral.agents.api import AgentFailed, AgentFile, AgentQuestion
 T = TypeVar("T")
 
 Part = dict[str, Any]
-"""A part of a message's content, as the chat-completions API has it."""
+"""A part of a message's content, in the form of the chat-completions API."""
 
 Message = dict[str, Any]
 
@@ -145,7 +145,7 @@ async def _parts(
     parts = [_text(text)] if text.strip() else []
     for file in files:
         shown = None
-        if role == "user":  # the API has no files in what a model has said
+        if role == "user":  # the API allows no files in a model's messages
             try:
                 shown = await _shown(file, budget, budget.tokens if is_earlier else math.inf)
             except AgentFailed:

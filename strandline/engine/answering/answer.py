@@ -72,7 +72,7 @@ class AnswerTexts:
 
     def timed_out(self, timeout_seconds: float) -> str:
         """The text when the answer was not complete in time."""
-        _log.warning("agent too late", agent=self.agent_id, answer_seconds=timeout_seconds)
+        _log.warning("agent timed out", agent=self.agent_id, answer_seconds=timeout_seconds)
         return self.translator.gettext(
             "Agent `{agent}` did not finish its answer within {duration}. To ask again, send "
             "`{retry}`.",

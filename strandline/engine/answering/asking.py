@@ -144,6 +144,6 @@ class Asking:
         try:
             answer.files.append(await self._rooms.upload(room_id, file))
         except MatrixError as error:
-            _log.warning("a file was not taken", room_id=room_id, problem=str(error))
+            _log.warning("a file was refused", room_id=room_id, problem=str(error))
             return answer.texts.file_refused(file.name)
         return ""

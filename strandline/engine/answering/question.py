@@ -98,7 +98,7 @@ class QuestionBuilder:
                 ):
                     yield chunk
             except MatrixError as error:
-                problem = f"{attachment.event_id} can't be had: {error}"
+                problem = f"{attachment.event_id} can't be downloaded: {error}"
                 raise AgentFailed(agent_id, problem, FailureReason.FILE) from error
 
         return AgentFile(

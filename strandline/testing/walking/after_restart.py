@@ -21,7 +21,7 @@ class AfterRestart:
 
     runner: StepRunner
     walker: Walker
-    stood: str
+    state_before: str
     timeline: list[dict[str, Any]] = field(factory=list)
     _help: EventId | None = None
     _plain: EventId | None = None
@@ -86,7 +86,7 @@ class AfterRestart:
     async def _use_what_is_gone(self) -> None:
         """Do what only the lost ephemeral state answers: the flow must not answer it."""
         walker = self.walker
-        if self.stood == walker.here.state:
+        if self.state_before == walker.here.state:
             return
         causes = self.runner.shared_bot.causes
         gone = [
@@ -121,7 +121,7 @@ class AfterRestart:
 
     async def _go_on(self, edge: Edge) -> None:
         walker = self.walker
-        before = walker.walk.then(_restart_of(walker, self.stood))
+        before = walker.walk.then(_restart_of(walker, self.state_before))
         step = await self.runner.take(walker, edge, before)
         is_done, walker.turned_off = not walker.turned_off, ""
         is_lost = is_done and not step.moves and not self._is_guarded(edge)
@@ -145,8 +145,10 @@ class AfterRestart:
         self.runner.fail(self.walker, what)
 
 
-def _restart_of(walker: Walker, stood: str) -> Edge:
-    return Edge(stood, position(walker.flow, walker.walk).fallback, By.RESTART, label="restart")
+def _restart_of(walker: Walker, state_before: str) -> Edge:
+    return Edge(
+        state_before, position(walker.flow, walker.walk).fallback, By.RESTART, label="restart"
+    )
 
 
 def _replies(timeline: Iterable[Mapping[str, Any]], walker: Walker) -> dict[EventId, int]:

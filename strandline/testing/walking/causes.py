@@ -11,19 +11,19 @@ from fsm.paths import Edge, PathPlan
 from strandline.testing.walking.walker import Cause, Walker
 
 Sample = Cause | tuple[Cause, ...]
-"""One way to cause an event; of several causes, each is done when the one before was handled."""
+"""One way to cause an event: a cause, or several that are done one after another."""
 
 Inputs = Mapping[Event | tuple[State, Event], Sample | list[Sample]]
 """Samples by event, or by state and event: one, or a list of which each is walked."""
 
 Without = Mapping[Event | tuple[State, Event] | State, str]
-"""What is not walked, and why: an event, an event from one state, or all from a state."""
+"""What is left out, with the reason: an event, an event from one state, or all from a state."""
 
 NONSENSE = "walk-on"
 """A command that no flow knows."""
 
 SMALL_TALK = "Walk on."
-"""A message that says nothing."""
+"""A message without meaning for any flow."""
 
 _PATIENT = {
     EventKind.INVITED,

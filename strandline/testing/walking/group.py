@@ -117,8 +117,8 @@ class WalkerGroup:
             self.shared_bot.dead_ends.setdefault(before.then(edge), walker.turned_off)
 
     def _explained(self, step: Step) -> str:
-        told = ", ".join(map(str, step.moves)) or "no step of this flow"
-        return f"what was done led to {told}"
+        moves = ", ".join(map(str, step.moves)) or "no step of this flow"
+        return f"what was done led to {moves}"
 
     async def _together(self, stage: int) -> None:
         """Take a step that happens to the whole process."""
@@ -175,9 +175,9 @@ class WalkerGroup:
             self._compare(walker, after)
             for key in changed:
                 if _is_of(walker, key):
-                    told = f"{before.get(key)}\n  now: {after.get(key)}"
+                    difference = f"{before.get(key)}\n  now: {after.get(key)}"
                     self.runner.fail(
-                        walker, f"the restart changed the record {key}:\n  was: {told}"
+                        walker, f"the restart changed the record {key}:\n  was: {difference}"
                     )
 
     def _compare(self, walker: Walker, kept: Mapping[str, str]) -> None:
@@ -188,7 +188,9 @@ class WalkerGroup:
         text = kept.get(flow_key(flow.name, ConversationKey(walker.key)))
         found = flow.idle_state.name if text is None else json.loads(text)["state"]
         if found != here:
-            self.runner.fail(walker, f"the log has it come to {here!r}, and the disk to {found!r}")
+            self.runner.fail(
+                walker, f"the state is {here!r} in the log, but {found!r} in the database"
+            )
 
     async def _last_kill(self) -> None:
         shared_bot = self.shared_bot
@@ -202,10 +204,10 @@ class WalkerGroup:
             earlier[walker] = await walker.timeline()
 
         await each_of(self.walkers, look)
-        stood = {walker: walker.here.state for walker in walkers}
+        states_before = {walker: walker.here.state for walker in walkers}
         await self._killed(walkers)
         afterwards = {
-            walker: AfterRestart(self.runner, walker, stood[walker]) for walker in walkers
+            walker: AfterRestart(self.runner, walker, states_before[walker]) for walker in walkers
         }
         await each_of(walkers, lambda walker: afterwards[walker].live_on())
         await shared_bot.settle()

@@ -26,8 +26,8 @@ from strandline.testing.walking.shared_bot import SharedBot
 from strandline.testing.walking.transition_log import TransitionLog
 from strandline.testing.walking.walker import Cause, Walker
 
-MOST_TOLD = 3
-"""So many failures are told with all that is known of them."""
+MAX_REPORTED = 3
+"""The maximum number of failures that are reported in full."""
 
 MOST_LOG_LINES = 60
 
@@ -112,8 +112,8 @@ class KillEverywhereRun:
         """
         problems = list(self.causes.problems())
         if problems:
-            told = "\n".join(f"  - {problem}" for problem in problems)
-            what = f"{self.flow.__name__} can't be walked yet:\n{told}"
+            listed = "\n".join(f"  - {problem}" for problem in problems)
+            what = f"{self.flow.__name__} can't be walked yet:\n{listed}"
             raise WalkFailed(what)
         began = time.monotonic()
         shared_bot = self._ground(synapse, directory, rootdir)
@@ -181,7 +181,7 @@ class KillEverywhereRun:
             if edge.transition in shared_bot.caused:
                 continue
             if edge.by is By.RESTART:
-                problems.append(f"nobody stood in {edge.source!r} when the bot was killed")
+                problems.append(f"no walker was in {edge.source!r} when the bot was killed")
                 continue
             name = f"{self.flow.__name__}.{edge.event}" if edge.event else "the end of its time"
             tried = [w for w in shared_bot.dead_ends if w.edges[-1] == edge]
@@ -211,7 +211,7 @@ class KillEverywhereRun:
             kinds = Counter(what.partition("\n")[0] for _, what in shared_bot.failures)
             lines += ["", f"{len(shared_bot.failures)} walkers failed:"]
             lines += [f"  - {count} times: {what}" for what, count in kinds.most_common()]
-        for walker, what in _shortest(shared_bot.failures)[:MOST_TOLD]:
+        for walker, what in _shortest(shared_bot.failures)[:MAX_REPORTED]:
             lines += ["", "─" * 80, await _told(walker, what, shared_bot)]
         return "\n".join(lines)
 

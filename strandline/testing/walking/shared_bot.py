@@ -17,10 +17,10 @@ from strandline.testing.walking.transition_log import TransitionLog
 from strandline.testing.walking.walker import Walker
 
 AT_ONCE = 8
-"""So many walkers walk at the same time."""
+"""The maximum number of concurrent walkers."""
 
 SETTLE_SECONDS = 10.0
-"""How long the bot may take for what it owes."""
+"""The maximum time for the bot to finish pending work."""
 
 
 @define(eq=False)
@@ -69,9 +69,9 @@ class SharedBot:
         before: object = None
         while asyncio.get_running_loop().time() < end:
             self.transitions.read()
-            owed = StoreInspector(self.bot.database).rows(statement)
+            pending_rows = StoreInspector(self.bot.database).rows(statement)
             now = (self.transitions.count, self.kept())
-            if owed == [(0,)] and now == before:
+            if pending_rows == [(0,)] and now == before:
                 return
             before = now
             await asyncio.sleep(0.1)

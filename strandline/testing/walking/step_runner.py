@@ -10,10 +10,10 @@ from strandline.testing.walking.steps import Step, is_meant
 from strandline.testing.walking.walker import PATIENCE_SECONDS, Cause, Walker
 
 DOUBT_SECONDS = 10.0
-"""How long a walker waits for what may come or not."""
+"""The timeout for a result that need not come."""
 
 PASSING_SECONDS = 3.0
-"""How long a walker waits for a flow to move on by itself."""
+"""The timeout for a transition that the flow makes by itself."""
 
 
 @define(eq=False)
@@ -92,7 +92,7 @@ class StepRunner:
         for move in walker.moves[walker.seen :]:
             is_told_by_steps = not issubclass(walker.flow, KeptAsRecord)
             if move.source != walker.here.state and walker.seen and is_told_by_steps:
-                self.fail(walker, f"it stood in {walker.here.state!r}, and then the log has {move}")
+                self.fail(walker, f"it was in {walker.here.state!r}, but the log has {move}")
             walker.here = arrive(walker.flow, walker.here, move.target)
             event = walker.flow.events.get(move.by)
             is_by_time = move.event_id.startswith("expired:")

@@ -15,7 +15,7 @@ from strandline.testing.log import Line
 LOOK_SECONDS = 0.02
 
 HANDLED = ("turn done", "passed over")
-"""What the bot logs of an event that it is finished with."""
+"""The log entries for a completely handled event."""
 
 
 @frozen

@@ -21,7 +21,7 @@ from strandline.testing.walking.transition_log import LoggedTransition, Transiti
 QUESTION_KEY = "org.strandline.question"
 
 PATIENCE_SECONDS = 30.0
-"""How long a walker waits for what must come."""
+"""The timeout for a result that must come."""
 
 
 @define(eq=False)
@@ -50,9 +50,9 @@ class Walker:
     room: RoomId | None = None
     happened: list[EventId] = field(factory=list)
     seen: int = 0
-    """So many of the conversation's moves are taken into account."""
+    """The number of the conversation's transitions that were processed."""
     is_comparable: bool = True
-    """No restart has made anything forget, so far."""
+    """Whether no restart has lost any state so far."""
     turned_off: str = ""
     failure: str = ""
     _company: list[Person] = field(factory=list)
@@ -239,7 +239,7 @@ class Walker:
 
 
 Cause = str | Callable[[Walker], Awaitable[object]]
-"""What a person does to cause an event: a text to say, or any other doing."""
+"""How a person causes an event: a text to send, or any other action."""
 
 _ABSENT = {RoomRouting.idle.name, RoomRouting.gone.name}
 
