@@ -192,7 +192,8 @@ class Flow(metaclass=FlowType):
         if self.states[move.target] not in self._returning:
             return None
         is_inside = self.states[snapshot.state] in self._returning
-        return snapshot.origin if is_inside else snapshot
+        origin = snapshot.origin if is_inside else snapshot
+        return None if origin == self.at_rest else origin
 
     def read_saved(self, saved: Saved, version: int) -> Saved:
         """Convert what ``version`` of this flow has saved to the form of the current version.

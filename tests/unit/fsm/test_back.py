@@ -1,6 +1,6 @@
 """States that lead back to the state from which they were entered."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from attrs import evolve, frozen
@@ -151,6 +151,72 @@ async def test_an_ephemeral_state_is_forgotten_by_a_restart_and_its_origin_stays
     room.restart()
 
     assert (room.state(Truck), room.data(Truck)) == ("loading", Load(50))
+
+
+@frozen
+class Scrap:
+    pass
+
+
+@frozen
+class Inspect:
+    pass
+
+
+class Lorry(Flow):
+    """Asks what is to become of it as soon as it is broken."""
+
+    idle = State(initial=True)
+    broken = State(durable, record=Fault)
+    inspecting = State(ephemeral, memory=Fault, expires=minutes(5))
+
+    fail = Event(idle, broken, command="fail")
+    check = Event(idle, broken, command="check")
+    inspect = Event(broken, inspecting, on=Inspect)
+    mend = Event((broken, inspecting), BACK, command="mend")
+    scrap = Event(broken, idle, on=Scrap)
+    tire = Event(inspecting, idle, on_expiry=True)
+
+    @on(fail)
+    def ask(self, turn: Turn) -> Fault:
+        turn.confirm("Scrap it?", then=Scrap())
+        return Fault("oil")
+
+    @on(check)
+    def begin(self, turn: Turn) -> Fault:
+        turn.trigger(Inspect())
+        return Fault("tyre")
+
+    @on(scrap)
+    def say_scrapped(self, turn: Turn) -> None:
+        turn.reply("Scrapped.")
+
+    @on(tire)
+    def say_tired(self, turn: Turn) -> None:
+        turn.say("Nothing found.")
+
+
+async def test_a_snapshot_that_was_entered_from_idle_is_the_one_that_is_saved() -> None:
+    assert await after(Snapshot("idle"), "fail") == Snapshot("broken", Fault(""))
+
+
+async def test_a_yes_reaches_a_durable_state_that_was_entered_from_idle() -> None:
+    room = Rehearsal(Lorry())
+    await room.says("!fail")
+
+    await room.says("!yes")
+
+    assert (room.state(Lorry), room.said) == ("idle", "Scrapped.")
+
+
+async def test_an_ephemeral_state_over_one_that_was_entered_from_idle_expires() -> None:
+    room = Rehearsal(Lorry())
+    await room.says("!check")
+    assert room.state(Lorry) == "inspecting"
+
+    await room.passes(timedelta(minutes=6))
+
+    assert (room.state(Lorry), room.said) == ("idle", "Nothing found.")
 
 
 def test_a_picture_has_an_arrow_to_each_possible_origin() -> None:
