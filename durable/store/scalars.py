@@ -101,12 +101,13 @@ def _enum_writer(cls: type[Enum]) -> Callable[[Enum], Any]:
 def read_enum(value: Any, cls: type[Enum]) -> Enum:
     """Read an enum member.
 
+    Earlier versions wrote all members as their values, so a value is read too.
+
     Raises:
-        KeyError: There is no member with this name.
-        ValueError: There is no member with this value.
+        ValueError: There is no member with this name or value.
         TypeError: The value is a boolean, and the members are numbers.
     """
-    if not _is_by_value(cls):
+    if not _is_by_value(cls) and isinstance(value, str) and value in cls.__members__:
         return cls[value]
     found = cls(value)
     if isinstance(value, bool) and not isinstance(found.value, bool):
