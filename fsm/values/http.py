@@ -79,7 +79,7 @@ def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | No
         return wait
     try:
         until = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # a year, a day or an offset of many digits
         return None
     until = until if until.tzinfo else until.replace(tzinfo=UTC)
     return max(0.0, (until - now).total_seconds())
