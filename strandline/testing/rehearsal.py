@@ -6,6 +6,7 @@ conversations in memory, and its store, with a database in a temporary directory
 
 import asyncio
 import atexit
+import os
 import weakref
 from collections.abc import Mapping
 from contextlib import suppress
@@ -71,7 +72,7 @@ class _Hands:
         return Clock(now=self.now, monotonic=self.monotonic)
 
 
-@define
+@define(eq=False)
 class _Disk:
     """A database in a temporary directory, which each simulated process opens."""
 
@@ -117,25 +118,40 @@ class _Remover:
     callback takes no lock: it puts the database into a ``SimpleQueue``.
     """
 
+    _gone: SimpleQueue[_Disk | None]
+    _disks: set[_Disk]
+    _thread: Thread | None
+
     def __init__(self) -> None:
-        self._gone: SimpleQueue[_Disk | None] = SimpleQueue()
-        self._thread: Thread | None = None
+        self._reset()
+        atexit.register(self._finish)
+        os.register_at_fork(after_in_child=self._reset)
 
     def watch(self, rehearsal: object, disk: _Disk) -> None:
-        """Remove ``disk`` once ``rehearsal`` is garbage collected."""
+        """Remove ``disk`` once ``rehearsal`` is garbage collected, or at the process's exit."""
         if self._thread is None:
             self._thread = Thread(target=self._run, name="strandline-rehearsals", daemon=True)
             self._thread.start()
-            atexit.register(self._finish, self._thread)
-        weakref.finalize(rehearsal, self._gone.put, disk)
+        self._disks.add(disk)
+        weakref.finalize(rehearsal, self._gone.put, disk).atexit = False
+
+    def _reset(self) -> None:
+        """A forked process has no such thread, and leaves its parent's databases alone."""
+        self._gone = SimpleQueue()
+        self._disks = set()
+        self._thread = None
 
     def _run(self) -> None:
         while disk := self._gone.get():
             disk.remove()
+            self._disks.discard(disk)
 
-    def _finish(self, thread: Thread) -> None:
-        self._gone.put(None)
-        thread.join()
+    def _finish(self) -> None:
+        if self._thread is not None:
+            self._gone.put(None)
+            self._thread.join()
+        for disk in self._disks:
+            disk.remove()
 
 
 _remover = _Remover()

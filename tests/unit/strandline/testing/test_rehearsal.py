@@ -1,6 +1,9 @@
 import asyncio
 import gc
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -708,6 +711,54 @@ async def test_the_database_goes_with_its_rehearsal() -> None:
     while folder.exists() and time.monotonic() < deadline:
         await asyncio.sleep(0.01)
     assert not folder.exists()
+
+
+PROGRAM = """
+import asyncio, os, sys, weakref
+{first}
+from strandline.testing import Rehearsal
+from tests.unit.strandline.testing.test_rehearsal import Rota
+
+def rehearsed():
+    rehearsal = Rehearsal(Rota())
+    asyncio.run(rehearsal.says("!oncall"))
+    print(rehearsal.store.path.parent, flush=True)
+    return rehearsal
+
+kept = rehearsed()
+{last}
+"""
+"""Prints the directories of its rehearsals."""
+
+FINALIZER = "held = set(); weakref.finalize(held, print, end='')"
+
+FORKS = """
+if os.fork() == 0:
+    rehearsed()
+    also = rehearsed()
+    del kept
+    sys.exit()
+assert os.wait()[1] == 0
+assert kept.store.path.exists()
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "number"),
+    [("", "", 1), (FINALIZER, "", 1), ("", "rehearsed()", 2), ("", FORKS, 3)],
+    ids=["a live one", "an earlier finalizer", "one that is gone", "forked"],
+)
+def test_a_process_that_ends_leaves_no_database(first: str, last: str, number: int) -> None:
+    ended = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", PROGRAM.format(first=first, last=last)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    folders = [Path(line) for line in ended.stdout.splitlines() if line.startswith("/")]
+    assert len(folders) == number
+    assert not any(folder.exists() for folder in folders)
 
 
 async def test_a_turn_takes_milliseconds() -> None:
