@@ -4,7 +4,7 @@ A row is stored in the transaction of the turn that requests it. It is pending u
 has acknowledged the request. Rows of one room are sent in the order of their positions.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 from attrs import frozen
 
@@ -31,6 +31,11 @@ class OutboxRow:
     position: int = 0
     created_at_ms: int = 0
     stream_of: EventId | None = None
+
+    @property
+    def kind(self) -> str:
+        """The name of its class in the outbox and in the log."""
+        raise NotImplementedError
 
 
 @frozen(kw_only=True)
@@ -59,6 +64,7 @@ class SendRow(OutboxRow):
             question was redacted while the row was pending. None: nothing is sent then.
     """
 
+    kind: ClassVar[str] = "send"
     event_type: str
     content: Json
     if_withdrawn: Json | None = None
@@ -75,6 +81,7 @@ class EditRow(OutboxRow):
         edits: The message's event id, once it is known.
     """
 
+    kind: ClassVar[str] = "edit"
     content: Json
     if_withdrawn: Json | None = None
     sent_as: TransactionId
@@ -92,6 +99,7 @@ class StateRow(OutboxRow):
         report_to: Where success or refusal is reported.
     """
 
+    kind: ClassVar[str] = "state"
     event_type: str
     state_key: str
     content: Json
@@ -107,6 +115,7 @@ class InviteRow(OutboxRow):
         report_to: Where a refusal is reported.
     """
 
+    kind: ClassVar[str] = "invite"
     user_id: UserId
     report_to: ReportTo | None = None
 
@@ -119,6 +128,7 @@ class CreateRoomRow(OutboxRow):
         room: The room to create.
     """
 
+    kind: ClassVar[str] = "create"
     room: NewRoom
 
 
@@ -126,15 +136,21 @@ class CreateRoomRow(OutboxRow):
 class JoinRow(OutboxRow):
     """Join the room."""
 
+    kind: ClassVar[str] = "join"
+
 
 @frozen(kw_only=True)
 class LeaveRow(OutboxRow):
     """Leave the room, or reject an invite to it."""
 
+    kind: ClassVar[str] = "leave"
+
 
 @frozen(kw_only=True)
 class UnreadableRow(OutboxRow):
     """A stored row that can't be read: its kind is unknown or its data invalid. It is parked.
+
+    If somebody asked for it, they are not told: their turn is named in what can't be read.
 
     Args:
         kind: Its kind, as stored.

@@ -23,15 +23,9 @@ from fsm.outbox import (
 from fsm.values.ids import EventId, RoomId, TransactionId
 
 _CLASSES: dict[str, type[OutboxRow]] = {
-    "send": SendRow,
-    "edit": EditRow,
-    "state": StateRow,
-    "invite": InviteRow,
-    "create": CreateRoomRow,
-    "join": JoinRow,
-    "leave": LeaveRow,
+    cls.kind: cls
+    for cls in (SendRow, EditRow, StateRow, InviteRow, CreateRoomRow, JoinRow, LeaveRow)
 }
-_KINDS = {cls: kind for kind, cls in _CLASSES.items()}
 
 _STORED_NAMES = {
     SendRow: {"event_type": "type", "if_withdrawn": "instead"},
@@ -98,7 +92,7 @@ def kind_and_payload(row: OutboxRow) -> tuple[str, str]:
     everything = _converter.unstructure(row)
     payload = everything["room"] if isinstance(row, CreateRoomRow) else everything
     given = {k: v for k, v in payload.items() if v is not None or k not in _IF_SET}
-    return _KINDS[type(row)], dump(given)
+    return row.kind, dump(given)
 
 
 def _as_it_is(value: dict[str, Any]) -> dict[str, Any]:

@@ -186,14 +186,12 @@ class Delivery:
         if not isinstance(row, StateRow | InviteRow) or row.report_to is None:
             await self._fail(row, problem, outcomes)
             return
-        kind = type(row).__name__
-        _log.warning("an effect is refused", room_id=row.room_id, kind=kind, problem=problem)
+        _log.warning("an effect is refused", room_id=row.room_id, kind=row.kind, problem=problem)
         await outcomes.reported(row, None, problem)
         reach("delivery.told")
 
     async def _fail(self, row: OutboxRow, problem: str, outcomes: DeliveryOutcomes) -> None:
-        kind = type(row).__name__
-        _log.warning("an effect is parked", room_id=row.room_id, kind=kind, problem=problem)
+        _log.warning("an effect is parked", room_id=row.room_id, kind=row.kind, problem=problem)
         await outcomes.failed(row, problem)
         reach("delivery.parked")
 

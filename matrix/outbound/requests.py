@@ -71,7 +71,7 @@ class RowRequests:
             case LeaveRow():
                 await self._leave(row)
             case _:
-                problem = f"{type(row).__name__} is no request to one room"
+                problem = f"{row.kind!r} is no request to one room"
                 raise TypeError(problem)
         return None
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
+from structlog.testing import capture_logs
 
 from fsm.outbox import (
     EditRow,
@@ -110,14 +111,18 @@ UNREADABLE = UnreadableRow(
 )
 
 
-@pytest.mark.parametrize("row", [UNREADABLE, send("odd", "t1", event_type=1)])
+@pytest.mark.parametrize(
+    ("row", "kind"), [(UNREADABLE, "dance"), (send("odd", "t1", event_type=1), "send")]
+)
 async def test_a_row_that_makes_no_sense_is_parked(
-    server: ScriptedHomeserver, homeserver: Homeserver, row: OutboxRow
+    server: ScriptedHomeserver, homeserver: Homeserver, row: OutboxRow, kind: str
 ) -> None:
-    async with Harbour(homeserver).at_work(intake=False) as harbour:
-        harbour.delivery.submit([row, send("next", "t2")])
-        await harbour.delivery.drained()
+    with capture_logs() as logs:
+        async with Harbour(homeserver).at_work(intake=False) as harbour:
+            harbour.delivery.submit([row, send("next", "t2")])
+            await harbour.delivery.drained()
 
+    assert [log["kind"] for log in logs if log["event"] == "an effect is parked"] == [kind]
     assert [row.transaction_id for row, _ in harbour.parked] == ["t1"]
     assert server.bodies(ROOM) == ["next"]
 
