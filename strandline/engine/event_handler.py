@@ -1,16 +1,13 @@
 """Handles one inbound event: filter, turn with retries, or parking."""
 
-from collections.abc import Awaitable, Callable
-
 import structlog
 from attrs import frozen
 
 from fsm import EventKind, Inbound
 from fsm.errors import StrandlineError
 from fsm.values.inbound import UnsupportedMessage
-from fsm.values.retry import TURN
 from matrix import Receipts, Refused
-from strandline.engine.answering.joining import QuestionJoiner
+from strandline.engine.answering.joining import Prepare, QuestionJoiner
 from strandline.engine.event_filter import EventFilter
 from strandline.engine.failures import FailureHandler
 from strandline.engine.questions import PendingQuestions
@@ -18,8 +15,6 @@ from strandline.engine.turn_retry import Failure, try_turn
 from strandline.engine.turn_runner import TurnRunner
 
 _log = structlog.get_logger(__name__)
-
-Prepare = Callable[[Inbound], Awaitable[Inbound | None]]
 
 
 @frozen(kw_only=True)
@@ -67,7 +62,7 @@ class EventHandler:
             if isinstance(error, StrandlineError) and not isinstance(error, Refused):
                 raise  # the store or the account is unusable: the bot ends, the event comes again
             _log.exception("an event can't be read", event_id=inbound.event_id)
-            await self._failures.park_event(inbound, attempt, Failure(error, TURN.max_attempts))
+            await self._failures.park_event(inbound, attempt, Failure(error, 1))
             return True
         if prepared is not None:
             await self._run(prepared, attempt)

@@ -255,6 +255,14 @@ async def test_what_no_retry_can_mend_is_parked_after_one_try(room: Room) -> Non
     assert told.startswith("I couldn't process this message because of an error on my side")
 
 
+async def test_an_event_that_can_not_be_read_is_parked_after_one_try(room: Room) -> None:
+    await room.hears("$poison", "yes", about=EventId("$asks for what raises"))
+
+    [parked] = await room.store.parking.list_parked()
+    assert (parked.event_id, parked.attempts) == ("$poison", 1)
+    assert parked.error.startswith("NotImplementedError")
+
+
 async def test_its_sender_is_told_in_the_language_chosen(room: Room) -> None:
     await room.hears("$poison", "!break", sender=BOB)
 
