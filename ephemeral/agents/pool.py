@@ -34,7 +34,7 @@ _log = structlog.get_logger(__name__)
 
 Maker = Callable[[AgentEntry], AgentApi]
 
-REAL_TIMING = RetryTiming(sleep=asyncio.sleep, monotonic=time.monotonic, uniform=random.uniform)
+TIMING = RetryTiming(sleep=asyncio.sleep, monotonic=time.monotonic, uniform=random.uniform)
 
 MAX_ANSWER_CHARS = 200_000
 """Maximum length of an answer's text, about a dozen messages. The rest is cut off."""
@@ -81,7 +81,7 @@ class AgentPool:
         per_user: int = 3,
         probe_seconds: float = 60.0,
         answer_seconds: float = 300.0,
-        timing: RetryTiming = REAL_TIMING,
+        timing: RetryTiming = TIMING,
     ) -> None:
         self._registry = registry
         self._kinds = kinds

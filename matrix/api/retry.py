@@ -19,13 +19,13 @@ T = TypeVar("T")
 MIN_RETRY_AFTER_SECONDS = 0.05
 """The minimum wait after a rate limit, whatever the homeserver asks for."""
 
-REAL_TIMING = RetryTiming(sleep=asyncio.sleep, monotonic=time.monotonic, uniform=random.uniform)
+TIMING = RetryTiming(sleep=asyncio.sleep, monotonic=time.monotonic, uniform=random.uniform)
 
 
 async def retry_request(
     operation: Callable[[], Awaitable[T]],
     policy: RetryPolicy = HOMESERVER,
-    timing: RetryTiming = REAL_TIMING,
+    timing: RetryTiming = TIMING,
 ) -> T:
     """Run the operation until it succeeds; raise a permanent error, or the last one.
 

@@ -183,7 +183,7 @@ class _Assembly:
             for flow in self._flows
             for state in flow.states.values()
         )
-        names = frozenset(flow.name for flow in self._flows if has_deadlines)
+        names = frozenset(flow.name for flow in self._flows) if has_deadlines else frozenset()
         return Deadlines(self._store, names, monotonic=self._clock.monotonic)
 
     @cached_property

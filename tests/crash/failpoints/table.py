@@ -43,7 +43,7 @@ class Table:
 
     def __init__(self, kind: Kind, setup: Setup, directory: Path, *, is_full: bool) -> None:
         self._kind = kind
-        self._scene = setup
+        self._setup = setup
         self._directory = directory
         self._is_full = is_full
         self._trap: Trap | None = None
@@ -152,14 +152,14 @@ class Table:
     async def _bot(self) -> Trap:
         if self._trap is not None and not self._kind.has_bots_of_its_own:
             return self._trap
-        bot = await self._kind.new_bot(self._scene)
+        bot = await self._kind.new_bot(self._setup)
         self._trap = Trap(bot, self._directory)
         if not self._kind.has_bots_of_its_own:
             await bot.start()
         return self._trap
 
     async def _before(self, trap: Trap) -> Place:
-        place = await self._kind.place(self._scene, trap.bot)
+        place = await self._kind.place(self._setup, trap.bot)
         await self._kind.prepare(place)
         if trap.bot.exit_code() is None and trap.bot.pid is not None:
             await trap.quiet()
