@@ -307,7 +307,7 @@ async def test_that_fails(bot, alice, bob):
     await alice.redacts()
     await bot.restart()
     await alice.say("!oncall")
-    await alice.sees("does nothing here")
+    await alice.sees("has no effect here")
     await alice.sees("Alice is on call for good", within_seconds=0.5)
 
 @pytest.fixture
