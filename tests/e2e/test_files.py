@@ -68,7 +68,7 @@ async def test_a_file_that_is_too_large_or_one_too_many_is_not_taken(setup: Setu
     room = await setup.meet(alice, bot)
 
     await alice.send_file(room, "big.txt", b"x" * 6000)
-    await alice.sees(room, "“big.txt” is too large (6 kB; the limit is 5 kB)")
+    await alice.sees(room, r"“big.txt” is too large \(6 kB; the limit is 5 kB\)")
     await stage(alice, room, "a.txt", 4000)
     await alice.send_file(room, "b.txt", b"x" * 3000)
     await alice.sees(room, "waiting files may total 6 kB")
