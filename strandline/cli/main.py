@@ -4,6 +4,7 @@ The module of a command is imported when the command is invoked: ``version`` nee
 """
 
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Mapping
@@ -89,6 +90,13 @@ def _imported(module: str) -> Any:
 def main() -> None:
     """Run the command line; the process ends with its exit code."""
     try:
+        _run()
+    finally:
+        _discard_unwritable_output()
+
+
+def _run() -> None:
+    try:
         cli.main(standalone_mode=False)
     except click.ClickException as error:
         error.show()
@@ -102,6 +110,18 @@ def main() -> None:
             sys.exit(2)
         _report_defect(error)
         sys.exit(1)
+
+
+def _discard_unwritable_output() -> None:
+    """Discard what standard output can't take: a full disk or a closed pipe.
+
+    Otherwise the interpreter writes it again at its exit, and replaces the exit code by 120.
+    """
+    try:
+        if sys.stdout is not None:  # it is None if file descriptor 1 is closed
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _first_known(error: BaseException) -> StrandlineError | None:
