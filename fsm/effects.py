@@ -84,6 +84,47 @@ class SetState:
 
 
 @frozen(kw_only=True)
+class NameRoom:
+    """Set the display name of a room.
+
+    Args:
+        room_id: The room.
+        name: Its new name.
+        asked_in: The room in which the result is reported, as in ``SetState``.
+    """
+
+    room_id: RoomId
+    name: str
+    asked_in: RoomId | None = None
+
+
+@frozen(kw_only=True)
+class AddToSpace:
+    """Make a room a child of a Space; clients list it there.
+
+    Args:
+        space_id: The Space.
+        room_id: The room.
+    """
+
+    space_id: RoomId
+    room_id: RoomId
+
+
+@frozen(kw_only=True)
+class RemoveFromSpace:
+    """Make a room no child of the Space any more. Nobody leaves the room.
+
+    Args:
+        space_id: The Space.
+        room_id: The room.
+    """
+
+    space_id: RoomId
+    room_id: RoomId
+
+
+@frozen(kw_only=True)
 class Invite:
     """Invite a user to a room. Does nothing if the user is already a member.
 
@@ -176,7 +217,19 @@ class Reopen:
 
 
 Effect = (
-    Reply | Edit | React | SetState | Invite | NewRoom | JoinRoom | LeaveRoom | AskAgent | Reopen
+    Reply
+    | Edit
+    | React
+    | SetState
+    | NameRoom
+    | AddToSpace
+    | RemoveFromSpace
+    | Invite
+    | NewRoom
+    | JoinRoom
+    | LeaveRoom
+    | AskAgent
+    | Reopen
 )
 
 

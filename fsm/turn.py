@@ -5,21 +5,24 @@ one transaction, or none if a handler raises.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
 from attrs import define, evolve, field
 
 from fsm.effects import (
+    AddToSpace,
     AskAgent,
     Edit,
     Effect,
     Invite,
     JoinRoom,
     LeaveRoom,
+    NameRoom,
     NewRoom,
     React,
+    RemoveFromSpace,
     Reopen,
     Reply,
     SetState,
@@ -49,7 +52,7 @@ class Turn:
             as an argument.
         prefix: What commands begin with, for sentences that name one.
         translator: Translates sentences to the sender's language.
-        server: The name of the bot's homeserver, for links to rooms.
+        room_link: Makes the link of a room, for sentences that name one.
         life: The id of this run of the process, for questions.
         attempt: 0 the first time that the event is handled, 1 after it was reopened once, …
         effects: The effects requested so far, in order.
@@ -65,7 +68,7 @@ class Turn:
     _bot_records: BotRecords = field(factory=NoRecords)
     prefix: str = "!"
     translator: Translator = field(factory=Translator)
-    server: str = ""
+    _room_link: Callable[[RoomId], str] = str
     life: str = ""
     attempt: int = 0
     effects: list[Effect] = field(factory=list)
@@ -264,6 +267,26 @@ class Turn:
             Invite(room_id=room_id, user_id=user_id or self.sender, asked_in=asked_in)
         )
 
+    def name_room(
+        self, name: str, *, room_id: RoomId | None = None, asked_in: RoomId | None = None
+    ) -> None:
+        """Set the display name of the inbound event's room, or of another.
+
+        Args:
+            name: The name.
+            room_id: The room.
+            asked_in: The room in which the result is reported, as in ``set_state``.
+        """
+        self.effects.append(NameRoom(room_id=room_id or self.room_id, name=name, asked_in=asked_in))
+
+    def add_to_space(self, space_id: RoomId, room_id: RoomId) -> None:
+        """Make the room a child of the Space; clients list it there."""
+        self.effects.append(AddToSpace(space_id=space_id, room_id=room_id))
+
+    def remove_from_space(self, space_id: RoomId, room_id: RoomId) -> None:
+        """Make the room no child of the Space any more. Nobody leaves the room."""
+        self.effects.append(RemoveFromSpace(space_id=space_id, room_id=room_id))
+
     def set_state(
         self,
         room_id: RoomId,
@@ -292,6 +315,10 @@ class Turn:
                 asked_in=asked_in,
             )
         )
+
+    def room_link(self, room_id: RoomId) -> str:
+        """The room's link, which Matrix clients open."""
+        return self._room_link(room_id)
 
     def reopen(self, inbound: Inbound, attempt: int) -> None:
         """Handle ``inbound`` again, after the bot had replied to it with a question."""

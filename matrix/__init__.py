@@ -21,13 +21,33 @@ from matrix.inbound.reader import HomeserverReader
 from matrix.inbound.sync import SyncLoop
 from matrix.inbound.transcript import QuestionAnswer, Transcript
 from matrix.outbound.delivery import Delivery, DeliveryOutcomes
-from matrix.outbound.messages import edit_content, message_content, reaction_content
+from matrix.outbound.messages import (
+    MESSAGE,
+    REACTION,
+    edit_content,
+    message_content,
+    reaction_content,
+)
 from matrix.outbound.queues import RoomQueues
 from matrix.outbound.receipts import Receipts
 from matrix.outbound.room_creation import RoomCreator, RoomStyle
 from matrix.outbound.split import split_text
+from matrix.outbound.state import (
+    MEMBER,
+    ROOM_NAME,
+    SPACE_CHILD,
+    named_room,
+    room_link,
+    room_name_content,
+    space_child_content,
+)
 
 __all__ = [
+    "MEMBER",
+    "MESSAGE",
+    "REACTION",
+    "ROOM_NAME",
+    "SPACE_CHILD",
     "Delivery",
     "DeliveryOutcomes",
     "Homeserver",
@@ -58,6 +78,10 @@ __all__ = [
     "edit_content",
     "fields",
     "message_content",
+    "named_room",
     "reaction_content",
+    "room_link",
+    "room_name_content",
+    "space_child_content",
     "split_text",
 ]

@@ -235,12 +235,14 @@ class EffectDone(Inbound):
         event_type: The type of the state event.
         target: The room in which it is set.
         content: Its content.
+        room_name: The name that the room was given; None if it was another request.
     """
 
     kind: EventKind = field(default=EventKind.DONE, init=False)
     event_type: str
     target: RoomId
     content: Mapping[str, object] = field(factory=dict, eq=False, repr=False)
+    room_name: str | None = None
 
 
 @frozen(kw_only=True)
@@ -251,6 +253,8 @@ class EffectRefused(Inbound):
         event_type: The type of the state event; ``m.room.member`` for an invite.
         target: The room of the state event or of the invite.
         content: The state event's content; empty for an invite.
+        room_name: The name that the room was to have; None if it was another request.
+        invited: The user who was to be invited; None if it was another request.
         problem: The homeserver's error text.
     """
 
@@ -258,6 +262,8 @@ class EffectRefused(Inbound):
     event_type: str
     target: RoomId
     content: Mapping[str, object] = field(factory=dict, eq=False, repr=False)
+    room_name: str | None = None
+    invited: UserId | None = None
     problem: str
 
 

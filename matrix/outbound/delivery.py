@@ -26,6 +26,7 @@ from matrix.api import fields
 from matrix.api.content import is_redacted, read_answer_ref
 from matrix.api.errors import MatrixError, RateLimited, is_permanent
 from matrix.api.homeserver import Homeserver
+from matrix.outbound.messages import MESSAGE
 from matrix.outbound.queues import RoomQueues
 from matrix.outbound.rate import EditRateLimiter
 from matrix.outbound.requests import RowRequests
@@ -142,7 +143,7 @@ class Delivery:
             return False
         began = self._monotonic()
         try:
-            await self._homeserver.send(room_id, "m.room.message", content, transaction_id)
+            await self._homeserver.send(room_id, MESSAGE, content, transaction_id)
         except RateLimited as limited:
             self._edit_rate.rate_limited(limited.retry_after_ms)
             return False

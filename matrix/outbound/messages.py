@@ -8,6 +8,9 @@ from matrix.api.content import TURN_KEY, answer_ref_content, question_ref_conten
 from matrix.outbound.markdown import html_of
 from matrix.outbound.split import harmless
 
+MESSAGE = "m.room.message"
+REACTION = "m.reaction"
+
 EDIT_FALLBACK_CHARS = 200
 """Maximum characters of an edit's text in the fallback for clients that don't know edits."""
 

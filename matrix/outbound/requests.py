@@ -20,6 +20,7 @@ from matrix.api import fields
 from matrix.api.content import TURN_KEY
 from matrix.api.errors import RateLimited, Refused
 from matrix.api.homeserver import Homeserver
+from matrix.outbound.messages import MESSAGE, REACTION
 
 MAX_SENT_IDS = 1_000
 """Maximum number of sent messages whose event ids are kept by transaction id, for later edits.
@@ -91,7 +92,7 @@ class RowRequests:
                 row.room_id, row.event_type, row.content, row.transaction_id
             )
         except Refused as refused:
-            if row.event_type != "m.reaction" or refused.errcode != "M_DUPLICATE_ANNOTATION":
+            if row.event_type != REACTION or refused.errcode != "M_DUPLICATE_ANNOTATION":
                 raise
             return None  # the reaction exists already
         reach("delivery.send.after")
@@ -107,9 +108,7 @@ class RowRequests:
         relation = {"rel_type": "m.replace", "event_id": edited}
         content = row.content | {"m.relates_to": relation}
         reach("delivery.edit.before")
-        event_id = await self._homeserver.send(
-            row.room_id, "m.room.message", content, row.transaction_id
-        )
+        event_id = await self._homeserver.send(row.room_id, MESSAGE, content, row.transaction_id)
         reach("delivery.edit.after")
         return event_id
 

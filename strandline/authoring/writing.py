@@ -14,6 +14,7 @@ TURN, DATA = 1, 2
 
 WRITES = frozenset(
     {
+        "add_to_space",
         "ask",
         "ask_back",
         "confirm",
@@ -22,7 +23,9 @@ WRITES = frozenset(
         "join",
         "leave",
         "make_room",
+        "name_room",
         "react",
+        "remove_from_space",
         "reopen",
         "reply",
         "say",

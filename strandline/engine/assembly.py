@@ -91,7 +91,10 @@ class _Assembly:
         self._homeserver = homeserver
         self._stored = stored
         self._store = RetryingStore(store)
-        self._builder = OutboxBuilder(notice=self._config.replies.message_type == "m.notice")
+        self._builder = OutboxBuilder(
+            notice=self._config.replies.message_type == "m.notice",
+            server=self._config.homeserver.user_id.partition(":")[2],
+        )
         self._edits = EditTracker(is_allowed=self._config.is_allowed)
         self._conversations = Conversations()
         self._receipts = Receipts(homeserver)
@@ -198,7 +201,6 @@ class _Assembly:
                 prefix=config.commands.prefix,
                 language=config.replies.language,
                 life=uuid4().hex,
-                server=config.homeserver.user_id.partition(":")[2],
                 outbox=self._builder,
             ),
         )

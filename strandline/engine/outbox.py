@@ -6,13 +6,16 @@ from attrs import evolve, frozen
 
 from fsm.effects import (
     ATTEMPT_ORDINALS,
+    AddToSpace,
     Edit,
     Effect,
     Invite,
     JoinRoom,
     LeaveRoom,
+    NameRoom,
     NewRoom,
     React,
+    RemoveFromSpace,
     Reply,
     SetState,
     effect_id,
@@ -33,7 +36,19 @@ from fsm.outbox import (
 from fsm.values.ids import EventId, RoomId, TransactionId
 from fsm.values.inbound import EventKind, Inbound
 from fsm.values.messages import AnswerRef
-from matrix import edit_content, message_content, reaction_content, split_text
+from matrix import (
+    MESSAGE,
+    REACTION,
+    ROOM_NAME,
+    SPACE_CHILD,
+    edit_content,
+    message_content,
+    reaction_content,
+    room_link,
+    room_name_content,
+    space_child_content,
+    split_text,
+)
 
 
 @frozen
@@ -45,9 +60,11 @@ class OutboxBuilder:
     Args:
         notice: Whether messages are ``m.notice``, which other bots must not answer, instead of
             ``m.text``.
+        server: The name of the bot's homeserver, for links to rooms.
     """
 
     notice: bool = False
+    server: str = ""
 
     def rows(
         self, inbound: Inbound, effects: Iterable[Effect], *, attempt: int = 0
@@ -63,6 +80,8 @@ class OutboxBuilder:
                     pass  # it names no message
                 case Edit():
                     rows.append(self._edit(effect, txn))
+                case SetState() | NameRoom() | AddToSpace() | RemoveFromSpace():
+                    rows.append(self._state(effect, txn, inbound))
                 case _:
                     rows += _other_row(effect, txn, inbound)
         return tuple(rows)
@@ -132,6 +151,43 @@ class OutboxBuilder:
             )
             yield _send(reply.room_id, txn, about | content)
 
+    def room_link(self, room_id: RoomId) -> str:
+        """The room's link, which Matrix clients open."""
+        return room_link(room_id, self.server)
+
+    def _state(
+        self,
+        effect: SetState | NameRoom | AddToSpace | RemoveFromSpace,
+        txn: TransactionId,
+        inbound: Inbound,
+    ) -> StateRow:
+        state = self._state_event(effect)
+        return StateRow(
+            transaction_id=txn,
+            room_id=state.room_id,
+            event_type=state.type,
+            state_key=state.state_key,
+            content=dict(state.content),
+            report_to=_report_to(state.asked_in, inbound),
+        )
+
+    def _state_event(self, effect: SetState | NameRoom | AddToSpace | RemoveFromSpace) -> SetState:
+        match effect:
+            case SetState():
+                return effect
+            case NameRoom(room_id=room_id, name=name, asked_in=asked_in):
+                return SetState(
+                    room_id=room_id,
+                    type=ROOM_NAME,
+                    content=room_name_content(name),
+                    asked_in=asked_in,
+                )
+            case AddToSpace(space_id=space_id, room_id=room_id):
+                content = space_child_content(room_id, self.server)
+            case RemoveFromSpace(space_id=space_id, room_id=room_id):
+                content = {}
+        return SetState(room_id=space_id, type=SPACE_CHILD, content=content, state_key=room_id)
+
     def _answer_parts(self, reply: Reply, event_id: EventId, attempt: int) -> list[OutboxRow]:
         first = f"{attempt * ATTEMPT_ORDINALS}.answer"
         return [
@@ -195,9 +251,7 @@ def _other_row(effect: Effect, txn: TransactionId, inbound: Inbound) -> Iterator
     match effect:
         case React(room_id=room_id, event_id=event_id, key=key):
             content = reaction_content(key, about=event_id, transaction_id=txn)
-            yield _send(room_id, txn, content, event_type="m.reaction")
-        case SetState():
-            yield _state(effect, txn, _report_to(effect.asked_in, inbound))
+            yield _send(room_id, txn, content, event_type=REACTION)
         case Invite(room_id=room_id, user_id=user_id, asked_in=asked_in):
             report_to = _report_to(asked_in, inbound)
             yield InviteRow(
@@ -213,23 +267,12 @@ def _other_row(effect: Effect, txn: TransactionId, inbound: Inbound) -> Iterator
             yield LeaveRow(transaction_id=txn, room_id=room_id)
 
 
-def _state(state: SetState, txn: TransactionId, report_to: ReportTo | None) -> StateRow:
-    return StateRow(
-        transaction_id=txn,
-        room_id=state.room_id,
-        event_type=state.type,
-        state_key=state.state_key,
-        content=dict(state.content),
-        report_to=report_to,
-    )
-
-
 def _send(
     room_id: RoomId,
     txn: TransactionId,
     content: Json,
     *,
-    event_type: str = "m.room.message",
+    event_type: str = MESSAGE,
     stream_of: EventId | None = None,
 ) -> SendRow:
     return SendRow(

@@ -4,6 +4,7 @@ from fsm import Inbound
 from fsm.outbox import CreateRoomRow, InviteRow, OutboxRow, ReportedRow, ReportTo, StateRow
 from fsm.values.ids import EventId, RoomId
 from fsm.values.inbound import EffectDone, EffectRefused, RoomCreated, RoomFailed, as_class
+from matrix import MEMBER, named_room
 from strandline.engine.answering.publisher import AnswerPublisher
 from strandline.engine.failures import FailureHandler
 from strandline.engine.retrying_store import RetryingStore
@@ -40,7 +41,7 @@ class EffectOutcomes:
 
     async def reported(self, row: ReportedRow, room_id: RoomId | None, problem: str) -> None:
         """Run the turn that handles the outcome. Its commit deletes the row."""
-        inbound = _outcome(row, room_id, problem)
+        inbound = outcome_of(row, room_id, problem)
 
         async def take() -> None:
             await self._runner.take(inbound, deletes_row=row.transaction_id)
@@ -55,7 +56,7 @@ class EffectOutcomes:
         self._publisher.head_settled(row, None)
 
 
-def _outcome(row: ReportedRow, room_id: RoomId | None, problem: str) -> Inbound:
+def outcome_of(row: ReportedRow, room_id: RoomId | None, problem: str) -> Inbound:
     """The inbound event for the outcome."""
     if isinstance(row, CreateRoomRow):
         return _made(row, room_id, problem)
@@ -87,8 +88,10 @@ def _made(row: CreateRoomRow, room_id: RoomId | None, problem: str) -> Inbound:
 
 def _done(row: StateRow | InviteRow, asked: ReportTo, problem: str) -> Inbound:
     """The inbound event for another effect that is done, or refused."""
-    event_type, content = (
-        (row.event_type, row.content) if isinstance(row, StateRow) else ("m.room.member", {})
+    event_type, content, invited = (
+        (row.event_type, row.content, None)
+        if isinstance(row, StateRow)
+        else (MEMBER, {}, row.user_id)
     )
     done = EffectDone(
         event_id=EventId(row.transaction_id),
@@ -98,5 +101,6 @@ def _done(row: StateRow | InviteRow, asked: ReportTo, problem: str) -> Inbound:
         event_type=event_type,
         target=row.room_id,
         content=content,
+        room_name=named_room(event_type, content),
     )
-    return as_class(EffectRefused, done, problem=problem) if problem else done
+    return as_class(EffectRefused, done, problem=problem, invited=invited) if problem else done

@@ -91,14 +91,12 @@ class TurnSettings:
         prefix: What a command begins with.
         language: The language for users who have chosen none.
         life: The id of this run of the process.
-        server: The name of the bot's homeserver.
         outbox: Makes outbox rows of effects.
     """
 
     prefix: str = "!"
     language: str = ENGLISH
     life: str = ""
-    server: str = ""
     outbox: OutboxBuilder = field(factory=OutboxBuilder)
 
 
@@ -251,7 +249,7 @@ class Turns:
             bot_records=records,
             prefix=self._settings.prefix,
             translator=await self._translator(records, inbound.sender),
-            server=self._settings.server,
+            room_link=self._settings.outbox.room_link,
             life=self._settings.life,
             attempt=attempt,
         )

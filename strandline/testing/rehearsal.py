@@ -32,6 +32,7 @@ from strandline.authoring.naming import refuse_misnamed
 from strandline.config.model import Config, config_of
 from strandline.engine.clock import Clock
 from strandline.engine.deadlines import Deadlines
+from strandline.engine.outbox import OutboxBuilder
 from strandline.engine.retrying_store import RetryingStore
 from strandline.engine.turns import Outcome, Turns, TurnSettings
 from strandline.flows.builtin import FLOWS
@@ -344,7 +345,7 @@ class Rehearsal:
                 prefix=self._prefix,
                 language=self._config.replies.language if self._config else ENGLISH,
                 life=f"life-{self._lives}",
-                server=self._server,
+                outbox=OutboxBuilder(server=self._server),
             ),
         )
         deadlines = Deadlines(

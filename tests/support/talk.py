@@ -35,12 +35,13 @@ from fsm import (
     Turn,
     on,
 )
-from fsm.effects import Edit, NewRoom, Reply, SetState, effect_id
+from fsm.effects import Edit, NameRoom, NewRoom, Reply, effect_id
 from fsm.events import Stimulus
 from fsm.kept_record import KeptAsRecord
 from fsm.values.ids import AgentId, ChatId, EventId, RoomId, TransactionId, UserId
 from fsm.values.inbound import make_inbound
 from fsm.values.messages import QuestionRef, Triggered
+from strandline.engine.outbox import OutboxBuilder
 from strandline.flows.languages import LANGUAGES, translator_for
 from strandline.testing import Rehearsal
 from tests.support.records import StoredRecords
@@ -149,7 +150,7 @@ class Talk(Rehearsal):
 
     def turn(self, stimulus: Stimulus, inbound: Inbound, records: TurnRecords) -> Turn:
         return Turn(
-            server="x",
+            room_link=OutboxBuilder(server=self._server).room_link,
             inbound=inbound,
             now=NOW,
             stimulus=stimulus,
@@ -277,17 +278,18 @@ class Town(Talk):
         )
 
     async def set_all(self, turn: Turn, problem: str = "") -> Turn:
-        """The homeserver has set the state that the turn asks to hear of, or refuses to."""
-        [state] = [e for e in turn.effects if isinstance(e, SetState) and e.asked_in]
+        """The homeserver has set the name that the turn asks to hear of, or refuses to."""
+        [naming] = [e for e in turn.effects if isinstance(e, NameRoom) and e.asked_in]
         return await self.happens(
             EventKind.REFUSED if problem else EventKind.DONE,
-            room_id=state.asked_in,
+            room_id=naming.asked_in,
             sender=turn.sender,
             about=turn.inbound.event_id,
             event_id=EventId("strandline.state"),
-            event_type=state.type,
-            target=state.room_id,
-            content=state.content,
+            event_type="m.room.name",
+            target=naming.room_id,
+            content={"name": naming.name},
+            room_name=naming.name,
             **({"problem": problem} if problem else {}),
         )
 

@@ -92,7 +92,7 @@ class Chats(Flow):
     @not_invited.guard
     def was_invite(self, turn: Turn) -> bool:
         """Whether the homeserver refused an invite, not a room."""
-        return EffectRefused.of(turn.inbound).event_type == "m.room.member"
+        return EffectRefused.of(turn.inbound).invited is not None
 
     def __init__(self, registry: Registry, *, with_space: bool = True) -> None:
         self._registry = registry

@@ -1,7 +1,5 @@
 """The records of a user's chats: numbers, rooms, names, links in the Space."""
 
-from urllib.parse import quote
-
 from attrs import evolve
 
 from durable.records import (
@@ -123,20 +121,13 @@ def drop_room(turn: Turn, room_id: RoomId) -> None:
 def link(turn: Turn, space_id: RoomId | None, room_id: RoomId) -> None:
     """Add the room to the user's Space."""
     if space_id is not None:
-        content = {"via": [_server(turn, room_id)], "suggested": True}
-        turn.set_state(space_id, "m.space.child", content, state_key=room_id)
+        turn.add_to_space(space_id, room_id)
 
 
 def unlink(turn: Turn, space_id: RoomId | None, room_id: RoomId) -> None:
     """Remove the room from the Space."""
     if space_id is not None:
-        turn.set_state(space_id, "m.space.child", {}, state_key=room_id)
-
-
-def address(turn: Turn, room_id: RoomId) -> str:
-    """The room's link, which Matrix clients open."""
-    server = quote(_server(turn, room_id), safe=":")
-    return f"https://matrix.to/#/{quote(room_id, safe='!:')}?via={server}"
+        turn.remove_from_space(space_id, room_id)
 
 
 def name_of(turn: Turn, room: RoomRecord) -> str:
@@ -159,8 +150,3 @@ def _number(chat: ChatRecord) -> int:
     digits = chat.chat_id.removeprefix("C")
     is_number = digits.isascii() and digits.isdigit() and len(digits) <= MAX_NUMBER_DIGITS
     return int(digits) if is_number else 0
-
-
-def _server(turn: Turn, room_id: RoomId) -> str:
-    """A server that is in the room: from the room id, or the bot's (version 12 ids have none)."""
-    return room_id.partition(":")[2] or turn.server

@@ -5,7 +5,6 @@ from datetime import datetime
 from attrs import evolve
 
 from durable.flows.chats.records import (
-    address,
     chats_of,
     drop_room,
     link,
@@ -71,7 +70,7 @@ async def load_chat(turn: Turn) -> RoomRequest | None:
             turn.gettext(
                 "“{name}” is not archived: [open it]({link}).",
                 name=as_typed(chat.name),
-                link=address(turn, alive),
+                link=turn.room_link(alive),
             )
         )
         return None
@@ -127,7 +126,7 @@ async def _reopen(turn: Turn, chat: ChatRecord, room: RoomRecord) -> None:
             "“{name}” is restored. Accept the invite if you had left the room, or [open "
             "it]({link}).",
             name=as_typed(chat.name),
-            link=address(turn, chat.room_id),
+            link=turn.room_link(chat.room_id),
         )
     )
 
@@ -216,7 +215,7 @@ async def _line(turn: Turn, chat: ChatRecord, registry: Registry) -> str:
     return turn.gettext(
         "**{name}** ([open it]({link})): {agent}, {used}",
         name=as_typed(chat.name),
-        link=address(turn, chat.room_id),
+        link=turn.room_link(chat.room_id),
         agent=_agent(turn, room, registry),
         used=await _last_use(turn, chat),
     )

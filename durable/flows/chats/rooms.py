@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from attrs import evolve, frozen
 
 from durable.flows.chats.records import (
-    address,
     chats_of,
     drop_room,
     ensure_chat,
@@ -175,7 +174,7 @@ def _tell_of_space(turn: Turn, request: RoomRequest) -> None:
     message = turn.gettext(
         "Your Space “{name}” is ready. Accept the invite, or [open it]({link}).",
         name=as_typed(request.name),
-        link=address(turn, turn.room_id),
+        link=turn.room_link(turn.room_id),
     )
     turn.say(message, room_id=request.asked_in)
 
@@ -263,6 +262,6 @@ def _tell_where(turn: Turn, request: RoomRequest, room_id: RoomId) -> None:
     message = turn.gettext(
         "“{name}” is ready. Accept the invite, or [open it]({link}).",
         name=as_typed(request.name),
-        link=address(turn, room_id),
+        link=turn.room_link(room_id),
     )
     turn.say(message, room_id=request.asked_in)

@@ -35,9 +35,6 @@ from fsm.values.inbound import EffectDone, EffectRefused
 from fsm.values.signals import Release
 from fsm.values.text import as_typed
 
-ROOM_NAME = "m.room.name"
-"""The type of the state event that names a room."""
-
 OWNER = "owner"
 MENTION = "mention"
 EVERYONE = "everyone"
@@ -48,7 +45,7 @@ def ask_for_name(turn: Turn) -> None:
     """Ask the homeserver for the command's name; a later turn handles the result."""
     name = name_in(turn.argument)
     if name:
-        turn.set_state(turn.room_id, ROOM_NAME, {"name": name}, asked_in=turn.room_id)
+        turn.name_room(name, asked_in=turn.room_id)
     else:
         turn.reply(turn.gettext("Add the new name: `{prefix}rename NAME`.", prefix=turn.prefix))
 
@@ -78,7 +75,7 @@ def explain_name(turn: Turn) -> None:
 
 def _new_name(turn: Turn) -> str:
     assert isinstance(turn.inbound, EffectDone | EffectRefused)  # noqa: S101  # it is about a name
-    return str(turn.inbound.content.get("name", ""))
+    return turn.inbound.room_name or ""
 
 
 def rebind_question(turn: Turn, room: RoomRecord, agent: AgentEntry) -> str:

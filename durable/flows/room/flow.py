@@ -7,7 +7,6 @@ from attrs import evolve
 from durable.flows.chats.records import numbered, touch
 from durable.flows.room.actions import (
     OWNER,
-    ROOM_NAME,
     archive_question,
     ask_for_name,
     bind_anew,
@@ -174,8 +173,8 @@ class RoomRouting(KeptAsRecord, Flow):
     def was_name(self, turn: Turn) -> bool:
         """Whether the result is about the name of a room with a chat."""
         match turn.inbound:
-            case EffectDone(event_type=event_type) | EffectRefused(event_type=event_type):
-                return event_type == ROOM_NAME and _has_chat(turn.data)
+            case EffectDone(room_name=str()) | EffectRefused(room_name=str()):
+                return _has_chat(turn.data)
         return False
 
     @refuse.guard

@@ -17,7 +17,7 @@ from durable.records import (
 from ephemeral.flows.confirmation import Confirmation, Pending
 from ephemeral.flows.load_selection import LoadSelection
 from fsm import AgentEntry, EventKind, Reaction, Triggered
-from fsm.effects import AskAgent, Edit, Invite, React, Reply, SetState
+from fsm.effects import AddToSpace, AskAgent, Edit, Invite, NameRoom, React, RemoveFromSpace, Reply
 from fsm.values.ids import AgentId, ChatId, EventId, PlatformChatId, RoomId, TransactionId, UserId
 from fsm.values.messages import Choice
 from fsm.values.signals import LoadChat
@@ -35,11 +35,6 @@ async def town() -> Town:
     await town.command("agent 1")
     await town.onboarded()
     return town
-
-
-def child(room_id: RoomId, *, linked: bool = True) -> SetState:
-    content = {"via": ["x"], "suggested": True} if linked else {}
-    return SetState(room_id=SPACE_ID, type="m.space.child", content=content, state_key=room_id)
 
 
 async def archived(town: Town, room_id: RoomId = C1) -> None:
@@ -128,10 +123,7 @@ async def test_a_chat_is_renamed_in_its_room_and_on_record(town: Town) -> None:
     before = town.chat("C1").name
     turn = await town.set_all(asked)
 
-    name = {"name": "Grand plans"}
-    assert asked.effects == [
-        SetState(room_id=C1, type="m.room.name", content=name, asked_in=C1),
-    ]
+    assert asked.effects == [NameRoom(room_id=C1, name="Grand plans", asked_in=C1)]
     assert before == "Chat 1"
     assert town.chat("C1").name == "Grand plans"
     room = town.room_at(C1)
@@ -159,6 +151,7 @@ async def test_a_refused_invite_is_told_where_it_was_asked_for(town: Town) -> No
         EventKind.REFUSED,
         about=EventId("$repair"),
         event_type="m.room.member",
+        invited=ALICE,
         target=C1,
         problem="403 no",
     )
@@ -291,7 +284,7 @@ async def test_an_archived_chat_leaves_the_space_and_answers_no_more(town: Town)
     done = await town.command("yes", room_id=C1)
     text = await town.text("hello?", room_id=C1)
 
-    assert child(C1, linked=False) in done.effects
+    assert RemoveFromSpace(space_id=SPACE_ID, room_id=C1) in done.effects
     assert said(done).startswith("“Chat 1” is archived.")
     assert town.chat("C1").archived
     assert said(text).startswith("This chat is archived.")
@@ -350,7 +343,7 @@ async def test_a_chat_is_reopened_in_its_own_room(town: Town, line: str) -> None
     text = await town.text("again", room_id=C1)
 
     assert not town.chat("C1").archived
-    assert child(C1) in turn.effects
+    assert AddToSpace(space_id=SPACE_ID, room_id=C1) in turn.effects
     assert Invite(room_id=C1, user_id=ALICE, asked_in=ROOM) in turn.effects
     assert (
         f"“Chat 1” is restored. Accept the invite if you had left the room, or [open it]({LINK})."
@@ -404,16 +397,8 @@ async def test_a_chat_whose_room_is_gone_goes_on_in_a_free_room_where_it_is_load
     assert (room.room_type, room.display_name, room.space_id) == (CHAT, "Chat 1", SPACE_ID)
     assert town.room_at(C1) is None
     assert (town.chat("C1").room_id, town.chat("C1").archived) == (FREE, False)
-    assert child(C1, linked=False) in turn.effects
-    assert (
-        SetState(
-            room_id=SPACE_ID,
-            type="m.space.child",
-            content={"via": ["x"], "suggested": True},
-            state_key=FREE,
-        )
-        in turn.effects
-    )
+    assert RemoveFromSpace(space_id=SPACE_ID, room_id=C1) in turn.effects
+    assert AddToSpace(space_id=SPACE_ID, room_id=FREE) in turn.effects
     assert said(turn) == "“Chat 1” continues in this room, because its own room is gone."
     assert [e.platform_chat_id for e in text.effects if isinstance(e, AskAgent)] == ["1"]
     assert town.records.read(UsedRecord, used_key(C1)) is None
@@ -446,7 +431,7 @@ async def test_elsewhere_a_room_is_made_for_it_under_the_same_platform_chat(town
     assert (room.platform_chat_id, room.agent_id, room.chat_id) == ("1", "agent-1", "C1")
     assert town.room_at(C1) is None
     assert (town.chat("C1").room_id, town.chat("C1").archived) == (NEW, False)
-    assert child(C1, linked=False) in done.effects
+    assert RemoveFromSpace(space_id=SPACE_ID, room_id=C1) in done.effects
     assert town.records.issued == 2
 
 
@@ -535,7 +520,7 @@ async def test_repair_makes_again_the_rooms_that_are_gone_with_the_chats_they_ha
     assert town.chat("C1").room_id == NEW
     assert town.room_at(C1) is None
     assert town.records.read(UsedRecord, used_key(NEW)) is not None
-    assert child(C1, linked=False) in done.effects
+    assert RemoveFromSpace(space_id=SPACE_ID, room_id=C1) in done.effects
 
 
 async def test_repair_makes_the_space_again_and_links_what_is_there(town: Town) -> None:
@@ -547,7 +532,7 @@ async def test_repair_makes_the_space_again_and_links_what_is_there(town: Town) 
 
     assert [w.purpose for w in rooms_asked(turn)] == ["space"]
     assert town.user_record().space_id == NEW
-    assert evolve(child(C1), room_id=NEW) in done.effects
+    assert AddToSpace(space_id=NEW, room_id=C1) in done.effects
     assert "Your Space “alice's space” is ready" in said(done)
 
 

@@ -15,7 +15,7 @@ from durable.records import (
     used_key,
 )
 from fsm import EventKind, Text
-from fsm.effects import AskAgent, JoinRoom, LeaveRoom, Reply, SetState
+from fsm.effects import AddToSpace, AskAgent, JoinRoom, LeaveRoom, RemoveFromSpace, Reply
 from fsm.values.ids import AgentId, ChatId, PlatformChatId, RoomId, UserId
 from tests.support.talk import (
     ALICE,
@@ -42,10 +42,6 @@ def type_of(town: Town, room_id: RoomId) -> str:
     room = town.room_at(room_id)
     assert room is not None
     return room.room_type
-
-
-def child(room_id: RoomId, **content: object) -> SetState:
-    return SetState(room_id=SPACE_ID, type="m.space.child", content=content, state_key=room_id)
 
 
 async def test_a_chat_room_that_the_bot_is_out_of_is_gone_and_keeps_its_binding(
@@ -114,7 +110,7 @@ async def test_an_invite_back_revives_the_chat(town: Town) -> None:
     text = await town.text("hi", room_id=C1)
 
     assert JoinRoom(room_id=C1) in invite.effects
-    assert child(C1, via=["x"], suggested=True) in invite.effects
+    assert AddToSpace(space_id=SPACE_ID, room_id=C1) in invite.effects
     assert type_of(town, C1) == CHAT
     assert "This room is bound to **Agent-1** (`agent-1`), platform chat 1." in said(greeting)
     assert [e.platform_chat_id for e in text.effects if isinstance(e, AskAgent)] == ["1"]
@@ -198,8 +194,8 @@ async def test_a_chat_goes_with_its_room_to_the_replacement(town: Town) -> None:
     assert town.chat("C1").room_id == NEW
     assert town.records.read(UsedRecord, used_key(NEW)) is not None
     assert JoinRoom(room_id=NEW) in turn.effects
-    assert child(C1) in turn.effects
-    assert child(NEW, via=["y"], suggested=True) in turn.effects
+    assert RemoveFromSpace(space_id=SPACE_ID, room_id=C1) in turn.effects
+    assert AddToSpace(space_id=SPACE_ID, room_id=NEW) in turn.effects
     assert [e.room_id for e in turn.effects if isinstance(e, Reply)] == [NEW]
 
 
@@ -211,7 +207,7 @@ async def test_an_archived_chat_goes_along_and_stays_archived(town: Town) -> Non
 
     assert type_of(town, NEW) == ARCHIVED
     assert (town.chat("C1").room_id, town.chat("C1").archived) == (NEW, True)
-    assert child(NEW, via=["y"], suggested=True) not in turn.effects
+    assert AddToSpace(space_id=SPACE_ID, room_id=NEW) not in turn.effects
 
 
 async def test_a_room_without_a_chat_is_followed_too(town: Town) -> None:
@@ -229,7 +225,9 @@ async def test_the_space_is_followed_and_shows_what_it_showed(town: Town) -> Non
     room = town.room_at(C1)
     assert room is not None
     assert room.space_id == NEW
-    assert [e.state_key for e in turn.effects if isinstance(e, SetState)] == [C1]
+    assert [e for e in turn.effects if isinstance(e, AddToSpace | RemoveFromSpace)] == [
+        AddToSpace(space_id=NEW, room_id=C1)
+    ]
 
 
 async def test_an_old_space_is_followed_without_becoming_the_present_one(town: Town) -> None:

@@ -16,7 +16,7 @@ from durable.records import (
     user_key,
 )
 from fsm import EventKind, Snapshot
-from fsm.effects import Invite, LeaveRoom, NewRoom, React, Reply, SetState
+from fsm.effects import AddToSpace, Invite, LeaveRoom, NewRoom, React, Reply
 from fsm.values.ids import AgentId, ChatId, PlatformChatId, RoomId, UserId
 from tests.support.talk import ALICE, BOB, NOW, ROOM, Town, registry, rooms_asked, said
 
@@ -26,11 +26,6 @@ OTHER = RoomId("!other")
 
 def wish(purpose: str, name: str, **more: Any) -> NewRoom:
     return NewRoom(user_id=ALICE, purpose=purpose, name=name, **{"asked_in": ROOM, **more})
-
-
-def child(space_id: RoomId, room_id: RoomId, **content: object) -> SetState:
-    linked = content or {"via": ["x"], "suggested": True}
-    return SetState(room_id=space_id, type="m.space.child", content=linked, state_key=room_id)
 
 
 @pytest.fixture
@@ -51,7 +46,7 @@ async def test_a_first_invite_gets_a_space_and_in_it_a_first_chat(town: Town) ->
     assert rooms_asked(space) == [wish("chat:C1", "Chat 1", space_id=SPACE_ID, asked_in=SPACE_ID)]
     assert Invite(room_id=SPACE_ID, user_id=ALICE, asked_in=ROOM) in space.effects
     assert Invite(room_id=C1, user_id=ALICE, asked_in=ROOM) in chat.effects
-    assert child(SPACE_ID, C1) in chat.effects
+    assert AddToSpace(space_id=SPACE_ID, room_id=C1) in chat.effects
     assert town.plan() == Snapshot("idle")
 
 
@@ -131,7 +126,7 @@ async def test_a_text_in_the_room_of_the_invite_begins_a_chat_of_its_own_in_the_
 
     assert town.room_record().chat_id == "C2"
     assert town.room_record().space_id == SPACE_ID
-    assert child(SPACE_ID, ROOM, via=["x"], suggested=True) in turn.effects
+    assert AddToSpace(space_id=SPACE_ID, room_id=ROOM) in turn.effects
     assert town.chat("C2").room_id == ROOM
 
 
@@ -144,7 +139,7 @@ async def test_a_chat_that_began_before_the_space_was_made_is_linked_when_it_is(
     turn = await town.made(space)
 
     assert town.chat("C2").room_id == ROOM  # the first chat was asked for before
-    assert child(SPACE_ID, ROOM) in turn.effects
+    assert AddToSpace(space_id=SPACE_ID, room_id=ROOM) in turn.effects
     assert town.room_record().space_id == SPACE_ID
 
 
@@ -169,7 +164,7 @@ async def test_a_user_from_before_is_given_a_space_and_loses_nothing() -> None:
 
     _, space = await town.onboarded()
 
-    assert child(SPACE_ID, OTHER) in space.effects
+    assert AddToSpace(space_id=SPACE_ID, room_id=OTHER) in space.effects
     assert "Your Space “alice's space” is ready" in said(space)
     assert town.chat("C3") == chat
     room = town.room_at(OTHER)
@@ -398,5 +393,5 @@ async def test_the_bots_server_is_named_where_a_room_id_has_none(town: Town) -> 
     [asked] = rooms_asked(await town.made(space, "!v12"))
     turn = await town.made(asked, "!chat12")
 
-    assert child(RoomId("!v12"), RoomId("!chat12")) in turn.effects
+    assert AddToSpace(space_id=RoomId("!v12"), room_id=RoomId("!chat12")) in turn.effects
     assert "https://matrix.to/#/!chat12?via=x" in said(turn)

@@ -155,7 +155,7 @@ def test_a_guard_only_answers(project: Path, guard: str, *, is_right: bool) -> N
 
 
 def test_the_writes_of_a_turn_are_all_known() -> None:
-    reading = {"answering", "gettext", "ngettext", "signal"}
+    reading = {"answering", "gettext", "ngettext", "room_link", "signal"}
     methods = {name for name, _ in inspect.getmembers(Turn, inspect.isfunction)}
 
     assert {name for name in methods - reading if not name.startswith("_")} == WRITES

@@ -1,0 +1,48 @@
+"""State events that the bot sends, and links to rooms. Pure."""
+
+from typing import Any
+from urllib.parse import quote
+
+from fsm.values.ids import RoomId
+
+MEMBER = "m.room.member"
+ROOM_NAME = "m.room.name"
+SPACE_CHILD = "m.space.child"
+
+Json = dict[str, Any]
+
+
+def room_name_content(name: str) -> Json:
+    """The content of an ``m.room.name`` event."""
+    return {"name": name}
+
+
+def named_room(event_type: str, content: Json) -> str | None:
+    """The name that a state event gives its room; None if it is of another type."""
+    return str(content.get("name", "")) if event_type == ROOM_NAME else None
+
+
+def space_child_content(room_id: RoomId, server: str) -> Json:
+    """The content of an ``m.space.child`` event that adds the room to a Space; empty removes it.
+
+    Args:
+        room_id: The room.
+        server: The name of the bot's homeserver.
+    """
+    return {"via": [_via(room_id, server)], "suggested": True}
+
+
+def room_link(room_id: RoomId, server: str) -> str:
+    """The room's matrix.to link (Matrix specification, "matrix.to navigation").
+
+    Args:
+        room_id: The room.
+        server: The name of the bot's homeserver.
+    """
+    via = quote(_via(room_id, server), safe=":")
+    return f"https://matrix.to/#/{quote(room_id, safe='!:')}?via={via}"
+
+
+def _via(room_id: RoomId, server: str) -> str:
+    """A server that is in the room: from the room id, or the bot's (version 12 ids have none)."""
+    return room_id.partition(":")[2] or server
