@@ -1,20 +1,26 @@
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
+import structlog
+from coverage import Coverage
 
 from strandline.testing import Synapse
 from tests.support.setup import Setup
 
 LONG = (
     "tests/docs/test_howtos.py::test_the_code_*test-kills*",
+    "tests/e2e/test_backlog.py::test_a_burst_*",
+    "tests/e2e/test_demo.py::test_a_signal_*<Hello!-2>",
+    "tests/e2e/test_demo.py::test_the_end_of_the_input_*",
     "tests/docs/test_tutorial.py::test_every_step_*",
     "tests/unit/durable/store/test_sequence.py::*50 kills*",
     "tests/unit/examples/test_kill_everywhere.py::test_the_*_survives",
     "tests/e2e/test_homeserver_restart.py::*-300>",
     "tests/e2e/test_homeserver_restart.py::*invited to-*",
+    "tests/e2e/test_homeserver_restart.py::*joined uninvited-*",
     *(
         f"tests/crash/failpoints/test_failpoints.py::*<{kind}-*"
         for kind in (
@@ -25,21 +31,27 @@ LONG = (
             "forget",
             "half made",
             "held",
+            "invite",
             "kicked",
             "load",
             "logged out",
             "new chat",
             "passed on",
             "poison",
+            "rename",
             "replaced",
             "select",
             "staged file",
+            "start",
+            "yes",
         )
     ),
     "tests/crash/faults/test_every_fault.py::*<SQLITE_BUSY-*",
+    "tests/crash/faults/test_every_fault.py::*<SQLITE_FULL-*",
     "tests/crash/faults/test_every_fault.py::*<reset after>",
     "tests/crash/faults/test_every_fault.py::*<truncated>",
     "tests/crash/faults/test_in_memory.py::test_a_disk_*",
+    "tests/crash/faults/test_in_memory.py::*<429-*",
     "tests/crash/faults/test_in_memory.py::*<reset-*",
     "tests/crash/faults/test_sessions.py::*<500>",
     "tests/crash/faults/test_sessions.py::*<reset>",
@@ -47,6 +59,11 @@ LONG = (
     "tests/crash/power/test_bot_power_loss.py::test_normal_is_found_*",
     "tests/crash/power/test_power_loss.py::*<1>",
     "tests/crash/soak/test_random_kills.py::*<60>",
+    "tests/unit/matrix/outbound/test_markdown_fuzz.py::*-300000>",
+    "tests/unit/matrix/test_synapse.py::test_gaps_of_many_rooms_*",
+    "tests/unit/matrix/test_synapse.py::*<150>",
+    "tests/unit/strandline/testing/test_kit.py::test_a_homeserver_comes_back_*<stop>",
+    "tests/unit/strandline/testing/test_plugin.py::test_flows_and_config_*",
     "tests/unit/strandline/testing/test_plugin.py::test_the_examples_of_the_reference_run",
     "tests/unit/strandline/testing/test_plugin.py::test_ctrl_c_*<xdist>",
     "tests/unit/strandline/testing/test_plugin.py::test_tests_are_run_however_*",
@@ -55,9 +72,12 @@ LONG = (
     "tests/crash/walks/test_kill_everywhere.py::test_a_form_survives",
     "tests/crash/walks/test_kill_everywhere.py::test_an_end_of_time_*",
     "tests/crash/walks/test_own_flows.py::test_chats_*",
+    "tests/crash/walks/test_own_flows.py::test_language_survives",
     "tests/crash/walks/test_own_flows.py::test_load_selection_survives",
     "tests/crash/walks/test_own_flows.py::test_room_routing_survives",
     "tests/crash/walks/test_own_flows.py::test_service_survives",
+    "tests/crash/walks/test_own_flows.py::test_staging_survives",
+    "tests/crash/walks/test_own_flows.py::test_user_routing_survives",
     "tests/crash/walks/test_own_flows.py::test_user_routing_to_one_agent_survives",
 )
 """Tests that take long and seldom find what a shorter one of their kind does not: `make test-all`
@@ -67,12 +87,35 @@ runs them, `make test` does not. Patterns of their ids, with < and > for the bra
 COVERAGE = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
 """The variables that have a process measure its coverage from its start."""
 
+MEASURES_ALL = "STRANDLINE_COVERAGE" in os.environ
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Measure the workers alone; the processes that tests start only for `make coverage`."""
-    if hasattr(config, "workerinput") and "STRANDLINE_COVERAGE" not in os.environ:
+    # structlog's default draws a traceback with all local variables, in more than a second
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[structlog.processors.add_log_level, plain])
+    if hasattr(config, "workerinput") and not MEASURES_ALL:
         for name in COVERAGE:
             os.environ.pop(name, None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Measure unit tests only: a measured test takes up to twice the time."""
+    measuring = Coverage.current()
+    if measuring is None or MEASURES_ALL or _is_measured(item):
+        return (yield)
+    measuring.stop()
+    try:
+        return (yield)
+    finally:
+        measuring.start()
+
+
+def _is_measured(item: pytest.Item) -> bool:
+    is_slow = item.get_closest_marker("homeserver") is not None
+    return item.nodeid.startswith("tests/unit/") and not is_slow
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -81,6 +124,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         name = item.nodeid.replace("[", "<").replace("]", ">")
         if any(fnmatchcase(name, pattern) for pattern in LONG):
             item.add_marker("long")
+    items.sort(
+        key=lambda item: item.get_closest_marker("homeserver") is None
+    )  # the long ones first
 
 
 @pytest.fixture

@@ -1,8 +1,11 @@
 """The log file of a bot: the entries of all its runs, and notes of what the test did."""
 
 import json
+from bisect import bisect_left
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from heapq import merge
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +26,13 @@ Line = dict[str, Any]
 
 @define
 class BotLog:
-    """The log file of a bot whose config says ``format: json``."""
+    """The log file of a bot whose config says ``format: json``. Each line is parsed once."""
 
     path: Path
     _life_begins: int = field(default=0, init=False)
     _notes: list[tuple[int, Line]] = field(factory=list, init=False)
+    _read: list[tuple[int, Line]] = field(factory=list, init=False)
+    _position: int = field(default=0, init=False)
 
     def begin_life(self) -> None:
         """Start a new run: later lines belong to a new process."""
@@ -43,18 +48,23 @@ class BotLog:
 
     def lines(self) -> list[Line]:
         """All entries and notes, oldest first."""
-        notes, lines, position = list(self._notes), [], 0
-        for raw in self._from(0).splitlines(keepends=True):
-            while notes and notes[0][0] <= position:
-                lines.append(notes.pop(0)[1])
-            lines.append(_parsed(raw))
-            position += len(raw)
-        return lines + [note for _, note in notes]
+        return [line for _, line in merge(self._notes, self._written(), key=itemgetter(0))]
 
     def of_this_life(self) -> list[Line]:
         """The entries of the newest process; other output is left out."""
-        lines = map(_parsed, self._from(self._life_begins).splitlines())
-        return [line for line in lines if line["level"] != OUTPUT]
+        written = self._written()
+        begin = bisect_left(written, self._life_begins, key=itemgetter(0))
+        return [line for _, line in written[begin:] if line["level"] != OUTPUT]
+
+    def _written(self) -> list[tuple[int, Line]]:
+        """What the processes have written, with each line's position in the file."""
+        new = self._from(self._position)
+        complete = new[: new.rfind(b"\n") + 1]
+        for raw in complete.splitlines(keepends=True):
+            self._read.append((self._position, _parsed(raw)))
+            self._position += len(raw)
+        rest = new[len(complete) :]
+        return [*self._read, (self._position, _parsed(rest))] if rest else self._read
 
     def _size(self) -> int:
         return self.path.stat().st_size if self.path.exists() else 0

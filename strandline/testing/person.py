@@ -20,11 +20,13 @@ from strandline.testing.homeserver import Credentials
 Expected = str | Callable[["TimelineEvent"], bool]
 """A regular expression that is searched for in the body, or a predicate."""
 
-MIN_WAIT_SECONDS = 0.02
-"""The minimum time between two readings of a room."""
-
 MAX_WAIT_MS = 1000
-"""After this time a room is read again, although nothing was sent there."""
+"""After this time, a user who waits for an event checks the other reasons to stop waiting."""
+
+SYNC_EVENTS = 100
+"""The maximum events of a room in one sync response; with more, the room is read as a whole."""
+
+Json = dict[str, Any]
 
 
 @frozen(kw_only=True)
@@ -156,13 +158,7 @@ class Person:
 
     async def reactions(self, room_id: RoomId, event_id: EventId) -> list[tuple[UserId, str]]:
         """The reactions to an event, oldest first: each sender with the emoji."""
-        found = []
-        for event in await self.raw_timeline(room_id):
-            relation = fields.fields(event, "content", "m.relates_to")
-            is_reaction = event.get("type") == "m.reaction"
-            if is_reaction and relation.get("event_id") == event_id:
-                found.append((UserId(event["sender"]), str(relation.get("key", ""))))
-        return found
+        return reactions_to(event_id, await self.raw_timeline(room_id))
 
     async def send_file(  # noqa: PLR0913  # what a file may carry
         self,
@@ -217,19 +213,29 @@ class Person:
         return [RoomId(room_id) for room_id in await self._invited()]
 
     async def _invited(self) -> dict[str, Any]:
-        # Synapse caches responses for two minutes: make each request unique
-        fresh = {"not_types": [f"person.{id(self)}.{next(self._numbers)}"]}
-        filter_ = quote(json.dumps({"presence": fresh, "room": {"timeline": {"limit": 1}}}))
-        answer = await self.request("GET", f"/sync?filter={filter_}")
-        invited: dict[str, Any] = answer.get("rooms", {}).get("invite", {})
-        return invited
+        answer = await self._sync({"presence": self._fresh(), "room": {"timeline": {"limit": 1}}})
+        return fields.fields(answer, "rooms", "invite")
+
+    def _fresh(self) -> Json:
+        """Part of a filter. Synapse caches responses for two minutes: this makes it unique."""
+        return {"not_types": [f"person.{id(self)}.{next(self._numbers)}"]}
 
     async def is_invited_to_space(self, room_id: RoomId) -> bool:
         """Whether this person's invite is to a Space."""
-        answer = await self._invited()
-        events = answer.get(room_id, {}).get("invite_state", {}).get("events", [])
-        kinds = [e["content"].get("type") for e in events if e["type"] == "m.room.create"]
-        return kinds == ["m.space"]
+        return _is_space(fields.fields(await self._invited(), room_id))
+
+    async def invite_to(self, *, is_space: bool) -> RoomId:
+        """Wait for an invite to a Space, or to a room that is none; return the room."""
+        nothing: Json = {"types": []}
+        rooms = {"timeline": nothing, "state": nothing, "ephemeral": nothing}
+        filter_ = {"presence": self._fresh(), "account_data": nothing, "room": rooms}
+        wait = ""
+        while True:
+            answer = await self._sync(filter_, wait)
+            for room_id, invite in fields.fields(answer, "rooms", "invite").items():
+                if _is_space(invite) is is_space:
+                    return RoomId(room_id)
+            wait = f"&since={answer['next_batch']}&timeout={MAX_WAIT_MS}"
 
     async def members(self, room_id: RoomId) -> set[UserId]:
         """The members of the room."""
@@ -270,6 +276,21 @@ class Person:
                 return events
             start = f"&from={quote(page['end'])}"
 
+    async def raw_timelines(self, room_id: RoomId) -> AsyncIterator[list[Json]]:
+        """Yield the room's events now, after new ones, and at least each second, without end."""
+        since = (await self._sync(_only([])))["next_batch"]
+        events = await self.raw_timeline(room_id)
+        while True:
+            yield events
+            wait = f"&since={since}&timeout={MAX_WAIT_MS}"
+            answer = await self._sync(_only([room_id]), wait)
+            since = answer["next_batch"]
+            new = fields.fields(answer, "rooms", "join", room_id, "timeline")
+            if new.get("limited"):
+                events = await self.raw_timeline(room_id)
+            elif new:
+                events = _with_new(events, new["events"])
+
     async def timeline(self, room_id: RoomId) -> list[TimelineEvent]:
         """The room's messages, oldest first; edits are applied."""
         return fold(await self.raw_timeline(room_id))
@@ -306,18 +327,14 @@ class Person:
         raise NotSeen(what, await self.transcript(room_id))
 
     async def timelines(self, room_id: RoomId) -> AsyncIterator[list[TimelineEvent]]:
-        """Yield the room's messages now and after each new event or each second, without end."""
-        since = await self._sync({"rooms": []})
-        while True:
-            yield await self.timeline(room_id)
-            await asyncio.sleep(MIN_WAIT_SECONDS)
-            since = await self._sync({"rooms": [room_id]}, f"&since={since}&timeout={MAX_WAIT_MS}")
+        """Yield the room's messages now, after new events, and at least each second."""
+        async for events in self.raw_timelines(room_id):
+            yield fold(events)
 
-    async def _sync(self, rooms: dict[str, Any], parameters: str = "") -> str:
-        """Wait for new events in the rooms; return the token for the next wait."""
-        filter_ = quote(json.dumps({"room": rooms, "presence": {"types": []}}))
-        path = f"/sync?set_presence=offline&filter={filter_}{parameters}"
-        return str((await self.request("GET", path))["next_batch"])
+    async def _sync(self, filter_: Json, parameters: str = "") -> Json:
+        path = f"/sync?set_presence=offline&filter={quote(json.dumps(filter_))}{parameters}"
+        answer: Json = await self.request("GET", path)
+        return answer
 
     async def asks(self, room_id: RoomId, text: str, expected: Expected) -> TimelineEvent:
         """Send a text and wait for the reply to it."""
@@ -349,6 +366,17 @@ def edit_content(event_id: EventId, text: str) -> dict[str, Any]:
         "m.new_content": {"msgtype": "m.text", "body": text},
         "m.relates_to": {"rel_type": "m.replace", "event_id": event_id},
     }
+
+
+def reactions_to(event_id: EventId, raw: Iterable[Json]) -> list[tuple[UserId, str]]:
+    """The reactions to an event among raw events, oldest first: each sender with the emoji."""
+    found = []
+    for event in raw:
+        relation = fields.fields(event, "content", "m.relates_to")
+        is_reaction = event.get("type") == "m.reaction"
+        if is_reaction and relation.get("event_id") == event_id:
+            found.append((UserId(event["sender"]), str(relation.get("key", ""))))
+    return found
 
 
 def fold(raw: Iterable[dict[str, Any]]) -> list[TimelineEvent]:
@@ -388,6 +416,42 @@ def _edited(event: TimelineEvent, edit: dict[str, Any]) -> TimelineEvent:
         in_reply_to=event.in_reply_to,
         edits=event.edits + 1,
     )
+
+
+def _only(rooms: list[RoomId]) -> Json:
+    """A filter that lets through the timelines of these rooms, and nothing else."""
+    nothing: Json = {"types": []}
+    return {
+        "presence": nothing,
+        "account_data": nothing,
+        "room": {
+            "rooms": rooms,
+            "timeline": {"limit": SYNC_EVENTS},
+            "state": nothing,
+            "ephemeral": nothing,
+            "account_data": nothing,
+        },
+    }
+
+
+def _is_space(invite: Json) -> bool:
+    """Whether an invite of a sync response is to a Space."""
+    events = fields.fields(invite, "invite_state").get("events", [])
+    kinds = [e["content"].get("type") for e in events if e["type"] == "m.room.create"]
+    return kinds == ["m.space"]
+
+
+def _with_new(events: list[Json], new: Iterable[Json]) -> list[Json]:
+    """The events and those of the new ones that are not among them, with redactions applied."""
+    known = {event["event_id"] for event in events}
+    events = [*events, *(event for event in new if event["event_id"] not in known)]
+    redacted = {_redacts(event) for event in events if event["type"] == "m.room.redaction"}
+    return [{**e, "content": {}} if e["event_id"] in redacted else e for e in events]
+
+
+def _redacts(event: Json) -> Any:
+    """The event that this one redacts: in the content since room version 11."""
+    return event.get("redacts") or fields.fields(event, "content").get("redacts")
 
 
 def _predicate(expected: Expected) -> Callable[[TimelineEvent], bool]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fsm.values.ids import EventId, RoomId, UserId
 from strandline.testing.bot import BotProcess
 from strandline.testing.errors import KitError, NotSeen
-from strandline.testing.person import Person, TimelineEvent, fold
+from strandline.testing.person import Json, Person, TimelineEvent, fold, reactions_to
 
 Expected = str | re.Pattern[str] | Callable[[TimelineEvent], bool]
 """A text that the message contains, a pattern that it matches, or a predicate."""
@@ -159,15 +159,15 @@ class User:
         __tracebackhide__ = True
         await self.meets_bot()
         until = asyncio.get_running_loop().time() + within_seconds
-        while True:
-            news = await self._news(by)
+        async for raw in self.person.raw_timelines(self.room):
+            news = self._news(raw, by)
             if found := _first(expected, news):
                 return found
             if by is None:
                 self.bot.must_run()
             if asyncio.get_running_loop().time() > until:
-                raise NotSeen(self._unseen(expected, by, within_seconds), _listed(news), HEADING)
-            await asyncio.sleep(0.03)
+                break
+        raise NotSeen(self._unseen(expected, by, within_seconds), _listed(news), HEADING)
 
     async def does_not_see(self, expected: Expected) -> None:
         """Wait until nothing is pending in the bot, and check that it has not sent the message.
@@ -179,7 +179,7 @@ class User:
         await self.meets_bot()
         if self.bot.exit_code() is None:
             await self.bot.settled()
-        news = await self._news(None)
+        news = self._news(await self.person.raw_timeline(self.room), None)
         if (seen := _first(expected, news)) is not None:
             what = f"{self.name} sees {seen.body!r}, and should not see {_told(expected)}"
             raise NotSeen(what, _listed(news), HEADING)
@@ -200,30 +200,31 @@ class User:
         __tracebackhide__ = True
         event_id = self._own(to)
         until = asyncio.get_running_loop().time() + within_seconds
-        while True:
-            found = await self.person.reactions(self.room, event_id)
+        async for raw in self.person.raw_timelines(self.room):
+            found = reactions_to(event_id, raw)
             if (self.bot.user_id, key) in found:
                 return
             self.bot.must_run()
             if asyncio.get_running_loop().time() > until:
-                keys = ", ".join(key for _, key in found) or "none"
-                what = f"{self.name} does not see the reaction {key}; there is {keys}"
-                raise NotSeen(what)
-            await asyncio.sleep(0.03)
+                break
+        keys = ", ".join(key for _, key in found) or "none"
+        what = f"{self.name} does not see the reaction {key}; there is {keys}"
+        raise NotSeen(what)
 
     async def _arrival(self, room: RoomId) -> EventId:
         """Wait until the bot has joined the room; return the event id of its join."""
-        while True:
-            for event in await self.person.raw_timeline(room):
+        async for raw in self.person.raw_timelines(room):
+            for event in raw:
                 if event["type"] != "m.room.member" or event["state_key"] != self.bot.user_id:
                     continue
                 if event["content"]["membership"] == "join":
                     return EventId(event["event_id"])
                 if event["content"]["membership"] == "leave":
-                    what = f"the bot declines {self.name}'s invite; see access.users in its config"
+                    why = "see access.users in its config"
+                    what = f"the bot declines {self.name}'s invite; {why}"
                     raise KitError(what)
             self.bot.must_run()
-            await asyncio.sleep(0.03)
+        raise AssertionError  # timelines do not end
 
     async def _came_or_went(self, room: RoomId) -> None:
         raw = await self.person.raw_timeline(room)
@@ -231,15 +232,12 @@ class User:
         self.bot.hears(mine[-1]["event_id"])
 
     async def _next_invite(self) -> RoomId:
-        until = asyncio.get_running_loop().time() + WITHIN_SECONDS
-        while True:
-            for room in await self.person.invites():
-                if not await self.person.is_invited_to_space(room):
-                    return room
-            if asyncio.get_running_loop().time() > until:
-                what = f"{self.name} is invited to no room"
-                raise KitError(what)
-            await asyncio.sleep(0.05)
+        try:
+            async with asyncio.timeout(WITHIN_SECONDS):
+                return await self.person.invite_to(is_space=False)
+        except TimeoutError as error:
+            what = f"{self.name} is invited to no room"
+            raise KitError(what) from error
 
     def _write(self, event_id: EventId) -> EventId:
         self._wrote = event_id
@@ -268,9 +266,8 @@ class User:
             raise KitError(what)
         return said[-1].event_id
 
-    async def _news(self, by: "User | None") -> list[TimelineEvent]:
+    def _news(self, raw: list[Json], by: "User | None") -> list[TimelineEvent]:
         """The messages and edits of somebody since this user's last action."""
-        raw = await self.person.raw_timeline(self.room)
         ids = [event["event_id"] for event in raw]
         start = ids.index(self._newest) + 1 if self._newest in ids else 0
         speaker = self.bot.user_id if by is None else by.user_id

@@ -13,7 +13,7 @@ from tests.support.setup import Bot, Setup
 
 pytestmark = [pytest.mark.homeserver, pytest.mark.timeout(3600)]
 
-FLOOD = 250
+FLOOD = 160
 GARBAGE = 130
 
 

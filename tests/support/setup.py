@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -50,6 +50,10 @@ class EncryptedUser(Person):
         assert encrypted
         del name
         return await self.inner.create_room(list(invite))
+
+    async def timelines(self, room_id: RoomId) -> AsyncIterator[list[TimelineEvent]]:
+        async for _ in self.raw_timelines(room_id):
+            yield await self.timeline(room_id)
 
     async def timeline(self, room_id: RoomId) -> list[TimelineEvent]:
         return fold(
@@ -146,12 +150,9 @@ class Setup:
     async def _enter(self, person: Person, *, is_space: bool) -> RoomId:
         """Accept the next invite to a Space, or to a room that is none."""
         async with asyncio.timeout(HANGS_SECONDS):
-            while True:
-                for room in await person.invites():
-                    if await person.is_invited_to_space(room) is is_space:
-                        await person.join(room)
-                        return room
-                await asyncio.sleep(0.05)
+            room = await person.invite_to(is_space=is_space)
+        await person.join(room)
+        return room
 
     async def enter_space(self, person: Person) -> RoomId:
         """Accept the next invite to a Space."""

@@ -1,5 +1,6 @@
 """A message whose handling always fails is set aside, and nothing else suffers."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -17,6 +18,7 @@ from fsm.values.ids import ConversationKey, EventId, RoomId, SyncToken, Transact
 from fsm.values.inbound import UnsupportedMessage
 from fsm.values.retry import TURN
 from matrix import Delivery, HomeserverReader, Receipts, Refused, SyncBatch, SyncEvent, TimelineGap
+from strandline.engine import turn_retry
 from strandline.engine.answering.asking import AnswerSettings, Asking
 from strandline.engine.answering.edits import EditTracker
 from strandline.engine.answering.joining import QuestionJoiner
@@ -29,7 +31,7 @@ from strandline.engine.expiries import Expiries
 from strandline.engine.failures import FailureHandler, Translators
 from strandline.engine.outbox import OutboxBuilder
 from strandline.engine.questions import PendingQuestions
-from strandline.engine.retrying_store import RetryingStore
+from strandline.engine.retrying_store import TIMING, RetryingStore
 from strandline.engine.turn_runner import TurnRunner
 from strandline.engine.work_items import NewEvent, ReopenedEvent
 from strandline.engine.worker import EventWorker
@@ -217,6 +219,16 @@ class Room:
                 self.checkpoint.begin(SyncBatch(None, SyncToken("s"), (SyncEvent(invited),))),
             )
         )
+
+
+@pytest.fixture(autouse=True)
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A turn is tried again at once."""
+
+    async def sleep(_seconds: float) -> None:
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(turn_retry, "TIMING", evolve(TIMING, sleep=sleep))
 
 
 @pytest.fixture

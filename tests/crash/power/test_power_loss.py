@@ -48,7 +48,7 @@ class Findings:
     """Images that do not open, are damaged, or hold what no transaction left."""
 
 
-@pytest.mark.parametrize("every", [1, 4])
+@pytest.mark.parametrize("every", [1, 8])
 async def test_full_loses_nothing_that_was_acknowledged(folder: Path, every: int) -> None:
     began = time.monotonic()
     run = await record(folder / "recorded", "FULL")
