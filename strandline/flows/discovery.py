@@ -23,7 +23,6 @@ from fsm.checks.collisions import collisions
 from fsm.checks.findings import Severity
 from fsm.errors import StrandlineError
 from strandline.authoring.naming import misnamed
-from strandline.flows.builtin import FLOWS
 from strandline.installation import pip_install
 
 FLOW_GROUP = "strandline.flows"
@@ -111,6 +110,10 @@ def find_flows(paths: Sequence[str]) -> tuple[list[Found], list[tuple[int | None
         if all(known.flow is not flow for known in found):
             # otherwise the config and a distribution both name it
             found.append(Found(flow, place))
+    if not found:
+        return found, problems
+    from strandline.flows.builtin import FLOWS  # noqa: PLC0415  # most configs name no flow
+
     places = {each.flow: each.place for each in found}
     running = [*FLOWS, *places]
     named = misnamed(
