@@ -232,7 +232,9 @@ class TurnRecords:
 
 
 class FlowRecords:
-    """The records of one flow, all with its prefix. Unreadable ones stay where they are.
+    """The records of one flow, whose keys begin with the flow's name.
+
+    A record that can't be decoded counts as absent, and stays in the database as it is.
 
     Args:
         turn_records: The records of the turn.

@@ -84,9 +84,14 @@ class Dispatcher:
     async def expire(self, flow: Flow, snapshot: Snapshot, *, still: bool) -> None:
         """Handle the expiry of a conversation's state.
 
-        A durable state without an ``on_expiry`` event leads to idle. If the handler stays in the
-        state, its expiry starts from the beginning. ``still`` is whether the conversation is in
-        that state and has not entered it again since.
+        The state's ``on_expiry`` event is run. A durable state without one leads to idle. If the
+        conversation is in the same state afterwards, the time of that state begins anew.
+
+        Args:
+            flow: The flow.
+            snapshot: The expired state, with its data.
+            still: Whether the conversation is still in that state, and did not enter it again after
+                the time began.
         """
         turn = self.turn.answering(Expiry(), snapshot.data)
         move = flow.choose(snapshot, Expiry(), turn)
@@ -226,7 +231,11 @@ def _is_prefix(text: str, at: int, prefix: str) -> bool:
 
 
 def _after_a_name(text: str, prefix: str, names: Collection[str]) -> int | None:
-    """The index of the prefix after one of the bot's names (``helper: !status``), or None."""
+    """Find the command prefix after one of the bot's names, as in ``helper: !status``.
+
+    Returns:
+        Its index in the text; None if the text does not begin so.
+    """
     head = unicodedata.normalize("NFKC", text[:MAX_MENTION_CHARS])
     if unicodedata.normalize("NFKC", prefix) not in head:
         return None

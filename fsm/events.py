@@ -199,7 +199,10 @@ class Event:
         return self.on if isinstance(self.on, EventKind) else None
 
     def answers(self, stimulus: Stimulus) -> bool:
-        """Whether this stimulus can cause the event. State and guard are not checked."""
+        """Whether the stimulus matches one of the event's causes, such as a command.
+
+        The conversation's state and the event's guard are not checked.
+        """
         match stimulus:
             case Command(name=name, is_loose=is_loose):
                 takes_any = ANY in self.command and not is_loose

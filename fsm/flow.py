@@ -188,7 +188,11 @@ class Flow(metaclass=FlowType):
         return snapshot.origin or self.at_rest
 
     def _entered_from(self, snapshot: Snapshot, move: Transition) -> Snapshot | None:
-        """The snapshot to which ``BACK`` leads from the target; None if it has no ``BACK``."""
+        """The state and data to which ``BACK`` will lead after this transition.
+
+        Returns:
+            None if the target state has no event that leads to ``BACK``, or if that leads to idle.
+        """
         if self.states[move.target] not in self._returning:
             return None
         is_inside = self.states[snapshot.state] in self._returning

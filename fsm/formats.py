@@ -8,7 +8,7 @@ FORMATS: dict[str, Callable[[Any], str]] = {}
 
 
 class FlowType(type):
-    """The metaclass of flows. It implements ``format`` for flow classes."""
+    """The metaclass of flows. ``format(Rota, "mermaid")`` is the diagram of the flow ``Rota``."""
 
     def __format__(cls, spec: str) -> str:
         if not spec:

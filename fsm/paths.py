@@ -124,7 +124,7 @@ class PathPlan:
 
 
 def position(flow: type[Flow], walk: Walk) -> Position:
-    """The position at the end of the walk."""
+    """The flow's state at the end of the walk, and the state after a restart there."""
     here = Position(walk.idle, walk.idle)
     for edge in walk.edges:
         here = arrive(flow, here, edge.target)

@@ -64,10 +64,13 @@ class Records(Protocol):
 
 
 class BotRecords(Protocol):
-    """The durable records of the bot itself, by their full keys. For built-in flows."""
+    """The durable records of the bot itself, for built-in flows. Keys get no prefix."""
 
     async def read(self, cls: type[R], key: str) -> R | None:
-        """Read the record under ``key`` with this turn's changes. A corrupt one is set aside."""
+        """Return the record under ``key``, with the uncommitted changes of this turn.
+
+        A record that can't be decoded is moved to the table ``quarantine``: None is returned.
+        """
 
     def find(self, cls: type[R], key: str) -> R | None:
         """Like ``read``, but never waits: for a key that this turn has read or saved. For guards.

@@ -236,13 +236,13 @@ class Store(ABC):
 
     @abstractmethod
     async def handled_among(self, event_ids: Collection[EventId]) -> frozenset[EventId]:
-        """Those of the events that need no handling when they arrive again.
+        """Those of the events that are to be ignored when the homeserver sends them again.
 
-        They are handled, or are in ``reopened``.
+        They are handled; or they are in ``reopened``, from where the bot takes them itself.
         """
 
     async def is_handled(self, event_id: EventId) -> bool:
-        """Whether the event needs no handling when it arrives again."""
+        """Whether the event is to be ignored when the homeserver sends it again."""
         return event_id in await self.handled_among((event_id,))
 
     @abstractmethod

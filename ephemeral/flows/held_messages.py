@@ -91,7 +91,7 @@ class Held(Flow):
 
     @on(take_back)
     def let_go(self, turn: Turn, waiting: Waiting) -> Waiting:
-        """Drop the redacted message."""
+        """Drop the message that its sender has redacted."""
         return waiting.without_taken_back(turn)
 
     @on(lapse)

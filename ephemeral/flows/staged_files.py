@@ -212,7 +212,7 @@ class Staging(Flow):
 
     @on(take_back)
     def let_go(self, turn: Turn, staged: Staged) -> Staged:
-        """Drop the redacted file."""
+        """Drop the file whose message was redacted: the agent does not get it."""
         about = turn.inbound.about
         return Staged(tuple(file for file in staged.files if file.event_id != about))
 

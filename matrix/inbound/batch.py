@@ -126,9 +126,11 @@ def slice_timeline(
 
 
 def _begins_outside(arrived: tuple[Json, ...], bot: UserId) -> bool:
-    """Whether the bot left in the omitted part before these events, and joined again in them.
+    """Whether the bot was out of the room when these events of a limited timeline begin.
 
-    A join without ``prev_content`` may be only a change of the display name.
+    That is so if its first change of membership here is an invite, or a join after another
+    membership. A join without ``prev_content`` does not count: it may be a change of the bot's
+    display name.
     """
     first = next((event for event in arrived if _changes_membership(event, bot)), {})
     if is_own_join(first, bot):

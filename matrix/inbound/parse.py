@@ -216,7 +216,7 @@ def _parse_message_like(
 
 
 def _parse_other(bare: Inbound, event_type: str, content: dict[str, Any]) -> Inbound | None:
-    """A message of a type that the bot can't read; None for a type to ignore."""
+    """A message of a type that no flow handles, such as a sticker; None for a type to ignore."""
     if not content or fields.fields(content, "m.relates_to").get("rel_type") == "m.replace":
         return None  # it was redacted, or is an edit
     name = _UNREAD_TYPES.get(event_type)

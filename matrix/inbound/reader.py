@@ -90,7 +90,11 @@ class HomeserverReader:
         return await self._homeserver.retry(lambda: replaced_by(self._homeserver, room_id))
 
     async def question_mark(self, room_id: RoomId, event_id: EventId) -> QuestionRef | None:
-        """The reference in a message of the bot, if the message is a question."""
+        """The question's reference in the content of one of the bot's messages.
+
+        Returns:
+            None if the message is not the bot's, or no question of a flow.
+        """
         raw = await self._homeserver.read_or_default(
             room_id, lambda: self._homeserver.event(room_id, event_id), None
         )

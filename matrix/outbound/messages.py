@@ -31,13 +31,13 @@ def message_content(  # noqa: PLR0913  # what a message may carry
     """The content of an ``m.room.message`` with this text.
 
     Args:
-        text: Markdown, not longer than a piece of ``split_text``.
+        text: Markdown: a text of which ``split_text`` makes one piece.
         transaction_id: The transaction id of its request.
         in_reply_to: The event that it replies to.
         thread: The root of its thread.
         mention: The user to notify.
-        mark: The question of a flow that it is.
-        answer: The user's question that it answers, if it is an agent's answer.
+        mark: The question's reference, if the message is the question of a flow.
+        answer: The reference of the user's question, if the message is an agent's answer.
         notice: Send it as ``m.notice``, which other bots don't answer.
     """
     content = _text_content(text, "m.notice" if notice else "m.text")

@@ -65,7 +65,10 @@ class RoomQueues(Generic[T]):
         self._rooms[room_id].waiting.append(item)
 
     def open(self, room_id: RoomId) -> None:
-        """Start a worker for a room that has none. If the queue is empty, it calls ``refill``."""
+        """Start the room's worker. Call it only for a room that has none.
+
+        A worker whose queue is empty calls ``refill``.
+        """
         self._rooms[room_id] = _Room()
         self._start_worker(room_id)
 

@@ -44,5 +44,8 @@ def room_link(room_id: RoomId, server: str) -> str:
 
 
 def _via(room_id: RoomId, server: str) -> str:
-    """A server that is in the room: from the room id, or the bot's (version 12 ids have none)."""
+    """A server that is in the room: the one in the room id; the bot's own if the id names none.
+
+    Room ids have no server since room version 12.
+    """
     return room_id.partition(":")[2] or server

@@ -95,7 +95,7 @@ class BotProcess:
 
     @property
     def store(self) -> BotStore:
-        """Reads what is committed to its database now."""
+        """The bot's database, for reading: each reading finds what is committed at that time."""
         return BotStore(self.database)
 
     @property

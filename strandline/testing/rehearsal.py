@@ -210,7 +210,10 @@ class Rehearsal:
 
     @property
     def store(self) -> BotStore:
-        """Reads what is committed to the database now; the first turn creates it."""
+        """The rehearsal's database, for reading: each reading finds what is committed at that time.
+
+        The first turn creates the database.
+        """
         return BotStore(self._disk.path)
 
     async def says(

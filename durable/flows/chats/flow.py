@@ -141,7 +141,7 @@ class Chats(Flow):
 
     @on(space_made)
     async def go_on(self, turn: Turn, pending: PendingRooms) -> PendingRooms:
-        """Store the Space, and request the chats that waited for it."""
+        """Store the created Space, and request the rooms of the chats that were to be in it."""
         await settle(turn, pending, self._registry)
         left = pending.without(SPACE_PURPOSE)
         for request in left.wishes:

@@ -405,7 +405,7 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(archive)
     async def carry_out_archive(self, turn: Turn, room: RoomRecord) -> RoomRecord:
-        """Mark the chat archived and close the room."""
+        """Archive the chat and remove its room from the Space. The bot stays in the room."""
         return await close(turn, room)
 
     @on(refuse)

@@ -68,7 +68,15 @@ def owners_only(turn: Turn, room: RoomRecord) -> str:
 def choice_meaning(
     turn: Turn, registry: Registry, agent: AgentEntry, room: RoomRecord | None, *, state: str
 ) -> str:
-    """The effect of the user's choice of an agent on a room in this state, in words."""
+    """Tell the user what their choice of an agent changes in this room.
+
+    Args:
+        turn: The turn.
+        registry: The agents.
+        agent: The agent that they have chosen.
+        room: The room's record.
+        state: The state of the room's flow.
+    """
     match state:
         case "archived":
             return turn.gettext(

@@ -86,7 +86,10 @@ class SqliteStore(Store):
         await self._executor.closed()
 
     def begin_close(self) -> None:
-        """Close without waiting, for callers without a running event loop."""
+        """Begin to close the store and return: a thread completes the queued writes and closes it.
+
+        It needs no running event loop.
+        """
         stopped_at = str(self._now_ms())
 
         def mark_stopped(db: sqlite3.Connection) -> None:

@@ -45,7 +45,11 @@ def _handle(db: sqlite3.Connection, handled: Handled) -> None:
 
 
 def mark_handled(db: sqlite3.Connection, event_id: EventId, room_id: RoomId) -> bool:
-    """Record the event as handled and not reopened; return whether it was new."""
+    """Add the event to ``handled`` and remove it from ``reopened``.
+
+    Returns:
+        False if it was in ``handled`` before.
+    """
     is_below = cancel_reopened(db, event_id)
     inserted = db.execute(
         "INSERT OR IGNORE INTO handled (event_id, room_id, is_below) VALUES (?, ?, ?)",

@@ -44,7 +44,7 @@ async def parts_of(question: AgentQuestion, most_bytes: int) -> list[Part]:
 
 
 def parts_in(task: Task) -> dict[str, int]:
-    """The number of parts of each artifact of a task."""
+    """The number of parts of each artifact of an A2A task, by the artifact's id."""
     return {artifact.artifact_id: len(artifact.parts) for artifact in task.artifacts}
 
 

@@ -277,7 +277,7 @@ async def _error_of(response: httpx.Response) -> Any:
 
 
 class NoChunk(Exception):
-    """A JSON value that is not a chunk of a chat completion."""
+    """Raised for a JSON value in the stream that is not a chunk of a chat completion."""
 
 
 @frozen

@@ -63,7 +63,10 @@ class AnswerPublisher:
 
     @asynccontextmanager
     async def following(self, head: FirstMessage) -> AsyncIterator[None]:
-        """Update ``head`` while the body runs, starting from its stored progress."""
+        """Edit the answer's first message as the answer grows, while the body runs.
+
+        If an earlier run has sent that message, it is edited, and no other one is sent.
+        """
         self._heads[head.question_id] = head
         try:
             stream = await self._store.stream(head.question_id)
