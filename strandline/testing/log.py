@@ -36,7 +36,8 @@ class BotLog:
 
     def begin_life(self) -> None:
         """Start a new run: later lines belong to a new process."""
-        self._life_begins = self._size()
+        self._read = self._written().copy()  # a line that a kill has cut off ends here
+        self._life_begins = self._position = self._size()
         self.note("started")
 
     def note(self, event: str, **values: object) -> None:

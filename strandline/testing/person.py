@@ -289,7 +289,7 @@ class Person:
             if new.get("limited"):
                 events = await self.raw_timeline(room_id)
             elif new:
-                events = _with_new(events, new["events"])
+                events = with_new(events, new["events"])
 
     async def timeline(self, room_id: RoomId) -> list[TimelineEvent]:
         """The room's messages, oldest first; edits are applied."""
@@ -441,7 +441,7 @@ def _is_space(invite: Json) -> bool:
     return kinds == ["m.space"]
 
 
-def _with_new(events: list[Json], new: Iterable[Json]) -> list[Json]:
+def with_new(events: list[Json], new: Iterable[Json]) -> list[Json]:
     """The events and those of the new ones that are not among them, with redactions applied."""
     known = {event["event_id"] for event in events}
     events = [*events, *(event for event in new if event["event_id"] not in known)]
@@ -449,9 +449,10 @@ def _with_new(events: list[Json], new: Iterable[Json]) -> list[Json]:
     return [{**e, "content": {}} if e["event_id"] in redacted else e for e in events]
 
 
-def _redacts(event: Json) -> Any:
+def _redacts(event: Json) -> EventId | None:
     """The event that this one redacts: in the content since room version 11."""
-    return event.get("redacts") or fields.fields(event, "content").get("redacts")
+    content = fields.fields(event, "content")
+    return fields.event_id(event, "redacts") or fields.event_id(content, "redacts")
 
 
 def _predicate(expected: Expected) -> Callable[[TimelineEvent], bool]:
