@@ -20,7 +20,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: $(VENV)/.installed
 	@$(BIN)/python -m strandline.demo
 
-# Fails if the unit tests cover less than pyproject.toml asks for. Other tests are not measured here.
+# Fails if the unit tests without a homeserver cover less than pyproject.toml asks for.
 test: $(VENV)/.installed check
 	@rm -f .coverage .coverage.*
 	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist worksteal

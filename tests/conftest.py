@@ -40,7 +40,6 @@ LONG = (
             "new chat",
             "passed on",
             "poison",
-            "rename",
             "replaced",
             "select",
             "staged file",
@@ -95,16 +94,14 @@ MEASURES_ALL = "STRANDLINE_COVERAGE" in os.environ
 
 def pytest_configure(config: pytest.Config) -> None:
     """Measure the workers alone; the processes that tests start only for `make coverage`."""
-    # structlog's default draws a traceback with all local variables, in more than a second
-    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-    structlog.configure(processors=[structlog.processors.add_log_level, plain])
+    _log_plain_tracebacks()
     if hasattr(config, "workerinput"):
         _leave_children_unmeasured()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Measure unit tests only: a measured test takes up to twice the time."""
+    """Measure unit tests that need no homeserver: a measured test takes up to twice the time."""
     measuring = Coverage.current()
     if measuring is None or MEASURES_ALL or _is_measured(item):
         return (yield)
@@ -123,9 +120,15 @@ def _leave_children_unmeasured() -> None:
             os.environ.pop(name, None)
 
 
+def _log_plain_tracebacks() -> None:
+    """structlog's default draws all local variables too, which takes more than a second."""
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[structlog.processors.add_log_level, plain])
+
+
 def _is_measured(item: pytest.Item) -> bool:
-    is_slow = item.get_closest_marker("homeserver") is not None
-    return item.nodeid.startswith("tests/unit/") and not is_slow
+    needs_homeserver = item.get_closest_marker("homeserver") is not None
+    return item.nodeid.startswith("tests/unit/") and not needs_homeserver
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -134,9 +137,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         name = item.nodeid.replace("[", "<").replace("]", ">")
         if any(fnmatchcase(name, pattern) for pattern in LONG):
             item.add_marker("long")
-    items.sort(
-        key=lambda item: item.get_closest_marker("homeserver") is None
-    )  # the long ones first
+    # tests with a homeserver take longest: they begin
+    items.sort(key=lambda item: item.get_closest_marker("homeserver") is None)
 
 
 @pytest.fixture

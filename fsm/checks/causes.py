@@ -27,9 +27,9 @@ ANY_TEXT = "text"
 def causes(event: Event) -> Iterator[tuple[str, str]]:
     """Yield each cause of the event, and the cause that would match all that it matches.
 
-    Returns:
-        Pairs of texts: ``the command 'help'`` and what the text for any command is; the second is
-        empty if there is no wider cause.
+    Yields:
+        Two texts, such as ``the command 'help'`` and ``ANY_COMMAND``; the second is empty if there
+        is no wider cause.
     """
     yield from ((f"the command {compared(name)!r}", ANY_COMMAND) for name in event.command)
     yield from ((f"the reaction {compared(key)}", "") for key in event.reaction)

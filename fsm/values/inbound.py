@@ -235,7 +235,8 @@ class EffectDone(Inbound):
         event_type: The type of the state event.
         target: The room in which it is set.
         content: Its content.
-        room_name: The name that the room was given; None if it was another request.
+        room_name: The name that the room was given, empty if it was removed; None if it was
+            another request.
     """
 
     kind: EventKind = field(default=EventKind.DONE, init=False)
@@ -253,7 +254,8 @@ class EffectRefused(Inbound):
         event_type: The type of the state event; ``m.room.member`` for an invite.
         target: The room of the state event or of the invite.
         content: The state event's content; empty for an invite.
-        room_name: The name that the room was to have; None if it was another request.
+        room_name: The name that the room was to have, empty if it was to be removed; None if it
+            was another request.
         invited: The user who was to be invited; None if it was another request.
         problem: The homeserver's error text.
     """

@@ -24,8 +24,7 @@ def expanded(markdown: str, *, form: str = "svg") -> str:
     """Replace each block ``strandline-flow`` in Markdown by the flow that it names.
 
     The replacement is the flow's diagram, and the table of what a restart keeps and forgets in
-    each state. The block contains only the flow's
-    import path, ``package.module:Class``.
+    each state. The block contains only the flow's import path, ``package.module:Class``.
 
     Args:
         markdown: A page.

@@ -92,7 +92,9 @@ def main() -> None:
     try:
         _run()
     finally:
-        _discard_unwritable_output()
+        is_written = _flush_output()
+    if not is_written:
+        sys.exit(1)
 
 
 def _run() -> None:
@@ -112,8 +114,8 @@ def _run() -> None:
         sys.exit(1)
 
 
-def _discard_unwritable_output() -> None:
-    """Discard what standard output can't take: a full disk or a closed pipe.
+def _flush_output() -> bool:
+    """Write what is left for standard output; discard what it can't take, and return False.
 
     Otherwise the interpreter writes it again at its exit, and replaces the exit code by 120.
     """
@@ -122,6 +124,8 @@ def _discard_unwritable_output() -> None:
             sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
 
 
 def _first_known(error: BaseException) -> StrandlineError | None:

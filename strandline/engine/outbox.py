@@ -60,7 +60,7 @@ class OutboxBuilder:
     Args:
         notice: Whether messages are ``m.notice``, which other bots must not answer, instead of
             ``m.text``.
-        server: The name of the bot's homeserver, for links to rooms.
+        server: The name of the bot's homeserver, for links to rooms and the children of a Space.
     """
 
     notice: bool = False

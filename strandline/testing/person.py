@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from itertools import count
+from math import inf
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -216,19 +217,28 @@ class Person:
         answer = await self._sync({"presence": self._fresh(), "room": {"timeline": {"limit": 1}}})
         return fields.fields(answer, "rooms", "invite")
 
+    def _timelines_of(self, **rooms: list[RoomId]) -> Json:
+        """A filter that lets through timelines and invites, of all rooms or of ``rooms``."""
+        nothing: Json = {"types": []}
+        only = {"state": nothing, "ephemeral": nothing, "account_data": nothing}
+        room = {"timeline": {"limit": SYNC_EVENTS}, **only, **rooms}
+        return {"presence": self._fresh(), "account_data": nothing, "room": room}
+
     def _fresh(self) -> Json:
-        """Part of a filter. Synapse caches responses for two minutes: this makes it unique."""
-        return {"not_types": [f"person.{id(self)}.{next(self._numbers)}"]}
+        """Part of a filter: no presence. Synapse caches responses for two minutes: it is unique."""
+        return {"types": [], "not_types": [f"person.{id(self)}.{next(self._numbers)}"]}
 
     async def is_invited_to_space(self, room_id: RoomId) -> bool:
         """Whether this person's invite is to a Space."""
         return _is_space(fields.fields(await self._invited(), room_id))
 
     async def invite_to(self, *, is_space: bool) -> RoomId:
-        """Wait for an invite to a Space, or to a room that is none; return the room."""
-        nothing: Json = {"types": []}
-        rooms = {"timeline": nothing, "state": nothing, "ephemeral": nothing}
-        filter_ = {"presence": self._fresh(), "account_data": nothing, "room": rooms}
+        """Wait for an invite and return its room. There is no timeout.
+
+        Args:
+            is_space: Wait for an invite to a Space, not for one to another room.
+        """
+        filter_ = self._timelines_of()
         wait = ""
         while True:
             answer = await self._sync(filter_, wait)
@@ -276,17 +286,28 @@ class Person:
                 return events
             start = f"&from={quote(page['end'])}"
 
-    async def raw_timelines(self, room_id: RoomId) -> AsyncIterator[list[Json]]:
-        """Yield the room's events now, after new ones, and at least each second, without end."""
-        since = (await self._sync(_only([])))["next_batch"]
+    async def raw_timelines(
+        self, room_id: RoomId, *, until: float = inf
+    ) -> AsyncIterator[list[dict[str, Any]]]:
+        """Yield the room's events: now, after new ones, and at least each second.
+
+        Args:
+            room_id: The room.
+            until: The event loop's time of the last yield; without it, there is no end.
+        """
+        now = asyncio.get_running_loop().time
+        since = (await self._sync(self._timelines_of(rooms=[])))["next_batch"]
+        filter_ = self._timelines_of(rooms=[room_id])
         events = await self.raw_timeline(room_id)
         while True:
             yield events
-            wait = f"&since={since}&timeout={MAX_WAIT_MS}"
-            answer = await self._sync(_only([room_id]), wait)
+            left_ms = int(min(1000 * (until - now()), MAX_WAIT_MS))
+            if left_ms <= 0:
+                return
+            answer = await self._sync(filter_, f"&since={since}&timeout={left_ms}")
             since = answer["next_batch"]
             new = fields.fields(answer, "rooms", "join", room_id, "timeline")
-            if new.get("limited"):
+            if _must_be_read(new) or room_id in fields.fields(answer, "rooms", "leave"):
                 events = await self.raw_timeline(room_id)
             elif new:
                 events = with_new(events, new["events"])
@@ -315,20 +336,20 @@ class Person:
         """
         wanted = _predicate(expected)
         until = asyncio.get_running_loop().time() + timeout_seconds
-        async for events in self.timelines(room_id):
+        async for events in self.timelines(room_id, until=until):
             ids = [e.event_id for e in events]
             start = ids.index(after) + 1 if after in ids else 0
             for event in events[start:]:
                 if event.sender != self.user_id and wanted(event):
                     return event
-            if asyncio.get_running_loop().time() > until:
-                break
         what = f"{self.user_id} does not see {expected!r} within {timeout_seconds:g} s"
         raise NotSeen(what, await self.transcript(room_id))
 
-    async def timelines(self, room_id: RoomId) -> AsyncIterator[list[TimelineEvent]]:
-        """Yield the room's messages now, after new events, and at least each second."""
-        async for events in self.raw_timelines(room_id):
+    async def timelines(
+        self, room_id: RoomId, *, until: float = inf
+    ) -> AsyncIterator[list[TimelineEvent]]:
+        """Yield the room's messages, as ``raw_timelines`` does its events."""
+        async for events in self.raw_timelines(room_id, until=until):
             yield fold(events)
 
     async def _sync(self, filter_: Json, parameters: str = "") -> Json:
@@ -418,20 +439,10 @@ def _edited(event: TimelineEvent, edit: dict[str, Any]) -> TimelineEvent:
     )
 
 
-def _only(rooms: list[RoomId]) -> Json:
-    """A filter that lets through the timelines of these rooms, and nothing else."""
-    nothing: Json = {"types": []}
-    return {
-        "presence": nothing,
-        "account_data": nothing,
-        "room": {
-            "rooms": rooms,
-            "timeline": {"limit": SYNC_EVENTS},
-            "state": nothing,
-            "ephemeral": nothing,
-            "account_data": nothing,
-        },
-    }
+def _must_be_read(timeline: Json) -> bool:
+    """Whether a room is to be read as a whole: events are missing, or some lost their content."""
+    events = fields.objects(timeline, "events")
+    return bool(timeline.get("limited")) or any(e["type"] == "m.room.redaction" for e in events)
 
 
 def _is_space(invite: Json) -> bool:
@@ -442,17 +453,9 @@ def _is_space(invite: Json) -> bool:
 
 
 def with_new(events: list[Json], new: Iterable[Json]) -> list[Json]:
-    """The events and those of the new ones that are not among them, with redactions applied."""
+    """The events, and those of the new ones that are not among them."""
     known = {event["event_id"] for event in events}
-    events = [*events, *(event for event in new if event["event_id"] not in known)]
-    redacted = {_redacts(event) for event in events if event["type"] == "m.room.redaction"}
-    return [{**e, "content": {}} if e["event_id"] in redacted else e for e in events]
-
-
-def _redacts(event: Json) -> EventId | None:
-    """The event that this one redacts: in the content since room version 11."""
-    content = fields.fields(event, "content")
-    return fields.event_id(event, "redacts") or fields.event_id(content, "redacts")
+    return [*events, *(event for event in new if event["event_id"] not in known)]
 
 
 def _predicate(expected: Expected) -> Callable[[TimelineEvent], bool]:

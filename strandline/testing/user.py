@@ -159,14 +159,12 @@ class User:
         __tracebackhide__ = True
         await self.meets_bot()
         until = asyncio.get_running_loop().time() + within_seconds
-        async for raw in self.person.raw_timelines(self.room):
+        async for raw in self.person.raw_timelines(self.room, until=until):
             news = self._news(raw, by)
             if found := _first(expected, news):
                 return found
             if by is None:
                 self.bot.must_run()
-            if asyncio.get_running_loop().time() > until:
-                break
         raise NotSeen(self._unseen(expected, by, within_seconds), _listed(news), HEADING)
 
     async def does_not_see(self, expected: Expected) -> None:
@@ -200,13 +198,11 @@ class User:
         __tracebackhide__ = True
         event_id = self._own(to)
         until = asyncio.get_running_loop().time() + within_seconds
-        async for raw in self.person.raw_timelines(self.room):
+        async for raw in self.person.raw_timelines(self.room, until=until):
             found = reactions_to(event_id, raw)
             if (self.bot.user_id, key) in found:
                 return
             self.bot.must_run()
-            if asyncio.get_running_loop().time() > until:
-                break
         keys = ", ".join(key for _, key in found) or "none"
         what = f"{self.name} does not see the reaction {key}; there is {keys}"
         raise NotSeen(what)

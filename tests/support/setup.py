@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
+from math import inf
 from pathlib import Path
 from typing import Any, Self
 
@@ -51,8 +52,10 @@ class EncryptedUser(Person):
         del name
         return await self.inner.create_room(list(invite))
 
-    async def timelines(self, room_id: RoomId) -> AsyncIterator[list[TimelineEvent]]:
-        async for _ in self.raw_timelines(room_id):
+    async def timelines(
+        self, room_id: RoomId, *, until: float = inf
+    ) -> AsyncIterator[list[TimelineEvent]]:
+        async for _ in self.raw_timelines(room_id, until=until):
             yield await self.timeline(room_id)
 
     async def timeline(self, room_id: RoomId) -> list[TimelineEvent]:
