@@ -1,4 +1,4 @@
-"""Our own keys in the content of events: outbound writes them, inbound reads them."""
+"""Strandline's own keys in the content of events, and the functions that write and read them."""
 
 from typing import Any
 
@@ -11,25 +11,27 @@ from matrix.api import fields
 Json = dict[str, Any]
 
 TURN_KEY = "org.strandline.turn"
-"""The transaction id of the event. Every event that the bot sends has it."""
+"""Key of the transaction id of an event. Every message, edit and reaction of the bot has it."""
 
 BY_KEY = "org.strandline.by"
-"""The bot that sent the event. A forwarded event keeps this key and has another sender."""
+"""Key of the user id of the bot that sent an event. When a user forwards the event, the copy keeps
+this key but has another sender."""
 
 QUESTION_KEY = "org.strandline.question"
-"""Which question of a flow the message is (``QuestionRef``)."""
+"""Key that marks a message as a flow's question. Its value is a ``QuestionRef`` as JSON."""
 
 ANSWER_KEY = "org.strandline.answer"
-"""Which user's question the message answers, as an agent's answer (``AnswerRef``)."""
+"""Key that marks a message as part of an agent's answer. Its value is an ``AnswerRef`` as JSON,
+which names the user's question."""
 
 
 def question_ref_content(ref: QuestionRef) -> Json:
-    """The content's part with a question's reference, for ``read_question_ref``."""
+    """Return the part of a message's content that marks the message as a flow's question."""
     return {QUESTION_KEY: asdict(ref)}
 
 
 def answer_ref_content(ref: AnswerRef) -> Json:
-    """The content's part with an answer's reference, for ``read_answer_ref``."""
+    """Return the part of a message's content that marks the message as an agent's answer."""
     content: Json = {"chat": ref.chat, "question": ref.question}
     content |= {"also": list(ref.also)} if ref.also else {}
     content |= {"empty": True} if ref.is_empty else {}
@@ -37,7 +39,7 @@ def answer_ref_content(ref: AnswerRef) -> Json:
 
 
 def read_question_ref(content: Json) -> QuestionRef | None:
-    """The reference of a flow's question in a message; None if there is no valid one."""
+    """Return the reference of a flow's question from a message's content; None if there is none."""
     found = fields.fields(content, QUESTION_KEY)
     flow, question, life = (fields.text(found, name) for name in ("flow", "id", "life"))
     asker = fields.user_id(found, "asker")
@@ -49,7 +51,7 @@ def read_question_ref(content: Json) -> QuestionRef | None:
 
 
 def read_answer_ref(content: Json) -> AnswerRef | None:
-    """The reference of an agent's answer in a message; None if there is no valid one."""
+    """Return the reference of an agent's answer from a message's content; None if there is none."""
     found = fields.fields(content, ANSWER_KEY)
     chat, question = fields.text(found, "chat"), fields.event_id(found, "question")
     also = found.get("also", [])
@@ -65,5 +67,9 @@ def read_answer_ref(content: Json) -> AnswerRef | None:
 
 
 def is_redacted(raw: Json | None) -> bool:
-    """Whether a message was redacted: its content is empty."""
+    """Return whether a message was redacted, which leaves its content empty.
+
+    Args:
+        raw: The event; None if it could not be read. The result is then False.
+    """
     return raw is not None and not fields.fields(raw, "content")

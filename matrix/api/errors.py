@@ -14,7 +14,12 @@ class MatrixError(StrandlineError):
 
 @frozen(slots=False)
 class Unreachable(MatrixError):
-    """The homeserver gave no response, or one that is not valid Matrix."""
+    """The homeserver gave no usable response. The same request can be retried.
+
+    Args:
+        url: The homeserver's base URL.
+        problem: What happened: no connection, a timeout, or what is wrong with the response.
+    """
 
     url: str
     problem: str
@@ -28,7 +33,11 @@ class Unreachable(MatrixError):
 
 @frozen(slots=False)
 class RateLimited(MatrixError):
-    """The homeserver limits the rate of requests (429)."""
+    """The homeserver limits the rate of requests (HTTP status 429).
+
+    Args:
+        retry_after_ms: How long to wait before a retry.
+    """
 
     retry_after_ms: int
 
@@ -51,7 +60,7 @@ class TokenRevoked(MatrixError):
 
 @frozen(slots=False)
 class LoginRefused(MatrixError):
-    """The homeserver refuses the login."""
+    """The bot can't log in: its credentials are missing, wrong, or those of another account."""
 
     user_id: UserId
     problem: str
@@ -65,7 +74,13 @@ class LoginRefused(MatrixError):
 
 @frozen(slots=False)
 class Refused(MatrixError):
-    """The homeserver refuses the request, and a retry will not help."""
+    """The request is refused, by the homeserver or before it is sent; a retry will not help.
+
+    Args:
+        status: The HTTP status.
+        errcode: The Matrix error code.
+        message: The error text.
+    """
 
     status: int
     errcode: str
@@ -94,7 +109,7 @@ class NotEncryptable(MatrixError):
 
 @frozen(slots=False)
 class FileCorrupted(MatrixError):
-    """A file can't be decrypted, or is not what its event says."""
+    """A file can't be decrypted, or its hash differs from the hash in its event."""
 
     problem: str
 
@@ -146,5 +161,5 @@ class SessionUnusable(MatrixError):
 
 
 def is_permanent(error: MatrixError) -> bool:
-    """Whether a retry of the same request would fail in the same way."""
+    """Return whether a retry of the failed request would fail in the same way."""
     return isinstance(error, Refused | NotEncryptable | FileCorrupted)

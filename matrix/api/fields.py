@@ -19,7 +19,7 @@ MAX_INTEGER = 2**53 - 1
 """Maximum absolute value of a number (appendices, "Canonical JSON")."""
 
 MAX_DEPTH = 100
-"""Maximum nesting; deeper values are left out."""
+"""Maximum nesting depth of JSON; deeper values become ``null``."""
 
 # Without control characters, and without what can't be encoded as UTF-8.
 _CHARACTER = r"[^\x00-\x1f\x7f\ud800-\udfff]"
@@ -31,87 +31,104 @@ _STRING_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL
 
 
 def event_id(raw: Json, key: str) -> EventId | None:
-    """The event id under ``key``, if there is one."""
+    """Return the event id under ``key``; None if it is missing or not valid."""
     found = _id(raw.get(key), _EVENT)
     return None if found is None else EventId(found)
 
 
 def user_id(raw: Json, key: str) -> UserId | None:
-    """The user id under ``key``, if there is one."""
+    """Return the user id under ``key``; None if it is missing or not valid."""
     found = _id(raw.get(key), _USER)
     return None if found is None else UserId(found)
 
 
 def room_id(raw: Json, key: str) -> RoomId | None:
-    """The room id under ``key``, if there is one."""
+    """Return the room id under ``key``; None if it is missing or not valid."""
     found = _id(raw.get(key), _ROOM)
     return None if found is None else RoomId(found)
 
 
 def is_room_id(value: object) -> bool:
-    """Whether this is a room id."""
+    """Return whether ``value`` is a valid room id."""
     return _id(value, _ROOM) is not None
 
 
 def text(raw: Json, key: str, *, max_chars: int | None = None) -> str | None:
-    """The text under ``key``, cut to ``max_chars``, if there is one."""
+    """Return the string under ``key``, cut to ``max_chars``; None if there is no string."""
     value = raw.get(key)
     return clean(value[:max_chars]) if isinstance(value, str) else None
 
 
 def number(raw: Json, key: str) -> int:
-    """The whole number under ``key``, if there is one, else 0."""
+    """Return the integer under ``key``; 0 if it is missing, negative or too large."""
     return integer(raw.get(key))
 
 
 def fields(raw: Json, *path: str) -> Json:
-    """The JSON object at the end of ``path``, or an empty one."""
+    """Return the JSON object at the end of ``path``, or an empty one if there is none.
+
+    Args:
+        raw: The JSON object to start from.
+        path: The keys to follow through nested objects.
+    """
     for key in path:
         raw = mapping(raw.get(key))
     return raw
 
 
 def flag(raw: Json, key: str) -> bool:
-    """Whether the value under ``key`` is true."""
+    """Return whether the value under ``key`` is the JSON value ``true``."""
     return raw.get(key) is True
 
 
 def objects(raw: Json, *path: str) -> list[Json]:
-    """The JSON objects in the array at the end of ``path``, or none."""
+    """Return the JSON objects in the array at the end of ``path``; other items are left out.
+
+    The list is empty if there is no such array.
+    """
     *parents, key = path
     return events(fields(raw, *parents).get(key))
 
 
 def rooms(sync: Json, part: str) -> list[tuple[RoomId, Json]]:
-    """The rooms in one part of a sync response: ``join``, ``invite`` or ``leave``."""
+    """Return the id and the JSON of each room in one part of a sync response.
+
+    Args:
+        sync: The sync response.
+        part: ``join``, ``invite`` or ``leave``.
+    """
     found = fields(sync, "rooms", part).items()
     return [(RoomId(key), mapping(room)) for key, room in found if is_room_id(key)]
 
 
 def clean(text: str) -> str:
-    """The text with what can't be encoded (lone surrogates) replaced by question marks."""
+    """Return the text with each lone surrogate, which UTF-8 can't encode, replaced by ``?``."""
     return text.encode("utf-8", "replace").decode() if not text.isascii() else text
 
 
 def mapping(value: object) -> Json:
-    """``value`` if it is a JSON object, else an empty one."""
+    """Return ``value`` if it is a JSON object, else an empty object."""
     return value if isinstance(value, dict) else {}
 
 
 def events(value: object) -> list[Json]:
-    """The JSON objects in ``value`` if it is an array, else none."""
+    """Return the JSON objects in ``value`` if it is an array, else an empty list."""
     return [e for e in value if isinstance(e, dict)] if isinstance(value, list) else []
 
 
 def integer(value: object) -> int:
-    """``value`` if it is an integer from 0 to ``MAX_INTEGER``, else 0."""
+    """Return ``value`` if it is an integer from 0 to ``MAX_INTEGER``, else 0."""
     if not isinstance(value, int) or isinstance(value, bool):
         return 0
     return value if 0 <= value <= MAX_INTEGER else 0
 
 
 def plain(value: object, *, depth: int = MAX_DEPTH) -> Any:
-    """``value`` without anything that can't be stored and written as JSON again."""
+    """Return a copy of ``value`` that can be stored, and written as JSON again.
+
+    In the copy, lone surrogates are question marks. A number beyond ``MAX_INTEGER``, a value that
+    JSON does not have, and an array or object nested deeper than ``depth`` are None.
+    """
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, dict | list) and depth == 0:
@@ -124,9 +141,9 @@ def plain(value: object, *, depth: int = MAX_DEPTH) -> Any:
 
 
 def decoded(body: bytes) -> Json | None:
-    """The JSON object that ``body`` is, or None if it is none.
+    """Return the JSON object that is encoded in ``body``; None if ``body`` is no JSON object.
 
-    Invalid and too large numbers, and values that are nested too deep, become ``null``: otherwise
+    Invalid and too large numbers, and values that are nested too deep, become ``null``. Otherwise
     one such value would make a whole sync response unreadable.
     """
     try:
@@ -153,7 +170,7 @@ def _loads_flattened(body: bytes) -> object:
 
 
 def _flattened(body: bytes) -> bytes:
-    """The JSON with ``null`` for each value that is nested too deep."""
+    """Return the JSON with ``null`` in place of each value nested deeper than ``MAX_DEPTH``."""
     kept: list[bytes] = []
     depth = at = 0
     for token in _STRING_OR_BRACKET.finditer(body):
@@ -179,7 +196,7 @@ def _finite(digits: str) -> float | None:
 
 
 def _nothing(_: str) -> None:
-    """Replace ``NaN`` and the infinities, which are not JSON."""
+    """Return None for ``NaN`` and the infinities, which are not JSON."""
 
 
 def _id(value: object, form: re.Pattern[str]) -> str | None:

@@ -29,16 +29,16 @@ T = TypeVar("T")
 Json = dict[str, Any]
 
 SYNC_TIMEOUT_MS = 30_000
-"""How long the homeserver may hold a sync request without new events."""
+"""How long the homeserver may wait for new events before it responds to a sync request."""
 
 JOIN_TIMEOUT_SECONDS = 120.0
-"""Timeout of a join, which may wait for another homeserver."""
+"""Timeout of a join or leave request, which may have to wait for another homeserver."""
 
 NAME_TIMEOUT_SECONDS = 5.0
-"""Timeout of the request for the display name, which is optional."""
+"""Timeout of the request for the bot's display name. The bot also works without the name."""
 
 MAX_NAME_CHARS = 255
-"""Maximum characters of the display name; a longer one is cut."""
+"""Maximum characters of the bot's display name; a longer one is cut."""
 
 PAGE_EVENTS = 100
 """Events per page of a room's history: Synapse's maximum."""
@@ -63,8 +63,8 @@ class Page:
     """One page of a room's history.
 
     Args:
-        events: In the direction that was asked for.
-        end: Where the next page begins, or None if this was the last.
+        events: The events as JSON, in the direction that was requested.
+        end: The token at which the next page begins; None if this page is the last.
     """
 
     events: list[Json]
@@ -72,7 +72,16 @@ class Page:
 
 
 class Homeserver:
-    """One account on one homeserver. Create it with ``Homeserver.connect``."""
+    """Makes one account's requests to its homeserver. Create it with ``Homeserver.connect``.
+
+    Attributes:
+        lookup_policy: How ``read_or_default`` retries a read.
+        user_id: The account's user id.
+        name: The account's display name; empty if it has none, or if the name is not known yet.
+        rooms: Requests about rooms, their state and their members.
+        media: Downloads and uploads of files.
+        keys: The key exchange of the account's device.
+    """
 
     def __init__(
         self, http: HomeserverHttp, login: Login, session: Session, crypto: Crypto
@@ -101,13 +110,16 @@ class Homeserver:
     ) -> AsyncIterator["Homeserver"]:
         """Log in, or resume the stored session, and open the crypto store.
 
+        The context manager returns the ``Homeserver``, and closes the connections and the crypto
+        store at its end.
+
         Args:
-            settings: The account.
+            settings: The homeserver and the credentials.
             matrix_store: The folder of the session and of the crypto store.
             max_wait_seconds: How long a first login waits for an unreachable homeserver.
 
         Raises:
-            MatrixError: The session or the crypto store can't be used.
+            MatrixError: The login failed, or the session or the crypto store can't be used.
         """
         http = HomeserverHttp(settings.url)
         try:
@@ -131,27 +143,38 @@ class Homeserver:
 
     @property
     def logged_in_at_ms(self) -> int:
-        """When our device last logged in, in any process, Unix time in milliseconds."""
+        """The time of the last login by any process, Unix time in milliseconds; 0 if unknown."""
         return self._login.logged_in_at_ms
 
     async def retry(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Run the operation until it succeeds; see ``matrix.api.retry.retry_request``."""
+        """Run the operation until it succeeds, and return its result.
+
+        See ``matrix.api.retry.retry_request``.
+        """
         return await retry_request(operation)
 
     async def read_or_default(
         self, room_id: RoomId, operation: Callable[[], Awaitable[T]], default: T
     ) -> T:
-        """Read optional data about an event; see ``matrix.api.retry.read_or_default``."""
+        """Make a read request, and return ``default`` if it fails although the homeserver is up.
+
+        See ``matrix.api.retry.read_or_default``. The probe is ``GET …/account/whoami``.
+
+        Args:
+            room_id: The room that the log names.
+            operation: Makes the request and returns its result.
+            default: The result if the read fails.
+        """
         return await read_or_default(
             operation, self._login.whoami, default, self.lookup_policy, room_id=room_id
         )
 
     async def sync(self, since: SyncToken | None, wait_ms: int) -> Json:
-        """One sync response, raw.
+        """Request one sync response and return its JSON.
 
         Args:
-            since: Where the last one ended, or None for a first sync.
-            wait_ms: How long the homeserver may hold the request without new events.
+            since: The ``next_batch`` token of the previous response, or None for a first sync.
+            wait_ms: How long the homeserver may wait for new events before it responds.
 
         Raises:
             MatrixError: The request failed; retry with the same token.
@@ -176,7 +199,10 @@ class Homeserver:
         return answer
 
     async def fetch_name(self) -> None:
-        """Request the account's display name unless it is known. Not retried."""
+        """Request the account's display name and store it in ``name``, unless that was done before.
+
+        A request that fails is logged and not retried; the next call requests the name again.
+        """
         if self._is_name_known:
             return
         path = endpoint("profile", self.user_id, "displayname")
@@ -191,7 +217,10 @@ class Homeserver:
         self._is_name_known = True
 
     async def exchange_keys(self) -> None:
-        """Run the key exchange that is due after a sync."""
+        """Make the requests for encryption keys that are due after a sync.
+
+        After a login, our device's keys are published again: the homeserver may have dropped them.
+        """
         logins = self._login.count
         if self._login.keys_due and self._logins_seen != logins:
             self._logins_seen = logins
@@ -202,17 +231,27 @@ class Homeserver:
             self._login.mark_keys_published()
 
     def receive(self, sync: Json) -> None:
-        """Store the keys of a sync response, before the next sync acknowledges it."""
+        """Store the encryption keys that a sync response contains.
+
+        Call it before the next sync request, which acknowledges the response.
+
+        Raises:
+            StoreFailed: The keys could not be stored. Pass the same response again.
+            StoreMoved: The file of the crypto store was moved away.
+        """
         self._crypto.receive(sync)
 
     def decrypted(self, room_id: RoomId, raw: Json) -> Json:
-        """The event, decrypted if possible, else unchanged."""
+        """Return the event, decrypted if it is encrypted and its key is known.
+
+        Otherwise return ``raw`` itself.
+        """
         if raw.get("type") != "m.room.encrypted":
             return raw
         return self._crypto.decrypt(room_id, raw) or raw
 
     def members_changed(self, room_id: RoomId) -> None:
-        """Drop the cached members of the room, because they may have changed."""
+        """Drop the cached members of the room. Call it when they may have changed."""
         self._drop_member_count(room_id)
         self.keys.members_changed(room_id)
 
@@ -222,7 +261,11 @@ class Homeserver:
         self.keys.forget(room_id)
 
     async def is_group(self, room_id: RoomId) -> bool:
-        """Whether the room has more than two members or invited users; cached until they change."""
+        """Return whether more than two users are in the room or invited to it.
+
+        The number of users is cached until ``members_changed`` is called for the room. False if the
+        homeserver refuses the request.
+        """
         people = self._member_counts.get(room_id)
         if people is None:
             try:
@@ -232,13 +275,26 @@ class Homeserver:
         return people > 2  # noqa: PLR2004  # a person and the bot
 
     async def wait_for_keys(self) -> None:
-        """Wait for a sync response that brings to-device messages."""
+        """Wait until a sync response brings to-device messages, which may contain room keys."""
         await self._crypto.wait_for_keys()
 
     async def send(
         self, room_id: RoomId, event_type: str, content: Json, transaction_id: TransactionId
     ) -> EventId:
-        """Send an event, encrypted if the room is; its event id."""
+        """Send an event and return its event id.
+
+        The event is encrypted if the room is encrypted, unless it is a reaction.
+
+        Args:
+            room_id: The room.
+            event_type: The type of the event before encryption.
+            content: The content before encryption. The bot's user id is added under ``BY_KEY``.
+            transaction_id: The same for each attempt, so that the homeserver creates only one
+                event.
+
+        Raises:
+            MatrixError: The event was not sent, or the homeserver's response did not arrive.
+        """
         content = content | {BY_KEY: self.user_id}
         if event_type != "m.reaction" and await self.is_encrypted(room_id):
             event_type, content = await self.keys.encrypt(room_id, event_type, content)
@@ -250,7 +306,7 @@ class Homeserver:
         return event_id
 
     async def join(self, room_id: RoomId) -> None:
-        """Accept an invite. Joining again changes nothing."""
+        """Join the room. It changes nothing if the bot is in the room already."""
         path = endpoint("rooms", room_id, "join")
         await self._http.request("POST", path, body={}, timeout_seconds=JOIN_TIMEOUT_SECONDS)
 
@@ -266,9 +322,20 @@ class Homeserver:
     async def page(
         self, room_id: RoomId, *, direction: str, start: str | None, end: str | None = None
     ) -> Page:
-        """One page of the room's history, decrypted.
+        """Return one page of the room's history, with its events decrypted.
 
-        Marks the room as encrypted if it turns encryption on: a limited sync omits that.
+        If an event of the page turns encryption on, the room is marked as encrypted: a limited sync
+        response omits such an event.
+
+        Args:
+            room_id: The room.
+            direction: ``f`` for oldest first, ``b`` for newest first.
+            start: The token at which the page begins. None for the beginning of the history, or for
+                its end if the direction is ``b``.
+            end: The token at which to stop; None for no limit.
+
+        Raises:
+            MatrixError: The request failed.
         """
         query = {"dir": direction, "limit": str(PAGE_EVENTS)}
         query |= {"from": start} if start else {}
@@ -281,7 +348,7 @@ class Homeserver:
         return Page(chunk, fields.text(answer, "end"))
 
     async def event(self, room_id: RoomId, event_id: EventId) -> Json | None:
-        """One event, decrypted, or None if it is gone."""
+        """Return an event, decrypted if possible; None if the homeserver refuses to return it."""
         path = endpoint("rooms", room_id, "event", event_id)
         try:
             return self.decrypted(room_id, await self._http.request("GET", path))
@@ -289,7 +356,14 @@ class Homeserver:
             return None
 
     async def is_encrypted(self, room_id: RoomId) -> bool:
-        """Whether the room is encrypted. Requested once for each room that is not."""
+        """Return whether the room is encrypted.
+
+        The homeserver is asked only once for each room. Afterwards, ``receive`` and ``page`` notice
+        when encryption is turned on.
+
+        Raises:
+            MatrixError: The request failed.
+        """
         if self._crypto.is_encrypted(room_id):
             return True
         if room_id in self._plain:
@@ -311,7 +385,10 @@ class Homeserver:
         self._sync_problem = problem
 
     async def _fetch_member_count(self, room_id: RoomId) -> int:
-        """Request the number of members; cached unless it changed during the request."""
+        """Request and return the number of users who are in the room or invited.
+
+        The number is cached, unless the members changed during the request.
+        """
         counting = self._counting.setdefault(room_id, object())
         people = await self.rooms.member_count(room_id)
         if self._counting.get(room_id) is counting:
@@ -325,11 +402,15 @@ class Homeserver:
 
 
 def _filter(*, first: bool, process_id: str) -> str:
-    """The sync filter. A first sync needs no history, so its limit is 1.
+    """Return the sync filter as JSON.
 
-    It contains an id of this process, so that no other process sends the same request. Synapse
-    caches a sync response for two minutes: after a restart, a request with the same token would
-    miss edits and redactions since.
+    The filter contains an id of this process, so that no other process sends the same request.
+    Synapse caches a sync response for two minutes: without the id, a process that restarts would
+    get the cached response, which lacks edits and redactions since then.
+
+    Args:
+        first: Whether it is for a first sync, which needs no history: its limit is then 1 event.
+        process_id: The id of this process.
     """
     room = _FILTER["room"]
     timeline = room["timeline"] | ({"limit": 1} if first else {})

@@ -27,7 +27,7 @@ Json = dict[str, Any]
 Body = bytes | AsyncGenerator[bytes, None] | None
 
 CHUNK_BYTES = 65_536
-"""Bytes of one chunk of a file."""
+"""Maximum bytes of one chunk of a file."""
 
 TIMEOUT_SECONDS = 30.0
 """The default timeout of a request."""
@@ -36,21 +36,28 @@ MAX_RETRY_AFTER_MS = 300_000
 """Maximum wait before a retry, whatever the homeserver asks for."""
 
 DEFAULT_RETRY_AFTER_MS = 1000
-"""The wait before a retry if the homeserver names none."""
+"""The wait before a retry if the homeserver does not say how long to wait."""
 
 _RETRYABLE_ERRCODES = {
     *("M_RESOURCE_LIMIT_EXCEEDED", "M_USER_LOCKED", "M_USER_SUSPENDED", "M_LIMIT_EXCEEDED"),
     *("M_CONSENT_NOT_GIVEN",),
 }
-"""Error codes with a status below 500 that the homeserver's operator can clear: retried."""
+"""Error codes of 4xx responses after which a request is retried, because the homeserver's operator
+can remove the cause."""
 
 
 class HomeserverHttp:
-    """Requests to one homeserver.
+    """Sends HTTP requests to one homeserver.
 
     Args:
         url: The homeserver's base URL.
-        monotonic: A clock, in seconds, to log how long the homeserver was unreachable.
+        monotonic: Returns a monotonic clock's time in seconds, to log how long the homeserver was
+            unreachable.
+
+    Attributes:
+        token: The access token; empty before the login.
+        renew: Logs in again and returns the new access token. Called when the homeserver has
+            revoked the token. None: ``TokenRevoked`` is raised instead.
     """
 
     def __init__(self, url: str, *, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -80,19 +87,23 @@ class HomeserverHttp:
         timeout_seconds: float = TIMEOUT_SECONDS,
         may_repeat: bool = True,
     ) -> Json:
-        """One request, without retries except after the token was renewed.
+        """Make one request and return the JSON object of its response.
+
+        The request is not retried, with one exception: it is repeated once after the access token
+        was revoked and renewed.
 
         Args:
             method: The HTTP method.
             path: The path below the homeserver's URL.
-            query: The query parameters.
+            query: The query parameters; None for no query.
             body: A JSON value, or None for no body.
             timeout_seconds: The timeout of each attempt.
-            may_repeat: It may be repeated at once after a new login. Sending an event may not: the
-                homeserver may have dropped its transaction id with the old login.
+            may_repeat: Whether to repeat the request at once after the token was renewed. If False,
+                ``Unreachable`` is raised then. Use False to send an event: the homeserver may have
+                dropped the event's transaction id with the old login.
 
         Raises:
-            MatrixError: It failed; the class says why.
+            MatrixError: The request failed; the class says why.
         """
         url = self.url + path + ("?" + urlencode(query) if query else "")
         data = None if body is None else _encode(body)
@@ -110,7 +121,13 @@ class HomeserverHttp:
     async def download(
         self, path: str, *, read_timeout_seconds: float
     ) -> AsyncGenerator[bytes, None]:
-        """The body of a GET request's response, in chunks. Retried until the first byte.
+        """Make a GET request and yield the body of its response in chunks.
+
+        The request is retried until the response begins. Later failures are not retried.
+
+        Args:
+            path: The path below the homeserver's URL.
+            read_timeout_seconds: The maximum wait for the next bytes.
 
         Raises:
             MatrixError: The download failed, or broke off.
@@ -130,7 +147,18 @@ class HomeserverHttp:
     async def post_file(
         self, path: str, content: IO[bytes], *, mimetype: str, timeout_seconds: float
     ) -> Json:
-        """POST a file from its beginning, without retries; the response."""
+        """POST a whole file and return the JSON object of the response. Not retried.
+
+        Args:
+            path: The path below the homeserver's URL.
+            content: The file. It is sent from its beginning, wherever its position is.
+            mimetype: The media type to send.
+            timeout_seconds: The timeout of the request.
+
+        Raises:
+            MatrixError: The request failed; the class says why. ``Unreachable`` also means that the
+                access token was revoked and has been renewed.
+        """
         size = content.seek(0, os.SEEK_END)
 
         async def chunks() -> AsyncGenerator[bytes, None]:
@@ -176,7 +204,7 @@ class HomeserverHttp:
 
     @contextmanager
     def _translated_errors(self, seconds: float) -> Iterator[None]:
-        """Raise errors of the HTTP client as ``Unreachable``."""
+        """Raise the HTTP client's errors as ``Unreachable``; ``seconds`` is the timeout to name."""
         try:
             yield
         except TimeoutError as error:
@@ -186,7 +214,7 @@ class HomeserverHttp:
             raise Unreachable(self.url, problem) from error
 
     async def log_in(self, path: str, body: object) -> Json:
-        """A login request: without a token, and without renewing it."""
+        """Make a login request, without an access token, and return the response."""
         return await self._request_once(
             "POST", self.url + path, _encode(body), TIMEOUT_SECONDS, token=""
         )
@@ -250,7 +278,7 @@ class HomeserverHttp:
 
 
 def endpoint(*parts: str, version: str = "v3") -> str:
-    """The path of a client-server endpoint, each part percent-encoded.
+    """Return the path of a client-server endpoint, with each part percent-encoded.
 
     Raises:
         Refused: A part is a dot segment, which would name another endpoint (RFC 3986, 5.2.4).
@@ -267,10 +295,15 @@ def _encode(body: object) -> bytes:
 
 
 def _parse_answer(url: str, response: aiohttp.ClientResponse, body: bytes) -> Json:
-    """The JSON object of a successful response.
+    """Return the JSON object of a successful response.
+
+    Args:
+        url: The homeserver's base URL, for errors.
+        response: The status and headers of the response.
+        body: The body of the response, or its first bytes.
 
     Raises:
-        MatrixError: The response is no success, or no JSON object.
+        MatrixError: The status is not a success, or the body is no JSON object.
     """
     status = response.status
     answer = fields.decoded(body)
@@ -293,9 +326,15 @@ def _parse_answer(url: str, response: aiohttp.ClientResponse, body: bytes) -> Js
 
 
 def _is_permanent(status: int, errcode: str) -> bool:
-    """Whether a retry can't help.
+    """Return whether an error response means that a retry can't help.
 
-    A reverse proxy may answer 404 in HTML for a while: only Matrix error codes are permanent.
+    That is so if the request is too large, and for 4xx statuses with a Matrix error code that is
+    not retryable. Without such a code, the response may come from a reverse proxy, which can answer
+    404 in HTML for a while.
+
+    Args:
+        status: The HTTP status.
+        errcode: The Matrix error code; empty if there is none.
     """
     if failure_of_status(status) is HttpFailure.TOO_LARGE:
         return True
@@ -304,7 +343,12 @@ def _is_permanent(status: int, errcode: str) -> bool:
 
 
 def _retry_after_ms(facts: Json, headers: Mapping[str, str]) -> int:
-    """How long the homeserver asks to wait, up to ``MAX_RETRY_AFTER_MS``."""
+    """Return how many milliseconds to wait before a retry, at most ``MAX_RETRY_AFTER_MS``.
+
+    Args:
+        facts: The JSON body of the response. Its ``retry_after_ms`` is used first.
+        headers: The headers of the response, with ``Retry-After``.
+    """
     asked = facts.get("retry_after_ms")
     if isinstance(asked, int | float) and not isinstance(asked, bool) and asked >= 0:
         return int(min(asked, MAX_RETRY_AFTER_MS))

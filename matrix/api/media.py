@@ -1,4 +1,4 @@
-"""Downloads and uploads of files, in chunks, never whole in memory."""
+"""Downloads and uploads of files, in chunks, so that a large file is never whole in memory."""
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -21,7 +21,7 @@ from matrix.crypto.file_crypto import FileDecryptor, FileEncryptor
 Json = dict[str, Any]
 
 MAX_MEMORY_BYTES = 1_000_000
-"""Maximum bytes of an upload in memory; a larger one is on disk until its length is known."""
+"""Maximum bytes of an upload that is kept in memory; a larger one is in a temporary file."""
 
 READ_TIMEOUT_SECONDS = 30.0
 UPLOAD_TIMEOUT_SECONDS = 600.0
@@ -42,9 +42,9 @@ class _UploadFile:
     """A file to upload.
 
     Args:
-        content: Its bytes, encrypted if the room is.
+        content: The file's bytes, encrypted if the room is encrypted.
         size: The number of bytes before encryption.
-        encryptor: What encrypted them; None in a room that is not encrypted.
+        encryptor: The object that encrypted the bytes; None if the room is not encrypted.
     """
 
     content: IO[bytes]
@@ -53,11 +53,11 @@ class _UploadFile:
 
 
 class Media:
-    """Downloads and uploads of one account.
+    """Downloads and uploads files for one account.
 
     Args:
-        http: The homeserver.
-        is_encrypted: Whether a room is encrypted.
+        http: The HTTP client of the homeserver.
+        is_encrypted: Called with a room id; returns whether that room is encrypted.
     """
 
     def __init__(
@@ -70,13 +70,17 @@ class Media:
     async def download(
         self, attachment: Attachment, *, max_bytes: int
     ) -> AsyncGenerator[bytes, None]:
-        """The file's content, decrypted, in chunks (``GET …/media/download``).
+        """Yield the file's content, decrypted, in chunks (``GET …/media/download``).
 
-        The last chunk of an encrypted file comes only after its hash was verified.
+        The last chunk of an encrypted file is yielded only after the file's hash was verified.
+
+        Args:
+            attachment: The file.
+            max_bytes: The maximum size of the file.
 
         Raises:
-            Refused: It is gone, or larger than ``max_bytes``.
-            FileCorrupted: It can't be decrypted, or its hash is wrong.
+            Refused: The file is gone, or larger than ``max_bytes``.
+            FileCorrupted: The file can't be decrypted, or its hash is wrong.
             Unreachable: The homeserver is unreachable, or the download broke off.
         """
         found = _MXC.fullmatch(attachment.url)
@@ -111,13 +115,22 @@ class Media:
         *,
         max_bytes: int,
     ) -> Json:
-        """Upload a file, encrypted if the room is; the content of its message.
+        """Upload a file and return the content of its ``m.room.message``.
 
-        A retried upload, or one whose message is never sent, leaves an unreferenced file, which
-        homeservers or their operators delete.
+        The file is encrypted if the room is encrypted.
+
+        A failed attempt, or an upload whose message is never sent, can leave a file on the
+        homeserver to which no event refers. Homeservers or their operators delete such files.
+
+        Args:
+            room_id: The room in which the message will be sent.
+            name: The file name; folders and unsafe characters are removed.
+            mimetype: The media type.
+            chunks: The file's bytes.
+            max_bytes: The maximum size. The homeserver's own maximum applies too.
 
         Raises:
-            MatrixError: It is too large, or the homeserver refuses it.
+            MatrixError: The file is too large, or the homeserver refuses it.
         """
         encryptor = FileEncryptor() if await self._is_encrypted(room_id) else None
         max_bytes = min(max_bytes, await self._most_bytes())
@@ -140,7 +153,7 @@ class Media:
         return url
 
     async def _most_bytes(self) -> int:
-        """The homeserver's maximum size of a file in bytes (``GET …/media/config``)."""
+        """Return the homeserver's maximum file size in bytes (``GET …/media/config``); cached."""
         if self._limit is None:
             path = endpoint("media", "config", version="v1")
             answer = await retry_request(lambda: self._http.request("GET", path), UPLOAD)
@@ -176,7 +189,10 @@ def _content(name: str, mimetype: str, url: str, upload: _UploadFile) -> Json:
 
 
 def _safe_name(name: str) -> str:
-    """The name without folders, control characters and direction overrides."""
+    """Return the name without folders, control characters and overrides of the writing direction.
+
+    It is cut to ``MAX_NAME_CHARS``; "file" if nothing is left.
+    """
     last = re.split(r"[\\/]", fields.clean(name))[-1]
     plain = "".join(c for c in last if c.isprintable()).strip(" .")
     return plain[:MAX_NAME_CHARS] or "file"

@@ -27,10 +27,18 @@ async def retry_request(
     policy: RetryPolicy = HOMESERVER,
     timing: RetryTiming = TIMING,
 ) -> T:
-    """Run the operation until it succeeds; raise a permanent error, or the last one.
+    """Run the operation until it succeeds, and return its result.
+
+    Only ``RateLimited``, ``Unreachable`` and ``StoreFailed`` are retried.
+
+    Args:
+        operation: Makes the request and returns its result. Called again for each attempt.
+        policy: How long to wait between attempts, and when to give up.
+        timing: The functions for sleep, clock and random numbers.
 
     Raises:
-        MatrixError: What the last attempt raised.
+        MatrixError: What the last attempt raised: an error that is not retried, or any error when
+            the policy gives up.
     """
     return await retry(operation, policy, _retry_after, timing)
 
@@ -43,17 +51,19 @@ async def read_or_default(
     *,
     room_id: RoomId,
 ) -> T:
-    """Run the read until it succeeds, or until it keeps failing although the homeserver is up.
+    """Make a read request, and return ``default`` if it fails although the homeserver is up.
 
-    It waits without limit for a homeserver that is unreachable. If the homeserver answers other
-    requests but not this one, the result is ``default``.
+    A refused read is not retried. Any other failed read is retried as ``policy`` says. If it still
+    fails, the probe is sent. If the homeserver responds to the probe, the result is ``default``. If
+    the homeserver is unreachable, this waits without limit until it is back, and then reads again.
 
     Args:
-        operation: The request, which must be a read.
-        probe: Another request, to check that the homeserver is up.
-        default: The result if the read keeps failing.
-        policy: How long it is retried while the homeserver is up.
-        room_id: The room, for the log.
+        operation: Makes the request and returns its result. It must be a read, so that it can be
+            repeated.
+        probe: Makes another request, to check that the homeserver is up.
+        default: The result if the read fails.
+        policy: How often, and for how long, the read is retried before the probe is sent.
+        room_id: The room that the log names.
     """
     while True:
         try:

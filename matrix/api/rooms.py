@@ -20,14 +20,21 @@ _FORBIDDEN = 403
 
 
 class Rooms:
-    """Requests of one account that change or read rooms."""
+    """Makes one account's requests that read or change rooms."""
 
     def __init__(self, http: HomeserverHttp, user_id: UserId) -> None:
         self._http = http
         self._user_id = user_id
 
     async def create(self, body: Json) -> RoomId:
-        """Create a room. Without a transaction id: see ``matrix.outbound.room_creation``."""
+        """Create a room and return its id.
+
+        The request has no transaction id, so a retry can create a second room.
+        ``matrix.outbound.room_creation`` prevents that.
+
+        Args:
+            body: The body of the ``createRoom`` request.
+        """
         path = endpoint("createRoom")
         answer = await self._http.request(
             "POST", path, body=body, timeout_seconds=CREATE_TIMEOUT_SECONDS
@@ -35,7 +42,7 @@ class Rooms:
         return RoomId(_text(self._http, answer, "room_id"))
 
     async def find_alias(self, alias: str) -> RoomId | None:
-        """The room of an alias, or None."""
+        """Return the room that the alias names; None if the alias does not exist."""
         try:
             answer = await self._http.request("GET", endpoint("directory", "room", alias))
         except Refused as refused:
@@ -45,7 +52,7 @@ class Rooms:
         return RoomId(_text(self._http, answer, "room_id"))
 
     async def delete_alias(self, alias: str) -> None:
-        """Delete one of the bot's aliases. It is no error if there is none."""
+        """Delete one of the bot's aliases. It is no error if the alias does not exist."""
         try:
             await self._http.request("DELETE", endpoint("directory", "room", alias))
         except Refused as refused:
@@ -53,7 +60,7 @@ class Rooms:
                 raise
 
     async def state(self, room_id: RoomId, event_type: str, state_key: str = "") -> Json | None:
-        """The content of a piece of a room's state, or None if it is not set.
+        """Return the content of a state event of the room; None if it is not set.
 
         Raises:
             Refused: The bot is not in the room.
@@ -67,7 +74,7 @@ class Rooms:
             return None
 
     async def own_join(self, room_id: RoomId) -> Json | None:
-        """The event of the bot's membership in the room, or None.
+        """Return the state event of the bot's membership in the room; None if there is none.
 
         Raises:
             Refused: The bot is not in the room.
@@ -83,13 +90,16 @@ class Rooms:
     async def set_state(
         self, room_id: RoomId, event_type: str, state_key: str, content: Json
     ) -> EventId:
-        """Set a piece of a room's state. Setting the same content again makes no new event."""
+        """Set a state event of the room and return its event id.
+
+        Setting the same content again creates no new event.
+        """
         path = endpoint("rooms", room_id, "state", event_type, state_key)
         answer = await self._http.request("PUT", path, body=content)
         return EventId(_text(self._http, answer, "event_id"))
 
     async def invite(self, room_id: RoomId, user_id: UserId) -> None:
-        """Invite a user. It is no error if they are in the room already."""
+        """Invite a user. It is no error if they are in the room or invited already."""
         path = endpoint("rooms", room_id, "invite")
         try:
             await self._http.request("POST", path, body={"user_id": user_id})
@@ -98,7 +108,7 @@ class Rooms:
                 raise
 
     async def member_count(self, room_id: RoomId) -> int:
-        """The number of users who are in the room or invited."""
+        """Request and return the number of users who are in the room or invited."""
         answer = await self._http.request("GET", endpoint("rooms", room_id, "members"))
         members = (fields.fields(member, "content") for member in fields.objects(answer, "chunk"))
         return sum(fields.text(m, "membership") in ("join", "invite") for m in members)
@@ -109,7 +119,13 @@ class Rooms:
         await self._http.request("POST", path, body={})
 
     async def set_typing(self, room_id: RoomId, *, is_typing: bool) -> None:
-        """Show the bot as typing for ``TYPING_TIMEOUT_SECONDS``, or no longer."""
+        """Show the bot as typing, or as no longer typing.
+
+        Args:
+            room_id: The room.
+            is_typing: True to show the bot as typing for ``TYPING_TIMEOUT_SECONDS``; False to end
+                that.
+        """
         path = endpoint("rooms", room_id, "typing", self._user_id)
         timeout = {"timeout": round(TYPING_TIMEOUT_SECONDS * 1000)} if is_typing else {}
         await self._http.request("PUT", path, body={"typing": is_typing, **timeout})

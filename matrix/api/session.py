@@ -1,7 +1,7 @@
 """The login session: stored in ``matrix_store/session.json`` and renewed on the same device.
 
-The device id must not change: the homeserver recognises a repeated transaction id only from the
-same device, and the devices of others encrypt for it.
+The device id must not change, for two reasons. The homeserver recognises a repeated transaction id
+only from the same device. Other users' devices encrypt messages for this device.
 """
 
 import json
@@ -37,8 +37,9 @@ class HomeserverSettings:
     Args:
         url: The homeserver's base URL.
         user_id: The bot's full Matrix id.
-        password: Used to log in, and again when the session is revoked.
-        access_token: Used instead of a password.
+        password: Used for the first login unless there is an access token, and to log in again when
+            the session is revoked. None: the bot can't log in again then.
+        access_token: Used for the first login instead of the password. None to use the password.
         device_name: The display name of the bot's device.
     """
 
@@ -54,12 +55,13 @@ class Session:
     """One login of the bot's account.
 
     Args:
-        user_id: The bot.
-        device_id: Its device.
+        user_id: The bot's user id.
+        device_id: The id of the bot's device.
         access_token: The access token of the device.
-        logged_in_at_ms: When the device was last logged in, Unix time in milliseconds. The
-            homeserver may have dropped all transaction ids from before.
-        keys_due: The device's keys have not been published since: it may have dropped them too.
+        logged_in_at_ms: When the device was last logged in, Unix time in milliseconds; 0 if
+            unknown. The homeserver may have dropped all transaction ids from before.
+        keys_due: Whether the device's encryption keys must be published again: the homeserver may
+            have dropped them at the last login.
     """
 
     user_id: UserId
@@ -70,13 +72,13 @@ class Session:
 
 
 class Login:
-    """Logs in, and again when the access token is revoked.
+    """Logs the bot in at start, and again when the access token is revoked.
 
     Args:
-        http: The client, which gets the access token.
-        settings: The account.
-        folder: Where the session is stored.
-        now: The wall clock.
+        http: The HTTP client. It gets the access token, and the function that renews it.
+        settings: The homeserver and the credentials.
+        folder: The folder in which the session is stored.
+        now: Returns the current time.
     """
 
     def __init__(
@@ -97,30 +99,36 @@ class Login:
 
     @property
     def logged_in_at_ms(self) -> int:
-        """When any process last logged in, Unix time in milliseconds."""
+        """The time of the last login by any process, Unix time in milliseconds; 0 if unknown."""
         return self._session.logged_in_at_ms if self._session else 0
 
     @property
     def keys_due(self) -> bool:
-        """Whether the device's keys have not been published since the last login of any process."""
+        """Whether the device's keys have not been published since the last login by any process."""
         return self._session is not None and self._session.keys_due
 
     def mark_keys_published(self) -> None:
-        """Store that the device's keys were published."""
+        """Store in the session that the device's keys were published."""
         if self._session is not None:
             self._session = evolve(self._session, keys_due=False)
             write_session(self._path, self._session)
 
     async def open(self, *, max_wait_seconds: float = 0.0) -> Session:
-        """The stored session, or a new one.
+        """Return the stored session, or log in and return a new one.
 
-        A stored session is used even when the homeserver is unreachable: requests are retried until
-        it is back. A first login ends after ``max_wait_seconds``, since its operator waits.
+        The access token of the session is set in the HTTP client. A stored session is used even
+        when the homeserver is unreachable: later requests are retried until it is back. The bot
+        logs in if there is no stored session, if its token was revoked, or if the configured access
+        token is another one.
+
+        Args:
+            max_wait_seconds: How long a first login, or one with another access token, is retried.
+                The limit is short because the operator is waiting for the bot to start.
 
         Raises:
-            Unreachable: There is no stored session, and the homeserver stays unreachable.
-            LoginRefused: The credentials are wrong.
-            SessionUnusable: The stored session is another account's.
+            Unreachable: A first login is necessary, and the homeserver stays unreachable.
+            LoginRefused: The credentials are missing, wrong, or those of another account.
+            SessionUnusable: The stored session belongs to another account.
         """
         stored = read_session(self._path)
         if stored is not None and stored.user_id != self._settings.user_id:
@@ -201,7 +209,7 @@ class Login:
         return session
 
     async def whoami(self) -> dict[str, object]:
-        """The account of the access token (``GET …/account/whoami``)."""
+        """Return the account of the access token, as ``GET …/account/whoami`` responds."""
         return await self._http.request("GET", endpoint("account", "whoami"), timeout_seconds=10)
 
     def _check(self, session: Session) -> None:
@@ -219,7 +227,7 @@ class Login:
 
 
 def read_session(path: Path) -> Session | None:
-    """The session in the file, or None if there is none that can be read."""
+    """Return the session that is stored in the file; None if the file is missing or not valid."""
     try:
         stored = json.loads(path.read_bytes())
         names = ("user_id", "device_id", "access_token")
@@ -240,7 +248,7 @@ def read_session(path: Path) -> Session | None:
 
 
 def write_session(path: Path, session: Session) -> None:
-    """Replace the file atomically, readable for its owner only."""
+    """Write the session to the file atomically, readable for the file's owner only."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)
