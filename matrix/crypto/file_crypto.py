@@ -1,6 +1,7 @@
 """Encryption of files in chunks (client-server API, "Sending encrypted attachments", version v2).
 
-AES-256 in counter mode, and a SHA-256 of the ciphertext, which is known only at the end.
+Files are encrypted with AES-256 in counter mode. The SHA-256 hash of the ciphertext is known only
+after the last chunk.
 """
 
 from hashlib import sha256
@@ -16,7 +17,7 @@ from matrix.api.fields import mapping
 Json = dict[str, Any]
 
 _NONCE_BYTES = 8
-"""The first half of the initial counter block is random, the second counts."""
+"""Bytes of the random first half of the 16-byte initial counter block. The second half counts."""
 
 
 class FileEncryptor:
@@ -28,13 +29,17 @@ class FileEncryptor:
         self._hash = sha256()
 
     def encrypt(self, chunk: bytes) -> bytes:
-        """The next chunk, encrypted."""
+        """Encrypt the next chunk of the file and return the ciphertext."""
         encrypted = self._cipher.encrypt(chunk)
         self._hash.update(encrypted)
         return encrypted
 
     def file(self, url: str) -> Json:
-        """The ``file`` object of the event, after all chunks were uploaded to ``url``."""
+        """Return the ``file`` object of the event. Call it after all chunks were encrypted.
+
+        Args:
+            url: The ``mxc://`` URI of the uploaded ciphertext.
+        """
         return {
             "v": "v2",
             "url": url,
@@ -77,15 +82,15 @@ class FileDecryptor:
         self._hash = sha256()
 
     def decrypt(self, chunk: bytes) -> bytes:
-        """The next chunk, decrypted."""
+        """Decrypt the next chunk of the ciphertext and return the plaintext."""
         self._hash.update(chunk)
         return self._cipher.decrypt(chunk)
 
     def verify(self) -> None:
-        """Compare the hash of all chunks with that of the event.
+        """Compare the hash of all chunks with the hash in the event. Call it after the last chunk.
 
         Raises:
-            FileCorrupted: They differ.
+            FileCorrupted: The hashes differ.
         """
         if self._hash.digest() != self._expected:
             raise FileCorrupted("it is not what was sent")

@@ -1,4 +1,4 @@
-"""Key exchange: publishes our keys, reads those of others, shares a room's with its members."""
+"""Key exchange: publishes our keys, queries those of other devices, and shares room keys."""
 
 import asyncio
 import json
@@ -32,21 +32,21 @@ Json = dict[str, Any]
 Recipients = frozenset[tuple[str, str, str]]
 
 KEYS_TIMEOUT_MS = 10_000
-"""How long the homeserver may wait for other homeservers in a key query or claim."""
+"""How long the homeserver may wait for other homeservers when it answers a key query or claim."""
 
 
 QUERY_RETRY_SECONDS = 60.0
-"""How long a user whose homeserver did not answer is left out of further queries."""
+"""How long key queries leave out a user after that user's homeserver did not answer."""
 
 
 class KeyExchange:
-    """Makes the requests that the crypto engine needs.
+    """Makes the requests for encryption keys that the crypto engine needs.
 
     Args:
-        http: The homeserver.
-        crypto: The engine.
-        new_id: Creates transaction ids for to-device messages.
-        monotonic: A clock, in seconds.
+        http: The HTTP client of the homeserver.
+        crypto: The crypto engine.
+        new_id: Returns a new transaction id for a to-device message.
+        monotonic: Returns a monotonic clock's time in seconds.
     """
 
     def __init__(
@@ -68,12 +68,20 @@ class KeyExchange:
         self._no_query_before: dict[str, float] = {}
 
     async def exchange_keys(self) -> None:
-        """Make the requests that are due after a sync. The next call retries failed ones."""
+        """Make the requests that are due after a sync.
+
+        These are, in this order: send queued to-device messages, publish our keys, query the keys
+        of changed devices, and claim one-time keys. A request that fails is logged; the next call
+        makes it again.
+        """
         for part in (self._send_queued, self._upload, self._query_changed, self._claim_wanted):
             await self._attempt(part)
 
     def members_changed(self, room_id: RoomId) -> None:
-        """Request the room's members again before the next event is encrypted for it."""
+        """Drop the cached members of the room.
+
+        They are requested again before the next event is encrypted for the room.
+        """
         self._members.pop(room_id, None)
 
     def forget(self, room_id: RoomId) -> None:
@@ -86,19 +94,24 @@ class KeyExchange:
 
     @property
     def are_published(self) -> bool:
-        """Whether our device's keys were published, according to the engine."""
+        """Whether our device's keys were published, according to the crypto engine."""
         return bool(self._crypto.olm.account.shared)
 
     def republish_keys(self) -> None:
-        """Publish our keys again: the homeserver may have deleted them with the revoked token."""
+        """Make the next ``exchange_keys`` publish our keys again.
+
+        The homeserver may have deleted them together with the revoked access token.
+        """
         self._crypto.olm.account.shared = False
 
     async def encrypt(self, room_id: RoomId, event_type: str, content: Json) -> tuple[str, Json]:
-        """The event's type and content, encrypted for the room's members.
+        """Encrypt an event for the room's members, and return the new event type and content.
+
+        First the room key is shared with those members' devices that need it.
 
         Raises:
-            NotEncryptable: The engine fails.
-            MatrixError: A request for keys failed.
+            NotEncryptable: The crypto engine failed.
+            MatrixError: A request for keys failed, or the crypto store can't be used.
         """
         async with self._locks.setdefault(room_id, asyncio.Lock()):
             olm = self._crypto.olm
@@ -179,7 +192,10 @@ class KeyExchange:
                 self._crypto.olm.users_for_key_query.add(user)
 
     def _take_devices(self, user: str, devices: Json) -> None:
-        """Process one user at a time: invalid keys of one user must not affect the others."""
+        """Pass one user's devices, as a key query returned them, to the crypto engine.
+
+        Users are processed one at a time: invalid keys of one user must not affect the others.
+        """
         olm = self._crypto.olm
         olm.users_for_key_query.discard(user)
         olm.tracked_users.add(user)
@@ -209,7 +225,12 @@ class KeyExchange:
             _log.warning("a device's key can't be used", user_id=user, problem=repr(error))
 
     async def _share(self, room_id: RoomId) -> None:
-        """Send the key of the room's current session to every device that lacks it."""
+        """Ensure that all devices of the room's members have the key of its outbound session.
+
+        If the members' devices have changed since the key was shared, or if the session has
+        expired, a new session is created and its key is sent to all of them. Otherwise nothing is
+        sent.
+        """
         olm = self._crypto.olm
         members = await self._joined(room_id)
         await self._query(set(members) & olm.users_for_key_query | set(members) - olm.tracked_users)
@@ -251,7 +272,10 @@ class KeyExchange:
         await self._http.request("PUT", path, body=body)
 
     def _encrypted(self, room_id: RoomId, event_type: str, content: Json) -> Json:
-        """Encrypt like nio, but with unescaped UTF-8: nio's escaping triples Cyrillic text."""
+        """Return the encrypted content of an event, as nio makes it but with unescaped UTF-8.
+
+        The escapes in nio's JSON triple the size of Cyrillic text.
+        """
         olm = self._crypto.olm
         session = olm.outbound_group_sessions[room_id]
         plaintext = json.dumps(
@@ -278,7 +302,12 @@ _SIGNATURE = re.compile(r"[A-Za-z0-9+/]{86}")
 
 
 def usable_devices(user: str, raw: object) -> Json:
-    """The devices with valid keys in one user's part of a response to ``/keys/query``."""
+    """Return the devices of a user that have valid keys, by device id.
+
+    Args:
+        user: The user's id.
+        raw: The user's part of a response to ``/keys/query``.
+    """
     return {
         device: keys | {"unsigned": _display_name(keys)}
         for device, keys in fields.mapping(raw).items()
@@ -287,7 +316,13 @@ def usable_devices(user: str, raw: object) -> Json:
 
 
 def is_one_time_key(user: str, device: str, raw: object) -> bool:
-    """Whether this is one signed key of the device, in the form of ``/keys/claim``."""
+    """Return whether ``raw`` is exactly one signed key of the device.
+
+    Args:
+        user: The id of the device's user.
+        device: The device's id.
+        raw: The device's part of a response to ``/keys/claim``.
+    """
     keys = [fields.mapping(key) for key in fields.mapping(raw).values()]
     return len(keys) == 1 and _is_key(keys[0], "key") and _is_signed(keys[0], user, device)
 
@@ -314,7 +349,10 @@ def _is_signed(raw: Json, user: str, device: str) -> bool:
 
 
 def _is_key(raw: Json, name: str) -> bool:
-    """Whether it is 32 bytes in unpadded Base64, without set padding bits."""
+    """Return whether the value under ``name`` is a key: 32 bytes in unpadded Base64.
+
+    The unused last bits of the Base64 text must be zero.
+    """
     text = fields.text(raw, name)
     if text is None or not _KEY.fullmatch(text):
         return False

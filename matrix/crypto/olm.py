@@ -1,8 +1,9 @@
 """The crypto engine: nio's Olm machine and its store, without nio's client and without network.
 
-nio's client loses the rest of a sync response when one event raises, and takes a failed key sharing
-request for a successful one. All keys of a sync response are written in one transaction: after a
-kill the store has all of them, and the next sync acknowledges them, or none, and they come again.
+nio's client is not used, because it loses the rest of a sync response when one event raises an
+exception, and takes a failed request to share keys for a successful one. All keys of a sync
+response are stored in one transaction. If the process is killed before the commit, the homeserver
+sends the same keys again; after the commit, the next sync request acknowledges them.
 """
 
 import asyncio
@@ -34,20 +35,23 @@ ENCRYPTABLE_TYPES = (
     "m.poll.start",
     "org.matrix.msc3381.poll.start",
 )
-"""Event types that may be encrypted. All others are authorized by the homeserver, which can't see
-what is inside an encrypted event."""
+"""Event types that are accepted inside an encrypted event. Every other type must be sent in
+plaintext: only then can the homeserver check whether the sender may send it."""
 
 IGNORED_TYPE = "strandline.nothing"
-"""The type of a decrypted event whose own type may not be encrypted."""
+"""The type given to a decrypted event whose own type is not accepted inside an encrypted event."""
 
 
 class Crypto:
-    """Our device's keys, those of other devices, and of rooms.
+    """Stores the keys of our device, of other devices and of rooms, and decrypts events.
 
     Args:
-        user_id: The bot.
-        device_id: Its device; each device has a store of its own.
-        folder: Where the store is kept.
+        user_id: The bot's user id.
+        device_id: The id of the bot's device. Each device has its own store.
+        folder: The folder of the store.
+
+    Attributes:
+        olm: nio's Olm machine. It is replaced when the store is reloaded after an error.
     """
 
     def __init__(self, user_id: UserId, device_id: str, folder: Path) -> None:
@@ -61,19 +65,22 @@ class Crypto:
 
     @property
     def path(self) -> Path:
-        """The store's file."""
+        """The file of the crypto store."""
         return self._path
 
     def close(self) -> None:
-        """Close the store."""
+        """Close the crypto store."""
         self._store.database.close()
 
     def receive(self, sync: Json) -> None:
-        """Store all that a sync response brings for the engine, in one transaction.
+        """Process everything in a sync response that concerns encryption.
+
+        To-device messages and newly encrypted rooms are stored in one transaction. Then the number
+        of our published one-time keys and the users with changed devices are noted in memory.
 
         Raises:
-            StoreFailed: It could not be written. The same response can be passed again.
-            StoreMoved: Its file was moved.
+            StoreFailed: The store could not be written. Pass the same response again.
+            StoreMoved: The file of the store was moved away.
         """
         try:
             with self._store.database.atomic(), no_panic():
@@ -91,14 +98,19 @@ class Crypto:
             self._new_keys = asyncio.Event()
 
     def is_encrypted(self, room_id: RoomId) -> bool:
-        """Whether the room is known to be encrypted, which can't be undone."""
+        """Return whether the room is known to be encrypted.
+
+        True is final, because encryption can't be turned off. False may mean that it is not known
+        yet.
+        """
         return room_id in self._encrypted_rooms
 
     def mark_encrypted(self, room_ids: Iterable[RoomId]) -> None:
         """Store that these rooms are encrypted.
 
         Raises:
-            StoreFailed: It could not be written.
+            StoreFailed: The store could not be written.
+            StoreMoved: The file of the store was moved away.
         """
         fresh = set(room_ids) - self._encrypted_rooms
         if fresh:
@@ -108,7 +120,7 @@ class Crypto:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Raise ``StoreFailed`` or ``StoreMoved`` if the engine can't write its store."""
+        """Raise ``StoreFailed`` or ``StoreMoved`` if the ``with`` body can't write the store."""
         try:
             yield
         except OperationalError as error:
@@ -116,9 +128,15 @@ class Crypto:
             raise StoreFailed(self._path, str(error)) from error
 
     def decrypt(self, room_id: RoomId, raw: Json) -> Json | None:
-        """The event with its clear type and content, or None as long as its key is missing.
+        """Return the event with its decrypted type and content; None if it can't be decrypted.
 
-        Never raises: an event that makes the engine fail counts as one whose key is missing.
+        Usually the event's key has not arrived yet; then decryption may succeed later. Never
+        raises: if the crypto engine fails, that is logged and the result is None. If the decrypted
+        type is not accepted inside an encrypted event, it is replaced by ``IGNORED_TYPE``.
+
+        Args:
+            room_id: The room of the event.
+            raw: The encrypted event.
         """
         try:
             with no_panic():
@@ -138,7 +156,7 @@ class Crypto:
         return raw | {"type": clear["type"], "content": content}
 
     async def wait_for_keys(self) -> None:
-        """Wait for a sync response with to-device messages."""
+        """Wait until a sync response brings to-device messages, which may contain room keys."""
         await self._new_keys.wait()
 
     def _load(self) -> None:
@@ -152,7 +170,10 @@ class Crypto:
             raise StoreFailed(self._path, str(error)) from error
 
     def _check_file_exists(self, error: Exception) -> None:
-        """Raise ``StoreMoved`` if the file is gone: opening it would create one with new keys."""
+        """Raise ``StoreMoved`` if the file of the store is gone.
+
+        Opening the store would otherwise create a new file with other keys.
+        """
         if not self._path.exists():
             raise StoreMoved(self._path) from error
 
@@ -161,9 +182,10 @@ class Crypto:
         self._load()
 
     def _receive_to_device(self, raw: Json) -> bool:
-        """Whether the message was processed.
+        """Process a to-device message, and return whether that succeeded.
 
-        One that makes the engine fail is dropped: the sync would bring it again for ever.
+        A message on which the crypto engine fails is dropped: the homeserver would send it again in
+        every sync response.
         """
         try:
             with self._store.database.atomic(), no_panic():
@@ -204,7 +226,10 @@ class Crypto:
         self.olm.collect_key_requests()
 
     def _with_sender_key(self, room_id: RoomId, raw: Json) -> Json:
-        """The event with the fields that newer clients may omit and nio requires."""
+        """Return the event with ``sender_key`` and ``device_id`` in its content.
+
+        Newer clients may omit these fields, and nio requires them.
+        """
         content = fields.fields(raw, "content")
         if "sender_key" in content and "device_id" in content:
             return raw
@@ -216,10 +241,10 @@ class Crypto:
 
 @contextmanager
 def no_panic() -> Iterator[None]:
-    """Raise a panic of the engine's Rust part as a ``RuntimeError``.
+    """Raise a panic of the crypto engine's Rust code as a ``RuntimeError``.
 
-    A panic is a ``BaseException``, which would end the bot. Every call that passes the data of
-    others to the engine runs inside this.
+    A panic is a ``BaseException``, which would end the bot. Every call that passes other users'
+    data to the engine runs in this context manager.
     """
     try:
         yield
@@ -231,20 +256,20 @@ def no_panic() -> Iterator[None]:
 
 
 def _name(error: Exception) -> str:
-    """The error's class name: its text may quote plaintext of the event."""
+    """Return the error's class name to log; the error's text may quote the event's plaintext."""
     return type(error).__name__
 
 
 def is_encryption(event: Json) -> bool:
-    """Whether the event turns encryption on."""
+    """Return whether the event turns on the encryption of its room."""
     return event.get("type") == "m.room.encryption" and event.get("state_key") == ""
 
 
 def to_device_events(sync: Json) -> list[Json]:
-    """The to-device messages of a sync response."""
+    """Return the to-device messages of a sync response."""
     return fields.objects(sync, "to_device", "events")
 
 
 def room_events(room: Json) -> list[Json]:
-    """State and timeline of a joined room, in order."""
+    """Return the state and then the timeline events in a joined room's part of a sync response."""
     return fields.objects(room, "state", "events") + fields.objects(room, "timeline", "events")
