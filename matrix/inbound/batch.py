@@ -15,30 +15,30 @@ Json = dict[str, Any]
 
 @frozen
 class SyncEvent:
-    """An event, in the room's order."""
+    """An event in a sync response that is to be handled."""
 
     inbound: Inbound
 
     @property
     def room_id(self) -> RoomId:
-        """The room."""
+        """The room of the event."""
         return self.inbound.room_id
 
 
 @frozen(kw_only=True)
 class TimelineGap:
-    """A part of a room's timeline that the response omits.
+    """A part of a room's timeline that a limited sync response omits.
 
     Args:
         room_id: The room.
-        since: The sync token of the request; the gap starts there.
-        is_entered: The bot joined the room in this gap: the events to handle start at its invite,
-            or at its join if it was not invited.
-        end: The token where it ends, exclusive.
-        tail: Events after ``end`` in the response that belong to the gap: whether they are handled
-            depends on what is in it.
-        join_follows: The bot's join is right after the tail: without an invite, no event of the gap
-            is to be handled.
+        since: The token of the sync request. The gap starts there.
+        end: The token at which the gap ends (``prev_batch`` of the response).
+        is_entered: Whether the bot joined the room after ``since``. If so, the events to handle
+            start at the bot's invite, or at its join if it was not invited.
+        tail: The first events after ``end``, if only the gap shows whether to handle them. That
+            depends on whether the bot's invite is in the gap.
+        join_follows: Whether the bot's join is the next event after ``tail``. If so, and if there
+            is no invite in the gap, no event of the gap and of ``tail`` is handled.
     """
 
     room_id: RoomId
@@ -59,11 +59,13 @@ class SyncBatch:
     Args:
         since: The token of the request; None for the first sync ever.
         next: The token of the next request. It may be stored once all items are handled.
-        items: Each room's in the room's order.
-        memberships: The rooms that the bot joined (True) or left (False).
-        fixed: The rooms whose items can't be read again from ``since``: those that the bot left or
-            was invited to.
-        entered: The rooms whose events before the bot's invite are not to be handled.
+        items: The events and gaps to handle. Those of one room are in the room's order.
+        memberships: The rooms that the bot joined (True) or left (False). For the first sync ever,
+            all rooms in which the bot is.
+        fixed: The rooms whose items can't be read again from ``since``, because the bot was
+            invited, has left, or has left and joined again.
+        entered: The rooms that the bot joined, without having been a member at ``since``. Their
+            events before the bot's invite are not to be handled.
     """
 
     since: SyncToken | None
@@ -76,7 +78,12 @@ class SyncBatch:
 
 @frozen
 class Slice:
-    """One room's part of a response: a gap, if there is one, and the events after it."""
+    """The timeline of one room in a sync response: a gap, if there is one, and the events after it.
+
+    Args:
+        gap: The omitted part of the timeline; None if nothing is omitted.
+        events: The events after the gap, as JSON.
+    """
 
     gap: TimelineGap | None
     events: tuple[Json, ...]
@@ -84,16 +91,25 @@ class Slice:
 
 @define
 class MembershipTracker:
-    """Follows whether the bot is a member of a room, or invited, from event to event.
+    """Tracks, from event to event, whether the bot is in a room or invited to it.
 
-    Events from while it is neither are not for the bot, though it can read them later.
+    Events from a time when the bot is neither are not handled, although the bot may be able to read
+    them later.
+
+    Args:
+        bot: The bot's user id.
+        is_in: Whether the bot is in the room or invited: at first before the room's first event,
+            then at the latest event.
     """
 
     bot: UserId
     is_in: bool = True
 
     def is_member_at(self, event: Json) -> bool:
-        """Whether the bot is a member at the event, which is the room's next."""
+        """Return whether the bot is in the room or invited when this event happens.
+
+        Call it for the room's events one after the other, in order.
+        """
         if _changes_membership(event, self.bot):
             self.is_in = not is_own_departure(event, self.bot)
         return self.is_in
@@ -106,14 +122,14 @@ def _changes_membership(event: Json, bot: UserId) -> bool:
 def slice_timeline(
     room_id: RoomId, room: Json, *, since: SyncToken, bot: UserId, join: Json | None
 ) -> Slice:
-    """The events to handle of a joined room's part of a sync response.
+    """Return the gap and the events to handle in a joined room's part of a sync response.
 
     Args:
         room_id: The room.
-        room: Its part of the response.
+        room: The room's part of the response.
         since: The token of the request.
         bot: The bot's own user id.
-        join: The bot's join, if it was not a member at ``since``.
+        join: The event of the bot's join, if the bot was not a member at ``since``; else None.
     """
     timeline = fields.fields(room, "timeline")
     arrived = tuple(fields.objects(timeline, "events"))
@@ -126,11 +142,11 @@ def slice_timeline(
 
 
 def _begins_outside(arrived: tuple[Json, ...], bot: UserId) -> bool:
-    """Whether the bot was out of the room when these events of a limited timeline begin.
+    """Return whether the bot was not in the room when these events of a limited timeline begin.
 
-    That is so if its first change of membership here is an invite, or a join after another
-    membership. A join without ``prev_content`` does not count: it may be a change of the bot's
-    display name.
+    It was not if the first event here that changes the bot's membership is an invite, or a join
+    that follows another membership. A join without ``prev_content`` does not count: it may be a
+    change of the bot's display name.
     """
     first = next((event for event in arrived if _changes_membership(event, bot)), {})
     if is_own_join(first, bot):
@@ -139,21 +155,21 @@ def _begins_outside(arrived: tuple[Json, ...], bot: UserId) -> bool:
 
 
 def join_in_timeline(room: Json, bot: UserId) -> Json | None:
-    """The bot's latest join in the response's timeline."""
+    """Return the bot's latest join in the timeline of a room's part of a response, or None."""
     return _last_join(fields.objects(room, "timeline", "events"), bot)
 
 
 def join_in_state(room: Json, bot: UserId) -> Json | None:
-    """The bot's join in the response's state, which may be an old one.
+    """Return the bot's latest join in the state of a room's part of a sync response, or None.
 
-    With lazily loaded members, the homeserver adds the membership of each sender. If the bot sent
-    an event, its own join may be added again.
+    The join may be an old one. With lazily loaded members, the homeserver adds the membership event
+    of each sender to the state. If the bot sent an event, it may add the bot's own join again.
     """
     return _last_join(fields.objects(room, "state", "events"), bot)
 
 
 def after_invite(timeline: tuple[Json, ...], bot: UserId) -> tuple[Json, ...] | None:
-    """The events after the bot's latest invite, or None if it is not among them."""
+    """Return the events after the bot's latest invite; None if there is no invite among them."""
     for index in range(len(timeline) - 1, -1, -1):
         if is_own_invite(timeline[index], bot):
             return timeline[index + 1 :]
@@ -169,7 +185,11 @@ def _slice_of_joined(  # noqa: PLR0913  # what ``slice_timeline`` has found out
     end: str | None,
     bot: UserId,
 ) -> Slice:
-    """The events since the bot's invite, of a room that it has just joined."""
+    """Return the gap and the events to handle, for a room that the bot has joined since ``since``.
+
+    The events to handle start after the bot's invite, or at its join if it was not invited. There
+    is a gap only if the events of the response don't show where that is.
+    """
     since_invite = after_invite(arrived, bot)
     if since_invite is not None:
         return Slice(None, since_invite)
@@ -189,7 +209,10 @@ def _slice_of_joined(  # noqa: PLR0913  # what ``slice_timeline`` has found out
 
 
 def joined_uninvited(join: Json) -> bool:
-    """Whether there was no invite before the bot's join."""
+    """Return whether the bot joined without an invite.
+
+    True also if the join does not contain the previous membership.
+    """
     previous = fields.fields(join, "unsigned", "prev_content")
     return fields.text(previous, "membership") != "invite"
 

@@ -12,16 +12,18 @@ from matrix.inbound.parse import redaction_target, text_of
 
 @frozen(kw_only=True)
 class MessageChange:
-    """A message was edited or redacted.
+    """An edit or a redaction of a message.
 
     Args:
-        target: The message.
+        target: The event id of the message.
         room_id: The room.
-        sender: Its sender. An edit is valid only if the message is by the same sender.
-        event_id: The edit or the redaction.
+        sender: The sender of the edit or redaction. An edit is valid only if the message has the
+            same sender.
+        event_id: The event id of the edit or redaction.
         text: The new text; None for a redaction.
-        sent_at_ms: Its ``origin_server_ts``. The edit with the latest is valid (client-server API,
-            "Event replacements"), whatever the order in which edits are read.
+        sent_at_ms: The ``origin_server_ts`` of the edit or redaction, Unix time in milliseconds. Of
+            several edits, the one with the latest time is valid (client-server API, "Event
+            replacements"), in whatever order they are read.
     """
 
     target: EventId
@@ -37,12 +39,16 @@ def amendments(
     room_id: RoomId,
     decrypted: Callable[[RoomId, dict[str, Any]], dict[str, Any]],
 ) -> Iterator[MessageChange]:
-    """Yield the event's amendment, if it is one, and the edit that is bundled with it.
+    """Yield the edits and redactions of messages that an event contains.
+
+    These are the event itself, if it is an edit or a redaction, and an edit that the homeserver has
+    bundled with it.
 
     Args:
         raw: The event, decrypted.
         room_id: The room.
-        decrypted: Decrypts a bundled edit (client-server API, "Aggregations of child events").
+        decrypted: Called with the room id and the bundled edit (client-server API, "Aggregations of
+            child events"); returns the edit, decrypted if possible.
     """
     bundled = fields.fields(raw, "unsigned", "m.relations", "m.replace")
     for event in (raw, decrypted(room_id, bundled) if bundled else bundled):
@@ -51,7 +57,12 @@ def amendments(
 
 
 def parse_amendment(raw: object, room_id: RoomId) -> MessageChange | None:
-    """The amendment that a decrypted event is; None if it is none."""
+    """Parse a decrypted event that edits or redacts a message; return None for any other event.
+
+    Args:
+        raw: The event as JSON.
+        room_id: The room.
+    """
     if not isinstance(raw, dict) or "state_key" in raw:
         return None
     event_id, sender = fields.event_id(raw, "event_id"), fields.user_id(raw, "sender")

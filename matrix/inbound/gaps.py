@@ -20,7 +20,7 @@ _log = structlog.get_logger(__name__)
 Json = dict[str, Any]
 
 MAX_INVITE_SEARCH_PAGES = 50
-"""Maximum pages before the bot's join that are searched for its invite."""
+"""Maximum pages that are searched for the bot's invite, backwards from the bot's join."""
 
 
 @frozen
@@ -28,9 +28,10 @@ class _Start:
     """Where in a gap the events to handle start.
 
     Args:
-        event_id: The invite or the join; None to start at the token.
-        token: A token before that event.
-        is_invite: The event is the invite: the events to handle start after it.
+        event_id: The bot's invite or join; None if all events from ``token`` on are to be handled.
+        token: The token from which to read forward; None for the room's beginning.
+        is_invite: Whether ``event_id`` is the invite. The events to handle start after the invite,
+            or with the join.
     """
 
     event_id: EventId | None
@@ -40,7 +41,13 @@ class _Start:
 
 @frozen
 class _GapReader:
-    """Reads the pages of one gap."""
+    """Reads the pages of one gap.
+
+    Args:
+        homeserver: The homeserver.
+        gap: The gap.
+        amend: Called with each edit and redaction that a page contains.
+    """
 
     homeserver: Homeserver
     gap: TimelineGap
@@ -60,7 +67,7 @@ class _GapReader:
         return page
 
     async def forward(self, start: str | None) -> AsyncIterator[Page]:
-        """Pages from a token, or from the room's beginning, to the gap's end."""
+        """Yield the pages from ``start`` (None: the room's beginning) to the gap's end."""
         token = start
         while True:
             page = await self.page("f", token, self.gap.end)
@@ -70,7 +77,7 @@ class _GapReader:
             token = page.end
 
     def has_next(self, page: Page, token: str | None) -> bool:
-        """Whether a page follows the one that was read from ``token``."""
+        """Return whether there is a page after ``page``, which was read from ``token``."""
         return page.end not in (None, token, self.gap.end)
 
     async def first_page(self) -> Page:
@@ -87,11 +94,16 @@ async def missing_events(
     gap: TimelineGap,
     amend: Callable[[MessageChange], None] = lambda _: None,
 ) -> AsyncIterator[Json]:
-    """The events of the gap, oldest first, decrypted. Holds one page at a time.
+    """Yield the events of the gap, oldest first, decrypted.
 
-    All edits and redactions in the gap are reported to ``amend`` before the first event, so that
-    no outdated text is handled: a gap of several pages is read twice. Events from while the bot was
-    not a member are left out.
+    All edits and redactions in the gap are reported before the first event is yielded, so that no
+    outdated text is handled. Therefore a gap of several pages is read twice, and only one page is
+    in memory at a time. Events from a time when the bot was not a member are left out.
+
+    Args:
+        homeserver: The homeserver.
+        gap: The gap.
+        amend: Called with each edit and redaction.
     """
     reading, presence = _GapReader(homeserver, gap, amend), MembershipTracker(homeserver.user_id)
     events = _since_entering(reading) if gap.is_entered else _since_token(reading)
@@ -101,7 +113,7 @@ async def missing_events(
 
 
 async def _since_token(reading: _GapReader) -> AsyncIterator[Json]:
-    """All events of the gap."""
+    """Yield all events of the gap, from its start on, and then the gap's tail."""
     try:
         first = await reading.first_page()
         for raw in first.events:
@@ -122,9 +134,10 @@ async def _events(reading: _GapReader, start: str | None) -> AsyncIterator[Json]
 
 
 async def _since_entering(reading: _GapReader) -> AsyncIterator[Json]:
-    """The events after the bot's invite, or from its join on if there was no invite.
+    """Yield the events after the bot's invite, or from its join on if there was no invite.
 
-    If neither is found, all events since the token, as in any other gap, so that none is lost.
+    If the gap has neither, all its events are yielded, as in any other gap, so that none is lost.
+    But if the bot's join is the next event after the gap, none is yielded.
     """
     gap, start = reading.gap, None
     try:
@@ -142,7 +155,7 @@ async def _since_entering(reading: _GapReader) -> AsyncIterator[Json]:
 
 
 async def _after(reading: _GapReader, start: _Start) -> AsyncIterator[Json]:
-    """The events from the start to the gap's end."""
+    """Yield the events from ``start`` to the gap's end."""
     reached = start.event_id is None
     try:
         async for raw in _events(reading, start.token):
@@ -155,9 +168,13 @@ async def _after(reading: _GapReader, start: _Start) -> AsyncIterator[Json]:
 
 
 async def _find_start(reading: _GapReader) -> _Start | None:
-    """The bot's newest invite in the gap, else its join; searched backwards from the gap's end.
+    """Return where the events to handle start: the bot's newest invite in the gap, else its join.
 
-    If the invite is further back than the search goes, all events that were read are after it.
+    The gap is searched backwards from its end. If the invite is further back than
+    ``MAX_INVITE_SEARCH_PAGES``, the events to handle start at the oldest page that was read.
+
+    Returns:
+        None if there is neither an invite nor a join.
     """
     token, bot = reading.gap.end, reading.homeserver.user_id
     is_joined = reading.gap.join_follows

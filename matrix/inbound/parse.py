@@ -31,14 +31,15 @@ MAX_NAME_CHARS = 255
 """Maximum characters of a file name; a longer one is cut."""
 
 MAX_PILLS = 5
-"""Maximum pills to the bot that are read for its names."""
+"""Maximum number of links to the bot in one message whose texts are read as names of the bot."""
 
 MAX_URL_CHARS = 1_000
 """Maximum characters of a file's URL; a file with a longer one is ignored."""
 
 _PILL = re.compile(r"""href=["']https://matrix\.to/#/([^"'?>]+)["'?][^>]{0,1000}>([^<]{0,255})""")
-"""A link to a user, and its text (client-server API, "User, room, and group mentions"). Its parts
-are disjoint and bounded, so that matching takes linear time."""
+"""A matrix.to link, such as a link to a user, and its text (client-server API, "User, room, and
+group mentions"). The parts of the pattern are disjoint and bounded, so that matching takes linear
+time."""
 
 _UNREAD_TYPES: dict[str, ContentType] = {
     "m.sticker": "sticker",
@@ -46,7 +47,8 @@ _UNREAD_TYPES: dict[str, ContentType] = {
     "m.poll.start": "poll",
     "org.matrix.msc3381.poll.start": "poll",
 }
-"""Types of events and messages that the bot answers but can't read."""
+"""Event types and ``msgtype`` values that the bot can't read but replies to, each with the
+``content_type`` of its ``UnsupportedMessage``."""
 
 _IGNORED_TYPES = (
     "",
@@ -57,7 +59,8 @@ _IGNORED_TYPES = (
     "m.poll.end",
     "org.matrix.msc3381.poll.end",
 )
-"""Types of messages that are for other bots or clients, or lack their text: ignored."""
+"""Event types and ``msgtype`` values that are ignored, because they are for other bots or clients.
+A text message is ignored too if it has no text."""
 
 _TEXT_TYPES = ("m.text", "m.emote")
 _FILE_TYPES: dict[str, FileKind] = {
@@ -69,13 +72,13 @@ _FILE_TYPES: dict[str, FileKind] = {
 
 
 def parse(raw: object, *, room_id: RoomId, bot: UserId, name: str = "") -> Inbound | None:
-    """The event as an ``Inbound`` value; None if the bot does not handle it.
+    """Parse an event; return None if the bot does not handle it.
 
     Args:
         raw: The event as JSON, decrypted if it could be.
         room_id: The room in which it happened.
         bot: The bot's user id. Its own messages are not handled.
-        name: Its display name, or empty.
+        name: The bot's display name; empty if there is none or it is not known.
     """
     if not isinstance(raw, dict):
         return None
@@ -98,11 +101,19 @@ def parse(raw: object, *, room_id: RoomId, bot: UserId, name: str = "") -> Inbou
 
 
 def parse_invite(room_id: RoomId, invite: object, *, bot: UserId) -> Inbound:
-    """The invite to ``room_id``; its sender is "" if the homeserver does not name it.
+    """Return the bot's invite to ``room_id``; its sender is "" if the homeserver does not name it.
 
-    An invite has no event id. The one made here is the same each time the same invite comes. Its
-    sender is not verified: the inviter's homeserver can add events before the true one, which is
-    the last. After the join, ``matrix.inbound.room_checks`` reads the invite from the room.
+    The id of the result is made here, because an invite may come without an event id. The same
+    invite has the same id each time it comes.
+
+    The sender is not verified: the inviter's homeserver can add other events before the true
+    invite, which is the last one. After the join, ``matrix.inbound.room_checks`` reads the invite
+    from the room.
+
+    Args:
+        room_id: The room.
+        invite: The room's part of a sync response.
+        bot: The bot's user id.
     """
     invites = [e for e in _stripped_events(invite) if _is_membership(e, bot, "invite")]
     event = invites[-1] if invites else {}
@@ -119,7 +130,15 @@ def parse_invite(room_id: RoomId, invite: object, *, bot: UserId) -> Inbound:
 
 
 def parse_leave(room_id: RoomId, left: object, *, bot: UserId) -> Inbound:
-    """The bot's departure from ``room_id``, from the room's part of a sync response."""
+    """Return the bot's departure from ``room_id``, as a sync response reports it.
+
+    The sender of the result is "" if the response does not name one.
+
+    Args:
+        room_id: The room.
+        left: The room's part of a sync response.
+        bot: The bot's user id.
+    """
     found = [
         event
         for part in ("state", "timeline")
@@ -138,10 +157,11 @@ def parse_leave(room_id: RoomId, left: object, *, bot: UserId) -> Inbound:
 
 
 def redaction_target(raw: dict[str, Any]) -> EventId | None:
-    """The event that a redaction redacts: in its content from room version 11 on.
+    """Return the id of the event that a redaction redacts; None if it is missing or contradictory.
 
-    A homeserver may give it in both places. If they differ, one is unverified: no power level was
-    checked for it.
+    The id is in the redaction's content since room version 11, and beside the content before. A
+    homeserver may give it in both places. If the two differ, the homeserver has checked the
+    sender's power level only for one of them.
     """
     content = fields.fields(raw, "content")
     found = {fields.event_id(part, "redacts") for part in (content, raw) if "redacts" in part}
@@ -149,7 +169,7 @@ def redaction_target(raw: dict[str, Any]) -> EventId | None:
 
 
 def text_of(content: dict[str, Any]) -> str | None:
-    """The text of a message, or the caption of a file; None if it has none."""
+    """Return the text of a message, or the caption of a file; None if there is neither."""
     is_text = fields.text(content, "msgtype") in _TEXT_TYPES
     if not is_text and not _has_caption(content):
         return None
@@ -157,19 +177,19 @@ def text_of(content: dict[str, Any]) -> str | None:
 
 
 def is_own_join(raw: object, bot: UserId) -> bool:
-    """Whether this is the bot's join, not a change of its display name."""
+    """Return whether the event is a join of the bot, and not a change of its display name."""
     if not isinstance(raw, dict) or not _is_membership(raw, bot, "join"):
         return False
     return previous_membership(raw) != "join"
 
 
 def is_own_invite(raw: object, bot: UserId) -> bool:
-    """Whether this is the bot's invite."""
+    """Return whether the event invites the bot."""
     return isinstance(raw, dict) and _is_membership(raw, bot, "invite")
 
 
 def is_own_departure(raw: object, bot: UserId) -> bool:
-    """Whether this is the bot's leave, kick or ban."""
+    """Return whether the event is the bot's leave, kick or ban."""
     return isinstance(raw, dict) and any(_is_membership(raw, bot, m) for m in ("leave", "ban"))
 
 
@@ -188,7 +208,7 @@ def _parse_state(bare: Inbound, raw: dict[str, Any], bot: UserId) -> Inbound | N
 
 
 def _membership_kind(raw: dict[str, Any]) -> EventKind | None:
-    """The kind of another user's join or departure; None for any other change of membership."""
+    """Return the kind of another user's join or departure; None for other membership changes."""
     before, now = previous_membership(raw), fields.fields(raw, "content").get("membership")
     if now == "join" and before != "join":
         return EventKind.ENTERED
@@ -216,7 +236,13 @@ def _parse_message_like(
 
 
 def _parse_other(bare: Inbound, event_type: str, content: dict[str, Any]) -> Inbound | None:
-    """A message of a type that no flow handles, such as a sticker; None for a type to ignore."""
+    """Return a message of a type that no flow handles, such as a sticker; None to ignore it.
+
+    Args:
+        bare: The fields that all events have.
+        event_type: The event's type, or the ``msgtype`` of an ``m.room.message``.
+        content: The event's content.
+    """
     if not content or fields.fields(content, "m.relates_to").get("rel_type") == "m.replace":
         return None  # it was redacted, or is an edit
     name = _UNREAD_TYPES.get(event_type)
@@ -259,7 +285,10 @@ def _parse_reaction(bare: Inbound, relation: dict[str, Any]) -> Inbound | None:
 
 
 def _has_caption(content: dict[str, Any]) -> bool:
-    """Whether a file's body is not its name (client-server API, "Media captions")."""
+    """Return whether a message is a file whose body is a caption and not the file's name.
+
+    See the client-server API, "Media captions".
+    """
     name = content.get("filename")
     has_name = isinstance(name, str) and name != content.get("body")
     return fields.text(content, "msgtype") in _FILE_TYPES and has_name
@@ -287,14 +316,17 @@ def _attachment(event_id: EventId, content: dict[str, Any]) -> Attachment | None
 
 
 def _names(content: dict[str, Any], bot: UserId, name: str) -> tuple[str, ...]:
-    """How the text may name the bot: its id, its names, and the texts of its pills."""
+    """Return the names by which a message may address the bot.
+
+    These are its user id, its localpart, its display name, and the texts of the links to it.
+    """
     localpart = bot.removeprefix("@").partition(":")[0]
     called = (html.unescape(text) for link, text in _pills(content) if unquote(link) == bot)
     return tuple(filter(None, dict.fromkeys((bot, localpart, name, *islice(called, MAX_PILLS)))))
 
 
 def _pills(content: dict[str, Any]) -> list[tuple[str, str]]:
-    """The links to users, each with its text."""
+    """Return the matrix.to links of the formatted body, each as (percent-encoded id, link text)."""
     formatted = content.get("formatted_body")
     return _PILL.findall(formatted[:MAX_BODY_CHARS]) if isinstance(formatted, str) else []
 
@@ -316,7 +348,7 @@ def _mentions(content: dict[str, Any], bot: UserId, name: str) -> bool:
 
 
 def _without_fallback(body: str) -> str:
-    """The body without the quote that older clients add to a reply."""
+    """Return the body without the quote that older clients put before a reply."""
     lines = body.split("\n")
     quoted = 0
     while quoted < len(lines) and lines[quoted].startswith(">"):
@@ -340,7 +372,7 @@ def _is_membership(raw: dict[str, Any], user_id: UserId, membership: str) -> boo
 
 
 def previous_membership(raw: dict[str, Any]) -> object:
-    """The membership before a membership event; None if the event does not have it."""
+    """Return the membership before a membership event; None if the event does not say it."""
     unsigned = fields.fields(raw, "unsigned")
     previous = mapping(unsigned.get("prev_content") or raw.get("prev_content"))
     return previous.get("membership")

@@ -23,26 +23,28 @@ from matrix.inbound.transcript import Transcript
 Json = dict[str, Any]
 
 KEYLESS_SHARE = 0.05
-"""Factor on the key wait for a sender whose last key did not arrive."""
+"""Factor on the wait for an event's key, if the key of the sender's last one did not arrive."""
 
 MAX_KEYLESS = 1_000
-"""Maximum number of pairs of room and person that are kept whose last key did not arrive."""
+"""Maximum number of pairs of room and sender for which a missing key is remembered."""
 
 KEY_WAITS = 6
-"""Maximum waits for the key of one encrypted event while no sync can bring it."""
+"""Maximum waits for the key of one encrypted event. After a wait, another one follows only if the
+sync is paused, so that no key can arrive."""
 
 
 class HomeserverReader:
-    """Reads events from the homeserver: decrypted, parsed, and with their edits reported.
+    """Reads, decrypts and parses events, and reports edits and redactions.
 
     Args:
         homeserver: The homeserver.
-        amend: Called with each edit and redaction, before the events that came
-            with it are returned.
-        key_wait_seconds: How long an encrypted event waits for its key.
+        amend: Called with each edit and redaction, before the events that came with it are
+            returned.
+        key_wait_seconds: How long to wait for the key of an encrypted event.
 
     Attributes:
-        is_sync_paused: Whether the sync waits for a batch to be taken, so that no key can arrive.
+        is_sync_paused: Whether the sync loop waits until its receiver has taken a batch, so that no
+            key can arrive. Set by the sync loop.
     """
 
     def __init__(
@@ -59,41 +61,59 @@ class HomeserverReader:
         self.is_sync_paused = False
 
     async def fill(self, gap: TimelineGap) -> AsyncIterator[Inbound]:
-        """The events in a gap of a room's timeline, in order."""
+        """Yield the parsed events in a gap of a room's timeline, oldest first."""
         async for raw in missing_events(self._homeserver, gap, self._amend):
             if (inbound := self._parse(gap.room_id, raw)) is not None:
                 yield inbound
 
     async def event(self, room_id: RoomId, event_id: EventId) -> Inbound | None:
-        """One event by its id; None if it is gone, or redacted."""
+        """Return one event by its id.
+
+        Returns:
+            None if the event is gone or redacted, or if the bot does not handle it.
+        """
         raw = await self._homeserver.retry(lambda: self._homeserver.event(room_id, event_id))
         return next(self.parse_events(room_id, () if raw is None else (raw,)), None)
 
     async def is_group(self, room_id: RoomId) -> bool:
-        """Whether more than two people are in the room, or invited to it."""
+        """Return whether more than two users are in the room or invited to it.
+
+        False if that can't be read.
+        """
         return await self._homeserver.read_or_default(
             room_id, lambda: self._homeserver.is_group(room_id), False
         )
 
     async def enter_replacement(self, room_id: RoomId, to: RoomId, *, stays: bool) -> bool:
-        """Join ``to``; return whether it confirms that it replaces ``room_id``."""
+        """Join the replacement of a room; return whether the replacement confirms that it is one.
+
+        Args:
+            room_id: The room with the tombstone.
+            to: The room that the tombstone names.
+            stays: Whether to stay in a replacement that does not confirm it, because the bot was in
+                it before.
+        """
         return await self._homeserver.retry(
             lambda: enter_replacement(self._homeserver, room_id, to, stays=stays)
         )
 
     async def invite(self, room_id: RoomId) -> Inbound | None:
-        """The invite that led to the bot's current membership, from the room's state."""
+        """Return the invite that led to the bot's current membership, from the room's state.
+
+        Returns:
+            None if the bot was not invited, or if the invite can't be read.
+        """
         return await self._homeserver.retry(lambda: invite_of(self._homeserver, room_id))
 
     async def replaces(self, room_id: RoomId) -> RoomId | None:
-        """The room that this one replaces, if both rooms say so."""
+        """Return the room that ``room_id`` replaces; None unless both rooms say so."""
         return await self._homeserver.retry(lambda: replaced_by(self._homeserver, room_id))
 
     async def question_mark(self, room_id: RoomId, event_id: EventId) -> QuestionRef | None:
-        """The question's reference in the content of one of the bot's messages.
+        """Return the reference in a message of the bot that marks it as a flow's question.
 
         Returns:
-            None if the message is not the bot's, or no question of a flow.
+            None if the message is not the bot's, is no question of a flow, or can't be read.
         """
         raw = await self._homeserver.read_or_default(
             room_id, lambda: self._homeserver.event(room_id, event_id), None
@@ -103,16 +123,27 @@ class HomeserverReader:
         return read_question_ref(fields.fields(raw, "content"))
 
     async def last_question(self, room_id: RoomId, sender: UserId) -> Inbound | None:
-        """The sender's last question to an agent in the room; None if it can't be read."""
+        """Return the sender's last question in the room that has an answer of an agent.
+
+        Returns:
+            None if there is no such question, or if the room can't be read.
+        """
         return await self._homeserver.read_or_default(
             room_id, lambda: self._last_question(room_id, sender), None
         )
 
     async def decrypt_later(self, inbound: Inbound) -> Inbound | None:
-        """Wait for the event's key and decrypt it. Unchanged without a key; None if it is no text.
+        """Wait for the key of an encrypted event, then decrypt and parse the event.
 
         The wait is shorter for a sender whose last key in the room did not arrive. In an
         unencrypted room, there is no wait.
+
+        Args:
+            inbound: The event, which could not be decrypted when it arrived.
+
+        Returns:
+            The decrypted event; ``inbound`` itself if the key did not arrive; None if the bot does
+            not handle the decrypted event.
         """
         place = inbound.room_id, inbound.sender
         readable = self._readable(inbound)
@@ -132,18 +163,20 @@ class HomeserverReader:
         return readable
 
     def parse_events(self, room_id: RoomId, events: Iterable[Json]) -> Iterator[Inbound]:
-        """Decrypt and parse events; those that the bot does not handle are left out.
+        """Decrypt and parse events, and yield those that the bot handles.
 
-        All events are parsed here: those of a sync response, by id, or after their key has arrived.
+        It is used for the events of a sync response, events read by id, and events whose key
+        arrived later. ``fill`` parses the events of a gap.
         """
         for raw in self.decrypt(room_id, events):
             if (inbound := self._parse(room_id, raw)) is not None:
                 yield inbound
 
     def decrypt(self, room_id: RoomId, events: Iterable[Json]) -> tuple[Json, ...]:
-        """Decrypt events, after ``amend`` was called for all edits and redactions.
+        """Decrypt events, report their edits and redactions to ``amend``, and return the events.
 
-        ``missing_events`` does the same for the events of a gap.
+        An event that can't be decrypted is returned unchanged. ``missing_events`` does the same for
+        the events of a gap.
         """
         readable = tuple(self._homeserver.decrypted(room_id, raw) for raw in events)
         for raw in readable:

@@ -1,6 +1,6 @@
-"""Verifies claims about a room with the room itself: replacement, predecessor, inviter.
+"""Checks claims about a room against the state of the rooms: replacement, predecessor, inviter.
 
-A tombstone can name any room, and the stripped state of an invite is chosen by the sender's
+A tombstone can name any room, and the stripped state of an invite is chosen by the inviter's
 homeserver.
 """
 
@@ -20,13 +20,17 @@ _log = structlog.get_logger(__name__)
 async def enter_replacement(
     homeserver: Homeserver, room_id: RoomId, to: RoomId, *, stays: bool
 ) -> bool:
-    """Join the replacement of a room; whether the replacement confirms it.
+    """Join the replacement of a room, and return whether the replacement confirms that it is one.
+
+    A room confirms it by naming ``room_id`` as its predecessor. The bot leaves a room that does
+    not, unless ``stays`` is true or the bot was invited to that room. The result is also False if
+    the bot can't join.
 
     Args:
         homeserver: The homeserver.
         room_id: The room with the tombstone.
         to: The room that the tombstone names.
-        stays: The bot was a member before, so it does not leave an unconfirmed replacement.
+        stays: Whether to stay in ``to`` in any case, because the bot was in it before.
     """
     if not is_room_id(to) or to == room_id:
         _log.warning("a tombstone that names no other room is not followed", room_id=room_id)
@@ -52,7 +56,11 @@ async def enter_replacement(
 
 
 async def replaced_by(homeserver: Homeserver, room_id: RoomId) -> RoomId | None:
-    """The room that this one replaces, if that room's tombstone confirms it."""
+    """Return the room that ``room_id`` replaces, if the tombstone of that older room confirms it.
+
+    Returns:
+        None if there is no older room, or if it does not confirm it or can't be read.
+    """
     try:
         before = await _predecessor(homeserver, room_id)
         if before is None or not is_room_id(before):
@@ -64,7 +72,11 @@ async def replaced_by(homeserver: Homeserver, room_id: RoomId) -> RoomId | None:
 
 
 async def invite_of(homeserver: Homeserver, room_id: RoomId) -> Inbound | None:
-    """The invite of the bot's current membership, from the room's state; None if uninvited."""
+    """Return the invite that led to the bot's current membership, from the room's state.
+
+    Returns:
+        None if the bot was not invited, or if the invite can't be read.
+    """
     try:
         joined = mapping(await homeserver.rooms.own_join(room_id))
     except Refused:

@@ -31,29 +31,29 @@ Json = dict[str, Any]
 
 
 async def _in_none(_room_id: RoomId) -> bool:
-    """The default for whether the bot was in a room: it was in none."""
+    """Return False: by default, the bot was not in any room before."""
     return False
 
 
 class BatchReceiver(Protocol):
-    """The receiver of the batches."""
+    """Receives the batches of a ``SyncLoop``."""
 
     async def take(self, batch: SyncBatch) -> None:
-        """Take a batch. The next sync begins when this returns."""
+        """Take a batch. The next sync request is sent only after this returns."""
 
     async def started(self) -> None:
-        """The first batch was taken."""
+        """Called once, after ``take`` has returned for the first batch."""
 
 
 class SyncLoop:
-    """Syncs from a token on, and passes each response on as a batch.
+    """Requests sync responses one after the other, and passes each on as a batch.
 
     Args:
         homeserver: The homeserver.
-        reader: Parses events.
-        since: The token after which nothing has been handled; None for the first sync ever, which
-            handles no history.
-        was_joined: Whether the bot was in a room at ``since``.
+        reader: Decrypts and parses the events.
+        since: The sync token at which to continue: everything before it has been handled. None for
+            the first sync ever, which handles no history.
+        was_joined: Called with a room id; returns whether the bot was in that room at ``since``.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class SyncLoop:
         self._memberships: dict[RoomId, bool] = {}
 
     async def run(self, receiver: BatchReceiver) -> None:
-        """Sync until cancelled, and hand each batch to ``receiver`` in order."""
+        """Sync until cancelled, and pass each batch to ``receiver`` in order."""
         first = True
         while True:
             await self._homeserver.fetch_name()
@@ -89,7 +89,17 @@ class SyncLoop:
             await self._homeserver.exchange_keys()
 
     async def _sync(self, *, wait: bool) -> Json:
-        """One response, after its keys were stored: the next request acknowledges them."""
+        """Request one sync response, store its keys, and return the response.
+
+        The keys are stored first, because the next request acknowledges them.
+
+        Args:
+            wait: Whether the homeserver may wait for new events before it responds.
+
+        Raises:
+            MatrixError: The request failed, or the keys can't be stored. Try again with the same
+                token.
+        """
         reach("sync.request.before")
         sync = await self._homeserver.sync(self._since, SYNC_TIMEOUT_MS if wait else 0)
         reach("sync.received")
@@ -131,9 +141,14 @@ class SyncLoop:
         )
 
     async def _join(self, room_id: RoomId, room: Json) -> tuple[Json | None, bool]:
-        """The bot's join, if it was not a member before, and whether there is a new join.
+        """Return the bot's join of the room, and whether the bot has joined since the last sync.
 
-        What the bot knows decides, not what a response repeats. It may have left and come again.
+        Whether the bot was a member at the last sync is taken from the stored memberships, because
+        a response can repeat an old join.
+
+        Returns:
+            The bot's join, or None if the bot was a member at the last sync; and whether there is a
+            new join. A member can have a new join too, if it left and joined again.
         """
         bot = self._homeserver.user_id
         in_timeline = join_in_timeline(room, bot)
@@ -165,7 +180,10 @@ class SyncLoop:
         yield from map(SyncEvent, self._reader.parse_events(room_id, part.events))
 
     def _note(self, room_id: RoomId, room: Json) -> None:
-        """Note that the room's members may have changed: they get its keys."""
+        """Drop the cached members of the room if the response may have changed them.
+
+        All current members must get the keys of the bot's next messages.
+        """
         limited = fields.flag(fields.fields(room, "timeline"), "limited")
         if limited or any(event.get("type") == "m.room.member" for event in room_events(room)):
             self._homeserver.members_changed(room_id)

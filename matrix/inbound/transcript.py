@@ -1,7 +1,7 @@
 """Reads the questions and answers of a chat from its room, newest first.
 
-They are the context of an agent without a memory. They are not stored: each message of an answer
-names its question, and the room has both.
+They are the context for an agent without a memory. No transcript is stored: the room contains the
+questions and the answers, and each message of an answer names its question.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -20,18 +20,19 @@ from matrix.inbound.parse import parse, text_of
 Json = dict[str, Any]
 
 MAX_PAGES = 50
-"""Maximum pages of 100 events that are read. A streamed answer of a minute has about 60 events, one
-for each edit."""
+"""Maximum pages of 100 events that are read. A streamed answer that takes a minute has about 60
+events, one for each edit."""
 
 
 @frozen(kw_only=True)
 class QuestionAnswer:
-    """A question and its answer.
+    """A question to an agent and the agent's answer.
 
     Args:
-        question: The message after its edits, with all files that belong to it.
-        answer: The agent's answer after its edits, Markdown.
-        mark: The answer's reference to its question.
+        question: The question, as edited, with the texts and files that were sent to the agent with
+            it.
+        answer: The answer, as edited, Markdown.
+        mark: The reference in the answer, which names the question and the chat.
     """
 
     question: Inbound
@@ -47,7 +48,7 @@ class _Answer:
 
 
 class Transcript:
-    """Reads one room, newest events first.
+    """Reads the questions to agents, and the answers, in one room.
 
     Args:
         homeserver: The homeserver.
@@ -61,7 +62,7 @@ class Transcript:
         self._answers: dict[EventId, _Answer] = {}
 
     async def exchanges(self) -> AsyncIterator[QuestionAnswer]:
-        """The questions and their answers, newest question first.
+        """Yield the questions with their answers, newest question first.
 
         Edits and redactions are applied. Questions without an answer are left out.
 
@@ -86,7 +87,11 @@ class Transcript:
         )
 
     def _take(self, raw: Json) -> Iterator[tuple[Inbound, _Answer]]:
-        """The question and its answer, if this event is a question with an answer."""
+        """Process the next older event; yield it with its answer if it is an answered question.
+
+        An edit, or a message of an answer, is kept until the message or question to which it
+        belongs is read.
+        """
         content = fields.fields(raw, "content")
         relation = fields.fields(content, "m.relates_to")
         event_id, sender = fields.event_id(raw, "event_id"), fields.user_id(raw, "sender")
@@ -106,7 +111,14 @@ class Transcript:
                 yield question, answer
 
     def _note(self, content: Json, relation: Json) -> None:
-        """Record a message of the bot, if it is part of an answer."""
+        """Keep a message of the bot if it is part of an answer.
+
+        A message of an earlier attempt to answer the same question is left out.
+
+        Args:
+            content: The message's content, as edited.
+            relation: The ``m.relates_to`` of the original message.
+        """
         mark, text = read_answer_ref(content), text_of(content)
         if mark is None:
             return
@@ -123,7 +135,12 @@ class Transcript:
         return raw if new is None else raw | {"content": fields.fields(raw, "content") | new}
 
     async def _whole(self, question: Inbound, mark: AnswerRef) -> Inbound:
-        """The question with the other messages that were sent to the agent with it."""
+        """Return the question with the texts and files that were sent to the agent with it.
+
+        Args:
+            question: The message that the answer names as its question.
+            mark: The reference in the answer, which names the other messages.
+        """
         question = evolve(question, parts=mark.also)
         for event_id in mark.also:
             found = await self._event(event_id, question.sender)
