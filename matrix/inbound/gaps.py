@@ -81,7 +81,7 @@ class _GapReader:
         return page.end not in (None, token, self.gap.end)
 
     async def first_page(self) -> Page:
-        """The gap's first page, after the edits and redactions of all its pages were reported."""
+        """Read all pages, which reports their edits and redactions; return the first page."""
         pages = self.forward(self.gap.since)
         first = await anext(pages)
         async for _page in pages:

@@ -1,4 +1,4 @@
-"""Delivery of the outbox's rows: in order within a room, in parallel between rooms."""
+"""Delivers the rows of the outbox: in order within a room, in parallel between rooms."""
 
 import asyncio
 import time
@@ -35,48 +35,64 @@ from matrix.outbound.room_creation import RoomCreator
 _log = structlog.get_logger(__name__)
 
 TRANSACTION_ID_LIFETIME_MS = 12 * 3600 * 1000
-"""Rows older than this are searched for in their room before they are sent again. Synapse drops
-transaction ids after 24 hours, and those of another device at once; clocks may differ."""
+"""How long the homeserver is expected to remember a transaction id. The event of an older row is
+searched for in its room before the row is sent again. Synapse drops transaction ids after 24 hours,
+and those of another device at once; clocks may differ."""
 
 MAX_BACKLOG = 50
-"""Maximum pending rows of a room; its further events are handled when there are fewer."""
+"""Maximum pending rows of a room. With more, the room's next event is not handled yet."""
 
 QUESTION_CHECK_AGE_MS = 5_000
-"""Age from which an answer is sent only after its question was read again: it may have been
-redacted since, perhaps while the bot was down."""
+"""An answer's row that is older than this is sent only after the question was read again: it may
+have been redacted since, perhaps while the bot was down."""
 
 MAX_ROOM_CREATIONS = 8
 """Maximum rooms that are created at the same time, so that the homeserver is not overloaded."""
 
 
 class DeliveryOutcomes(Protocol):
-    """Receives the outcome of each row. Each call ends with the row deleted or parked."""
+    """Receives the outcome of each row.
+
+    Each method must have deleted or parked the row when it returns.
+    """
 
     async def delivered(self, row: OutboxRow, event_id: EventId | None) -> None:
-        """The row was delivered; ``event_id`` is its event, if it has one."""
-
-    async def reported(self, row: ReportedRow, room_id: RoomId | None, problem: str) -> None:
-        """The outcome of a row that a turn handles: done, or refused.
+        """Called when a row was delivered, or when there is nothing to send for it any more.
 
         Args:
-            row: A room to create, or another effect whose outcome a turn handles.
-            room_id: The room; None if the effect was refused.
-            problem: Why it was refused.
+            row: The row.
+            event_id: The event that the row became; None if it became none.
+        """
+
+    async def reported(self, row: ReportedRow, room_id: RoomId | None, problem: str) -> None:
+        """Called with the outcome of a row whose outcome is handled in a turn of its own.
+
+        Args:
+            row: The row.
+            room_id: The room that was created, or the row's room; None if the homeserver refused
+                the row's request.
+            problem: Why the homeserver refused; empty if it did not refuse.
         """
 
     async def failed(self, row: OutboxRow, problem: str) -> None:
-        """The row can never succeed. The room's further rows are delivered."""
+        """Called when a row can never succeed. The room's further rows are still delivered.
+
+        Args:
+            row: The row.
+            problem: Why it can't succeed.
+        """
 
 
 class Delivery:
-    """Delivers rows until the homeserver has acknowledged them.
+    """Delivers outbox rows. Each is retried until the homeserver acknowledges or refuses it.
 
     Args:
         homeserver: The homeserver.
         maker: Creates rooms.
-        is_taken_back: Whether a message was redacted.
-        monotonic: A clock for rate limits, in seconds.
-        now: The wall clock, for the age of a row.
+        is_taken_back: Called with a room id and an event id; returns whether that message is known
+            to be redacted.
+        monotonic: Returns a monotonic clock's time in seconds, for rate limits.
+        now: Returns the current time, for the age of a row.
     """
 
     def __init__(
@@ -101,7 +117,7 @@ class Delivery:
         self._rate_limited: set[TransactionId] = set()
 
     async def run(self, outcomes: DeliveryOutcomes) -> None:
-        """Deliver until cancelled, and report the outcome of each row."""
+        """Deliver rows until cancelled, and report the outcome of each to ``outcomes``."""
 
         async def handle(row: OutboxRow) -> None:
             await self._settle(row, outcomes)
@@ -110,9 +126,9 @@ class Delivery:
         await self._queues.run(handle)
 
     def submit(self, rows: Iterable[OutboxRow]) -> None:
-        """Deliver stored rows, given in ``position`` order.
+        """Queue stored rows for delivery. They must be in ``position`` order.
 
-        A row that was submitted before and is not delivered yet is not added again.
+        A row that was submitted before and is still pending is not added again.
         """
         for row in rows:
             if row.transaction_id not in self._submitted:
@@ -126,18 +142,19 @@ class Delivery:
     async def wait_for_backlog(self, room_id: RoomId) -> None:
         """Wait until the room has at most ``MAX_BACKLOG`` pending rows.
 
-        It is called before each event of a room, so that answers don't accumulate if the homeserver
-        accepts them more slowly than people write.
+        Call it before each event of the room is handled. Otherwise answers would accumulate if the
+        homeserver accepts them more slowly than people write.
         """
         await self._queues.wait_for_backlog(room_id, MAX_BACKLOG)
 
     async def send_now(self, room_id: RoomId, content: Json, transaction_id: TransactionId) -> bool:
-        """Send a message without a row, once, unless the homeserver is busy.
+        """Send a message that has no outbox row, such as an edit of an answer in progress.
 
-        Rows have priority: nothing is sent while one of them is rate limited.
+        There is only one attempt, and none if the rate of edits does not allow it. Rows have
+        priority: nothing is sent while the request of a row is rate limited.
 
         Returns:
-            Whether it was sent. If not, it is not tried again.
+            Whether the message was sent.
         """
         if self._rate_limited or not self._edit_rate.allows(room_id):
             return False
@@ -217,7 +234,12 @@ class Delivery:
             self._rate_limited.discard(row.transaction_id)
 
     async def _still_wanted(self, row: OutboxRow) -> OutboxRow | None:
-        """The row, or its replacement if its question was redacted; None to send nothing."""
+        """Return the row to send, depending on whether the question of an answer was redacted.
+
+        Returns:
+            The row itself if it is no answer, or if its question was not redacted. Otherwise the
+            row with the content ``if_withdrawn``; None, to send nothing, if it has no such content.
+        """
         if not await self._is_withdrawn(row):
             return row
         _log.info("an answer is withdrawn with its question", room_id=row.room_id)
@@ -226,10 +248,11 @@ class Delivery:
         return evolve(row, content=row.if_withdrawn)
 
     async def _is_withdrawn(self, row: OutboxRow) -> bool:
-        """Whether the row is an answer to a question that was redacted while the row was pending.
+        """Return whether the row is an answer whose question was redacted since the row was stored.
 
-        The first message of a streamed answer is sent: the answer in progress withdraws it. So is
-        an edit without any text of the agent's.
+        In two cases the result is False although the question was redacted, so that the row is
+        sent. The first message of a streamed answer is withdrawn by the answer in progress. An edit
+        whose answer is empty contains no text of the agent.
         """
         if not isinstance(row, SendRow | EditRow) or row.stream_of is not None:
             return False
@@ -250,14 +273,17 @@ class Delivery:
         return self._now().timestamp() * 1000 - row.created_at_ms
 
     def _may_be_forgotten(self, row: OutboxRow) -> bool:
-        """Whether the homeserver may have received the row and deleted its transaction id since."""
+        """Return whether the homeserver may have dropped the row's transaction id.
+
+        If so, and if an earlier attempt arrived, sending the row again would create a second event.
+        """
         if not row.created_at_ms:  # it was never stored, so it was never sent before
             return False
         is_before_login = row.created_at_ms <= self._homeserver.logged_in_at_ms
         return is_before_login or not 0 <= self._age_ms(row) <= TRANSACTION_ID_LIFETIME_MS
 
     async def _make(self, row: CreateRoomRow, outcomes: DeliveryOutcomes) -> None:
-        """Create the room, or report the homeserver's refusal."""
+        """Create the room; report the new room, or why the homeserver refused, to ``outcomes``."""
         room_id, problem = None, ""
         try:
             async with self._making:

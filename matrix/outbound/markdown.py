@@ -1,4 +1,4 @@
-"""Markdown to HTML that is safe to show. Pure."""
+"""Renders Markdown as HTML that is safe to show. Pure."""
 
 import html
 import re
@@ -11,17 +11,18 @@ from markdown_it.rules_block import StateBlock, fence, table
 from matrix.outbound.split import NOBODY, weight
 
 HTML_LIMIT = 24_000
-"""Maximum bytes of a message's HTML. Longer HTML is left out; the text stays."""
+"""Maximum bytes of a message's HTML. A message with longer HTML is sent as plain text only."""
 
 MAX_CELLS = HTML_LIMIT // len("<td></td>\n")
-"""Maximum cells of a message's tables."""
+"""Maximum number of cells of all tables in a message."""
 
 MAX_BRACKETS = 3_000
-"""Maximum ``[`` of a text with HTML: the time to find its links grows with their square."""
+"""Maximum number of ``[`` in a text that is rendered: the time that the parser takes to find links
+grows with the square of this number."""
 
 MAX_LINES = 30_000
-"""Maximum lines that the parser visits for a text with HTML: in a quote that continues without its
-``>``, it visits all remaining lines again at each line."""
+"""Maximum number of line visits of the parser for one text. If the lines of a quote continue
+without ``>``, the parser visits all remaining lines again at each line."""
 
 # No images: they could be fetched from anywhere. No raw HTML: it is shown as text.
 _MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True})
@@ -29,11 +30,20 @@ _MARKDOWN.enable(["table", "strikethrough"]).disable("image")
 
 
 class _TooComplex(Exception):
-    """Rendering the text takes too long."""
+    """Rendering the text would take too long."""
 
 
 def _counted_fence(state: StateBlock, start: int, end: int, silent: bool) -> bool:  # noqa: FBT001
-    """The rule for code blocks. The parser calls it at each line that it visits."""
+    """Apply the parser's rule for fenced code blocks, and count the visited line.
+
+    The parser calls this rule at each line that it visits.
+
+    Returns:
+        Whether a code block begins at this line.
+
+    Raises:
+        _TooComplex: The parser has visited ``MAX_LINES`` lines.
+    """
     left = state.env.get("lines", MAX_LINES)
     if left == 0:
         raise _TooComplex
@@ -42,7 +52,13 @@ def _counted_fence(state: StateBlock, start: int, end: int, silent: bool) -> boo
 
 
 def _small_table(state: StateBlock, start: int, end: int, silent: bool) -> bool:  # noqa: FBT001
-    """The rule for tables, up to ``MAX_CELLS``: a few characters can make 65,000 cells."""
+    """Apply the parser's rule for tables, limited to ``MAX_CELLS`` cells in all tables of the text.
+
+    Without the limit, a few characters could make 65,000 cells.
+
+    Returns:
+        Whether a table begins at this line.
+    """
     columns = state.src[state.bMarks[start] : state.eMarks[start]].count("|") + 1
     left = state.env.get("cells", MAX_CELLS)
     if columns > left or not table(state, start, min(end, start + 2 + left // columns), silent):
@@ -75,9 +91,12 @@ _LANGUAGE = re.compile(r"language-[\w+#.-]{1,30}")
 
 
 def to_html(text: str) -> str:
-    """Markdown as safe HTML: no scripts, no images, only absolute links.
+    """Render Markdown as safe HTML: no scripts, no images, only absolute links.
 
-    Links to users are left out: clients show those as mentions.
+    Links to users lose their URL, because clients would show them as mentions.
+
+    Raises:
+        _TooComplex: Rendering would take too long.
     """
     clean = nh3.clean(
         _MARKDOWN.render(text),
@@ -94,7 +113,12 @@ def to_html(text: str) -> str:
 
 
 def html_of(body: str) -> str | None:
-    """The HTML of a body; None if it adds nothing to the body, or is too long or too complex."""
+    """Return the HTML of a message's body.
+
+    Returns:
+        None if the HTML adds nothing to the body, or is too long, or if rendering would take too
+        long.
+    """
     if body.count("[") > MAX_BRACKETS:
         return None
     try:
@@ -115,10 +139,10 @@ def _harmless_attribute(_tag: str, attribute: str, value: str) -> str | None:
 
 
 def _is_mention(url: str) -> bool:
-    """Whether the URL is a link to a user.
+    """Return whether the URL is a link to a user.
 
-    So are links at matrix.to (Matrix specification, "matrix.to navigation") and at web clients: all
-    of them have the user id in the fragment.
+    Links to users at matrix.to (Matrix specification, "matrix.to navigation") and at web clients
+    have the user id in the fragment.
     """
     plain = unquote(unquote(url)).casefold()
     return "@" in plain.partition("#")[2] or ("matrix.to" in plain and "@" in plain)

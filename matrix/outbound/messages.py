@@ -28,17 +28,18 @@ def message_content(  # noqa: PLR0913  # what a message may carry
     answer: AnswerRef | None = None,
     notice: bool = False,
 ) -> Json:
-    """The content of an ``m.room.message`` with this text.
+    """Return the content of an ``m.room.message`` with this text.
 
     Args:
-        text: Markdown: a text of which ``split_text`` makes one piece.
-        transaction_id: The transaction id of its request.
-        in_reply_to: The event that it replies to.
-        thread: The root of its thread.
-        mention: The user to notify.
-        mark: The question's reference, if the message is the question of a flow.
-        answer: The reference of the user's question, if the message is an agent's answer.
-        notice: Send it as ``m.notice``, which other bots don't answer.
+        text: The text, Markdown. It must be short enough that ``split_text`` does not split it.
+        transaction_id: The transaction id with which the message is sent.
+        in_reply_to: The event to which the message replies, or None.
+        thread: The root of the message's thread, or None.
+        mention: The user to notify, or None.
+        mark: The question's reference, if the message is the question of a flow; else None.
+        answer: The reference of the user's question, if the message is an agent's answer; else
+            None.
+        notice: Whether to send the message as ``m.notice``, which other bots don't answer.
     """
     content = _text_content(text, "m.notice" if notice else "m.text")
     if mention is not None:
@@ -65,7 +66,16 @@ def edit_content(
     answer: AnswerRef | None = None,
     notice: bool = False,
 ) -> Json:
-    """The content of an ``m.room.message`` that replaces the text of the event ``edits``."""
+    """Return the content of an ``m.room.message`` that replaces the text of an earlier message.
+
+    Args:
+        text: The new text, Markdown. It must be short enough that ``split_text`` does not split it.
+        edits: The event id of the earlier message.
+        transaction_id: The transaction id with which the edit is sent.
+        answer: The reference of the user's question, if the message is an agent's answer; else
+            None.
+        notice: Whether the earlier message is an ``m.notice``.
+    """
     msgtype = "m.notice" if notice else "m.text"
     new = _text_content(text, msgtype)
     if answer is not None:
@@ -81,7 +91,7 @@ def edit_content(
 
 
 def reaction_content(key: str, *, about: EventId, transaction_id: TransactionId) -> Json:
-    """The content of an ``m.reaction`` that puts ``key`` on the event ``about``."""
+    """Return the content of an ``m.reaction`` that puts ``key`` on the event ``about``."""
     relation = {"rel_type": "m.annotation", "event_id": about, "key": key}
     return {"m.relates_to": relation, TURN_KEY: transaction_id}
 

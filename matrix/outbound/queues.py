@@ -30,7 +30,8 @@ class RoomQueues(Generic[T]):
     A room has a worker while it has items. Items added before ``run`` are handled once it runs.
 
     Args:
-        refill: Called when a room's queue is empty: one more item for the room, or None.
+        refill: Called with a room id when that room's queue is empty. Returns one more item for the
+            room, or None to end the room's worker.
     """
 
     def __init__(self, refill: Callable[[RoomId], T | None] = lambda _: None) -> None:
@@ -42,7 +43,14 @@ class RoomQueues(Generic[T]):
         self._changed: asyncio.Event | None = None  # set only while a caller waits for it
 
     async def run(self, handle: Handle[T]) -> None:
-        """Handle items until cancelled. An exception that ``handle`` raises ends the program."""
+        """Handle items until cancelled. An exception that ``handle`` raises cancels all workers.
+
+        Args:
+            handle: Handles one item. The room's next item is handled after it returns.
+
+        Raises:
+            ExceptionGroup: What ``handle`` raised.
+        """
         async with asyncio.TaskGroup() as workers:
 
             def start(room_id: RoomId) -> None:
@@ -55,7 +63,7 @@ class RoomQueues(Generic[T]):
             await asyncio.Event().wait()
 
     def __contains__(self, room_id: RoomId) -> bool:
-        """Whether the room has items, or a worker."""
+        """Return whether the room has items, or a worker."""
         return room_id in self._rooms
 
     def add(self, room_id: RoomId, item: T) -> None:
@@ -65,15 +73,15 @@ class RoomQueues(Generic[T]):
         self._rooms[room_id].waiting.append(item)
 
     def open(self, room_id: RoomId) -> None:
-        """Start the room's worker. Call it only for a room that has none.
+        """Start a worker for a room that has none, with an empty queue.
 
-        A worker whose queue is empty calls ``refill``.
+        The worker gets its first item from ``refill``, unless an item is added first.
         """
         self._rooms[room_id] = _Room()
         self._start_worker(room_id)
 
     def waiting(self, room_id: RoomId) -> tuple[T, ...]:
-        """The room's items whose handling has not begun."""
+        """Return the room's items whose handling has not begun, in order."""
         room = self._rooms.get(room_id)
         return () if room is None else tuple(room.waiting)
 
@@ -88,7 +96,7 @@ class RoomQueues(Generic[T]):
             await self._change()
 
     async def stop(self) -> None:
-        """Start no further item, and wait until those in progress are done."""
+        """Stop handling further items, and wait until those in progress are done."""
         self._is_stopping = True
         while self._workers:
             await self._change()

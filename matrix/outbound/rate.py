@@ -1,8 +1,9 @@
-"""The rate of edits, shared among all answers in progress.
+"""Limits the rate at which the bot edits messages while it streams answers.
 
-Edits are optional: outbox rows go first. The rate adapts to the homeserver by additive increase and
-multiplicative decrease (Chiu and Jain, 1989): slightly higher after each accepted edit, halved
-after a refused one.
+The rate is shared among all answers in progress. These edits are optional: outbox rows go first.
+The rate adapts to the homeserver by additive increase and multiplicative decrease (Chiu and Jain,
+1989): it rises slightly after each edit that the homeserver accepts, and is halved after one that
+it refuses.
 """
 
 import time
@@ -17,7 +18,7 @@ MIN_RATE = 0.05
 MAX_RATE = 500.0
 
 RATE_INCREASE = 0.25
-"""Edits per second that each accepted edit adds."""
+"""What each accepted edit adds to the rate, in edits per second."""
 
 SLOW_SECONDS = 0.75
 """An edit that takes longer lowers the rate: the homeserver is under load."""
@@ -26,14 +27,16 @@ SLOW_FACTOR = 0.9
 """Factor on the rate after a slow edit."""
 
 IDLE_SECONDS = 15.0
-"""A room without an edit for this time loses its share of the rate."""
+"""A room without an edit for this time no longer has a share of the rate."""
 
 
 class EditRateLimiter:
-    """Decides which edit may be sent now. A skipped edit is replaced by the room's next one.
+    """Decides whether an edit may be sent now.
+
+    An edit that may not be sent is skipped, because the room's next edit will contain its text too.
 
     Args:
-        monotonic: A clock, in seconds.
+        monotonic: Returns a monotonic clock's time in seconds.
 
     Attributes:
         rate: Edits per second, of all rooms together.
@@ -48,7 +51,10 @@ class EditRateLimiter:
         self._swept_at = 0.0
 
     def allows(self, room_id: RoomId) -> bool:
-        """Whether the room's edit may be sent now. All rooms have equal shares of the rate."""
+        """Return whether an edit may be sent to the room now. If it may, it counts as sent.
+
+        All rooms with recent edits have equal shares of the rate.
+        """
         now = self._monotonic()
         self._requested_at[room_id] = now
         self._sweep(now)
@@ -61,14 +67,25 @@ class EditRateLimiter:
         return True
 
     def succeeded(self, seconds: float) -> None:
-        """Note that an edit was accepted after this time."""
+        """Adapt the rate to an edit that was accepted.
+
+        Args:
+            seconds: How long its request took.
+        """
         if seconds > SLOW_SECONDS:
             self.rate = max(MIN_RATE, self.rate * SLOW_FACTOR)
         else:
             self.rate = min(MAX_RATE, self.rate + RATE_INCREASE)
 
     def rate_limited(self, retry_after_ms: int) -> None:
-        """Note that the homeserver refused an edit or another request, until this time is over."""
+        """Halve the rate and pause all edits, because the homeserver has rate limited a request.
+
+        During such a pause, a further call can lengthen the pause, but does not halve the rate
+        again.
+
+        Args:
+            retry_after_ms: How long edits pause.
+        """
         now = self._monotonic()
         if now >= self._no_edits_until:  # otherwise the request was sent before the limit was known
             self.rate = max(MIN_RATE, self.rate / 2)

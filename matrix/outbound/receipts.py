@@ -1,4 +1,7 @@
-"""Read receipts and typing notifications. Best effort: none is retried, none is waited for."""
+"""Read receipts and typing notifications. Best effort: a failed one is not retried.
+
+They are sent in the background: no turn waits for them.
+"""
 
 import asyncio
 import time
@@ -15,18 +18,20 @@ from matrix.api.homeserver import Homeserver
 _log = structlog.get_logger(__name__)
 
 TYPING_DELAY_SECONDS = 0.5
-"""How long an event is handled before the bot is shown as typing."""
+"""How long the bot must be working on an event before it is shown as typing."""
 
 TYPING_RENEWAL_SECONDS = 20.0
 """How often a typing notification is renewed."""
 
 
 class Receipts:
-    """Sends read receipts and typing notifications, the newest of each room.
+    """Sends read receipts and typing notifications.
+
+    If several read receipts of a room are waiting, only the newest is sent.
 
     Args:
-        homeserver: Where they are sent.
-        monotonic: A clock, in seconds.
+        homeserver: The homeserver.
+        monotonic: Returns a monotonic clock's time in seconds.
     """
 
     def __init__(
@@ -41,13 +46,16 @@ class Receipts:
         self._changed = asyncio.Event()
 
     def mark_read(self, room_id: RoomId, event_id: EventId) -> None:
-        """Queue a read receipt for this event and return."""
+        """Queue a read receipt for this event, and return without waiting."""
         self._read[room_id] = event_id
         self._changed.set()
 
     @contextmanager
     def typing(self, room_id: RoomId) -> Iterator[None]:
-        """Show the bot as typing while the body runs, from ``TYPING_DELAY_SECONDS`` on."""
+        """Show the bot as typing while the ``with`` body runs.
+
+        The first notification is sent after ``TYPING_DELAY_SECONDS``, if the body still runs then.
+        """
         self._work_counts[room_id] += 1
         self._working_since.setdefault(room_id, self._monotonic())
         self._changed.set()
@@ -60,7 +68,7 @@ class Receipts:
             self._changed.set()
 
     async def run(self) -> None:
-        """Send one after another until cancelled."""
+        """Send read receipts and typing notifications, one after another, until cancelled."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._until_due()):
@@ -69,7 +77,7 @@ class Receipts:
             await self._send_due()
 
     def _due(self, room_id: RoomId) -> float:
-        """When the room's next typing notification is due, by the clock."""
+        """Return when the room's next typing notification is due, in the clock's seconds."""
         if room_id in self._typing_sent_at:
             return self._typing_sent_at[room_id] + TYPING_RENEWAL_SECONDS
         return self._working_since[room_id] + TYPING_DELAY_SECONDS

@@ -1,4 +1,4 @@
-"""The request of each kind of outbox row."""
+"""Makes the homeserver requests of outbox rows, one request for each kind of row."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,20 +23,21 @@ from matrix.api.homeserver import Homeserver
 from matrix.outbound.messages import MESSAGE, REACTION
 
 MAX_SENT_IDS = 1_000
-"""Maximum number of sent messages whose event ids are kept by transaction id, for later edits.
-Older ones are searched for in their room."""
+"""Maximum number of sent messages whose event ids are kept in memory by transaction id, for later
+edits. An older message is searched for in its room."""
 
 
 MAX_BOT_LIMIT_MS = 30_000
-"""Longest wait that counts as a limit on the bot's own invites; a longer one is a limit of the
-invited user's."""
+"""If an invite is rate limited with a wait of at most this, the limit is taken as one on the bot's
+invites. A longer wait is taken as a limit on invites to the invited user."""
 
 
 class RowRequests:
-    """Makes the request of a single row. Each can be retried until it works.
+    """Makes the homeserver request of a single row. Every request can be repeated safely.
 
-    Invites are sent one at a time, and none while they are rate limited: in Synapse, a refused
-    invite counts against the limit of the invited user, which is five and then one in five minutes.
+    Only one invite is sent at a time, and none while the bot's invites are rate limited: in
+    Synapse, a refused invite counts against the limit of the invited user, which allows five
+    invites and then one in five minutes.
     """
 
     def __init__(self, homeserver: Homeserver, monotonic: Callable[[], float]) -> None:
@@ -47,16 +48,20 @@ class RowRequests:
         self._sent = BoundedDict[TransactionId, EventId](MAX_SENT_IDS)
 
     async def attempt(self, row: OutboxRow, *, look_first: bool) -> EventId | None:
-        """Make the row's request; the event that it became, if any.
+        """Make the row's request, and return the id of the event that was created.
 
         Args:
             row: The row.
-            look_first: Search the room for the event of an earlier attempt first: the homeserver
-                may have dropped its transaction id.
+            look_first: Whether to search the room first for the event of an earlier attempt,
+                because the homeserver may have dropped the row's transaction id.
+
+        Returns:
+            None if the request created no event: an invite, join or leave, a reaction that exists
+            already, or an edit of a message that can't be found.
 
         Raises:
-            MatrixError: It failed; ``is_permanent`` says whether a retry may help.
-            TypeError: Rows of this kind are not carried out here.
+            MatrixError: The request failed; ``is_permanent`` says whether a retry may help.
+            TypeError: The row is of a kind that this class does not handle.
         """
         match row:
             case SendRow():
@@ -77,7 +82,12 @@ class RowRequests:
         return None
 
     def note(self, row: OutboxRow, event_id: EventId | None) -> None:
-        """Store the event id of a row, for later edits of it."""
+        """Keep the event id of a message that a row sent, so that a later edit finds the message.
+
+        Args:
+            row: The row. Nothing is kept if it is no ``SendRow``.
+            event_id: The message's event id. Nothing is kept if it is None.
+        """
         if isinstance(row, SendRow) and event_id is not None:
             self._sent[row.transaction_id] = event_id
 
@@ -99,7 +109,11 @@ class RowRequests:
         return event_id
 
     async def _edit(self, row: EditRow) -> EventId | None:
-        """Edit the message of another row. If it is gone, the edit is dropped."""
+        """Edit a message that another row has sent, and return the event id of the edit.
+
+        Returns:
+            None if the message can't be found; the edit is then dropped.
+        """
         edited = row.edits or self._sent.get(row.sent_as)
         if edited is None:
             edited = await find_sent_event(self._homeserver, row.room_id, row.sent_as)
@@ -145,16 +159,20 @@ class RowRequests:
 
 
 MAX_SEARCH_PAGES = 5
-"""Maximum pages of 100 events that are searched, from the newest on."""
+"""Maximum pages of 100 events that are searched for a sent event, from the newest on."""
 
 
 async def find_sent_event(
     homeserver: Homeserver, room_id: RoomId, transaction_id: TransactionId
 ) -> EventId | None:
-    """The event that was sent with this transaction id before, if it is in the room.
+    """Return the event that the bot has sent to the room with this transaction id.
 
-    Homeservers drop transaction ids (Synapse after 24 hours, or with the device). Therefore every
-    event of the bot's has its transaction id in its content.
+    Homeservers drop transaction ids: Synapse does so after 24 hours, or with the device. Therefore
+    every message of the bot has its transaction id in its content.
+
+    Returns:
+        None if the event is not in the newest ``MAX_SEARCH_PAGES`` pages, or the room can't be
+        read.
     """
     token: str | None = None
     for _ in range(MAX_SEARCH_PAGES):
@@ -173,7 +191,7 @@ async def find_sent_event(
 
 
 def is_ours(raw: dict[str, Any], transaction_id: TransactionId, bot: UserId) -> bool:
-    """Whether the bot sent the event with this transaction id."""
+    """Return whether the bot has sent the event with this transaction id."""
     marked = fields.text(fields.fields(raw, "content"), TURN_KEY)
     known = fields.text(fields.fields(raw, "unsigned"), "transaction_id")
     return fields.user_id(raw, "sender") == bot and transaction_id in (marked, known)

@@ -1,7 +1,7 @@
-"""Creation of rooms: exactly one for each purpose, however often it is retried.
+"""Creation of rooms: exactly one for each purpose, however often a request is retried.
 
 ``createRoom`` has no transaction id. Instead, the room gets an alias that is derived from its
-purpose: if the alias exists, an earlier attempt created the room, and that room is used.
+purpose. If the alias exists, an earlier attempt created the room, and that room is used.
 """
 
 import asyncio
@@ -23,22 +23,31 @@ _log = structlog.get_logger(__name__)
 Json = dict[str, Any]
 
 UNFINISHED_SECONDS = 10.0
-"""How long a room may lack its name before it counts as incomplete. A homeserver sets the alias
-first, and continues the creation when the bot that requested it has died."""
+"""How long to wait for the name of a room that has the alias; without a name, the room then counts
+as incomplete. A homeserver sets the alias first, and continues the creation when the bot that
+requested it has died."""
 
 POLL_SECONDS = 0.25
-"""The interval between checks until then."""
+"""The interval between checks of whether the room has its name."""
 
 MAX_ALIAS_ATTEMPTS = 3
-"""Maximum times that the alias is deleted from an unusable room; then a refusal is final."""
+"""Maximum number of times that the alias is deleted from an unusable room. After that, the room is
+requested once more, and an error of this last request is raised."""
 
 
 _CONFLICT = 409
-"""Synapse's status, without a specific errcode, if a concurrent request created the same alias."""
+"""The HTTP status of Synapse, with no specific errcode, if a concurrent request created the same
+alias."""
 
 
 class _RoomStatus(Enum):
-    """The status of a room that has the alias already."""
+    """The status of a room that has the alias already.
+
+    Attributes:
+        COMPLETE: The bot is a member, and the room has its name.
+        INCOMPLETE: The room is still being created, or its creation was interrupted.
+        LEFT: The bot is no longer a member.
+    """
 
     COMPLETE = auto()
     INCOMPLETE = auto()
@@ -47,12 +56,12 @@ class _RoomStatus(Enum):
 
 @frozen(kw_only=True)
 class RoomStyle:
-    """Settings of the bot's rooms.
+    """Settings of the rooms that the bot creates.
 
     Args:
-        encrypted: Chat rooms are encrypted. A Space is not: it has no messages.
-        history_visibility: Of ``m.room.history_visibility``.
-        space_avatar: The ``mxc://`` URI of a Space's picture.
+        encrypted: Whether chat rooms are encrypted. A Space never is, because it has no messages.
+        history_visibility: The value of ``m.room.history_visibility``.
+        space_avatar: The ``mxc://`` URI of a Space's picture; None for no picture.
     """
 
     encrypted: bool = False
@@ -65,9 +74,10 @@ class RoomCreator:
 
     Args:
         homeserver: The homeserver.
-        style: Their settings.
-        secret: Part of the alias's hash, so that nobody else can create an alias first, and a new
-            database does not find the rooms of an old one.
+        style: The settings of the rooms.
+        secret: Part of the text whose hash is in each alias. Nobody else can know an alias and take
+            it first, and a new database, with another secret, does not find the rooms of an old
+            one.
         unfinished_seconds: See ``UNFINISHED_SECONDS``.
     """
 
@@ -85,10 +95,10 @@ class RoomCreator:
         self._unfinished_seconds = unfinished_seconds
 
     async def make(self, room: NewRoom) -> RoomId:
-        """Create the room, or find the one that was created for the same request.
+        """Create the room, or find the one that was created for the same request; return its id.
 
         Raises:
-            MatrixError: It failed; ``is_permanent`` says whether a retry may help.
+            MatrixError: The creation failed; ``is_permanent`` says whether a retry may help.
         """
         alias = alias_of(room, self._homeserver.user_id, self._secret)
         body = self._body(room) | {"room_alias_name": alias.partition(":")[0].removeprefix("#")}
@@ -99,7 +109,12 @@ class RoomCreator:
         return await self._create(body)
 
     async def _create_or_find(self, body: Json, alias: str) -> RoomId | None:
-        """The room, created now or before. None if the alias was deleted from an unusable room."""
+        """Create the room, or find the one that has the alias; return its id.
+
+        Returns:
+            None if the room with the alias was unusable. Its alias was deleted, so that the caller
+            can try again.
+        """
         try:
             return await self._create(body)
         except Refused as refused:
@@ -122,7 +137,10 @@ class RoomCreator:
         return room_id
 
     async def _is_complete(self, room_id: RoomId) -> bool:
-        """Whether the room is complete, now or within ``unfinished_seconds``."""
+        """Wait up to ``unfinished_seconds`` for the room to be complete; return whether it is.
+
+        Return False at once if the bot has left the room.
+        """
         loop = asyncio.get_running_loop()
         last = loop.time() + self._unfinished_seconds
         while True:
@@ -132,7 +150,11 @@ class RoomCreator:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _status(self, room_id: RoomId) -> _RoomStatus:
-        """The room's status: the bot is a member, and the name, which comes last, is set."""
+        """Return the room's status.
+
+        A room is complete if the bot is a member and the name is set, which comes last in the
+        creation.
+        """
         rooms, bot = self._homeserver.rooms, self._homeserver.user_id
         try:
             member = await rooms.state(room_id, "m.room.member", bot)
@@ -170,7 +192,7 @@ class RoomCreator:
 
 
 def alias_of(room: NewRoom, bot: UserId, secret: str) -> str:
-    """The alias of the room for this request, which no other request has."""
+    """Return the alias of the room that is requested; no other request has the same one."""
     text = f"{secret}\0{bot}\0{room.user_id}\0{room.purpose}"
     digest = sha256(text.encode()).hexdigest()[:24]
     return f"#strandline_{digest}:{bot.partition(':')[2]}"

@@ -6,12 +6,11 @@ import re
 from attrs import evolve, frozen
 
 BODY_LIMIT = 18_000
-"""Maximum bytes, as JSON in UTF-8, of a message's text.
+"""Maximum bytes of a message's text, as JSON in UTF-8.
 
-An event may have 65,536 bytes. Encryption makes 4 bytes of 3, and the HTML may take
-``HTML_LIMIT``: (18,000 + 24,000 + 1,600 for the rest) * 4/3 = 58,200, which leaves 7,300 for what
-homeservers add.
-"""
+An event may have 65,536 bytes. Encryption encodes each 3 bytes as 4, and the HTML may take
+``HTML_LIMIT``: (18,000 + 24,000 + 1,600 for the rest) * 4/3 = 58,200. That leaves 7,300 for what
+homeservers add."""
 
 MAX_OPENING_CHARS = 60
 """Maximum characters of a code block's opening line when it is repeated; a longer one is cut."""
@@ -19,7 +18,8 @@ MAX_OPENING_CHARS = 60
 NEW_LINE = "\n"
 
 MAX_FENCE_CHARS = 20
-"""Maximum characters of a code block's fence and indentation; one with more is split like text."""
+"""Maximum characters of a code block's fence and indentation; a code block with more is split like
+other text."""
 
 # Overrides and isolates of the writing direction can make a text look like another one. New lines
 # and tabs are kept.
@@ -30,7 +30,8 @@ _CONTROL_CHARACTERS = re.compile(
 # Servers and clients that don't know "m.mentions" look for "@room" in the body, as a word.
 _AT_ROOM = re.compile("@(?=room(?![A-Za-z0-9_]))", re.IGNORECASE)
 NOBODY = "@\u2060"
-"""The replacement of such an @: with a word joiner, which is invisible."""
+"""The replacement for the ``@`` of ``@room``, so that the text notifies nobody: ``@`` with a word
+joiner, which is invisible."""
 
 # A possessive quantifier does not backtrack: a line of 18,000 ">" takes linear time.
 _FENCE = re.compile(
@@ -39,19 +40,21 @@ _FENCE = re.compile(
 _ITEM = re.compile(r"^[ >]*+(?:[-*+]|\d{1,9}[.)]) ", re.MULTILINE)
 
 _BREAKS = [re.compile(each) for each in (r"\n\n(?=\S)", r"\n(?=\S)", r"\n\n", r"\n", r" ")]
-"""Where to split a text, best first: a line without indentation is not inside of a list."""
+"""Where to split a text, best first. A new line before a line without indentation is preferred,
+because such a line is not inside a list."""
 
 
 @frozen
 class _Block:
-    """A fenced code block.
+    """A fenced code block in a text.
 
     Args:
-        start: Where its opening line begins.
-        end: Behind its closing line; None while there is none.
-        inside: The prefix of its lines, if it is inside quotes or lists.
-        fence: What its closing line must begin with.
-        opening: Its opening line, without what is before the fence.
+        start: The index at which its opening line begins.
+        end: The index after its closing line; None if the block is not closed in the text.
+        inside: What each of its lines begins with, if it is inside quotes or lists: ``>`` and
+            spaces.
+        fence: The backticks or tildes with which its closing line must begin.
+        opening: Its opening line, from the fence on.
     """
 
     start: int
@@ -62,14 +65,21 @@ class _Block:
 
 
 def split_text(text: str, limit: int = BODY_LIMIT) -> list[str]:
-    """Split the text into pieces that fit one event each. None is blank, unless the text is.
+    """Split the text into pieces that fit into one event each.
 
-    A piece ends at a paragraph, a line, a word or, if there is none in its second half, between any
-    two characters. A fenced code block that begins in a piece's last three quarters is moved to the
-    next piece. A block that must be cut is closed, and opened again in the next piece. List content
-    at the beginning of a piece loses its indentation, because it would otherwise be shown as code.
-    The end of the first piece does not depend on the text after it, so it stays the same while the
-    text grows.
+    No piece is blank, unless the text is. A piece ends at a paragraph, a line, a word or, if there
+    is none of these in its second half, between any two characters. A fenced code block that begins
+    in a piece's last three quarters is moved to the next piece. A block that must be cut is closed,
+    and opened again in the next piece. List content at the beginning of a piece loses its
+    indentation, because it would otherwise be shown as code. The end of the first piece does not
+    depend on the text after it, so that piece stays the same while the text grows.
+
+    Args:
+        text: The text, Markdown.
+        limit: The maximum size of a piece in bytes, as ``weight`` counts them.
+
+    Returns:
+        The pieces in order. A blank text is one empty piece.
     """
     rest = harmless(text)
     pieces: list[str] = []
@@ -88,21 +98,28 @@ def split_text(text: str, limit: int = BODY_LIMIT) -> list[str]:
 
 
 def harmless(text: str) -> str:
-    """The text without control characters, direction overrides and lone surrogates.
+    """Return the text without control characters, overrides of the direction, and lone surrogates.
 
-    ``@room`` gets an invisible word joiner after its @, so that it notifies nobody.
+    ``@room`` gets an invisible word joiner after its ``@``, so that it notifies nobody.
     """
     plain = _CONTROL_CHARACTERS.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
     return _AT_ROOM.sub(NOBODY, plain)
 
 
 def weight(text: str) -> int:
-    """The size in bytes of the text as JSON in UTF-8, without quotation marks."""
+    """Return the size in bytes of the text as JSON in UTF-8, without the quotation marks."""
     return len(json.dumps(text, ensure_ascii=False).encode()) - 2
 
 
 def _cut(text: str, most: int, blocks: list[_Block]) -> int:
-    """The end of a piece of at most ``most`` characters, given its closed code blocks."""
+    """Return the index at which to end a piece of at most ``most`` characters.
+
+    Args:
+        text: The text.
+        most: The maximum number of characters of the piece.
+        blocks: The closed code blocks in these characters. If possible, the piece does not end
+            inside of one.
+    """
     ends = [0, *((block.end or most) - 1 for block in blocks)]  # at the last new line of each
     starts = [*(block.start for block in blocks), most]
     between = [(max(e, most // 2), s) for e, s in zip(ends, starts, strict=True) if s > most // 2]
@@ -116,7 +133,10 @@ def _cut(text: str, most: int, blocks: list[_Block]) -> int:
 
 
 def _within(block: _Block, text: str, limit: int) -> tuple[str, str]:
-    """Cut inside a code block: a piece and the rest, each with a complete code block."""
+    """Cut the text inside a code block, and return the piece and the rest.
+
+    The block is closed at the end of the piece, and opened again at the beginning of the rest.
+    """
     closing = f"{NEW_LINE}{block.inside}{block.fence}"
     most = _longest(text, limit - weight(closing))
     cut = text.rfind(NEW_LINE, most // 2, most) + 1
@@ -136,13 +156,21 @@ def _within(block: _Block, text: str, limit: int) -> tuple[str, str]:
 
 
 def _at_the_margin(rest: str, before: str) -> str:
-    """The rest after a piece, without the indentation of a list that ended with the piece."""
+    """Return ``rest``, with its first lines unindented if the text before contains a list.
+
+    Args:
+        rest: The text after the piece.
+        before: The piece. Its list ends with it, so the indentation would be shown as code.
+    """
     width = len(rest) - len(rest.lstrip(" "))
     return _moved(rest, width) if width and _ITEM.search(before) else rest
 
 
 def _moved(text: str, width: int) -> str:
-    """The text with its first lines moved to the left, as far as they have that indentation."""
+    """Return the text with its first lines moved ``width`` columns to the left.
+
+    The first line with less indentation, and all lines after it, stay as they are.
+    """
     lines = text.split(NEW_LINE)
     for number, line in enumerate(lines):
         if line.strip() and not line.startswith(" " * width):
@@ -152,7 +180,10 @@ def _moved(text: str, width: int) -> str:
 
 
 def _blocks(text: str) -> list[_Block]:
-    """The code blocks of the text (CommonMark, "Fenced code blocks"); the last may be open."""
+    """Return the fenced code blocks of the text (CommonMark, "Fenced code blocks").
+
+    The last one may be without a closing line.
+    """
     blocks: list[_Block] = []
     complete = text[: text.rfind(NEW_LINE) + 1]
     for line in _FENCE.finditer(complete):
@@ -167,7 +198,10 @@ def _blocks(text: str) -> list[_Block]:
 
 
 def _longest(text: str, limit: int) -> int:
-    """The number of characters, at least one, whose size is within the limit."""
+    """Return how many characters from the beginning of the text fit into ``limit`` bytes.
+
+    The result is at least 1. ``weight`` counts the bytes.
+    """
     low, high = 1, min(len(text), limit)
     while low < high:
         middle = (low + high + 1) // 2

@@ -1,4 +1,4 @@
-"""State events that the bot sends, and links to rooms. Pure."""
+"""Content of the state events that the bot sends, and links to rooms. Pure."""
 
 from typing import Any
 from urllib.parse import quote
@@ -13,17 +13,19 @@ Json = dict[str, Any]
 
 
 def room_name_content(name: str) -> Json:
-    """The content of an ``m.room.name`` event."""
+    """Return the content of an ``m.room.name`` event."""
     return {"name": name}
 
 
 def named_room(event_type: str, content: Json) -> str | None:
-    """The name that a state event gives its room; None if it is of another type."""
+    """Return the name that an ``m.room.name`` event sets; None for an event of another type."""
     return str(content.get("name", "")) if event_type == ROOM_NAME else None
 
 
 def space_child_content(room_id: RoomId, server: str) -> Json:
-    """The content of an ``m.space.child`` event that adds the room to a Space; empty removes it.
+    """Return the content of an ``m.space.child`` event that adds the room to a Space.
+
+    To remove the room from the Space, the content of the event must be empty instead.
 
     Args:
         room_id: The room.
@@ -33,7 +35,7 @@ def space_child_content(room_id: RoomId, server: str) -> Json:
 
 
 def room_link(room_id: RoomId, server: str) -> str:
-    """The room's matrix.to link (Matrix specification, "matrix.to navigation").
+    """Return the room's matrix.to link (Matrix specification, "matrix.to navigation").
 
     Args:
         room_id: The room.
@@ -44,8 +46,9 @@ def room_link(room_id: RoomId, server: str) -> str:
 
 
 def _via(room_id: RoomId, server: str) -> str:
-    """A server that is in the room: the one in the room id; the bot's own if the id names none.
+    """Return the name of a server that is in the room.
 
-    Room ids have no server since room version 12.
+    That is the server in the room id. Room ids have none since room version 12; then it is
+    ``server``, the bot's own.
     """
     return room_id.partition(":")[2] or server
