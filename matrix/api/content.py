@@ -39,7 +39,7 @@ def answer_ref_content(ref: AnswerRef) -> Json:
 
 
 def read_question_ref(content: Json) -> QuestionRef | None:
-    """Return the reference of a flow's question from a message's content; None if there is none."""
+    """Return the reference of a flow's question in a message; None if there is no valid one."""
     found = fields.fields(content, QUESTION_KEY)
     flow, question, life = (fields.text(found, name) for name in ("flow", "id", "life"))
     asker = fields.user_id(found, "asker")
@@ -51,7 +51,7 @@ def read_question_ref(content: Json) -> QuestionRef | None:
 
 
 def read_answer_ref(content: Json) -> AnswerRef | None:
-    """Return the reference of an agent's answer from a message's content; None if there is none."""
+    """Return the reference of an agent's answer in a message; None if there is no valid one."""
     found = fields.fields(content, ANSWER_KEY)
     chat, question = fields.text(found, "chat"), fields.event_id(found, "question")
     also = found.get("also", [])

@@ -161,5 +161,5 @@ class SessionUnusable(MatrixError):
 
 
 def is_permanent(error: MatrixError) -> bool:
-    """Return whether a retry of the failed request would fail in the same way."""
+    """Whether a retry of the same request would fail in the same way."""
     return isinstance(error, Refused | NotEncryptable | FileCorrupted)

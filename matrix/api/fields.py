@@ -1,7 +1,8 @@
 """Reads typed values from untrusted JSON. Pure and total.
 
 Nothing here raises, whatever the JSON is. A value of another type than requested counts as absent.
-All code of ``matrix/`` reads the JSON of events through these functions.
+Code of ``matrix/`` that needs a value of a certain type from an event reads it with these
+functions.
 """
 
 import json
@@ -107,7 +108,7 @@ def clean(text: str) -> str:
 
 
 def mapping(value: object) -> Json:
-    """Return ``value`` if it is a JSON object, else an empty object."""
+    """``value`` if it is a JSON object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
@@ -117,7 +118,7 @@ def events(value: object) -> list[Json]:
 
 
 def integer(value: object) -> int:
-    """Return ``value`` if it is an integer from 0 to ``MAX_INTEGER``, else 0."""
+    """``value`` if it is an integer from 0 to ``MAX_INTEGER``, else 0."""
     if not isinstance(value, int) or isinstance(value, bool):
         return 0
     return value if 0 <= value <= MAX_INTEGER else 0

@@ -27,7 +27,7 @@ Json = dict[str, Any]
 Body = bytes | AsyncGenerator[bytes, None] | None
 
 CHUNK_BYTES = 65_536
-"""Maximum bytes of one chunk of a file."""
+"""Bytes of one chunk of a file."""
 
 TIMEOUT_SECONDS = 30.0
 """The default timeout of a request."""
@@ -278,7 +278,7 @@ class HomeserverHttp:
 
 
 def endpoint(*parts: str, version: str = "v3") -> str:
-    """Return the path of a client-server endpoint, with each part percent-encoded.
+    """The path of a client-server endpoint, each part percent-encoded.
 
     Raises:
         Refused: A part is a dot segment, which would name another endpoint (RFC 3986, 5.2.4).

@@ -104,7 +104,7 @@ class Login:
 
     @property
     def keys_due(self) -> bool:
-        """Whether the device's keys have not been published since the last login by any process."""
+        """Whether the device's keys have not been published since the last login of any process."""
         return self._session is not None and self._session.keys_due
 
     def mark_keys_published(self) -> None:

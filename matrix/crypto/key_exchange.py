@@ -32,7 +32,7 @@ Json = dict[str, Any]
 Recipients = frozenset[tuple[str, str, str]]
 
 KEYS_TIMEOUT_MS = 10_000
-"""How long the homeserver may wait for other homeservers when it answers a key query or claim."""
+"""How long the homeserver may wait for other homeservers in a key query or claim."""
 
 
 QUERY_RETRY_SECONDS = 60.0

@@ -69,7 +69,7 @@ class Crypto:
         return self._path
 
     def close(self) -> None:
-        """Close the crypto store."""
+        """Close the store."""
         self._store.database.close()
 
     def receive(self, sync: Json) -> None:
@@ -266,7 +266,7 @@ def is_encryption(event: Json) -> bool:
 
 
 def to_device_events(sync: Json) -> list[Json]:
-    """Return the to-device messages of a sync response."""
+    """The to-device messages of a sync response."""
     return fields.objects(sync, "to_device", "events")
 
 

@@ -189,7 +189,7 @@ def is_own_invite(raw: object, bot: UserId) -> bool:
 
 
 def is_own_departure(raw: object, bot: UserId) -> bool:
-    """Return whether the event is the bot's leave, kick or ban."""
+    """Whether this is the bot's leave, kick or ban."""
     return isinstance(raw, dict) and any(_is_membership(raw, bot, m) for m in ("leave", "ban"))
 
 
@@ -348,7 +348,7 @@ def _mentions(content: dict[str, Any], bot: UserId, name: str) -> bool:
 
 
 def _without_fallback(body: str) -> str:
-    """Return the body without the quote that older clients put before a reply."""
+    """The body without the quote that older clients add to a reply."""
     lines = body.split("\n")
     quoted = 0
     while quoted < len(lines) and lines[quoted].startswith(">"):
@@ -372,7 +372,7 @@ def _is_membership(raw: dict[str, Any], user_id: UserId, membership: str) -> boo
 
 
 def previous_membership(raw: dict[str, Any]) -> object:
-    """Return the membership before a membership event; None if the event does not say it."""
+    """The membership before a membership event; None if the event does not have it."""
     unsigned = fields.fields(raw, "unsigned")
     previous = mapping(unsigned.get("prev_content") or raw.get("prev_content"))
     return previous.get("membership")

@@ -71,7 +71,7 @@ class SyncLoop:
         self._memberships: dict[RoomId, bool] = {}
 
     async def run(self, receiver: BatchReceiver) -> None:
-        """Sync until cancelled, and pass each batch to ``receiver`` in order."""
+        """Sync until cancelled, and hand each batch to ``receiver`` in order."""
         first = True
         while True:
             await self._homeserver.fetch_name()

@@ -20,8 +20,8 @@ from matrix.inbound.parse import parse, text_of
 Json = dict[str, Any]
 
 MAX_PAGES = 50
-"""Maximum pages of 100 events that are read. A streamed answer that takes a minute has about 60
-events, one for each edit."""
+"""Maximum pages of 100 events that are read. A streamed answer of a minute has about 60 events, one
+for each edit."""
 
 
 @frozen(kw_only=True)

@@ -1,4 +1,4 @@
-"""Delivers the rows of the outbox: in order within a room, in parallel between rooms."""
+"""Delivery of the outbox's rows: in order within a room, in parallel between rooms."""
 
 import asyncio
 import time

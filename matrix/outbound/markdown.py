@@ -30,7 +30,7 @@ _MARKDOWN.enable(["table", "strikethrough"]).disable("image")
 
 
 class _TooComplex(Exception):
-    """Rendering the text would take too long."""
+    """Rendering the text takes too long."""
 
 
 def _counted_fence(state: StateBlock, start: int, end: int, silent: bool) -> bool:  # noqa: FBT001

@@ -91,7 +91,7 @@ def edit_content(
 
 
 def reaction_content(key: str, *, about: EventId, transaction_id: TransactionId) -> Json:
-    """Return the content of an ``m.reaction`` that puts ``key`` on the event ``about``."""
+    """The content of an ``m.reaction`` that puts ``key`` on the event ``about``."""
     relation = {"rel_type": "m.annotation", "event_id": about, "key": key}
     return {"m.relates_to": relation, TURN_KEY: transaction_id}
 

@@ -63,11 +63,11 @@ class RoomQueues(Generic[T]):
             await asyncio.Event().wait()
 
     def __contains__(self, room_id: RoomId) -> bool:
-        """Return whether the room has items, or a worker."""
+        """Whether the room has items, or a worker."""
         return room_id in self._rooms
 
     def add(self, room_id: RoomId, item: T) -> None:
-        """Append ``item`` to the room's queue."""
+        """Append ``item`` to the room's queue, and start a worker if the room has none."""
         if room_id not in self._rooms:
             self.open(room_id)
         self._rooms[room_id].waiting.append(item)
@@ -81,7 +81,7 @@ class RoomQueues(Generic[T]):
         self._start_worker(room_id)
 
     def waiting(self, room_id: RoomId) -> tuple[T, ...]:
-        """Return the room's items whose handling has not begun, in order."""
+        """The room's items whose handling has not begun."""
         room = self._rooms.get(room_id)
         return () if room is None else tuple(room.waiting)
 
@@ -96,7 +96,7 @@ class RoomQueues(Generic[T]):
             await self._change()
 
     async def stop(self) -> None:
-        """Stop handling further items, and wait until those in progress are done."""
+        """Start no further item, and wait until those in progress are done."""
         self._is_stopping = True
         while self._workers:
             await self._change()

@@ -27,7 +27,7 @@ SLOW_FACTOR = 0.9
 """Factor on the rate after a slow edit."""
 
 IDLE_SECONDS = 15.0
-"""A room without an edit for this time no longer has a share of the rate."""
+"""A room without an edit for this time loses its share of the rate."""
 
 
 class EditRateLimiter:

@@ -46,7 +46,7 @@ class Receipts:
         self._changed = asyncio.Event()
 
     def mark_read(self, room_id: RoomId, event_id: EventId) -> None:
-        """Queue a read receipt for this event, and return without waiting."""
+        """Queue a read receipt for this event and return."""
         self._read[room_id] = event_id
         self._changed.set()
 

@@ -23,8 +23,8 @@ from matrix.api.homeserver import Homeserver
 from matrix.outbound.messages import MESSAGE, REACTION
 
 MAX_SENT_IDS = 1_000
-"""Maximum number of sent messages whose event ids are kept in memory by transaction id, for later
-edits. An older message is searched for in its room."""
+"""Maximum number of sent messages whose event ids are kept by transaction id, for later edits.
+Older ones are searched for in their room."""
 
 
 MAX_BOT_LIMIT_MS = 30_000
@@ -191,7 +191,7 @@ async def find_sent_event(
 
 
 def is_ours(raw: dict[str, Any], transaction_id: TransactionId, bot: UserId) -> bool:
-    """Return whether the bot has sent the event with this transaction id."""
+    """Whether the bot sent the event with this transaction id."""
     marked = fields.text(fields.fields(raw, "content"), TURN_KEY)
     known = fields.text(fields.fields(raw, "unsigned"), "transaction_id")
     return fields.user_id(raw, "sender") == bot and transaction_id in (marked, known)

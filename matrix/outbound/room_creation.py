@@ -192,7 +192,7 @@ class RoomCreator:
 
 
 def alias_of(room: NewRoom, bot: UserId, secret: str) -> str:
-    """Return the alias of the room that is requested; no other request has the same one."""
+    """Return the room's alias, with a hash of the secret, the bot, the user and the purpose."""
     text = f"{secret}\0{bot}\0{room.user_id}\0{room.purpose}"
     digest = sha256(text.encode()).hexdigest()[:24]
     return f"#strandline_{digest}:{bot.partition(':')[2]}"

@@ -98,16 +98,16 @@ def split_text(text: str, limit: int = BODY_LIMIT) -> list[str]:
 
 
 def harmless(text: str) -> str:
-    """Return the text without control characters, overrides of the direction, and lone surrogates.
+    """The text without control characters, direction overrides and lone surrogates.
 
-    ``@room`` gets an invisible word joiner after its ``@``, so that it notifies nobody.
+    ``@room`` gets an invisible word joiner after its @, so that it notifies nobody.
     """
     plain = _CONTROL_CHARACTERS.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
     return _AT_ROOM.sub(NOBODY, plain)
 
 
 def weight(text: str) -> int:
-    """Return the size in bytes of the text as JSON in UTF-8, without the quotation marks."""
+    """The size in bytes of the text as JSON in UTF-8, without quotation marks."""
     return len(json.dumps(text, ensure_ascii=False).encode()) - 2
 
 

@@ -13,7 +13,7 @@ Json = dict[str, Any]
 
 
 def room_name_content(name: str) -> Json:
-    """Return the content of an ``m.room.name`` event."""
+    """The content of an ``m.room.name`` event."""
     return {"name": name}
 
 
@@ -35,7 +35,7 @@ def space_child_content(room_id: RoomId, server: str) -> Json:
 
 
 def room_link(room_id: RoomId, server: str) -> str:
-    """Return the room's matrix.to link (Matrix specification, "matrix.to navigation").
+    """The room's matrix.to link (Matrix specification, "matrix.to navigation").
 
     Args:
         room_id: The room.
