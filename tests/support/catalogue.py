@@ -24,7 +24,8 @@ KEYWORDS: dict[str, tuple[int, ...] | None] = {
     "ngettext": (1, 2),
     "sentence": None,
 }
-"""What takes sentences: ``turn.t``, ``turn.n`` and their like, and the mark for later."""
+"""The functions that take sentences, each with the positions of further plural forms as Babel
+writes them: ``turn.gettext``, ``turn.ngettext``, and ``sentence`` for one that is said later."""
 
 TEMPLATE = LOCALE / "strandline.pot"
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
