@@ -1,4 +1,4 @@
-"""The language that a user has chosen; survives a restart."""
+"""The flow by which a user chooses the bot's language. The choice survives a restart."""
 
 from collections.abc import Callable, Mapping
 
@@ -13,10 +13,10 @@ from fsm.values.text import answered, as_typed, compared
 
 @frozen
 class Chosen:
-    """A user's choice.
+    """The record of a user who has chosen a language.
 
     Args:
-        code: The language, ``en`` or ``ru``.
+        code: The code of the language, ``en`` or ``ru``.
     """
 
     code: str
@@ -26,8 +26,9 @@ class Language(Flow):
     """Choose the language in which the bot talks to a user.
 
     Args:
-        names: The code of each language, with its names, the first in itself.
-        translator: Returns the translator for a language code.
+        names: For each language code, the names that users can type for the language. The first is
+            the language's name in the language itself.
+        translator: Called with a language code; returns the translator to that language.
     """
 
     scope = Scope.USER
@@ -41,7 +42,7 @@ class Language(Flow):
 
     @choice.guard
     def names_a_language(self, turn: Turn) -> bool:
-        """Whether the command's argument is a language's code or name."""
+        """Whether the command's argument is the code or name of a known language."""
         return self._find(turn.argument) is not None
 
     def __init__(
@@ -52,7 +53,7 @@ class Language(Flow):
 
     @on(choice)
     def change(self, turn: Turn) -> Chosen:
-        """Change the language, and say so in the new one."""
+        """Store the chosen language, and confirm the choice to the sender in that language."""
         code = self._find(turn.argument)
         assert code is not None  # noqa: S101  # the guard found it
         # Translators: name your own language
@@ -61,7 +62,7 @@ class Language(Flow):
 
     @on(misname)
     def list_languages(self, turn: Turn) -> None:
-        """List the languages; an unknown name is quoted."""
+        """Reply with the list of languages. If the command names an unknown one, quote the name."""
         choices = "\n".join(
             f"- `{turn.prefix}language {code}`: {names[0]}" for code, names in self._names.items()
         )
@@ -88,11 +89,18 @@ class Language(Flow):
 
 
 def language_key(user_id: UserId) -> str:
-    """The key of a user's choice."""
+    """The key of the record with the user's choice of a language."""
     return flow_key(Language.name, ConversationKey(user_id))
 
 
 def language_code(kept: FlowRecord | None) -> str | None:
-    """The language code in the record under ``language_key``, if any."""
+    """Return the language code in the record under ``language_key``.
+
+    Args:
+        kept: The record; None if the user has chosen no language.
+
+    Returns:
+        The code; None if there is no record, or no code in it.
+    """
     code = kept.record.get("code") if kept else None
     return code if isinstance(code, str) else None

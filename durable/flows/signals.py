@@ -1,4 +1,4 @@
-"""Signals between the durable flows."""
+"""Signals by which the durable flows trigger one another."""
 
 from attrs import frozen
 
@@ -9,7 +9,7 @@ from fsm.values.ids import RoomId
 
 @frozen
 class MeetUser:
-    """The signal that the sender has a room with the bot."""
+    """The signal that the sender now shares a room with the bot: to store a record of the user."""
 
 
 @frozen
@@ -17,7 +17,7 @@ class AgentChosen:
     """The signal that the sender has selected an agent.
 
     Args:
-        agent: The agent.
+        agent: The selected agent.
     """
 
     agent: AgentEntry
@@ -25,10 +25,10 @@ class AgentChosen:
 
 @frozen
 class Settle:
-    """The signal to store the record of the turn's room.
+    """The signal to make ``room`` the record of the turn's room.
 
     Args:
-        room: The record.
+        room: The record: of a chat's room, or of a Space.
     """
 
     room: RoomRecord
@@ -36,7 +36,7 @@ class Settle:
 
 @frozen
 class MoveRoom:
-    """The signal that the turn's room was replaced by another, which takes over its record.
+    """The signal that another room has replaced the turn's room: to give it the room's record.
 
     Args:
         to: The other room.
@@ -47,10 +47,10 @@ class MoveRoom:
 
 @frozen
 class RebindRoom:
-    """The signal that the sender has confirmed another agent for the turn's room.
+    """The signal that the sender has confirmed the binding of the turn's room to another agent.
 
     Args:
-        agent: The agent.
+        agent: The new agent.
     """
 
     agent: AgentEntry
@@ -58,17 +58,20 @@ class RebindRoom:
 
 @frozen
 class ArchiveRoom:
-    """The signal that the sender has confirmed archiving the turn's room."""
+    """The signal that the sender has confirmed archiving the chat in the turn's room."""
 
 
 @frozen
 class OnboardUser:
-    """The signal that a user without a Space has invited the bot."""
+    """The signal that the bot has joined a room of the sender, who has no Space: to create one."""
 
 
 @frozen
 class WelcomeUser:
-    """The signal that a user with a Space has invited the bot."""
+    """The signal that the bot has joined a room of the sender, who has a Space.
+
+    The sender is then invited to the Space and all chats again.
+    """
 
 
 @frozen

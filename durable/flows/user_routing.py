@@ -1,4 +1,4 @@
-"""The agent that a user has selected; survives a restart."""
+"""The flow by which a user selects an agent. The selection survives a restart."""
 
 from attrs import evolve
 
@@ -10,7 +10,11 @@ from fsm.values.text import as_typed
 
 
 class UserRouting(KeptAsRecord, Flow):
-    """Select a user's agent: user → agent."""
+    """Select the agent for a user's new chats: user → agent.
+
+    Args:
+        registry: The agents.
+    """
 
     scope = Scope.USER
     name = "user"
@@ -30,7 +34,7 @@ class UserRouting(KeptAsRecord, Flow):
 
     @met_with_one_agent.guard
     def has_one_agent(self, _turn: Turn) -> bool:
-        """Whether there is only one agent."""
+        """Whether the config has exactly one agent."""
         return self._registry.only is not None
 
     @choice.guard
@@ -42,7 +46,7 @@ class UserRouting(KeptAsRecord, Flow):
         self._registry = registry
 
     def state_of(self, record: UserRecord) -> State:
-        """Selected, if the config still has the agent."""
+        """Return ``selected`` if the user's agent is in the config, else ``undecided``."""
         return self.selected if record.selected_agent_id in self._registry else self.undecided
 
     @on(met_with_one_agent)
@@ -53,12 +57,15 @@ class UserRouting(KeptAsRecord, Flow):
 
     @on(met)
     def begin(self, _turn: Turn) -> UserRecord:
-        """Store the user; no agent is selected yet."""
+        """Store a record for the user, without a selected agent."""
         return UserRecord()
 
     @on(choice)
     def select(self, turn: Turn, user: UserRecord | None) -> UserRecord:
-        """Select the agent. The room's flow replies with the effect on the room."""
+        """Store the agent that the command names as the user's selection.
+
+        The signal ``AgentChosen`` makes ``RoomRouting`` tell the user what that changes here.
+        """
         agent = self._registry.find(turn.argument)
         assert agent is not None  # noqa: S101  # the guard found it
         turn.trigger(AgentChosen(agent))
@@ -66,7 +73,7 @@ class UserRouting(KeptAsRecord, Flow):
 
     @on(misname)
     def explain_choice(self, turn: Turn, user: UserRecord | None) -> None:
-        """Say how to choose; an unknown name is quoted."""
+        """Reply with the agents and how to choose one. If the command names no agent, quote it."""
         agents = agent_list(turn, self._registry, user)
         if turn.argument:
             agents = no_such_agent(turn, agents)
@@ -74,12 +81,18 @@ class UserRouting(KeptAsRecord, Flow):
 
     @on(list_agents)
     def show_agents(self, turn: Turn, user: UserRecord | None) -> None:
-        """List the registry, with the user's selection marked."""
+        """Reply with the list of all agents, in which the user's selection is marked."""
         turn.reply(agent_list(turn, self._registry, user))
 
 
 def agent_list(turn: Turn, registry: Registry, user: UserRecord | None) -> str:
-    """The agents as a numbered Markdown list, with instructions."""
+    """Return the agents as a numbered Markdown list, with the command that selects one.
+
+    Args:
+        turn: The turn, which translates the text.
+        registry: The agents.
+        user: The record of the user, whose selected agent is marked; None if there is no record.
+    """
     selected = user.selected_agent_id if user else None
     lines = [
         turn.gettext(
@@ -97,7 +110,7 @@ def agent_list(turn: Turn, registry: Registry, user: UserRecord | None) -> str:
 
 
 def no_such_agent(turn: Turn, agents: str) -> str:
-    """Say that the argument names no agent, and list the agents."""
+    """Return a message that the command's argument names no agent, followed by ``agents``."""
     return turn.gettext(
         "There is no agent “{name}”.\n\n{agents}", name=as_typed(turn.argument[:60]), agents=agents
     )

@@ -1,1 +1,1 @@
-"""The flow of a user's chats: the Space, the rooms and their names."""
+"""The flow of a user's chats: creates and restores the Space and the rooms of the chats."""

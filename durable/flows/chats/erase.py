@@ -1,4 +1,4 @@
-"""Erasing a user: all records on them, and the bot's membership in their rooms."""
+"""Erases a user: deletes their records, and makes the bot leave their rooms."""
 
 from durable.flows.chats.records import chats_of, drop_room
 from durable.flows.signals import ForgetLanguage
@@ -9,7 +9,7 @@ from fsm.values.ids import RoomId
 
 
 def explain_erasure(turn: Turn) -> None:
-    """Say what can't be erased, before the bot leaves the rooms."""
+    """Tell the sender that their records are deleted, and what the bot can't delete."""
     turn.reply(
         turn.gettext(
             "I have deleted everything I stored about you, and I am leaving your rooms. I "
@@ -20,10 +20,11 @@ def explain_erasure(turn: Turn) -> None:
 
 
 async def erase_user(turn: Turn) -> None:
-    """Delete the sender's records, and leave the sender's rooms, this one last.
+    """Delete the sender's records, and leave the sender's rooms, the turn's room last.
 
-    The calling flow's own conversation is deleted by the engine, the chosen language by the
-    language flow.
+    The bot stays in the turn's room if that room is not the sender's. Two records are deleted
+    elsewhere: the engine deletes that of the calling flow, and the signal ``ForgetLanguage`` that
+    of the chosen language.
     """
     user_id, here = turn.sender, turn.room_id
     rooms = await bot_records(turn).all(RoomRecord, ROOM_PREFIX, owner=user_id)

@@ -1,4 +1,4 @@
-"""The flow that creates, lists, restores, repairs and erases a user's chats and their Space."""
+"""The flow that creates, lists, restores, repairs and erases a user's chats and Space."""
 
 from durable.flows.chats.erase import erase_user, explain_erasure
 from durable.flows.chats.records import chats_of, name_in, next_number, user_of
@@ -25,19 +25,20 @@ from fsm.values.signals import LoadChat
 from fsm.values.text import as_typed
 
 IN_PROGRESS = "\N{HOURGLASS WITH FLOWING SAND}"
-"""The reaction that acknowledges a request for a room."""
+"""The reaction by which the bot shows that it has requested a room from the homeserver."""
 
 
 class Chats(Flow):
-    """One user's chats, and the rooms that are being created for them.
+    """Create, list, restore, repair and erase a user's chats, each of which has its own room.
 
-    The homeserver creates rooms after the turn that requests them. A request stays in the record
-    until the turn that handles the created room, so that a crash in between loses nothing and a
-    refused request can be repeated.
+    The homeserver creates a room only after the turn that requests it. The request is stored until
+    a later turn handles the created room. So a crash in between loses nothing, and a refused
+    request can be repeated.
 
     Args:
         registry: The agents.
-        with_space: Each user has a Space for their chats, which is created before the first chat.
+        with_space: Whether each user gets a Space for their chats, which is created before the
+            first chat.
     """
 
     scope = Scope.USER
@@ -69,19 +70,19 @@ class Chats(Flow):
 
     @make_space.guard
     def lacks_space(self, turn: Turn) -> bool:
-        """Whether the user needs a Space and has none."""
+        """Whether users get Spaces, and the sender has none."""
         user = bot_records(turn).find(UserRecord, user_key(turn.sender))
         return self._with_space and (user is None or user.space_id is None)
 
     @space_made.guard
     def made_space(self, turn: Turn) -> bool:
-        """Whether the created room is the Space."""
+        """Whether the created room is the user's Space."""
         return RoomCreated.of(turn.inbound).purpose == SPACE_PURPOSE
 
     @space_made_alone.guard
     @last_chat_made.guard
     def made_all(self, turn: Turn) -> bool:
-        """Whether the created room was the last pending one."""
+        """Whether the created room was requested, and no other request is pending."""
         pending, purpose = turn.data, RoomCreated.of(turn.inbound).purpose
         return (
             isinstance(pending, PendingRooms)
@@ -91,7 +92,7 @@ class Chats(Flow):
 
     @not_invited.guard
     def was_invite(self, turn: Turn) -> bool:
-        """Whether the homeserver refused an invite, not a room."""
+        """Whether the request that the homeserver refused is an invite."""
         return EffectRefused.of(turn.inbound).invited is not None
 
     def __init__(self, registry: Registry, *, with_space: bool = True) -> None:
@@ -100,7 +101,10 @@ class Chats(Flow):
 
     @on(onboard)
     async def begin(self, turn: Turn, pending: PendingRooms | None) -> None:
-        """A user without a Space has invited the bot: request one, with a first chat in it."""
+        """Request a Space for a user who has none, and a first chat.
+
+        No chat is requested if the user has an open one or if one is pending.
+        """
         is_begun = pending is not None and bool(pending.chats)
         has_chat = any(not chat.archived for chat in await chats_of(turn, turn.sender))
         requests = () if is_begun or has_chat else (await self._new_chat(turn, ""),)
@@ -108,18 +112,25 @@ class Chats(Flow):
 
     @on(welcome)
     async def invite_again(self, turn: Turn) -> None:
-        """A user with a Space has invited the bot: invite them to all their rooms again."""
+        """Invite the user to their Space and all their open chats again."""
         await welcome_back(turn)
 
     @on(new)
     async def begin_chat(self, turn: Turn) -> None:
-        """Request a room for another chat."""
+        """Request a room for a new chat, which gets the name in the command's argument, if any."""
         _say_at_work(turn)
         turn.trigger(MakeRooms((await self._new_chat(turn, turn.argument),)))
 
     @on(make_space)
     def ask_for_space(self, turn: Turn, pending: PendingRooms | None) -> PendingRooms:
-        """Request the Space, unless it is pending; the chats wait for it."""
+        """Request the Space, unless it is pending already.
+
+        A pending request is sent again if it was refused or if the signal asks for it. The rooms of
+        the chats are requested when the Space exists.
+
+        Returns:
+            All pending requests.
+        """
         requests = turn.signal(MakeRooms).requests
         pending = (pending or PendingRooms()).with_requests(
             w for w in requests if w.chat_id is not None
@@ -133,7 +144,7 @@ class Chats(Flow):
 
     @on(make_chat)
     async def ask_for_chats(self, turn: Turn, pending: PendingRooms | None) -> PendingRooms:
-        """Request the rooms of these chats."""
+        """Request the rooms of the chats in the signal, and return all pending requests."""
         space_id = (await user_of(turn, turn.sender)).space_id
         for request in turn.signal(MakeRooms).requests:
             request_room(turn, request, space_id)
@@ -141,7 +152,11 @@ class Chats(Flow):
 
     @on(space_made)
     async def go_on(self, turn: Turn, pending: PendingRooms) -> PendingRooms:
-        """Store the created Space, and request the rooms of the chats that were to be in it."""
+        """Store the created Space, then request the rooms of the chats that waited for it.
+
+        Returns:
+            The requests that are still pending.
+        """
         await settle(turn, pending, self._registry)
         left = pending.without(SPACE_PURPOSE)
         for request in left.wishes:
@@ -150,18 +165,28 @@ class Chats(Flow):
 
     @on(space_made_alone, last_chat_made)
     async def end(self, turn: Turn, pending: PendingRooms) -> None:
-        """Store the room; no other is pending."""
+        """Store the created room, the last of the pending requests."""
         await settle(turn, pending, self._registry)
 
     @on(made)
     async def take(self, turn: Turn, pending: PendingRooms | None) -> PendingRooms | None:
-        """Store the created room, while others are pending; decline one that is not wanted now."""
+        """Store the created room while other requests are pending.
+
+        If no pending request is for the room, the bot leaves it.
+
+        Returns:
+            The requests that are still pending; None if there were none before.
+        """
         await settle(turn, pending, self._registry)
         return pending.without(RoomCreated.of(turn.inbound).purpose) if pending else None
 
     @on(not_made)
     def report(self, turn: Turn, pending: PendingRooms) -> PendingRooms:
-        """Report the homeserver's refusal, and keep the request for ``!repair``."""
+        """Tell the user why the homeserver refused to create the room.
+
+        Returns:
+            The pending requests. The refused request stays among them, for ``!repair``.
+        """
         failed = RoomFailed.of(turn.inbound)
         request = pending.find(failed.purpose)
         if request is None:
@@ -177,29 +202,29 @@ class Chats(Flow):
 
     @on(not_invited)
     async def tell_of_invite(self, turn: Turn) -> None:
-        """Report the invite that the homeserver refused."""
+        """Tell the user that the homeserver refused the bot's invite, and why."""
         await explain_invite(turn)
 
     @on(show)
     async def list_all(self, turn: Turn) -> None:
-        """List the chats."""
+        """Reply with the list of the sender's open chats."""
         turn.reply(await list_chats(turn, self._registry))
 
     @on(mend)
     async def rebuild(self, turn: Turn, pending: PendingRooms | None) -> None:
-        """Request the missing rooms again, and change no others."""
+        """Request the user's missing rooms again, and invite the user to the existing rooms."""
         requests = await repair(turn, pending or PendingRooms(), with_space=self._with_space)
         if requests:
             turn.trigger(MakeRooms(requests))
 
     @on(pick)
     async def find_archived(self, turn: Turn) -> None:
-        """Offer the archived chats, or restore the one that the command names."""
+        """Ask the sender which archived chat to restore, or restore the one that they named."""
         await offer_chats(turn, self._registry)
 
     @on(load)
     async def bring_back(self, turn: Turn) -> None:
-        """Bring an archived chat back."""
+        """Restore the chat of the signal ``LoadChat``; request a room if the chat needs one."""
         request = await load_chat(turn)
         if request is not None:
             _say_at_work(turn)
@@ -207,7 +232,7 @@ class Chats(Flow):
 
     @on(ask_forget)
     def confirm_forget(self, turn: Turn) -> None:
-        """Ask for confirmation: nothing can be restored."""
+        """Ask the sender to confirm the deletion of all their records."""
         question = turn.gettext(
             "Delete everything I store about you? I will leave your Space and all your chats, "
             "and you won't be able to continue them."
@@ -216,7 +241,7 @@ class Chats(Flow):
 
     @on(forget)
     async def forget_user(self, turn: Turn) -> None:
-        """Say what can't be erased, erase the rest, and leave."""
+        """Tell the sender what the bot can't delete, delete their records, leave their rooms."""
         explain_erasure(turn)
         await erase_user(turn)
 
@@ -230,6 +255,9 @@ class Chats(Flow):
 
 
 def _say_at_work(turn: Turn) -> None:
-    """Acknowledge the command or reaction, because the room is created only after this turn."""
+    """React to the command with ``IN_PROGRESS``: the room is created only after this turn.
+
+    If the user gave the command by a reaction, react to the message to which they reacted.
+    """
     inbound = turn.inbound
     turn.react(IN_PROGRESS, event_id=inbound.about if inbound.kind is EventKind.REACTION else None)

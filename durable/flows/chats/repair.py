@@ -1,4 +1,4 @@
-"""Repairing a user's Space and chats: links, invites, and requests for missing rooms."""
+"""Repairs a user's Space and chats: links in the Space, invites, requests for missing rooms."""
 
 from attrs import evolve
 
@@ -20,7 +20,19 @@ from fsm.values.text import as_typed
 
 
 async def repair(turn: Turn, pending: PendingRooms, *, with_space: bool) -> tuple[RoomRequest, ...]:
-    """Link and invite to existing rooms. Returns the requests for missing ones."""
+    """Invite the sender to their existing rooms, and return requests for the missing rooms.
+
+    The existing rooms are added to the Space too. The sender is told which rooms are missing.
+
+    Args:
+        turn: The turn.
+        pending: The user's pending requests. Rooms of chats that are pending or refused count as
+            missing.
+        with_space: Whether the user is to have a Space.
+
+    Returns:
+        The requests for the missing rooms. They are not sent yet: the caller must do that.
+    """
     requests = {request.purpose: evolve(request, refused=False) for request in pending.chats}
     for chat in await _homeless(turn):
         purpose = chat_purpose(chat.chat_id)
@@ -35,7 +47,7 @@ async def repair(turn: Turn, pending: PendingRooms, *, with_space: bool) -> tupl
 
 
 async def welcome_back(turn: Turn) -> None:
-    """Link the sender's chats, and invite the sender to all of them."""
+    """Invite the sender to their Space and all open chats, and add those chats to the Space."""
     space_id = (await user_of(turn, turn.sender)).space_id
     if space_id is not None:
         turn.invite(space_id, asked_in=turn.room_id)
@@ -44,7 +56,7 @@ async def welcome_back(turn: Turn) -> None:
 
 
 async def explain_invite(turn: Turn) -> None:
-    """Say that the homeserver does not let the bot invite the sender to a room."""
+    """Tell the user that the homeserver refused to invite them to a room, and why."""
     refusal = EffectRefused.of(turn.inbound)
     room_id = refusal.target
     room = await bot_records(turn).read(RoomRecord, room_key(room_id))
@@ -59,7 +71,7 @@ async def explain_invite(turn: Turn) -> None:
 
 
 async def _homeless(turn: Turn) -> list[ChatRecord]:
-    """The sender's open chats whose room no longer exists."""
+    """Return the sender's open chats whose room has no record or that the bot has left."""
     found = []
     for chat in await chats_of(turn, turn.sender):
         room = await bot_records(turn).read(RoomRecord, room_key(chat.room_id))

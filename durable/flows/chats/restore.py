@@ -1,4 +1,4 @@
-"""Listing chats, and restoring archived ones: in their room, in this one, or in a new one."""
+"""Lists chats, and restores an archived chat: in its own room, the turn's room or a new room."""
 
 from datetime import datetime
 
@@ -34,7 +34,10 @@ from fsm.values.text import answered, as_typed, number_in
 
 
 async def offer_chats(turn: Turn, registry: Registry) -> None:
-    """Offer the sender's archived chats, or restore the one that the command names."""
+    """Ask the sender which archived chat to restore, or restore the one that the command names.
+
+    Without archived chats, tell the sender that there are none.
+    """
     archived = [chat for chat in await chats_of(turn, turn.sender) if chat.archived]
     if turn.argument:
         _load_named(turn, archived)
@@ -52,7 +55,14 @@ async def offer_chats(turn: Turn, registry: Registry) -> None:
 
 
 async def load_chat(turn: Turn) -> RoomRequest | None:
-    """Restore the chosen chat. Returns the request for a room, if it needs one."""
+    """Restore the chat of the signal ``LoadChat``.
+
+    The sender is told where the chat continues, or that it does not exist or is not archived.
+
+    Returns:
+        A request for a new room if the chat needs one: its own room is gone, and the turn's room
+        can't be used. The caller must send the request. None if no new room is needed.
+    """
     chat_id = turn.signal(LoadChat).chat_id
     chat = await bot_records(turn).read(ChatRecord, chat_key(turn.sender, chat_id))
     if chat is None:
@@ -83,7 +93,10 @@ async def load_chat(turn: Turn) -> RoomRequest | None:
 
 
 def _load_named(turn: Turn, archived: list[ChatRecord]) -> None:
-    """Restore a chat by its number in the list or by its chat id."""
+    """Restore the archived chat that the command names by its number in the list or its id.
+
+    If it names none, tell the sender so.
+    """
     wanted, place = answered(turn.argument), number_in(turn.argument)
     named = [
         chat
@@ -104,7 +117,13 @@ def _load_named(turn: Turn, archived: list[ChatRecord]) -> None:
 
 
 async def _alive(turn: Turn, chat: ChatRecord, room: RoomRecord | None) -> RoomId | None:
-    """The open room that the chat has already, if any."""
+    """Return the open room in which the chat, or its platform chat, already happens; else None.
+
+    Args:
+        turn: The turn.
+        chat: The chat.
+        room: The record of the chat's room; None if there is none.
+    """
     if room is None:
         return None
     if room.room_type == CHAT and not chat.archived:
@@ -113,7 +132,7 @@ async def _alive(turn: Turn, chat: ChatRecord, room: RoomRecord | None) -> RoomI
 
 
 async def _reopen(turn: Turn, chat: ChatRecord, room: RoomRecord) -> None:
-    """Reopen the chat in its own room."""
+    """Reopen the archived chat in its own room, and invite the sender to that room."""
     space_id = (await user_of(turn, turn.sender)).space_id
     bot_records(turn).save(
         room_key(chat.room_id), evolve(room, room_type=CHAT, space_id=space_id or room.space_id)
@@ -132,7 +151,16 @@ async def _reopen(turn: Turn, chat: ChatRecord, room: RoomRecord) -> None:
 
 
 async def _take_this_room(turn: Turn, chat: ChatRecord, before: RoomRecord | None) -> bool:
-    """Use this room for the chat, if it is the sender's and has no chat; return whether it is."""
+    """Continue the chat in the turn's room, if the sender owns that room and it has no chat.
+
+    Args:
+        turn: The turn.
+        chat: The chat, whose own room is gone.
+        before: The record of the chat's own room; None if there is none.
+
+    Returns:
+        Whether the chat continues in the turn's room. False: nothing was changed.
+    """
     here = await bot_records(turn).read(RoomRecord, room_key(turn.room_id))
     is_free = here is not None and (here.room_type, here.chat_id, here.platform_chat_id) == (
         CHAT,
@@ -168,7 +196,7 @@ async def _take_this_room(turn: Turn, chat: ChatRecord, before: RoomRecord | Non
 
 
 async def list_chats(turn: Turn, registry: Registry) -> str:
-    """The sender's open chats as a numbered list, and the number of archived ones."""
+    """Return a message with the sender's open chats, numbered, and how many are archived."""
     chats = await chats_of(turn, turn.sender)
     live = [chat for chat in chats if not chat.archived]
     archived = len(chats) - len(live)
@@ -195,7 +223,7 @@ async def list_chats(turn: Turn, registry: Registry) -> str:
 
 
 async def detail(turn: Turn, chat: ChatRecord, registry: Registry) -> str:
-    """The chat's agent and last use."""
+    """Return a text about the chat: its agent, and when the agent was last asked."""
     room = await bot_records(turn).read(RoomRecord, room_key(chat.room_id))
     return turn.gettext(
         "{agent}, {used}",

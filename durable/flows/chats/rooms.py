@@ -1,4 +1,4 @@
-"""Rooms that the bot creates: pending requests, and what happens when a room was created."""
+"""Requests for rooms that the bot creates, and the handling of each created room."""
 
 from collections.abc import Iterable
 
@@ -35,20 +35,21 @@ from fsm.values.inbound import RoomCreated
 from fsm.values.text import as_typed
 
 SPACE_PURPOSE = "space"
-"""The purpose of a user's Space. There is one for each user."""
+"""The purpose of the request for a user's Space. The purpose says what the room is for."""
 
 _CHAT_PURPOSE = "chat:"
 
 
 @frozen(kw_only=True)
 class RoomRequest:
-    """A request for one room, sent to the homeserver or waiting for the user's Space.
+    """A request for one room. It is sent to the homeserver, or waits until the Space exists.
 
     Args:
-        purpose: ``space``, or ``chat:C1``: one room of each.
+        purpose: What the room is for: ``space``, or ``chat:`` and the chat's id, as in ``chat:C1``.
+            A user has at most one pending request for each purpose.
         name: The room's name.
-        asked_in: The room in which the result is reported.
-        refused: The homeserver refused it; ``!repair`` asks again.
+        asked_in: The room in which the user is told the result.
+        refused: Whether the homeserver refused to create the room; ``!repair`` tries again.
     """
 
     purpose: str
@@ -58,17 +59,17 @@ class RoomRequest:
 
     @property
     def chat_id(self) -> ChatId | None:
-        """The room's chat; None for the Space."""
+        """The id of the chat that the room is for; None for the Space."""
         is_chat = self.purpose.startswith(_CHAT_PURPOSE)
         return ChatId(self.purpose.removeprefix(_CHAT_PURPOSE)) if is_chat else None
 
 
 @frozen
 class MakeRooms:
-    """The signal to request rooms.
+    """The signal to request rooms from the homeserver.
 
     Args:
-        requests: The requests.
+        requests: The rooms to request; may be empty if only the Space is missing.
     """
 
     requests: tuple[RoomRequest, ...]
@@ -76,50 +77,54 @@ class MakeRooms:
 
 @frozen
 class PendingRooms:
-    """One user's pending room requests, oldest first. Stored in the user's flow record."""
+    """One user's pending room requests: the record of the flow ``Chats``.
+
+    Args:
+        wishes: The requests, oldest first.
+    """
 
     wishes: tuple[RoomRequest, ...] = ()  # databases have this name
 
     def find(self, purpose: str) -> RoomRequest | None:
-        """The pending request with this purpose, or None."""
+        """Return the pending request with this purpose; None if there is none."""
         return next((request for request in self.wishes if request.purpose == purpose), None)
 
     def with_requests(self, requests: Iterable[RoomRequest]) -> "PendingRooms":
-        """A copy with these requests added; each replaces an older one with the same purpose."""
+        """Return a copy with ``requests`` added; each replaces an older one of the same purpose."""
         merged = {request.purpose: request for request in self.wishes}
         return PendingRooms(
             tuple((merged | {request.purpose: request for request in requests}).values())
         )
 
     def without(self, purpose: str) -> "PendingRooms":
-        """A copy without the request with this purpose."""
+        """Return a copy without the request with this purpose."""
         return PendingRooms(tuple(request for request in self.wishes if request.purpose != purpose))
 
     def mark_refused(self, purpose: str) -> "PendingRooms":
-        """A copy with this request marked as refused by the homeserver."""
+        """Return a copy in which the request with this purpose is marked as refused."""
         return PendingRooms(
             tuple(evolve(w, refused=True) if w.purpose == purpose else w for w in self.wishes)
         )
 
     @property
     def chats(self) -> tuple[RoomRequest, ...]:
-        """The requests for chats, without the Space."""
+        """The pending requests for the rooms of chats, without that for the Space."""
         return tuple(request for request in self.wishes if request.chat_id is not None)
 
 
 def chat_purpose(chat_id: ChatId) -> str:
-    """The purpose of a chat's room."""
+    """Return the purpose of a request for the chat's room."""
     return f"{_CHAT_PURPOSE}{chat_id}"
 
 
 def space_request(turn: Turn) -> RoomRequest:
-    """The request for the sender's Space."""
+    """Return a request for the sender's Space."""
     name = turn.gettext("{name}'s space", name=localpart(turn.sender))
     return RoomRequest(purpose=SPACE_PURPOSE, name=name, asked_in=turn.room_id)
 
 
 def request_room(turn: Turn, request: RoomRequest, space_id: RoomId | None) -> None:
-    """Ask the homeserver to create the room."""
+    """Ask the homeserver to create the room, within the Space unless ``space_id`` is None."""
     turn.make_room(
         request.purpose,
         name=request.name,
@@ -129,7 +134,15 @@ def request_room(turn: Turn, request: RoomRequest, space_id: RoomId | None) -> N
 
 
 async def settle(turn: Turn, pending: PendingRooms | None, registry: Registry) -> None:
-    """Store the created room for the purpose that it was requested for."""
+    """Handle a created room: store it as the Space or as the chat's room, and tell the user.
+
+    The bot leaves a room that no pending request is for.
+
+    Args:
+        turn: The turn of the inbound event ``RoomCreated``.
+        pending: The user's pending requests; None if there are none.
+        registry: The agents.
+    """
     request = pending.find(RoomCreated.of(turn.inbound).purpose) if pending else None
     if request is None:
         await _decline_unasked(turn)
@@ -142,7 +155,10 @@ async def settle(turn: Turn, pending: PendingRooms | None, registry: Registry) -
 
 
 async def link_chats(turn: Turn, space_id: RoomId | None) -> list[ChatRecord]:
-    """Add all the sender's open chats to the Space, if there is one, and return them."""
+    """Add the rooms of the sender's open chats to the Space, and return these chats.
+
+    If ``space_id`` is None, only return the chats. Chats without an open room are left out.
+    """
     shown = []
     for chat in await chats_of(turn, turn.sender):
         room = await bot_records(turn).read(RoomRecord, room_key(chat.room_id))
@@ -156,7 +172,7 @@ async def link_chats(turn: Turn, space_id: RoomId | None) -> list[ChatRecord]:
 
 
 async def _decline_unasked(turn: Turn) -> None:
-    """Leave a room that has no pending request and no record."""
+    """Leave the turn's room, which no pending request is for, unless it has a record."""
     if await bot_records(turn).read(RoomRecord, room_key(turn.room_id)) is None:
         turn.leave()
 
@@ -182,7 +198,10 @@ def _tell_of_space(turn: Turn, request: RoomRequest) -> None:
 async def _settle_chat(
     turn: Turn, request: RoomRequest, chat_id: ChatId, registry: Registry
 ) -> None:
-    """Store this as the chat's room: its first, or the replacement of a lost one."""
+    """Store the turn's room as the chat's first room, or as the replacement of a lost one.
+
+    Invite the user and tell them. If the chat has got another open room meanwhile, leave this one.
+    """
     user = await user_of(turn, turn.sender)
     chat = await bot_records(turn).read(ChatRecord, chat_key(turn.sender, chat_id))
     before = await bot_records(turn).read(RoomRecord, room_key(chat.room_id)) if chat else None
@@ -212,7 +231,15 @@ async def _settle_chat(
 async def _elsewhere(
     turn: Turn, chat: ChatRecord | None, before: RoomRecord | None
 ) -> RoomId | None:
-    """The chat's other open room, if it got one after this room was requested."""
+    """Return the chat's open room if that is not the turn's room; else None.
+
+    The chat may have got another room after the turn's room was requested.
+
+    Args:
+        turn: The turn.
+        chat: The chat; None if it has no record yet.
+        before: The record of the room that the chat has so far; None if there is none.
+    """
     if chat is None or before is None or chat.room_id == turn.room_id:
         return None
     if before.room_type == CHAT:
@@ -221,7 +248,10 @@ async def _elsewhere(
 
 
 async def _replace_room(turn: Turn, chat: ChatRecord, space_id: RoomId | None) -> None:
-    """Delete the record of the chat's earlier room: an invite to it must not reopen it."""
+    """Make the turn's room the chat's room, and delete the records of the chat's earlier room.
+
+    Otherwise, an invite to the earlier room would reopen the chat there.
+    """
     bot_records(turn).save(
         chat_key(turn.sender, chat.chat_id), evolve(chat, room_id=turn.room_id, archived=False)
     )
@@ -232,7 +262,11 @@ async def _replace_room(turn: Turn, chat: ChatRecord, space_id: RoomId | None) -
 
 
 async def _routed(turn: Turn, room: RoomRecord, user: UserRecord, registry: Registry) -> RoomRecord:
-    """The room's record, bound to the user's selected agent if it has no binding yet."""
+    """Return the room's record, bound to an agent if one is known.
+
+    A record that is bound already stays. Otherwise the room is bound to the agent that the user has
+    selected, or to the only agent, with a new platform chat number.
+    """
     if room.agent_id is not None and room.platform_chat_id is not None:
         return room
     agent = registry.get(user.selected_agent_id) or registry.only

@@ -1,1 +1,1 @@
-"""The flow of a room: which agent and which chat it is bound to."""
+"""The flow of a room, which binds the room to an agent and a platform chat."""

@@ -1,4 +1,4 @@
-"""Changes to a room's chat: name, agent, archive, another room."""
+"""What ``RoomRouting`` does to a room's chat: rename, rebind, archive or move it."""
 
 from attrs import evolve
 
@@ -38,11 +38,19 @@ from fsm.values.text import as_typed
 OWNER = "owner"
 MENTION = "mention"
 EVERYONE = "everyone"
-"""The values of ``respond_to``: whose texts the bot answers in a room of more than two."""
+"""``OWNER``, ``MENTION``, ``EVERYONE``: the values of ``respond_to``, a setting.
+
+It says which texts the bot answers in a room of more than two: the owner's, those that mention the
+bot, or all.
+"""
 
 
 def ask_for_name(turn: Turn) -> None:
-    """Ask the homeserver for the command's name; a later turn handles the result."""
+    """Ask the homeserver to give the room the name in the command's argument.
+
+    A later turn handles the homeserver's response. If the argument is empty, nothing is requested,
+    and the sender is told how to use the command.
+    """
     name = name_in(turn.argument)
     if name:
         turn.name_room(name, asked_in=turn.room_id)
@@ -51,7 +59,11 @@ def ask_for_name(turn: Turn) -> None:
 
 
 async def take_name(turn: Turn, room: RoomRecord) -> RoomRecord:
-    """Store the room's new name as the chat's name."""
+    """Store the name that the homeserver has set for the room as the chat's name; tell the sender.
+
+    Returns:
+        The room's record with the new name.
+    """
     name = _new_name(turn)
     chat = await chat_in(turn, room)
     if chat is not None and room.matrix_user_id is not None:
@@ -61,7 +73,7 @@ async def take_name(turn: Turn, room: RoomRecord) -> RoomRecord:
 
 
 def explain_name(turn: Turn) -> None:
-    """Say that the homeserver refused the new name."""
+    """Tell the sender of ``!rename`` that the homeserver refused the new name, and why."""
     turn.reply(
         turn.gettext(
             "I couldn't rename this chat to “{name}”: {problem}. Give me permission to change "
@@ -79,7 +91,7 @@ def _new_name(turn: Turn) -> str:
 
 
 def rebind_question(turn: Turn, room: RoomRecord, agent: AgentEntry) -> str:
-    """The confirmation question before a room is bound to another agent."""
+    """Return the question by which the sender confirms that ``agent`` shall answer in the room."""
     return turn.gettext(
         "Let **{agent}** (`{id}`) answer in “{name}”? It starts a new conversation and won't "
         "know what was said before.",
@@ -90,7 +102,13 @@ def rebind_question(turn: Turn, room: RoomRecord, agent: AgentEntry) -> str:
 
 
 async def bind_anew(turn: Turn, room: RoomRecord) -> RoomRecord:
-    """Bind the room to the confirmed agent, under a new platform chat."""
+    """Bind the room to the agent of the signal ``RebindRoom``, with a new platform chat number.
+
+    Tell the sender, and trigger the handling of held messages.
+
+    Returns:
+        The room's changed record.
+    """
     agent = turn.signal(RebindRoom).agent
     number = await bot_records(turn).next_platform_chat_id()
     turn.reply(
@@ -107,14 +125,18 @@ async def bind_anew(turn: Turn, room: RoomRecord) -> RoomRecord:
 
 
 def archive_question(turn: Turn, room: RoomRecord) -> str:
-    """The confirmation question before a chat is archived."""
+    """Return the question by which the sender confirms that the room's chat is archived."""
     return turn.gettext(
         "Archive “{name}”? This room will get no more answers.", name=as_typed(name_of(turn, room))
     )
 
 
 async def close(turn: Turn, room: RoomRecord) -> RoomRecord:
-    """Archive the chat."""
+    """Archive the room's chat: mark its record, remove the room from the Space, tell the sender.
+
+    Returns:
+        The room's changed record.
+    """
     room = await numbered(turn, room)
     chat = await chat_in(turn, room)
     if chat is None:
@@ -135,7 +157,10 @@ async def close(turn: Turn, room: RoomRecord) -> RoomRecord:
 
 
 async def rebind_usage(turn: Turn, registry: Registry) -> str:
-    """The syntax of the command, with the list of agents."""
+    """Return a message on how to use ``!rebind``, with the list of agents.
+
+    If the command names an unknown agent, the message quotes the name.
+    """
     user = await bot_records(turn).read(UserRecord, user_key(turn.sender))
     agents = turn.gettext(
         "{agents}\n\nTo change the agent of this chat, send `{prefix}rebind NUMBER`.",
@@ -146,7 +171,12 @@ async def rebind_usage(turn: Turn, registry: Registry) -> str:
 
 
 async def lose_space(turn: Turn, space: RoomRecord) -> None:
-    """Delete a Space from its user's record, after the bot has left it."""
+    """Remove the turn's room, which the bot has left, from its owner's record if it was the Space.
+
+    Args:
+        turn: The turn.
+        space: The record of the turn's room, a Space or any other room.
+    """
     owner = space.matrix_user_id
     if owner is None:
         return
@@ -156,7 +186,10 @@ async def lose_space(turn: Turn, space: RoomRecord) -> None:
 
 
 async def revive(turn: Turn, room: RoomRecord) -> RoomRecord:
-    """The record of a room to which the bot has returned; a new one if its chat has moved."""
+    """Reopen the chat of a room to which the bot has returned, and return the room's record.
+
+    If another room has the chat now, the chat is not touched, and an empty record is returned.
+    """
     chat = await chat_in(turn, room)
     has_moved = chat is not None and chat.room_id != turn.room_id
     if has_moved or await live_room(turn, room, exclude=turn.room_id) is not None:
@@ -169,7 +202,11 @@ async def revive(turn: Turn, room: RoomRecord) -> RoomRecord:
 
 
 async def may_move(turn: Turn, room: RoomRecord, to: RoomId) -> bool:
-    """Whether the replacement may take over the chat: a tombstone can name any room."""
+    """Return whether the chat of the turn's room may move to the room that its tombstone names.
+
+    A tombstone can name any room. ``to`` must be another room, without a record or with a record
+    that has the same owner and nothing else.
+    """
     if not to.startswith("!") or to == turn.room_id:
         return False
     there = await bot_records(turn).read(RoomRecord, room_key(to))
@@ -178,7 +215,11 @@ async def may_move(turn: Turn, room: RoomRecord, to: RoomId) -> bool:
 
 
 async def replaced_room(turn: Turn, room: RoomRecord, since: RoomId) -> RoomRecord | None:
-    """The record of the room that this one replaces, if both have the same owner."""
+    """Return the record of the room ``since``, which the turn's room replaces.
+
+    Return None if the record of the turn's room has more than an owner, if ``since`` has no record,
+    or if the two rooms have different owners.
+    """
     if room != RoomRecord(matrix_user_id=room.matrix_user_id):
         return None
     before = await bot_records(turn).read(RoomRecord, room_key(since))
@@ -187,7 +228,16 @@ async def replaced_room(turn: Turn, room: RoomRecord, since: RoomId) -> RoomReco
 
 
 async def move_room(turn: Turn, room: RoomRecord, to: RoomId, *, since: RoomId) -> None:
-    """Give the chat or Space of the room ``since`` to the room ``to``, which the bot has joined."""
+    """Give the chat or Space of the room ``since`` to the room ``to``, and say so in ``to``.
+
+    For a Space, nothing is said; the sender's chats are added to the new Space.
+
+    Args:
+        turn: The turn.
+        room: The record of ``since``.
+        to: The new room, which the bot has joined or joins in this turn.
+        since: The old room. Its record is deleted here unless it is the turn's room.
+    """
     if since != turn.room_id:
         bot_records(turn).save(room_key(since), None)
     if room.room_type == SPACE:
@@ -215,17 +265,19 @@ async def _move_space(turn: Turn, to: RoomId, since: RoomId) -> None:
 
 
 def is_owners(turn: Turn) -> bool:
-    """Whether the sender owns the room, or its owner is unknown."""
+    """Return whether the sender owns the turn's room, or the room has no known owner."""
     room = bot_records(turn).find(RoomRecord, room_key(turn.room_id))
     return room is None or room.matrix_user_id in (None, turn.sender)
 
 
 def is_addressed(turn: Turn, respond_to: str) -> bool:
-    """Whether the bot responds to this turn's event.
+    """Return whether the bot answers the turn's event.
 
     Args:
         turn: The turn.
-        respond_to: In rooms of more than two: ``owner``, ``mention`` or ``everyone``.
+        respond_to: ``owner``: the bot answers only the owner, see ``is_owners``. ``mention``: in
+            rooms of more than two, the bot answers only events that mention it; in a room of two,
+            those and all of the owner's. ``everyone``: the bot answers every event.
     """
     if respond_to == EVERYONE:
         return True

@@ -1,4 +1,4 @@
-"""The binding of a room to an agent and a platform chat; survives a restart."""
+"""The flow that binds a room to an agent and a platform chat. The binding survives a restart."""
 
 from collections.abc import Callable
 
@@ -61,10 +61,11 @@ class RoomRouting(KeptAsRecord, Flow):
 
     Args:
         registry: The agents.
-        is_allowed: Whether a user may invite the bot.
-        respond_to: Which texts are for the bot in rooms of more than two: those of the ``owner``,
-            those that ``mention`` it, or ``everyone``'s.
-        onboarding: Whether users without a Space get one.
+        is_allowed: Called with a user's id; returns whether the user may invite the bot.
+        respond_to: Which texts the bot answers in rooms of more than two: those of the room's
+            ``owner``, those that ``mention`` the bot, or ``everyone``'s.
+        onboarding: Whether the bot triggers ``OnboardUser`` or ``WelcomeUser`` when it has joined a
+            room, so that the room's owner gets a Space and a first chat.
     """
 
     scope = Scope.ROOM
@@ -124,34 +125,38 @@ class RoomRouting(KeptAsRecord, Flow):
     @revived_unbound.guard
     @invited_again.guard
     def is_welcome(self, turn: Turn) -> bool:
-        """Whether the config allows this user."""
+        """Whether the config allows the sender to invite the bot."""
         return self._is_allowed(turn.sender)
 
     @revived.guard
     def is_welcome_back(self, turn: Turn) -> bool:
-        """Whether the config allows this user, and the room had an agent."""
+        """Whether the sender may invite the bot, and the room's agent is in the config."""
         return self.is_welcome(turn) and self.had_agent(turn)
 
     @returned.guard
     def had_agent(self, turn: Turn) -> bool:
-        """Whether the room is bound to an agent that is in the config."""
+        """Whether the room is bound to an agent in the config."""
         return _has_route(turn.data, self._registry)
 
     @joined.guard
     def followed_invite(self, turn: Turn) -> bool:
-        """Whether the bot was invited to the room, and did not create it."""
+        """Whether to greet: the room has no chat, or the bot has joined it after an invite."""
         return not _has_chat(turn.data) or RoomJoined.of(turn.inbound).after_invite
 
     @bind.guard
     def has_agent(self, turn: Turn) -> bool:
-        """Whether only one agent is possible for a new binding."""
+        """Whether it is known to which agent to bind the room.
+
+        That is the agent that the sender has selected, or the only agent of the config. False if
+        the room was bound to an agent that is no longer available: the sender must choose first.
+        """
         room = bot_records(turn).find(RoomRecord, room_key(turn.room_id))
         lost_its_agent = room is not None and room.agent_id is not None
         return not lost_its_agent and self._agent_for(turn) is not None
 
     @overhear.guard
     def is_overheard(self, turn: Turn) -> bool:
-        """Whether the text is not for the bot: in a room of more than two, others' texts may be."""
+        """Whether the bot does not answer the text, because of the setting ``respond_to``."""
         return not is_addressed(turn, self._respond_to)
 
     @lost.guard
@@ -171,7 +176,7 @@ class RoomRouting(KeptAsRecord, Flow):
     @renamed.guard
     @not_renamed.guard
     def was_name(self, turn: Turn) -> bool:
-        """Whether the result is about the name of a room with a chat."""
+        """Whether the event is the homeserver's response to a new name for a room with a chat."""
         match turn.inbound:
             case EffectDone(room_name=str()) | EffectRefused(room_name=str()):
                 return _has_chat(turn.data)
@@ -179,22 +184,22 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @refuse.guard
     def is_anothers(self, turn: Turn) -> bool:
-        """Whether the room has a chat that somebody else owns."""
+        """Whether the room has a chat, and a user other than the sender owns the room."""
         return _has_chat(turn.data) and not is_owners(turn)
 
     @retry.guard
     def has_asked(self, turn: Turn) -> bool:
-        """Whether the sender has asked the room's agent something before."""
+        """Whether there is an earlier question of the sender in this room to ask again."""
         return turn.inbound.repeats is not None
 
     @settle_space.guard
     def brings_space(self, turn: Turn) -> bool:
-        """Whether the room was created as a Space."""
+        """Whether the signal's record is that of a Space."""
         return turn.signal(Settle).room.room_type == SPACE
 
     @settle_bound.guard
     def brings_agent(self, turn: Turn) -> bool:
-        """Whether the record for this room has an agent."""
+        """Whether the signal's record is bound to an agent in the config."""
         return _has_route(turn.signal(Settle).room, self._registry)
 
     def __init__(
@@ -211,35 +216,42 @@ class RoomRouting(KeptAsRecord, Flow):
         self._onboarding = onboarding
 
     def state_of(self, record: RoomRecord) -> State:
-        """Bound, if the record has a platform chat and its agent is in the config."""
+        """Return the state of a room that has this record.
+
+        Archived chats, rooms that the bot has left and Spaces have states of their own. Any other
+        room is ``bound`` if it has a platform chat and an agent in the config, else ``unbound``.
+        """
         closed = {ARCHIVED: self.archived, GONE: self.gone, SPACE: self.space}
         open_state = self.bound if _has_route(record, self._registry) else self.unbound
         return closed.get(record.room_type, open_state)
 
     @on(invited)
     def accept(self, turn: Turn) -> RoomRecord:
-        """Join the room, which belongs to the inviter."""
+        """Join the room, and store the inviter as its owner."""
         turn.join()
         turn.trigger(MeetUser())
         return RoomRecord(matrix_user_id=turn.sender)
 
     @on(invited_again)
     def rejoin(self, turn: Turn, room: RoomRecord) -> RoomRecord:
-        """Join the room again; it keeps its binding."""
+        """Join the room again. The inviter becomes its owner if the owner is unknown.
+
+        The room keeps its agent and platform chat.
+        """
         turn.join()
         turn.trigger(MeetUser())
         return evolve(room, matrix_user_id=room.matrix_user_id or turn.sender)
 
     @on(revived, revived_unbound)
     async def rejoin_lost(self, turn: Turn, room: RoomRecord) -> RoomRecord:
-        """Join a room that the bot had left; its chat continues."""
+        """Join a room that the bot had left, and reopen its chat unless that has another room."""
         turn.join()
         turn.trigger(MeetUser())
         return await revive(turn, room)
 
     @on(returned, returned_unbound)
     async def take_up(self, turn: Turn, room: RoomRecord) -> RoomRecord:
-        """Handle a return of the bot to the room without an invite."""
+        """Reopen the chat of a room that the bot had left and has joined without an invite."""
         return await revive(turn, room)
 
     @on(declined)
@@ -249,7 +261,10 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(joined)
     async def greet(self, turn: Turn, room: RoomRecord) -> None:
-        """Greet the room, or take over the record of the room that it replaces."""
+        """Greet the room after the bot has joined it, and begin onboarding if that is enabled.
+
+        If the room replaces another with the same owner, take over that room's record instead.
+        """
         since = RoomJoined.of(turn.inbound).replaces
         before = await replaced_room(turn, room, since) if since else None
         if since is not None and before is not None:
@@ -266,17 +281,23 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(lost)
     def mark_gone(self, _turn: Turn, room: RoomRecord) -> RoomRecord:
-        """Keep the binding of the room's chat, for another room or another invite."""
+        """Mark the room as left. Its agent and platform chat stay stored, to continue the chat."""
         return evolve(room, room_type=GONE)
 
     @on(left)
     async def forget_room(self, turn: Turn, room: RoomRecord) -> None:
-        """Delete the record of a room without a chat, or of a Space from its user's record."""
+        """Forget a Space, or a room without a chat, that the bot has left.
+
+        The engine deletes the room's record. A Space is removed from its owner's record too.
+        """
         await lose_space(turn, room)
 
     @on(upgraded)
     async def follow(self, turn: Turn, room: RoomRecord) -> None:
-        """Move to the room that replaces this one, unless another chat is in it."""
+        """Move the chat to the room that replaces this one, if ``may_move`` allows that.
+
+        Otherwise, say in this room that the chat can't move.
+        """
         to = RoomUpgraded.of(turn.inbound).replacement
         if await may_move(turn, room, to):
             turn.trigger(MoveRoom(to))
@@ -291,7 +312,7 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(move)
     async def move_on(self, turn: Turn, room: RoomRecord) -> None:
-        """Give the record of this room to its replacement."""
+        """Join the room that replaces this one, and give it this room's record and chat."""
         to = turn.signal(MoveRoom).to
         bot_records(turn).save(room_key(to), room)
         turn.join(to)
@@ -299,12 +320,12 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(settle_space, settle_bound, settle)
     def take_place(self, turn: Turn) -> RoomRecord:
-        """Store the record for which the room was created."""
+        """Make the signal's record the record of the room."""
         return turn.signal(Settle).room
 
     @on(say)
     def pass_on(self, turn: Turn, room: RoomRecord) -> None:
-        """Ask the room's agent."""
+        """Ask the room's agent the text of the turn, with its files."""
         self._ask(turn, room)
 
     @on(retry)
@@ -323,12 +344,12 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(retry_nothing)
     def explain_retry(self, turn: Turn) -> None:
-        """Say that there is no question to repeat."""
+        """Tell the sender that there is no question to ask again."""
         turn.reply(turn.gettext("There is no question in this chat to ask again."))
 
     @on(bind)
     async def bind_and_pass_on(self, turn: Turn, room: RoomRecord | None) -> RoomRecord:
-        """Bind the room permanently, then ask its agent."""
+        """Bind the room to the agent of ``has_agent``, with a new platform chat number; ask it."""
         agent = self._agent_for(turn)
         assert agent is not None  # noqa: S101  # the guard found it
         turn.trigger(MeetUser())
@@ -343,7 +364,7 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(say_without_agent)
     async def ask_for_agent(self, turn: Turn, room: RoomRecord | None) -> None:
-        """Hold the message in memory, and ask which agent to use."""
+        """Ask the sender which agent to use. ``Hold`` keeps the message in memory until then."""
         user = await bot_records(turn).read(UserRecord, user_key(turn.sender))
         lost = room.agent_id if room else None
         lost = lost or (user.selected_agent_id if user else None)
@@ -352,13 +373,20 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(say_archived, explain, archive_too_late, rebind_too_late)
     def explain_no_chat(self, turn: Turn, room: RoomRecord | None) -> None:
-        """Explain why nobody answers in the room."""
+        """Tell the sender that the chat is archived, or that the room has no chat yet."""
         is_archived = room is not None and room.room_type == ARCHIVED
         turn.reply(no_chat(turn, is_archived=is_archived))
 
     @on(agent_chosen)
     def acknowledge_choice(self, turn: Turn, room: RoomRecord | None) -> RoomRecord | None:
-        """Reply with the effect of the user's choice on this room. A bound room keeps its agent."""
+        """Tell the sender what the selection of an agent changes in this room.
+
+        A bound room keeps its agent. An unbound room of the sender loses what is left of an earlier
+        binding, so that the next message binds it to the selected agent.
+
+        Returns:
+            The room's changed record; None if it does not change.
+        """
         agent = turn.signal(AgentChosen).agent
         turn.trigger(Release())
         state = self.state_of(room) if room else self.idle
@@ -371,22 +399,25 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(rename)
     def ask_for_name(self, turn: Turn) -> None:
-        """Ask the homeserver to rename the room."""
+        """Ask the homeserver to give the room the name in the command's argument."""
         ask_for_name(turn)
 
     @on(renamed)
     async def take_name(self, turn: Turn, room: RoomRecord) -> RoomRecord:
-        """Store the chat's new name."""
+        """Store the name that the homeserver has set as the chat's name, and tell the sender."""
         return await take_name(turn, room)
 
     @on(not_renamed)
     def explain_name(self, turn: Turn) -> None:
-        """Explain why the chat keeps its name."""
+        """Tell the sender why the homeserver refused the new name."""
         explain_name(turn)
 
     @on(ask_rebind)
     async def confirm_rebind(self, turn: Turn, room: RoomRecord) -> None:
-        """Ask for confirmation: the room's agent can't be asked in this chat again."""
+        """Ask the sender to confirm the new agent, because it starts a new conversation.
+
+        If the command names no agent, reply with the agents and how to use the command.
+        """
         agent = self._registry.find(turn.argument)
         if agent is None:
             turn.reply(await rebind_usage(turn, self._registry))
@@ -395,12 +426,12 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(rebind)
     async def carry_out_rebind(self, turn: Turn, room: RoomRecord) -> RoomRecord:
-        """Bind the room to another agent, under a new platform chat."""
+        """Bind the room to the confirmed agent, with a new platform chat number."""
         return await bind_anew(turn, room)
 
     @on(ask_archive)
     def confirm_archive(self, turn: Turn, room: RoomRecord) -> None:
-        """Ask for confirmation: an archived chat gets no more answers."""
+        """Ask the sender to confirm, because no agent answers in an archived chat."""
         turn.confirm(archive_question(turn, room), then=ArchiveRoom())
 
     @on(archive)
@@ -410,7 +441,7 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(refuse)
     def name_owner(self, turn: Turn, room: RoomRecord) -> None:
-        """Say that only the owner can change the chat."""
+        """Tell the sender that only the owner can change the chat."""
         turn.reply(owners_only(turn, room))
 
     def _agent_for(self, turn: Turn) -> AgentEntry | None:
@@ -426,7 +457,7 @@ class RoomRouting(KeptAsRecord, Flow):
 
 
 def _said(turn: Turn) -> Said:
-    """The turn's text and files: the held ones, or those of the event."""
+    """Return the text and files to ask about: those of the signal ``Say``, or of the event."""
     match turn.stimulus:
         case Triggered(signal=Say(said=said)):
             return said

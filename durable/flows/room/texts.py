@@ -1,4 +1,4 @@
-"""The bot's texts about a room: which agent answers, or why none does."""
+"""The bot's messages about a room: which agent answers there, or why none does."""
 
 from durable.flows.user_routing import agent_list
 from durable.records import ARCHIVED, RoomRecord, UserRecord
@@ -10,7 +10,15 @@ from fsm.values.text import as_typed
 def greeting(
     turn: Turn, registry: Registry, room: RoomRecord, *, owner: UserRecord | None, is_bound: bool
 ) -> str:
-    """The greeting: which agent answers here, and what to do next."""
+    """Return the greeting for the room: which agent answers, or how to choose one.
+
+    Args:
+        turn: The turn, which translates the text.
+        registry: The agents.
+        room: The record of the room.
+        owner: The record of the room's owner; None if there is none.
+        is_bound: Whether the room is bound to an agent in the config.
+    """
     return turn.gettext(
         "Hello! I connect this room to an AI agent. `{prefix}help` lists what I can do.\n\n{next}",
         prefix=turn.prefix,
@@ -19,7 +27,7 @@ def greeting(
 
 
 def binding(turn: Turn, registry: Registry, room: RoomRecord) -> str:
-    """The agent and platform chat of the room, in words."""
+    """Return a sentence that names the agent and the platform chat of a bound room."""
     agent = registry.get(room.agent_id)
     return turn.gettext(
         "This room is bound to {agent}, platform chat {number}.",
@@ -29,7 +37,15 @@ def binding(turn: Turn, registry: Registry, room: RoomRecord) -> str:
 
 
 def no_agent(turn: Turn, registry: Registry, user: UserRecord | None, lost: str | None) -> str:
-    """The reply to a message without an agent: how to choose one."""
+    """Return the reply to a message in a room without an agent: how to choose one.
+
+    Args:
+        turn: The turn, which translates the text.
+        registry: The agents.
+        user: The record of the sender; None if there is none.
+        lost: The id of the room's or sender's agent, which is not in the config any more; None if
+            none was chosen.
+    """
     agents = agent_list(turn, registry, user)
     if lost is None:
         return turn.gettext(
@@ -45,7 +61,7 @@ def no_agent(turn: Turn, registry: Registry, user: UserRecord | None, lost: str 
 
 
 def no_chat(turn: Turn, *, is_archived: bool) -> str:
-    """The reply in a room without an open chat."""
+    """Return the reply that the room's chat is archived, or that the room has no chat yet."""
     if is_archived:
         return turn.gettext(
             "This chat is archived. `{prefix}load` restores it; `{prefix}new` starts a new chat.",
@@ -55,7 +71,7 @@ def no_chat(turn: Turn, *, is_archived: bool) -> str:
 
 
 def owners_only(turn: Turn, room: RoomRecord) -> str:
-    """The reply to a command that only the owner may use."""
+    """Return the reply to a sender who used a command that only the room's owner may use."""
     command = turn.stimulus.name if isinstance(turn.stimulus, Command) else ""
     owner = as_typed(room.matrix_user_id)
     if command == "archive":
@@ -68,14 +84,15 @@ def owners_only(turn: Turn, room: RoomRecord) -> str:
 def choice_meaning(
     turn: Turn, registry: Registry, agent: AgentEntry, room: RoomRecord | None, *, state: str
 ) -> str:
-    """Tell the user what their choice of an agent changes in this room.
+    """Return a message that tells the sender what their selection changes in this room.
 
     Args:
-        turn: The turn.
+        turn: The turn, which translates the text.
         registry: The agents.
-        agent: The agent that they have chosen.
-        room: The room's record.
-        state: The state of the room's flow.
+        agent: The agent that the sender has selected.
+        room: The room's record; None if there is none.
+        state: The name of the room's state in ``RoomRouting``. Any other text stands for a room in
+            which the selection changes nothing.
     """
     match state:
         case "archived":
@@ -113,7 +130,7 @@ def choice_meaning(
 
 
 def problem_of(refusal: EffectRefused | RoomFailed) -> str:
-    """The homeserver's reason for refusing a request, on one line."""
+    """Return the homeserver's reason for a refusal: one line of at most 300 characters, escaped."""
     said = " ".join(refusal.problem.split())[:300].rstrip(".")
     return as_typed(said)
 
