@@ -1,5 +1,5 @@
 """Durable state: everything that survives SIGKILL.
 
-``durable.store`` is the database, ``durable.records`` the records in it, ``durable.flows`` the
-built-in flows with durable states.
+``durable.store`` is the database. ``durable.records`` defines the records in the database.
+``durable.flows`` has the built-in flows with durable states.
 """

@@ -1,4 +1,9 @@
-"""The stored records, with the field names of the platform's design."""
+"""The records that the bot stores, and the keys under which it stores them.
+
+The records of users, rooms and chats have the JSON field names of the platform's design. The
+platform is the service behind the agents. It has chats of its own, and the bot issues a number for
+each: the platform chat number (``platform_chat_id``).
+"""
 
 from typing import Any
 
@@ -14,10 +19,16 @@ CHAT = "chat"
 """The ``room_type`` of a room in which a chat happens."""
 
 ARCHIVED = "archived_chat"
-"""The ``room_type`` of a room whose chat is archived. It keeps its binding, for ``!load``."""
+"""The ``room_type`` of a room whose chat is archived.
+
+The record keeps its agent and platform chat, so that ``!load`` can restore the chat.
+"""
 
 GONE = "gone_chat"
-"""The ``room_type`` of a room that the bot has left. It keeps its binding."""
+"""The ``room_type`` of a room that had a chat and that the bot is no longer in.
+
+The record keeps its agent and platform chat, for the case that the chat continues.
+"""
 
 USER_PREFIX = "matrix_user:"
 ROOM_PREFIX = "matrix_room:"
@@ -27,12 +38,13 @@ USED_PREFIX = "room_used:"
 
 @frozen(kw_only=True)
 class UserRecord:
-    """One user of the surface.
+    """One user of the bot.
 
     Args:
-        space_id: The user's Space.
-        next_chat_index: The number that the user's next chat gets.
-        selected_agent_id: The selected agent, for new bindings of rooms.
+        space_id: The user's Space; None if there is none.
+        next_chat_index: The number that the user's next chat gets: 3 for the chat ``C3``.
+        selected_agent_id: The agent that the user has selected, to which new chats are bound; None
+            if the user has selected none.
         extra: Fields of the stored value that this version does not know.
     """
 
@@ -44,16 +56,16 @@ class UserRecord:
 
 @frozen(kw_only=True)
 class RoomRecord:
-    """One room of the surface, and the agent and platform chat that it is bound to.
+    """One room, and the agent and platform chat that the room is bound to.
 
     Args:
-        room_type: What the room is for.
-        chat_id: Its chat's number in its user's Space.
-        display_name: Its display name.
-        matrix_user_id: The room's owner.
-        space_id: The Space that contains it.
-        platform_chat_id: The platform's number of this chat.
-        agent_id: The agent that answers here.
+        room_type: What the room is for: ``SPACE``, ``CHAT``, ``ARCHIVED`` or ``GONE``.
+        chat_id: The id of the room's chat, ``C1``, ``C2`` …; None if the room has no chat.
+        display_name: The room's display name; None if none is stored yet.
+        matrix_user_id: The room's owner; None if the owner is unknown.
+        space_id: The owner's Space when the room was added to it; None if the owner had none.
+        platform_chat_id: The platform chat number of the room's chat; None if none was issued.
+        agent_id: The agent that the room is bound to; None if there is none.
         extra: Fields of the stored value that this version does not know.
     """
 
@@ -72,11 +84,11 @@ class ChatRecord:
     """One chat of a user.
 
     Args:
-        chat_id: Its number in the user's Space.
-        name: What people call it.
-        room_id: The room in which it happens.
-        archived: Whether it is archived: it gets no more answers.
-        created_at: ISO 8601, UTC.
+        chat_id: The chat's id, ``C1``, ``C2`` …; unique among the user's chats.
+        name: The chat's name, which the user sees and can change.
+        room_id: The room in which the chat happens.
+        archived: Whether the chat is archived: no agent answers in it.
+        created_at: When the chat was created: ISO 8601, UTC.
         extra: Fields of the stored value that this version does not know.
     """
 
@@ -93,7 +105,7 @@ class UsedRecord:
     """When an agent was last asked in a room.
 
     Args:
-        at: ISO 8601, UTC.
+        at: The time: ISO 8601, UTC.
         extra: Fields of the stored value that this version does not know.
     """
 
@@ -103,12 +115,12 @@ class UsedRecord:
 
 @frozen(kw_only=True)
 class Deadline:
-    """The deadline of a conversation's durable state.
+    """When the durable state of a conversation expires.
 
     Args:
         at_ms: Unix time in milliseconds, of the wall clock.
-        room_id: The room in which the state was entered.
-        sender: The user who caused that.
+        room_id: The room of the turn in which the conversation entered the state.
+        sender: The sender of that turn's inbound event.
     """
 
     at_ms: int
@@ -118,7 +130,7 @@ class Deadline:
 
 @frozen
 class SavedState:
-    """A durable state and its record, as JSON."""
+    """A durable state: its name, and its record as a JSON object."""
 
     state: str
     record: dict[str, Any]
@@ -131,9 +143,10 @@ class FlowRecord:
     Args:
         state: The durable state's name.
         version: The version of the flow that wrote it.
-        record: The state's own record, as JSON.
-        deadline: When the state expires, if it does.
-        origin: The durable state to which its ``BACK`` event leads, if it has one.
+        record: The state's own record as a JSON object; empty if the state has no record.
+        deadline: When the state expires; None if it does not.
+        origin: The durable state to which the state's ``BACK`` event leads. None if that event
+            leads to idle, or if the state has no ``BACK`` event.
         extra: Fields of the stored value that this version does not know.
     """
 
@@ -147,7 +160,7 @@ class FlowRecord:
 
 @frozen
 class IssuedNumber:
-    """The last issued platform chat number; stored as a bare JSON number."""
+    """The last issued platform chat number. Its JSON is a number, not an object."""
 
     number: int
 
@@ -168,10 +181,10 @@ def chat_key(user_id: UserId, chat_id: ChatId) -> str:
 
 
 def used_key(room_id: RoomId) -> str:
-    """The key of the time at which a room's agent was last asked."""
+    """The key of the ``UsedRecord``: when a room's agent was last asked."""
     return f"{USED_PREFIX}{room_id}"
 
 
 def flow_key(name: str, conversation_key: ConversationKey) -> str:
-    """The key of a flow's conversation."""
+    """The key of the ``FlowRecord`` of one conversation of the flow ``name``."""
     return f"{FLOW_PREFIX}{name}:{conversation_key}"

@@ -1,4 +1,4 @@
-"""The report on what a restart finds in the store, for the log."""
+"""The report that the bot logs when it starts: what is in the store."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -11,26 +11,30 @@ from fsm.values.ids import AgentId, RoomId, SyncToken, UserId
 
 @frozen(kw_only=True)
 class RestartReport:
-    """What a restart finds in the store.
+    """The content of the store at the start of the bot.
 
     Args:
         rooms: Number of room records.
         users: Number of user records.
         chats: Number of chat records.
-        next_platform_chat_number: The number that the next bound room gets.
+        next_platform_chat_number: The platform chat number that will be issued next.
         checkpoint: The sync token from which syncing continues; None at a first start.
-        orphaned_rooms: Rooms bound to an agent that the config no longer has (the first few).
-        orphaned_users: Users who have selected such an agent (the first few).
-        orphaned: Number of both, all of them.
-        pending_rows: Number of requests that the homeserver has not acknowledged.
-        reopened: Number of events to handle again.
-        streaming: Number of answers that have begun and are not complete.
-        parked: Number of events that failed every time.
-        parked_rows: Number of requests that the homeserver refused.
-        quarantined: Number of corrupt values that were set aside.
-        last_started: When the previous run began; None at a first start.
-        last_stopped: When the previous run stopped regularly; None if it was killed, or at a first
-            start.
+        orphaned_rooms: Rooms bound to an agent that is not in the config, each with that agent; at
+            most 100.
+        orphaned_users: Users whose selected agent is not in the config, each with that agent; at
+            most 100.
+        orphaned: Number of all such rooms and users together.
+        pending_rows: Number of outbox rows to deliver: requests that the homeserver has not
+            acknowledged.
+        reopened: Number of events that the bot handles again.
+        streaming: Number of answers whose first message is sent or pending, and that are not
+            complete.
+        parked: Number of parked events.
+        parked_rows: Number of parked outbox rows.
+        quarantined: Number of unusable values in the table ``quarantine``.
+        last_started: When the previous run began, UTC; None at a first start.
+        last_stopped: When the previous run closed the store, UTC. None if it ended without that,
+            as after SIGKILL; also None at a first start.
     """
 
     rooms: int
@@ -56,7 +60,7 @@ class RestartReport:
         return self.checkpoint is None and not (self.rooms or self.users or self.chats)
 
     def lines(self) -> Iterator[str]:
-        """The report as lines of the log."""
+        """Yield the report as sentences for the log, one a line."""
         if self.clean_start:
             yield "no state was found: this is a clean start, and the bot greets all users again"
         else:
@@ -84,7 +88,7 @@ class RestartReport:
             yield f"{self.quarantined} corrupt values are in the table 'quarantine'"
 
     def fields(self) -> dict[str, object]:
-        """The report as fields of a structured log entry."""
+        """Return the report as fields of a structured log entry."""
         fields = asdict(self, recurse=False) | {"clean_start": self.clean_start}
         return {k: v.isoformat() if isinstance(v, datetime) else v for k, v in fields.items()}
 

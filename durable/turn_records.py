@@ -1,4 +1,8 @@
-"""The records of one turn: read through the store, written by the turn's commit."""
+"""The records that one turn reads and changes.
+
+They are read from the store when the turn asks for them. Changes are collected here, and the commit
+at the end of the turn writes them.
+"""
 
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -38,12 +42,15 @@ R = TypeVar("R")
 
 
 class TurnRecords:
-    """The records that a turn has read and changed. Use as an async context manager.
+    """Reads the records of a turn, and collects the changes for the turn's commit.
+
+    Use as an async context manager, which ends after the commit.
 
     Attributes:
-        expected: Each key that was read, with its text at that time. The commit compares them, to
-            detect changes in between.
-        writes: Each key that is to change, with its new text; None deletes.
+        expected: Each key that was read, with the JSON text that was read; None if there was none.
+            The commit compares it with the stored text, and raises ``Conflict`` if another turn
+            has changed that.
+        writes: Each key that the commit must write, with its new JSON text; None deletes the key.
     """
 
     def __init__(self, store: Store, sequence: PlatformChatSequence) -> None:
@@ -67,7 +74,11 @@ class TurnRecords:
         await self._held.__aexit__(kind, error, trace)
 
     async def read(self, cls: type[R], key: str) -> R | None:
-        """Read the record under ``key``, with this turn's own changes; None if there is none."""
+        """Return the record under ``key``, with the uncommitted changes of this turn.
+
+        Return None if there is no record. A stored record that can't be decoded as a ``cls`` is
+        moved to the table ``quarantine``, and None is returned too.
+        """
         if key not in self._present:
             stored = await self._store.read(cls, key)
             self.expected[key] = stored.text
@@ -76,10 +87,10 @@ class TurnRecords:
         return self.find(cls, key)
 
     def find(self, cls: type[R], key: str) -> R | None:
-        """Like ``read``, but without waiting, for a key that this turn has read or saved.
+        """Like ``read``, but never waits: for a key that this turn has read or saved.
 
         Raises:
-            TurnError: This turn has not read the key.
+            TurnError: This turn has neither read nor saved the key, nor read a prefix of it.
         """
         self._read.require(cls, key)
         if key not in self._present:  # a prefix that was read has no such key
@@ -88,9 +99,16 @@ class TurnRecords:
         return record if isinstance(record, cls) else None
 
     async def all(self, cls: type[R], prefix: str, *, owner: UserId | None = None) -> dict[str, R]:
-        """All records whose keys begin with ``prefix``, by the rest of their keys.
+        """Return the ``cls`` records whose keys begin with ``prefix``, with this turn's changes.
 
-        With an ``owner``, only records with this ``matrix_user_id``: room records have that field.
+        Args:
+            cls: The class of the records. Records of another class are left out.
+            prefix: The beginning of the keys.
+            owner: If given, only room records with this ``matrix_user_id`` are returned; ``prefix``
+                is then the prefix of room records.
+
+        Returns:
+            Each record, by its key without the prefix.
         """
         stored = (
             await self._store.read_all(cls, prefix)
@@ -112,19 +130,21 @@ class TurnRecords:
         }
 
     def save(self, key: str, record: object) -> None:
-        """Save ``record`` with the commit; None deletes the stored record.
+        """Have the commit write ``record`` under ``key``; None deletes the stored record.
 
         Raises:
-            TurnError: Only the engine writes this key.
+            TurnError: The key is reserved for the engine.
         """
         refuse_engines(key)
         self._write(key, record)
 
     async def next_platform_chat_id(self) -> PlatformChatId:
-        """Issue a number. Other turns wait for the next one until this turn has ended.
+        """Issue a platform chat number. The commit stores it.
+
+        Another turn that calls this method waits until this turn has ended.
 
         Raises:
-            TurnError: This turn has already issued one. A second one would be a deadlock.
+            TurnError: This turn has already issued a number. It would wait for itself.
         """
         if PLATFORM_CHAT_SEQ_KEY in self.writes:
             raise one_number_a_turn()
@@ -138,13 +158,17 @@ class TurnRecords:
         return FlowRecords(self, name)
 
     async def read_text(self, key: str) -> None:
-        """Read the stored text under ``key``, unchecked."""
+        """Read the stored text under ``key`` into ``expected``, without decoding it."""
         self._read.add(key)
         if key not in self.expected and key not in self.writes:
             self.expected[key] = await self._store.read_text(key)
 
     async def read_texts(self, prefix: str) -> list[str]:
-        """Read all texts with ``prefix``; return the keys, including those that this turn saves."""
+        """Read all texts whose keys begin with ``prefix`` into ``expected``, without decoding them.
+
+        Returns:
+            The sorted full keys under which there is a text after the changes of this turn.
+        """
         self._read.add_prefix(prefix)
         for key, text in (await self._store.read_texts(prefix)).items():
             self.expected.setdefault(key, text)
@@ -152,10 +176,15 @@ class TurnRecords:
         return sorted(k for k, text in known.items() if k.startswith(prefix) and text is not None)
 
     def find_text(self, cls: type[object], key: str, *, prefix: str) -> str | None:
-        """This turn's text under the key, for a caller that leaves out the prefix.
+        """Return the text under ``key``, with this turn's changes; None if there is none.
+
+        Args:
+            cls: The record class that the caller wants, for the error message.
+            key: The full key.
+            prefix: The start of the key that the error message leaves out.
 
         Raises:
-            TurnError: This turn has not read the key.
+            TurnError: This turn has neither read nor saved the key, nor read a prefix of it.
         """
         self._read.require(cls, key, prefix=prefix)
         if key in self.writes:
@@ -163,12 +192,16 @@ class TurnRecords:
         return self.expected.setdefault(key, None)
 
     def save_text(self, key: str, text: str | None) -> None:
-        """Save the text with the commit; None deletes it."""
+        """Have the commit write ``text`` under ``key``; None deletes the stored text."""
         self._read.add(key)
         self.writes[key] = text
 
     async def stored_snapshot(self, flow: Flow, key: ConversationKey) -> Snapshot:
-        """The conversation's stored state: a durable one, or idle."""
+        """Return the conversation's state in the store: a durable state, or idle.
+
+        An ephemeral state is not in the store. A record that ``flow`` can't read, even with its
+        ``@upgrade`` methods, is moved to the table ``quarantine``; the conversation is then idle.
+        """
         if isinstance(flow, KeptAsRecord):
             record: Any = await self.read(flow.record_type or object, f"{flow.kept_as}:{key}")
             return flow.at_rest if record is None else Snapshot(flow.state_of(record).name, record)
@@ -187,18 +220,28 @@ class TurnRecords:
         return snapshot
 
     def deadline(self, flow: Flow, key: ConversationKey) -> Deadline | None:
-        """The deadline of the conversation's durable state; call ``stored_snapshot`` first."""
+        """Return the deadline of the conversation's durable state; None if it has none.
+
+        Call ``stored_snapshot`` first.
+        """
         kept = self._kept(flow, key)
         return kept.deadline if kept is not None else None
 
     def drop_deadline(self, flow: Flow, key: ConversationKey) -> None:
-        """Keep the conversation's state without its deadline; call ``stored_snapshot`` first."""
+        """Have the commit remove the deadline from the conversation's record. The state stays.
+
+        Call ``stored_snapshot`` first.
+        """
         kept = self._kept(flow, key)
         if kept is not None:
             self._write(flow_key(flow.name, key), evolve(kept, deadline=None))
 
     def save_snapshot(self, flow: Flow, moved: TransitionTaken, turn: Turn) -> None:
-        """Save the conversation's new state with the commit, if it is durable."""
+        """Have the commit write the conversation's state after the step ``moved``.
+
+        A new state that is ephemeral changes nothing in the store. For the idle state, the
+        conversation's record is deleted.
+        """
         key, state = moved.key, flow.states[moved.after.state]
         if state.tier is Tier.EPHEMERAL or not flow.is_durable:
             return
@@ -212,12 +255,12 @@ class TurnRecords:
             self._keep(flow_key(flow.name, key), kept)
 
     def _kept(self, flow: Flow, key: ConversationKey) -> FlowRecord | None:
-        """The flow record that ``stored_snapshot`` has read, if there is one."""
+        """Return the flow record that this turn has read or saved; None if there is none."""
         record = self._present.get(flow_key(flow.name, key))
         return record if isinstance(record, FlowRecord) else None
 
     async def _set_aside(self, key: str, error: str) -> None:
-        """Move a record that the flow can't read to the quarantine; the conversation is idle."""
+        """Move the record under ``key`` to the table ``quarantine``, with the reason ``error``."""
         await self._store.set_aside(key, self.expected[key] or "", error)
         self.expected[key] = self._present[key] = None
 
@@ -232,12 +275,13 @@ class TurnRecords:
 
 
 class FlowRecords:
-    """The records of one flow, whose keys begin with the flow's name.
+    """Reads and changes one flow's own records in a turn: ``turn.records``.
 
-    A record that can't be decoded counts as absent, and stays in the database as it is.
+    The records are stored under ``record:FLOW:KEY``; the methods take and return the ``KEY``. A
+    record that can't be decoded raises, and stays in the database unchanged.
 
     Args:
-        turn_records: The records of the turn.
+        turn_records: The records of the turn, which reads and writes the texts.
         flow: The flow's name.
     """
 
@@ -247,10 +291,12 @@ class FlowRecords:
         self._prefix = f"{RECORD_PREFIX}{flow}:"
 
     async def read(self, cls: type[R], key: str) -> R | None:
-        """Read the record under ``key``, with this turn's own changes; None if there is none.
+        """Return the record under ``key``, with the uncommitted changes of this turn.
+
+        Return None if there is no record.
 
         Raises:
-            TurnError: The stored record is not a ``cls``. It is not changed.
+            TurnError: The stored record can't be decoded as a ``cls``. The record is not changed.
         """
         await self._turn_records.read_text(self._prefix + key)
         return self.find(cls, key)
@@ -259,7 +305,8 @@ class FlowRecords:
         """Like ``read``, but never waits: for a key that this turn has read or saved. For guards.
 
         Raises:
-            TurnError: This turn has not read the key, or the record is not a ``cls``.
+            TurnError: This turn has neither read nor saved the key, nor read a prefix of it; or the
+                record can't be decoded as a ``cls``.
         """
         text = self._turn_records.find_text(cls, self._prefix + key, prefix=self._prefix)
         if text is None:
@@ -272,10 +319,10 @@ class FlowRecords:
             raise TurnError(problem, remedy) from error
 
     def save(self, key: str, record: object) -> None:
-        """Save ``record`` with the commit; None deletes the stored record.
+        """Have the commit write ``record`` under ``key``; None deletes the stored record.
 
         Raises:
-            TurnError: It can't be stored and read back without loss.
+            TurnError: The record can't be stored and read back without loss.
         """
         if record is not None:
             _refuse_unreadable(record, f"{self._flow} under {key!r}")
@@ -283,10 +330,17 @@ class FlowRecords:
         self._turn_records.save_text(self._prefix + key, text)
 
     async def all(self, cls: type[R], prefix: str = "") -> dict[str, R]:
-        """All records whose keys begin with ``prefix``, by the rest of their keys.
+        """Return the flow's records whose keys begin with ``prefix``, with this turn's changes.
+
+        Args:
+            cls: The class of all these records.
+            prefix: The beginning of the keys; empty for all records of the flow.
+
+        Returns:
+            Each record, by its key without the prefix.
 
         Raises:
-            TurnError: One of them is not a ``cls``. None is changed.
+            TurnError: A record can't be decoded as a ``cls``. No record is changed.
         """
         whole = self._prefix + prefix
         keys = [k.removeprefix(whole) for k in await self._turn_records.read_texts(whole)]
@@ -294,25 +348,30 @@ class FlowRecords:
         return {key: record for key, record in found.items() if record is not None}
 
     async def next_platform_chat_id(self) -> PlatformChatId:
-        """Issue the next platform chat id. It is stored with the turn's commit.
+        """Issue the next platform chat number. The turn's commit stores it as issued.
 
         Raises:
-            TurnError: This turn has already issued one.
+            TurnError: This turn has already issued a number.
         """
         return await self._turn_records.next_platform_chat_id()
 
 
 async def read_ahead(records: BotRecords, inbound: Inbound) -> None:
-    """Read the records that guards need in every turn: those of the event's room and sender."""
+    """Read the records of the event's room and sender, so that guards can ``find`` them."""
     await records.read(RoomRecord, room_key(inbound.room_id))
     await records.read(UserRecord, user_key(inbound.sender))
 
 
 def snapshot_of(flow: Flow, kept: FlowRecord) -> Snapshot:
-    """The conversation's state, upgraded to the current version of its flow.
+    """Return the stored state of a conversation, upgraded to the current version of its flow.
+
+    Args:
+        flow: The flow.
+        kept: The conversation's record in the store.
 
     Raises:
-        Exception: The flow has no such state, or the record does not have the state's class.
+        Exception: The flow has no such durable state, the record can't be decoded as the state's
+            record class, or an ``@upgrade`` method of the flow raised.
     """
     origin = None
     if kept.origin is not None:
@@ -333,16 +392,16 @@ def _saved(flow: Flow, saved: Saved, version: int) -> Snapshot:
 def flow_record(
     flow: Flow, moved: TransitionTaken, turn: Turn, *, before: FlowRecord | None
 ) -> FlowRecord:
-    """The record of a conversation in a durable state.
+    """Return the record to store for a conversation that is in a durable state after a step.
 
     Args:
-        flow: Its flow.
-        moved: The step that brought it there.
-        turn: The turn in which it did.
-        before: The record before the step.
+        flow: The conversation's flow.
+        moved: The step.
+        turn: The turn of the step.
+        before: The conversation's record before the step; None if it had none.
 
     Raises:
-        TurnError: The record can't be stored and read back without loss.
+        TurnError: The state's record can't be stored and read back without loss.
     """
     lifetime = flow.lifetime(flow.states[moved.after.state])
     if lifetime is None:
@@ -363,7 +422,7 @@ def flow_record(
 
 
 def _origin(flow: Flow, snapshot: Snapshot | None) -> SavedState | None:
-    """The stored form of the state to which ``BACK`` leads; None for idle."""
+    """Return the stored form of ``snapshot``, the state to which ``BACK`` leads; None for idle."""
     if snapshot is None or not flow.states[snapshot.state].is_durable:
         return None
     record = _readable(flow, snapshot) if snapshot.data is not None else {}
@@ -371,16 +430,24 @@ def _origin(flow: Flow, snapshot: Snapshot | None) -> SavedState | None:
 
 
 def _readable(flow: Flow, snapshot: Snapshot) -> dict[str, Any]:
-    """The record as JSON, checked to be readable without loss."""
+    """Return the snapshot's record as a JSON object.
+
+    Raises:
+        TurnError: The record can't be read back without loss.
+    """
     fields: dict[str, Any] = _refuse_unreadable(snapshot.data, f"{flow.name} in {snapshot.state!r}")
     return fields
 
 
 def _refuse_unreadable(record: object, where: str) -> Any:
-    """The record as JSON, checked to be readable without loss.
+    """Return the record as a JSON value.
+
+    Args:
+        record: The record.
+        where: The flow and the state or key of the record, for the error message.
 
     Raises:
-        TurnError: It can't be read back without loss.
+        TurnError: The record can't be read back without loss.
     """
     try:
         kept = plain(record)
