@@ -1,6 +1,7 @@
 """The store: everything that survives SIGKILL and power loss.
 
-``Store`` is the contract. Each implementation is a folder of its own; ``sqlite`` is the only one.
+``Store`` is the interface. Each implementation has a subpackage of its own; ``sqlite`` is the only
+one.
 """
 
 from durable.store.codec import from_json, to_json, why_not_kept

@@ -1,4 +1,8 @@
-"""Conversion of records to JSON and back: strict types, unknown fields kept."""
+"""Converts records to JSON and back.
+
+Types are checked strictly: a bool is no int. JSON fields that the bot's own record classes don't
+know are kept in ``extra``, and written again.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from types import NoneType
@@ -19,19 +23,19 @@ from fsm.values.ids import PlatformChatId
 T = TypeVar("T")
 
 MAX_NUMBER_DIGITS = 18
-"""Maximum digits of a platform chat number: it must fit SQLite's 64-bit integers."""
+"""Maximum digits of a platform chat number, which must fit SQLite's 64-bit integers."""
 
 
 def to_json(record: object) -> str:
-    """The record as JSON text, with unescaped Unicode."""
+    """Return the record as JSON text, with unescaped Unicode."""
     return dump(_converter.unstructure(record))
 
 
 def from_json(cls: type[T], text: str) -> T:
-    """The record in a JSON text of ``to_json``.
+    """Return the record of class ``cls`` that ``to_json`` has written as ``text``.
 
     Raises:
-        CorruptValue: The text is not JSON, or does not have the class's shape.
+        CorruptValue: The text is not JSON, or the JSON can't be read as a ``cls``.
     """
     try:
         value = orjson.loads(text.encode())
@@ -46,26 +50,26 @@ def from_json(cls: type[T], text: str) -> T:
 
 
 def why_not_kept(cls: type) -> str | None:
-    """The reason why records of the class can't be read back; None if they can."""
+    """Return the reason why records of the class can't be read back; None if they can."""
     return next(_unkept(cls, cls.__name__, set()), None)
 
 
 def plain(record: object) -> Any:
-    """The record as a JSON value: dicts, lists, strings and numbers."""
+    """Return the record as a JSON value, of dicts, lists, strings, numbers, bools and None."""
     return load(to_json(record))
 
 
 def of_plain(cls: type[T], value: object) -> T:
-    """The record in a JSON value of ``plain``.
+    """Return the record of class ``cls`` that ``plain`` has converted to ``value``.
 
     Raises:
-        CorruptValue: It does not have the class's shape.
+        CorruptValue: The value can't be read as a ``cls``.
     """
     return from_json(cls, dump(value))
 
 
 def dump(value: object) -> str:
-    """JSON text of plain values; characters that UTF-8 can't encode are replaced."""
+    """Return a JSON value as JSON text. Characters that UTF-8 can't encode are replaced."""
     try:
         return orjson.dumps(value).decode()
     except TypeError:
@@ -74,7 +78,7 @@ def dump(value: object) -> str:
 
 
 def load(text: str) -> Any:
-    """The plain value in a JSON text of ``dump``."""
+    """Return the JSON value that ``dump`` has written as ``text``."""
     return orjson.loads(text)
 
 
@@ -91,7 +95,13 @@ def _writable(value: object) -> object:
 
 
 def _unkept(kind: Any, where: str, seen: set[Any]) -> Iterator[str]:
-    """The parts of a type that can't be read back."""
+    """Yield, for each part of a type that can't be read back, where it is and why.
+
+    Args:
+        kind: The type, as in an annotation.
+        where: The class and field that have the type, for the messages.
+        seen: The classes whose fields are checked already.
+    """
     kind = getattr(kind, "__supertype__", kind)
     if kind is None or isinstance(kind, TypeVar):
         return  # no type is declared, so it is kept as plain JSON
@@ -182,7 +192,10 @@ def _issued_number(value: Any, _cls: Any) -> IssuedNumber:
 
 
 def _keeps_extra(cls: Any) -> bool:
-    """Whether it is one of our own records; in an author's class, ``extra`` is a normal field."""
+    """Return whether ``cls`` is a record class of the bot itself that keeps unknown JSON fields.
+
+    Such a class has a field ``extra`` of type ``dict[str, Any]``.
+    """
     extra = fields_dict(cls).get("extra") if isinstance(cls, type) and has(cls) else None
     return extra is not None and extra.type == dict[str, Any]
 
@@ -217,7 +230,7 @@ def _unstructure_with_extra(cls: Any) -> Callable[[Any], dict[str, Any]]:
 
 
 def new_converter() -> OrjsonConverter:
-    """A converter that is strict about types; callers may register hooks of their own."""
+    """Return a new converter that checks types strictly; callers may register further hooks."""
     converter = make_converter()
     register_scalars(converter)
     for kind in (str, int, bool):

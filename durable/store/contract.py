@@ -1,4 +1,7 @@
-"""The contract of a store, for the engine and the command line."""
+"""The interface of a store, by which the engine and the command line use it.
+
+"Below a sync token" are the events of all sync responses up to that token.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
@@ -23,37 +26,45 @@ R = TypeVar("R")
 
 
 class OutboxStore(ABC):
-    """The requests that the homeserver has not acknowledged yet, in the order of their commits.
+    """The outbox: stored requests that the homeserver has not acknowledged yet, each a row.
 
-    ``Store.commit`` adds rows.
+    The rows are in the order in which they were committed. ``Store.commit`` adds rows.
     """
 
     @abstractmethod
     async def pending_rows(self) -> tuple[OutboxRow, ...]:
-        """The rows to deliver, oldest first; parked rows are not among them."""
+        """Return the rows to deliver, oldest first, without parked rows."""
 
     @abstractmethod
     async def mark_delivered(self, row: OutboxRow, event_id: EventId | None) -> None:
         """Delete a row that the homeserver has acknowledged.
 
-        In the same transaction, if the row is the first message of an answer, that answer and its
-        pending edits get the message's event id. Repeating the call changes nothing.
+        If the row is the first message of an answer, the same transaction stores the message's
+        event id in the ``UnfinishedAnswer`` and in the pending rows that edit the message. A
+        repeated call changes nothing.
 
         Args:
             row: The row.
-            event_id: The event that the homeserver made of it; None if it made none.
+            event_id: The id of the event that the request has created; None if it has created none.
         """
 
     @abstractmethod
     async def park_row(self, row: OutboxRow, error: str) -> None:
-        """Park a row with its error, so that it no longer blocks the other rows of its room.
+        """Park a row, so that it no longer blocks the later rows of its room.
 
-        If it was the first message of an answer, the answer counts as not begun.
+        If the row is the first message of an answer, the answer counts as not begun.
+
+        Args:
+            row: The row.
+            error: Why the request can't be carried out.
         """
 
 
 class ParkingStore(ABC):
-    """Parked events and requests: those that failed every time, stored for the operator."""
+    """Parks events, and lists, retries and drops parked events and requests for the operator.
+
+    Parked are those that failed every time.
+    """
 
     @abstractmethod
     async def park_event(
@@ -65,16 +76,16 @@ class ParkingStore(ABC):
         attempts: int,
         outbox: Sequence[OutboxRow] = (),
     ) -> tuple[OutboxRow, ...]:
-        """Park an event: it then counts as handled.
+        """Park an event, which then counts as handled, and add rows to the outbox.
 
-        One transaction. Parking it again, after a crash, updates error and attempts.
+        This is one transaction. A repeated call, after a crash, updates error and attempts.
 
         Args:
             event_id: The event.
-            room_id: Its room.
-            error: What went wrong last.
-            attempts: How often it was tried.
-            outbox: Messages to its room about the failure.
+            room_id: The event's room.
+            error: The error of the last attempt.
+            attempts: How often the bot has tried to handle the event.
+            outbox: Messages to the event's room about the failure.
 
         Returns:
             The rows of ``outbox`` as they are stored.
@@ -82,76 +93,92 @@ class ParkingStore(ABC):
 
     @abstractmethod
     async def list_parked(self) -> tuple[Parked, ...]:
-        """All parked events, then requests, each oldest first."""
+        """Return all parked events, oldest first, then all parked requests, oldest first."""
 
     @abstractmethod
     async def retry(self, event_id: EventId) -> bool:
-        """Handle a parked event again, or send a parked request again, at the next start.
+        """Have the bot's next start handle a parked event again, or send a parked request again.
 
-        An invite can't be read again from the homeserver: a retry lets the next invite count.
+        The homeserver can't return an invite again. After a retry of an invite, the bot handles the
+        next invite to the same room.
 
         Args:
             event_id: The event's id, or the request's transaction id.
 
         Returns:
-            Whether it was parked.
+            Whether the event or request was parked. If not, nothing is changed.
         """
 
     @abstractmethod
     async def drop(self, event_id: EventId) -> bool:
-        """Delete a parked event, which stays handled, or a parked request.
+        """Delete a parked event, which is then never handled again, or a parked request.
 
         Args:
             event_id: The event's id, or the request's transaction id.
 
         Returns:
-            Whether it was parked.
+            Whether the event or request was parked. If not, nothing is changed.
         """
 
 
 class CheckpointStore(ABC):
-    """How far the sync was handled: a token, and the rooms that are behind it."""
+    """Stores up to which sync token events are handled, and which rooms are behind that token.
+
+    A room is behind the token if it has events below the token that are not handled.
+    """
 
     @abstractmethod
     async def token(self) -> SyncToken | None:
-        """The newest sync token below which every event is handled, or None at a first start.
+        """Return the checkpoint: the sync token from which syncing continues after a restart.
 
-        The events of rooms in ``rooms_behind`` are the exception.
+        All events below the token are handled, except those of the rooms in ``rooms_behind``. None
+        if no token was saved yet.
         """
 
     @abstractmethod
     async def save(self, progress: Progress) -> None:
         """Save the progress in one transaction.
 
-        The ids of completed events far below the token are deleted then; those of other events
-        never are.
+        The store keeps the ids of handled events so that the bot ignores them when they come again.
+        ``save`` deletes the ids of old events that were reported in ``progress.completed``, now or
+        earlier, and never those of other events.
         """
 
     @abstractmethod
     async def rooms_behind(self) -> dict[RoomId, Behind]:
-        """The rooms that are behind the token, each with the token from which it must be read."""
+        """Return the rooms that are behind the token, each with where reading must begin."""
 
     @abstractmethod
     async def is_joined(self, room_id: RoomId) -> bool:
-        """Whether the bot was in the room at the token."""
+        """Return whether the bot was in the room when the sync had reached the token."""
 
 
 class Store(ABC):
-    """The durable storage of a bot. ``tests/unit/durable/store/contract`` tests every kind.
+    """The durable storage of a bot.
+
+    ``tests/unit/durable/store/contract`` has the tests that every implementation must pass.
 
     Durability: a write that has returned is on disk and survives SIGKILL and power loss. A write
-    that has raised has changed nothing. If its caller is cancelled, a write happens completely or
-    not at all.
+    that has raised has changed nothing. If the caller of a write is cancelled, the write happens
+    completely or not at all.
 
-    Atomicity: each method that writes is one transaction, and each call of ``commit`` is too,
-    however many calls run at once.
+    Atomicity: each call of a method that writes is one transaction, even if many calls run at the
+    same time.
 
-    Consistency: a read sees every write that returned before it began.
+    Consistency: a read sees every write that had returned before the read began.
 
-    Every method may raise: StoreUnavailable: The disk can't be written or read now; try again
-    later. DatabaseMoved: The data is no longer where it was opened; stop. StoreDamaged: The data is
-    corrupt as a whole; stop. StoreDefect: The implementation has a bug, or somebody has changed the
-    data's schema. StoreClosed: ``close`` was called.
+    Every method may raise these errors:
+
+    - ``StoreUnavailable``: The disk can't be written or read now. Try again later.
+    - ``DatabaseMoved``: The database file is no longer where it was opened. Stop the bot.
+    - ``StoreDamaged``: The database is corrupt. Stop the bot.
+    - ``StoreDefect``: The implementation has a bug, or another program has changed the schema.
+    - ``StoreClosed``: ``close`` was called before.
+
+    Attributes:
+        outbox: The requests to the homeserver.
+        parking: The parked events and requests.
+        checkpoint: The sync token up to which events are handled.
     """
 
     outbox: OutboxStore
@@ -160,107 +187,129 @@ class Store(ABC):
 
     @abstractmethod
     async def close(self) -> None:
-        """Finish the requested writes, then close. May be called again."""
+        """Complete the writes that were begun, then close the store. May be called again."""
 
     @abstractmethod
     async def mark_started(self) -> None:
-        """Record a start of the bot; ``close`` then records a regular stop."""
+        """Record the time of the bot's start. ``close`` then records the time of its stop."""
 
     @abstractmethod
     async def restart_report(self, known_agents: Collection[AgentId]) -> RestartReport:
-        """What a restart finds. Reads counts and indexes only, and changes nothing.
+        """Return a report on the content of the store, from counts and indexes only.
 
         Args:
-            known_agents: The agents in the config; bindings to others are reported.
+            known_agents: The agents in the config. Rooms and users that refer to other agents are
+                in the report as orphaned.
         """
 
     @abstractmethod
     async def read(self, cls: type[R], key: str) -> Stored[R]:
-        """The record under the key; both fields are None if there is none.
+        """Return the record under the key, and its text; both are None if there is no record.
 
-        A value that is not of the class is set aside (see ``set_aside``) and reads as absent.
+        A value that can't be decoded as a ``cls`` is moved to the table ``quarantine``, and both
+        are None.
         """
 
     @abstractmethod
     async def read_text(self, key: str) -> str | None:
-        """The text under the key, unchecked; None if there is none.
+        """Return the text under the key without decoding it as JSON; None if there is none.
 
-        Bytes that are not UTF-8 come as lone surrogates.
+        Bytes that are not UTF-8 become lone surrogates.
         """
 
     @abstractmethod
     async def read_texts(self, prefix: str) -> dict[str, str]:
-        """The texts whose keys begin with ``prefix``, by key, unchecked."""
+        """Return the texts whose keys begin with ``prefix``, by full key, as ``read_text`` does."""
 
     @abstractmethod
     async def read_all(self, cls: type[R], prefix: str) -> dict[str, Stored[R]]:
-        """The records whose keys begin with ``prefix``, by key, without corrupt ones."""
+        """Return the records whose keys begin with ``prefix``, by full key.
+
+        Values that can't be decoded as a ``cls`` are left out and moved to the table
+        ``quarantine``.
+        """
 
     @abstractmethod
     async def read_rooms(self, cls: type[R], owner: UserId) -> dict[str, Stored[R]]:
-        """The rooms with this ``matrix_user_id``, by key, without corrupt ones."""
+        """Return the room records whose ``matrix_user_id`` is ``owner``, by full key.
+
+        Values that can't be decoded as a ``cls`` are left out and moved to the table
+        ``quarantine``.
+        """
 
     @abstractmethod
     async def set_aside(self, key: str, text: str, error: str) -> None:
-        """Move an unusable value to the quarantine, if it is still stored as ``text``."""
+        """Move an unusable value to the table ``quarantine``.
+
+        Args:
+            key: The value's key.
+            text: The text that the caller has read. If another text is stored now, nothing is
+                changed.
+            error: Why the value can't be used; stored with the value, and logged.
+        """
 
     @abstractmethod
     async def due(
         self, flows: Collection[str], *, exclude: Collection[str] = ()
     ) -> dict[str, Deadline]:
-        """The conversations of these flows whose deadline has passed, by key, earliest first.
+        """Return deadlines that have passed, earliest first.
 
         Args:
-            flows: The flows' names.
-            exclude: Keys to leave out.
+            flows: The names of the flows whose conversations count.
+            exclude: Keys of flow records to leave out.
 
         Returns:
-            A limited number; call again when those are handled.
+            The deadlines, by the key of the conversation's flow record. Their number is limited:
+            call the method again after they are handled.
         """
 
     @abstractmethod
     async def commit(self, commit: Commit) -> tuple[OutboxRow, ...]:
         """Write everything that a turn changes, in one transaction.
 
-        Each key in ``commit.expected`` is compared with what is stored, byte by byte.
+        Each text in ``commit.expected`` is compared with the stored text, byte by byte.
 
         Returns:
-            The outbox rows as they are stored: a row with a transaction id that was there before
-            is the earlier one, no longer parked.
+            The rows of ``commit.outbox`` as they are stored. If a row with the same transaction id
+            was stored before, the earlier row is returned; it is no longer parked.
 
         Raises:
-            Conflict: A key is not as expected. Nothing was written.
-            AlreadyHandled: The event was handled before, or the row of ``commit.deletes_row`` is
-                gone. Nothing was written.
+            Conflict: A stored text differs from the expected one. Nothing was written.
+            AlreadyHandled: An event of ``commit`` was handled before, or the row of
+                ``commit.deletes_row`` does not exist. Nothing was written.
         """
 
     @abstractmethod
     async def handled_among(self, event_ids: Collection[EventId]) -> frozenset[EventId]:
-        """Those of the events that are to be ignored when the homeserver sends them again.
+        """Return those of the events that the bot must ignore when the homeserver sends them.
 
-        They are handled; or they are in ``reopened``, from where the bot takes them itself.
+        These are the handled and the reopened events. The bot handles a reopened event again by
+        itself.
         """
 
     async def is_handled(self, event_id: EventId) -> bool:
-        """Whether the event is to be ignored when the homeserver sends it again."""
+        """Return whether the bot must ignore the event when the homeserver sends it."""
         return event_id in await self.handled_among((event_id,))
 
     @abstractmethod
     async def reopened(self) -> tuple[Reopened, ...]:
-        """The events to handle again, oldest first."""
+        """Return the events that the bot must handle again, in the order they were reopened."""
 
     @abstractmethod
     async def stream(self, event_id: EventId) -> UnfinishedAnswer | None:
-        """The progress of the answer to the event, if it has begun and is not complete."""
+        """Return the unfinished answer to the event; None if it has not begun or is complete."""
 
     @abstractmethod
     async def question_files(self) -> dict[EventId, QuestionFiles]:
-        """The questions with files whose answers are not complete."""
+        """Return the unanswered questions that have files of other events, by the question's event.
+
+        These are the questions of ``Commit.question_files`` until their events are handled.
+        """
 
     @abstractmethod
     async def secret(self) -> str:
-        """A random text that is created once and never changes."""
+        """Return a random text, which is created at the first call and never changes."""
 
     @abstractmethod
     async def highest_issued(self) -> int:
-        """The highest platform chat number that was ever issued or that a room has; 0 if none."""
+        """Return the highest platform chat number that was issued or that a room has; 0 if none."""

@@ -15,7 +15,11 @@ class StoreError(StrandlineError):
 
 @frozen(slots=False)
 class StoreUnavailable(StoreError):
-    """The disk could not be written or read; nothing was written."""
+    """The disk could not be written or read; nothing was written.
+
+    Args:
+        reason: SQLite's error, or what the disk does not support.
+    """
 
     reason: str
 
@@ -28,7 +32,11 @@ class StoreUnavailable(StoreError):
 
 @frozen(slots=False)
 class DatabaseMoved(StoreError):
-    """The database file is no longer where it was opened. Nothing more is written to it."""
+    """The database file was moved or replaced while it was open. Nothing more is written to it.
+
+    Args:
+        path: Where the file was opened.
+    """
 
     path: Path
 
@@ -42,7 +50,11 @@ class DatabaseMoved(StoreError):
 
 @frozen(slots=False)
 class StoreDamaged(StoreError):
-    """SQLite finds the database file corrupt."""
+    """SQLite reports that the database file is corrupt.
+
+    Args:
+        reason: SQLite's error.
+    """
 
     reason: str
 
@@ -55,7 +67,11 @@ class StoreDamaged(StoreError):
 
 @frozen(slots=False)
 class StoreDefect(StoreError):
-    """SQLite refused a statement that the store should not have sent."""
+    """SQLite refused a statement, because of a bug in the store or a schema changed by others.
+
+    Args:
+        reason: SQLite's error.
+    """
 
     reason: str
 
@@ -68,7 +84,7 @@ class StoreDefect(StoreError):
 
 @frozen(slots=False)
 class StoreClosed(StoreError):
-    """The store was used after it had been closed."""
+    """A method of the store was called after ``close``."""
 
     def __str__(self) -> str:
         return "the store is closed; open it again before using it"
@@ -76,7 +92,12 @@ class StoreClosed(StoreError):
 
 @frozen(slots=False)
 class FolderNotWritable(StoreError):
-    """The data folder can't be made, or nothing can be written in it."""
+    """The data folder can't be created, or no file can be written in it.
+
+    Args:
+        folder: The data folder.
+        reason: The operating system's error.
+    """
 
     folder: Path
     reason: str
@@ -90,7 +111,12 @@ class FolderNotWritable(StoreError):
 
 @frozen(slots=False)
 class NotOurDatabase(StoreError):
-    """The file is no Strandline database; it was left as it is."""
+    """The file is no Strandline database. It was not changed.
+
+    Args:
+        path: The file.
+        problem: What shows that it is none.
+    """
 
     path: Path
     problem: str
@@ -104,7 +130,13 @@ class NotOurDatabase(StoreError):
 
 @frozen(slots=False)
 class NewerSchema(StoreError):
-    """The database was written by a newer Strandline; it was left as it is."""
+    """The database was written by a newer version of Strandline. It was not changed.
+
+    Args:
+        path: The database file.
+        found: The schema version of the file.
+        known: The newest schema version that this code can read.
+    """
 
     path: Path
     found: int
@@ -119,7 +151,13 @@ class NewerSchema(StoreError):
 
 @frozen(slots=False)
 class DataFolderInUse(StoreError):
-    """Another process uses the data folder."""
+    """Another process uses the data folder.
+
+    Args:
+        folder: The data folder.
+        pid: The id of that process; None if it is not known.
+        since: When that process locked the folder, UTC; None if it is not known.
+    """
 
     folder: Path
     pid: int | None
@@ -136,7 +174,12 @@ class DataFolderInUse(StoreError):
 
 @frozen(slots=False)
 class CorruptValue(StoreError):
-    """A stored value is not what its key says it is."""
+    """A stored value can't be decoded as a record of the wanted class.
+
+    Args:
+        expected: The name of the class.
+        problem: Why the value can't be decoded.
+    """
 
     expected: str
     problem: str
@@ -150,7 +193,13 @@ class CorruptValue(StoreError):
 
 @frozen(slots=False)
 class Conflict(StoreError):
-    """A value that a turn had read changed before its commit; nothing was written."""
+    """A stored value changed after a turn had read it and before the turn's commit.
+
+    Nothing was written.
+
+    Args:
+        key: The value's key.
+    """
 
     key: str
 
@@ -160,7 +209,13 @@ class Conflict(StoreError):
 
 @frozen(slots=False)
 class AlreadyHandled(StoreError):
-    """The event was handled, or the outbox row deleted, before; nothing was written."""
+    """The event of a commit was handled before, or the row that it deletes is gone.
+
+    Nothing was written.
+
+    Args:
+        what: The id of the event, or the transaction id of the outbox row.
+    """
 
     what: EventId | TransactionId
 

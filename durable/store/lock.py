@@ -13,13 +13,14 @@ from durable.store.errors import DataFolderInUse, FolderNotWritable
 
 
 class DataLock:
-    """An exclusive lock on a database's folder. Use as a context manager.
+    """An exclusive lock of one process on a database's folder. Use as a context manager.
 
-    The kernel releases it when the process ends, however it ends. The file's content (the holder's
-    process id) and date are only for people.
+    The lock is an ``flock`` on a file in the folder, which the kernel releases when the process
+    ends, even by SIGKILL. The file contains the process id. That and the file's date are used only
+    in the message of ``DataFolderInUse``.
 
     Args:
-        database: The database file; the lock is a file beside it.
+        database: The database file. The lock file is beside it: its name with ``.lock`` at the end.
 
     Raises:
         DataFolderInUse: Another process uses the folder.
@@ -31,7 +32,7 @@ class DataLock:
         self._path = database.with_name(f"{database.name}.lock")
         self._file: int | None = None
         self.made_folder = False
-        """Whether the lock has created the folder."""
+        """Whether ``acquire`` has created the folder."""
 
     def __enter__(self) -> Self:
         self.acquire()
@@ -46,7 +47,12 @@ class DataLock:
         self.release()
 
     def acquire(self) -> None:
-        """Lock the folder."""
+        """Create the folder if it is missing, and lock it.
+
+        Raises:
+            DataFolderInUse: Another process has locked the folder.
+            FolderNotWritable: The folder can't be created or written.
+        """
         file = self._open()
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -61,7 +67,10 @@ class DataLock:
         self._sign(file)
 
     def release(self) -> None:
-        """Unlock the folder. The file stays: removing it would let two processes in."""
+        """Unlock the folder. The lock file stays.
+
+        If it were removed, two processes could each lock a file of that name.
+        """
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -99,15 +108,15 @@ def _holder(file: int) -> tuple[int | None, datetime | None]:
 
 
 def make_folder(folder: Path) -> None:
-    """Create ``folder`` and its parents, readable only for the owner, and fsync each new name.
+    """Create ``folder`` and its missing parents. Only the owner can read ``folder``.
 
-    An existing folder of the process's own user is made private too.
+    If the folder exists and belongs to the user of this process, it is made private too.
 
-    Without the fsync of its folder, a name may be lost after a power failure, with everything below
-    it.
+    The parent of each new folder is fsynced. Otherwise the new folder and everything in it may be
+    lost at a power failure.
 
     Raises:
-        OSError: It can't be created.
+        OSError: The folder can't be created.
     """
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -123,13 +132,16 @@ def make_folder(folder: Path) -> None:
 
 
 class FirstStart:
-    """Removes the files of a first start that fails.
+    """Removes what the first start of a bot has created if that start fails.
 
-    Use as a context manager, inside the folder's lock.
+    Use as a context manager, while the folder is locked. If the context ends with an exception, and
+    the folder was empty before except for the lock file, the content of the folder is deleted.
+    After a call of ``succeeded``, nothing is deleted.
 
     Args:
         database: The database file. The bot's other data is in the same folder.
-        lock: The folder's lock. A folder that existed before is kept, with the lock file in it.
+        lock: The folder's lock. If the lock has created the folder, the folder is deleted too;
+            otherwise the folder and the lock file are kept.
     """
 
     def __init__(self, database: Path, lock: DataLock) -> None:
@@ -160,5 +172,5 @@ class FirstStart:
                 path.unlink(missing_ok=True)
 
     def succeeded(self) -> None:
-        """Keep all files, whatever happens next."""
+        """Keep all files, even if the context manager ends with an exception."""
         self._is_undone = False

@@ -1,4 +1,8 @@
-"""Stored outbox rows: the name of a kind, and JSON with the kind's fields."""
+"""Converts outbox rows to the columns of the table ``outbox`` and back.
+
+The column ``kind`` names the row's class. The column ``payload`` has the fields of that class as
+JSON.
+"""
 
 from typing import Any
 
@@ -34,10 +38,13 @@ _STORED_NAMES = {
     InviteRow: {"report_to": "asked"},
     ReportTo: {"room_id": "in", "user_id": "by"},
 }
-"""The JSON names of fields with another name in the code. Existing databases have them."""
+"""By class, the fields that have another name in the JSON than in the code.
+
+The JSON names can't be changed, because existing databases have them.
+"""
 
 _IF_SET = ("instead", "asked", "edits")
-"""The fields that the JSON leaves out if they are None."""
+"""The JSON names of the fields that are left out of the JSON if they are None."""
 
 _COLUMNS = frozenset(column.name for column in fields(OutboxRow))
 
@@ -55,7 +62,10 @@ class StoredRow:
     created_at_ms: int
 
     def read(self) -> OutboxRow:
-        """The row as an object of its class; an ``UnreadableRow`` if kind or payload is unknown."""
+        """Return the row as an object of the class for its ``kind``.
+
+        If the kind is unknown or the payload can't be decoded, return an ``UnreadableRow``.
+        """
         try:
             cls = _CLASSES[self.kind]
         except KeyError:
@@ -86,7 +96,7 @@ class StoredRow:
 
 
 def kind_and_payload(row: OutboxRow) -> tuple[str, str]:
-    """The values of the columns ``kind`` and ``payload`` (JSON text) for the row."""
+    """Return the values of the columns ``kind`` and ``payload`` (JSON text) for the row."""
     if isinstance(row, UnreadableRow):
         return row.kind, row.payload
     everything = _converter.unstructure(row)

@@ -1,4 +1,4 @@
-"""JSON forms for values of the standard library that can be read back unchanged."""
+"""Converts values of standard library types, such as ``datetime``, to JSON and back unchanged."""
 
 from collections.abc import Callable, Mapping, MutableMapping
 from datetime import date, datetime, time, timedelta
@@ -14,11 +14,11 @@ from cattrs import Converter
 MICROSECOND = timedelta(microseconds=1)
 
 KEYS = (bytes, date, datetime, time, Decimal, UUID, ZoneInfo, Enum)
-"""The types of mapping keys, in addition to texts and whole numbers."""
+"""The types that keys of a mapping can have, in addition to str and int."""
 
 
 def register_scalars(converter: Converter) -> None:
-    """Register hooks for these values with ``converter``."""
+    """Register hooks for the types of this module with ``converter``."""
     for kind, write, read in (
         (UUID, str, UUID),
         (Decimal, str, Decimal),
@@ -56,7 +56,7 @@ def _of_text(read: Callable[[str], Any]) -> Callable[[Any, Any], Any]:
 
 
 def _written_datetime(moment: datetime) -> str:
-    """ISO 8601, followed by the name of the time zone, if there is one (RFC 9557)."""
+    """Return the time as ISO 8601, followed by the name of its time zone, if any (RFC 9557)."""
     zone = moment.tzinfo
     named = f"[{zone.key}]" if isinstance(zone, ZoneInfo) and zone.key else ""
     return moment.isoformat() + named
@@ -83,12 +83,15 @@ def _read_timedelta(value: Any, _cls: Any) -> timedelta:
 
 
 def is_enum(cls: Any) -> bool:
-    """Whether it is a class of enum members."""
+    """Return whether ``cls`` is an enum class."""
     return isinstance(cls, type) and issubclass(cls, Enum)
 
 
 def _is_by_value(cls: type[Enum]) -> bool:
-    """Whether its members are written as their values, which JSON can express, not as names."""
+    """Return whether the members of the enum are written as their values, not as their names.
+
+    They are if JSON can express all values.
+    """
     return all(isinstance(member.value, str | int | float) for member in cls)
 
 
@@ -99,13 +102,14 @@ def _enum_writer(cls: type[Enum]) -> Callable[[Enum], Any]:
 
 
 def read_enum(value: Any, cls: type[Enum]) -> Enum:
-    """Read an enum member.
+    """Return the member of ``cls`` that was written as ``value``.
 
-    Earlier versions wrote all members as their values, so a value is read too.
+    Earlier versions wrote the members of every enum as their values. So a value is accepted too for
+    an enum whose members are written as names.
 
     Raises:
         ValueError: There is no member with this name or value.
-        TypeError: The value is a boolean, and the members are numbers.
+        TypeError: ``value`` is a bool, and the member's value is a number.
     """
     if not _is_by_value(cls) and isinstance(value, str) and value in cls.__members__:
         return cls[value]

@@ -1,4 +1,4 @@
-"""Platform chat numbers: each is issued once, in the transaction of the turn that uses it."""
+"""Issues platform chat numbers, each once, in the transaction of the turn that uses the number."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -16,12 +16,12 @@ from fsm.values.ids import PlatformChatId
 
 @frozen(kw_only=True)
 class Allocation:
-    """A number that is issued when its commit is on disk, and free again if the commit fails.
+    """A platform chat number that is issued by a later commit; if that fails, it stays free.
 
     Args:
         platform_chat_id: The number.
-        expected: What the commit must find.
-        writes: What the commit must write.
+        expected: For ``Commit.expected``: the stored text of the last issued number, by key.
+        writes: For ``Commit.writes``: the new text, by key.
     """
 
     platform_chat_id: PlatformChatId
@@ -30,7 +30,7 @@ class Allocation:
 
 
 class PlatformChatSequence:
-    """Issues platform chat numbers, which strictly increase over the life of the database."""
+    """Issues platform chat numbers: each is higher than all that the database has issued before."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -38,7 +38,11 @@ class PlatformChatSequence:
 
     @asynccontextmanager
     async def next(self) -> AsyncIterator[Allocation]:
-        """The next number. Hold it until the commit that carries it is over."""
+        """Return a context manager that yields the next number.
+
+        Leave the context after the commit with the number has ended. Until then, other callers wait
+        for their number.
+        """
         async with self._turn:
             stored = await self._store.read(IssuedNumber, PLATFORM_CHAT_SEQ_KEY)
             last = stored.value.number if stored.value else 0
@@ -50,7 +54,7 @@ class PlatformChatSequence:
             )
 
     async def allocate(self) -> PlatformChatId:
-        """Issue a number in a transaction of its own."""
+        """Issue a number in a transaction of its own, and return it."""
         async with self.next() as allocation:
             await self._store.commit(Commit(expected=allocation.expected, writes=allocation.writes))
             return allocation.platform_chat_id

@@ -1,4 +1,4 @@
-"""The store's arguments and results, as plain values."""
+"""The frozen classes that methods of the store take and return."""
 
 from collections.abc import Mapping
 from typing import Generic, TypeVar
@@ -11,16 +11,17 @@ from fsm.values.ids import EventId, RoomId, SyncToken, TransactionId
 R = TypeVar("R")
 
 INVITE_ID_PREFIX = "invite:"
-"""How the ids of invites begin: an invite has no event id of its own."""
+"""The prefix of the ids that the bot makes for invites, because an invite has no event id."""
 
 
 @frozen
 class Stored(Generic[R]):
-    """One value as it was read.
+    """One stored value, as it was read.
 
     Args:
-        value: The record, or None if there is none.
-        text: The text on disk, which a commit compares to see whether it has changed.
+        value: The decoded record; None if there is none.
+        text: The stored text; None if there is none. A commit compares it with the text that is
+            stored then, to detect a change.
     """
 
     value: R | None
@@ -29,7 +30,12 @@ class Stored(Generic[R]):
 
 @frozen
 class Handled:
-    """An event that needs no more handling."""
+    """A handled event: the bot ignores it when the homeserver sends it again.
+
+    Args:
+        event_id: The event.
+        room_id: The event's room.
+    """
 
     event_id: EventId
     room_id: RoomId
@@ -37,12 +43,13 @@ class Handled:
 
 @frozen
 class UnfinishedAnswer:
-    """An answer in progress: its first message is pending or sent, and it is not complete.
+    """An agent's answer whose first message is pending or sent, and which is not complete.
 
     Args:
-        event_id: The inbound event that it answers.
-        room_id: The room.
-        head_event_id: Its first message, once the homeserver has acknowledged that.
+        event_id: The inbound event with the question.
+        room_id: The room of the question and the answer.
+        head_event_id: The event id of the answer's first message; None until the homeserver has
+            acknowledged that message.
     """
 
     event_id: EventId
@@ -52,12 +59,12 @@ class UnfinishedAnswer:
 
 @frozen
 class Reopened:
-    """An event to handle again.
+    """An event that the bot must handle again.
 
     Args:
         event_id: The event.
-        room_id: Its room.
-        ordinal: How often it has been handled before.
+        room_id: The event's room.
+        ordinal: The number of this attempt: 1 the first time that the event is handled again.
     """
 
     event_id: EventId
@@ -67,12 +74,12 @@ class Reopened:
 
 @frozen(kw_only=True)
 class QuestionFiles:
-    """A question to an agent that has the files of other events.
+    """The files that a question to an agent has besides those of its own event.
 
     Args:
         event_id: The event with the question.
-        room_id: Its room.
-        files: The events with the files, in order.
+        room_id: The room of the question and the files.
+        files: The events with the files, in the order of the files.
     """
 
     event_id: EventId
@@ -82,14 +89,14 @@ class QuestionFiles:
 
 @frozen(kw_only=True)
 class Parked:
-    """An event or a request that failed every time.
+    """A parked event or a parked request.
 
     Args:
-        event_id: The event's id, or the transaction id of a request that the homeserver refuses.
-        room_id: The room.
-        error: What went wrong.
-        attempts: How often it was tried.
-        parked_at_ms: When it was parked (an event) or stored (a request); Unix time in
+        event_id: The event's id, or the request's transaction id.
+        room_id: The room of the event or request.
+        error: The error of the last attempt; for a request, after the request's kind.
+        attempts: How often the bot has tried to handle the event; 1 for a request.
+        parked_at_ms: When the event was parked, or when the request was stored; Unix time in
             milliseconds.
     """
 
@@ -102,21 +109,27 @@ class Parked:
 
 @frozen(kw_only=True)
 class Commit:
-    """Everything that one turn changes. It is written whole or not at all.
+    """Everything that one turn changes in the store. All of it is written, or nothing.
 
     Args:
-        expected: Each key that the turn read, with the text it had then; None if there was none.
-        writes: Each key that the turn changes, with its new text; None deletes.
-        outbox: Requests for the homeserver. A row whose transaction id is stored already stays as
-            it is.
-        handled: The event that the turn has handled. It is no longer reopened.
-        also_handled: Further events that were handled with it.
-        deletes_row: The outbox row whose result this turn has handled.
-        question_files: Questions with the files of other events.
-        stream_begins: An answer whose first message is in ``outbox``.
-        stream_ends: The event whose answer is now complete.
-        reopens: Events that are to be handled again.
-        cancels_reopened: An event that is not to be handled again after all.
+        expected: Each key that the turn has read, with the text that was read; None if there was
+            none. If another text is stored now, the commit raises ``Conflict``.
+        writes: Each key that the turn changes, with its new text; None deletes the key.
+        outbox: Rows to add to the outbox. If a row with the same transaction id is stored already,
+            that row stays unchanged.
+        handled: The event to mark as handled, and to remove from the reopened events; None if the
+            turn completes no event, as when an agent is asked and the answer is still to come.
+        also_handled: Further events to mark as handled: messages that were answered together with
+            ``handled``.
+        deletes_row: The transaction id of the outbox row to delete, because the turn has handled
+            its result; None if the turn handles no such result.
+        question_files: The files of other events that the turn's questions have.
+        stream_begins: An unfinished answer whose first message is in ``outbox``; None if none
+            begins.
+        stream_ends: The inbound event whose answer is now complete; None if no answer is completed.
+        reopens: Events that the bot must handle again.
+        cancels_reopened: An event that the bot need not handle again any more; None if there is
+            none.
     """
 
     expected: Mapping[str, str | None] = field(factory=dict)
@@ -134,12 +147,12 @@ class Commit:
 
 @frozen
 class Behind:
-    """Where reading begins for a room that is behind the checkpoint.
+    """Where reading must begin in a room that is behind the checkpoint.
 
     Args:
-        since: The sync token.
-        is_entered: Whether the bot joined the room after that token: then reading begins at its
-            invite.
+        since: The sync token from which the room's events are read.
+        is_entered: Whether the bot joined the room after ``since``. Then the events to handle begin
+            at the invite of the bot.
     """
 
     since: SyncToken
@@ -148,13 +161,14 @@ class Behind:
 
 @frozen(kw_only=True)
 class Progress:
-    """The changes of one save of the checkpoint, in one transaction.
+    """The changes to the checkpoint that one call of ``CheckpointStore.save`` writes.
 
     Args:
-        token: The new token; None if it has not moved.
-        completed: The events that now lie below the token.
-        memberships: The rooms that the bot has joined (True) or left (False) below it.
-        behind: The rooms that are behind the token from now on; None for a room that has caught up.
+        token: The new sync token; None if the token stays the same.
+        completed: Handled events that are now below the token.
+        memberships: The rooms that the bot has joined (True) or left (False), as of the new token.
+        behind: The rooms that fall behind the token, each with where reading must begin; None for a
+            room that is no longer behind.
     """
 
     token: SyncToken | None = None

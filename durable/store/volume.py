@@ -1,4 +1,7 @@
-"""Checks in the mount table whether a data folder is lost with its container."""
+"""Warns if the data folder is on a file system that is lost when its container ends.
+
+The mount table of Linux says on which file system a folder is.
+"""
 
 import re
 from pathlib import Path, PurePosixPath
@@ -17,14 +20,24 @@ _LOST_WITH = {
 
 @frozen
 class Mount:
-    """The needed fields of one line of ``mountinfo``."""
+    """The fields of one line of ``mountinfo`` that are needed here.
+
+    Args:
+        point: The mount point.
+        filesystem: The type of the file system, as in ``overlay``.
+    """
 
     point: PurePosixPath
     filesystem: str
 
 
 def volume_warning(folder: Path, *, mountinfo: Path = MOUNTINFO) -> str | None:
-    """A warning with its remedy if the folder's contents would be lost, or None."""
+    """Return a warning with its remedy if the folder's content would be lost; else None.
+
+    Args:
+        folder: The data folder.
+        mountinfo: The file with the mount table. If it can't be read, the result is None.
+    """
     try:
         table = mountinfo.read_text("utf-8", errors="surrogateescape")
     except OSError:  # not Linux, so not a container
@@ -33,7 +46,12 @@ def volume_warning(folder: Path, *, mountinfo: Path = MOUNTINFO) -> str | None:
 
 
 def warning_for(folder: PurePosixPath, mountinfo: str) -> str | None:
-    """The warning, given the text of the mount table."""
+    """Return the warning of ``volume_warning``, or None.
+
+    Args:
+        folder: The absolute path of the data folder.
+        mountinfo: The text of the mount table.
+    """
     mount = mount_of(folder, mountinfo)
     if mount is None or mount.filesystem not in _LOST_WITH:
         return None
@@ -44,7 +62,11 @@ def warning_for(folder: PurePosixPath, mountinfo: str) -> str | None:
 
 
 def mount_of(folder: PurePosixPath, mountinfo: str) -> Mount | None:
-    """The mount that holds the folder: the deepest, and of those the last mounted."""
+    """Return the mount that contains the folder; None if no line of the table does.
+
+    That is the mount with the deepest mount point. If several have the same mount point, the one
+    that was mounted last counts.
+    """
     found: Mount | None = None
     for line in mountinfo.splitlines():
         mount = _parse(line)
@@ -56,7 +78,10 @@ def mount_of(folder: PurePosixPath, mountinfo: str) -> Mount | None:
 
 
 def _parse(line: str) -> Mount | None:
-    """Parse a line of the mount table (proc(5)): ``id parent major:minor root point options …``."""
+    """Parse a line of the mount table; return None if the line has another form.
+
+    The form is ``id parent major:minor root point options … - filesystem …``, see proc(5).
+    """
     before, dash, after = line.partition(" - ")
     fields = before.split(" ")
     if not dash or len(fields) < 5:  # noqa: PLR2004  # the point is the fifth
