@@ -95,7 +95,7 @@ def _writable(value: object) -> object:
 
 
 def _unkept(kind: Any, where: str, seen: set[Any]) -> Iterator[str]:
-    """Yield, for each part of a type that can't be read back, where it is and why.
+    """Yield a message for each part of a type that can't be read back: where it is, and why.
 
     Args:
         kind: The type, as in an annotation.
@@ -179,7 +179,7 @@ def _structure_with_int_keys(cls: Any) -> Callable[[Any, Any], Any]:
 
 
 def _number_as_text(value: Any, cls: Any) -> PlatformChatId:
-    # the platform's own tools write the number bare
+    # the platform's own tools write a JSON number, not a string
     return PlatformChatId(str(value) if type(value) is int else _exactly(str)(value, cls))
 
 

@@ -63,7 +63,7 @@ class OutboxStore(ABC):
 class ParkingStore(ABC):
     """Parks events, and lists, retries and drops parked events and requests for the operator.
 
-    Parked are those that failed every time.
+    An event or request is parked when it has failed every time.
     """
 
     @abstractmethod
@@ -97,7 +97,7 @@ class ParkingStore(ABC):
 
     @abstractmethod
     async def retry(self, event_id: EventId) -> bool:
-        """Have the bot's next start handle a parked event again, or send a parked request again.
+        """Have the bot handle a parked event, or send a parked request, at its next start.
 
         The homeserver can't return an invite again. After a retry of an invite, the bot handles the
         next invite to the same room.
@@ -191,7 +191,7 @@ class Store(ABC):
 
     @abstractmethod
     async def mark_started(self) -> None:
-        """Record the time of the bot's start. ``close`` then records the time of its stop."""
+        """Record the time of the bot's start. ``close`` then records the time of the stop."""
 
     @abstractmethod
     async def restart_report(self, known_agents: Collection[AgentId]) -> RestartReport:
@@ -219,7 +219,7 @@ class Store(ABC):
 
     @abstractmethod
     async def read_texts(self, prefix: str) -> dict[str, str]:
-        """Return the texts whose keys begin with ``prefix``, by full key, as ``read_text`` does."""
+        """Return the texts whose keys begin with ``prefix``, by full key, not decoded."""
 
     @abstractmethod
     async def read_all(self, cls: type[R], prefix: str) -> dict[str, Stored[R]]:

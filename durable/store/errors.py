@@ -115,7 +115,7 @@ class NotOurDatabase(StoreError):
 
     Args:
         path: The file.
-        problem: What shows that it is none.
+        problem: Why the file is not accepted.
     """
 
     path: Path

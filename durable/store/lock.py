@@ -16,8 +16,8 @@ class DataLock:
     """An exclusive lock of one process on a database's folder. Use as a context manager.
 
     The lock is an ``flock`` on a file in the folder, which the kernel releases when the process
-    ends, even by SIGKILL. The file contains the process id. That and the file's date are used only
-    in the message of ``DataFolderInUse``.
+    ends, even by SIGKILL. The file contains the process id. The process id and the file's date are
+    used only in the message of ``DataFolderInUse``.
 
     Args:
         database: The database file. The lock file is beside it: its name with ``.lock`` at the end.

@@ -51,7 +51,11 @@ _COLUMNS = frozenset(column.name for column in fields(OutboxRow))
 
 @frozen
 class StoredRow:
-    """A row of the table ``outbox``, column by column."""
+    """A row of the table ``outbox``, one field for each column.
+
+    ``kind`` and ``payload`` have the values that ``kind_and_payload`` returns. The other fields are
+    those of ``OutboxRow``.
+    """
 
     position: int
     transaction_id: str

@@ -16,7 +16,7 @@ from fsm.values.ids import PlatformChatId
 
 @frozen(kw_only=True)
 class Allocation:
-    """A platform chat number that is issued by a later commit; if that fails, it stays free.
+    """A platform chat number that a later commit issues; if that commit fails, it stays free.
 
     Args:
         platform_chat_id: The number.

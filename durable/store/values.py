@@ -116,7 +116,7 @@ class Commit:
             none. If another text is stored now, the commit raises ``Conflict``.
         writes: Each key that the turn changes, with its new text; None deletes the key.
         outbox: Rows to add to the outbox. If a row with the same transaction id is stored already,
-            that row stays unchanged.
+            that row is kept instead; if it was parked, it is pending again.
         handled: The event to mark as handled, and to remove from the reopened events; None if the
             turn completes no event, as when an agent is asked and the answer is still to come.
         also_handled: Further events to mark as handled: messages that were answered together with

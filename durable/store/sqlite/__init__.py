@@ -1,1 +1,1 @@
-"""The store on SQLite: one file, one writer thread, one connection for reads."""
+"""The store in one SQLite file, with one thread that writes and one that reads."""

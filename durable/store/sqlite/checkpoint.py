@@ -1,4 +1,8 @@
-"""The checkpoint: the sync token, the rooms behind it, and the handled events around it."""
+"""The checkpoint of a SQLite store.
+
+That is the sync token up to which events are handled, with the rooms that are behind it. The ids of
+handled events far below the token are deleted here.
+"""
 
 import sqlite3
 
@@ -11,19 +15,20 @@ from fsm.failpoints import reach
 from fsm.values.ids import RoomId, SyncToken
 
 MAX_HANDLED_PER_ROOM = 300
-"""Maximum handled ids that are kept for each room below the checkpoint (about 30 kB a room).
+"""Maximum ids of handled events below the checkpoint that are kept for each room (about 30 kB).
 
-History is read forward from the checkpoint, but ``/messages`` pages in topological order: events
-from shortly before it may come again, and must not look new. This is three of its pages.
+History is read forward from the checkpoint. But ``/messages`` returns events in topological order,
+so events from shortly before the checkpoint may come again, and must not be handled twice. The
+number is that of the events on three pages of ``/messages``.
 """
 
 
 class SqliteCheckpoint(CheckpointStore):
-    """The checkpoint of a SQLite store.
+    """Reads and saves the checkpoint of a SQLite store.
 
     Args:
-        executor: Runs its statements.
-        max_handled: Maximum handled ids that are kept for each room below the checkpoint.
+        executor: Runs the SQL statements.
+        max_handled: Maximum ids of handled events below the checkpoint that are kept for each room.
     """
 
     def __init__(self, executor: Executor, *, max_handled: int = MAX_HANDLED_PER_ROOM) -> None:
@@ -76,7 +81,13 @@ def _write_rooms(db: sqlite3.Connection, progress: Progress) -> None:
 
 
 def _complete(db: sqlite3.Connection, event_ids: str, max_handled: int) -> None:
-    """Mark the events (a JSON list) as below the checkpoint, and forget old ones of their rooms."""
+    """Mark events as below the checkpoint, and delete the ids of older events of their rooms.
+
+    Args:
+        db: The connection, in a transaction.
+        event_ids: The ids of the events, as a JSON list.
+        max_handled: How many ids of events below the checkpoint are kept for each room.
+    """
     db.execute(
         "UPDATE handled SET is_below = 1 WHERE event_id IN (SELECT value FROM json_each(?))",
         (event_ids,),

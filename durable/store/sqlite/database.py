@@ -1,4 +1,7 @@
-"""Opens the SQLite file, which is unchanged if it is refused, and translates SQLite's errors."""
+"""Opens the SQLite file, and translates SQLite's errors to those of the store.
+
+A file that can't be used as the bot's database is refused without a change to it.
+"""
 
 import os
 import sqlite3
@@ -25,7 +28,10 @@ from durable.store.sqlite.migrations import CURRENT, migrate
 Connect = Callable[..., sqlite3.Connection]
 
 APPLICATION_ID = 0x5374726E
-"""``Strn``: how ``file(1)`` and we tell our database from another program's."""
+"""The application id in the database's header: ``Strn`` in ASCII.
+
+By it, ``file(1)`` and this module tell the bot's database from another program's.
+"""
 
 _PAUSES_SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
@@ -33,15 +39,23 @@ HEADER_BYTES = 100
 MAGIC = b"SQLite format 3\x00"
 JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
 _ADOPTABLE = frozenset({"kv"})
-"""Tables that a database without our application id may have: state written by hand."""
+"""The only tables that a database without the application id may have. Then the bot uses it.
+
+Such a database was made by hand, with records for a new bot.
+"""
 
 
 @frozen
 class OpenFile:
-    """The opened database file, to detect that it was moved or replaced.
+    """Identifies the opened database file, to detect that it was moved or replaced.
 
-    SQLite continues to write to a moved file. The next start, with another file in its place, would
-    issue the same chat numbers again.
+    SQLite would continue to write to a moved file. The next start would open another file at the
+    path, and issue the same chat numbers again.
+
+    Args:
+        path: Where the file was opened.
+        device: The id of the file's device (``st_dev``).
+        inode: The file's inode number (``st_ino``).
     """
 
     path: Path
@@ -50,7 +64,7 @@ class OpenFile:
 
     @classmethod
     def at(cls, path: Path) -> "OpenFile | None":
-        """The file at the path; None if the file system can't identify it."""
+        """Return the identity of the file at ``path``; None if it can't be determined."""
         try:
             found = path.stat()
         except OSError:
@@ -58,7 +72,7 @@ class OpenFile:
         return cls(path, found.st_dev, found.st_ino)
 
     def must_be_there(self) -> None:
-        """Check that the file is where it was opened.
+        """Check that the opened file is still at its path.
 
         Raises:
             DatabaseMoved: The file was moved or replaced.
@@ -75,7 +89,13 @@ class OpenFile:
 
 @frozen
 class Database:
-    """The two connections, one for writes and one for reads, and the opened file."""
+    """An open database.
+
+    Args:
+        writer: The connection for writes.
+        reader: The connection for reads, which can't write.
+        file: The identity of the opened file; None if it can't be determined.
+    """
 
     writer: sqlite3.Connection
     reader: sqlite3.Connection
@@ -87,19 +107,21 @@ def open_database(
 ) -> Database:
     """Open or create the database, and update its schema.
 
-    A process must open a file only once at a time: closing a file after reading its header releases
-    the locks that SQLite holds on it in the same process (sqlite.org/howtocorrupt.html, 2.2).
+    A process must not open a file that it already has open as a database. This function reads the
+    header of the file and closes it, which would release the locks that SQLite holds on that file
+    (sqlite.org/howtocorrupt.html, 2.2).
 
     Args:
         path: The file.
-        connect: Makes a connection.
+        connect: Called as ``sqlite3.connect``; returns a connection.
         is_synced: Whether each commit is fsynced. False only for databases of tests.
 
     Raises:
         FolderNotWritable: The folder can't be created or written.
-        NotOurDatabase: The file is not an SQLite file, or belongs to another program.
-        NewerSchema: A newer version wrote it.
-        StoreUnavailable: The disk can't be written.
+        NotOurDatabase: The file is not an SQLite file, or another program wrote it.
+        NewerSchema: A newer version of Strandline wrote it.
+        StoreUnavailable: The disk can't be written or read, or does not support WAL.
+        StoreError: Any other error of SQLite, as by ``translate``.
     """
     path = path.absolute()
     if not _is_half_made(path):
@@ -120,11 +142,13 @@ def open_database(
 
 
 def _is_half_made(path: Path) -> bool:
-    """Whether the power failed while the file was created; SQLite itself then empties the file.
+    """Return whether the power failed while SQLite created the file.
 
-    Before that, parts of the file may be missing, and a read-only connection fails. A file with
-    more than one page was not being created: it is another file, next to a journal that is not its
-    own.
+    The journal beside the file shows that: it restores a file of 0 pages. SQLite then empties the
+    file when it opens it for writing. Until then, parts of the file may be missing, and a read-only
+    connection fails.
+
+    If the file has more than one page, the result is False: the journal belongs to another file.
     """
     try:
         with path.with_name(f"{path.name}-journal").open("rb") as file:
@@ -132,7 +156,7 @@ def _is_half_made(path: Path) -> bool:
         size = path.stat().st_size
     except OSError:
         return False
-    # of before the transaction that the journal takes back
+    # the page count before the transaction that the journal rolls back, and the page size
     had_pages, page_size = int.from_bytes(header[16:20]), int.from_bytes(header[24:28])
     return header.startswith(JOURNAL_MAGIC) and had_pages == 0 and size <= page_size
 
@@ -155,7 +179,14 @@ def _check_header(path: Path) -> None:
 
 
 def _check_contents(path: Path) -> None:
-    """Check the contents with a read-only connection: the newest version may be only in the WAL."""
+    """Check version, application id, encoding and tables of the file by a read-only connection.
+
+    ``_check_header`` does not see changes that are still only in the WAL; this function does.
+
+    Raises:
+        NotOurDatabase: Another program wrote the file.
+        NewerSchema: A newer version of Strandline wrote it.
+    """
     if not path.exists() or not path.stat().st_size:
         return
     has_wal = path.with_name(f"{path.name}-wal").exists()
@@ -190,7 +221,7 @@ def _create(path: Path) -> None:
 
 
 def _connect(path: Path, connect: Connect, *, is_synced: bool) -> sqlite3.Connection:
-    """A connection with all pragmas that are set for each connection."""
+    """Return a new connection, with the pragmas that must be set for each connection."""
     # isolation_level None: transactions begin and end where we say
     db = connect(path, isolation_level=None, check_same_thread=False)
     # a backup or a person's sqlite3 may hold the lock briefly
@@ -205,7 +236,7 @@ def _connect(path: Path, connect: Connect, *, is_synced: bool) -> sqlite3.Connec
 
 
 def _set_up(db: sqlite3.Connection) -> None:
-    """Set the pragma that is stored in the file."""
+    """Set the journal mode, which is stored in the file, to WAL."""
     # readers see the last commit while a writer writes; one fsync a commit
     mode = _journal_mode(db)
     if mode != "wal":
@@ -218,7 +249,7 @@ def _journal_mode(db: sqlite3.Connection) -> str:
         try:
             return str(db.execute("PRAGMA journal_mode = WAL").fetchone()[0])
         except sqlite3.OperationalError as error:
-            # two that begin on a new file: here SQLite fails at once, whatever busy_timeout says
+            # if two processes open a new file at once, this fails at once despite busy_timeout
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
                 raise
             time.sleep(pause_seconds)
@@ -243,11 +274,11 @@ _UNAVAILABLE = frozenset(
 )
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
 _PRIMARY = 0xFF
-"""The low byte of an extended result code is the primary one."""
+"""The mask for the low byte of an extended result code, which is the primary result code."""
 
 
 def translate(error: sqlite3.Error) -> StoreError:
-    """Convert an error of SQLite to one of the store."""
+    """Return the store's error for an error of SQLite."""
     code = getattr(error, "sqlite_errorcode", None)
     primary = None if code is None else code & _PRIMARY
     name = getattr(error, "sqlite_errorname", type(error).__name__)
@@ -261,7 +292,7 @@ def translate(error: sqlite3.Error) -> StoreError:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Translate SQLite's errors to the store's."""
+    """Raise the store's error for each error of SQLite that the context raises."""
     try:
         yield
     except sqlite3.Error as error:

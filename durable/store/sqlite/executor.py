@@ -1,4 +1,4 @@
-"""Runs statements off the event loop: reads in one thread, writes in another."""
+"""Runs SQL statements outside the event loop: reads in one thread, writes in another."""
 
 import asyncio
 import sqlite3
@@ -15,9 +15,13 @@ T = TypeVar("T")
 
 
 class Executor:
-    """Runs the store's statements, each on the connection that it needs.
+    """Runs the store's SQL statements: reads on one connection, writes on another.
 
-    Reads and writes don't block each other; a read sees every write that has returned.
+    Reads and writes don't block each other. A read sees every write that has returned before.
+
+    Args:
+        database: The open database.
+        reading: A pool of one thread, for the reads.
     """
 
     def __init__(self, database: Database, reading: ThreadPoolExecutor) -> None:
@@ -28,10 +32,15 @@ class Executor:
 
     @classmethod
     async def open(cls, path: Path, connect: Connect, *, is_synced: bool) -> Self:
-        """Open or create the database, and update its schema.
+        """Open or create the database, update its schema, and return an executor for it.
+
+        Args:
+            path: The database file.
+            connect: Called as ``sqlite3.connect``; returns a connection.
+            is_synced: Whether each commit is fsynced. False only for databases of tests.
 
         Raises:
-            StoreError: It can't be opened; the file is unchanged.
+            StoreError: The database can't be opened.
         """
         reading = ThreadPoolExecutor(1, "strandline-reader")
         opening = reading.submit(open_database, path, connect, is_synced=is_synced)
@@ -44,9 +53,13 @@ class Executor:
         return cls(database, reading)
 
     def begin_close(self, last: Callable[[sqlite3.Connection], None] | None) -> None:
-        """Finish the queued writes, then run ``last`` and close the file, without waiting for it.
+        """Begin to close the database, and return at once.
 
-        May be called again.
+        In the background, the queued writes are completed, then ``last`` is run, then the file is
+        closed. A second call does nothing.
+
+        Args:
+            last: Called with the writing connection in a last transaction; None for no such call.
         """
         if self._is_open:
             self._is_open = False
@@ -55,15 +68,19 @@ class Executor:
             self._writer.stop(reading_ends, last)
 
     async def closed(self) -> None:
-        """Wait until the file is closed."""
+        """Wait until the file is closed. Call ``begin_close`` first."""
         await self._writer.stopped()
 
     async def select(self, statement: str, *bound: object) -> list[tuple[Any, ...]]:
-        """The rows that one statement finds."""
+        """Return the rows of one SQL query. ``bound`` are bound to its parameters."""
         return await self.read(lambda db: db.execute(statement, bound).fetchall())
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run statements that only read."""
+        """Call ``work`` with the reading connection, and return its result.
+
+        Raises:
+            StoreError: An error of SQLite, or the store is closed.
+        """
         if not self._is_open:
             raise StoreClosed
 
@@ -74,7 +91,13 @@ class Executor:
         return await asyncio.wrap_future(self._reading.submit(translating))
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run statements in a transaction; returns their result when it is on disk."""
+        """Call ``work`` with the writing connection in a transaction, and return its result.
+
+        The call returns when the transaction is on disk.
+
+        Raises:
+            StoreError: An error of SQLite, or the store is closed.
+        """
         return await self._writer.run(work)
 
 

@@ -1,4 +1,7 @@
-"""Migrations: each numbered SQL file is committed together with its number."""
+"""Migrations: updates the schema of a database by the numbered SQL files in ``schema``.
+
+Each file is run in one transaction, which also stores the file's number as the schema version.
+"""
 
 import sqlite3
 from collections.abc import Iterator
@@ -17,7 +20,12 @@ CURRENT = max(_SCRIPTS)
 
 
 def migrate(db: sqlite3.Connection, application_id: int) -> None:
-    """Run the migrations that the file does not have yet, in order, each in a transaction."""
+    """Run the migrations that the database does not have yet, in order, each in a transaction.
+
+    Args:
+        db: The writing connection.
+        application_id: The application id that is stored in the database.
+    """
     while _next(db) <= CURRENT:
         reach("migration.before")
         db.execute("BEGIN IMMEDIATE")
@@ -49,7 +57,10 @@ def _step(db: sqlite3.Connection, application_id: int) -> None:
 
 
 def statements(script: str) -> Iterator[str]:
-    """The script's statements, one at a time: ``executescript`` would commit before it runs."""
+    """Yield the statements of an SQL script, one at a time.
+
+    ``executescript`` can't be used: it commits the open transaction before it runs.
+    """
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line

@@ -1,4 +1,4 @@
-"""The table ``outbox``: requests that the homeserver has not acknowledged."""
+"""The outbox of a SQLite store: the table ``outbox``."""
 
 import sqlite3
 
@@ -11,7 +11,11 @@ from fsm.values.ids import EventId
 
 
 class SqliteOutbox(OutboxStore):
-    """The outbox of a SQLite store."""
+    """Reads and changes the outbox of a SQLite store.
+
+    Args:
+        executor: Runs the SQL statements.
+    """
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
@@ -58,9 +62,15 @@ class SqliteOutbox(OutboxStore):
 
 
 def add_row(db: sqlite3.Connection, row: OutboxRow, now_ms: int) -> OutboxRow:
-    """Add the row and return it as stored: a row with this transaction id is not replaced.
+    """Add a row to the outbox, and return it as it is stored.
 
-    An earlier row that was parked is pending again: the reason for its refusal may be gone.
+    If a row with the same transaction id is stored already, it is kept and returned instead. If
+    that row was parked, it is pending again, because the reason for the refusal may be gone.
+
+    Args:
+        db: The connection, in a transaction.
+        row: The row.
+        now_ms: The current Unix time in milliseconds.
     """
     kind, payload = kind_and_payload(row)
     db.execute(

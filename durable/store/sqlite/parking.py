@@ -1,4 +1,4 @@
-"""The table ``parked``, and the parked rows of ``outbox``: what failed every time."""
+"""The parked events and requests of a SQLite store: tables ``parked`` and ``outbox``."""
 
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -14,11 +14,11 @@ from fsm.values.ids import EventId, RoomId
 
 
 class SqliteParking(ParkingStore):
-    """What is parked in a SQLite store.
+    """Reads and changes the parked events and outbox rows of a SQLite store.
 
     Args:
-        executor: Runs its statements.
-        now_ms: Unix time in milliseconds.
+        executor: Runs the SQL statements.
+        now_ms: Called without arguments; returns the current Unix time in milliseconds.
     """
 
     def __init__(self, executor: Executor, now_ms: Callable[[], int]) -> None:

@@ -15,12 +15,19 @@ from fsm.records import PLATFORM_CHAT_SEQ_KEY
 from fsm.values.ids import AgentId, RoomId, SyncToken, UserId
 
 MAX_NAMED = 100
-"""Maximum bindings without an agent that the report names; the rest are counted. An agent that is
-taken out of the config may leave a million."""
+"""Maximum rooms, and maximum users, that the report lists because their agent is not in the config.
+
+The others are only counted: there may be a million after an agent is removed from the config.
+"""
 
 
 def report_on(db: sqlite3.Connection, known_agents: Collection[AgentId]) -> RestartReport:
-    """What a restart finds. Changes nothing."""
+    """Return the restart report; change nothing.
+
+    Args:
+        db: The reading connection.
+        known_agents: The agents in the config.
+    """
     lost_of_rooms = [agent for agent in _agents_of_rooms(db) if agent not in known_agents]
     lost_of_users = [agent for agent in _agents_of_users(db) if agent not in known_agents]
     checkpoint = read_meta(db, "checkpoint")
@@ -45,7 +52,7 @@ def report_on(db: sqlite3.Connection, known_agents: Collection[AgentId]) -> Rest
 
 
 def _agents_of_rooms(db: sqlite3.Connection) -> list[AgentId]:
-    """The agents that rooms are bound to: each costs one step into the index."""
+    """Return the agents that rooms are bound to. The query does one index search for each agent."""
     found = db.execute("""
         WITH RECURSIVE found (agent_id) AS (
             SELECT min(agent_id) FROM room WHERE agent_id > ''
@@ -59,7 +66,7 @@ def _agents_of_rooms(db: sqlite3.Connection) -> list[AgentId]:
 
 
 def _agents_of_users(db: sqlite3.Connection) -> list[AgentId]:
-    """The agents that users have selected: each costs one step into the index."""
+    """Return the agents that users have selected, by one index search for each agent."""
     found = db.execute("""
         WITH RECURSIVE found (agent_id) AS (
             SELECT min(agent_id) FROM user WHERE agent_id > ''
@@ -99,7 +106,7 @@ def _count_users_of(db: sqlite3.Connection, agents: Iterable[AgentId]) -> int:
 
 
 def _keys_under(db: sqlite3.Connection, prefix: str) -> int:
-    """The number of keys with the prefix, from the key's index only (47 ms for a million)."""
+    """Return the number of keys with the prefix, by the index only (47 ms for a million keys)."""
     end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
     return _one(db, "SELECT count(*) FROM kv WHERE key >= ? AND key < ?", prefix, end)
 

@@ -1,4 +1,4 @@
-"""The store as one SQLite file."""
+"""The implementation of the store in one SQLite file."""
 
 import sqlite3
 from collections.abc import Callable, Collection, Iterable
@@ -30,18 +30,18 @@ R = TypeVar("R")
 _log = getLogger(__name__)
 
 HIGHEST_CHARACTER = "\U0010ffff"
-"""No character in a key is higher."""
+"""The highest Unicode character: a prefix with it added is the upper limit of keys to search."""
 
 MAX_DUE = 1_000
-"""Maximum deadlines read at once: after a long time down, a million may have passed."""
+"""Maximum deadlines that ``due`` returns. After a long downtime, a million may have passed."""
 
 
 class SqliteStore(Store):
-    """The store as one SQLite file, in a folder of its own.
+    """Stores everything in one SQLite file. ``open`` creates an instance.
 
     Args:
-        executor: Runs its statements.
-        now: The wall clock.
+        executor: Runs the SQL statements.
+        now: Called without arguments; returns the current time of the wall clock.
         max_due: Maximum conversations that ``due`` returns.
     """
 
@@ -66,17 +66,18 @@ class SqliteStore(Store):
         is_synced: bool = True,
         max_due: int = MAX_DUE,
     ) -> Self:
-        """Open or create the database, and update its schema.
+        """Open or create the database, update its schema, and return the store.
 
         Args:
-            path: The file.
-            now: The wall clock.
-            connect: Opens a connection; tests of full disks pass one that fails.
+            path: The database file.
+            now: Called without arguments; returns the current time of the wall clock.
+            connect: Called as ``sqlite3.connect``; returns a connection. Tests of full disks pass a
+                connection that fails.
             is_synced: Whether each commit is fsynced. False only for databases of tests.
             max_due: Maximum conversations that ``due`` returns.
 
         Raises:
-            StoreError: It can't be opened; the file is unchanged.
+            StoreError: The database can't be opened.
         """
         executor = await Executor.open(path, connect, is_synced=is_synced)
         return cls(executor, now=now, max_due=max_due)
@@ -86,9 +87,10 @@ class SqliteStore(Store):
         await self._executor.closed()
 
     def begin_close(self) -> None:
-        """Begin to close the store and return: a thread completes the queued writes and closes it.
+        """Begin to close the store, and return at once.
 
-        It needs no running event loop.
+        A thread completes the queued writes and closes the file. The event loop need not run any
+        more.
         """
         stopped_at = str(self._now_ms())
 

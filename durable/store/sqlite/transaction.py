@@ -1,4 +1,4 @@
-"""One turn's commit, inside the transaction that the writer has begun."""
+"""Writes the commit of one turn, within the transaction that the ``Writer`` has begun."""
 
 import sqlite3
 
@@ -13,11 +13,18 @@ from fsm.values.ids import EventId, RoomId, TransactionId
 
 
 def apply(db: sqlite3.Connection, commit: Commit, now_ms: int) -> tuple[OutboxRow, ...]:
-    """Write everything, or raise: the writer then rolls back.
+    """Write everything in ``commit``, and return the stored rows of ``commit.outbox``.
+
+    If it raises, the ``Writer`` rolls back.
+
+    Args:
+        db: The writing connection, in a transaction.
+        commit: What to write.
+        now_ms: The current Unix time in milliseconds.
 
     Raises:
-        AlreadyHandled: The event was handled before, or the row to delete is gone.
-        Conflict: A key is not as expected.
+        AlreadyHandled: An event was handled before, or the outbox row to delete does not exist.
+        Conflict: A stored text differs from the expected one.
     """
     if commit.handled is not None:
         _handle(db, commit.handled)
@@ -45,10 +52,10 @@ def _handle(db: sqlite3.Connection, handled: Handled) -> None:
 
 
 def mark_handled(db: sqlite3.Connection, event_id: EventId, room_id: RoomId) -> bool:
-    """Add the event to ``handled`` and remove it from ``reopened``.
+    """Add the event to the table ``handled``, and remove it from the table ``reopened``.
 
     Returns:
-        False if it was in ``handled`` before.
+        True if the event was added; False if it was in ``handled`` before.
     """
     is_below = cancel_reopened(db, event_id)
     inserted = db.execute(
@@ -59,7 +66,11 @@ def mark_handled(db: sqlite3.Connection, event_id: EventId, room_id: RoomId) -> 
 
 
 def cancel_reopened(db: sqlite3.Connection, event_id: EventId) -> bool:
-    """Cancel a pending repeat of an event; return whether it is below the checkpoint."""
+    """Remove an event from the table ``reopened``, so that the bot does not handle it again.
+
+    Returns:
+        Whether the event was in the table and is below the checkpoint.
+    """
     row = db.execute("SELECT is_below FROM reopened WHERE event_id = ?", (event_id,)).fetchone()
     db.execute("DELETE FROM reopened WHERE event_id = ?", (event_id,))
     return row is not None and bool(row[0])
@@ -76,7 +87,10 @@ def _compare(db: sqlite3.Connection, key: str, expected: str | None) -> None:
 
 
 def read_value(db: sqlite3.Connection, key: str) -> str | None:
-    """The text under the key; bytes that are not UTF-8 become lone surrogates."""
+    """Return the text under the key; None if there is none.
+
+    Bytes that are not UTF-8 become lone surrogates.
+    """
     row = db.execute("SELECT CAST(value AS BLOB) FROM kv WHERE key = ?", (key,)).fetchone()
     return None if row is None else row[0].decode("utf-8", "surrogateescape")
 
@@ -113,7 +127,7 @@ def _write_answers(db: sqlite3.Connection, commit: Commit) -> None:
 
 
 def reopen(db: sqlite3.Connection, again: Reopened) -> None:
-    """Record that the event must be handled again."""
+    """Move an event from the table ``handled`` to ``reopened``: the bot must handle it again."""
     db.execute(
         "INSERT INTO reopened (event_id, room_id, ordinal, is_below) VALUES (?, ?, ?,"
         " coalesce((SELECT is_below FROM handled WHERE event_id = ?), 0))"

@@ -1,4 +1,7 @@
-"""The thread that writes: waiting jobs share one transaction and one fsync."""
+"""The thread that writes to the database.
+
+All write jobs that wait in its queue are run in one transaction, so that they share one fsync.
+"""
 
 import asyncio
 import sqlite3
@@ -18,7 +21,10 @@ from fsm.failpoints import reach
 T = TypeVar("T")
 
 MAX_GROUP = 256
-"""Maximum jobs in one transaction. More gain nothing, and the first waits for the last."""
+"""Maximum jobs in one transaction.
+
+More would save no more time, and the first job of a transaction must wait for the last.
+"""
 
 
 @define(eq=False)
@@ -39,10 +45,15 @@ class _Job:
 
 
 class Writer:
-    """Runs jobs on the writing connection, first in, first out.
+    """Runs jobs on the writing connection in a thread, first in, first out.
 
-    Each job has a savepoint of its own: a failed job is rolled back alone. No job returns before
-    its transaction is on disk.
+    Each job has its own savepoint, so that only a failed job is rolled back. The result of a job is
+    returned only when its transaction is on disk.
+
+    Args:
+        connection: The writing connection.
+        file: The identity of the database file, which is checked before each transaction; None for
+            no check.
     """
 
     def __init__(self, connection: sqlite3.Connection, file: OpenFile | None = None) -> None:
@@ -58,9 +69,15 @@ class Writer:
         self._thread.start()
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run ``work`` in a transaction; return its result when it is on disk.
+        """Call ``work`` with the connection in a transaction, and return its result.
 
-        If the caller is cancelled, the work is completed anyway.
+        The call returns when the transaction is on disk. If the caller is cancelled, the work is
+        completed anyway.
+
+        Raises:
+            StoreClosed: ``stop`` was called before.
+            StoreError: An error of SQLite, or the file was moved.
+            Exception: Any exception of ``work``, which is then rolled back.
         """
         if not self._is_open:
             raise StoreClosed
@@ -71,7 +88,16 @@ class Writer:
     def stop(
         self, after: Future[None], last: Callable[[sqlite3.Connection], None] | None = None
     ) -> None:
-        """Accept no more work; finish the queue, run ``last``, close when ``after`` has ended."""
+        """Accept no more jobs, and return at once.
+
+        The thread completes the queued jobs and runs ``last``. When ``after`` is done, it closes
+        the connection.
+
+        Args:
+            after: A future that is done when the reading connection is closed. The last connection
+                to close copies the WAL into the file.
+            last: A last job; None for none.
+        """
         self._is_open = False
         self._after = after
         if last is not None:
@@ -79,7 +105,10 @@ class Writer:
         self._queue.put(None)
 
     async def stopped(self) -> None:
-        """Wait until the connection is closed, even if the caller is cancelled."""
+        """Wait until the connection is closed.
+
+        If the caller is cancelled, ``CancelledError`` is raised only after that.
+        """
         try:
             await asyncio.wait([self._closed])
         except asyncio.CancelledError:
@@ -159,7 +188,10 @@ class Writer:
 
 
 def _ours(error: Exception) -> Exception:
-    """A copy of the error for one caller: raising an exception changes it."""
+    """Return the store's error for an error of SQLite; return any other error unchanged.
+
+    The store's error is a new object for each caller, because raising an exception changes it.
+    """
     if not isinstance(error, sqlite3.Error):
         return error
     ours: StoreError = translate(error)
