@@ -27,7 +27,7 @@ The record keeps its agent and platform chat, so that ``!load`` can restore the 
 GONE = "gone_chat"
 """The ``room_type`` of a room that had a chat and that the bot is no longer in.
 
-The record keeps its agent and platform chat, for the case that the chat continues.
+The record keeps its agent and platform chat, in case the chat continues in this or another room.
 """
 
 USER_PREFIX = "matrix_user:"
@@ -142,7 +142,7 @@ class FlowRecord:
 
     Args:
         state: The durable state's name.
-        version: The version of the flow that wrote it.
+        version: The version of the flow that wrote the record.
         record: The state's own record as a JSON object; empty if the state has no record.
         deadline: When the state expires; None if it does not.
         origin: The durable state to which the state's ``BACK`` event leads. None if that event

@@ -33,8 +33,8 @@ class RestartReport:
         parked_rows: Number of parked outbox rows.
         quarantined: Number of unusable values in the table ``quarantine``.
         last_started: When the previous run began, UTC; None at a first start.
-        last_stopped: When the previous run closed the store, UTC. None if it ended without that,
-            as after SIGKILL; also None at a first start.
+        last_stopped: When the previous run closed the store, UTC. None if that run ended without
+            closing it, as after SIGKILL; also None at a first start.
     """
 
     rooms: int
@@ -60,7 +60,7 @@ class RestartReport:
         return self.checkpoint is None and not (self.rooms or self.users or self.chats)
 
     def lines(self) -> Iterator[str]:
-        """Yield the report as sentences for the log, one a line."""
+        """Yield the report as lines for the log, one sentence each."""
         if self.clean_start:
             yield "no state was found: this is a clean start, and the bot greets all users again"
         else:

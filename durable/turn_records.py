@@ -49,7 +49,7 @@ class TurnRecords:
     Attributes:
         expected: Each key that was read, with the JSON text that was read; None if there was none.
             The commit compares it with the stored text, and raises ``Conflict`` if another turn
-            has changed that.
+            has changed the stored text.
         writes: Each key that the commit must write, with its new JSON text; None deletes the key.
     """
 
@@ -93,7 +93,7 @@ class TurnRecords:
             TurnError: This turn has neither read nor saved the key, nor read a prefix of it.
         """
         self._read.require(cls, key)
-        if key not in self._present:  # a prefix that was read has no such key
+        if key not in self._present:  # its prefix was read, and there is no such key
             self.expected[key] = self._present[key] = None
         record = self._present[key]
         return record if isinstance(record, cls) else None

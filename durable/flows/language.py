@@ -62,7 +62,7 @@ class Language(Flow):
 
     @on(misname)
     def list_languages(self, turn: Turn) -> None:
-        """Reply with the list of languages. If the command names an unknown one, quote the name."""
+        """Reply with the list of languages. Quote an unknown name in the command."""
         choices = "\n".join(
             f"- `{turn.prefix}language {code}`: {names[0]}" for code, names in self._names.items()
         )

@@ -9,7 +9,7 @@ from fsm.values.ids import RoomId
 
 @frozen
 class MeetUser:
-    """The signal that the sender now shares a room with the bot: to store a record of the user."""
+    """The signal that the sender shares a room with the bot, so that a user record is stored."""
 
 
 @frozen
@@ -36,10 +36,10 @@ class Settle:
 
 @frozen
 class MoveRoom:
-    """The signal that another room has replaced the turn's room: to give it the room's record.
+    """The signal to give the record of the turn's room to the room that replaces it.
 
     Args:
-        to: The other room.
+        to: The room that replaces the turn's room.
     """
 
     to: RoomId
@@ -63,14 +63,14 @@ class ArchiveRoom:
 
 @frozen
 class OnboardUser:
-    """The signal that the bot has joined a room of the sender, who has no Space: to create one."""
+    """The signal to request a Space for the sender, after the bot has joined a room of theirs."""
 
 
 @frozen
 class WelcomeUser:
-    """The signal that the bot has joined a room of the sender, who has a Space.
+    """The signal to invite the sender to their Space and chats again.
 
-    The sender is then invited to the Space and all chats again.
+    It is triggered after the bot has joined a room of a sender who has a Space.
     """
 
 

@@ -64,7 +64,8 @@ class UserRouting(KeptAsRecord, Flow):
     def select(self, turn: Turn, user: UserRecord | None) -> UserRecord:
         """Store the agent that the command names as the user's selection.
 
-        The signal ``AgentChosen`` makes ``RoomRouting`` tell the user what that changes here.
+        The signal ``AgentChosen`` makes ``RoomRouting`` tell the user what the selection changes
+        in this room.
         """
         agent = self._registry.find(turn.argument)
         assert agent is not None  # noqa: S101  # the guard found it
@@ -73,7 +74,7 @@ class UserRouting(KeptAsRecord, Flow):
 
     @on(misname)
     def explain_choice(self, turn: Turn, user: UserRecord | None) -> None:
-        """Reply with the agents and how to choose one. If the command names no agent, quote it."""
+        """Reply with the agents and how to choose one. Quote an unknown name in the command."""
         agents = agent_list(turn, self._registry, user)
         if turn.argument:
             agents = no_such_agent(turn, agents)

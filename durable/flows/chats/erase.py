@@ -22,9 +22,9 @@ def explain_erasure(turn: Turn) -> None:
 async def erase_user(turn: Turn) -> None:
     """Delete the sender's records, and leave the sender's rooms, the turn's room last.
 
-    The bot stays in the turn's room if that room is not the sender's. Two records are deleted
-    elsewhere: the engine deletes that of the calling flow, and the signal ``ForgetLanguage`` that
-    of the chosen language.
+    The bot stays in the turn's room if that room is not the sender's. The engine deletes the record
+    of the calling flow. The signal ``ForgetLanguage`` makes the flow ``Language`` delete the chosen
+    language.
     """
     user_id, here = turn.sender, turn.room_id
     rooms = await bot_records(turn).all(RoomRecord, ROOM_PREFIX, owner=user_id)

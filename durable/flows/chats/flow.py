@@ -70,7 +70,7 @@ class Chats(Flow):
 
     @make_space.guard
     def lacks_space(self, turn: Turn) -> bool:
-        """Whether users get Spaces, and the sender has none."""
+        """Whether each user gets a Space, and the sender has none yet."""
         user = bot_records(turn).find(UserRecord, user_key(turn.sender))
         return self._with_space and (user is None or user.space_id is None)
 
@@ -125,8 +125,8 @@ class Chats(Flow):
     def ask_for_space(self, turn: Turn, pending: PendingRooms | None) -> PendingRooms:
         """Request the Space, unless it is pending already.
 
-        A pending request is sent again if it was refused or if the signal asks for it. The rooms of
-        the chats are requested when the Space exists.
+        A pending request is sent again if it was refused, or if the signal ``MakeRooms`` contains a
+        request for the Space. The rooms of the chats are requested when the Space exists.
 
         Returns:
             All pending requests.
@@ -144,7 +144,7 @@ class Chats(Flow):
 
     @on(make_chat)
     async def ask_for_chats(self, turn: Turn, pending: PendingRooms | None) -> PendingRooms:
-        """Request the rooms of the chats in the signal, and return all pending requests."""
+        """Request the rooms of the signal ``MakeRooms``, and return all pending requests."""
         space_id = (await user_of(turn, turn.sender)).space_id
         for request in turn.signal(MakeRooms).requests:
             request_room(turn, request, space_id)

@@ -22,7 +22,7 @@ from fsm.turn import bot_records
 from fsm.values.ids import ChatId, RoomId, UserId
 
 MAX_NUMBER_DIGITS = 9
-"""Maximum digits of the number in a chat's id, ``C1``. An id with more counts as number 0."""
+"""Maximum digits of the number in a chat's id, ``C1``. An id with more digits counts as 0."""
 
 MAX_NAME_LENGTH = 100
 """Maximum characters of a chat's name; a longer name is cut."""
@@ -79,7 +79,7 @@ def ensure_chat(turn: Turn, room: RoomRecord, room_id: RoomId) -> None:
     Args:
         turn: The turn.
         room: The room's record, with an owner and a chat id.
-        room_id: The room.
+        room_id: The id of that room.
     """
     assert room.chat_id and room.matrix_user_id  # noqa: S101, PT018  # numbered before
     chat = ChatRecord(
@@ -92,7 +92,7 @@ def ensure_chat(turn: Turn, room: RoomRecord, room_id: RoomId) -> None:
 
 
 async def chat_in(turn: Turn, room: RoomRecord) -> ChatRecord | None:
-    """Return the record of the room's chat; None if the room has no chat or it has no record."""
+    """Return the record of the room's chat; None if there is no chat or no record of it."""
     if room.chat_id is None or room.matrix_user_id is None:
         return None
     return await bot_records(turn).read(ChatRecord, chat_key(room.matrix_user_id, room.chat_id))

@@ -1,4 +1,4 @@
-"""Requests for rooms that the bot creates, and the handling of each created room."""
+"""Requests the rooms of Spaces and chats from the homeserver, and handles each created room."""
 
 from collections.abc import Iterable
 
@@ -83,7 +83,7 @@ class PendingRooms:
         wishes: The requests, oldest first.
     """
 
-    wishes: tuple[RoomRequest, ...] = ()  # databases have this name
+    wishes: tuple[RoomRequest, ...] = ()  # existing databases have this name
 
     def find(self, purpose: str) -> RoomRequest | None:
         """Return the pending request with this purpose; None if there is none."""

@@ -40,8 +40,8 @@ MENTION = "mention"
 EVERYONE = "everyone"
 """``OWNER``, ``MENTION``, ``EVERYONE``: the values of ``respond_to``, a setting.
 
-It says which texts the bot answers in a room of more than two: the owner's, those that mention the
-bot, or all.
+The setting says which texts the bot answers in a room of more than two people: the owner's, those
+that mention the bot, or all.
 """
 
 
@@ -236,7 +236,8 @@ async def move_room(turn: Turn, room: RoomRecord, to: RoomId, *, since: RoomId) 
         turn: The turn.
         room: The record of ``since``.
         to: The new room, which the bot has joined or joins in this turn.
-        since: The old room. Its record is deleted here unless it is the turn's room.
+        since: The old room. Its record is deleted, unless it is the turn's room: the engine deletes
+            the record of that room when the flow enters idle.
     """
     if since != turn.room_id:
         bot_records(turn).save(room_key(since), None)

@@ -170,13 +170,13 @@ class RoomRouting(KeptAsRecord, Flow):
     @ask_rebind.guard
     @ask_archive.guard
     def may_change(self, turn: Turn) -> bool:
-        """Whether the room has a chat, and the sender owns it."""
+        """Whether the room has a chat, and the sender owns the room."""
         return _has_chat(turn.data) and is_owners(turn)
 
     @renamed.guard
     @not_renamed.guard
     def was_name(self, turn: Turn) -> bool:
-        """Whether the event is the homeserver's response to a new name for a room with a chat."""
+        """Whether the homeserver has accepted or refused a new name, for a room with a chat."""
         match turn.inbound:
             case EffectDone(room_name=str()) | EffectRefused(room_name=str()):
                 return _has_chat(turn.data)
@@ -194,12 +194,12 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @settle_space.guard
     def brings_space(self, turn: Turn) -> bool:
-        """Whether the signal's record is that of a Space."""
+        """Whether the record in the signal ``Settle`` is that of a Space."""
         return turn.signal(Settle).room.room_type == SPACE
 
     @settle_bound.guard
     def brings_agent(self, turn: Turn) -> bool:
-        """Whether the signal's record is bound to an agent in the config."""
+        """Whether the record in the signal ``Settle`` is bound to an agent in the config."""
         return _has_route(turn.signal(Settle).room, self._registry)
 
     def __init__(
@@ -234,7 +234,7 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(invited_again)
     def rejoin(self, turn: Turn, room: RoomRecord) -> RoomRecord:
-        """Join the room again. The inviter becomes its owner if the owner is unknown.
+        """Join the room again. The inviter becomes the room's owner if the owner is unknown.
 
         The room keeps its agent and platform chat.
         """
@@ -251,7 +251,7 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(returned, returned_unbound)
     async def take_up(self, turn: Turn, room: RoomRecord) -> RoomRecord:
-        """Reopen the chat of a room that the bot had left and has joined without an invite."""
+        """Reopen the chat of a room that the bot has joined again without an invite."""
         return await revive(turn, room)
 
     @on(declined)
@@ -320,12 +320,12 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(settle_space, settle_bound, settle)
     def take_place(self, turn: Turn) -> RoomRecord:
-        """Make the signal's record the record of the room."""
+        """Make the record in the signal ``Settle`` the record of the room."""
         return turn.signal(Settle).room
 
     @on(say)
     def pass_on(self, turn: Turn, room: RoomRecord) -> None:
-        """Ask the room's agent the text of the turn, with its files."""
+        """Send the text and files of the turn to the room's agent as a question."""
         self._ask(turn, room)
 
     @on(retry)
@@ -349,7 +349,10 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(bind)
     async def bind_and_pass_on(self, turn: Turn, room: RoomRecord | None) -> RoomRecord:
-        """Bind the room to the agent of ``has_agent``, with a new platform chat number; ask it."""
+        """Bind the room to an agent, with a new platform chat number, and ask that agent.
+
+        The agent is the one that the guard ``has_agent`` has found.
+        """
         agent = self._agent_for(turn)
         assert agent is not None  # noqa: S101  # the guard found it
         turn.trigger(MeetUser())
@@ -364,7 +367,7 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(say_without_agent)
     async def ask_for_agent(self, turn: Turn, room: RoomRecord | None) -> None:
-        """Ask the sender which agent to use. ``Hold`` keeps the message in memory until then."""
+        """Ask the sender to choose an agent. ``Hold`` keeps the message in memory until then."""
         user = await bot_records(turn).read(UserRecord, user_key(turn.sender))
         lost = room.agent_id if room else None
         lost = lost or (user.selected_agent_id if user else None)
