@@ -60,7 +60,7 @@ class RestartReport:
         return self.checkpoint is None and not (self.rooms or self.users or self.chats)
 
     def lines(self) -> Iterator[str]:
-        """Yield the report as lines for the log, one sentence each."""
+        """The report as lines of the log."""
         if self.clean_start:
             yield "no state was found: this is a clean start, and the bot greets all users again"
         else:
@@ -88,7 +88,7 @@ class RestartReport:
             yield f"{self.quarantined} corrupt values are in the table 'quarantine'"
 
     def fields(self) -> dict[str, object]:
-        """Return the report as fields of a structured log entry."""
+        """The report as fields of a structured log entry."""
         fields = asdict(self, recurse=False) | {"clean_start": self.clean_start}
         return {k: v.isoformat() if isinstance(v, datetime) else v for k, v in fields.items()}
 

@@ -42,7 +42,7 @@ class Language(Flow):
 
     @choice.guard
     def names_a_language(self, turn: Turn) -> bool:
-        """Whether the command's argument is the code or name of a known language."""
+        """Whether the command's argument is a language's code or name."""
         return self._find(turn.argument) is not None
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Signals by which the durable flows trigger one another."""
+"""Signals between the durable flows."""
 
 from attrs import frozen
 
@@ -17,7 +17,7 @@ class AgentChosen:
     """The signal that the sender has selected an agent.
 
     Args:
-        agent: The selected agent.
+        agent: The agent.
     """
 
     agent: AgentEntry

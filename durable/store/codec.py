@@ -23,11 +23,11 @@ from fsm.values.ids import PlatformChatId
 T = TypeVar("T")
 
 MAX_NUMBER_DIGITS = 18
-"""Maximum digits of a platform chat number, which must fit SQLite's 64-bit integers."""
+"""Maximum digits of a platform chat number: it must fit SQLite's 64-bit integers."""
 
 
 def to_json(record: object) -> str:
-    """Return the record as JSON text, with unescaped Unicode."""
+    """The record as JSON text, with unescaped Unicode."""
     return dump(_converter.unstructure(record))
 
 
@@ -50,7 +50,7 @@ def from_json(cls: type[T], text: str) -> T:
 
 
 def why_not_kept(cls: type) -> str | None:
-    """Return the reason why records of the class can't be read back; None if they can."""
+    """The reason why records of the class can't be read back; None if they can."""
     return next(_unkept(cls, cls.__name__, set()), None)
 
 
@@ -230,7 +230,7 @@ def _unstructure_with_extra(cls: Any) -> Callable[[Any], dict[str, Any]]:
 
 
 def new_converter() -> OrjsonConverter:
-    """Return a new converter that checks types strictly; callers may register further hooks."""
+    """A converter that is strict about types; callers may register hooks of their own."""
     converter = make_converter()
     register_scalars(converter)
     for kind in (str, int, bool):

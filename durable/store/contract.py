@@ -33,7 +33,7 @@ class OutboxStore(ABC):
 
     @abstractmethod
     async def pending_rows(self) -> tuple[OutboxRow, ...]:
-        """Return the rows to deliver, oldest first, without parked rows."""
+        """The rows to deliver, oldest first; parked rows are not among them."""
 
     @abstractmethod
     async def mark_delivered(self, row: OutboxRow, event_id: EventId | None) -> None:
@@ -93,7 +93,7 @@ class ParkingStore(ABC):
 
     @abstractmethod
     async def list_parked(self) -> tuple[Parked, ...]:
-        """Return all parked events, oldest first, then all parked requests, oldest first."""
+        """All parked events, then requests, each oldest first."""
 
     @abstractmethod
     async def retry(self, event_id: EventId) -> bool:
@@ -293,7 +293,7 @@ class Store(ABC):
 
     @abstractmethod
     async def reopened(self) -> tuple[Reopened, ...]:
-        """Return the events that the bot must handle again, in the order they were reopened."""
+        """The events to handle again, oldest first."""
 
     @abstractmethod
     async def stream(self, event_id: EventId) -> UnfinishedAnswer | None:
@@ -312,4 +312,4 @@ class Store(ABC):
 
     @abstractmethod
     async def highest_issued(self) -> int:
-        """Return the highest platform chat number that was issued or that a room has; 0 if none."""
+        """The highest platform chat number that was ever issued or that a room has; 0 if none."""

@@ -100,7 +100,7 @@ class StoredRow:
 
 
 def kind_and_payload(row: OutboxRow) -> tuple[str, str]:
-    """Return the values of the columns ``kind`` and ``payload`` (JSON text) for the row."""
+    """The values of the columns ``kind`` and ``payload`` (JSON text) for the row."""
     if isinstance(row, UnreadableRow):
         return row.kind, row.payload
     everything = _converter.unstructure(row)

@@ -30,7 +30,7 @@ class Allocation:
 
 
 class PlatformChatSequence:
-    """Issues platform chat numbers: each is higher than all that the database has issued before."""
+    """Issues platform chat numbers, which strictly increase over the life of the database."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

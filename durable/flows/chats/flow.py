@@ -1,4 +1,4 @@
-"""The flow that creates, lists, restores, repairs and erases a user's chats and Space."""
+"""The flow that creates, lists, restores, repairs and erases a user's chats and their Space."""
 
 from durable.flows.chats.erase import erase_user, explain_erasure
 from durable.flows.chats.records import chats_of, name_in, next_number, user_of
@@ -76,7 +76,7 @@ class Chats(Flow):
 
     @space_made.guard
     def made_space(self, turn: Turn) -> bool:
-        """Whether the created room is the user's Space."""
+        """Whether the created room is the Space."""
         return RoomCreated.of(turn.inbound).purpose == SPACE_PURPOSE
 
     @space_made_alone.guard

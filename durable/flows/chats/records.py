@@ -25,7 +25,7 @@ MAX_NUMBER_DIGITS = 9
 """Maximum digits of the number in a chat's id, ``C1``. An id with more digits counts as 0."""
 
 MAX_NAME_LENGTH = 100
-"""Maximum characters of a chat's name; a longer name is cut."""
+"""Maximum characters of a chat's name; a longer one is cut."""
 
 
 async def user_of(turn: Turn, user_id: UserId) -> UserRecord:

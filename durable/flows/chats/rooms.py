@@ -90,18 +90,18 @@ class PendingRooms:
         return next((request for request in self.wishes if request.purpose == purpose), None)
 
     def with_requests(self, requests: Iterable[RoomRequest]) -> "PendingRooms":
-        """Return a copy with ``requests`` added; each replaces an older one of the same purpose."""
+        """A copy with these requests added; each replaces an older one with the same purpose."""
         merged = {request.purpose: request for request in self.wishes}
         return PendingRooms(
             tuple((merged | {request.purpose: request for request in requests}).values())
         )
 
     def without(self, purpose: str) -> "PendingRooms":
-        """Return a copy without the request with this purpose."""
+        """A copy without the request with this purpose."""
         return PendingRooms(tuple(request for request in self.wishes if request.purpose != purpose))
 
     def mark_refused(self, purpose: str) -> "PendingRooms":
-        """Return a copy in which the request with this purpose is marked as refused."""
+        """A copy with this request marked as refused by the homeserver."""
         return PendingRooms(
             tuple(evolve(w, refused=True) if w.purpose == purpose else w for w in self.wishes)
         )
@@ -118,7 +118,7 @@ def chat_purpose(chat_id: ChatId) -> str:
 
 
 def space_request(turn: Turn) -> RoomRequest:
-    """Return a request for the sender's Space."""
+    """The request for the sender's Space."""
     name = turn.gettext("{name}'s space", name=localpart(turn.sender))
     return RoomRequest(purpose=SPACE_PURPOSE, name=name, asked_in=turn.room_id)
 

@@ -266,7 +266,7 @@ async def _move_space(turn: Turn, to: RoomId, since: RoomId) -> None:
 
 
 def is_owners(turn: Turn) -> bool:
-    """Return whether the sender owns the turn's room, or the room has no known owner."""
+    """Whether the sender owns the room, or its owner is unknown."""
     room = bot_records(turn).find(RoomRecord, room_key(turn.room_id))
     return room is None or room.matrix_user_id in (None, turn.sender)
 

@@ -135,7 +135,7 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @returned.guard
     def had_agent(self, turn: Turn) -> bool:
-        """Whether the room is bound to an agent in the config."""
+        """Whether the room is bound to an agent that is in the config."""
         return _has_route(turn.data, self._registry)
 
     @joined.guard
@@ -184,7 +184,7 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @refuse.guard
     def is_anothers(self, turn: Turn) -> bool:
-        """Whether the room has a chat, and a user other than the sender owns the room."""
+        """Whether the room has a chat that somebody else owns."""
         return _has_chat(turn.data) and not is_owners(turn)
 
     @retry.guard

@@ -1,4 +1,4 @@
-"""The bot's messages about a room: which agent answers there, or why none does."""
+"""The bot's texts about a room: which agent answers, or why none does."""
 
 from durable.flows.user_routing import agent_list
 from durable.records import ARCHIVED, RoomRecord, UserRecord
@@ -71,7 +71,7 @@ def no_chat(turn: Turn, *, is_archived: bool) -> str:
 
 
 def owners_only(turn: Turn, room: RoomRecord) -> str:
-    """Return the reply to a sender who used a command that only the room's owner may use."""
+    """The reply to a command that only the owner may use."""
     command = turn.stimulus.name if isinstance(turn.stimulus, Command) else ""
     owner = as_typed(room.matrix_user_id)
     if command == "archive":

@@ -72,7 +72,7 @@ class OpenFile:
         return cls(path, found.st_dev, found.st_ino)
 
     def must_be_there(self) -> None:
-        """Check that the opened file is still at its path.
+        """Check that the file is where it was opened.
 
         Raises:
             DatabaseMoved: The file was moved or replaced.
@@ -221,7 +221,7 @@ def _create(path: Path) -> None:
 
 
 def _connect(path: Path, connect: Connect, *, is_synced: bool) -> sqlite3.Connection:
-    """Return a new connection, with the pragmas that must be set for each connection."""
+    """A connection with all pragmas that are set for each connection."""
     # isolation_level None: transactions begin and end where we say
     db = connect(path, isolation_level=None, check_same_thread=False)
     # a backup or a person's sqlite3 may hold the lock briefly
@@ -278,7 +278,7 @@ _PRIMARY = 0xFF
 
 
 def translate(error: sqlite3.Error) -> StoreError:
-    """Return the store's error for an error of SQLite."""
+    """Convert an error of SQLite to one of the store."""
     code = getattr(error, "sqlite_errorcode", None)
     primary = None if code is None else code & _PRIMARY
     name = getattr(error, "sqlite_errorname", type(error).__name__)

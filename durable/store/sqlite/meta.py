@@ -34,7 +34,7 @@ def raise_issued(db: sqlite3.Connection, number: str) -> None:
 
 
 def highest_issued(db: sqlite3.Connection) -> int:
-    """Return the highest platform chat number that was issued or that a room has; 0 if none."""
+    """The highest platform chat number that was issued or that a room has; 0 if none."""
     (in_rooms,) = db.execute(
         # with the bound, SQLite takes one step into the index
         "SELECT max(platform_chat_number) FROM room WHERE platform_chat_number > 0"
