@@ -376,9 +376,8 @@ class RoomRouting(KeptAsRecord, Flow):
 
     @on(say_archived, explain, archive_too_late, rebind_too_late)
     def explain_no_chat(self, turn: Turn, room: RoomRecord | None) -> None:
-        """Tell the sender that the chat is archived, or that the room has no chat yet."""
-        is_archived = room is not None and room.room_type == ARCHIVED
-        turn.reply(no_chat(turn, is_archived=is_archived))
+        """Tell the sender why the room has no chat, and what to do."""
+        turn.reply(no_chat(turn, room))
 
     @on(agent_chosen)
     def acknowledge_choice(self, turn: Turn, room: RoomRecord | None) -> RoomRecord | None:

@@ -1,7 +1,7 @@
 """The bot's texts about a room: which agent answers, or why none does."""
 
 from durable.flows.user_routing import agent_list
-from durable.records import ARCHIVED, RoomRecord, UserRecord
+from durable.records import ARCHIVED, SPACE, RoomRecord, UserRecord
 from fsm import AgentEntry, Command, Registry, Turn
 from fsm.values.inbound import EffectRefused, RoomFailed
 from fsm.values.text import as_typed
@@ -60,9 +60,20 @@ def no_agent(turn: Turn, registry: Registry, user: UserRecord | None, lost: str 
     )
 
 
-def no_chat(turn: Turn, *, is_archived: bool) -> str:
-    """Return the reply that the room's chat is archived, or that the room has no chat yet."""
-    if is_archived:
+def no_chat(turn: Turn, room: RoomRecord | None) -> str:
+    """Return the reply that says why the room has no chat, and what to do.
+
+    Args:
+        turn: The turn that replies.
+        room: The room's record; None if it has none.
+    """
+    if room is not None and room.room_type == SPACE:
+        return turn.gettext(
+            "This room is your Space, which has no chat of its own. Send the command in a chat, or "
+            "`{prefix}new` to start one.",
+            prefix=turn.prefix,
+        )
+    if room is not None and room.room_type == ARCHIVED:
         return turn.gettext(
             "This chat is archived. `{prefix}load` restores it; `{prefix}new` starts a new chat.",
             prefix=turn.prefix,
@@ -139,7 +150,7 @@ def _next_step(
     turn: Turn, registry: Registry, room: RoomRecord, *, owner: UserRecord | None, is_bound: bool
 ) -> str:
     if room.room_type == ARCHIVED:
-        return no_chat(turn, is_archived=True)
+        return no_chat(turn, room)
     if is_bound:
         return binding(turn, registry, room)
     agent = registry.get(owner.selected_agent_id if owner else None) or registry.only

@@ -223,6 +223,16 @@ async def test_where_there_is_no_chat_there_is_nothing_to_change(town: Town, com
     assert said(turn) == "There is no chat in this room yet. Write something to start one."
 
 
+@pytest.mark.parametrize("command", ["rename Mine", "archive", "rebind 2"])
+async def test_a_space_says_where_such_a_command_belongs(town: Town, command: str) -> None:
+    turn = await town.command(command, room_id=SPACE_ID)
+
+    assert said(turn) == (
+        "This room is your Space, which has no chat of its own. Send the command in a chat, or "
+        "`!new` to start one."
+    )
+
+
 @pytest.mark.parametrize("command", ["archive", "rebind 2"])
 async def test_an_archived_chat_says_how_it_comes_back(town: Town, command: str) -> None:
     await archived(town)
