@@ -31,7 +31,8 @@ A module is named where it is another than that of the class above::
     │   ├── FileCorrupted
     │   ├── StoreFailed
     │   ├── StoreMoved
-    │   └── SessionUnusable
+    │   ├── SessionUnusable
+    │   └── SessionFileFailed
     ├── ConfigError             strandline.config.errors
     ├── PackageClash            strandline.config.errors
     ├── NotFound                strandline.flows.discovery

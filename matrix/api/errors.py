@@ -160,6 +160,20 @@ class SessionUnusable(MatrixError):
         )
 
 
+@frozen(slots=False)
+class SessionFileFailed(MatrixError):
+    """The file of the stored session can't be read or written."""
+
+    path: Path
+    problem: str
+
+    def __str__(self) -> str:
+        return (
+            f"the session file {self.path} can't be read or written ({self.problem}); free disk "
+            f"space, or give the bot's user access to the file and its folder"
+        )
+
+
 def is_permanent(error: MatrixError) -> bool:
     """Whether a retry of the same request would fail in the same way."""
     return isinstance(error, Refused | NotEncryptable | FileCorrupted)

@@ -20,6 +20,7 @@ from matrix.api.errors import (
     LoginRefused,
     RateLimited,
     Refused,
+    SessionFileFailed,
     SessionUnusable,
     TokenRevoked,
     Unreachable,
@@ -129,6 +130,7 @@ class Login:
             Unreachable: A first login is necessary, and the homeserver stays unreachable.
             LoginRefused: The credentials are missing, wrong, or those of another account.
             SessionUnusable: The stored session belongs to another account.
+            SessionFileFailed: The session's file can't be read or written.
         """
         stored = read_session(self._path)
         if stored is not None and stored.user_id != self._settings.user_id:
@@ -227,13 +229,19 @@ class Login:
 
 
 def read_session(path: Path) -> Session | None:
-    """Return the session that is stored in the file; None if the file is missing or not valid."""
+    """Return the session that is stored in the file; None if the file is missing or not valid.
+
+    Raises:
+        SessionFileFailed: The file can't be read.
+    """
     try:
         stored = json.loads(path.read_bytes())
         names = ("user_id", "device_id", "access_token")
         user_id, device_id, token = (stored[name] for name in names)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise SessionFileFailed(path, error.strerror or str(error)) from error
     except (ValueError, KeyError, TypeError):
         _log.warning("the stored session can't be read, logging in again", path=str(path))
         return None
@@ -248,13 +256,24 @@ def read_session(path: Path) -> Session | None:
 
 
 def write_session(path: Path, session: Session) -> None:
-    """Write the session to the file atomically, readable for the file's owner only."""
+    """Write the session to the file atomically, readable for the file's owner only.
+
+    Raises:
+        SessionFileFailed: The file can't be written.
+    """
+    try:
+        _write_file(path, json.dumps(asdict(session)))
+    except OSError as error:
+        raise SessionFileFailed(path, error.strerror or str(error)) from error
+
+
+def _write_file(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w") as file:
-        json.dump(asdict(session), file)
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)

@@ -17,6 +17,7 @@ FACTS: list[errors.MatrixError] = [
     errors.StoreFailed(Path("/data/crypto.db"), "disk full"),
     errors.StoreMoved(Path("/data/crypto.db")),
     errors.SessionUnusable(Path("/data/session.json"), UserId("@a:b"), UserId("@bot:test")),
+    errors.SessionFileFailed(Path("/data/session.json"), "Permission denied"),
 ]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fsm.values.ids import UserId
-from matrix import Homeserver, LoginRefused, SessionUnusable, Unreachable
+from matrix import Homeserver, LoginRefused, SessionFileFailed, SessionUnusable, Unreachable
 from matrix.api.session import Session, read_session, write_session
 from tests.support.fakes.homeserver import BOT, Answer, ScriptedHomeserver
 from tests.support.sync_answers import settings
@@ -127,6 +127,26 @@ async def test_another_accounts_folder_is_not_used(
     write_session(tmp_path / "session.json", session)
 
     with pytest.raises(SessionUnusable, match="@other:test"):
+        await connect(server, tmp_path)
+
+
+async def test_a_session_file_that_cannot_be_read_is_an_error_and_no_new_login(
+    server: ScriptedHomeserver, tmp_path: Path
+) -> None:
+    (tmp_path / "session.json").mkdir()
+
+    with pytest.raises(SessionFileFailed, match="Is a directory"):
+        await connect(server, tmp_path)
+
+    assert server.logins == 0
+
+
+async def test_a_session_file_that_cannot_be_written_is_an_error(
+    server: ScriptedHomeserver, tmp_path: Path
+) -> None:
+    (tmp_path / "session.new").mkdir()
+
+    with pytest.raises(SessionFileFailed, match=r"session\.json"):
         await connect(server, tmp_path)
 
 
