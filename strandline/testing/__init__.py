@@ -1,7 +1,7 @@
 """The testing kit: a real homeserver, test users, and a bot process that can be killed.
 
-Its parts are imported at their first use: every pytest run loads the plugin where Strandline is
-installed, and most runs need none of them.
+Each public name is imported from its module at its first use. Where Strandline is installed, every
+pytest run loads the kit's plugin, and most runs need none of these names.
 """
 
 from importlib import import_module
@@ -31,7 +31,7 @@ _HOMES = {
     "user": ("User",),
     "walking": ("Walker", "kill_everywhere"),
 }
-"""The module that defines each name."""
+"""For each module of this package, the public names that it defines."""
 
 __all__ = [
     "ALICE",

@@ -1,4 +1,4 @@
-"""The bot as a separate process, which a test can kill and restart."""
+"""Runs the bot as a separate process, which a test can kill and restart."""
 
 import asyncio
 import os
@@ -22,19 +22,27 @@ from strandline.testing.processes import last_lines, start_module
 from strandline.testing.store import BotStore
 
 READY_SECONDS = 60.0
-"""How long a start may take on a busy machine."""
+"""The timeout of a bot's start, in seconds; long enough for a busy machine."""
 
 SETTLE_SECONDS = 60.0
-"""The maximum time to finish what is in progress, on a busy machine."""
+"""The timeout for a bot to finish its work in progress, in seconds; long enough for a busy
+machine."""
 
 STOP_SECONDS = 5.0
-"""How long a bot may take to stop before it is killed."""
+"""How long a bot may take to end after SIGTERM before it gets SIGKILL, in seconds."""
 
 
 def config_for(
     url: str, credentials: Credentials, *, agents: list[dict[str, Any]], **sections: object
 ) -> dict[str, Any]:
-    """The config of a bot on this homeserver; ``sections`` are further top-level keys."""
+    """Return the content of a ``config.yaml`` for a bot on a homeserver.
+
+    Args:
+        url: The base URL of the homeserver.
+        credentials: The bot's account.
+        agents: The ``agents`` section.
+        sections: Further top-level sections; they replace default sections of the same name.
+    """
     return {
         "homeserver": {
             "url": url,
@@ -49,13 +57,17 @@ def config_for(
 
 
 class BotProcess:
-    """A ``strandline run`` process with a directory of its own.
+    """Starts, kills and restarts a ``strandline run`` process with a directory of its own.
 
     Args:
-        directory: The directory of its config, data and log.
+        directory: The directory of the bot's config, data and log.
         config: The content of ``config.yaml``.
-        forked: Fork it, where possible, from a process that has imported Strandline, so that it
-            starts faster. Nothing else is shared with other processes.
+        forked: Whether to fork the bot from a process that has already imported Strandline, so that
+            the bot starts faster. Where forking is impossible, the bot is started normally.
+
+    Attributes:
+        config: The content of ``config.yaml`` for the next start; a test may change it.
+        environment: Environment variables of the bot in addition to those of the test's process.
     """
 
     def __init__(self, directory: Path, config: Mapping[str, Any], *, forked: bool = False) -> None:
@@ -80,31 +92,37 @@ class BotProcess:
 
     @property
     def log_path(self) -> Path:
-        """The file with its output, of all its runs."""
+        """The file to which all runs of the bot write their log and other output."""
         return self._log.path
 
     @property
     def log(self) -> list[Line]:
-        """The bot's log entries of all its runs, and the test's starts, kills and clock changes."""
+        """The output of all runs of the bot, and notes of the test's actions, oldest first.
+
+        The noted actions are starts, stops, kills and clock changes.
+        """
         return self._log.lines()
 
     @property
     def database(self) -> Path:
-        """The path of its ``lambda_matrix.db``."""
+        """The path of the bot's database, ``lambda_matrix.db``."""
         return self.directory / "data" / "lambda_matrix.db"
 
     @property
     def store(self) -> BotStore:
-        """The bot's database, for reading: each reading finds what is committed at that time."""
+        """A reader of the bot's database. Each call reads what is committed at that time."""
         return BotStore(self.database)
 
     @property
     def pid(self) -> int | None:
-        """The process id, if it was started and not yet reaped."""
+        """The id of the newest process, even if that has ended; None before the first start."""
         return self._process.pid if self._process else None
 
     async def start(self, *, wait: bool = True) -> None:
-        """Start the process with the current config, and wait until it is ready.
+        """Start the process with the current config.
+
+        Args:
+            wait: Whether to wait until the bot is ready.
 
         Raises:
             KitError: The process ended, or was not ready in time.
@@ -114,7 +132,7 @@ class BotProcess:
             await self.ready()
 
     def launch(self) -> None:
-        """Start the process with the current config, without waiting."""
+        """Start the process with the current config, without waiting until it is ready."""
         config_path = self.write_config()
         self._log.begin_life()
         self._launched, self._was_ended = time.monotonic(), False
@@ -139,7 +157,7 @@ class BotProcess:
         return path
 
     async def ready(self) -> None:
-        """Wait until the running process has logged that it is ready.
+        """Wait until the current run has logged that it is ready.
 
         Raises:
             KitError: The process ended, or was not ready in time.
@@ -148,10 +166,10 @@ class BotProcess:
             await asyncio.sleep(0.02)
 
     def is_ready(self) -> bool:
-        """Whether the running process has logged that it is ready.
+        """Whether the current run has logged that it is ready.
 
         Raises:
-            KitError: The process ended before that, or took too long.
+            KitError: The process ended before it was ready, or was not ready in time.
         """
         if events(self.log_lines(), "ready"):
             return True
@@ -160,10 +178,11 @@ class BotProcess:
         return False
 
     def must_run(self) -> None:
-        """Raise if the process is not running.
+        """Check that the process is running.
 
         Raises:
-            KitError: A test ended the process and did not start it again, or it ended by itself.
+            KitError: The test ended the process and did not start it again, or the process ended by
+                itself.
         """
         if self._was_ended:
             raise KitError("the bot was stopped; start it again: await bot.restart()")
@@ -172,16 +191,19 @@ class BotProcess:
             raise KitError(what, last_lines(self.log_path))
 
     def hears(self, event_id: EventId) -> None:
-        """Note an event that somebody sends: ``settled`` waits until the bot has handled it."""
+        """Note the id of an event that was sent to the bot.
+
+        ``settled`` waits until the bot has handled the event.
+        """
         self._told.add(event_id)
 
     async def settled(self) -> None:
-        """Wait until the bot has handled all noted events and nothing is pending.
+        """Wait until the bot has handled all events noted by ``hears`` and its outbox is empty.
 
-        Its log level must be ``debug``.
+        The bot's log level must be ``debug``. Parked outbox rows do not count.
 
         Raises:
-            KitError: The process does not run, or takes too long.
+            KitError: The process does not run, or is not done in time.
         """
         until = time.monotonic() + SETTLE_SECONDS
         while left := self._told - self._handled() or self._owed():
@@ -192,26 +214,35 @@ class BotProcess:
             await asyncio.sleep(0.02)
 
     def _handled(self) -> set[str]:
-        """The ids of events that are handled according to the log."""
+        """The ids of all events that the bot has handled, according to its log."""
         return {line["event_id"] for line in events(self.log, "turn done", "passed over")}
 
     def _owed(self) -> set[str]:
-        """The pending outbox rows: requests that the homeserver has not acknowledged."""
+        """The transaction ids of outbox rows that the homeserver has not acknowledged.
+
+        Parked rows are left out.
+        """
         statement = "SELECT transaction_id FROM outbox WHERE parked_error IS NULL"
         return {row[0] for row in self.store.rows(statement)}
 
     def exit_code(self) -> int | None:
-        """The exit code (negative: the signal), or None while the process runs."""
+        """The exit code of the newest process; None while it runs, or before the first start.
+
+        For a process that a signal ended, the code is the negative number of that signal.
+        """
         return self._process.poll() if self._process else None
 
     async def ended(self) -> int:
-        """Wait until the process ends; return its exit code."""
+        """Wait until the process ends, and return its exit code."""
         while (code := self.exit_code()) is None:
             await asyncio.sleep(0.01)
         return code
 
     async def stop(self) -> None:
-        """Send SIGTERM, and SIGKILL if that takes too long: for the end of a test."""
+        """End the process at the end of a test: send SIGTERM, then SIGKILL if SIGTERM is too slow.
+
+        Does nothing if the process does not run.
+        """
         if self._process is not None and self.exit_code() is None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(STOP_SECONDS):
@@ -219,11 +250,11 @@ class BotProcess:
             await self.kill()
 
     async def kill(self) -> None:
-        """Send SIGKILL, and wait until the process has ended."""
+        """Send SIGKILL, and wait until the process has ended. Does nothing if it does not run."""
         self.end()
 
     def end(self) -> None:
-        """Kill the process without an event loop, and wait until it has ended."""
+        """Do the same as ``kill``, from code that is not async."""
         if self._process is not None and self.exit_code() is None:
             self._process.kill()
             self._process.wait()
@@ -231,7 +262,7 @@ class BotProcess:
             self._log.note("killed")
 
     async def terminate(self) -> int:
-        """Send SIGTERM, and wait for the exit code."""
+        """Send SIGTERM, wait until the process has ended, and return its exit code."""
         assert self._process is not None, "start the bot first"  # noqa: S101
         self._process.terminate()
         self._was_ended = True
@@ -239,15 +270,16 @@ class BotProcess:
         return await self.ended()
 
     async def restart(self) -> None:
-        """Start the process again with the same data, after SIGKILL if it runs."""
+        """Kill the process if it runs, and start it again with the same data."""
         await self.kill()
         await self.start()
 
     async def advance(self, by: timedelta) -> None:
-        """Set the bot's clocks forward, also for later restarts.
+        """Set the bot's clocks forward. They stay set forward in later runs.
 
-        If it runs with the log level ``debug``, this first waits until all earlier events are
-        handled, and returns when the bot has handled all expiries and deadlines that have passed.
+        A running bot whose log level is ``debug`` first handles all earlier events. Then the clocks
+        are set forward, and the method waits until the bot has handled all expiries and deadlines
+        that have passed. For any other bot, the method returns at once.
         """
         tells = self._process is not None and self.exit_code() is None and self._tells
         if tells:
@@ -262,7 +294,7 @@ class BotProcess:
 
     @property
     def _tells(self) -> bool:
-        """Whether its log level is ``debug``, so that a test can wait for log entries."""
+        """Whether the bot's log level is ``debug``, so that the log has the entries to wait for."""
         return bool(self.config["log"].get("level") == "debug")
 
     async def _noticed(self, ahead_seconds: float) -> None:
@@ -279,5 +311,5 @@ class BotProcess:
             await asyncio.sleep(0.02)
 
     def log_lines(self) -> list[Line]:
-        """The log entries of the current run, as JSON; other output is left out."""
+        """The log entries of the current run, parsed from JSON. Other output is left out."""
         return self._log.of_this_life()

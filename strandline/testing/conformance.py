@@ -1,4 +1,4 @@
-"""The agent conformance tests: an agent's author runs them on their own agent kind."""
+"""The agent conformance tests, which the author of an agent kind runs on that kind."""
 
 import asyncio
 import gc
@@ -28,25 +28,27 @@ from strandline.config.structuring import shaped
 LONG_TEXT_BYTES = 100_000
 
 LEFT_OPEN_SECONDS = 10.0
-"""Tasks and sockets that still exist this long after ``close`` count as left open."""
+"""Tasks and sockets that still exist this long after an agent's ``close`` count as left open."""
 
 
 class AgentConformance:
-    """Base class of conformance tests. Subclass it, and pytest tests your agent kind.
+    """Base class of the conformance tests. Subclass it, and pytest tests your agent kind.
 
     ::
 
         class TestShouting(AgentConformance):
             kind = ShoutingAgent
 
-    It needs no homeserver and no async plugin. Each test has an event loop of its own, so if an
-    agent needs a server, start one in another process or thread, in a fixture, and let ``options``
-    request that fixture.
+    The tests need no homeserver and no async plugin. Each test has an event loop of its own. If
+    your agent needs a server, start the server in another process or thread, in a fixture, and let
+    ``options`` request that fixture.
 
     Attributes:
-        kind: The class of the agent.
-        answer_seconds: The maximum time for a whole answer.
-        close_seconds: The maximum time to close an unfinished answer. The bot waits as long.
+        kind: The agent class to test.
+        answer_seconds: The maximum time of one test: to open the agent, get its answers and close
+            it.
+        close_seconds: The maximum time to close an unfinished answer. The default is how long the
+            bot waits.
         unreachable_seconds: The maximum time until an unreachable agent fails.
     """
 
@@ -57,22 +59,28 @@ class AgentConformance:
 
     @pytest.fixture
     def options(self) -> Mapping[str, Any]:
-        """The agent's ``options`` as in the config. Override it if your kind needs some."""
+        """The agent's ``options``, as in the config. Override it if your kind needs options."""
         return {}
 
     @pytest.fixture
     def unreachable(self) -> Mapping[str, Any]:
-        """Options for an unreachable agent. Override it, unless your agent needs no network."""
+        """The ``options`` of an agent that can't be reached. Override it if yours uses a network.
+
+        Unless it is overridden, the test with an unreachable agent is skipped.
+        """
         pytest.skip("no options are given with which it can't be reached: override `unreachable`")
 
     def test_options_are_an_attrs_class_that_the_config_fills(
         self, options: Mapping[str, Any]
     ) -> None:
-        """The config is read into ``Options``, and errors are reported with line numbers."""
+        """``Options`` is an attrs class, and ``options`` can be converted to it without errors."""
         _entry(self.kind, options)
 
     def test_making_one_does_not_connect(self, options: Mapping[str, Any]) -> None:
-        """Agents are created before they are used; only ``open`` may connect."""
+        """The agent's constructor opens no socket: only ``open`` may connect.
+
+        The bot creates all its agents before it uses any.
+        """
         entry = _entry(self.kind, options)
 
         async def make() -> None:
@@ -85,13 +93,16 @@ class AgentConformance:
         asyncio.run(make())
 
     def test_a_question_is_answered(self, options: Mapping[str, Any]) -> None:
-        """An answer consists of texts and files, and a plain question gets at least some text."""
+        """A plain question gets some text. All pieces of the answer are ``str`` or ``MadeFile``."""
         text = self._run(options, lambda agent: self._text(agent, "$1", "Hello, who are you?"))
         if not text.strip():
             pytest.fail("a plain question got no text; yield some, or raise AgentFailed")
 
     def test_several_questions_are_answered_at_once(self, options: Mapping[str, Any]) -> None:
-        """Questions from many rooms share one connection."""
+        """Eight questions from different chats, asked at the same time, each get some text.
+
+        The bot asks the questions of all rooms through one agent object.
+        """
 
         async def ask(agent: AgentApi) -> list[str]:
             asked = (self._text(agent, f"${n}", f"hello {n}", chat=str(n)) for n in range(8))
@@ -101,7 +112,10 @@ class AgentConformance:
             pytest.fail("of eight questions at once some got no text; keep no state between them")
 
     def test_the_same_question_may_come_again(self, options: Mapping[str, Any]) -> None:
-        """After a crash, the bot asks the same question again with the same ``request_id``."""
+        """A question that is asked again with the same ``request_id`` gets some text again.
+
+        The bot asks a question again after a crash.
+        """
 
         async def ask(agent: AgentApi) -> str:
             await self._text(agent, "$again", "hello")
@@ -111,7 +125,10 @@ class AgentConformance:
             pytest.fail("a request_id that came twice got no text; answer it again")
 
     def test_an_answer_may_be_left_before_its_end(self, options: Mapping[str, Any]) -> None:
-        """When a person stops an answer, the generator is closed, and must end all its work."""
+        """An unfinished answer can be closed within ``close_seconds``, and leaves no work behind.
+
+        When a person stops an answer, the bot closes the generator that ``ask`` returned.
+        """
 
         async def leave(agent: AgentApi) -> float:
             answer = agent.ask(_question("$left", "Count to one thousand."))
@@ -124,7 +141,7 @@ class AgentConformance:
             pytest.fail(f"closing an answer took {took:.1f} s; let cancellation through")
 
     def test_a_file_may_be_sent(self, options: Mapping[str, Any]) -> None:
-        """A file is accepted, or refused with AgentFailed."""
+        """A question with a file is answered, or refused with AgentFailed."""
 
         async def content() -> AsyncGenerator[bytes, None]:
             yield b"a,b\n1,2\n"
@@ -138,7 +155,10 @@ class AgentConformance:
         ids=["empty", "blank", "emoji", "right to left", "NUL", "long"],
     )
     def test_odd_text_is_survived(self, options: Mapping[str, Any], text: str) -> None:
-        """Unusual text is answered, or refused with AgentFailed; the next question is answered."""
+        """Unusual text is answered, or refused with AgentFailed.
+
+        After that, a plain question gets some text.
+        """
 
         async def ask(agent: AgentApi) -> str:
             await self._survives(agent, _question("$odd", text))
@@ -148,15 +168,21 @@ class AgentConformance:
             pytest.fail("after an odd question a plain one got no text")
 
     def test_it_can_be_probed(self, options: Mapping[str, Any]) -> None:
-        """Probing a reachable agent raises nothing."""
+        """``probe`` raises nothing if the agent can be reached."""
         self._run(options, lambda agent: agent.probe())
 
     def test_it_can_be_closed_twice(self, options: Mapping[str, Any]) -> None:
-        """Closing twice raises nothing: a failure and the end of the process may both close it."""
+        """A second ``close`` raises nothing.
+
+        The bot may close an agent after a failure, and once more when the bot ends.
+        """
         self._run(options, lambda agent: agent.close())
 
     def test_one_that_is_not_there_fails_in_time(self, unreachable: Mapping[str, Any]) -> None:
-        """An unreachable agent fails with AgentFailed and a clear reason, each time it is asked."""
+        """An unreachable agent raises AgentFailed in time, with a reason other than ``UNKNOWN``.
+
+        Two agents with the same options are tried, one after the other.
+        """
         entry = _entry(self.kind, unreachable)
 
         async def ask() -> None:
@@ -179,7 +205,12 @@ class AgentConformance:
         asyncio.run(ask())
 
     def _run(self, options: Mapping[str, Any], use: Callable[[AgentApi], Awaitable[Any]]) -> Any:
-        """Run ``use`` with an open agent, close it, and check that nothing of it remains."""
+        """Run ``use`` with an open agent, close the agent, and check that it has left nothing open.
+
+        Args:
+            options: The agent's options.
+            use: Called with the agent; its result is returned.
+        """
         entry = _entry(self.kind, options)
 
         async def run() -> Any:
@@ -222,7 +253,10 @@ def _question(request_id: str, text: str, *files: AgentFile, chat: str = "1") ->
 
 
 async def _joined(agent: AgentApi, question: AgentQuestion) -> str:
-    """The texts of an answer joined, its files read as they arrive."""
+    """Ask the question, and return all texts of the answer joined.
+
+    Files of the answer are read to their end and discarded.
+    """
     texts: list[str] = []
     async with aclosing(agent.ask(question)) as answer:
         async for piece in answer:
@@ -238,7 +272,7 @@ async def _joined(agent: AgentApi, question: AgentQuestion) -> str:
 
 @asynccontextmanager
 async def _nothing_left(agent: AgentApi) -> AsyncGenerator[None, None]:
-    """Close the agent at the end, and fail if it leaves a task or a socket."""
+    """Close the agent after the body, and fail the test if the agent leaves a task or a socket."""
     tasks, sockets = asyncio.all_tasks(), _sockets()
     try:
         yield
@@ -257,7 +291,7 @@ async def _nothing_left(agent: AgentApi) -> AsyncGenerator[None, None]:
 
 
 def _sockets() -> set[str]:
-    """The open sockets of the process, on systems that list them."""
+    """The open sockets of this process; empty on systems that do not list them in ``/proc``."""
     found = set()
     for link in Path("/proc/self/fd").glob("*"):
         try:

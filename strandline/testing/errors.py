@@ -8,7 +8,12 @@ from strandline.installation import pip_install
 
 @frozen(slots=False)
 class KitError(StrandlineError):
-    """A process of the testing kit failed. The message has the end of its output."""
+    """The testing kit could not do what a test requested, often because a process failed.
+
+    Args:
+        what: The problem.
+        output: The end of the failed process's output; empty if no output is to be shown.
+    """
 
     what: str
     output: str = ""
@@ -29,7 +34,12 @@ class SynapseMissing(KitError):
 
 @frozen(slots=False)
 class NotSeen(KitError):
-    """A test waited for a message that did not arrive in time."""
+    """A test waited for something that did not arrive in time, or saw a message it should not see.
+
+    Args:
+        heading: The words before ``output`` in the error's text. ``output`` is what the room has
+            instead.
+    """
 
     heading: str = "the room holds"
 

@@ -1,4 +1,7 @@
-"""Bots forked from a process that has imported the code: ready after 0.2 s instead of 1 s."""
+"""Forks bots from a server process that has imported Strandline.
+
+A forked bot is ready after 0.2 s instead of 1 s.
+"""
 
 import atexit
 import json
@@ -16,17 +19,24 @@ from threading import Lock
 from strandline.testing.errors import KitError
 
 REQUEST_BYTES = 1_000_000
-"""The maximum size of a request to a fork server."""
+"""The maximum size of a request to a fork server, in bytes."""
 
 _INTERPRETER = ("LD_", "PYTHON")
-"""The prefixes of environment variables that matter only when an interpreter starts."""
+"""The prefixes of environment variables that have an effect only when an interpreter starts.
+
+A fork can't apply them, so each set of their values has a fork server of its own.
+"""
 
 _COVERAGE = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
-"""The environment variables that make a process measure its coverage."""
+"""The environment variables that make a Python process measure its test coverage."""
 
 
 class ForkedProcess:
-    """A process that a fork server started, with the ``Popen`` methods that tests need."""
+    """A process that a fork server started, with the ``Popen`` methods that tests need.
+
+    Args:
+        answers: The socket on which the server sends the process id, and later the exit code.
+    """
 
     def __init__(self, answers: socket.socket) -> None:
         self._answers = answers.makefile("rb", buffering=0)
@@ -34,13 +44,16 @@ class ForkedProcess:
         self.pid = self._read()
 
     def poll(self) -> int | None:
-        """The exit code (negative: the signal), or None while the process runs."""
+        """The exit code, or None while the process runs.
+
+        For a process that a signal ended, the code is the negative number of that signal.
+        """
         if self.returncode is None and select.select([self._answers], [], [], 0)[0]:
             return self.wait()
         return self.returncode
 
     def wait(self) -> int:
-        """Wait until the process ends; return its exit code."""
+        """Wait until the process ends, and return its exit code, in the same form as ``poll``."""
         if self.returncode is None:
             self.returncode = self._read()
             self._answers.close()
@@ -59,13 +72,19 @@ class ForkedProcess:
             os.kill(self.pid, number)
 
     def _read(self) -> int:
-        """Read the server's next number; if the server is gone, the process counts as killed."""
+        """Read the server's next number: the process id or the exit code.
+
+        If the server is gone, return the exit code of a process ended by SIGKILL.
+        """
         line = self._answers.readline()
         return int(line) if line else -signal.SIGKILL
 
 
 def can_fork(environment: Mapping[str, str]) -> bool:
-    """Whether a bot with this environment can be forked: on Linux, without coverage."""
+    """Whether a process with these environment variables can be forked.
+
+    Forking needs Linux, and is impossible if the process is to measure its test coverage.
+    """
     return sys.platform == "linux" and not any(name in environment for name in _COVERAGE)
 
 
@@ -77,7 +96,9 @@ def fork_module(
     directory: Path,
     environment: Mapping[str, str],
 ) -> ForkedProcess:
-    """Like ``start_module``, but faster for a module that imports what the bot imports.
+    """Start ``python -m module`` by forking a process that has already imported Strandline.
+
+    The arguments are those of ``start_module``. The process is killed when this process ends.
 
     Raises:
         KitError: The fork server is gone.
@@ -96,7 +117,11 @@ def fork_module(
 
 
 class _Server:
-    """The fork server for one set of Python environment variables."""
+    """Starts a fork server process, and sends requests to it.
+
+    Args:
+        interpreter: The server's environment variables with a prefix in ``_INTERPRETER``.
+    """
 
     def __init__(self, interpreter: Mapping[str, str]) -> None:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(_INTERPRETER)}

@@ -1,9 +1,10 @@
-"""``python -m strandline.testing.forkserver FD``: forks bots with the modules imported already.
+"""``python -m strandline.testing.forkserver FD``: forks bots with the modules already imported.
 
-It forks a process for each request on the socket ``FD``. A request is a JSON object of ``module``,
-``arguments``, ``directory``, ``environment`` and ``output`` (a path), sent with the descriptor of a
-socket for the response: one line with the process id, and later one with the exit code in the form
-of ``subprocess``. When the socket ``FD`` is closed, the server and its children end.
+The server forks a process for each request on the socket ``FD``. A request is a JSON object with
+the keys ``module``, ``arguments``, ``directory``, ``environment`` and ``output``, which is a path.
+The request carries the file descriptor of a socket for the response. The response is one line with
+the process id, and a second line with the exit code, as in ``subprocess``, when the process has
+ended. When the client closes the socket ``FD``, the server kills its children and exits.
 """
 
 import importlib
@@ -23,7 +24,11 @@ from strandline.testing.forks import REQUEST_BYTES
 
 
 class ForkServer:
-    """The server's loop in one thread: forks children, and reports those that end."""
+    """Forks a child for each request, and reports each child that ends to its client.
+
+    Args:
+        requests: The socket on which requests arrive.
+    """
 
     def __init__(self, requests: socket.socket) -> None:
         self._requests = requests
@@ -32,13 +37,17 @@ class ForkServer:
         self._wakeup.setblocking(False)
         wake.setblocking(False)
         self._wake = wake
-        # Ctrl-C is for the tests, and for their bots
+        # Ctrl-C is meant for the tests and their bots, not for this server
         self._at_ctrl_c = signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
 
     def run(self) -> None:
-        """Serve until the socket is closed. Also returns in each child, to run its module."""
+        """Fork a child for each request until the request socket is closed, then exit.
+
+        The method returns only in the children. The caller then runs the requested module, which is
+        ``sys.argv[0]``.
+        """
         while True:
             readable, _, _ = select.select([self._requests, self._wakeup], [], [])
             if self._wakeup in readable:
@@ -71,7 +80,7 @@ class ForkServer:
         sys.exit()
 
     def _become(self, request: dict[str, Any]) -> None:
-        """In a child: set up the requested process, up to running its module."""
+        """Set up a forked child as its request demands; only running the module is left."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, self._at_ctrl_c)
@@ -96,11 +105,11 @@ def _tell(answers: socket.socket, number: int) -> None:
     try:
         answers.sendall(f"{number}\n".encode())
     except BrokenPipeError:
-        """Whoever started the child has lost interest in it."""
+        """The client has closed the response socket: nobody waits for the number."""
 
 
 def main() -> None:
-    """Serve; in a child, run the requested module."""
+    """Run the fork server; in each forked child, run the requested module."""
     ForkServer(socket.socket(fileno=int(sys.argv[1]))).run()
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 

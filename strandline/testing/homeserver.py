@@ -1,4 +1,4 @@
-"""A temporary real homeserver for tests and the demo: Synapse on a free loopback port."""
+"""Runs a temporary real homeserver for tests and the demo: Synapse on a free loopback port."""
 
 import base64
 import hashlib
@@ -26,7 +26,8 @@ from strandline.testing.errors import KitError, SynapseMissing
 from strandline.testing.processes import free_port, last_lines, start_module
 
 START_SECONDS = 60.0
-"""How long a start may take on a busy machine. Usually one or two seconds."""
+"""The timeout of a start, in seconds, on a busy machine. Usually a start takes one or two seconds.
+"""
 
 _UNLIMITED = {"per_second": 100_000, "burst_count": 100_000}
 
@@ -42,11 +43,23 @@ class Credentials:
 
 
 class Synapse:
-    """One temporary homeserver. Use as a context manager.
+    """Starts and stops one temporary homeserver.
+
+    Use it as a context manager: entering starts Synapse; leaving kills it and deletes its data.
 
     Args:
-        limited: Keep Synapse's default rate limits. Without it, there are none.
-        overrides: Further keys of ``homeserver.yaml``.
+        limited: Whether to keep Synapse's default rate limits. If False, requests are practically
+            unlimited.
+        overrides: Top-level keys of ``homeserver.yaml`` that are added, or replace the default.
+
+    Attributes:
+        directory: The temporary directory of Synapse's config, data and logs.
+        server_name: The domain of all user ids and room ids.
+        port: The TCP port of 127.0.0.1 on which Synapse listens.
+        url: The base URL of the client-server API.
+
+    Raises:
+        SynapseMissing: matrix-synapse is not installed.
     """
 
     def __init__(
@@ -81,19 +94,19 @@ class Synapse:
 
     @property
     def log_path(self) -> Path:
-        """The path of Synapse's log."""
+        """The path of Synapse's log file."""
         return self.directory / "homeserver.log"
 
     @property
     def pid(self) -> int | None:
-        """The process id, if it runs."""
+        """The id of Synapse's process; None before ``start``, and after ``stop`` or ``kill``."""
         return self._process.pid if self._process else None
 
     def start(self) -> None:
-        """Start Synapse, or start it again with the same port and data.
+        """Start Synapse, and wait until it answers. A later start uses the same port and data.
 
         Raises:
-            KitError: Synapse ended, or did not answer in time.
+            KitError: Synapse ended during its start, or did not answer in time.
         """
         self._process = start_module(
             "synapse.app.homeserver",
@@ -111,21 +124,26 @@ class Synapse:
             time.sleep(0.03)
 
     def stop(self) -> None:
-        """Send SIGTERM, and wait until the process has ended."""
+        """Send SIGTERM to Synapse, and wait until its process has ended."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait()
             self._process = None
 
     def kill(self) -> None:
-        """Send SIGKILL."""
+        """Send SIGKILL to Synapse, and wait until its process has ended."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def register(self, localpart: str, *, admin: bool = False) -> Credentials:
-        """Create an account with a device, through Synapse's shared secret."""
+        """Create an account with a device through Synapse's admin API; return its credentials.
+
+        Args:
+            localpart: The localpart of the new user id.
+            admin: Whether the user is an administrator of the homeserver.
+        """
         path = "/_synapse/admin/v1/register"
         password = secrets.token_urlsafe(12)
         nonce = self._request("GET", path)["nonce"]
@@ -150,7 +168,7 @@ class Synapse:
         )
 
     def newcomer(self, name: str) -> Credentials:
-        """Create a new account; its localpart begins with ``name`` and a hyphen."""
+        """Create an account with the localpart ``name-1``, ``name-2`` …; return its credentials."""
         return self.register(f"{name}-{next(self._newcomers)}")
 
     def _remove(self) -> None:
@@ -210,7 +228,7 @@ class Synapse:
             "presence": {"enabled": False},
             "user_directory": {"enabled": False},
             "stats": {"enabled": False},
-            # another process is to do what it would do for each event, a third of all: none does
+            # a third of the work for each event is assigned to other processes, which do not exist
             "federation_sender_instances": ["none"],
             "update_user_directory_from_worker": "none",
             "push": {"enabled": False},
@@ -218,7 +236,7 @@ class Synapse:
 
 
 def _environment() -> dict[str, str]:
-    """The environment of this process, without the variables that start coverage in children."""
+    """The environment of this process without the variables that start coverage in children."""
     return {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
 
 

@@ -1,4 +1,4 @@
-"""The log file of a bot: the entries of all its runs, and notes of what the test did."""
+"""Reads the log file of a bot, with the output of all its runs, and notes what the test did."""
 
 import json
 from bisect import bisect_left
@@ -12,21 +12,27 @@ from typing import Any
 from attrs import define, field
 
 WALKED = "strandline walked"
-"""The property of a pytest report with the result of a walk."""
+"""The pytest user property with the result of a ``kill_everywhere`` test, as one line of text."""
 
 TEST = "test"
-"""The level of notes of the test: ``started``, ``stopped``, ``killed``, ``advanced``."""
+"""The ``level`` of a note of what the test did: ``started``, ``stopped``, ``killed``, ``advanced``.
+
+Bots do not use this level.
+"""
 
 OUTPUT = "output"
-"""The level of other output of the process, such as a traceback."""
+"""The ``level`` of output lines that are not JSON log entries, such as those of a traceback."""
 
 Line = dict[str, Any]
-"""One event of the log: at least ``event``, ``level`` and ``timestamp``."""
+"""One entry of the log, with at least the keys ``event``, ``level`` and ``timestamp``."""
 
 
 @define
 class BotLog:
-    """The log file of a bot whose config says ``format: json``. Each line is parsed once."""
+    """Reads the log file of a bot whose log format is ``json``, and keeps the notes of the test.
+
+    Each complete line is parsed only once. Notes are kept in memory, not in the file.
+    """
 
     path: Path
     _life_begins: int = field(default=0, init=False)
@@ -35,30 +41,38 @@ class BotLog:
     _position: int = field(default=0, init=False)
 
     def begin_life(self) -> None:
-        """Start a new run: later lines belong to a new process."""
+        """Note that a new run of the bot begins: lines written from now on belong to that run."""
         self._read = self._written().copy()  # a line that a kill has cut off ends here
         self._life_begins = self._position = self._size()
         self.note("started")
 
     def note(self, event: str, **values: object) -> None:
-        """Add a note of something that the test does, in order with the bot's own entries."""
+        """Add a note of a test's action after all lines that the file has now.
+
+        Args:
+            event: The name of the action.
+            values: Further keys of the note.
+        """
         at = datetime.now(UTC).isoformat()
         self._notes.append(
             (self._size(), {"event": event, "level": TEST, "timestamp": at, **values})
         )
 
     def lines(self) -> list[Line]:
-        """All entries and notes, oldest first."""
+        """The output lines of all runs, and the notes, oldest first."""
         return [line for _, line in merge(self._notes, self._written(), key=itemgetter(0))]
 
     def of_this_life(self) -> list[Line]:
-        """The entries of the newest process; other output is left out."""
+        """The log entries of the newest run, oldest first. Other output is left out."""
         written = self._written()
         begin = bisect_left(written, self._life_begins, key=itemgetter(0))
         return [line for _, line in written[begin:] if line["level"] != OUTPUT]
 
     def _written(self) -> list[tuple[int, Line]]:
-        """What the processes have written, with each line's position in the file."""
+        """All lines that are in the file now, each after its position in the file in bytes.
+
+        A last line without a line break is parsed too, and parsed again at the next call.
+        """
         new = self._from(self._position)
         complete = new[: new.rfind(b"\n") + 1]
         for raw in complete.splitlines(keepends=True):
@@ -90,5 +104,5 @@ def _parsed(raw: bytes) -> Line:
 
 
 def events(lines: Iterable[Line], *names: str) -> list[Line]:
-    """The lines with one of these event names."""
+    """The lines whose ``event`` is one of ``names``."""
     return [line for line in lines if line["event"] in names]

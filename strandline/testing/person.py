@@ -1,4 +1,4 @@
-"""Test users, who use nothing but the real client-server API."""
+"""Test users that act through the client-server API of a real homeserver."""
 
 import asyncio
 import json
@@ -19,25 +19,37 @@ from strandline.testing.errors import KitError, NotSeen
 from strandline.testing.homeserver import Credentials
 
 Expected = str | Callable[["TimelineEvent"], bool]
-"""A regular expression that is searched for in the body, or a predicate."""
+"""What a message must be: a regular expression to search for in the body, or a predicate.
+
+A predicate is called with the message and returns whether the message is the expected one.
+"""
 
 MAX_WAIT_MS = 1000
-"""After this time, a user who waits for an event checks the other reasons to stop waiting."""
+"""The longest wait of one sync request, in ms.
+
+Between two requests, a waiting user checks the other reasons to stop waiting.
+"""
 
 SYNC_EVENTS = 100
-"""The maximum events of a room in one sync response; with more, the room is read as a whole."""
+"""The maximum number of a room's events in one sync response.
+
+If there are more new events, all events of the room are read again.
+"""
 
 Json = dict[str, Any]
 
 
 @frozen(kw_only=True)
 class TimelineEvent:
-    """One event of a room, read from the homeserver.
+    """One message of a room, with its edits applied.
 
     Args:
-        body: The text that a client shows: for an edited message, the newest.
-        in_reply_to: The event that it replies to, if any.
-        edits: How often it was edited.
+        type: The Matrix event type, ``m.room.message``.
+        body: The text that a client shows: for an edited message, that of the newest edit.
+        content: The event's content; for an edited message, updated with the new content.
+        sent_at_ms: When the message was sent: the homeserver's clock, Unix time in milliseconds.
+        in_reply_to: The event that the message replies to; None if it is no reply.
+        edits: How often the message was edited.
     """
 
     event_id: EventId
@@ -51,13 +63,17 @@ class TimelineEvent:
 
 
 class Person:
-    """A test user with an account. Use as an async context manager, or call ``close``.
+    """A test user with an account on the homeserver.
+
+    Use it as an async context manager, or call ``close`` at the end. The methods that send an event
+    return the event's id.
 
     Args:
-        url: The homeserver.
-        credentials: The account.
-        keeps_connections: Keep connections open between requests. Without it, each request opens
-            its own: nothing needs to be closed, and any event loop can be used.
+        url: The base URL of the homeserver.
+        credentials: The user's account.
+        keeps_connections: Whether HTTP connections stay open between requests. If False, each
+            request opens a connection of its own. Then nothing needs to be closed, and requests can
+            be made from any event loop.
     """
 
     def __init__(
@@ -71,7 +87,7 @@ class Person:
 
     @property
     def localpart(self) -> str:
-        """The localpart of the user id."""
+        """The localpart of the user's id: ``alice`` for ``@alice:example.org``."""
         return self.user_id.removeprefix("@").partition(":")[0]
 
     async def __aenter__(self) -> Self:
@@ -100,7 +116,13 @@ class Person:
     async def create_room(
         self, *, invite: Iterable[UserId] = (), encrypted: bool = False, name: str | None = None
     ) -> RoomId:
-        """Create a private room."""
+        """Create a private room, and return its id.
+
+        Args:
+            invite: The users to invite.
+            encrypted: Whether encryption is enabled in the room.
+            name: The room's name; None for a room without a name.
+        """
         body: dict[str, Any] = {"invite": list(invite), "preset": "private_chat"}
         if name is not None:
             body["name"] = name
@@ -132,12 +154,12 @@ class Person:
         return await self.send(room_id, "m.room.message", {"msgtype": "m.text", "body": text})
 
     async def send(self, room_id: RoomId, event_type: str, content: dict[str, Any]) -> EventId:
-        """Send any event."""
+        """Send an event of any type."""
         path = _room(room_id, "send", event_type, f"person.{id(self)}.{next(self._numbers)}")
         return EventId((await self.request("PUT", path, content))["event_id"])
 
     async def edit(self, room_id: RoomId, event_id: EventId, text: str) -> EventId:
-        """Edit a text message."""
+        """Replace the text of this user's text message ``event_id``. Return the id of the edit."""
         return await self.send(room_id, "m.room.message", edit_content(event_id, text))
 
     async def reply(self, room_id: RoomId, event_id: EventId, text: str) -> EventId:
@@ -147,18 +169,18 @@ class Person:
         return await self.send(room_id, "m.room.message", content)
 
     async def say_in_thread(self, room_id: RoomId, root: EventId, text: str) -> EventId:
-        """Send a message to the thread below a message."""
+        """Send a text message to the thread whose root is the event ``root``."""
         relation = {"rel_type": "m.thread", "event_id": root}
         content = {"msgtype": "m.text", "body": text, "m.relates_to": relation}
         return await self.send(room_id, "m.room.message", content)
 
     async def react(self, room_id: RoomId, event_id: EventId, key: str) -> EventId:
-        """React to an event with an emoji."""
+        """React to an event with the emoji ``key``."""
         relation = {"rel_type": "m.annotation", "event_id": event_id, "key": key}
         return await self.send(room_id, "m.reaction", {"m.relates_to": relation})
 
     async def reactions(self, room_id: RoomId, event_id: EventId) -> list[tuple[UserId, str]]:
-        """The reactions to an event, oldest first: each sender with the emoji."""
+        """The reactions to an event, oldest first, each as its sender and the emoji."""
         return reactions_to(event_id, await self.raw_timeline(room_id))
 
     async def send_file(  # noqa: PLR0913  # what a file may carry
@@ -171,7 +193,16 @@ class Person:
         msgtype: str = "m.file",
         caption: str | None = None,
     ) -> EventId:
-        """Upload a file and send it, with a caption if there is one."""
+        """Upload a file, and send it to the room.
+
+        Args:
+            room_id: The room.
+            name: The file's name.
+            data: The file's content.
+            mimetype: The file's type.
+            msgtype: The ``msgtype`` of the message.
+            caption: The message's text; None for a file without a caption.
+        """
         url = f"{self._url}/_matrix/media/v3/upload?filename={quote(name, safe='')}"
         async with (
             self._connected() as http,
@@ -188,7 +219,11 @@ class Person:
         return await self.send(room_id, "m.room.message", content)
 
     async def downloads(self, uri: str) -> bytes:
-        """Download a file by its ``mxc://`` URI, and return its content."""
+        """Download a file by its ``mxc://`` URI, and return its content.
+
+        Raises:
+            KitError: The homeserver refused the download.
+        """
         path = uri.removeprefix("mxc://")
         url = f"{self._url}/_matrix/client/v1/media/download/{path}"
         async with self._connected() as http, http.get(url) as answer:
@@ -198,12 +233,16 @@ class Person:
             return await answer.read()
 
     async def redact(self, room_id: RoomId, event_id: EventId) -> EventId:
-        """Redact an event."""
+        """Redact an event. Return the id of the redaction."""
         path = _room(room_id, "redact", event_id, f"person.{id(self)}.{next(self._numbers)}")
         return EventId((await self.request("PUT", path, {}))["event_id"])
 
     async def membership(self, room_id: RoomId, user_id: UserId) -> str | None:
-        """A user's membership: ``join``, ``invite``, ``leave`` …; None if there was never one."""
+        """A user's membership of a room: ``join``, ``invite``, ``leave``, ``ban`` or ``knock``.
+
+        Returns:
+            The membership; None if the user has never had one, or this person can't read it.
+        """
         try:
             return str((await self.state(room_id, "m.room.member", user_id))["membership"])
         except KitError:
@@ -218,25 +257,33 @@ class Person:
         return fields.fields(answer, "rooms", "invite")
 
     def _timelines_of(self, **rooms: list[RoomId]) -> Json:
-        """A filter that lets through timelines and invites, of all rooms or of ``rooms``."""
+        """Return a sync filter that lets through only the rooms' timelines and invites.
+
+        Args:
+            rooms: Nothing for all rooms; or ``rooms=[…]`` with the rooms to let through.
+        """
         nothing: Json = {"types": []}
         only = {"state": nothing, "ephemeral": nothing, "account_data": nothing}
         room = {"timeline": {"limit": SYNC_EVENTS}, **only, **rooms}
         return {"presence": self._fresh(), "account_data": nothing, "room": room}
 
     def _fresh(self) -> Json:
-        """Part of a filter: no presence. Synapse caches responses for two minutes: it is unique."""
+        """Return the presence part of a sync filter, which lets no presence through.
+
+        Each result is unique, because Synapse caches the response to equal requests for two
+        minutes.
+        """
         return {"types": [], "not_types": [f"person.{id(self)}.{next(self._numbers)}"]}
 
     async def is_invited_to_space(self, room_id: RoomId) -> bool:
-        """Whether this person's invite is to a Space."""
+        """Whether this person has a pending invite to the room, and the room is a Space."""
         return _is_space(fields.fields(await self._invited(), room_id))
 
     async def invite_to(self, *, is_space: bool) -> RoomId:
-        """Wait for an invite and return its room. There is no timeout.
+        """Wait until this person has a pending invite, and return its room. There is no timeout.
 
         Args:
-            is_space: Wait for an invite to a Space, not for one to another room.
+            is_space: True waits for an invite to a Space, False for one to any other room.
         """
         filter_ = self._timelines_of()
         wait = ""
@@ -248,15 +295,20 @@ class Person:
             wait = f"&since={answer['next_batch']}&timeout={MAX_WAIT_MS}"
 
     async def members(self, room_id: RoomId) -> set[UserId]:
-        """The members of the room."""
+        """The users who have joined the room."""
         answer = await self.request("GET", _room(room_id, "joined_members"))
         return {UserId(user_id) for user_id in answer["joined"]}
 
     async def state(self, room_id: RoomId, event_type: str, key: str = "") -> dict[str, Any]:
         """The content of a state event of the room.
 
+        Args:
+            room_id: The room.
+            event_type: The type of the state event.
+            key: The state key.
+
         Raises:
-            KitError: The room has no such state event.
+            KitError: The room has no such state event, or this person may not read it.
         """
         path = _room(room_id, "state", event_type, key)
         content: dict[str, Any] = await self.request("GET", path)
@@ -265,17 +317,17 @@ class Person:
     async def set_state(
         self, room_id: RoomId, event_type: str, content: dict[str, Any], key: str = ""
     ) -> None:
-        """Send a state event to the room."""
+        """Send a state event with the state key ``key`` to the room."""
         await self.request("PUT", _room(room_id, "state", event_type, key), content)
 
     async def upgrade(self, room_id: RoomId, version: str = "12") -> RoomId:
-        """Upgrade a room: create its replacement, and join that."""
+        """Upgrade a room to a room version, and return the id of the room that replaces it."""
         body = {"new_version": version}
         answer = await self.request("POST", _room(room_id, "upgrade"), body)
         return RoomId(answer["replacement_room"])
 
     async def raw_timeline(self, room_id: RoomId) -> list[dict[str, Any]]:
-        """All events of the room, oldest first, read from the homeserver."""
+        """All events of the room, oldest first, as the homeserver returns them."""
         events: list[dict[str, Any]] = []
         start = ""
         while True:
@@ -289,11 +341,15 @@ class Person:
     async def raw_timelines(
         self, room_id: RoomId, *, until: float = inf
     ) -> AsyncIterator[list[dict[str, Any]]]:
-        """Yield the room's events: now, after new ones, and at least each second.
+        """Yield all events of the room so far, oldest first, again and again.
+
+        The first list is yielded at once. A further list is yielded when there are new events, and
+        at least once a second.
 
         Args:
             room_id: The room.
-            until: The event loop's time of the last yield; without it, there is no end.
+            until: The event loop's time, in seconds, at which the last list is yielded. By default,
+                the iterator has no end.
         """
         now = asyncio.get_running_loop().time
         since = (await self._sync(self._timelines_of(rooms=[])))["next_batch"]
@@ -313,11 +369,11 @@ class Person:
                 events = with_new(events, new["events"])
 
     async def timeline(self, room_id: RoomId) -> list[TimelineEvent]:
-        """The room's messages, oldest first; edits are applied."""
+        """The room's messages, oldest first, with their edits applied."""
         return fold(await self.raw_timeline(room_id))
 
     async def transcript(self, room_id: RoomId) -> str:
-        """The room's messages as lines of text."""
+        """The room's messages as text, one line for each: its sender and its newest text."""
         events = await self.timeline(room_id)
         return "\n".join(f"{e.sender.split(':')[0]:>14}  {e.body}" for e in events)
 
@@ -329,7 +385,13 @@ class Person:
         after: EventId | None = None,
         timeout_seconds: float = 30.0,
     ) -> TimelineEvent:
-        """Wait until somebody else has sent the expected message, and return it.
+        """Wait until somebody other than this person has sent the expected message; return it.
+
+        Args:
+            room_id: The room.
+            expected: What the message must be.
+            after: Only messages after this message count; None for all messages of the room.
+            timeout_seconds: The maximum wait.
 
         Raises:
             NotSeen: The message did not arrive in time. The error has the room's transcript.
@@ -348,7 +410,7 @@ class Person:
     async def timelines(
         self, room_id: RoomId, *, until: float = inf
     ) -> AsyncIterator[list[TimelineEvent]]:
-        """Yield the room's messages, as ``raw_timelines`` does its events."""
+        """Yield all messages of the room so far, at the same times as ``raw_timelines``."""
         async for events in self.raw_timelines(room_id, until=until):
             yield fold(events)
 
@@ -358,11 +420,20 @@ class Person:
         return answer
 
     async def asks(self, room_id: RoomId, text: str, expected: Expected) -> TimelineEvent:
-        """Send a text and wait for the reply to it."""
+        """Send a text; wait until somebody else sends the expected message after it, and return it.
+
+        Raises:
+            NotSeen: The message did not arrive in time. The error has the room's transcript.
+        """
         return await self.sees(room_id, expected, after=await self.say(room_id, text))
 
     async def request(self, method: str, path: str, body: object = None) -> Any:
-        """Make one request to the client-server API, below ``/_matrix/client/v3``.
+        """Make one request to the client-server API, and return its response, decoded from JSON.
+
+        Args:
+            method: The HTTP method.
+            path: The URL's path after ``/_matrix/client/v3``, with the query.
+            body: The JSON value to send; None for a request without a body.
 
         Raises:
             KitError: The homeserver refused the request.
@@ -380,7 +451,7 @@ class Person:
 
 
 def edit_content(event_id: EventId, text: str) -> dict[str, Any]:
-    """The content of an event that edits a text message."""
+    """Return the content of an event that edits the text message ``event_id``."""
     return {
         "msgtype": "m.text",
         "body": f"* {text}",
@@ -390,7 +461,12 @@ def edit_content(event_id: EventId, text: str) -> dict[str, Any]:
 
 
 def reactions_to(event_id: EventId, raw: Iterable[Json]) -> list[tuple[UserId, str]]:
-    """The reactions to an event among raw events, oldest first: each sender with the emoji."""
+    """The reactions to an event, each as its sender and the emoji.
+
+    Args:
+        event_id: The event reacted to.
+        raw: The events of its room, oldest first.
+    """
     found = []
     for event in raw:
         relation = fields.fields(event, "content", "m.relates_to")
@@ -401,7 +477,10 @@ def reactions_to(event_id: EventId, raw: Iterable[Json]) -> list[tuple[UserId, s
 
 
 def fold(raw: Iterable[dict[str, Any]]) -> list[TimelineEvent]:
-    """The messages among raw events, in their original order, each with its newest text."""
+    """The messages among raw events, in the same order, each with its edits applied.
+
+    Redacted messages are left out.
+    """
     events: dict[EventId, TimelineEvent] = {}
     for event in raw:
         content = fields.fields(event, "content")
@@ -440,7 +519,11 @@ def _edited(event: TimelineEvent, edit: dict[str, Any]) -> TimelineEvent:
 
 
 def _must_be_read(timeline: Json) -> bool:
-    """Whether a room is to be read as a whole: events are missing, or some lost their content."""
+    """Whether all events of a room must be read again, given its timeline in a sync response.
+
+    They must if the response leaves out new events, or if a redaction has removed the content of
+    earlier events.
+    """
     events = fields.objects(timeline, "events")
     return bool(timeline.get("limited")) or any(e["type"] == "m.room.redaction" for e in events)
 
@@ -453,7 +536,7 @@ def _is_space(invite: Json) -> bool:
 
 
 def with_new(events: list[Json], new: Iterable[Json]) -> list[Json]:
-    """The events, and those of the new ones that are not among them."""
+    """Return ``events``, followed by those of ``new`` whose id is not among them."""
     known = {event["event_id"] for event in events}
     return [*events, *(event for event in new if event["event_id"] not in known)]
 

@@ -1,9 +1,9 @@
-"""The pytest plugin: a homeserver, a bot with a project's flows, and test users.
+"""The pytest plugin: fixtures for a homeserver, a bot with a project's flows, and test users.
 
-It is installed with the package, and does nothing until a test requests one of its fixtures. The
-fixtures are synchronous and use no event loop. A project's own async plugin runs its tests. With
-pytest-asyncio, an ``async def`` test with one of these fixtures gets its marker in any mode;
-without an async plugin, this plugin runs the test.
+The plugin is installed with the package, and does nothing until a test requests one of its
+fixtures. The fixtures are synchronous and use no event loop. A project's own async plugin runs the
+project's tests. With pytest-asyncio, an ``async def`` test with one of these fixtures gets the
+marker ``asyncio``, in strict mode too. Without an async plugin, this plugin runs the test.
 """
 
 from __future__ import annotations
@@ -27,13 +27,16 @@ if TYPE_CHECKING:
 MARKER = "strandline"
 
 FIXTURES = frozenset({"synapse", "strandline_setup", "bot", "person", "alice", "bob"})
-"""The fixtures that mark a test as one for this plugin."""
+"""An ``async def`` test that requests one of these fixtures is run by this plugin.
+
+Tests that another plugin runs are left to it.
+"""
 
 _SETUP = pytest.StashKey["testing.BotSetup"]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker."""
+    """Register the marker ``strandline`` with pytest."""
     config.addinivalue_line(
         "markers",
         f"{MARKER}(flows=[…], config={{…}}): what the bot of the test runs, besides its own flows "
@@ -43,7 +46,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_pycollect_makeitem() -> Generator[None, Any, Any]:
-    """Mark async tests that use the fixtures, before pytest-asyncio looks for its marker."""
+    """Add the marker ``asyncio`` to async tests that use this plugin's fixtures.
+
+    This happens before pytest-asyncio looks for that marker. Tests that another plugin runs get no
+    marker.
+    """
     made = yield
     for item in made if isinstance(made, list) else [made]:
         if not isinstance(item, pytest.Function) or not _is_ours(item) or _has_a_runner(item):
@@ -54,7 +61,11 @@ def pytest_pycollect_makeitem() -> Generator[None, Any, Any]:
 
 
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run an async test that no other plugin runs."""
+    """Run an async test that uses this plugin's fixtures and that no other plugin runs.
+
+    Returns:
+        True if the test was run; None leaves the test to pytest and other plugins.
+    """
     if not _is_ours(pyfuncitem) or _has_a_runner(pyfuncitem):
         return None
     names = inspect.signature(pyfuncitem.obj).parameters
@@ -67,7 +78,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add an account of what happened to the report of a failed test."""
+    """Add the rooms' messages, the transitions and the bot's log to the report of a failed test."""
     report = yield
     setup_ = item.stash.get(_SETUP, None)
     if setup_ is not None and report.failed and report.when != "teardown":
@@ -76,7 +87,7 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print one line for each flow that was walked."""
+    """Print the result of each ``kill_everywhere`` test that passed, one line for each."""
     lines = [
         str(value)
         for reports in terminalreporter.stats.values()
@@ -93,7 +104,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def synapse() -> Iterator[testing.Synapse]:
-    """One Synapse for the whole run; with pytest-xdist, one for each worker."""
+    """One running Synapse for the whole test run; with pytest-xdist, one for each worker."""
     with ExitStack() as stack:
         with _in_plain_words():
             homeserver = stack.enter_context(testing.Synapse())
@@ -102,13 +113,19 @@ def synapse() -> Iterator[testing.Synapse]:
 
 @pytest.fixture
 def strandline_flows() -> Sequence[FlowOrPath]:
-    """The bot's flows for tests without the marker. Override it in a conftest.py."""
+    """The bot's flows in tests whose marker ``strandline`` names none. Override it in conftest.py.
+
+    ``kill_everywhere`` runs them in addition to the flows that it is given.
+    """
     return ()
 
 
 @pytest.fixture
 def strandline_config() -> Mapping[str, Any]:
-    """The bot's config where it differs from the default. Override it in a conftest.py."""
+    """The config sections of the bot that differ from the default. Override it in a conftest.py.
+
+    The sections of a test's marker ``strandline`` win over these.
+    """
     return {}
 
 
@@ -116,7 +133,7 @@ def strandline_config() -> Mapping[str, Any]:
 def strandline_setup(
     request: pytest.FixtureRequest, synapse: testing.Synapse, tmp_path: Path
 ) -> Iterator[testing.BotSetup]:
-    """The setup of this test's bot and users; for your own fixtures."""
+    """Starts the bot and creates the users of this test; for fixtures of your own."""
     setup_ = testing.BotSetup(synapse, tmp_path / "bot")
     request.node.stash[_SETUP] = setup_
     try:
@@ -132,7 +149,7 @@ def bot(
     strandline_flows: Sequence[FlowOrPath],
     strandline_config: Mapping[str, Any],
 ) -> testing.BotProcess:
-    """A running bot with the flows of the test's marker, or of ``strandline_flows``."""
+    """A running bot with the flows that the test's marker names, else with ``strandline_flows``."""
     flows, configs = strandline_flows, [strandline_config]
     for marker in reversed(list(request.node.iter_markers(MARKER))):
         if marker.args or marker.kwargs.keys() - {"flows", "config"}:
@@ -147,19 +164,22 @@ def bot(
 def person(
     strandline_setup: testing.BotSetup, bot: testing.BotProcess
 ) -> Callable[[str], testing.User]:
-    """Create a test user: ``person("carol")``."""
+    """A function that creates the test user with a name, such as ``person("carol")``.
+
+    Another call with the same name returns the same user.
+    """
     return lambda name: strandline_setup.person(name, bot)
 
 
 @pytest.fixture
 def alice(person: Callable[[str], testing.User]) -> testing.User:
-    """A test user."""
+    """A test user named alice."""
     return person("alice")
 
 
 @pytest.fixture
 def bob(person: Callable[[str], testing.User]) -> testing.User:
-    """A second test user."""
+    """A test user named bob."""
     return person("bob")
 
 
@@ -169,7 +189,7 @@ def _is_ours(item: pytest.Function) -> bool:
 
 
 def _has_a_runner(item: pytest.Function) -> bool:
-    """Whether another plugin runs the test, by its marker or fixture."""
+    """Whether anyio or pytest-asyncio runs the test, because of its marker or fixture."""
     has, marker = item.config.pluginmanager.hasplugin, item.get_closest_marker
     by_anyio = marker("anyio") is not None or "anyio_backend" in item.fixturenames
     return (has("anyio") and by_anyio) or (has("asyncio") and marker("asyncio") is not None)
@@ -177,7 +197,7 @@ def _has_a_runner(item: pytest.Function) -> bool:
 
 @contextmanager
 def _in_plain_words() -> Iterator[None]:
-    """Report an error that prevents a fixture from starting without a traceback."""
+    """Turn a ``StrandlineError`` of the body into a test failure that shows no traceback."""
     try:
         yield
     except StrandlineError as error:

@@ -1,4 +1,4 @@
-"""Child processes that die with their parent, however it ends."""
+"""Starts child processes that, on Linux, are killed when their parent ends, however it ends."""
 
 import random
 import socket
@@ -11,8 +11,11 @@ from pathlib import Path
 from strandline.testing.errors import KitError
 
 PORTS = range(15_000, 32_000)
-"""Below those that a system gives to outgoing connections: one of them could take a server's port
-while that is down between two starts."""
+"""The ports for servers, below those that a system gives to outgoing connections.
+
+Otherwise an outgoing connection could take a server's port while the server is down between two
+starts.
+"""
 
 
 def start_module(
@@ -23,10 +26,16 @@ def start_module(
     directory: Path,
     environment: Mapping[str, str],
 ) -> subprocess.Popen[bytes]:
-    """Start ``python -m module``, so that it is killed when this process ends.
+    """Start ``python -m module``. On Linux, the child is killed when the calling thread ends.
 
-    On Linux, the parent is the calling thread: call it from a thread that lives as long as the
-    child.
+    So call this function from a thread that lives as long as the child is needed.
+
+    Args:
+        module: The module's import path.
+        arguments: The module's command-line arguments.
+        output: The file to which the child appends its output and errors.
+        directory: The child's working directory.
+        environment: All environment variables of the child.
     """
     with output.open("ab") as sink:
         return subprocess.Popen(  # noqa: S603  # the arguments are ours
@@ -40,7 +49,11 @@ def start_module(
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that is free now."""
+    """Return a TCP port of 127.0.0.1 that is free now.
+
+    Raises:
+        KitError: No port is free.
+    """
     for port in random.SystemRandom().sample(PORTS, len(PORTS)):
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
@@ -49,6 +62,6 @@ def free_port() -> int:
 
 
 def last_lines(path: Path, count: int = 30) -> str:
-    """The last lines of a text file; empty if it does not exist."""
+    """Return the last ``count`` lines of a text file; an empty text if there is no such file."""
     lines = path.read_text(errors="replace").splitlines() if path.exists() else []
     return "\n".join(lines[-count:])

@@ -1,6 +1,6 @@
-"""Rehearsals: unit tests of flows, without network, in milliseconds.
+"""Rehearsals: unit tests of flows that need no network and take milliseconds.
 
-There is no homeserver and no agent. Everything else is the bot's real code: its turns, its
+A rehearsal has no homeserver and no agent. Everything else is the bot's real code: its turns, its
 conversations in memory, and its store, with a database in a temporary directory.
 """
 
@@ -47,7 +47,7 @@ CAROL = UserId("@carol:example.org")
 ROOM = RoomId("!room:example.org")
 
 AGENT = {"id": "agent-1", "name": "First agent", "kind": "echo"}
-"""The agent of a rehearsal whose config names none."""
+"""The ``agents`` entry of a rehearsal whose config has no ``agents`` section."""
 
 
 @frozen
@@ -59,7 +59,7 @@ class _Question:
 
 @define
 class _Hands:
-    """A clock that a test sets."""
+    """A clock whose time ``at`` a test sets."""
 
     at: datetime
 
@@ -75,7 +75,7 @@ class _Hands:
 
 @define(eq=False)
 class _Disk:
-    """A database in a temporary directory, which each simulated process opens."""
+    """The database of a rehearsal in a temporary directory. Each simulated process opens it."""
 
     directory: Path = field(factory=lambda: Path(mkdtemp(prefix="strandline-rehearsal-")))
     _store: SqliteStore | None = None
@@ -86,7 +86,7 @@ class _Disk:
         return self.directory / "lambda_matrix.db"
 
     async def open(self, clock: Clock) -> Store:
-        """Open the store."""
+        """Close the previous process's store, if there is one, and open the store again."""
         if self._store is not None:
             self._store.begin_close()
             if self._loop is asyncio.get_running_loop():
@@ -104,7 +104,14 @@ class _Disk:
 
 @frozen
 class _Life:
-    """The state of one simulated process: a restart discards it."""
+    """The objects of one simulated process. A restart discards them, but not the database.
+
+    Args:
+        loop: The event loop in which the store was opened.
+        store: The store of durable state.
+        turns: Handles events.
+        deadlines: Finds the deadlines of durable states that have passed.
+    """
 
     loop: asyncio.AbstractEventLoop
     store: Store
@@ -113,10 +120,10 @@ class _Life:
 
 
 class _Remover:
-    """A thread that removes the databases of discarded rehearsals.
+    """Removes the databases of discarded rehearsals, in a thread of its own.
 
-    The garbage collector may find a rehearsal at any time, while its thread holds any lock. So its
-    callback takes no lock: it puts the database into a ``SimpleQueue``.
+    Garbage collection may happen at any time, in a thread that holds any lock. So the finalizer of
+    a rehearsal takes no lock: it only puts the database into a ``SimpleQueue``.
     """
 
     _gone: SimpleQueue[_Disk | None]
@@ -129,7 +136,7 @@ class _Remover:
         os.register_at_fork(after_in_child=self._reset)
 
     def watch(self, rehearsal: object, disk: _Disk) -> None:
-        """Remove ``disk`` once ``rehearsal`` is garbage collected, or at the process's exit."""
+        """Remove ``disk`` when ``rehearsal`` is garbage collected, or when the process exits."""
         if self._thread is None:
             self._thread = Thread(target=self._run, name="strandline-rehearsals", daemon=True)
             self._thread.start()
@@ -137,7 +144,11 @@ class _Remover:
         weakref.finalize(rehearsal, self._gone.put, disk).atexit = False
 
     def _reset(self) -> None:
-        """A forked process has no such thread, and leaves its parent's databases alone."""
+        """Begin without a thread and without databases to remove.
+
+        This runs in a forked process too: the fork has no copy of the thread, and must not remove
+        the databases of its parent.
+        """
         self._gone = SimpleQueue()
         self._disks = set()
         self._thread = None
@@ -161,20 +172,21 @@ _remover = _Remover()
 class Rehearsal:
     """Runs flows with simulated users, time and restarts.
 
-    Each method that does something runs one turn and returns it: ``turn.effects`` are the effects
-    that the handlers requested, as values that can be compared. A failed turn raises its handler's
-    error and changes nothing. The first turn creates the database, in a temporary directory that is
-    removed with the rehearsal.
+    Each method that simulates an event runs one turn and returns that turn. The list
+    ``turn.effects`` has the effects that the handlers requested, as values that can be compared. If
+    a handler raises an error, the method raises that error and nothing is changed. The first turn
+    creates the database, in a temporary directory that is removed with the rehearsal.
 
     Args:
-        flows: In the order in which they are offered an event. ``turn.confirm`` works.
-        prefix: What commands begin with.
-        config: Sections of ``config.yaml`` that differ from the default. If given, even empty, the
-            built-in flows run too, after the others. A question to an agent is an effect
-            ``AskAgent``, which gets no answer.
+        flows: The flows to run, in the order in which they are offered an event. The built-in flow
+            that ``turn.confirm`` needs is added.
+        prefix: What commands begin with, if no config is given.
+        config: Sections of ``config.yaml`` that differ from the default. If a config is given, even
+            an empty one, all built-in flows run too, after ``flows``. A question to an agent is
+            then an effect ``AskAgent``, which gets no answer.
 
     Attributes:
-        turns: All turns so far.
+        turns: All turns so far, oldest first.
 
     Raises:
         UnansweredSignal: The source of one of the flows triggers a signal that no flow answers.
@@ -201,7 +213,7 @@ class Rehearsal:
 
     @property
     def now(self) -> datetime:
-        """The wall clock; ``passes`` sets it forward."""
+        """The simulated time, in UTC. ``passes`` sets it forward; a test may also assign it."""
         return self._hands.at
 
     @now.setter
@@ -210,7 +222,7 @@ class Rehearsal:
 
     @property
     def store(self) -> BotStore:
-        """The rehearsal's database, for reading: each reading finds what is committed at that time.
+        """A reader of the rehearsal's database. Each call reads what is committed at that time.
 
         The first turn creates the database.
         """
@@ -219,13 +231,27 @@ class Rehearsal:
     async def says(
         self, text: str, *, by: UserId = ALICE, room: RoomId = ROOM, **inbound: Any
     ) -> Turn:
-        """Send a message or a command; ``inbound`` are further fields of ``Inbound``."""
+        """Send a text message or a command.
+
+        Args:
+            text: The text.
+            by: The sender.
+            room: The room.
+            inbound: Further fields of the event, as in ``Inbound``.
+        """
         return await self._happens(EventKind.TEXT, by, room, body=text, **inbound)
 
     async def sends_file(
         self, name: str, *, text: str = "", by: UserId = ALICE, room: RoomId = ROOM
     ) -> Turn:
-        """Send a file, with a caption if there is a text."""
+        """Send a file of one byte.
+
+        Args:
+            name: The file's name.
+            text: The file's caption; empty for a file without a caption.
+            by: The sender.
+            room: The room.
+        """
         file = Attachment(
             event_id=self._next_id(),
             name=name,
@@ -242,7 +268,17 @@ class Rehearsal:
     async def reacts(
         self, key: str, *, by: UserId = ALICE, room: RoomId = ROOM, to: Turn | None = None
     ) -> Turn:
-        """React to the newest question of the room, or to the question of a turn."""
+        """React to a question that a flow asked with ``turn.ask_back`` or ``turn.confirm``.
+
+        Args:
+            key: The emoji.
+            by: The user who reacts.
+            room: The room of the question.
+            to: The turn that asked the question; None for the newest question of the room.
+
+        Raises:
+            KitError: There is no such question.
+        """
         question = self._newest(room, to)
         return await self._happens(
             EventKind.REACTION,
@@ -256,7 +292,17 @@ class Rehearsal:
     async def replies(
         self, text: str, *, by: UserId = ALICE, room: RoomId = ROOM, to: Turn | None = None
     ) -> Turn:
-        """Reply to the newest question of the room, or to the question of a turn."""
+        """Reply to a question that a flow asked with ``turn.ask_back`` or ``turn.confirm``.
+
+        Args:
+            text: The text of the reply.
+            by: The user who replies.
+            room: The room of the question.
+            to: The turn that asked the question; None for the newest question of the room.
+
+        Raises:
+            KitError: There is no such question.
+        """
         question = self._newest(room, to)
         mark = _to(by, question.mark)
         return await self._happens(
@@ -264,26 +310,35 @@ class Rehearsal:
         )
 
     async def takes_back(self, turn: Turn, *, by: UserId | None = None) -> Turn:
-        """Redact the event that this turn handled: a message, a file, a reaction."""
+        """Redact the event that ``turn`` handled: a message, a file, a reaction.
+
+        Args:
+            turn: The turn of the event.
+            by: The user who redacts the event; None for its sender.
+        """
         taken = turn.inbound
         return await self._happens(
             EventKind.REDACTED, by or taken.sender, taken.room_id, about=taken.event_id
         )
 
     async def enters(self, by: UserId, *, room: RoomId = ROOM) -> Turn:
-        """Let a user join the room."""
+        """Let the user ``by`` join the room."""
         return await self._happens(EventKind.ENTERED, by, room)
 
     async def departs(self, by: UserId, *, room: RoomId = ROOM) -> Turn:
-        """Let a user leave the room."""
+        """Let the user ``by`` leave the room."""
         return await self._happens(EventKind.DEPARTED, by, room)
 
     async def takes(self, inbound: Inbound) -> Turn:
-        """Handle any other event, and return its turn."""
+        """Handle an inbound event of any other kind."""
         return await self._take(inbound)
 
     async def passes(self, time: timedelta) -> list[Turn]:
-        """Let time pass; return the turns of the states and deadlines that expired."""
+        """Set the clock forward, and handle the states and deadlines that have expired by then.
+
+        Returns:
+            The turns of those expiries; empty if nothing expired.
+        """
         self.now += time
         life, number = await self._alive(), len(self.turns)
         for lapsed in self._conversations.sweep(self._hands.monotonic()):
@@ -294,10 +349,11 @@ class Rehearsal:
         return self.turns[number:]
 
     def restart(self, *flows: Flow) -> None:
-        """Simulate a kill and a restart: only durable state remains.
+        """Simulate a kill and a restart of the bot: only durable state remains.
 
         Args:
-            flows: New versions of running flows, under the same names.
+            flows: Flows that replace running flows of the same names, as after an upgrade. All
+                other flows run on unchanged.
         """
         self._rehearsed |= {flow.name: flow for flow in flows}
         self._flows = {flow.name: flow for flow in self._make_flows()}
@@ -306,21 +362,27 @@ class Rehearsal:
         self._life: _Life | None = None
 
     def state(self, flow: type[Flow], *, by: UserId = ALICE, room: RoomId = ROOM) -> str:
-        """The name of the state of this user's conversation in this room."""
+        """The name of the current state of the flow's conversation with this user in this room."""
         return self._standing(flow, by, room).state
 
     def data(self, flow: type[Flow], *, by: UserId = ALICE, room: RoomId = ROOM) -> Any:
-        """The conversation's record or memory, or None."""
+        """The record or memory of the flow's conversation with this user in this room.
+
+        None if the current state has neither.
+        """
         return self._standing(flow, by, room).data
 
     @property
     def said(self) -> str:
-        """The text of the newest turn's replies, questions and edits."""
+        """The texts of the newest turn's replies, questions and edits, one after another.
+
+        Empty if there are none.
+        """
         effects = self.turns[-1].effects if self.turns else []
         return "\n".join(e.text for e in effects if isinstance(e, Reply | Edit))
 
     def _make_flows(self) -> list[Flow]:
-        """All flows of one process, in the order in which they are offered an event."""
+        """Return the flows of a new process, in the order in which they are offered an event."""
         flows = list(self._rehearsed.values())
         if self._config is not None:
             registry = Registry(self._config.registry_entries())
@@ -330,7 +392,7 @@ class Rehearsal:
         return [*flows, Confirmation(lifetime=timedelta(minutes=5), started_at=self.now)]
 
     async def _alive(self) -> _Life:
-        """The current simulated process; its first turn starts it."""
+        """Return the current simulated process; start it if this is its first turn."""
         loop = asyncio.get_running_loop()
         if self._life is None or self._life.loop is not loop:
             store = await self._disk.open(self._hands.clock())
@@ -361,7 +423,11 @@ class Rehearsal:
         return await self._take(make_inbound(kind, room_id=room, sender=by, **fields))
 
     async def _take(self, inbound: Inbound, attempt: int = 0) -> Turn:
-        """Run the turn of an event, then the turns of the events that it reopens."""
+        """Run the turn of an event, then the turns of all events that this turn reopens.
+
+        Returns:
+            The turn of the event itself.
+        """
         life = await self._alive()
         outcome, number = await life.turns.take(inbound, attempt), len(self.turns)
         self._note(outcome)
@@ -402,11 +468,15 @@ class Rehearsal:
 
 
 def _to(user: UserId, mark: QuestionRef) -> QuestionRef | None:
-    """The question's reference, if this user may answer it; else None."""
+    """Return ``mark``, the reference of a question, if ``user`` may answer it; else None."""
     return mark if mark.asker in (None, user) else None
 
 
 def _config(sections: Mapping[str, Any]) -> Config:
-    """A config with these sections, for a bot without a homeserver."""
+    """Return a config with these sections, for a rehearsal, which needs no homeserver.
+
+    Raises:
+        ConfigError: The config has errors.
+    """
     server = {"url": "https://example.org", "user_id": "@bot:example.org", "password": "-"}
     return config_of({"homeserver": server, "agents": [AGENT], **sections})

@@ -1,4 +1,4 @@
-"""Reports on a test for people: rooms, states and the bot's log."""
+"""Texts for the report of a failed test: a room's messages, the transitions and the bot's log."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -11,30 +11,34 @@ from strandline.testing.log import OUTPUT, TEST, Line
 from strandline.testing.person import fold
 
 MOST_LINES = 200
-"""The maximum number of log lines in a report: the last ones."""
+"""The maximum number of log lines in a report. Only the newest are shown."""
 
 COMINGS = {"join": "came in", "invite": "was invited", "leave": "left", "ban": "was banned"}
 
 
 @frozen
 class Names:
-    """Short names for Matrix ids, for reports."""
+    """Replaces Matrix ids by short names, for reports.
+
+    Args:
+        of: The short name of each id.
+    """
 
     of: Mapping[str, str]
 
     def short(self, text: str) -> str:
-        """Replace each known id in the text by its short name."""
+        """Return the text with each known id replaced by its short name."""
         for long in sorted(self.of, key=len, reverse=True):
             text = text.replace(long, self.of[long])
         return text
 
 
 def transcript(raw: Iterable[dict[str, Any]], names: Names) -> str:
-    """All messages of a room as people would see them, oldest first.
+    """Return the messages, reactions, joins and leaves of a room as people would see them.
 
     Args:
-        raw: The room's events.
-        names: What to call people.
+        raw: The room's events, oldest first.
+        names: The short names of users and rooms.
     """
     events = list(raw)
     messages = {message.event_id: message for message in fold(events)}
@@ -57,7 +61,14 @@ def transcript(raw: Iterable[dict[str, Any]], names: Names) -> str:
 
 
 def state_table(log: Iterable[Line], names: Names) -> str:
-    """A table of the conversations' transitions, with kills and restarts in between."""
+    """Return a table of all conversations' transitions, as text.
+
+    The test's starts, stops, kills and clock changes are shown between the transitions.
+
+    Args:
+        log: The bot's log and the test's notes, oldest first.
+        names: The short names of users and rooms.
+    """
     rows = [("time", "flow", "whose", "event", "from → to")]
     for line in log:
         if line["event"] == "moved":
@@ -72,7 +83,11 @@ def state_table(log: Iterable[Line], names: Names) -> str:
 
 
 def log_text(log: Iterable[Line]) -> str:
-    """The log, one line for each entry, without the transitions in the table of states."""
+    """Return the last ``MOST_LINES`` lines of the log, as text for people.
+
+    Each entry gives one line, and a traceback gives further lines. Entries that exist only for
+    tests, such as transitions, are left out.
+    """
     lines = [text for line in log if line["event"] not in _BETWEEN_US for text in _log_lines(line)]
     left_out = len(lines) - MOST_LINES
     head = [f"({left_out} lines before)"] if left_out > 0 else []
@@ -80,7 +95,7 @@ def log_text(log: Iterable[Line]) -> str:
 
 
 _BETWEEN_US = {"moved", "turn done", "passed over", "time was set forward"}
-"""Log entries that exist only for tests to wait for."""
+"""The events of log entries that the bot writes only for tests."""
 
 _SHOWN = {"event", "level", "timestamp", "exception"}
 
@@ -100,7 +115,7 @@ def _says(key: str, value: object) -> bool:
 
 
 def _deed(line: Line) -> str:
-    """The text of a note of what the test did."""
+    """Return the line of a report for a note of what the test did."""
     return f"──── {line['event']} {line.get('by', '')}".rstrip() + " ────"
 
 
@@ -109,7 +124,7 @@ def _time(line: Line) -> str:
 
 
 def clock_time(at_ms: float) -> str:
-    """The time of day, in UTC, to the millisecond."""
+    """Return the time of day of a Unix time in milliseconds, in UTC: ``12:34:56.789``."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%H:%M:%S.%f")[:-3]
 
 

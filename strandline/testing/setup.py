@@ -1,4 +1,4 @@
-"""The bot and the users of one test, and the account of what they did if it fails."""
+"""Sets up the bot and the users of one test, and reports what they did if the test fails."""
 
 import asyncio
 import os
@@ -26,19 +26,22 @@ FlowOrPath = type[Flow] | str
 """A flow's class, or its import path: ``"package.module:Class"``."""
 
 AGENT = {"id": "agent-1", "name": "First agent", "kind": "echo"}
-"""The agent of a bot whose config names none: it repeats each question."""
+"""The agent of a bot whose config names none. This agent answers with the question's text."""
 
 
 SPEAKS = "strandline: "
-"""The prefix of the command line's error messages."""
+"""The prefix of the error messages that ``strandline run`` prints."""
 
 
 class BotSetup:
-    """Starts the bot, creates users, and ends the bot.
+    """Starts the bot of a test, creates the test's users, and kills the bot at the end.
 
     Args:
         synapse: The homeserver.
         directory: The directory of the bot's config, data and log.
+
+    Attributes:
+        people: The users created so far, by the names that the test gave them.
     """
 
     def __init__(self, synapse: Synapse, directory: Path) -> None:
@@ -54,15 +57,15 @@ class BotSetup:
         *,
         rootdir: Path,
     ) -> BotProcess:
-        """Start a bot, and return it when it is ready.
+        """Start the bot, and return it when it is ready.
 
         Args:
-            flows: The flows that it runs in addition to the built-in ones.
+            flows: The flows that the bot runs in addition to the built-in ones.
             configs: Config sections that differ from the default; later ones win.
-            rootdir: A further folder in which it finds the modules of the flows.
+            rootdir: A further folder in which the bot finds the modules of the flows.
 
         Raises:
-            KitError: It can't start with this config or these flows.
+            KitError: The bot can't start with this config or these flows.
         """
         config = config_for(
             self._synapse.url,
@@ -87,7 +90,7 @@ class BotSetup:
         return bot
 
     def person(self, name: str, bot: BotProcess) -> User:
-        """Create a test user; the same name gives the same user."""
+        """Return the test user with this name, who talks to ``bot``; create the user if needed."""
         if name not in self.people:
             credentials = self._synapse.newcomer(name)
             person = Person(self._synapse.url, credentials, keeps_connections=False)
@@ -100,7 +103,11 @@ class BotSetup:
             self._bot.end()
 
     def account(self) -> list[tuple[str, str]]:
-        """The account of the test: a title and a text for each room, the states, and the log."""
+        """Report what happened in the test, in sections that each have a title and a text.
+
+        There is a section for each room, one for the transitions and one for the log. The list is
+        empty if no bot was started.
+        """
         if self._bot is None:
             return []
         names = self._names(self._bot)
@@ -113,7 +120,7 @@ class BotSetup:
         return [*sections, ("states", states), (f"the bot's log: {self._bot.log_path}", lines)]
 
     def _rooms(self) -> dict[RoomId, User]:
-        """Each room, with the first user who can read it."""
+        """Each room in which a user talked to the bot, with the first user who was there."""
         rooms: dict[RoomId, User] = {}
         for user in self.people.values():
             for room in user.rooms:
@@ -140,7 +147,11 @@ class BotSetup:
 
 
 def _wait_for(bot: BotProcess) -> None:
-    """Wait until the bot is ready, in a fixture without an event loop."""
+    """Wait until the bot is ready, in code that is not async.
+
+    Raises:
+        KitError: The bot ended before it was ready, or was not ready in time.
+    """
     try:
         while not bot.is_ready():
             time.sleep(0.02)
@@ -152,7 +163,7 @@ def _wait_for(bot: BotProcess) -> None:
 
 
 def _complaint(bot: BotProcess) -> str | None:
-    """The error that the bot printed for its operator, if it did not start."""
+    """Return the error that the bot printed because it can't start; None if it printed none."""
     lines = [line["event"] for line in bot.log if line["level"] == OUTPUT]
     begins = [n for n, line in enumerate(lines) if line.startswith(SPEAKS)]
     if not begins:
@@ -162,10 +173,10 @@ def _complaint(bot: BotProcess) -> str | None:
 
 
 def import_path(flow: FlowOrPath) -> str:
-    """The import path by which a config names a flow.
+    """Return the import path by which a config names a flow: ``"package.module:Class"``.
 
     Raises:
-        KitError: The flow can't be imported in another process.
+        KitError: Another process can't import the flow's class.
     """
     if isinstance(flow, str):
         return flow
@@ -176,7 +187,11 @@ def import_path(flow: FlowOrPath) -> str:
 
 
 def imports(*further: Path) -> list[str]:
-    """The import path of this process without installed packages, then these folders."""
+    """Return the folders for a bot's ``PYTHONPATH``.
+
+    These are the folders of this process's ``sys.path``, then the ``further`` ones. The folders of
+    the standard library and of installed packages are left out.
+    """
     paths = sysconfig.get_paths()
     known = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     found = [str(Path(entry).absolute()) for entry in [*sys.path, *map(str, further)]]
@@ -184,7 +199,10 @@ def imports(*further: Path) -> list[str]:
 
 
 def merged(base: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge ``other`` into ``base``, section by section."""
+    """Return a copy of ``base`` with the values of ``other``.
+
+    Where both have a mapping under the same key, the two mappings are merged in the same way.
+    """
     result = dict(base)
     for key, value in other.items():
         before = result.get(key)

@@ -1,4 +1,4 @@
-"""Reads the durable data of a bot under test."""
+"""Reads the committed data of a bot under test from its database."""
 
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ from fsm.values.ids import RoomId, UserId
 
 
 class Whose(Protocol):
-    """The user and the room that identify a conversation."""
+    """Identifies a conversation of a flow by its user and room. A ``User`` fits."""
 
     @property
     def user_id(self) -> UserId:
@@ -24,24 +24,35 @@ class Whose(Protocol):
 
 @frozen
 class BotStore:
-    """The durable data of a bot: what a restart would find. Each call reads the latest commit."""
+    """Reads the durable data of a bot: what a restart would find.
+
+    Each call reads the latest commit.
+
+    Args:
+        path: The path of the database file.
+    """
 
     path: Path
 
     def state(self, flow: type[Flow] | Flow, whose: Whose) -> str:
-        """The saved durable state of the conversation, or the name of the idle state."""
+        """The name of the conversation's saved durable state; if none is saved, the idle state."""
         return self._standing(flow, whose).state
 
     def record(self, flow: type[Flow] | Flow, whose: Whose) -> Any:
-        """The saved record of the conversation, or None."""
+        """The conversation's saved record; None if none is saved."""
         return self._standing(flow, whose).data
 
     def get(self, key: str) -> Any:
-        """The saved JSON value under ``key``, or None."""
+        """The JSON value that is saved under ``key``; None if there is none."""
         return StoreInspector(self.path).get(key)
 
     def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        """The rows that a SQL query finds in ``lambda_matrix.db``."""
+        """The rows that a SQL query finds in the database.
+
+        Args:
+            statement: The query.
+            values: The values for the query's placeholders ``?``.
+        """
         return StoreInspector(self.path).rows(statement, *values)
 
     def _standing(self, flow: type[Flow] | Flow, whose: Whose) -> Snapshot:

@@ -1,4 +1,4 @@
-"""Test users, each with a room in which they talk to the bot."""
+"""Test users who each talk to the bot in a room of their own."""
 
 import asyncio
 import re
@@ -10,27 +10,33 @@ from strandline.testing.errors import KitError, NotSeen
 from strandline.testing.person import Json, Person, TimelineEvent, fold, reactions_to
 
 Expected = str | re.Pattern[str] | Callable[[TimelineEvent], bool]
-"""A text that the message contains, a pattern that it matches, or a predicate."""
+"""What a message must be: a text that it contains, a pattern found in it, or a predicate.
+
+A predicate is called with the message and returns whether the message is the expected one.
+"""
 
 Message = TimelineEvent | EventId
-"""A message, as ``sees`` returns it, or its event id, as ``say`` does."""
+"""A message as ``sees`` returns it, or the event id that ``say`` returns."""
 
 HEADING = "since they last did something, they see"
 
 WITHIN_SECONDS = 10.0
-"""The default timeout of ``sees``."""
+"""The default timeout of ``sees`` and ``sees_reaction``, and that of waiting for an invite."""
 
 
 class User:
     """A test user who talks to the bot.
 
-    The user's room with the bot is created by their first action. ``sees`` looks only at messages
-    and edits that are newer than their last action.
+    The user's first action creates a room with the bot. ``sees`` looks only at messages and edits
+    that are newer than the user's last action. The methods that send an event return its id.
 
     Args:
-        name: Their name in reports.
-        person: Their account, for actions that this class has no method for.
-        bot: The bot that they talk to.
+        name: The user's name in reports.
+        person: The user's account, for actions that this class has no method for.
+        bot: The bot to which the user talks.
+
+    Attributes:
+        rooms: The rooms that the user has used, oldest first. All actions happen in the last one.
     """
 
     def __init__(self, name: str, person: Person, bot: BotProcess) -> None:
@@ -47,15 +53,15 @@ class User:
 
     @property
     def user_id(self) -> UserId:
-        """Their Matrix id."""
+        """The user's Matrix id."""
         return self.person.user_id
 
     @property
     def room(self) -> RoomId:
-        """The user's room with the bot.
+        """The room in which the user's actions happen.
 
         Raises:
-            KitError: The user has done nothing yet.
+            KitError: The user has no room yet, because they have done nothing.
         """
         if not self.rooms:
             what = f"{self.name} has no room with the bot yet: await {self.name}.meets_bot()"
@@ -63,10 +69,10 @@ class User:
         return self.rooms[-1]
 
     async def meets_bot(self) -> RoomId:
-        """Create the room with the bot, if needed, and wait for the bot's greeting.
+        """Return the user's room. If there is none, create one and wait until the bot has greeted.
 
         Raises:
-            KitError: The bot does not join.
+            KitError: The bot declines the invite to the new room, or does not run.
         """
         async with self._entering:
             if not self.rooms:
@@ -78,10 +84,14 @@ class User:
         return self.room
 
     async def enters(self, room: RoomId | None = None) -> RoomId:
-        """Join another room, and use it for all further actions.
+        """Join another room, use it for all further actions, and return it.
 
         Args:
-            room: The room; None for the room of the user's next invite that is not to a Space.
+            room: The room. With None, wait for an invite to a room that is no Space, and join that
+                room.
+
+        Raises:
+            KitError: The user is not invited in time, or can't join.
         """
         room = await self._next_invite() if room is None else room
         await self.person.join(room)
@@ -91,14 +101,17 @@ class User:
         return room
 
     async def invites(self, other: "User") -> None:
-        """Invite another user to this room, and let them join and use it from now on."""
+        """Let another user join this user's room. The other user acts in that room from now on.
+
+        This user invites the other one, unless the other one is in the room already.
+        """
         room = await self.meets_bot()
         if await self.person.membership(room, other.user_id) != "join":
             await self.person.invite(room, other.user_id)
         await other.enters(room)
 
     async def leaves(self) -> None:
-        """Leave the room."""
+        """Leave the user's room."""
         await self.person.leave(self.room)
         await self._came_or_went(self.room)
 
@@ -107,23 +120,27 @@ class User:
         return self._write(await self.person.say(await self.meets_bot(), text))
 
     async def replies(self, text: str, *, to: Message | None = None) -> EventId:
-        """Reply to the bot's newest message, or to another message."""
+        """Reply to the message ``to``; if that is None, to the bot's newest message."""
         target = await self._of_bot(to)
         return self._write(await self.person.reply(self.room, target, text))
 
     async def edits(self, text: str, *, message: Message | None = None) -> EventId:
-        """Edit the user's newest message, or another message of theirs."""
+        """Edit ``message``; if that is None, the user's newest message. Return the edit's id."""
         edit = await self.person.edit(self.room, self._own(message), text)
-        self._newest = edit  # the bot counts it to the message
+        self._newest = edit  # to the bot, an edit is part of its message
         return edit
 
     async def reacts(self, key: str, *, to: Message | None = None) -> EventId:
-        """React to the bot's newest message, or to another message."""
+        """React with the emoji ``key`` to ``to``; if that is None, to the bot's newest message."""
         target = await self._of_bot(to)
         return self._did(await self.person.react(self.room, target, key))
 
     async def redacts(self, message: Message | None = None) -> EventId:
-        """Redact the user's newest message, or another event of theirs, such as a reaction."""
+        """Redact an event of the user. Return the id of the redaction.
+
+        Args:
+            message: The event, which may be a reaction too; None for the user's newest message.
+        """
         return self._did(await self.person.redact(self.room, self._own(message)))
 
     async def sends_file(
@@ -134,7 +151,14 @@ class User:
         text: str | None = None,
         mimetype: str = "application/octet-stream",
     ) -> EventId:
-        """Send a file, with a caption if there is one."""
+        """Send a file to the user's room, as an image if its type is an image type.
+
+        Args:
+            name: The file's name.
+            data: The file's content.
+            text: The caption; None for a file without a caption.
+            mimetype: The file's type.
+        """
         room = await self.meets_bot()
         msgtype = "m.image" if mimetype.startswith("image/") else "m.file"
         return self._write(
@@ -150,11 +174,16 @@ class User:
         by: "User | None" = None,
         within_seconds: float = WITHIN_SECONDS,
     ) -> TimelineEvent:
-        """Wait for a message of the bot, or of ``by``, that is newer than the user's last action.
+        """Wait for a message that was sent or edited after the user's last action, and return it.
+
+        Args:
+            expected: What the message must be.
+            by: The sender of the message; None for the bot.
+            within_seconds: The maximum wait.
 
         Raises:
             NotSeen: The message did not arrive in time.
-            KitError: The bot has ended by itself.
+            KitError: A message of the bot is expected, but the bot does not run.
         """
         __tracebackhide__ = True
         await self.meets_bot()
@@ -168,10 +197,15 @@ class User:
         raise NotSeen(self._unseen(expected, by, within_seconds), _listed(news), HEADING)
 
     async def does_not_see(self, expected: Expected) -> None:
-        """Wait until nothing is pending in the bot, and check that it has not sent the message.
+        """Check that the bot has not sent a message since the user's last action.
+
+        If the bot runs, first wait until it has handled all events and sent all its messages.
+
+        Args:
+            expected: What the message must not be.
 
         Raises:
-            NotSeen: The bot has sent it.
+            NotSeen: The bot has sent such a message.
         """
         __tracebackhide__ = True
         await self.meets_bot()
@@ -189,11 +223,16 @@ class User:
         to: Message | None = None,
         within_seconds: float = WITHIN_SECONDS,
     ) -> None:
-        """Wait until the bot has reacted with this emoji to the user's newest or another message.
+        """Wait until the bot has reacted to a message with an emoji.
+
+        Args:
+            key: The emoji.
+            to: The message; None for the user's newest message.
+            within_seconds: The maximum wait.
 
         Raises:
             NotSeen: The reaction did not arrive in time.
-            KitError: The bot has ended by itself.
+            KitError: The bot does not run.
         """
         __tracebackhide__ = True
         event_id = self._own(to)
@@ -208,7 +247,11 @@ class User:
         raise NotSeen(what)
 
     async def _arrival(self, room: RoomId) -> EventId:
-        """Wait until the bot has joined the room; return the event id of its join."""
+        """Wait until the bot has joined the room, and return the event id of that join.
+
+        Raises:
+            KitError: The bot declines the invite, or does not run.
+        """
         async for raw in self.person.raw_timelines(room):
             for event in raw:
                 if event["type"] != "m.room.member" or event["state_key"] != self.bot.user_id:
@@ -220,7 +263,7 @@ class User:
                     what = f"the bot declines {self.name}'s invite; {why}"
                     raise KitError(what)
             self.bot.must_run()
-        raise AssertionError  # timelines do not end
+        raise AssertionError  # without `until`, raw_timelines never ends
 
     async def _came_or_went(self, room: RoomId) -> None:
         raw = await self.person.raw_timeline(room)
@@ -263,7 +306,12 @@ class User:
         return said[-1].event_id
 
     def _news(self, raw: list[Json], by: "User | None") -> list[TimelineEvent]:
-        """The messages and edits of somebody since this user's last action."""
+        """The messages that were sent or edited since this user's last action.
+
+        Args:
+            raw: All events of the room, oldest first.
+            by: The sender of the messages; None for the bot.
+        """
         ids = [event["event_id"] for event in raw]
         start = ids.index(self._newest) + 1 if self._newest in ids else 0
         speaker = self.bot.user_id if by is None else by.user_id
@@ -280,7 +328,7 @@ def _id_of(message: Message) -> EventId:
 
 
 def _subject(event: dict[str, object]) -> object:
-    """The id of the message that an event is or edits."""
+    """Return the id of the message that an event edits; for any other event, its own id."""
     content = event.get("content")
     relation = content.get("m.relates_to", {}) if isinstance(content, dict) else {}
     is_edit = relation.get("rel_type") == "m.replace"

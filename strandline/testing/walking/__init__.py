@@ -1,4 +1,4 @@
-"""Walks through a flow: a separate user takes each path, and a kill ends each."""
+"""Tests a flow by its walks: a separate user takes each walk, and then the bot is killed."""
 
 from strandline.testing.walking.causes import Inputs, Sample, Without
 from strandline.testing.walking.in_pytest import kill_everywhere

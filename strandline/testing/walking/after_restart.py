@@ -1,4 +1,4 @@
-"""Checks on one walker after its last kill."""
+"""Checks on one walker after the kill that ends its walk."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -17,7 +17,17 @@ PLAIN = "Is anybody there?"
 
 @define(eq=False)
 class AfterRestart:
-    """Checks on one walker after its last kill: nothing is lost, sent twice or blocked."""
+    """Checks, after the last kill, that the walker's conversation has lost or repeated nothing.
+
+    Also checks that the bot still answers the walker. A failed check is recorded as the walker's
+    failure.
+
+    Args:
+        runner: Runs the walker's actions.
+        walker: The walker.
+        state_before: The state of the walker's conversation before the kill.
+        timeline: All events of the room, oldest first; read by ``look_back``.
+    """
 
     runner: StepRunner
     walker: Walker
@@ -28,7 +38,12 @@ class AfterRestart:
     _is_moved: bool = False
 
     async def live_on(self) -> None:
-        """Try an answer to a forgotten question, a command, a text and a further step."""
+        """Let the walker go on after the restart: with a lost state, a command, a text and a step.
+
+        First, if the restart lost a state, the walker sends a text that only the lost state
+        answers. Then the walker sends the command for help and a plain message. A further step of
+        the flow, if some walker has taken one from the same position, is tried too.
+        """
         try:
             await self._live_on()
         except KitError as error:
@@ -59,7 +74,15 @@ class AfterRestart:
             await self._go_on(probe)
 
     async def look_back(self, earlier: Sequence[Mapping[str, Any]]) -> None:
-        """Read the room again and compare it with ``earlier``."""
+        """Read the room again, and check the bot's messages in it.
+
+        No earlier event may have more replies than before the kill. The bot must have answered the
+        command for help that ``live_on`` sent, and the plain message unless that message changed
+        the conversation's state.
+
+        Args:
+            earlier: All events of the room before the kill.
+        """
         walker = self.walker
         self.timeline = await walker.timeline()
         if walker.failure:
@@ -77,14 +100,17 @@ class AfterRestart:
             )
 
     def _leave_the_room(self) -> None:
-        """Leave a room that the bot is not in, so that the next action uses another room."""
+        """Forget the walker's room, where the bot no longer is: the next action creates another."""
         walker, key = self.walker, self.walker.key
         walker.room = None
         if walker.key != key:
             walker.seen, walker.here = 0, Position(walker.walk.idle, walker.walk.idle)
 
     async def _use_what_is_gone(self) -> None:
-        """Do what only the lost ephemeral state answers: the flow must not answer it."""
+        """Send a text that only the lost ephemeral state answers; the flow must not answer it.
+
+        Does nothing if the restart lost no state, or if no such text is known.
+        """
         walker = self.walker
         if self.state_before == walker.here.state:
             return
@@ -103,7 +129,13 @@ class AfterRestart:
                 self.runner.follow(walker)
 
     def _probe(self) -> Edge | None:
-        """A step that other walkers have taken from here, preferably without a change of state."""
+        """Return a step from the walker's position that some walker has taken already.
+
+        A step without a change of state is preferred, then one without a guard.
+
+        Returns:
+            The step; None if no walker has taken one from here.
+        """
         shared_bot, walker = self.runner.shared_bot, self.walker
         plan = shared_bot.causes.plan
         edges = [
@@ -136,7 +168,7 @@ class AfterRestart:
         return self.walker.happened[-1]
 
     def _is_answered(self, event_id: EventId) -> bool:
-        """Whether the bot did anything in the room after this event."""
+        """Whether the bot has sent any event to the room after this one."""
         ids = [event["event_id"] for event in self.timeline]
         later = self.timeline[ids.index(event_id) + 1 :] if event_id in ids else []
         return any(event.get("sender") == self.walker.bot for event in later)
@@ -152,7 +184,7 @@ def _restart_of(walker: Walker, state_before: str) -> Edge:
 
 
 def _replies(timeline: Iterable[Mapping[str, Any]], walker: Walker) -> dict[EventId, int]:
-    """The number of the bot's replies to each of the walker's events."""
+    """The number of the bot's replies to each of the walker's events that has a reply."""
     counts: dict[EventId, int] = {}
     for event in timeline:
         relation = event.get("content", {}).get("m.relates_to", {})

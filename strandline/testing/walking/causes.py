@@ -1,4 +1,4 @@
-"""Causes: the actions of a person that cause each event of a flow."""
+"""Finds the actions by which a person causes each event of a flow."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -11,19 +11,25 @@ from fsm.paths import Edge, PathPlan
 from strandline.testing.walking.walker import Cause, Walker
 
 Sample = Cause | tuple[Cause, ...]
-"""One way to cause an event: a cause, or several that are done one after another."""
+"""One way to cause an event: one action, or several actions that are done one after another."""
 
 Inputs = Mapping[Event | tuple[State, Event], Sample | list[Sample]]
-"""Samples by event, or by state and event: one, or a list of which each is walked."""
+"""The author's samples for each event; with ``(state, event)``, for the event in that state only.
+
+A value is one sample, or a list of samples. With a list, there are walks with each of them.
+"""
 
 Without = Mapping[Event | tuple[State, Event] | State, str]
-"""What is left out, with the reason: an event, an event from one state, or all from a state."""
+"""What the walks leave out, each with the reason as a text.
+
+A key is an event, an event in one state as ``(state, event)``, or a state with all its events.
+"""
 
 NONSENSE = "walk-on"
-"""A command that no flow knows."""
+"""The name of a command that no flow knows."""
 
 SMALL_TALK = "Walk on."
-"""A message without meaning for any flow."""
+"""A text that no flow expects."""
 
 _PATIENT = {
     EventKind.INVITED,
@@ -54,12 +60,12 @@ _BY_KIND: Mapping[EventKind, Cause] = {
 
 @frozen
 class Causes:
-    """The actions that cause a flow's events.
+    """Finds the actions that cause a flow's events.
 
     Args:
         flow: The flow.
-        inputs: The author's sample inputs.
-        without: The events that are left out.
+        inputs: The author's samples for events.
+        without: The events that are left out, with the reasons.
         prefix: What commands begin with.
     """
 
@@ -70,7 +76,7 @@ class Causes:
 
     @property
     def plan(self) -> PathPlan:
-        """The causes in the form that the planner of walks needs."""
+        """The input for planning walks: which events are left out, and each one's sample count."""
         samples = {
             (state.name, event.name): len(self._samples(state, event)) or 1
             for event in self.flow.events.values()
@@ -79,7 +85,10 @@ class Causes:
         return PathPlan(without=self._left_out(), samples=samples)
 
     def problems(self) -> Iterator[str]:
-        """The sample inputs that the author must add before the flow can be walked."""
+        """Yield what the author must mend in ``inputs`` before the flow can be walked.
+
+        There is a text for each event that needs a sample, and for each event of another flow.
+        """
         name, left_out = self.flow.__name__, self._left_out()
         for given in self.inputs:
             event = given[1] if isinstance(given, tuple) else given
@@ -95,11 +104,12 @@ class Causes:
                 )
 
     def of(self, edge: Edge, turn: int) -> tuple[Cause, ...]:
-        """The actions that cause this step.
+        """Return the actions that cause this step, in the order in which they are done.
 
         Args:
             edge: The step.
-            turn: A counter that selects one of several causes that the event declares.
+            turn: How often the group of walkers has tried the step before. If the event has no
+                sample and declares several causes, this number selects one of them.
         """
         event = self.flow.events[edge.event]
         samples = self._samples(self.flow.states[edge.source], event)
@@ -110,7 +120,10 @@ class Causes:
         return (own[turn % len(own)],)
 
     def is_prompt(self, edge: Edge) -> bool:
-        """Whether the event happens in the same turn as its cause, or not at all."""
+        """Whether the event of this step, if it happens, happens in the turn of the last action.
+
+        False if it happens in a later turn, as when the bot joins a room after an invite.
+        """
         return self.flow.events[edge.event].kind not in _PATIENT
 
     def _samples(self, state: State, event: Event) -> Sequence[Sample]:
@@ -120,7 +133,7 @@ class Causes:
         return given if isinstance(given, list) else [given]
 
     def _own(self, event: Event) -> list[Cause]:
-        """The causes that the event itself declares."""
+        """Return the actions that follow from the event's declaration, such as its commands."""
         causes: list[Cause] = [self.prefix + name for name in event.command if name != ANY]
         causes += [self.prefix + NONSENSE] if ANY in event.command else []
         causes += [SMALL_TALK] if event.text is True else []
@@ -132,7 +145,10 @@ class Causes:
         return causes
 
     def _said(self, event: Event, sample: Cause) -> Cause:
-        """The sample as a cause; for a command, a text is its argument."""
+        """Return the sample as an action.
+
+        For an event with a command, a text without the command prefix is the command's argument.
+        """
         names = [name for name in event.command if name != ANY]
         if isinstance(sample, str) and names and not sample.startswith(self.prefix):
             return f"{self.prefix}{names[0]} {sample}"

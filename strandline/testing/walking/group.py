@@ -1,4 +1,4 @@
-"""A group of walkers with one bot, which is killed while all of them talk to it."""
+"""Runs a group of walkers with one bot, which is killed while all of them talk to it."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,10 +20,14 @@ from strandline.testing.walking.walker import Cause, Walker
 
 
 def groups(walks: Iterable[Walk]) -> list[tuple[tuple[Edge, ...], list[Walk]]]:
-    """Group the walks that can run side by side, with their shared restarts and expiries.
+    """Group the walks that can run side by side with one bot.
 
-    A walk can join a longer one whose last restarts and expiries are the same: it then begins
-    later.
+    A restart or an expiry happens to all walks of a group at the same time. So a walk fits into a
+    group whose last restarts and expiries are those of the walk. The walk then begins later than
+    the longest walks of the group.
+
+    Returns:
+        For each group, its restarts and expiries in order, and its walks.
     """
     found: list[tuple[tuple[Edge, ...], list[Walk]]] = []
     walks = list(walks)
@@ -43,7 +47,19 @@ def _length_then_name(shared: tuple[Edge, ...]) -> tuple[int, str]:
 
 @define(eq=False)
 class WalkerGroup:
-    """Walkers who wait for one another at each restart and each expiry."""
+    """Runs walkers who wait for one another at each restart and each expiry.
+
+    Between two of these shared steps there is a stage, in which each walker takes its own steps.
+    Stage 0 ends with the first shared step.
+
+    Args:
+        shared_bot: The bot, and what all groups have found out.
+        shared: The restarts and expiries of the group, in order.
+        walks: The walks to take.
+        first: What every walker does before its walk begins.
+        walkers: The walkers created so far.
+        runner: Runs the walkers' steps.
+    """
 
     shared_bot: SharedBot
     shared: Sequence[Edge]
@@ -56,7 +72,7 @@ class WalkerGroup:
         self.runner = StepRunner(self.shared_bot)
 
     async def go(self) -> None:
-        """Run all steps, kill and restart the bot, and check the results."""
+        """Take all walks, then kill and restart the bot, and check every walker."""
         try:
             for stage in range(len(self.shared) + 1):
                 begins = [w for w in self.walks if self._begin(w) == stage]
@@ -71,7 +87,10 @@ class WalkerGroup:
                 await walker.close()
 
     async def _arrive(self, walk: Walk) -> None:
-        """Create a walker for a walk, unless the walk is known to be impossible."""
+        """Create a walker, and take the walk's steps up to its first shared step.
+
+        Does nothing if the walk begins with steps that are known to be impossible.
+        """
         shared_bot = self.shared_bot
         if any(beginning in shared_bot.dead_ends for beginning in walk.prefixes()):
             return
@@ -92,11 +111,14 @@ class WalkerGroup:
         return not walker.turned_off and not walker.failure
 
     def _begin(self, walk: Walk) -> int:
-        """The stage at which the walk begins: it shares the last stages of the group."""
+        """The stage at which the walk begins.
+
+        A walk with fewer shared steps than the group begins later, so that both end together.
+        """
         return len(self.shared) - len(walk.globals)
 
     async def _stretch(self, walker: Walker, *, stage: int) -> None:
-        """Take the walker's own steps up to the next shared step."""
+        """Take the walker's own steps of this stage, up to the next shared step."""
         begin = self._begin(walker.walk)
         edges = walker.walk.edges
         borders = [-1, *(n for n, edge in enumerate(edges) if edge.is_global), len(edges)]
@@ -121,7 +143,7 @@ class WalkerGroup:
         return f"what was done led to {moves}"
 
     async def _together(self, stage: int) -> None:
-        """Take a step that happens to the whole process."""
+        """Take the shared step that ends this stage: restart the bot, or set its clock forward."""
         shared_bot, walkers = self.shared_bot, self._under_way(stage)
         if self.shared[stage].by is By.RESTART:
             await shared_bot.settle()
@@ -160,7 +182,7 @@ class WalkerGroup:
         self.runner.follow(walker)
 
     async def _killed(self, walkers: Iterable[Walker]) -> None:
-        """Kill and restart the bot, and check that the stored data is unchanged."""
+        """Kill and restart the bot, and check that the walkers' stored records are unchanged."""
         shared_bot = self.shared_bot
         for walker in walkers:
             walker.is_comparable &= not forgets(walker, shared_bot.flows)
@@ -181,7 +203,14 @@ class WalkerGroup:
                     )
 
     def _compare(self, walker: Walker, kept: Mapping[str, str]) -> None:
-        """Check that the stored state is the last state in the log."""
+        """Check that the walker's stored state is its last state in the log.
+
+        States that a flow derives from a shared record are not checked.
+
+        Args:
+            walker: The walker.
+            kept: All stored values, as JSON texts by key.
+        """
         flow, here = walker.flow, walker.here.state
         if issubclass(flow, KeptAsRecord):
             return
@@ -226,7 +255,7 @@ class WalkerGroup:
 
 
 def _is_of(walker: Walker, key: str) -> bool:
-    """Whether the record belongs to the walker or to the walker's room."""
+    """Whether the record under this key belongs to the walker or to the walker's room."""
     return walker.person.user_id in key or bool(walker.room and walker.room in key)
 
 

@@ -1,4 +1,4 @@
-"""``kill_everywhere``: one line in a test file that tests all paths of a flow."""
+"""``kill_everywhere``: makes a pytest test of all paths of a flow from one line."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +26,7 @@ def kill_everywhere(  # noqa: PLR0913  # what may be said of a flow
     flows: Sequence[FlowOrPath] = (),
     config: Mapping[str, Any] | None = None,
 ) -> Callable[[Any, Synapse, Path], None]:
-    """A test that walks every path of ``flow``, and kills the bot at the end of each.
+    """Make a test that walks every path of ``flow``, and kills the bot at the end of each path.
 
     ::
 
@@ -34,16 +34,20 @@ def kill_everywhere(  # noqa: PLR0913  # what may be said of a flow
 
     Args:
         flow: The flow.
-        inputs: How a person causes an event, if its declaration does not determine it: a text to
-            send (for a command, its argument), an ``async`` function of the ``Walker``, a tuple of
-            these that is done in order, or a list of samples that are each walked.
-        without: What is left out, with the reason: an event, an event from one state as ``(state,
-            event)``, or all events from a state.
-        length: The maximum number of steps of a path. Default: the largest number that gives at
-            most 40 paths. Longer paths are added for transitions that need them.
-        first: What every walker does before the path begins.
+        inputs: For events whose declaration does not say how a person causes them, a sample that
+            does. A key is an event, or ``(state, event)``. A sample is a text to send (for a
+            command, the command's argument), an ``async`` function that is called with the
+            ``Walker``, or a tuple of these, which are done in order. A list of samples gives paths
+            with each of them.
+        without: What is left out, with the reason as a text. A key is an event, an event in one
+            state as ``(state, event)``, or a state with all its events.
+        length: The maximum number of steps of a path. None for the largest number, up to four, that
+            gives at most 40 paths. Longer paths are added for transitions that need them.
+        first: What every walker does before the path begins: texts to send, or ``async`` functions
+            that are called with the ``Walker``.
         flows: Further flows for the bot; those of ``strandline_flows`` always run.
-        config: Config sections that differ from the default.
+        config: Config sections of the bot that differ from the default. They win over those of
+            ``strandline_config``.
 
     Returns:
         A function that pytest collects under a name that begins with ``test``.

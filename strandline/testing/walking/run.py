@@ -1,4 +1,4 @@
-"""All walks of one flow, and the report on them."""
+"""Takes all walks of one flow, and reports the result."""
 
 import json
 import os
@@ -33,21 +33,26 @@ MOST_LOG_LINES = 60
 
 
 class WalkFailed(AssertionError):
-    """A walk failed; the message has the details."""
+    """A flow can't be walked, a walk failed, or a transition never happened.
+
+    The message has the details.
+    """
 
 
 @frozen(kw_only=True)
 class Report:
-    """The result of a run.
+    """The result of taking all walks of a flow.
 
     Args:
-        flow: The flow's name.
-        paths: How many walks, each of which ended in a kill.
-        covered: How many of the flow's transitions were taken as planned.
-        total: The number of transitions: events and expiries by state, and restarts.
-        left_out: How many of the declared events, by state, were not walked.
-        kills: How often the process was killed.
-        seconds: How long it took.
+        flow: The name of the flow's class.
+        paths: The number of walks that were taken to the end, where the bot was killed.
+        covered: The number of the flow's transitions that were taken.
+        total: The number of the flow's transitions that walks can take. An event counts once for
+            each source and target state, and expiries and restarts count too.
+        left_out: The number of declared events that no walk takes, counted once for each source
+            state.
+        kills: How often the bot was killed.
+        seconds: How long all walks took.
     """
 
     flow: str
@@ -68,16 +73,17 @@ class Report:
 
 @frozen(kw_only=True)
 class KillEverywhereRun:
-    """All walks of a flow, with its author's settings.
+    """Takes all walks of a flow, with the settings that ``kill_everywhere`` was given.
 
     Args:
         flow: The flow.
-        inputs: How a person causes an event, if its declaration does not determine it.
-        without: What is left out, with the reason.
-        length: The maximum number of steps of a walk.
+        inputs: Samples for events whose declaration does not say how a person causes them.
+        without: The events that are left out, with the reasons.
+        length: The maximum number of steps of a walk; None for a length that gives at most 40
+            walks.
         first: What every walker does before the walk begins.
         flows: Further flows for the bot.
-        config: Config sections that differ from the default.
+        config: Config sections of the bot that differ from the default.
     """
 
     flow: type[Flow]
@@ -90,17 +96,20 @@ class KillEverywhereRun:
 
     @property
     def causes(self) -> Causes:
-        """The causes of the flow's events."""
+        """Finds the actions that cause the flow's events."""
         prefix = self.config.get("commands", {}).get("prefix", "!")
         return Causes(self.flow, self.inputs, self.without, prefix)
 
     def walks(self) -> list[Walk]:
-        """The walks to take. A kill ends each, so a restart as the last step is left out."""
+        """Return the walks to take.
+
+        Walks that end in a restart are left out, because the bot is killed at the end of each walk.
+        """
         found = walks(self.flow, length=self.length, plan=self.causes.plan)
         return [walk for walk in found if not walk.ends_in_restart]
 
     async def go(self, synapse: Synapse, directory: Path, rootdir: Path) -> Report:
-        """Run all walks.
+        """Take all walks, and report the result.
 
         Args:
             synapse: The homeserver.
@@ -108,7 +117,9 @@ class KillEverywhereRun:
             rootdir: A further folder in which the bot finds the modules of the flows.
 
         Raises:
-            WalkFailed: An event has no sample input, or something was lost, sent twice or blocked.
+            WalkFailed: An event has no sample, a check on a walker failed, or a transition never
+                happened.
+            KitError: The bot can't be started.
         """
         problems = list(self.causes.problems())
         if problems:
@@ -169,13 +180,16 @@ class KillEverywhereRun:
         )
 
     def _wanted(self) -> dict[Edge, Walk]:
-        """The steps that must happen, except those from states that are left out."""
+        """The steps that must happen, each with the shortest walk that ends with it.
+
+        Steps from states that the author leaves out are not among them.
+        """
         left_out = {state.name for state in self.without if isinstance(state, State)}
         found = transitions(self.flow, self.causes.plan)
         return {edge: walk for edge, walk in found.items() if edge.source not in left_out}
 
     def _missing(self, shared_bot: SharedBot) -> list[str]:
-        """The steps that never happened, each with an explanation."""
+        """Describe each step that must happen and never did, with what happened instead."""
         problems = []
         for edge, walk in self._wanted().items():
             if edge.transition in shared_bot.caused:
@@ -217,7 +231,11 @@ class KillEverywhereRun:
 
 
 def _shortest(failures: Sequence[tuple[Walker, str]]) -> list[tuple[Walker, str]]:
-    """One failure of each kind; those of short walks first."""
+    """Return one failure of each kind, that of the shortest walk; short walks come first.
+
+    Args:
+        failures: Walkers, each with the problem. Its first line is the kind.
+    """
     found: dict[str, tuple[Walker, str]] = {}
     for walker, what in sorted(failures, key=lambda failure: len(failure[0].walk)):
         found.setdefault(what.partition("\n")[0], (walker, what))
@@ -225,7 +243,13 @@ def _shortest(failures: Sequence[tuple[Walker, str]]) -> list[tuple[Walker, str]
 
 
 async def _told(walker: Walker, what: str, shared_bot: SharedBot) -> str:
-    """The full report on one failure."""
+    """Return the full report on one failure, as text.
+
+    Args:
+        walker: The walker that failed.
+        what: The problem.
+        shared_bot: The bot of the walker.
+    """
     user, room = walker.person.user_id, walker.room or "(no room)"
     names = Names({user: walker.person.localpart, room: "the room", walker.bot: "bot"})
     lines = _about(shared_bot.bot.log, user, room, *walker.happened)
@@ -240,7 +264,10 @@ async def _told(walker: Walker, what: str, shared_bot: SharedBot) -> str:
 
 
 def _about(log: Sequence[Line], *words: str) -> list[Line]:
-    """The log entries about a walker, with the restarts in between."""
+    """Return the log entries that contain one of the words, with the test's notes around them.
+
+    The last note before the first of these entries is included, and all later notes are.
+    """
     found = [
         line
         for line in log

@@ -1,4 +1,4 @@
-"""One bot on one homeserver, shared by all walkers of a flow."""
+"""The bot that all walkers of a flow share, and what they have found out about the flow."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -17,21 +17,29 @@ from strandline.testing.walking.transition_log import TransitionLog
 from strandline.testing.walking.walker import Walker
 
 AT_ONCE = 8
-"""The maximum number of concurrent walkers."""
+"""The maximum number of walkers that act at the same time."""
 
 SETTLE_SECONDS = 10.0
-"""The maximum time for the bot to finish pending work."""
+"""The maximum wait for the bot to finish its pending work."""
 
 
 @define(eq=False)
 class SharedBot:
-    """The state that all groups of walkers of one flow share.
+    """Restarts the bot that all groups of walkers of one flow share, and collects their results.
 
     Attributes:
+        flow: The flow.
+        synapse: The homeserver.
+        bot: The bot's process.
+        transitions: The transitions in the bot's log.
+        causes: Finds the actions that cause the flow's events.
+        flows: The flow classes whose code the test can import, by name.
+        comparison: Compares the results of steps with and without a restart.
         caused: The steps that some walker has taken.
-        dead_ends: The walks whose last step did not happen, and what happened instead.
-        failures: The walkers whose checks failed, and the problem.
+        dead_ends: The walks whose last step did not happen, each with what happened instead.
+        failures: The walkers whose checks failed, each with the problem.
         kills: How often the bot was killed.
+        walked: The number of walks that were taken to the end.
     """
 
     flow: type[Flow]
@@ -54,16 +62,19 @@ class SharedBot:
         await self.bot.start()
 
     def kept(self) -> dict[str, str]:
-        """All records, as another process reads them from the database."""
+        """All records in the bot's database, as JSON texts by key."""
         return dict(StoreInspector(self.bot.database).rows("SELECT key, value FROM kv"))
 
     def set_aside(self) -> list[tuple[str, str]]:
-        """The records that the bot could not read, each with the error."""
+        """The keys of all records that the bot could not decode, each with the error."""
         rows = StoreInspector(self.bot.database).rows("SELECT key, error FROM quarantine")
         return [(key, error) for key, error in rows]
 
     async def settle(self) -> None:
-        """Wait until nothing is pending in the bot and nothing more is logged."""
+        """Wait until the bot's outbox is empty, and its log and records no longer change.
+
+        Returns after ``SETTLE_SECONDS`` in any case.
+        """
         statement = "SELECT count(*) FROM outbox WHERE parked_error IS NULL"
         end = asyncio.get_running_loop().time() + SETTLE_SECONDS
         before: object = None
@@ -78,7 +89,14 @@ class SharedBot:
 
 
 async def each_of(whom: Iterable[Any], do: Callable[[Any], Awaitable[None]]) -> None:
-    """Run ``do`` for each of them, a limited number at a time."""
+    """Run ``do`` for each item, at most ``AT_ONCE`` at a time, and wait until all have ended.
+
+    If some fail, the rest are cancelled and one of the errors is raised.
+
+    Args:
+        whom: The items, such as walkers.
+        do: Called with one item.
+    """
     limit = asyncio.Semaphore(AT_ONCE)
 
     async def one(each: Any) -> None:

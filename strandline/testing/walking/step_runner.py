@@ -1,4 +1,4 @@
-"""Takes the walkers' steps, and checks the result of each."""
+"""Takes the walkers' steps, and observes the result of each."""
 
 from attrs import define, field
 
@@ -10,22 +10,35 @@ from strandline.testing.walking.steps import Step, is_meant
 from strandline.testing.walking.walker import PATIENCE_SECONDS, Cause, Walker
 
 DOUBT_SECONDS = 10.0
-"""The timeout for a result that need not come."""
+"""The timeout for a result that may rightly never come."""
 
 PASSING_SECONDS = 3.0
-"""The timeout for a transition that the flow makes by itself."""
+"""The timeout for a transition that no walker causes, because the flow continues by itself."""
 
 
 @define(eq=False)
 class StepRunner:
-    """Runs the steps of one group of walkers."""
+    """Takes the steps of one group of walkers.
+
+    Args:
+        shared_bot: The bot, and what all groups have found out.
+        steps: The steps that each walker has tried so far.
+    """
 
     shared_bot: SharedBot
     steps: dict[Walker, list[Step]] = field(factory=dict)
     _turns: dict[Edge, int] = field(factory=dict)
 
     async def take(self, walker: Walker, edge: Edge, before: Walk) -> Step:
-        """Cause the step, and observe the result."""
+        """Do what causes the step, and return the step with what followed.
+
+        If the walker can't do that, the reason is set as the walker's ``turned_off``.
+
+        Args:
+            walker: The walker.
+            edge: The planned step.
+            before: The walk up to this step.
+        """
         turn = self._turns[edge] = self._turns.get(edge, -1) + 1
         sent, moved, key = len(walker.happened), len(walker.moves), walker.key
         sent_last = sent
@@ -41,12 +54,15 @@ class StepRunner:
         if walker.turned_off:
             self.shared_bot.dead_ends.setdefault(before.then(edge), walker.turned_off)
 
-        if walker.key != key:  # in another room it is another conversation
+        if walker.key != key:  # the walker changed rooms, and thereby conversations
             moved = walker.seen = 0
             walker.here = Position(walker.walk.idle, walker.walk.idle)
 
         def is_seen() -> bool:
-            """Whether the log has the step and its turn has ended: then all its steps are there."""
+            """Whether the planned transition is in the log, and its turn has ended.
+
+            All transitions of that turn are then in the log.
+            """
             meant = [move for move in walker.moves[moved:] if is_meant(move, edge)]
             return any(move.event_id in self.shared_bot.transitions.handled for move in meant)
 
@@ -60,7 +76,11 @@ class StepRunner:
         return step
 
     async def comes_to(self, walker: Walker, state: str) -> None:
-        """Wait until a flow that continues by itself is in the state where the next step begins."""
+        """Wait until the walker's conversation is in ``state``, where the next step begins.
+
+        Some flows get there by themselves, without an action of the walker. Returns after
+        ``PASSING_SECONDS`` in any case.
+        """
         self.follow(walker)
         if walker.here.state != state and not issubclass(walker.flow, KeptAsRecord):
 
@@ -71,7 +91,14 @@ class StepRunner:
             self.follow(walker)
 
     async def do(self, walker: Walker, cause: Cause) -> None:
-        """Carry out an action, and wait until the bot has handled it."""
+        """Carry out an action of the walker, and wait until the bot has handled its events.
+
+        If the bot does not handle them in time, or a handler raises an error, the walker fails.
+
+        Raises:
+            NotSeen: The bot is no longer in the walker's room.
+            KitError: The action can't be carried out.
+        """
         sent = len(walker.happened)
         if isinstance(cause, str):
             await walker.says(cause)
@@ -88,7 +115,11 @@ class StepRunner:
             self.fail(walker, f"{_told(cause)} made a handler raise {transitions.failed[event_id]}")
 
     def follow(self, walker: Walker) -> None:
-        """Update the walker's position with the transitions in the log."""
+        """Update the walker's position with the transitions that are new in the log.
+
+        The walker fails if a transition does not begin in the state of the walker's position. Flows
+        whose state is derived from a shared record are not checked.
+        """
         for move in walker.moves[walker.seen :]:
             is_told_by_steps = not issubclass(walker.flow, KeptAsRecord)
             if move.source != walker.here.state and walker.seen and is_told_by_steps:
@@ -103,7 +134,7 @@ class StepRunner:
             walker.seen += 1
 
     def fail(self, walker: Walker, what: str) -> None:
-        """Record a failure of the walker; only the first counts."""
+        """Record the problem ``what`` as the walker's failure, unless there is one already."""
         if not walker.failure:
             what = what.replace(walker.room or "\0", "ROOM").replace(walker.person.user_id, "USER")
             walker.failure = what

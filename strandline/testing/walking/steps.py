@@ -1,4 +1,4 @@
-"""Records what was observed of each step, and compares runs with and without a restart."""
+"""Records the result of each step, and compares steps with and without an earlier restart."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -15,15 +15,15 @@ from strandline.testing.walking.walker import QUESTION_KEY, Walker
 
 @define
 class Step:
-    """One step that a walker tried.
+    """One step that a walker tried, with what followed.
 
     Args:
         edge: The planned step.
-        before: The walk before this step.
-        caused: The ids of the events that the walker sent.
-        moves: The transitions of the conversation.
-        is_comparable: The step began in its own source state, and nothing was lost before it. A
-            restart must make no difference to it.
+        before: The walk up to this step.
+        caused: The ids of the events that the walker sent to cause the step.
+        moves: The transitions of the walker's conversation that followed.
+        is_comparable: Whether the step began in the planned state, and no restart had lost any
+            state before. If so, earlier restarts must not change the result of the step.
     """
 
     edge: Edge
@@ -34,9 +34,9 @@ class Step:
 
     @property
     def prompt_moves(self) -> list[LoggedTransition]:
-        """The transitions of the turns that the walker caused, and the planned one.
+        """The transitions in the turns of the walker's own events and of the planned transition.
 
-        The flow's further transitions, in turns of their own, have no fixed time.
+        Transitions in other turns are left out, because they may happen at any time.
         """
         meant = [move.event_id for move in self.moves if is_meant(move, self.edge)]
         turns = {*self.caused, *meant[:1]}
@@ -44,13 +44,18 @@ class Step:
 
 
 def is_meant(move: LoggedTransition, edge: Edge) -> bool:
-    """Whether the transition is the planned step."""
+    """Whether the transition is the planned step: the same event, source and target."""
     return (move.by, move.source, move.target) == (edge.event, edge.source, edge.target)
 
 
 @frozen
 class Seen:
-    """The observable result of one step, without names and numbers."""
+    """The observable result of one step, in a form that can be compared between walkers.
+
+    Args:
+        moves: The transitions, as texts.
+        answers: The bot's texts, without names and numbers that differ between walkers.
+    """
 
     moves: tuple[str, ...]
     answers: tuple[str, ...]
@@ -63,13 +68,22 @@ class Seen:
 
 @define
 class Comparison:
-    """Collects results: the same walk must give the same ones with or without a restart."""
+    """Collects the results of steps, and finds those that an earlier restart has changed.
+
+    Two walks that differ only in their restarts must give the same results.
+    """
 
     _plain: dict[tuple[Edge, ...], Seen] = field(factory=dict)
     _restarted: list[tuple[tuple[Edge, ...], Seen, Walker, Walk]] = field(factory=list)
 
     def add(self, walker: Walker, step: Step, timeline: Iterable[Mapping[str, Any]]) -> None:
-        """Record a step and the room's timeline after it."""
+        """Record the result of a step, if the step is comparable.
+
+        Args:
+            walker: The walker who took the step.
+            step: The step.
+            timeline: All events of the walker's room, oldest first.
+        """
         walk = step.before.then(step.edge)
         steps = tuple(edge for edge in walk.edges if edge.by is not By.RESTART)
         seen = Seen(tuple(map(str, step.prompt_moves)), _answers(walker, step, timeline))
@@ -81,7 +95,7 @@ class Comparison:
             self._restarted.append((steps, seen, walker, walk))
 
     def differences(self) -> Iterable[tuple[Walker, str]]:
-        """The walkers for whom a restart made a forbidden difference, with its description."""
+        """Yield each walker for whom a restart changed a result, with a text on the difference."""
         for steps, seen, walker, walk in self._restarted:
             plain = self._plain.get(steps)
             if plain is not None and plain != seen:
@@ -95,7 +109,10 @@ class Comparison:
 
 
 def _answers(walker: Walker, step: Step, timeline: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    """The bot's texts in reply to the walker: the first text of a question, else the newest."""
+    """The texts of the bot's replies to the events that the walker sent for the step.
+
+    For a question to the walker, it is the text before any edit; otherwise the newest text.
+    """
     said: dict[str, str] = {}
     for event in timeline:
         content = event.get("content", {})
@@ -107,7 +124,7 @@ def _answers(walker: Walker, step: Step, timeline: Iterable[Mapping[str, Any]]) 
             said[edited] = str(content.get("m.new_content", {}).get("body", ""))
         elif relation.get("m.in_reply_to", {}).get("event_id") in step.caused:
             text = str(content.get("body", ""))
-            # an asked question is edited once it is answered: two walks differ in that
+            # the bot edits a question that is answered: only one of the two walks may answer it
             said[f"asked {event['event_id']}" if QUESTION_KEY in content else event["event_id"]] = (
                 text
             )
@@ -115,7 +132,7 @@ def _answers(walker: Walker, step: Step, timeline: Iterable[Mapping[str, Any]]) 
 
 
 def _plain(walker: Walker, text: str) -> str:
-    """The text without what differs from room to room."""
+    """Return the text with placeholders for the walker's names, the room and all numbers."""
     names = (walker.person.user_id, walker.person.localpart, walker.room or "\0")
     for name in names:
         text = text.replace(name, "…")
@@ -123,7 +140,12 @@ def _plain(walker: Walker, text: str) -> str:
 
 
 def forgets(walker: Walker, flows: Mapping[str, type[Flow]]) -> bool:
-    """Whether a restart makes one of the walker's conversations lose its state."""
+    """Whether a restart now would lose the state of a conversation of the walker or their room.
+
+    Args:
+        walker: The walker.
+        flows: The known flows by name. The state of an unknown flow counts as lost.
+    """
     names = [walker.person.user_id, *([walker.room] if walker.room else [])]
     for (name, key), moves in walker.transitions.moves.items():
         if moves and any(part in names for part in key.split("|")):

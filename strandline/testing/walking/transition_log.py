@@ -1,4 +1,4 @@
-"""Reads the transitions of conversations from the bot's log while it is written."""
+"""Reads the transitions of conversations from the bot's log while the bot writes the log."""
 
 import asyncio
 import json
@@ -15,12 +15,21 @@ from strandline.testing.log import Line
 LOOK_SECONDS = 0.02
 
 HANDLED = ("turn done", "passed over")
-"""The log entries for a completely handled event."""
+"""The events of the log entries that say that an inbound event is completely handled."""
 
 
 @frozen
 class LoggedTransition:
-    """One transition of a conversation, read from the log."""
+    """One transition of a conversation, read from the log.
+
+    Args:
+        flow: The flow's name.
+        key: The key of the conversation among those of the flow.
+        by: The name of the event that caused the transition.
+        source: The state before the transition.
+        target: The state after the transition.
+        event_id: The id of the inbound event whose turn made the transition.
+    """
 
     flow: str
     key: str
@@ -35,13 +44,14 @@ class LoggedTransition:
 
 @define(eq=False)
 class TransitionLog:
-    """The log of one bot, of all its runs.
+    """Reads the log of one bot, with all its runs.
 
     Attributes:
-        moves: The transitions of each conversation, by its flow's name and its key.
-        handled: The inbound events that are completely handled.
-        failed: The errors that handlers raised, by the inbound event.
-        count: The number of log lines.
+        path: The log file.
+        moves: The transitions of each conversation, by the flow's name and the conversation's key.
+        handled: The ids of inbound events that are completely handled.
+        failed: The errors that handlers raised, by the id of the inbound event.
+        count: The number of log entries read so far.
     """
 
     path: Path
@@ -53,7 +63,15 @@ class TransitionLog:
     _looked: float = 0.0
 
     async def until(self, condition: Callable[[], bool], seconds: float) -> bool:
-        """Wait until the condition is true; return False if it is not in time."""
+        """Read the log until the condition is true.
+
+        Args:
+            condition: Called after each reading; returns whether the wait is over.
+            seconds: The maximum wait.
+
+        Returns:
+            Whether the condition became true in time.
+        """
         end = asyncio.get_running_loop().time() + seconds
         while True:
             self.read()
@@ -64,7 +82,10 @@ class TransitionLog:
             await asyncio.sleep(LOOK_SECONDS)
 
     def read(self) -> None:
-        """Read the new log lines; do nothing if they were read a moment ago."""
+        """Read the new lines of the log.
+
+        Does nothing within ``LOOK_SECONDS / 2`` after the last reading.
+        """
         now = time.monotonic()
         if now < self._looked + LOOK_SECONDS / 2:
             return
