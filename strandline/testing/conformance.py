@@ -77,10 +77,7 @@ class AgentConformance:
         _entry(self.kind, options)
 
     def test_making_one_does_not_connect(self, options: Mapping[str, Any]) -> None:
-        """The agent's constructor opens no socket: only ``open`` may connect.
-
-        The bot creates all its agents before it uses any.
-        """
+        """The agent's constructor opens no socket: only ``open`` may connect."""
         entry = _entry(self.kind, options)
 
         async def make() -> None:
@@ -172,10 +169,7 @@ class AgentConformance:
         self._run(options, lambda agent: agent.probe())
 
     def test_it_can_be_closed_twice(self, options: Mapping[str, Any]) -> None:
-        """A second ``close`` raises nothing.
-
-        The bot may close an agent after a failure, and once more when the bot ends.
-        """
+        """A second call of ``close`` raises nothing."""
         self._run(options, lambda agent: agent.close())
 
     def test_one_that_is_not_there_fails_in_time(self, unreachable: Mapping[str, Any]) -> None:

@@ -80,7 +80,7 @@ class ForkServer:
         sys.exit()
 
     def _become(self, request: dict[str, Any]) -> None:
-        """Set up a forked child as its request demands; only running the module is left."""
+        """Set up a forked child for its request: do everything except running the module."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, self._at_ctrl_c)

@@ -168,7 +168,10 @@ class Synapse:
         )
 
     def newcomer(self, name: str) -> Credentials:
-        """Create an account with the localpart ``name-1``, ``name-2`` …; return its credentials."""
+        """Create a new account, and return its credentials.
+
+        Its localpart is ``name``, a hyphen and a number that is used only once, as in ``alice-1``.
+        """
         return self.register(f"{name}-{next(self._newcomers)}")
 
     def _remove(self) -> None:
@@ -236,7 +239,7 @@ class Synapse:
 
 
 def _environment() -> dict[str, str]:
-    """The environment of this process without the variables that start coverage in children."""
+    """The environment of this process, without the variables that make Synapse measure coverage."""
     return {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
 
 

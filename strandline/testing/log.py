@@ -69,7 +69,7 @@ class BotLog:
         return [line for _, line in written[begin:] if line["level"] != OUTPUT]
 
     def _written(self) -> list[tuple[int, Line]]:
-        """All lines that are in the file now, each after its position in the file in bytes.
+        """All lines that are in the file now, each as its position in bytes and the parsed line.
 
         A last line without a line break is parsed too, and parsed again at the next call.
         """

@@ -321,7 +321,7 @@ class Person:
         await self.request("PUT", _room(room_id, "state", event_type, key), content)
 
     async def upgrade(self, room_id: RoomId, version: str = "12") -> RoomId:
-        """Upgrade a room to a room version, and return the id of the room that replaces it."""
+        """Upgrade a room to the room version ``version``, and return the id of the new room."""
         body = {"new_version": version}
         answer = await self.request("POST", _room(room_id, "upgrade"), body)
         return RoomId(answer["replacement_room"])
@@ -521,8 +521,8 @@ def _edited(event: TimelineEvent, edit: dict[str, Any]) -> TimelineEvent:
 def _must_be_read(timeline: Json) -> bool:
     """Whether all events of a room must be read again, given its timeline in a sync response.
 
-    They must if the response leaves out new events, or if a redaction has removed the content of
-    earlier events.
+    This is so if the response leaves out new events, or if a redaction has removed the content of
+    an earlier event.
     """
     events = fields.objects(timeline, "events")
     return bool(timeline.get("limited")) or any(e["type"] == "m.room.redaction" for e in events)

@@ -353,7 +353,7 @@ class Rehearsal:
 
         Args:
             flows: Flows that replace running flows of the same names, as after an upgrade. All
-                other flows run on unchanged.
+                other flows stay the same.
         """
         self._rehearsed |= {flow.name: flow for flow in flows}
         self._flows = {flow.name: flow for flow in self._make_flows()}

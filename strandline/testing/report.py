@@ -95,7 +95,7 @@ def log_text(log: Iterable[Line]) -> str:
 
 
 _BETWEEN_US = {"moved", "turn done", "passed over", "time was set forward"}
-"""The events of log entries that the bot writes only for tests."""
+"""The ``event`` values of log entries that the bot writes only for tests."""
 
 _SHOWN = {"event", "level", "timestamp", "exception"}
 

@@ -38,9 +38,9 @@ class AfterRestart:
     _is_moved: bool = False
 
     async def live_on(self) -> None:
-        """Let the walker go on after the restart: with a lost state, a command, a text and a step.
+        """Let the walker go on after the restart, to find out whether the bot answers.
 
-        First, if the restart lost a state, the walker sends a text that only the lost state
+        If the restart lost a state, the walker first sends a text that only the lost state
         answers. Then the walker sends the command for help and a plain message. A further step of
         the flow, if some walker has taken one from the same position, is tried too.
         """

@@ -76,7 +76,7 @@ class Causes:
 
     @property
     def plan(self) -> PathPlan:
-        """The input for planning walks: which events are left out, and each one's sample count."""
+        """What planning the walks needs: which events are left out, and how many samples exist."""
         samples = {
             (state.name, event.name): len(self._samples(state, event)) or 1
             for event in self.flow.events.values()
@@ -85,9 +85,10 @@ class Causes:
         return PathPlan(without=self._left_out(), samples=samples)
 
     def problems(self) -> Iterator[str]:
-        """Yield what the author must mend in ``inputs`` before the flow can be walked.
+        """Yield what the author must correct in ``inputs`` before the flow can be walked.
 
-        There is a text for each event that needs a sample, and for each event of another flow.
+        There is one text for each event that needs a sample, and one for each event of another
+        flow.
         """
         name, left_out = self.flow.__name__, self._left_out()
         for given in self.inputs:

@@ -49,8 +49,8 @@ def _length_then_name(shared: tuple[Edge, ...]) -> tuple[int, str]:
 class WalkerGroup:
     """Runs walkers who wait for one another at each restart and each expiry.
 
-    Between two of these shared steps there is a stage, in which each walker takes its own steps.
-    Stage 0 ends with the first shared step.
+    These shared steps divide the run into stages, in which each walker takes its own steps. Stage 0
+    ends with the first shared step.
 
     Args:
         shared_bot: The bot, and what all groups have found out.

@@ -15,7 +15,7 @@ from strandline.testing.log import Line
 LOOK_SECONDS = 0.02
 
 HANDLED = ("turn done", "passed over")
-"""The events of the log entries that say that an inbound event is completely handled."""
+"""The ``event`` values of log entries that say that an inbound event is completely handled."""
 
 
 @frozen
