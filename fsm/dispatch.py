@@ -1,4 +1,4 @@
-"""Dispatch: offers a turn's stimuli to the flows and runs their steps. Commits nothing."""
+"""Dispatch: offers the stimuli of a turn to the flows and runs their steps. Commits nothing."""
 
 import unicodedata
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -17,13 +17,13 @@ from fsm.values.messages import Question, QuestionRef, Triggered
 from fsm.values.text import answered, compared, without_unseen_start
 
 MAX_MENTION_CHARS = 300
-"""Maximum characters of a text before a command that follows the bot's name."""
+"""If a text begins with the bot's name, a command is looked for in this many characters only."""
 
 ConversationRef = tuple[str, ConversationKey]
-"""One conversation: its flow's name and its key."""
+"""Identifies one conversation: the flow's name and the conversation's key."""
 
 StateReader = Callable[[Flow, ConversationKey], Awaitable[Snapshot]]
-"""Reads the snapshot of a conversation before the turn."""
+"""Called with a flow and the key of a conversation; returns the conversation's snapshot."""
 
 
 @frozen(kw_only=True)
@@ -32,11 +32,12 @@ class TransitionTaken:
 
     Args:
         flow: The flow's name.
-        key: The conversation.
-        event: The event that was answered.
+        key: The conversation's key.
+        event: The name of the flow's event that was run.
         before: The conversation's snapshot before the step.
-        after: Its snapshot after it.
-        entered: The state was entered, or entered again: its expiry starts from the beginning.
+        after: The conversation's snapshot after the step.
+        entered: Whether the step entered a state, or entered the same state again: the lifetime of
+            that state then starts anew.
     """
 
     flow: str
@@ -49,13 +50,15 @@ class TransitionTaken:
 
 @define
 class Dispatcher:
-    """Runs one turn through the flows.
+    """Offers the stimuli of one turn to the flows, and runs the flows that handle them.
 
     Args:
-        flows: By their names, in the order in which they are offered an event.
+        flows: The bot's flows by their names, in the order in which they are offered an event.
         turn: The turn. The handlers add to its ``effects``.
-        read_state: Reads the snapshot of a conversation before the turn.
-        keep: Called after each step, with the flow and the step.
+        read_state: Called with a flow and the key of a conversation; returns the conversation's
+            snapshot.
+        keep: Called after each step with the flow and the step, to save the conversation's new
+            snapshot.
         moves: The steps so far, in order.
     """
 
@@ -67,11 +70,16 @@ class Dispatcher:
     _snapshots: dict[ConversationRef, Snapshot] = field(factory=dict)
 
     async def take(self, stimuli: Sequence[Stimulus]) -> None:
-        """Run the first flow that handles a stimulus, then the flows it triggers.
+        """Run the first flow that handles one of the stimuli, then the flows that it triggers.
+
+        Each stimulus is offered to all flows before the next one. If no flow handles any of them,
+        nothing happens.
 
         Raises:
-            UnansweredSignal: A handler triggers a signal, or asks a question about one, that no
-                flow answers.
+            UnansweredSignal: A handler triggered a signal that no flow answers, or asked for a
+                confirmation that would trigger such a signal.
+            NoSuchTransition: A handler triggered a signal that the current state of the receiving
+                flow does not answer.
             Exception: Whatever a handler raised.
         """
         snapshots = {flow.name: await self._snapshot(flow) for flow in self.flows.values()}
@@ -84,14 +92,16 @@ class Dispatcher:
     async def expire(self, flow: Flow, snapshot: Snapshot, *, still: bool) -> None:
         """Handle the expiry of a conversation's state.
 
-        The state's ``on_expiry`` event is run. A durable state without one leads to idle. If the
-        conversation is in the same state afterwards, the time of that state begins anew.
+        Run the state's ``on_expiry`` event. A durable state without such an event leads to idle; an
+        ephemeral one does nothing here. If the conversation is in the same state afterwards, the
+        lifetime of that state starts anew.
 
         Args:
             flow: The flow.
             snapshot: The expired state, with its data.
-            still: Whether the conversation is still in that state, and did not enter it again after
-                the time began.
+            still: Whether the conversation is still in the expired state and has not entered it
+                again since. If False, the handler runs, but the conversation's state is not
+                changed.
         """
         turn = self.turn.answering(Expiry(), snapshot.data)
         move = flow.choose(snapshot, Expiry(), turn)
@@ -105,7 +115,7 @@ class Dispatcher:
         await self._follow()
 
     async def _follow(self) -> None:
-        """Run the flows for the triggered signals, until no signal is left."""
+        """Run the flows that answer the turn's triggered signals, until no signal is left."""
         while self.turn.signals:
             signal = await self._with_seen(self.turn.signals.pop(0))
             flow = receiver(signal.signal, self.flows)
@@ -126,9 +136,10 @@ class Dispatcher:
             self.turn.reply(signal.missed)
 
     async def _with_seen(self, signal: Triggered) -> Triggered:
-        """Return the signal; a question gets the snapshot of the conversation that it is about.
+        """Return the signal, if it is a ``Question`` with the snapshot that a yes depends on.
 
-        Built-in flows get no snapshot: they handle late answers themselves.
+        This is the current snapshot of the conversation that would receive the signal ``then``. A
+        ``KeptAsRecord`` flow gets no snapshot: such a flow handles late answers itself.
         """
         question = signal.signal
         if not isinstance(question, Question):
@@ -175,7 +186,11 @@ class Dispatcher:
         return await self.read_state(flow, key)
 
     def _offered(self, stimulus: Stimulus) -> Iterable[Flow]:
-        """The flows that are offered the stimulus: for an answer, only the flow that asked."""
+        """Return the flows to which the stimulus is offered, in order.
+
+        A signal is offered only to the flow that answers it, and an answer or a reaction only to
+        the flow that asked the question. Every other stimulus is offered to all flows.
+        """
         match stimulus:
             case Triggered(signal=signal):
                 flow = receiver(signal, self.flows)
@@ -189,7 +204,17 @@ class Dispatcher:
 
 
 def stimuli_of(inbound: Inbound, prefix: str) -> tuple[Stimulus, ...]:
-    """The possible readings of an inbound event, in order. The first that a flow answers counts."""
+    """Return the stimuli as which an inbound event can be handled, in the order to try them.
+
+    The dispatcher handles only the first one that a flow answers.
+
+    Args:
+        inbound: The event.
+        prefix: What commands begin with.
+
+    Returns:
+        The stimuli; none for a reaction to something other than a question of the bot.
+    """
     ref = inbound.question
     if isinstance(inbound, ReactionReceived):
         return (Reaction(inbound.key, ref),) if ref is not None else ()
@@ -205,10 +230,15 @@ def stimuli_of(inbound: Inbound, prefix: str) -> tuple[Stimulus, ...]:
 
 
 def said_in(body: str, prefix: str, names: Collection[str] = ()) -> Command | Text:
-    """Read a text as a command, or return it as a text.
+    """Parse a message: return a ``Command`` if it is one, otherwise a ``Text`` with the whole body.
 
-    The command's name is normalized as by ``compared``. ``prefix`` is what commands begin with; one
-    of the bot's ``names`` may precede it.
+    Args:
+        body: The text of the message.
+        prefix: What commands begin with.
+        names: The bot's names. One of them may stand before the prefix.
+
+    Returns:
+        A command has its name normalized as by ``answered``.
     """
     stripped = without_unseen_start(body).rstrip()
     begin = 0 if _is_prefix(stripped, 0, prefix) else _after_a_name(stripped, prefix, names)
@@ -234,7 +264,8 @@ def _after_a_name(text: str, prefix: str, names: Collection[str]) -> int | None:
     """Find the command prefix after one of the bot's names, as in ``helper: !status``.
 
     Returns:
-        Its index in the text; None if the text does not begin so.
+        The index of the prefix in the text; None if the text does not begin with a name and the
+        prefix.
     """
     head = unicodedata.normalize("NFKC", text[:MAX_MENTION_CHARS])
     if unicodedata.normalize("NFKC", prefix) not in head:

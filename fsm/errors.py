@@ -1,6 +1,6 @@
-"""What can go wrong: the errors of ``fsm/``, and the tree of all errors.
+"""The errors that ``fsm/`` raises, and the tree of all errors of Strandline.
 
-A module is named where it is another than that of the class above::
+The tree names a class's module if the class above it is in another module::
 
     StrandlineError             fsm.errors
     ├── FlowError
@@ -55,7 +55,17 @@ class StrandlineError(Exception):
 
 @frozen(slots=False)
 class FlowError(StrandlineError):
-    """A flow's class body contradicts itself. Raised when the class is defined."""
+    """A flow is declared wrongly.
+
+    Raised when the class is defined, or when a handler returns data that its target state does not
+    carry.
+
+    Args:
+        flow: The name of the flow's class.
+        where: The name in the class body that is wrong: a state, an event or a method.
+        problem: What is wrong.
+        remedy: What to do about it.
+    """
 
     flow: str
     where: str
@@ -72,7 +82,7 @@ class NoSuchTransition(StrandlineError):
 
     Args:
         flow: The flow's name.
-        state: Its current state.
+        state: The name of the flow's current state.
         signal: The name of the signal's class.
     """
 
@@ -92,10 +102,11 @@ class UnansweredSignal(StrandlineError):
     """A turn triggered a signal that no flow of the bot answers.
 
     Args:
-        asker: A flow's name, or ``FlowClass.method`` if it was read in its source.
+        asker: Who triggers the signal: the name of a flow, or ``FlowClass.method`` if the linter
+            found the trigger in the method's source.
         signal: The name of the signal's class.
-        running: The names of the flows that run.
-        elsewhere: The flow classes that answer it but do not run.
+        running: The names of the bot's flows.
+        elsewhere: The names of flow classes that answer the signal but are not flows of the bot.
     """
 
     asker: str
@@ -105,7 +116,7 @@ class UnansweredSignal(StrandlineError):
 
     @property
     def problem(self) -> str:
-        """What is wrong."""
+        """What is wrong, as text for the author of the flow."""
         running = f"running are {', '.join(self.running)}"
         if self.elsewhere:
             flow = " or ".join(self.elsewhere)
@@ -116,7 +127,7 @@ class UnansweredSignal(StrandlineError):
 
     @property
     def remedy(self) -> str:
-        """What to do about it."""
+        """What the author of the flow can do about it."""
         if self.elsewhere:
             return "add that flow to `flows:` in the config, or in a test to Rehearsal"
         return f"write on={self.signal} in the event that answers it"
@@ -127,7 +138,12 @@ class UnansweredSignal(StrandlineError):
 
 @frozen(slots=False)
 class TurnError(StrandlineError):
-    """A handler requested something that a turn does not allow."""
+    """A handler requested something that a turn does not allow.
+
+    Args:
+        problem: What is wrong.
+        remedy: What to do about it.
+    """
 
     problem: str
     remedy: str

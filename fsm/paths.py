@@ -1,7 +1,7 @@
 """Walks: the paths through a flow, shortest first, for tests that try each of them.
 
-Restarts and expiries are steps too, so a walk includes the state after a restart. The same flow has
-the same walks in the same order.
+Restarts and expiries are steps too, so a walk includes the state after a restart. For the same
+flow, the walks and their order are always the same.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -15,14 +15,16 @@ from fsm.flow import Flow
 from fsm.states import State
 
 MOST_WALKS = 40
-"""The maximum number of walks if no length is given: it limits the length."""
+"""The limit that determines the length of walks if ``walks`` gets no ``length``: the greatest
+length with at most this many walks is taken. Walks that end in a restart are not counted."""
 
 LONGEST = 4
-"""The maximum length of walks if no length is given."""
+"""The maximum length of walks, in steps, if ``walks`` gets no ``length``. A walk may be longer if a
+step can't be reached otherwise."""
 
 
 class By(Enum):
-    """What causes a step."""
+    """What causes a step of a walk."""
 
     EVENT = "event"
     EXPIRY = "expiry"
@@ -34,13 +36,13 @@ class Edge:
     """One step of a walk.
 
     Args:
-        source: The state before it.
-        target: The state after it.
-        by: What causes it.
+        source: The name of the state before the step.
+        target: The name of the state after the step.
+        by: What causes the step.
         event: The event's name; empty for a restart, and for an expiry without an event.
-        label: Its name in reports.
-        sample: Which of the event's samples causes it.
-        lasts: The time that passes, if an expiry causes it.
+        label: The name of the step in reports.
+        sample: The index, from 0, of the event's sample input that causes the step.
+        lasts: The time that must pass for an expiry; None for any other step.
     """
 
     source: str
@@ -53,12 +55,12 @@ class Edge:
 
     @property
     def is_global(self) -> bool:
-        """Whether the step happens to the whole process, not to one conversation."""
+        """Whether the step affects every conversation of the process: a restart or an expiry."""
         return self.by is not By.EVENT
 
     @property
     def transition(self) -> "Edge":
-        """The same step, without its sample."""
+        """The same step with ``sample`` 0: equal for steps that differ only in their sample."""
         return evolve(self, sample=0)
 
     def __str__(self) -> str:
@@ -67,17 +69,28 @@ class Edge:
 
 @frozen
 class Position:
-    """The state at the end of a walk, and the state after a restart from there."""
+    """The state at the end of a walk, and the states to which a restart or ``BACK`` leads.
+
+    Args:
+        state: The name of the state at the end of the walk.
+        fallback: The name of the state after a restart: ``state`` itself if it is durable or idle,
+            otherwise the last durable state, or idle.
+    """
 
     state: str
     fallback: str
     origin: str = ""
-    """Where ``BACK`` leads; empty in a state that has no such event."""
+    """The name of the state to which ``BACK`` leads; empty if ``state`` has no ``BACK`` event."""
 
 
 @frozen
 class Walk:
-    """A sequence of steps that begins at idle."""
+    """A sequence of steps that begins at idle.
+
+    Args:
+        idle: The name of the flow's idle state.
+        edges: The steps, in order.
+    """
 
     idle: str
     edges: tuple[Edge, ...] = ()
@@ -90,33 +103,36 @@ class Walk:
 
     @property
     def ends_in_restart(self) -> bool:
-        """Whether its last step is a restart."""
+        """Whether the last step is a restart; False for a walk without steps."""
         return bool(self.edges) and self.edges[-1].by is By.RESTART
 
     @property
     def globals(self) -> tuple[Edge, ...]:
-        """Its restarts and expiries, without their sources and targets."""
+        """The restarts and expiries of the walk, in order, with empty sources and targets.
+
+        Without their states, they can be compared with those of other walks.
+        """
         return tuple(
             Edge("", "", edge.by, lasts=edge.lasts) for edge in self.edges if edge.is_global
         )
 
     def prefixes(self) -> Iterator["Walk"]:
-        """All prefixes of the walk, from the empty one to the walk itself."""
+        """Yield all prefixes of the walk, from the walk without steps to the walk itself."""
         for length in range(len(self.edges) + 1):
             yield evolve(self, edges=self.edges[:length])
 
     def then(self, edge: Edge) -> "Walk":
-        """The walk extended by this step."""
+        """Return the walk extended by the step ``edge``."""
         return evolve(self, edges=(*self.edges, edge))
 
 
 @frozen
 class PathPlan:
-    """Settings for planning walks: which events are left out, and how many samples each has.
+    """Settings for planning walks: which events are left out, and how many samples each event has.
 
     Args:
-        without: Events, by state and name, that are left out.
-        samples: The number of samples of each event, by state and name; the default is one.
+        without: The events to leave out, as pairs of a source state's name and an event's name.
+        samples: The number of sample inputs of each event, by such a pair; one if not given.
     """
 
     without: Collection[tuple[str, str]] = ()
@@ -124,7 +140,7 @@ class PathPlan:
 
 
 def position(flow: type[Flow], walk: Walk) -> Position:
-    """The flow's state at the end of the walk, and the state after a restart there."""
+    """Return the position at the end of the walk."""
     here = Position(walk.idle, walk.idle)
     for edge in walk.edges:
         here = arrive(flow, here, edge.target)
@@ -132,7 +148,7 @@ def position(flow: type[Flow], walk: Walk) -> Position:
 
 
 def arrive(flow: type[Flow], here: Position, target: str) -> Position:
-    """The position after a step to ``target``."""
+    """Return the position after a step from ``here`` to the state named ``target``."""
     state = flow.states[target]
     passing = returning(flow.events.values())
     is_inside = flow.states[here.state] in passing
@@ -142,7 +158,7 @@ def arrive(flow: type[Flow], here: Position, target: str) -> Position:
 
 
 def _target(flow: type[Flow], here: Position, event: Event) -> str:
-    """The target state of the event from here."""
+    """Return the name of the state to which the event leads from ``here``."""
     match event.target:
         case Target.STAY:
             return here.state
@@ -153,7 +169,10 @@ def _target(flow: type[Flow], here: Position, event: Event) -> str:
 
 
 def edges_from(flow: type[Flow], here: Position, plan: PathPlan) -> list[Edge]:
-    """The possible next steps, in the order of the class body; a restart is the last."""
+    """Return the possible next steps from ``here``.
+
+    Events come first, in the order of the class body, then the expiry, then a restart.
+    """
     state = flow.states[here.state]
     events = [
         event
@@ -172,13 +191,13 @@ def edges_from(flow: type[Flow], here: Position, plan: PathPlan) -> list[Edge]:
 
 
 def label(event: Event) -> str:
-    """The event's name in reports."""
+    """Return the event's name in reports: its first command, such as ``!help``, or its own name."""
     command = next((name for name in event.command if name != ANY), None)
     return f"!{command}" if command else event.name
 
 
 def transitions(flow: type[Flow], plan: PathPlan) -> dict[Edge, Walk]:
-    """All possible steps, each with the shortest walk that ends with it."""
+    """Return all possible steps of the flow, each with the shortest walk that ends with the step."""
     start = Walk(flow.idle_state.name)
     found: dict[Edge, Walk] = {}
     seen = {position(flow, start)}
@@ -197,7 +216,11 @@ def transitions(flow: type[Flow], plan: PathPlan) -> dict[Edge, Walk]:
 
 
 def left_out(flow: type[Flow], plan: PathPlan) -> list[tuple[str, str]]:
-    """The declared events, by state and name, that no walk can take."""
+    """Return the declared events that no walk can take.
+
+    Returns:
+        Pairs of a source state's name and an event's name.
+    """
     taken = {(edge.source, edge.event) for edge in transitions(flow, plan)}
     return [
         (source.name, event.name)
@@ -210,16 +233,20 @@ def left_out(flow: type[Flow], plan: PathPlan) -> list[tuple[str, str]]:
 def walks(
     flow: type[Flow], *, length: int | None = None, plan: PathPlan | None = None
 ) -> list[Walk]:
-    """All walks of up to ``length`` steps, and longer ones for steps that need them.
+    """Return all walks of up to ``length`` steps, and longer walks to steps that those do not take.
 
-    Each walk's prefixes are among them. None has two restarts in a row or begins with one: that
-    would change nothing.
+    All prefixes of a returned walk are returned too. No walk begins with a restart or has two
+    restarts in a row, because such a restart changes nothing.
 
     Args:
         flow: The flow.
-        length: The maximum number of steps. Default: the largest number that gives at most
-            ``MOST_WALKS`` walks.
-        plan: Which events are left out, and the number of samples.
+        length: The maximum number of steps. None: the largest number, at most ``LONGEST``, that
+            gives no more than ``MOST_WALKS`` walks.
+        plan: Which events are left out, and the number of samples. None: no event is left out, and
+            each has one sample.
+
+    Returns:
+        The walks, shortest first.
     """
     plan = plan or PathPlan()
     layers = [[Walk(flow.idle_state.name)]]
@@ -244,7 +271,14 @@ def _onward(flow: type[Flow], walk: Walk, plan: PathPlan) -> Iterator[Edge]:
 
 
 def _ends(flow: type[Flow], here: Position, state: State, events: list[Event]) -> Iterator[Edge]:
-    """The steps that the expiry of the state causes."""
+    """Yield the steps that the expiry of ``state`` causes.
+
+    Args:
+        flow: The flow.
+        here: The position before the step.
+        state: The state in which the step begins.
+        events: The ``on_expiry`` events of the state that are not left out.
+    """
     if state.expires is None:
         return
     for event in events:
@@ -258,7 +292,7 @@ def _ends(flow: type[Flow], here: Position, state: State, events: list[Event]) -
 
 
 def _has_cause(event: Event) -> bool:
-    """Whether the event has a cause other than expiry."""
+    """Whether the event can be caused by something other than an expiry."""
     caused = (
         event.command,
         event.text,

@@ -1,4 +1,4 @@
-"""The durable records that a turn reads and writes: those of one flow, and those of the bot."""
+"""The durable records that a turn reads and writes: records of one flow, and records of the bot."""
 
 from typing import Never, Protocol, TypeVar
 
@@ -10,53 +10,62 @@ from fsm.values.ids import PlatformChatId, UserId
 R = TypeVar("R")
 
 PLATFORM_CHAT_SEQ_KEY = "platform_chat_seq"
-"""The key of the last issued platform chat number."""
+"""The key under which the last issued platform chat number is stored."""
 
 FLOW_PREFIX = "flow:"
-"""The prefix of the keys of flows' states."""
+"""The prefix of the keys under which the states of flows' conversations are stored."""
 
 
 RECORD_PREFIX = "record:"
-"""The prefix of the keys of flows' own records."""
+"""The prefix of the keys under which flows' own records are stored."""
 
 
 class Records(Protocol):
-    """The durable records of one flow, each under a key of its choice.
+    """Reads and writes the durable records of one flow. The flow chooses the keys.
 
-    They are stored under ``record:FLOW:KEY``. A flow reads and writes no others.
+    The database has the record of a key under ``record:FLOW:KEY``. A flow can't reach the records
+    of another flow.
     """
 
     async def read(self, cls: type[R], key: str) -> R | None:
-        """Read the record under ``key``, with this turn's own changes; None if there is none.
+        """Return the record under ``key``, with this turn's own changes; None if there is none.
+
+        Args:
+            cls: The class of the record.
+            key: The key under which the flow saved the record.
 
         Raises:
-            TurnError: The stored record is not a ``cls``. It is not changed.
+            TurnError: The stored record can't be read as a ``cls``. It stays as it is.
         """
 
     def find(self, cls: type[R], key: str) -> R | None:
-        """Like ``read``, but never waits: for a key that this turn has read or saved. For guards.
+        """Return what ``read`` would return, without ``await``, so that guards can call it.
+
+        The turn must have read or saved the key before, or read all keys with a prefix of it.
 
         Raises:
-            TurnError: This turn has read neither the key nor a prefix of it, or the record is not a
-                ``cls``.
+            TurnError: This turn has neither read nor saved the key, or the record can't be read as
+                a ``cls``.
         """
 
     def save(self, key: str, record: object) -> None:
-        """Save ``record`` with the commit; None deletes the stored record.
+        """Save ``record`` under ``key`` with the turn's commit; None deletes the stored record.
 
         Raises:
-            TurnError: It can't be stored and read back without loss.
+            TurnError: The record can't be stored and read back without loss.
         """
 
     async def all(self, cls: type[R], prefix: str = "") -> dict[str, R]:
-        """All records whose keys begin with ``prefix``, by the rest of their keys.
+        """Return the records whose keys begin with ``prefix``, by the rest of the key.
+
+        This turn's own changes are included. The empty prefix returns all records of the flow.
 
         Raises:
-            TurnError: One of them is not a ``cls``. None is changed.
+            TurnError: One of the records can't be read as a ``cls``. All stay as they are.
         """
 
     async def next_platform_chat_id(self) -> PlatformChatId:
-        """Issue the next platform chat id. It is stored with the turn's commit.
+        """Return a new platform chat id. The turn's commit stores that it was issued.
 
         Raises:
             TurnError: This turn has already issued one.
@@ -64,23 +73,28 @@ class Records(Protocol):
 
 
 class BotRecords(Protocol):
-    """The durable records of the bot itself, for built-in flows. Keys get no prefix."""
+    """Reads and writes the durable records of the bot itself, for built-in flows.
+
+    The database has a record under the given key, without a prefix.
+    """
 
     async def read(self, cls: type[R], key: str) -> R | None:
-        """Return the record under ``key``, with the uncommitted changes of this turn.
+        """Return the record under ``key``, with this turn's own changes; None if there is none.
 
-        A record that can't be decoded is moved to the table ``quarantine``: None is returned.
+        A record that can't be decoded is moved to the table ``quarantine``, and None is returned.
         """
 
     def find(self, cls: type[R], key: str) -> R | None:
-        """Like ``read``, but never waits: for a key that this turn has read or saved. For guards.
+        """Return what ``read`` would return, without ``await``, so that guards can call it.
+
+        The turn must have read or saved the key before, or read all keys with a prefix of it.
 
         Raises:
-            TurnError: This turn has read neither the key nor a prefix of it.
+            TurnError: This turn has neither read nor saved the key.
         """
 
     def save(self, key: str, record: object) -> None:
-        """Save ``record`` with the commit; None deletes the stored record.
+        """Save ``record`` under ``key`` with the turn's commit; None deletes the stored record.
 
         Raises:
             TurnError: The key is reserved for the engine: ``platform_chat_seq``, or it begins with
@@ -88,47 +102,53 @@ class BotRecords(Protocol):
         """
 
     async def all(self, cls: type[R], prefix: str, *, owner: UserId | None = None) -> dict[str, R]:
-        """All records whose keys begin with ``prefix``, by the rest of their keys.
+        """Return the ``cls`` records whose keys begin with ``prefix``, by the rest of the key.
 
-        With an ``owner``, only records with this ``matrix_user_id``: room records have that field.
+        This turn's own changes are included. Records that are not a ``cls`` are left out.
+
+        Args:
+            cls: The class of the records.
+            prefix: The first part of the keys.
+            owner: The user who must be the ``matrix_user_id`` of the returned records; only room
+                records have this field. None: records of all users.
         """
 
     async def next_platform_chat_id(self) -> PlatformChatId:
-        """Issue the next platform chat id. It is stored with the turn's commit.
+        """Return a new platform chat id. The turn's commit stores that it was issued.
 
         Raises:
             TurnError: This turn has already issued one.
         """
 
     def of_flow(self, name: str) -> Records:
-        """The records of the flow with this name."""
+        """Return the records of the flow with this name."""
 
 
 class NoRecords:
-    """The records of a turn that was made without an engine: every use raises."""
+    """Stands for the records of a turn without an engine: every method raises ``TurnError``."""
 
     async def read(self, cls: type[R], key: str) -> R | None:
-        """Raise."""
+        """Raise ``TurnError``."""
         self._refuse(cls, key)
 
     def find(self, cls: type[R], key: str) -> R | None:
-        """Raise."""
+        """Raise ``TurnError``."""
         self._refuse(cls, key)
 
     def save(self, key: str, record: object) -> None:
-        """Raise."""
+        """Raise ``TurnError``."""
         self._refuse(record, key)
 
     async def all(self, cls: type[R], prefix: str, *, owner: UserId | None = None) -> dict[str, R]:
-        """Raise."""
+        """Raise ``TurnError``."""
         self._refuse(cls, prefix, owner)
 
     async def next_platform_chat_id(self) -> PlatformChatId:
-        """Raise."""
+        """Raise ``TurnError``."""
         self._refuse()
 
     def of_flow(self, name: str) -> Records:
-        """Raise."""
+        """Raise ``TurnError``."""
         self._refuse(name)
 
     def _refuse(self, *_: object) -> Never:
@@ -137,26 +157,26 @@ class NoRecords:
 
 @define
 class ReadKeys:
-    """The keys that a turn has read or saved."""
+    """Tracks which keys a turn has read or saved."""
 
     _keys: set[str] = field(factory=set, init=False)
     _prefixes: set[str] = field(factory=set, init=False)
 
     def add(self, key: str) -> None:
-        """Note that the key was read or saved."""
+        """Record that ``key`` was read or saved."""
         self._keys.add(key)
 
     def add_prefix(self, prefix: str) -> None:
-        """Note that all keys with this prefix were read."""
+        """Record that all keys that begin with ``prefix`` were read."""
         self._prefixes.add(prefix)
 
     def require(self, cls: type[object], key: str, *, prefix: str = "") -> None:
-        """Raise unless the key was read or saved.
+        """Raise an error unless the key was read or saved.
 
         Args:
-            cls: The record class that is wanted.
+            cls: The class of the record, named in the error message.
             key: The full key.
-            prefix: The start of the key that the error message leaves out.
+            prefix: The first part of the key, which the error message leaves out.
 
         Raises:
             TurnError: The turn has neither read nor saved the key.
@@ -169,10 +189,10 @@ class ReadKeys:
 
 
 def refuse_engines(key: str) -> None:
-    """Raise if only the engine may write the key.
+    """Raise an error if only the engine, and no flow, may write ``key``.
 
     Raises:
-        TurnError: Only the engine writes this key.
+        TurnError: Only the engine may write ``key``.
     """
     if key == PLATFORM_CHAT_SEQ_KEY:
         remedy = "await turn.records.next_platform_chat_id() to be issued a number"
@@ -185,5 +205,5 @@ def refuse_engines(key: str) -> None:
 
 
 def one_number_a_turn() -> TurnError:
-    """The error when a turn requests a second platform chat id."""
+    """Return the error for a turn that requests a second platform chat id."""
     return TurnError("this turn has a platform chat id already", "bind one room a turn")

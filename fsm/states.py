@@ -7,13 +7,14 @@ from attrs import define, field
 
 
 class Tier(Enum):
-    """What a restart does to a conversation in a state with this tag."""
+    """The tier of a state: what a restart does to a conversation in that state."""
 
     DURABLE = "durable"
-    """The conversation is in the same state again, with its record."""
+    """After a restart, the conversation is in the same state, with its record."""
 
     EPHEMERAL = "ephemeral"
-    """It is forgotten: the conversation falls back to the last durable state, or to idle."""
+    """A restart discards the state and its memory. The conversation falls back to the last durable
+    state, or to idle."""
 
 
 durable = Tier.DURABLE
@@ -21,31 +22,35 @@ ephemeral = Tier.EPHEMERAL
 
 
 class Scope(Enum):
-    """Whom one conversation of a flow belongs to."""
+    """What a flow has one conversation for: a user, a room, or a user in a room."""
 
     USER = "user"
+    """One conversation for each user, shared by all rooms."""
+
     ROOM = "room"
+    """One conversation for each room, shared by all users in it."""
+
     MEMBER = "member"
-    """A user in a room: nobody else's answer counts."""
+    """One conversation for each user in each room. Events of other users do not reach it."""
 
 
 def minutes(count: float) -> timedelta:
-    """``count`` minutes, for a state's expiry."""
+    """Return a duration of ``count`` minutes, for ``State(expires=…)``."""
     return timedelta(minutes=count)
 
 
 def hours(count: float) -> timedelta:
-    """``count`` hours, for a state's expiry."""
+    """Return a duration of ``count`` hours, for ``State(expires=…)``."""
     return timedelta(hours=count)
 
 
 def days(count: float) -> timedelta:
-    """``count`` days, for a state's expiry."""
+    """Return a duration of ``count`` days, for ``State(expires=…)``."""
     return timedelta(days=count)
 
 
 def seconds(count: float) -> timedelta:
-    """``count`` seconds, for a state's expiry."""
+    """Return a duration of ``count`` seconds, for ``State(expires=…)``."""
     return timedelta(seconds=count)
 
 
@@ -54,16 +59,20 @@ class State:
     """One state of a flow, declared in the flow's class body.
 
     Args:
-        tier: ``durable`` or ``ephemeral``. The initial state has none: it is not stored.
-        record: The attrs class that a durable state carries. It is saved.
-        memory: The attrs class that an ephemeral state carries. It is never saved.
-        expires: How long the state lasts. Required for an ephemeral state, which then falls back to
-            the last durable state or idle. Optional for a durable state: its deadline is saved as
-            wall-clock time, and a deadline that passes while the bot is down is handled after the
-            restart. Without an ``on_expiry`` event, a durable state leads to idle.
-        initial: This is the flow's idle state.
-        lost: What the user sees if the process dies while a conversation is in this state, for the
-            docs. Default: a description derived from the flow.
+        tier: ``durable`` or ``ephemeral``; None for the initial state, which is never stored.
+        record: The attrs class of a durable state's data, which is saved. None: the state has no
+            record.
+        memory: The attrs class of an ephemeral state's data, which is never saved. None: the state
+            has no memory.
+        expires: How long a conversation may stay in the state. Required for an ephemeral state.
+            Optional for a durable state: None means for ever. The deadline of a durable state is
+            saved as wall-clock time; if it passes while the bot is down, it is handled after the
+            restart. The expiry causes the state's ``on_expiry`` event. Without such an event, an
+            ephemeral state falls back to the last durable state or idle, and a durable state leads
+            to idle.
+        initial: Whether this is the flow's idle state, in which every conversation begins.
+        lost: Text for the docs: what the user sees if the process dies while a conversation is in
+            this state. Empty: the docs show a description derived from the flow.
     """
 
     tier: Tier | None = None
@@ -84,5 +93,5 @@ class State:
 
     @property
     def data_type(self) -> type | None:
-        """The class of the state's data, if it has any."""
+        """The class of the state's record or memory; None if the state has no data."""
         return self.record or self.memory
