@@ -1,4 +1,4 @@
-"""What a flow's class body must satisfy: checked once, when the class is defined."""
+"""Checks of a flow's class body. They run once, when the class is defined."""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from fsm.events import Event, origins, returning, targets_from
 from fsm.states import State, Tier
 
 RESET = "reset"
-"""The event that every flow has by default: from any state to idle."""
+"""The name of the transition that every flow has without declaring it: from any state to idle."""
 
 
 @frozen(kw_only=True)
@@ -26,10 +26,11 @@ class Body:
         name: The name of the flow.
         states: The states by name.
         events: The events by name.
-        handlers: The methods under ``@on``, each with the events that it names.
+        handlers: The methods under ``@on``, each with the events that it handles.
         version: The flow's version.
-        upgrades: Its methods under ``@upgrade``, each with the version that it reads.
-        reserved: Names that mean something on every flow.
+        upgrades: The methods under ``@upgrade``, each with the version whose conversations it
+            converts.
+        reserved: The names of the attributes of ``Flow``, which no state or event may have.
     """
 
     flow: str
@@ -43,12 +44,12 @@ class Body:
 
     @property
     def initial(self) -> list[State]:
-        """The states that are declared as initial."""
+        """The states with ``initial=True``; a correct class body has exactly one."""
         return [state for state in self.states.values() if state.initial]
 
 
 def findings(body: Body) -> Iterator[Finding]:
-    """All errors in the class body, in the order to fix them."""
+    """Yield all errors in the class body, in the order in which to fix them."""
     for check in (
         _names,
         _flow_name,
@@ -66,7 +67,7 @@ def findings(body: Body) -> Iterator[Finding]:
 
 
 Found = Iterator[tuple[str, str, str, str]]
-"""Code, where, problem and remedy."""
+"""Yields a tuple for each error: its code, the name in the class body, the problem, the remedy."""
 
 
 def _names(body: Body) -> Found:

@@ -10,13 +10,16 @@ from fsm.values.text import compared
 
 
 def collisions(flows: Sequence[type[Flow]]) -> Iterator[tuple[type[Flow], Finding]]:
-    """Find each flow that has an earlier flow's name, or answers its command or its signal.
+    """Find each flow that has the name of an earlier flow, or answers a command or signal of one.
 
-    A command that a flow answers in an ephemeral state alone collides with nothing: while the
-    conversation is in that state the command is that flow's, else the other's.
+    A command that a flow answers only in ephemeral states is not reported: while a conversation of
+    that flow is in such a state, that flow gets the command, and otherwise the other flow does.
 
     Args:
-        flows: In the order in which they are offered an event.
+        flows: The flows of the bot, in the order in which they are offered an event.
+
+    Yields:
+        The later of two flows, and the finding about it.
     """
     for first, second in combinations(flows, 2):
         if first.name == second.name:
@@ -48,7 +51,7 @@ def collisions(flows: Sequence[type[Flow]]) -> Iterator[tuple[type[Flow], Findin
 
 
 def _shared(first: type[Flow], second: type[Flow], event: Event, signal: type) -> Finding:
-    """The finding for a signal that two flows answer: it must have one receiver."""
+    """Return the finding for a signal that two flows answer, because only one can receive it."""
     return Finding(
         code="SL305",
         flow=second.__name__,
@@ -59,7 +62,7 @@ def _shared(first: type[Flow], second: type[Flow], event: Event, signal: type) -
 
 
 def _resting(flow: type[Flow]) -> set[str]:
-    """The commands that the flow answers in its idle state or in a durable state."""
+    """Return the commands that the flow answers in its idle state or in a durable state."""
     return {
         compared(command)
         for event in flow.events.values()

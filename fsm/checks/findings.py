@@ -1,4 +1,4 @@
-"""Findings about a flow's class body: raised as errors, or collected for ``lint``."""
+"""Findings about flow classes: raised as errors, or collected for ``strandline lint``."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,23 +14,23 @@ class Severity(Enum):
     """How serious a finding is."""
 
     ERROR = "error"
-    """The class can't be defined."""
+    """Something is wrong. If the class body is, the class can't be defined."""
 
     WARNING = "warning"
-    """It may be intended."""
+    """Something is probably wrong, but may be intended."""
 
 
 @frozen(kw_only=True)
 class Finding:
-    """One thing that is wrong.
+    """One thing that is wrong with a flow class.
 
     Args:
-        code: ``SL`` and three digits, the same in every release.
-        flow: The flow's class.
-        where: The name in its body that it is about.
+        code: The code of this kind of finding: ``SL`` and three digits, the same in every release.
+        flow: The name of the flow class.
+        where: The name in the class body that is wrong: a state, an event, a method or ``name``.
         problem: What is wrong.
         remedy: What to do about it.
-        severity: What it means.
+        severity: How serious the finding is.
     """
 
     code: str
@@ -57,9 +57,12 @@ _collected: ContextVar[list[LintResult] | None] = ContextVar("collected", defaul
 
 @contextmanager
 def collecting() -> Iterator[list[LintResult]]:
-    """Collect the findings of all flows that are defined in the context, in a list.
+    """Collect the findings about all flow classes that are defined in the ``with`` block.
 
-    A class with errors is defined too, but can't be used.
+    In the block, a class with errors raises no ``FlowError``. It is defined, but can't be used.
+
+    Yields:
+        The list to which the findings are added.
     """
     flawed: list[LintResult] = []
     token = _collected.set(flawed)
@@ -70,13 +73,17 @@ def collecting() -> Iterator[list[LintResult]]:
 
 
 def report(cls: type, findings: list[Finding]) -> bool:
-    """Raise the first error, or record all findings inside ``collecting``.
+    """Raise the first error among the findings, or collect them if inside ``collecting``.
+
+    Args:
+        cls: The flow class.
+        findings: The findings about it.
 
     Returns:
-        Whether the class can be used.
+        Whether the class can be used: it has no error.
 
     Raises:
-        FlowError: The class body has an error.
+        FlowError: The class has an error, and this is not inside ``collecting``.
     """
     collected = _collected.get()
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]

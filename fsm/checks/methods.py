@@ -13,11 +13,11 @@ from typing import Any
 Method = Callable[..., Any]
 
 Flaws = Iterator[tuple[str, str, str]]
-"""Code, problem and remedy."""
+"""Yields a tuple for each error: its code, the problem and the remedy."""
 
 
 def guard_flaws(guard: Method) -> Flaws:
-    """What is wrong with a guard."""
+    """Yield an error for each thing that is wrong with a guard."""
     if not takes(guard, 2):
         yield (
             "SL125",
@@ -33,7 +33,7 @@ def guard_flaws(guard: Method) -> Flaws:
 
 
 def handler_flaws(handler: Method) -> Flaws:
-    """What is wrong with a handler."""
+    """Yield an error for each thing that is wrong with a handler."""
     if not takes(handler, 2) and not takes(handler, 3):
         yield (
             "SL127",
@@ -49,7 +49,7 @@ def handler_flaws(handler: Method) -> Flaws:
 
 
 def upgrade_flaws(upgrade: Method) -> Flaws:
-    """What is wrong with an upgrade method."""
+    """Yield an error if a method under ``@upgrade`` is wrong."""
     if not takes(upgrade, 2) or _is_deferred(upgrade):
         yield (
             "SL143",
@@ -65,7 +65,10 @@ def _is_deferred(method: Method) -> bool:
 
 
 def takes(method: Method, count: int) -> bool:
-    """Whether it can be called with ``count`` positional arguments."""
+    """Whether ``method`` can be called with ``count`` positional arguments, ``self`` included.
+
+    True if the parameters of the method can't be determined.
+    """
     try:
         parameters = signature(method).parameters.values()
     except (TypeError, ValueError):  # built in, or something callable that does not say

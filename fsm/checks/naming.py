@@ -1,4 +1,4 @@
-"""Signals: which flow of a bot answers the signals that a turn triggers."""
+"""Finds the flow of a bot that answers a signal, and refuses signals that no flow answers."""
 
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
@@ -11,11 +11,14 @@ F = TypeVar("F", Flow, type[Flow])
 
 
 def receiver(signal: object, running: Mapping[str, F]) -> F | None:
-    """Find the flow that answers the signal; None if no running flow does.
+    """Find the flow of the bot that answers a signal.
 
     Args:
-        signal: The signal.
+        signal: The signal. A ``Reset`` is answered by the flow that it names.
         running: The flows of the bot by their names.
+
+    Returns:
+        The flow; None if no flow of the bot answers the signal.
     """
     if isinstance(signal, Reset):
         return running.get(signal.flow.name)
@@ -23,15 +26,17 @@ def receiver(signal: object, running: Mapping[str, F]) -> F | None:
 
 
 def refuse_unanswered(triggered: Triggered, *, asker: str, running: Mapping[str, Flow]) -> None:
-    """Refuse a signal that no flow answers, or a question with such a signal as an answer.
+    """Raise an error if a turn triggers a signal that no flow of the bot answers.
+
+    For a ``Question``, the signals that its answers would trigger are checked too.
 
     Args:
-        triggered: What a turn triggers.
-        asker: The name of the flow that triggers it.
+        triggered: The signal that the turn triggers.
+        asker: The name of the flow that triggers the signal.
         running: The flows of the bot by their names.
 
     Raises:
-        UnansweredSignal: No running flow answers it.
+        UnansweredSignal: No flow of the bot answers one of the signals.
     """
     asked = triggered.signal
     answers = (asked.then, asked.otherwise) if isinstance(asked, Question) else ()
@@ -44,11 +49,11 @@ def refuse_unanswered(triggered: Triggered, *, asker: str, running: Mapping[str,
 def unanswered(
     signal: type, *, asker: str, running: Mapping[str, Flow | type[Flow]]
 ) -> UnansweredSignal:
-    """The error for a signal that no running flow answers.
+    """Return the error for a signal that no flow of the bot answers.
 
     Args:
-        signal: The signal's class; for a reset, the flow's.
-        asker: What triggers it.
+        signal: The class of the signal; for a ``Reset``, the class of the flow to be reset.
+        asker: Who triggers the signal: the name of a flow, or ``FlowClass.method``.
         running: The flows of the bot by their names.
     """
     return UnansweredSignal(
@@ -64,7 +69,7 @@ def _answers(flow: type[Flow], signal: type) -> bool:
 
 
 def _defined(flow: type[Flow]) -> Iterator[type[Flow]]:
-    """Yield all flow classes that this process has defined, running or not."""
+    """Yield all defined subclasses of ``flow``, whether the bot runs them or not."""
     for each in flow.__subclasses__():
         yield each
         yield from _defined(each)

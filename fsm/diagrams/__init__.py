@@ -1,6 +1,7 @@
-"""Diagrams of flows: Mermaid, DOT, tables, JSON. Pure text, the same for the same flow.
+"""Diagrams of flows as text: Mermaid, DOT, Markdown tables and JSON.
 
-Each is also a format of the flow class itself: ``f"{Rota:mermaid}"``.
+For the same flow, the text is always the same. All but ``overview`` are also formats of the flow
+class: ``f"{Rota:mermaid}"``.
 """
 
 from fsm.diagrams.as_json import as_json

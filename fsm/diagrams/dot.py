@@ -19,7 +19,7 @@ _HEAD = (
     'node [fontname="Helvetica" fontsize=12 margin="0.18,0.1"]',
     'edge [fontname="Helvetica" fontsize=10 color="#718096" fontcolor="#718096" arrowsize=0.7]',
 )
-"""Grey is readable on a light and on a dark background."""
+"""Settings of the graph. Its grey is readable on light and on dark backgrounds."""
 
 _LEGEND = (
     "double border: durable, a restart brings it back\n"
@@ -29,9 +29,9 @@ _LEGEND = (
 
 
 def dot(flows: Sequence[type[Flow]]) -> str:
-    """The flows' diagrams with a legend, as one DOT graph. Ends with a newline.
+    """Return the diagrams of the flows with a legend, as one DOT graph that ends with a newline.
 
-    One flow is drawn by itself, each of several in a frame with its name.
+    A single flow has no frame. Several flows have a frame each, labelled with the class name.
     """
     lines = [*_HEAD, f"graph [label={_quoted(_LEGEND)} labelloc=b fontsize=9]"]
     for flow in flows:

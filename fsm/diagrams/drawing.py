@@ -1,4 +1,4 @@
-"""The content of every diagram of a flow: its states, its transitions, what a restart loses."""
+"""What all diagrams of a flow show: its transitions, and what a restart does in each state."""
 
 from collections.abc import Iterator
 
@@ -21,10 +21,10 @@ class Arrow:
     """One arrow of a diagram: a transition from one state to another.
 
     Args:
-        source: Where it begins.
-        target: Where it ends.
-        labels: The events that cause it, each with its own causes.
-        is_restart: A restart causes it, not an event.
+        source: The state where the arrow begins.
+        target: The state where the arrow ends.
+        labels: The texts on the arrow: each event with its causes, ``time is up`` or ``restart``.
+        is_restart: Whether a restart causes the transition. If False, an event or an expiry does.
     """
 
     source: State
@@ -35,13 +35,13 @@ class Arrow:
 
 @frozen(kw_only=True)
 class Loss:
-    """What a restart does to a conversation in one state: one line of the loss contract.
+    """One row of a flow's loss contract, the table of what a restart does in each state.
 
     Args:
         state: The state.
         tier: ``durable``, ``ephemeral`` or ``idle``.
-        restart: What a restart does to the conversation.
-        seen: What the user sees.
+        restart: What a restart does to a conversation in the state, as text.
+        seen: What the user sees of the restart, as text.
     """
 
     state: State
@@ -51,9 +51,9 @@ class Loss:
 
 
 def arrows(flow: type[Flow]) -> list[Arrow]:
-    """All arrows of the flow's diagram, in the order of the class body.
+    """Return all arrows of the flow's diagram, in the order of the class body; restarts are last.
 
-    Events with the same source and target share one arrow.
+    Events with the same source and target share one arrow. ``STAY`` events have none.
     """
     found = []
     for source in flow.states.values():
@@ -77,10 +77,11 @@ def arrows(flow: type[Flow]) -> list[Arrow]:
 
 
 def fallbacks(flow: type[Flow], state: State) -> list[State]:
-    """The states to which a restart may take a conversation in ``state``, in the class's order.
+    """Return the states in which a conversation in ``state`` may be after a restart.
 
-    That is the state itself if it is durable or idle, else the durable states, or idle, that it was
-    last in.
+    If ``state`` is durable or idle, that is only ``state``. If it is ephemeral, these are the
+    durable states, and idle, from which events lead to it, directly or through ephemeral states.
+    The order is that of the class body.
     """
     found: set[State] = set()
     seen: set[State] = set()
@@ -105,7 +106,7 @@ def _targets(flow: type[Flow], event: Event, source: State) -> list[State]:
 
 
 def losses(flow: type[Flow]) -> list[Loss]:
-    """The flow's loss contract, state by state."""
+    """Return the loss contract of the flow: one row for each state, in their order."""
     return [
         Loss(
             state=state,
@@ -118,19 +119,19 @@ def losses(flow: type[Flow]) -> list[Loss]:
 
 
 def label(event: Event) -> str:
-    """The event's name, with its causes."""
+    """Return the name of the event with its causes, as text on an arrow."""
     causes = all_causes_of(event)
     return f"{event.name}: {', '.join(causes)}" if causes else event.name
 
 
 def all_causes_of(event: Event) -> list[str]:
-    """All causes of the event, including signals of other flows."""
+    """Return all causes of the event as texts, the signal included."""
     signal = [f"signal {event.signal.__name__}"] if event.signal is not None else []
     return [*causes_of(event), *signal]
 
 
 def causes_of(event: Event) -> Iterator[str]:
-    """The causes of the event that are actions of people or of the homeserver."""
+    """Yield the causes of the event as texts, but not the signal."""
     yield from (f"!{name}" for name in event.command if name != ANY)
     if ANY in event.command:
         yield "any other command"
@@ -148,14 +149,17 @@ def causes_of(event: Event) -> Iterator[str]:
 
 
 def _ends(flow: type[Flow], state: State) -> list[State]:
-    """The states that follow when the state expires, if no event declares it."""
+    """Return the states to which the expiry leads if no ``on_expiry`` event of the state says it.
+
+    Empty if the state does not expire, or if it has such an event.
+    """
     if not state.expires or any(e.on_expiry and state in e.sources for e in flow.events.values()):
         return []
     return [flow.idle_state] if state.is_durable else fallbacks(flow, state)
 
 
 def _fate(flow: type[Flow], state: State) -> str:
-    """What a restart does to a conversation in ``state``, in words."""
+    """Return what a restart does to a conversation in ``state``, as text."""
     if state.initial:
         return "changes nothing"
     if state.tier is Tier.DURABLE:
@@ -168,7 +172,7 @@ def _fate(flow: type[Flow], state: State) -> str:
 
 
 def _seen(flow: type[Flow], state: State) -> str:
-    """What the user sees of a restart, in words, as far as the flow declares it."""
+    """Return what the user sees of a restart in ``state``, as text derived from the flow."""
     if state.tier is not Tier.EPHEMERAL:
         return "nothing: it goes on"
     entries = [
