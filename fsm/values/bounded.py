@@ -10,11 +10,12 @@ V = TypeVar("V")
 class BoundedDict(MutableMapping[K, V]):
     """A dict that drops its oldest key when a new key would exceed the limit.
 
-    Writing a key makes it the newest. Reading it does not.
+    Writing to a key makes it the newest key. Reading a key does not.
 
     Args:
         limit: Maximum number of keys.
-        on_drop: Called with the value of each key that the limit drops.
+        on_drop: Called with the value of each key that is dropped because of the limit; returns
+            nothing. A key that is deleted or overwritten is not dropped.
     """
 
     def __init__(self, limit: int, *, on_drop: Callable[[V], None] = lambda _: None) -> None:

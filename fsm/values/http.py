@@ -1,7 +1,7 @@
 """The meaning of HTTP error responses, shared by the clients of the homeserver and of agents.
 
-There are two HTTP stacks, because nio needs aiohttp and the agents' SDKs need httpx. Both classify
-failures by this one table.
+The clients use two HTTP libraries, because nio needs aiohttp and the agents' SDKs need httpx. Both
+clients classify failures with this module.
 """
 
 import math
@@ -13,14 +13,14 @@ from enum import Enum, auto
 _CLIENT, _SERVER = 400, 500
 
 MAX_DIGITS = 10
-"""Further digits of a ``Retry-After`` in seconds are not read."""
+"""The number of digits that are read of a ``Retry-After`` in whole seconds; the rest is ignored."""
 
 
 class HttpFailure(Enum):
-    """The classes of failed HTTP responses."""
+    """The classes of failed HTTP requests, by what the caller can do about the failure."""
 
     UNAUTHORIZED = auto()
-    """The credentials are not accepted, or their quota is used up."""
+    """The server does not accept the credentials, or their quota is used up."""
 
     UNREACHABLE = auto()
     """There is no working server at this URL, perhaps only temporarily."""
@@ -29,10 +29,10 @@ class HttpFailure(Enum):
     """The server may accept the request later."""
 
     TOO_LARGE = auto()
-    """The request is too large, and will be every time."""
+    """The request is too large; a retry would fail in the same way."""
 
     REJECTED = auto()
-    """The request is wrong in another way."""
+    """The server rejects the request for another reason."""
 
 
 _BY_STATUS = {
@@ -53,20 +53,22 @@ _BY_STATUS = {
 
 
 def failure_of_status(status: int) -> HttpFailure:
-    """Classify a response whose status is an error."""
+    """Return the class of a failure from the HTTP status of the response, 400 or higher."""
     is_fault = _CLIENT <= status < _SERVER
     return _BY_STATUS.get(status, HttpFailure.REJECTED if is_fault else HttpFailure.UNREACHABLE)
 
 
 def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
-    """How long the server asks to wait (RFC 9110, "Retry-After"; OpenAI's ``retry-after-ms``).
+    """Return how long the server asks to wait before a retry.
+
+    The headers read are ``Retry-After`` (RFC 9110) and OpenAI's ``retry-after-ms``.
 
     Args:
-        headers: The response's headers, with names of any case.
-        now: The wall clock, with its time zone.
+        headers: The headers of the response. Lookups in it must ignore upper and lower case.
+        now: The current time, an aware ``datetime``.
 
     Returns:
-        Seconds, 0.0 or more; None if there is no such header, or its form is unknown.
+        Seconds, 0.0 or more; None if there is no such header, or its value is not understood.
     """
     wait_ms = _number(headers.get("retry-after-ms"))
     if wait_ms is not None:

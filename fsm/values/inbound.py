@@ -1,4 +1,7 @@
-"""Inbound events from the homeserver, as plain values that need no Matrix library."""
+"""Inbound events, as plain values that need no Matrix library.
+
+They come from the homeserver, or report the outcome of an effect or the expiry of a state.
+"""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -15,20 +18,21 @@ ContentType = Literal["sticker", "poll", "location", "unknown"]
 class EventKind(Enum):
     """The kinds of inbound events that flows distinguish.
 
-    A kind with additional data has its own class, which is named here.
+    Events of most kinds are plain ``Inbound`` values. If a kind has a class of its own, for
+    additional data, its description names the class.
     """
 
     TEXT = "text"
-    """Something that a person wrote: ``m.text`` or ``m.emote``, or the caption of a file."""
+    """A text that a person wrote: ``m.text`` or ``m.emote``, or the caption of a file."""
 
     FILE = "file"
     """A file, image, audio or video without a caption."""
 
     REACTION = "reaction"
-    """An emoji put on the event ``about`` (``ReactionReceived``)."""
+    """A person reacted with an emoji to the event ``about`` (``ReactionReceived``)."""
 
     OTHER = "other"
-    """Something else that a person sent (``UnsupportedMessage``)."""
+    """A person sent a message of another type, such as a sticker (``UnsupportedMessage``)."""
 
     REDACTED = "redacted"
     """The event ``about`` was redacted."""
@@ -37,43 +41,45 @@ class EventKind(Enum):
     """The bot was invited to the room; ``sender`` is the inviter."""
 
     JOINED = "joined"
-    """The bot's own join of the room (``RoomJoined``). ``sender`` is the room's owner; the bot, if
-    there is none."""
+    """The bot joined the room (``RoomJoined``). ``sender`` is the room's owner, or the bot if the
+    room has no owner."""
 
     LEFT = "left"
-    """The bot is no longer in the room: it left, or was kicked. ``sender`` is the room's owner."""
+    """The bot left the room, or was kicked or banned. ``sender`` is the room's owner, or the sender
+    of the membership event if the room has no owner."""
 
     ENTERED = "entered"
-    """Somebody else, ``sender``, has joined the room."""
+    """Another user joined the room: ``sender``."""
 
     DEPARTED = "departed"
-    """Somebody else, ``sender``, is no longer in the room: they left, or were removed."""
+    """Another user left the room, or was kicked or banned: ``sender``."""
 
     UPGRADED = "upgraded"
-    """The room was replaced by another (``m.room.tombstone``; ``RoomUpgraded``). ``sender`` is
-    the room's owner."""
+    """The room was replaced by another (``m.room.tombstone``; ``RoomUpgraded``). ``sender`` is the
+    room's owner, or the sender of the tombstone if the room has no owner."""
 
     ROOM_CREATED = "room created"
-    """A room that a turn requested was created: ``room_id`` (``RoomCreated``). ``sender`` is the
-    user who requested it."""
+    """A room that a turn requested was created (``RoomCreated``). ``room_id`` is the new room, and
+    ``sender`` is the user for whom it was requested."""
 
     ROOM_FAILED = "room failed"
     """The homeserver refused to create a room (``RoomFailed``). ``room_id`` is the room in which
-    ``sender`` requested it."""
+    ``sender`` requested the new room."""
 
     DONE = "done"
-    """A state event that a turn requested is set (``EffectDone``). ``room_id`` is the room in
-    which ``sender`` requested it by the event ``about``."""
+    """The homeserver set a state event that a turn requested (``EffectDone``). ``room_id`` is the
+    room named for the report (``asked_in``), ``sender`` is the user who caused the request, and
+    ``about`` is the event to reply to."""
 
     REFUSED = "refused"
-    """The homeserver refused to set a state event, or to invite (``EffectRefused``). The rest is as
-    for ``DONE``."""
+    """The homeserver refused to set a state event or to invite a user (``EffectRefused``).
+    ``room_id``, ``sender`` and ``about`` are as for ``DONE``."""
 
     EXPIRED = "expired"
-    """A state has expired."""
+    """The state of a conversation expired. ``sender`` is the user of the conversation."""
 
     UNREADABLE = "unreadable"
-    """An encrypted event whose key has not arrived."""
+    """An event that can't be decrypted, because its key has not arrived."""
 
 
 @frozen(kw_only=True)
@@ -81,29 +87,39 @@ class Inbound:
     """One event for the bot, to be handled exactly once.
 
     Args:
-        event_id: Its id. All transaction ids of its handling are derived from it.
-        room_id: The room in which it happened.
-        sender: Who sent it.
-        kind: What it is. A kind with data of its own has a class of its own.
-        body: The text as the sender wrote it, without a reply's quoted fallback; empty if it is no
-            text.
-        sent_at_ms: The origin homeserver's clock, Unix time in milliseconds. It can't be trusted.
-        about: The event that it replies to, reacts to or redacts.
-        thread: The root of its thread (``m.thread``).
-        mentions_bot: It names the bot (``m.mentions``, or its id or name in the text), or replies
-            to it.
-        names: The bot's names in the room: a text that begins with one of them, as in ``helper:
-            !status``, is addressed to the bot.
-        is_group: More than two people are in the room, or invited to it.
-        question: The reference of the event ``about``, if that is a question of the bot to this
-            sender.
-        attachments: The file that it is, or whose caption its text is; and the files that an
-            earlier run of the process collected for this text.
-        version: The edit whose text ``body`` is, if it was edited before it was answered.
-        unedited: The text before the edit.
-        parts: Further messages that were sent to an agent with it.
-        repeats: The sender's last question to an agent here, if this event asks for it again.
-        raw: The event as received from the homeserver, for later decryption.
+        event_id: The id of the event. The transaction ids of all requests that handling the event
+            sends are derived from it.
+        room_id: The room in which the event happened.
+        sender: The user who sent the event; see ``EventKind`` for the kinds with another meaning.
+        kind: The kind of the event. Some kinds have a subclass with additional data.
+        body: The text as the sender wrote it, without the quoted fallback of a reply; empty if the
+            event has no text.
+        sent_at_ms: When the event was sent, Unix time in milliseconds, according to the sender's
+            homeserver, which may be wrong; 0 if unknown.
+        about: The event to which this event replies or reacts, or which it redacts; None if there
+            is none.
+        thread: The root of the thread of the event (``m.thread``); None if it is in no thread.
+        mentions_bot: Whether the message names the bot (``m.mentions``, or the bot's id or name in
+            the text), or replies to a message of the bot.
+        names: The bot's names. A text that begins with one of them and a command, as in ``helper:
+            !status``, is read as the command.
+        is_group: Whether more than two people are in the room or invited to it. Only read for
+            messages, and only if ``rooms.respond_to`` in the config is not ``everyone``; otherwise
+            False.
+        question: The reference in the event ``about``, if that event is a question of the bot that
+            this sender may answer; otherwise None.
+        attachments: The file that was sent, with or without a caption. For a text that was sent to
+            an agent together with files in other messages, and that a new run of the process
+            handles again, also these files.
+        version: The event id of the latest edit that ``body`` includes, or of the redaction of an
+            edit; None if ``body`` is the original text.
+        unedited: The original text, if ``version`` is not None.
+        parts: For a question that is read back from the room (``repeats``): the ids of further
+            messages that were sent to the agent together with it.
+        repeats: For ``!retry``: the sender's last question to an agent in this room, or None if
+            there is none. None for any other event.
+        raw: The event as received from the homeserver; an encrypted event can be decrypted from it
+            later. Empty if the event did not come from the homeserver.
     """
 
     event_id: EventId
@@ -126,17 +142,17 @@ class Inbound:
     raw: dict[str, object] = field(factory=dict, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an event of a kind that has another class."""
+        """Raise ``TypeError`` if events of this kind must be of another class."""
         if type(self) is not _CLASSES.get(self.kind, Inbound):
             problem = f"an event of kind {self.kind.name} is no {type(self).__name__}"
             raise TypeError(problem)
 
     @classmethod
     def of(cls, inbound: "Inbound") -> Self:
-        """Check that the event is of this class, and return it.
+        """Return ``inbound``, checked to be of this class.
 
         Raises:
-            TypeError: It is of another class.
+            TypeError: ``inbound`` is of another class.
         """
         if not isinstance(inbound, cls):
             problem = f"an event of kind {inbound.kind.name} is no {cls.__name__}"
@@ -161,7 +177,7 @@ class UnsupportedMessage(Inbound):
     """A message of a type that no flow handles.
 
     Args:
-        content_type: Its type.
+        content_type: What the message is.
     """
 
     kind: EventKind = field(default=EventKind.OTHER, init=False)
@@ -173,9 +189,9 @@ class RoomJoined(Inbound):
     """The bot has joined the room.
 
     Args:
-        after_invite: Whether it was invited. False if it created the room.
-        replaces: The room that this one replaces, if both rooms say so and this one has no other
-            events yet.
+        after_invite: Whether the bot was invited to the room. False if it created the room.
+        replaces: The room that this room replaces, if both rooms say so and this room has no chat
+            yet; otherwise None.
     """
 
     kind: EventKind = field(default=EventKind.JOINED, init=False)
@@ -188,7 +204,7 @@ class RoomUpgraded(Inbound):
     """The room was replaced by another (``m.room.tombstone``).
 
     Args:
-        replacement: The new room.
+        replacement: The room that replaces ``room_id``.
     """
 
     kind: EventKind = field(default=EventKind.UPGRADED, init=False)
@@ -197,12 +213,12 @@ class RoomUpgraded(Inbound):
 
 @frozen(kw_only=True)
 class RoomCreated(Inbound):
-    """A room that a turn asked for was created.
+    """A room that a turn requested was created: ``room_id``.
 
     Args:
-        purpose: The flow's key for it (``NewRoom.purpose``).
-        name: Its display name.
-        asked_in: The room in which it was requested.
+        purpose: The flow's own key for the room (``NewRoom.purpose``).
+        name: The room's display name.
+        asked_in: The room in which the new room was requested.
     """
 
     kind: EventKind = field(default=EventKind.ROOM_CREATED, init=False)
@@ -216,7 +232,7 @@ class RoomFailed(Inbound):
     """The homeserver refused to create a room.
 
     Args:
-        purpose: The flow's key for it (``NewRoom.purpose``).
+        purpose: The flow's own key for the room (``NewRoom.purpose``).
         name: The requested display name.
         problem: The homeserver's error text.
     """
@@ -229,14 +245,14 @@ class RoomFailed(Inbound):
 
 @frozen(kw_only=True)
 class EffectDone(Inbound):
-    """A state event that a turn requested is set.
+    """The homeserver set a state event that a turn requested.
 
     Args:
         event_type: The type of the state event.
-        target: The room in which it is set.
-        content: Its content.
-        room_name: The name that the room was given, empty if it was removed; None if it was
-            another request.
+        target: The room of the state event.
+        content: The content of the state event.
+        room_name: If the request was to name the room: the new name, or "" if the name was removed.
+            None for any other request.
     """
 
     kind: EventKind = field(default=EventKind.DONE, init=False)
@@ -254,9 +270,9 @@ class EffectRefused(Inbound):
         event_type: The type of the state event; ``m.room.member`` for an invite.
         target: The room of the state event or of the invite.
         content: The state event's content; empty for an invite.
-        room_name: The name that the room was to have, empty if it was to be removed; None if it
-            was another request.
-        invited: The user who was to be invited; None if it was another request.
+        room_name: If the request was to name the room: the requested name, or "" to remove the
+            name. None for any other request.
+        invited: The user who was to be invited; None for any other request.
         problem: The homeserver's error text.
     """
 
@@ -284,12 +300,18 @@ _CLASSES: dict[EventKind, type[Inbound]] = {
 
 
 def make_inbound(kind: EventKind, **values: Any) -> Inbound:
-    """Make an event of this kind, as the class of the kind; ``values`` are its fields."""
+    """Return an event of this kind, of the class that belongs to the kind.
+
+    ``values`` are the other fields of the event.
+    """
     cls = _CLASSES.get(kind)
     return Inbound(kind=kind, **values) if cls is None else cls(**values)
 
 
 def as_class(cls: type[T], inbound: Inbound, **changes: Any) -> T:
-    """Convert the event to another class: the fields that both classes have, and ``changes``."""
+    """Return the event converted to the class ``cls``.
+
+    Fields that both classes have are copied. ``changes`` gives the other fields, or new values.
+    """
     names = {a.name for a in fields(type(inbound))} & {a.name for a in fields(cls) if a.init}
     return cls(**{name: getattr(inbound, name) for name in names} | changes)

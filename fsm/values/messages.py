@@ -1,4 +1,4 @@
-"""Messages and their references: files, questions, answers, triggered signals."""
+"""Parts of messages, references in messages, and the signals that flows and questions trigger."""
 
 from typing import Any, Literal
 
@@ -14,14 +14,14 @@ class Attachment:
     """One file, image, audio or video in a room.
 
     Args:
-        event_id: The event that brought it.
-        name: Its file name, as the sender gave it.
+        event_id: The event that contains the file.
+        name: The file name, as given by the sender.
         kind: ``file``, ``image``, ``audio`` or ``video``.
-        mimetype: Its media type, as given by the sender.
-        size_bytes: Its size, as given by the sender; 0 if not given.
-        url: Its ``mxc://`` URI.
+        mimetype: The media type, as given by the sender.
+        size_bytes: The size, as given by the sender; 0 if not given.
+        url: The ``mxc://`` URI of the file.
         encryption: The ``file`` object of an encrypted attachment (client-server API, "Sending
-            encrypted attachments"), or None.
+            encrypted attachments"); None if the file is not encrypted.
     """
 
     event_id: EventId
@@ -35,7 +35,7 @@ class Attachment:
 
 @frozen
 class Said:
-    """A text with its files."""
+    """A text that a user sent, with the files that belong to it."""
 
     text: str
     attachments: tuple[Attachment, ...]
@@ -47,10 +47,11 @@ class Triggered:
 
     Args:
         signal: A value of the class that an event of the receiving flow names (``Event(on=…)``).
-        missed: The reply if the flow's current state does not answer the signal; "" for no reply.
-            None if that is an error.
-        seen: The flow's snapshot when the confirmation was requested. If it differs now, the signal
-            is not delivered, and ``missed`` is the reply.
+        missed: The reply to the sender if the current state of the receiving flow does not answer
+            the signal. "": no reply. None: the turn fails with ``NoSuchTransition`` instead.
+        seen: For the signal of a confirmation: the snapshot of the receiving conversation when the
+            question was asked. If the snapshot has changed since, the signal is not delivered, and
+            the reply is ``missed``. None: the snapshot is not compared.
     """
 
     signal: object
@@ -60,10 +61,10 @@ class Triggered:
 
 @frozen
 class Reset:
-    """The signal that resets the sender's conversation of any flow to idle.
+    """The signal that resets the sender's conversation of one flow to idle.
 
     Args:
-        flow: The flow's class.
+        flow: The class of the flow.
     """
 
     flow: Any
@@ -75,8 +76,9 @@ class Question:
 
     Args:
         text: The question, Markdown.
-        then: What to trigger if the answer is yes.
-        otherwise: What to trigger if it is no, or does not come in time.
+        then: The signal to trigger if the answer is yes.
+        otherwise: The signal to trigger if the answer is no or the question expires; None for no
+            signal.
     """
 
     text: str
@@ -86,13 +88,16 @@ class Question:
 
 @frozen(kw_only=True)
 class QuestionRef:
-    """The reference in a question's event, so that an answer to it is recognised after a restart.
+    """Identifies a flow's question, to which users may reply or react.
+
+    It is stored in the content of the question's message, so that an answer to the question is
+    recognised after a restart too.
 
     Args:
-        flow: The flow that asks.
-        id: The inbound event of the turn that asked; unique among the flow's questions.
-        life: The id of the process run in which it was asked.
-        asker: The user whose answer counts; None if everybody's does.
+        flow: The name of the flow that asks.
+        id: The id of the inbound event whose turn asked the question.
+        life: The id of the process run in which the question was asked.
+        asker: The user whose answer counts; None if everybody's answer counts.
     """
 
     flow: str
@@ -103,13 +108,16 @@ class QuestionRef:
 
 @frozen(kw_only=True)
 class AnswerRef:
-    """The reference in each message of an answer, so that a chat can be read back from its room.
+    """Identifies the question that an agent's answer belongs to.
+
+    It is stored in the content of each message of the answer, so that the questions and answers of
+    a chat can be read back from the room.
 
     Args:
         chat: The platform chat to which the answer belongs.
-        question: The message that it answers.
-        also: Further messages that were sent to the agent with it: files and texts.
-        is_empty: The agent's answer is empty: all text is the bot's own.
+        question: The message that the agent answers.
+        also: Further messages, files and texts, that were sent to the agent with the question.
+        is_empty: Whether the agent's answer is empty, so that all text in the message is the bot's.
     """
 
     chat: PlatformChatId
@@ -123,9 +131,9 @@ class Choice:
     """One chat in a list to choose from.
 
     Args:
-        chat_id: Its number in its user's Space.
-        name: Its display name.
-        detail: Further text that distinguishes it from the others; may be empty.
+        chat_id: The number of the chat in its user's Space.
+        name: The display name of the chat, escaped for Markdown.
+        detail: Further text that distinguishes the chat from the others; may be empty.
     """
 
     chat_id: ChatId

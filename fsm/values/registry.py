@@ -15,15 +15,15 @@ class AgentEntry:
     """One agent of the registry.
 
     Args:
-        id: The id for ``!agent`` and for the bindings of rooms.
-        name: Its display name.
-        kind: The name of its ``AgentApi`` implementation.
-        description: One sentence for ``!agents``; may be empty.
-        options: The kind's own settings.
-        first_seconds: Timeout for the first piece of an answer; None: only ``answer_seconds``
-            counts.
-        answer_seconds: Timeout for a whole answer; None for the config's default.
-        at_a_time: The maximum number of concurrent questions.
+        id: The id by which ``!agent`` and the records of rooms name the agent.
+        name: The display name of the agent.
+        kind: The name of the ``AgentApi`` implementation that connects to the agent.
+        description: One sentence about the agent for ``!agents``; may be empty.
+        options: The settings of this kind of agent.
+        first_seconds: Timeout for the first piece of an answer, in seconds; None: the timeout for
+            the whole answer applies.
+        answer_seconds: Timeout for a whole answer, in seconds; None: the config's default.
+        at_a_time: The maximum number of questions that the agent gets at the same time.
     """
 
     id: AgentId
@@ -37,14 +37,20 @@ class AgentEntry:
 
 
 class Condition(Enum):
-    """The current condition of an agent as far as it is known, and its text for people."""
+    """Whether an agent can be reached. The value is the text for people, still to be translated."""
 
     REACHABLE = sentence("reachable")
     UNREACHABLE = sentence("can't be reached right now")
 
 
 class Registry:
-    """The agents in the config's order, with their conditions. Lookups never raise."""
+    """Finds the agents of the config, and remembers in which condition each was last found.
+
+    Iterating yields the agents in the config's order. Lookups return None instead of raising.
+
+    Args:
+        entries: The agents in the config's order.
+    """
 
     def __init__(self, entries: Iterable[AgentEntry]) -> None:
         self._entries = tuple(entries)
@@ -61,7 +67,7 @@ class Registry:
         return agent_id in self._by_id
 
     def get(self, agent_id: AgentId | None) -> AgentEntry | None:
-        """The entry with this id, or None."""
+        """Return the agent with this id; None if there is none or ``agent_id`` is None."""
         return self._by_id.get(agent_id) if agent_id is not None else None
 
     def note(self, agent_id: AgentId, condition: Condition) -> None:
@@ -69,18 +75,24 @@ class Registry:
         self._conditions[agent_id] = condition
 
     def condition(self, agent_id: AgentId) -> Condition | None:
-        """The condition of the agent when it was last used or probed; None if it never was."""
+        """Return the agent's condition when it was last used or probed; None if it never was."""
         return self._conditions.get(agent_id)
 
     @property
     def only(self) -> AgentEntry | None:
-        """The agent, if there is only one; else None."""
+        """The only agent of the config; None if there are several or none."""
         return self._entries[0] if len(self._entries) == 1 else None
 
     def find(self, choice: str) -> AgentEntry | None:
-        """The agent that a person means by a number counted from 1, or by an id in any case.
+        """Find the agent that a person has chosen.
 
-        An id counts with punctuation around it, unless it is another's without.
+        Args:
+            choice: The person's text: the agent's number in the config, from 1, or its id. Upper
+                and lower case are the same. Punctuation around the id is ignored if no id is equal
+                to the text with the punctuation.
+
+        Returns:
+            The agent; None if the text names no agent, or more than one.
         """
         number = number_in(choice)
         if number is not None and 1 <= number <= len(self._entries):

@@ -1,6 +1,7 @@
-"""Named retry policies, and the loop that follows them. Sleep, clock and randomness are passed in.
+"""Retry policies, and the loop that follows a policy.
 
-The caller decides which errors are retried: each folder knows its own errors.
+The caller passes the functions for sleep, clock and random numbers, and decides which errors are
+retried.
 """
 
 import sys
@@ -12,13 +13,14 @@ from attrs import evolve, frozen
 T = TypeVar("T")
 
 MAX_DOUBLINGS = 30
-"""The wait doubles no further."""
+"""The maximum number of times that the wait doubles."""
 
 RetryAfter = Callable[[Exception], float | None]
-"""Seconds that the other side asks for (0.0 if it names none), or None: don't retry this error."""
+"""Called with the error of an attempt. Returns the seconds that the server asks to wait, 0.0 if it
+asks for no wait, or None if the error must not be retried."""
 
 OnFailure = Callable[[Exception, int], None]
-"""Receives each failure and the number of the attempt, counted from 1."""
+"""Called after each failed attempt with the error and the attempt's number, from 1."""
 
 
 @frozen(kw_only=True)
@@ -26,14 +28,16 @@ class RetryPolicy:
     """Exponential backoff with jitter, and when to give up.
 
     Args:
-        first_wait_seconds: The longest wait after the first failure; it doubles with each further
-            one.
-        max_wait_seconds: The maximum backoff. A wait that the server asks for is added to it.
-        jitter: Each wait is a uniform random value between these two fractions of the backoff.
-        retry_after_jitter: The fraction of the backoff that is added to a wait that the server asks
-            for.
-        max_retry_after_seconds: Give up if the server asks for a longer wait.
-        max_seconds: Give up after a failure that comes later than this.
+        first_wait_seconds: The backoff after the first failure. It doubles with each further
+            failure.
+        max_wait_seconds: The maximum backoff.
+        jitter: Two fractions, such as 0.5 and 1.0. The backoff is multiplied by a random number
+            between them.
+        retry_after_jitter: If the server asks for a wait, the fraction of the backoff that is added
+            to that wait.
+        max_retry_after_seconds: Give up if the server asks for a longer wait than this.
+        max_seconds: Give up at the first failure that comes this long after the first attempt
+            began, or later.
         max_attempts: Give up after this number of attempts.
     """
 
@@ -51,12 +55,12 @@ class RetryPolicy:
         retry_after_seconds: float,
         uniform: Callable[[float, float], float],
     ) -> float:
-        """How long to wait before the next attempt.
+        """Return the seconds to wait before the next attempt.
 
         Args:
             failures: The number of failed attempts, 1 or more.
-            retry_after_seconds: The wait that the server asks for, or 0.0.
-            uniform: Returns a random number between two others.
+            retry_after_seconds: The wait that the server asks for; 0.0 if it asks for none.
+            uniform: Called with two numbers; returns a random number between them.
         """
         doubled = self.first_wait_seconds * 2.0 ** min(failures - 1, MAX_DOUBLINGS)
         backoff = min(self.max_wait_seconds, doubled) * uniform(*self.jitter)
@@ -65,7 +69,13 @@ class RetryPolicy:
         return retry_after_seconds + backoff * self.retry_after_jitter
 
     def gives_up(self, failures: int, retry_after_seconds: float, elapsed_seconds: float) -> bool:
-        """Whether to stop retrying."""
+        """Return whether to stop retrying.
+
+        Args:
+            failures: The number of failed attempts, 1 or more.
+            retry_after_seconds: The wait that the server asks for; 0.0 if it asks for none.
+            elapsed_seconds: The time since the first attempt began.
+        """
         return (
             failures >= self.max_attempts
             or elapsed_seconds >= self.max_seconds
@@ -74,16 +84,16 @@ class RetryPolicy:
 
 
 HOMESERVER = RetryPolicy(first_wait_seconds=0.25, max_wait_seconds=15.0)
-"""Requests whose result the bot can't do without: retried until they work or are refused."""
+"""For requests that the bot can't do without: retried until they succeed or are refused."""
 
 HOMESERVER_LOOKUP = evolve(HOMESERVER, max_seconds=30.0, max_attempts=6)
-"""Reads that only add to an event: it is handled without them, rather than never."""
+"""For reads of additional data for an event. If the read fails, the event is handled without it."""
 
 DOWNLOAD = evolve(HOMESERVER, max_seconds=30.0)
-"""A download that does not begin."""
+"""For the start of a download. A download that has started is not retried."""
 
 UPLOAD = evolve(HOMESERVER, max_seconds=60.0)
-"""An upload: its user is waiting."""
+"""For uploads. A user waits for the result, so retrying ends earlier than for other requests."""
 
 AGENT = RetryPolicy(
     first_wait_seconds=0.8,
@@ -93,13 +103,13 @@ AGENT = RetryPolicy(
     max_retry_after_seconds=10.0,
     max_attempts=3,
 )
-"""A question to an agent that is unreachable or busy, before the first piece of its answer."""
+"""For a question to an agent that is unreachable or busy, until the first piece of its answer."""
 
 TURN = RetryPolicy(first_wait_seconds=0.2, max_wait_seconds=1.6, jitter=(1.0, 1.0), max_attempts=5)
-"""A turn that raises; after the last attempt its event is parked."""
+"""For a turn that raises. After the last attempt, the turn's event is parked."""
 
 STORE = RetryPolicy(first_wait_seconds=1.0, max_wait_seconds=1.0, jitter=(1.0, 1.0))
-"""A store that can't be written: no turn is taken until it can."""
+"""For a store that can't be written: each operation is retried until it succeeds."""
 
 
 @frozen(kw_only=True)
@@ -107,9 +117,9 @@ class RetryTiming:
     """The functions that the retry loop needs: sleep, clock and random numbers.
 
     Args:
-        sleep: Waits for a number of seconds.
-        monotonic: A clock, in seconds.
-        uniform: Returns a random number between two others.
+        sleep: Called with a number of seconds; waits that long.
+        monotonic: Returns the time of a monotonic clock, in seconds.
+        uniform: Called with two numbers; returns a random number between them.
     """
 
     sleep: Callable[[float], Awaitable[object]]
@@ -125,10 +135,19 @@ async def retry(
     *,
     on_failure: OnFailure = lambda _error, _attempt: None,
 ) -> T:
-    """Run the operation until it succeeds, its error is not retryable, or the policy gives up.
+    """Run an operation until it succeeds, and return its result.
+
+    Args:
+        operation: Called without arguments for each attempt.
+        policy: How long to wait between attempts, and when to give up.
+        retry_after: Called with the error of an attempt; returns the seconds that the server asks
+            to wait, 0.0 for no wait, or None if the error must not be retried.
+        timing: The functions for sleep, clock and random numbers.
+        on_failure: Called after each failed attempt with the error and the attempt's number, from
+            1.
 
     Raises:
-        Exception: What the last attempt raised.
+        Exception: The error of the last attempt, if it must not be retried or the policy gives up.
     """
     began = timing.monotonic()
     failures = 0

@@ -8,10 +8,10 @@ from fsm.values.messages import Choices, Said
 
 @frozen
 class Say:
-    """Ask the room's agent.
+    """The signal to ask the room's agent a question.
 
     Args:
-        said: The text and its files.
+        said: The question with its files.
     """
 
     said: Said
@@ -19,10 +19,10 @@ class Say:
 
 @frozen
 class Hold:
-    """Keep the turn's message until its sender has chosen an agent.
+    """The signal to keep the turn's message in memory until its sender has chosen an agent.
 
     Args:
-        said: The message's text and files; None for those of the event itself.
+        said: The text and the files of the message. None: those of the inbound event.
     """
 
     said: Said | None = None
@@ -30,12 +30,12 @@ class Hold:
 
 @frozen
 class Release:
-    """An agent was chosen: handle the held messages again."""
+    """The signal that an agent was chosen: the messages kept by ``Hold`` are handled again."""
 
 
 @frozen
 class OfferChats:
-    """Ask the sender to choose an archived chat.
+    """The signal to ask the sender to choose an archived chat.
 
     Args:
         choices: The archived chats.
@@ -46,10 +46,10 @@ class OfferChats:
 
 @frozen
 class LoadChat:
-    """Load an archived chat into the room.
+    """The signal to reopen an archived chat of the sender.
 
     Args:
-        chat_id: Its number in the sender's Space.
+        chat_id: The number of the chat in the sender's Space.
     """
 
     chat_id: ChatId

@@ -7,21 +7,22 @@ from functools import lru_cache
 _SKIN_TONES = range(0x1F3FB, 0x1F400)
 _VARIATION_SELECTORS = range(0xFE00, 0xFE10)
 _JOINER = "\u200d"
-"""Joins the parts of an emoji."""
+"""The zero-width joiner, which joins the parts of an emoji."""
 
 MOST_COMPARED = 1_000
-"""The maximum number of characters of a command, answer or name."""
+"""The number of characters of a text that are compared; the rest is ignored."""
 
 MOST_DIGITS = 6
-"""The maximum number of digits of a number in a list."""
+"""The maximum number of digits of a number with which a person chooses from a list."""
 
 
 def compared(text: str) -> str:
     """Normalize a text for comparison.
 
-    The result is canonically composed and case-folded, with full-width letters as plain ones, and
-    without invisible characters, variation selectors, skin tones, and blanks at its ends (Unicode
-    Standard Annex 15, NFKC; chapter 3.13, default case folding).
+    The result is in the form NFKC, which makes full-width letters plain ones, and case-folded
+    (Unicode Standard Annex 15; chapter 3.13, default case folding). Invisible characters, variation
+    selectors and skin tones are removed, and blanks at both ends. Only the first ``MOST_COMPARED``
+    characters of the text are used.
     """
     return _compared(text[:MOST_COMPARED])
 
@@ -33,13 +34,20 @@ def _compared(text: str) -> str:
 
 
 def answered(text: str) -> str:
-    """Normalize a text and remove punctuation around it: "Yes." becomes "yes"."""
+    """Normalize a text as by ``compared``, and remove punctuation at both ends: "Yes." → "yes".
+
+    A text of nothing but punctuation keeps it.
+    """
     form = compared(text)
     return _without_punctuation(form) or form
 
 
 def number_in(text: str) -> int | None:
-    """The whole number in a text such as "1."; None if it is none, or too large for a list."""
+    """Return the number that a text such as "1." consists of.
+
+    Returns:
+        None if the text is not a number of at most ``MOST_DIGITS`` digits without a sign.
+    """
     seen = "".join(c for c in text[:MOST_COMPARED] if not _is_unseen(c))
     digits = _without_punctuation(seen)
     is_number = digits.isdecimal() and len(digits) <= MOST_DIGITS and not _has_dash(seen)
@@ -47,7 +55,7 @@ def number_in(text: str) -> int | None:
 
 
 def without_unseen_start(text: str) -> str:
-    """The text from its first visible character on."""
+    """Return the text from its first visible character on."""
     begin = next((i for i, c in enumerate(text) if not (c.isspace() or _is_unseen(c))), len(text))
     return text[begin:]
 
@@ -60,7 +68,7 @@ def _is_unseen(char: str) -> bool:
 
 
 def _without_punctuation(text: str) -> str:
-    """The text without punctuation and blanks at its ends."""
+    """Return the text without punctuation and blanks at both ends."""
     begin, end = 0, len(text)
     while begin < end and _is_punctuation(text[begin]):
         begin += 1
@@ -83,10 +91,11 @@ _MARKUP = re.compile(r"([\\`*\[\]<>~|!#&]|(?<![^\W_])_|_(?![^\W_]))")
 
 
 def as_typed(text: str | None) -> str:
-    """Escape a text so that Markdown shows it unchanged, on one line.
+    """Return the text escaped so that Markdown shows it as it was typed, on one line.
 
-    Otherwise a name such as ``[free](https://example.org)`` would be a link in the bot's own
-    message (CommonMark 0.31, 2.4, "Backslash escapes").
+    Without the escapes, a name such as ``[free](https://example.org)`` would be a link in the bot's
+    own message (CommonMark 0.31, 2.4, "Backslash escapes"). Control characters are removed. None
+    gives an empty text.
     """
     shown = "".join(c for c in " ".join((text or "").split()) if not _is_control(c))
     return _MARKUP.sub(r"\\\1", shown)
@@ -98,19 +107,20 @@ def _is_control(char: str) -> bool:
 
 _UNPRINTABLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
 _JOINERS = "\u200c\u200d"
-"""Joiners in words of some scripts and in emoji."""
+"""Invisible characters that are kept: words of some scripts and emoji need them."""
 
 
 def printable(text: str, *, lines: bool = False) -> str:
-    r"""The text with every character that a terminal would obey, or nobody sees, as ``\x1b``.
+    r"""Return the text with unprintable characters as escapes such as ``\x1b``, for a terminal.
 
-    These are control characters (C0, DEL, C1), which move the cursor, set the title or answer in
-    the reader's name; marks of the writing direction, which have a text look like another; and
-    halves of characters, which can't be written at all (ECMA-48; Unicode Standard Annex 9).
+    Unprintable are control characters (C0, DEL, C1), which a terminal carries out: they move the
+    cursor, set the title or send input. So are line separators and marks of the writing direction,
+    which can make a text look like another one, and lone surrogates, which can't be encoded
+    (ECMA-48; Unicode Standard Annex 9).
 
     Args:
-        text: Anything.
-        lines: New lines and tabs stay as they are.
+        text: Any text.
+        lines: Whether new lines and tabs stay as they are. If False, they are escaped too.
     """
     if text.isprintable():
         return text

@@ -1,6 +1,6 @@
 """Translations of the bot's sentences to the reader's language.
 
-The code has the sentences in English, as gettext expects, with ``{named}`` placeholders.
+In the code, the sentences are in English, as gettext expects, with ``{named}`` placeholders.
 """
 
 from datetime import datetime, timedelta
@@ -12,24 +12,27 @@ _KILO, _MEGA = 1000, 1_000_000  # in bytes
 
 
 class Catalogue(Protocol):
-    """Sentences of one language, with the interface of the standard library's ``gettext``."""
+    """Translates English sentences to one language: the interface of the standard ``gettext``."""
 
     def gettext(self, message: str) -> str:
-        """The sentence in this language."""
+        """Return the English sentence ``message`` in this language."""
 
     def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
-        """The singular or plural form in this language for the number ``n``."""
+        """Return the form for the number ``n`` in this language.
+
+        ``msgid1`` and ``msgid2`` are the English singular and plural.
+        """
 
 
 class English:
-    """The sentences as written in the code."""
+    """The catalogue of English, which returns the sentences as written in the code."""
 
     def gettext(self, message: str) -> str:
-        """The sentence itself."""
+        """Return ``message`` itself."""
         return message
 
     def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
-        """The first form for one, the second for any other number."""
+        """Return ``msgid1`` if ``n`` is 1, otherwise ``msgid2``."""
         return msgid1 if n == 1 else msgid2
 
 
@@ -37,8 +40,8 @@ class Translator:
     """Translates sentences to one language.
 
     Args:
-        code: The language, ``en`` or ``ru``.
-        catalogue: Its sentences.
+        code: The code of the language, ``en`` or ``ru``.
+        catalogue: The sentences of the language; None for English.
     """
 
     def __init__(self, code: str = "en", catalogue: Catalogue | None = None) -> None:
@@ -46,16 +49,22 @@ class Translator:
         self.catalogue = catalogue or English()
 
     def gettext(self, message: str, **values: object) -> str:
-        """The sentence in this language, its placeholders filled."""
+        """Return ``message`` in this language; ``values`` fill its ``{named}`` placeholders."""
         # gettext keeps the catalogue's own header under the empty sentence
         return self.catalogue.gettext(message).format(**values) if message else ""
 
     def ngettext(self, singular: str, plural: str, count: int, **values: object) -> str:
-        """The singular or plural sentence for ``count``, which fills ``{count}``."""
+        """Return the singular or plural sentence for ``count``, in this language.
+
+        ``count`` fills the placeholder ``{count}``, and ``values`` fill the others.
+        """
         return self.catalogue.ngettext(singular, plural, count).format(count=count, **values)
 
     def duration(self, length: timedelta) -> str:
-        """A duration as text, ``5 minutes``: in the largest exact unit, seconds rounded up."""
+        """Return a duration as text in this language, such as ``5 minutes``.
+
+        It is rounded up to whole seconds, and given in the largest unit that needs no fraction.
+        """
         seconds = ceil(length.total_seconds())
         if not seconds or seconds % _MINUTE:
             # Translators: durations stand after such words as "within" and "after"
@@ -67,7 +76,7 @@ class Translator:
         return self.ngettext("{count} day", "{count} days", seconds // _DAY)
 
     def size(self, size_bytes: int) -> str:
-        """A file size as text: ``12 kB``, ``1.2 MB``, or ``unknown size`` for 0."""
+        """Return a file size as text: ``12 kB``, ``1.2 MB``, or ``unknown size`` for 0."""
         if size_bytes <= 0:
             return self.gettext("unknown size")
         kilobytes = -(-size_bytes // _KILO)
@@ -76,7 +85,7 @@ class Translator:
         return self.gettext("{amount} MB", amount=f"{size_bytes / _MEGA:.1f}".removesuffix(".0"))
 
     def moment(self, at: datetime) -> str:
-        """A UTC time as text in this language: ``2026-01-02 03:04:05 UTC``."""
+        """Return a UTC time as text in this language, such as ``2026-01-02 03:04:05 UTC``."""
         return self.gettext(
             "{year}-{month}-{day} {time} UTC",
             year=f"{at:%Y}",
@@ -87,5 +96,8 @@ class Translator:
 
 
 def sentence(message: str) -> str:
-    """Mark a sentence for the catalogue; ``Translator.gettext`` translates it later."""
+    """Return ``message`` unchanged. The call marks it as a sentence for the catalogue.
+
+    ``Translator.gettext`` translates the sentence later.
+    """
     return message
