@@ -1,4 +1,8 @@
-"""Effects: requests that a turn makes of the outside. They become outbox rows at the commit."""
+"""Effects: what a turn requests of the homeserver, of an agent or of the engine.
+
+At the commit, the effects become outbox rows, except ``AskAgent`` and ``Reopen``, which the engine
+carries out itself.
+"""
 
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
@@ -18,12 +22,14 @@ class Reply:
 
     Args:
         room_id: The room.
-        text: Markdown. It is rendered to sanitised HTML on its way out.
-        in_reply_to: The event that it replies to; None for a message that is no reply.
-        thread: The root of the thread to which it belongs.
-        mention: The user that it mentions (``m.mentions``).
-        question_ref: The question's reference, stored in the event's content, if it is a question.
-        answer: The answer's reference, stored in the event's content, if it is an agent's answer.
+        text: The message, Markdown. It is sent with a rendering to sanitised HTML.
+        in_reply_to: The event that the message replies to; None for a message that is no reply.
+        thread: The root of the thread to which the message belongs; None if it is in no thread.
+        mention: The user that the message mentions (``m.mentions``); None for nobody.
+        question_ref: If the message is a flow's question, the reference that is stored in its
+            content; otherwise None.
+        answer: If the message is an agent's answer, the reference that is stored in its content;
+            otherwise None.
     """
 
     room_id: RoomId
@@ -41,10 +47,11 @@ class Edit:
 
     Args:
         room_id: The room of the message.
-        text: Markdown, the new text.
-        event_id: The message, if its id is known.
-        sent_as: Otherwise, the transaction id under which the message was sent.
-        answer: The answer's reference, if the message is an agent's answer.
+        text: The new text, Markdown.
+        event_id: The event id of the message; None if it is not known.
+        sent_as: The transaction id under which the message was sent, if ``event_id`` is None.
+        answer: If the message is an agent's answer, the reference that is stored in its content;
+            otherwise None.
     """
 
     room_id: RoomId
@@ -56,7 +63,13 @@ class Edit:
 
 @frozen(kw_only=True)
 class React:
-    """Put an emoji on an event."""
+    """React with an emoji to an event.
+
+    Args:
+        room_id: The room of the event.
+        event_id: The event.
+        key: The emoji.
+    """
 
     room_id: RoomId
     event_id: EventId
@@ -69,11 +82,11 @@ class SetState:
 
     Args:
         room_id: The room.
-        type: The state event's type.
-        content: Its content.
-        state_key: Its key.
-        asked_in: The room in which the result is reported: a turn of kind DONE or REFUSED follows
-            there. None if nothing is reported.
+        type: The type of the state event.
+        content: The content of the state event.
+        state_key: The state key of the state event.
+        asked_in: The room in which the result is reported, by a turn of kind DONE or REFUSED. None:
+            the result is not reported.
     """
 
     room_id: RoomId
@@ -89,7 +102,7 @@ class NameRoom:
 
     Args:
         room_id: The room.
-        name: Its new name.
+        name: The new name.
         asked_in: The room in which the result is reported, as in ``SetState``.
     """
 
@@ -113,7 +126,7 @@ class AddToSpace:
 
 @frozen(kw_only=True)
 class RemoveFromSpace:
-    """Make a room no child of the Space any more. Nobody leaves the room.
+    """Remove a room from the children of a Space. Nobody leaves the room.
 
     Args:
         space_id: The Space.
@@ -131,8 +144,8 @@ class Invite:
     Args:
         room_id: The room.
         user_id: The user.
-        asked_in: The room in which a refusal is reported: a turn of kind REFUSED follows there.
-            None if nothing is reported.
+        asked_in: The room in which the homeserver's refusal is reported, by a turn of kind REFUSED.
+            None: a refusal is not reported.
     """
 
     room_id: RoomId
@@ -142,16 +155,19 @@ class Invite:
 
 @frozen(kw_only=True)
 class NewRoom:
-    """Create a room, only one however often it is retried. A turn of kind ROOM_CREATED follows.
+    """Create a room. A retry of the request never creates a second room.
+
+    A turn of kind ROOM_CREATED follows in the new room; if the homeserver refuses the request, a
+    turn of kind ROOM_FAILED follows in the room ``asked_in``.
 
     Args:
-        user_id: The user for whom it is created.
-        asked_in: The room in which it was requested. A refusal is reported there.
+        user_id: The user for whom the room is created.
+        asked_in: The room in which the new room was requested.
         purpose: The flow's own key for the room. A user has one room for each purpose: a second
-            request finds the first one's room.
+            request with the same purpose gets the room of the first.
         name: The room's display name.
-        space_id: The Space that contains it; None if it has no parent.
-        is_space: Whether the new room is a Space.
+        space_id: The Space of which the room becomes a child; None for no Space.
+        is_space: Whether the new room is itself a Space.
     """
 
     user_id: UserId
@@ -164,7 +180,7 @@ class NewRoom:
 
 @frozen(kw_only=True)
 class JoinRoom:
-    """Accept an invite."""
+    """Join a room, for example to accept an invite."""
 
     room_id: RoomId
 
@@ -183,13 +199,16 @@ class AskAgent:
     Args:
         room_id: The room to which the answer is sent.
         agent_id: The agent.
-        platform_chat_id: The platform's number for the chat.
-        request_id: The inbound event's id, which names the answer.
+        platform_chat_id: The platform chat to which the question belongs.
+        request_id: The id of the inbound event. The transaction ids of the answer are derived from
+            it.
         text: The question, as the person wrote it.
-        language: The person's language, for the bot's own sentences about the answer.
-        inbound: The event that asks: gives the answer's thread and the asking user.
+        language: The code of the person's language, for the sentences that the bot itself adds to
+            the answer.
+        inbound: The event that asks. The answer goes to its thread and mentions its sender.
         attachments: Files that belong to the question.
-        again: The earlier event of the same question, if it is asked again.
+        again: The event that asked the same question before, if the question is asked again; None
+            for a new question.
     """
 
     room_id: RoomId
@@ -205,11 +224,12 @@ class AskAgent:
 
 @frozen(kw_only=True)
 class Reopen:
-    """Handle an event again from the start, after the bot had replied to it with a question.
+    """Handle an earlier event again, in a turn of its own after this one.
 
     Args:
-        inbound: The event.
-        attempt: How often it has been handled before. Each attempt has its own transaction ids.
+        inbound: The event, to which the bot replied with a question that is now answered.
+        attempt: How many times the event has been handled before. Each attempt has its own
+            transaction ids.
     """
 
     inbound: Inbound
@@ -234,28 +254,29 @@ Effect = (
 
 
 ATTEMPT_ORDINALS = 1000
-"""The number of transaction ids that are reserved for each attempt at an event."""
+"""The number of transaction ids that are reserved for each time that an event is handled."""
 
 
 def effect_id(event_id: EventId, attempt: int, index: int, part: int = 0) -> TransactionId:
-    """The transaction id of one effect of a turn.
+    """Return the transaction id of one effect of a turn.
 
     Args:
         event_id: The inbound event.
-        attempt: How often it was handled before.
-        index: The effect's place among all effects of the turn, from 0.
-        part: A long text is sent in several parts, from 0.
+        attempt: How many times the inbound event was handled before.
+        index: The index of the effect among all effects of the turn, from 0.
+        part: The index of the message, from 0, if a long text is sent in several messages.
     """
     ordinal = attempt * ATTEMPT_ORDINALS + index
     return transaction_id(event_id, f"{ordinal}.{part}" if part else ordinal)
 
 
 def transaction_id(event_id: EventId, ordinal: int | str) -> TransactionId:
-    """The transaction id of the ``ordinal``-th request that handling ``event_id`` sends.
+    """Return the transaction id of one request that is sent for the inbound event ``event_id``.
 
-    The same arguments give the same id after a restart, so that the homeserver recognises a
-    repeated request (Matrix client-server API, "Transaction identifiers"). The event id is hashed
-    because ids may be long and contain characters that a URL path does not allow.
+    ``ordinal`` distinguishes the requests for one event. The same arguments give the same id after
+    a restart, so that the homeserver recognises a repeated request (Matrix client-server API,
+    "Transaction identifiers"). The event id is hashed because ids may be long and contain
+    characters that a URL path does not allow.
     """
     digest = urlsafe_b64encode(sha256(event_id.encode()).digest()[:18]).decode()
     return TransactionId(f"strandline.{digest}.{ordinal}")

@@ -1,4 +1,4 @@
-"""Events: what moves a flow from one state to another, and the stimuli that cause them."""
+"""Events, which move a flow from one state to another, and the stimuli that cause events."""
 
 import re
 from collections.abc import Callable, Collection, Iterable
@@ -22,13 +22,15 @@ class Target(Enum):
 
 
 STAY = Target.STAY
-"""The event is answered without leaving the state."""
+"""A target: the event is answered, and the conversation stays in its state."""
 
 BACK = Target.BACK
-"""The event leads to the state from which the current state was entered, with its data."""
+"""A target: the conversation returns to the state from which the current one was entered, and gets
+back the data of that time."""
 
 ANY = "*"
-"""Every command that no earlier event of the flow and no earlier flow answers."""
+"""For ``Event(command=…)``: every command that no earlier event of the flow and no earlier flow
+answers. For ``Event(reply=…)``: every text."""
 
 
 @frozen
@@ -36,10 +38,10 @@ class Command:
     """A person typed a command: ``!name argument``.
 
     Args:
-        name: Its name, normalized as by ``compared``.
-        argument: The text after the name.
-        is_loose: There was a blank after the prefix. It is a command only if a flow has a command
-            of that name; otherwise it is a text.
+        name: The name of the command without the prefix, normalized as by ``answered``.
+        argument: The text after the name; empty if there is none.
+        is_loose: Whether there was a blank between the prefix and the name. The message then counts
+            as a command only if a flow has a command of this name, otherwise as a text.
     """
 
     name: str
@@ -49,7 +51,7 @@ class Command:
 
 @frozen
 class Text:
-    """A person wrote a text that is not a command."""
+    """A person wrote a text that is not a command; ``body`` is the text."""
 
     body: str
 
@@ -61,14 +63,19 @@ class Attached:
 
 @frozen
 class RoomEvent:
-    """An inbound event that is not a message: an invite, a join, an unreadable event."""
+    """An inbound event of a kind that ``Event(on=…)`` can name: an invite, a join or a file."""
 
     kind: EventKind
 
 
 @frozen
 class Reaction:
-    """A person reacted with an emoji to a question that the bot asked them."""
+    """A person reacted with an emoji to a question of the bot that this person may answer.
+
+    Args:
+        key: The emoji.
+        question_ref: The reference of the question.
+    """
 
     key: str
     question_ref: QuestionRef
@@ -76,7 +83,12 @@ class Reaction:
 
 @frozen
 class Answer:
-    """A person replied to a question that the bot asked them, with a text that is not a command."""
+    """A person replied to a question of the bot that this person may answer.
+
+    Args:
+        body: The text of the reply.
+        question_ref: The reference of the question.
+    """
 
     body: str
     question_ref: QuestionRef
@@ -90,7 +102,8 @@ class Expiry:
 Stimulus = Command | Text | Attached | RoomEvent | Reaction | Answer | Expiry | Triggered
 
 Guard = Callable[[Any, Any], bool]
-"""A method of the flow that returns whether the event applies. It must change nothing."""
+"""A method of a flow, called with the flow and the turn; returns whether the event may happen now.
+It must change nothing."""
 
 G = TypeVar("G", bound=Guard)
 
@@ -128,24 +141,27 @@ class Event:
 
     Args:
         sources: The state or states in which the event is possible.
-        target: The next state. ``STAY``: no change. ``BACK``: the durable or idle state from which
-            its source was entered, with the record of that time.
-        command: The name or names of commands that cause it, without the prefix; ``ANY`` for every
-            command that no earlier event or flow answers.
-        text: A message that is not a command causes it. A regular expression, as a string or
-            compiled, must match the whole message without blanks at its ends; ``turn.match`` is
-            then the match. A string is compiled with ``re.DOTALL``.
-        attachment: A file causes it, with or without a caption.
-        reaction: The emoji that cause it, as reactions to a question that this flow asked the same
-            person.
-        reply: The texts that cause it as replies to such a question, in any case and with or
-            without punctuation around them; ``ANY`` for every text.
-        on: An inbound event of this kind, which is not a message, causes it; or a signal of this
-            class (a frozen attrs class), which a handler has triggered with ``turn.trigger``.
-        on_expiry: The expiry of its source state causes it.
-        help: A short description of its commands for ``!help``; commands without one are not
-            listed.
-        arguments: The arguments shown in ``!help``: ``NAME``.
+        target: The next state. ``STAY``: the state does not change. ``BACK``: the durable or idle
+            state from which the source state was entered, with the record of that time.
+        command: The name or names of the commands that cause the event, without the prefix; ``ANY``
+            for every command that no earlier event or flow answers.
+        text: Which messages that are not commands cause the event. True: all; False: none. A
+            regular expression, as a string or compiled: those that it matches completely, after
+            blanks at both ends are removed. ``turn.match`` is then the match. A string is compiled
+            with ``re.DOTALL``.
+        attachment: Whether a file, with or without a caption, causes the event.
+        reaction: The emoji that cause the event. Only a reaction to a question of this flow counts,
+            by a person who may answer the question.
+        reply: The texts that cause the event. Only a reply to such a question counts. Upper and
+            lower case are the same, and punctuation around the text is ignored. ``ANY`` is every
+            text.
+        on: What else causes the event. An ``EventKind``: an inbound event of this kind. A frozen
+            attrs class: a signal of this class, which a handler has triggered with
+            ``turn.trigger``. None: nothing else.
+        on_expiry: Whether the expiry of the source state causes the event.
+        help: A short description of the commands for ``!help``. Empty: ``!help`` does not list the
+            commands.
+        arguments: The arguments of the commands as ``!help`` shows them, such as ``NAME``.
     """
 
     sources: tuple[State, ...] = field(converter=_states)
@@ -161,9 +177,9 @@ class Event:
     arguments: str = field(default="", kw_only=True)
     name: str = field(default="", init=False)
     flow: Any = field(default=None, init=False, repr=False)
-    """The flow class in whose body it is declared."""
+    """The flow class in whose body the event is declared; None until that class is complete."""
     condition: Guard | None = field(default=None, init=False)
-    """Its guard, if it has one."""
+    """The event's guard; None if the event has none."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -172,8 +188,9 @@ class Event:
     def guard(self, method: G) -> G:
         """Make the decorated method the event's guard.
 
-        It takes ``(self, turn)``, reads the turn and changes nothing. Where it returns False, the
-        next event is tried. One method may guard several events.
+        The guard takes ``(self, turn)`` and returns a bool. It may read the turn but must change
+        nothing. If the guard returns False, the event is skipped, and the next event that answers
+        the stimulus is tried. One method may guard several events.
 
         Raises:
             FlowError: The event already has a guard, or its class is already defined.
@@ -190,12 +207,12 @@ class Event:
 
     @property
     def signal(self) -> type | None:
-        """The signal class that causes it, if there is one."""
+        """The signal class that causes the event; None if no signal does."""
         return self.on if isinstance(self.on, type) else None
 
     @property
     def kind(self) -> EventKind | None:
-        """The kind of inbound event that causes it, if there is one."""
+        """The kind of inbound event given as ``on=``; None if none is given."""
         return self.on if isinstance(self.on, EventKind) else None
 
     def answers(self, stimulus: Stimulus) -> bool:
@@ -224,7 +241,12 @@ class Event:
         return answers
 
     def match(self, stimulus: Stimulus) -> re.Match[str] | None:
-        """The match of the event's regular expression in a text; None if there is none."""
+        """Match the event's regular expression against the stimulus.
+
+        Returns:
+            The match; None if the expression does not match, the event has no expression, or the
+            stimulus is not a ``Text``.
+        """
         if self.pattern is None or not isinstance(stimulus, Text):
             return None
         return self.pattern.fullmatch(stimulus.body.strip())
@@ -252,10 +274,10 @@ class Event:
 
 
 def triggered(signal: object) -> Triggered:
-    """Wrap a signal so that it can be triggered.
+    """Return the signal as a ``Triggered``, which a flow can receive as a stimulus.
 
     Raises:
-        TurnError: It is not an instance of a frozen class.
+        TurnError: ``signal`` is not an instance of an attrs class.
     """
     if isinstance(signal, Event):
         problem = f"{signal.name!r} is an event"
@@ -272,15 +294,19 @@ def triggered(signal: object) -> Triggered:
 
 
 def returning(events: Iterable[Event]) -> frozenset[State]:
-    """The states from which one of the events leads ``BACK``."""
+    """Return the source states of those events whose target is ``BACK``."""
     return frozenset(s for event in events if event.target is BACK for s in event.sources)
 
 
 def origins(events: Collection[Event], state: State) -> list[State]:
-    """The states to which ``BACK`` may lead from ``state``, in the order in which they are found.
+    """Return the states to which ``BACK`` may lead from ``state``.
 
-    A state that has a ``BACK`` event itself is not among them: the search goes on from its own
-    origins.
+    These are the states from which an event enters ``state``. A state that has a ``BACK`` event
+    itself is replaced by its own such states.
+
+    Args:
+        events: All events of the flow.
+        state: The state in which the ``BACK`` event happens.
     """
     passing = returning(events)
     found: dict[State, None] = {}
@@ -297,7 +323,16 @@ def origins(events: Collection[Event], state: State) -> list[State]:
 
 
 def targets_from(events: Collection[Event], event: Event, source: State) -> list[State]:
-    """The states to which the event may lead from ``source``: several only for ``BACK``."""
+    """Return the states to which an event may lead from ``source``.
+
+    Args:
+        events: All events of the flow.
+        event: The event.
+        source: The state in which the event happens.
+
+    Returns:
+        One state, or any number of states if the event's target is ``BACK``.
+    """
     match event.target:
         case Target.STAY:
             return [source]
@@ -312,7 +347,7 @@ H = TypeVar("H", bound=Handler)
 
 @frozen
 class HandlerMark:
-    """Set on a method by ``on``, read when the class is defined."""
+    """Names the events that a method handles. ``on`` sets it, and the flow's class reads it."""
 
     events: tuple[Event, ...]
 
@@ -320,12 +355,13 @@ class HandlerMark:
 def on(*events: Event) -> Callable[[H], H]:
     """Make the decorated method the handler of ``events``.
 
-    It takes ``(self, turn)``, or ``(self, turn, data)`` if it needs the data of the state that is
-    left: a record, a memory or None. Its return value is the data of the new state; None keeps the
-    old data, if both states carry the same class. It may be ``async``.
+    The handler takes ``(self, turn)``, or ``(self, turn, data)`` if it needs the data of the source
+    state: a record, a memory or None. It returns the data of the target state; None if that state
+    has no data. If the target state has data and the handler returns None, the data of the source
+    state is kept, which must then be of the target state's class. The handler may be ``async``.
 
     Raises:
-        FlowError: An argument is not an event.
+        FlowError: No event is given, or an argument is not an event.
     """
     strange = [event for event in events if not isinstance(event, Event)]
     if strange or not events:

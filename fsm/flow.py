@@ -22,22 +22,34 @@ from fsm.values.messages import Reset, Triggered
 
 @frozen
 class Snapshot:
-    """The state of one conversation: the state's name and its data."""
+    """The state of one conversation.
+
+    Args:
+        state: The name of the state.
+        data: The record or the memory of the conversation; None if the state has no data.
+    """
 
     state: str
     data: object = None
     origin: "Snapshot | None" = None
-    """Where ``BACK`` leads, in a state that has such an event; None for idle."""
+    """The snapshot to which ``BACK`` leads. None if that is idle, or if the state has no ``BACK``
+    event."""
 
 
 @frozen
 class Transition:
-    """The transition that a flow chose for a stimulus: an event and its target state."""
+    """The transition that a flow chose for a stimulus.
+
+    Args:
+        event: The name of the event.
+        target: The name of the state to which the event leads.
+    """
 
     event: str
     target: str
     entered: bool = True
-    """Whether the target is entered, or entered again: its expiry starts from the beginning."""
+    """Whether the conversation enters the target state, or enters it again, so that the state's
+    lifetime starts anew. False for ``STAY``: the state then expires when it would have anyway."""
 
 
 @frozen
@@ -46,7 +58,7 @@ class Saved:
 
     Args:
         state: The name of the durable state.
-        record: Its record, as a JSON value.
+        record: The record of the conversation, as a JSON object.
     """
 
     state: str
@@ -59,10 +71,11 @@ class Flow(metaclass=FlowType):
     One instance serves all its conversations and keeps no data about them.
 
     Attributes:
-        scope: Whom one conversation belongs to.
-        name: The flow's name in keys, logs and diagrams: the class name in lower case.
-        version: What its records are saved under. Raise it when their shape changes, and say with
-            ``upgrade`` how what an older version has saved is read.
+        scope: What there is one conversation for: a user, a room, or a user in a room.
+        name: The flow's name in keys, logs and diagrams. Default: the class name in lower case.
+        version: The version that is stored with each saved conversation. Raise it when the states
+            or their records change their shape, and write a method under ``upgrade`` for each older
+            version, which converts the conversations that this version has saved.
     """
 
     scope: ClassVar[Scope] = Scope.MEMBER
@@ -103,36 +116,36 @@ class Flow(metaclass=FlowType):
             cls._returning = returning(cls.events.values())
 
     def lifetime(self, state: State) -> timedelta | None:
-        """How long ``state`` lasts; None for ever."""
+        """Return how long a conversation may stay in ``state``; None for ever."""
         return state.expires
 
     @property
     def at_rest(self) -> Snapshot:
-        """The initial snapshot: the idle state, where conversations begin and a reset leads."""
+        """The snapshot of the idle state, where a conversation begins; a reset leads back to it."""
         return Snapshot(self.idle_state.name)
 
     @property
     def record_type(self) -> type | None:
-        """The record class of the flow's durable states, if it has any with a record."""
+        """The record class of the first state that has one; None if no state has a record."""
         return next((s.record for s in self.states.values() if s.record), None)
 
     @property
     def is_durable(self) -> bool:
-        """Whether any of its states survives a restart."""
+        """Whether any state of the flow is durable."""
         return any(s.tier is Tier.DURABLE for s in self.states.values())
 
     @classmethod
     def commands(cls) -> frozenset[str]:
-        """All commands that some state of the flow answers."""
+        """Return all commands that some state of the flow answers, by name; ``ANY`` is included."""
         return frozenset(name for event in cls.events.values() for name in event.command)
 
     @classmethod
     def signals(cls) -> frozenset[type]:
-        """The signal classes that some state of the flow answers."""
+        """Return the signal classes that some state of the flow answers."""
         return frozenset(event.signal for event in cls.events.values() if event.signal is not None)
 
     def key(self, room_id: RoomId, user_id: UserId) -> ConversationKey:
-        """The key of the conversation to which an event of this user in this room belongs."""
+        """Return the key of the conversation that an event of this user in this room belongs to."""
         match self.scope:
             case Scope.USER:
                 return ConversationKey(user_id)
@@ -142,12 +155,17 @@ class Flow(metaclass=FlowType):
                 return ConversationKey(f"{room_id}|{user_id}")
 
     def choose(self, snapshot: Snapshot, stimulus: Stimulus, turn: Turn) -> Transition | None:
-        """Choose the first event, in the order of the class body, that answers ``stimulus`` here.
+        """Choose the first event, in the order of the class body, that answers ``stimulus``.
 
-        Guards read the turn and change nothing.
+        The event must be possible in the state of ``snapshot``, and its guard must return True.
+        Nothing is changed, except ``turn.flow`` and ``turn.match``, which guards read. The signal
+        ``Reset`` leads from every state to idle.
+
+        Returns:
+            The transition; None if no event answers the stimulus, unless it is a signal.
 
         Raises:
-            NoSuchTransition: This state does not answer the signal.
+            NoSuchTransition: The stimulus is a signal that the current state does not answer.
         """
         turn.flow = self.name
         if isinstance(stimulus, Triggered) and isinstance(stimulus.signal, Reset):
@@ -166,9 +184,17 @@ class Flow(metaclass=FlowType):
         return None
 
     async def step(self, snapshot: Snapshot, move: Transition, turn: Turn) -> Snapshot:
-        """Run the event's handler and return the snapshot after it.
+        """Run the handler of a transition's event, and return the conversation's new snapshot.
 
-        The handler's effects are in ``turn``. If the handler raises, the snapshot is unchanged.
+        The handler adds its effects to ``turn``. What it raises is passed on.
+
+        Args:
+            snapshot: The snapshot before the step.
+            move: The transition that ``choose`` returned.
+            turn: The turn.
+
+        Raises:
+            FlowError: The handler returned data that the target state does not carry.
         """
         turn.flow = self.name
         handler = self._handlers.get(move.event)
@@ -184,14 +210,14 @@ class Flow(metaclass=FlowType):
         )
 
     def _origin(self, snapshot: Snapshot) -> Snapshot:
-        """The snapshot to which ``BACK`` leads."""
+        """Return the snapshot to which ``BACK`` leads from ``snapshot``."""
         return snapshot.origin or self.at_rest
 
     def _entered_from(self, snapshot: Snapshot, move: Transition) -> Snapshot | None:
-        """The state and data to which ``BACK`` will lead after this transition.
+        """Return the snapshot to which ``BACK`` will lead after the transition ``move``.
 
         Returns:
-            None if the target state has no event that leads to ``BACK``, or if that leads to idle.
+            None if the target state has no ``BACK`` event, or if ``BACK`` leads to idle.
         """
         if self.states[move.target] not in self._returning:
             return None
@@ -200,10 +226,17 @@ class Flow(metaclass=FlowType):
         return None if origin == self.at_rest else origin
 
     def read_saved(self, saved: Saved, version: int) -> Saved:
-        """Convert what ``version`` of this flow has saved to the form of the current version.
+        """Convert a conversation that another version of the flow has saved.
+
+        Args:
+            saved: The saved form of the conversation.
+            version: The version of the flow that has saved it.
+
+        Returns:
+            The saved form that the current version would have written.
 
         Raises:
-            ValueError: It was saved by a later version.
+            ValueError: ``version`` is later than the current version.
         """
         if version > self.version:
             problem = f"version {version} has saved it, and this is version {self.version}"
@@ -232,10 +265,11 @@ H = TypeVar("H", bound=Callable[..., Saved])
 
 
 def upgrade(version: int) -> Callable[[H], H]:
-    """Make the decorated method the reader of what ``version`` of the flow has saved.
+    """Make the decorated method convert conversations that ``version`` of the flow has saved.
 
-    It takes ``(self, saved)`` and returns the ``Saved`` that the next version would have written.
-    It runs at each read until the conversation is saved again, so it must have no side effects.
+    The method takes ``(self, saved)``, a ``Saved`` of this version, and returns the ``Saved`` that
+    the next version would have written. It runs each time such a conversation is read, until the
+    conversation is saved again, so it must have no side effects.
     """
 
     def mark(method: H) -> H:
@@ -246,7 +280,7 @@ def upgrade(version: int) -> Callable[[H], H]:
 
 
 def handlers_of(cls: type[Flow]) -> Iterator[tuple[Handler, tuple[Event, ...]]]:
-    """The methods under ``@on``, each with the events that it handles."""
+    """Yield the methods of the class under ``@on``, each with the events that it handles."""
     for value in vars(cls).values():
         mark = getattr(value, "handles", None)
         if isinstance(mark, HandlerMark):
@@ -254,7 +288,10 @@ def handlers_of(cls: type[Flow]) -> Iterator[tuple[Handler, tuple[Event, ...]]]:
 
 
 def _with_data(handler: Handler) -> Handler:
-    """Adapt a handler to one signature: the flow, the turn and the data of the source state."""
+    """Return the handler as a function of the flow, the turn and the data of the source state.
+
+    A handler that takes no data is wrapped.
+    """
     if takes(handler, 3):
         return handler
     return lambda flow, turn, _data: handler(flow, turn)

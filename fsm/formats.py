@@ -4,11 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 FORMATS: dict[str, Callable[[Any], str]] = {}
-"""The functions that format a flow class, by format name. ``fsm.diagrams`` adds them."""
+"""Functions by format name. Each is called with a flow class and returns the formatted text.
+``fsm.diagrams`` adds them."""
 
 
 class FlowType(type):
-    """The metaclass of flows. ``format(Rota, "mermaid")`` is the diagram of the flow ``Rota``."""
+    """The metaclass of flows. It makes ``f"{Rota:mermaid}"`` the diagram of the flow ``Rota``."""
 
     def __format__(cls, spec: str) -> str:
         if not spec:

@@ -1,4 +1,4 @@
-"""Flows whose state is derived from a record that other flows write too."""
+"""A mixin for flows whose state is derived from a record that other flows write too."""
 
 from typing import Any, ClassVar
 
@@ -6,17 +6,19 @@ from fsm.states import State
 
 
 class KeptAsRecord:
-    """For the bot's own flows: ``class RoomRouting(KeptAsRecord, Flow)``.
+    """Makes a built-in flow derive its state from a record, which other flows may write too.
 
-    The record of a conversation is stored under ``{kept_as}:{key}``, not under
-    ``flow:{name}:{key}``. The state is not stored: the flow derives it from the record.
+    Used as a mixin: ``class RoomRouting(KeptAsRecord, Flow)``.
+
+    The record of a conversation is stored under ``{kept_as}:{key}``, where ``key`` is the
+    conversation's key, and not under ``flow:{name}:{key}``. The state is not stored.
 
     Attributes:
-        kept_as: The prefix of the records' keys.
+        kept_as: The first part of the keys of the records.
     """
 
     kept_as: ClassVar[str]
 
     def state_of(self, record: Any) -> State:
-        """The state of a conversation that has this record."""
+        """Return the state of a conversation that has this record."""
         raise NotImplementedError

@@ -1,8 +1,9 @@
-"""The table of a flow as one shared ``transitions`` machine.
+"""The transition table of a flow, as a machine of the library ``transitions``.
 
-The only module that knows the ``transitions`` library. The machine has no model: a temporary cursor
-represents the conversation, so the machine needs no memory for each conversation. Automatic
-``to_<state>`` transitions are off, and nothing awaits inside a transition.
+Only this module uses that library. All conversations of a flow share one machine. The machine has
+no model of its own: a temporary cursor stands for the conversation, so a conversation takes no
+memory in the machine. Automatic ``to_<state>`` transitions are off, and nothing awaits inside a
+transition.
 """
 
 import logging
@@ -28,7 +29,7 @@ class _TieredState(transitions.State):
 
 @define(eq=False)
 class _Cursor:
-    """Represents one conversation while one event is triggered."""
+    """Stands for one conversation, as the machine's model, while one event is triggered."""
 
     state: str
     flow: object
@@ -36,7 +37,7 @@ class _Cursor:
 
 
 class Table:
-    """A flow's states and events as a ``transitions`` machine."""
+    """Finds the target states of a flow's events, with a ``transitions`` machine."""
 
     def __init__(self, states: Mapping[str, State], events: Mapping[str, Event]) -> None:
         initial = next(s.name for s in states.values() if s.initial)
@@ -51,7 +52,19 @@ class Table:
             self._add(event)
 
     def target(self, event: str, state: str, flow: object, turn: object) -> str | None:
-        """The target of ``event`` from ``state``; None if the event is not possible there now."""
+        """Return the name of the state to which an event leads.
+
+        For an event whose target is ``STAY`` or ``BACK``, this is ``state``.
+
+        Args:
+            event: The name of the event.
+            state: The name of the conversation's current state.
+            flow: The flow, passed to the event's guard.
+            turn: The turn, passed to the event's guard.
+
+        Returns:
+            None if the event is not possible in ``state``, or if its guard returns False.
+        """
         if event not in self._machine.get_triggers(state):
             return None
         cursor = _Cursor(state, flow, turn)

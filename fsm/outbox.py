@@ -1,7 +1,8 @@
 """Rows of the outbox: requests to the homeserver, one frozen class for each kind.
 
-A row is stored in the transaction of the turn that requests it. It is pending until the homeserver
-has acknowledged the request. Rows of one room are sent in the order of their positions.
+A row is stored in the transaction of the turn that makes the request. The row is pending until the
+homeserver has acknowledged the request, or it is parked. Rows of one room are sent in the order of
+their positions.
 """
 
 from typing import Any, ClassVar
@@ -16,14 +17,16 @@ Json = dict[str, Any]
 
 @frozen(kw_only=True)
 class OutboxRow:
-    """The fields that all rows have.
+    """Base class of the rows, with the fields that all of them have.
 
     Args:
-        transaction_id: Its identity, the same for each retry; unique in the outbox.
-        room_id: The room in whose order it is sent.
-        position: The store's row number, 0 before the row is stored.
-        created_at_ms: When it was stored, Unix time in milliseconds, 0 before.
-        stream_of: The inbound event whose streamed answer begins with this row, if it does.
+        transaction_id: The identity of the row, unique in the outbox and the same for each retry.
+        room_id: The room of the request. The rows with the same ``room_id`` are sent one after the
+            other.
+        position: The store's row number; 0 before the row is stored.
+        created_at_ms: When the row was stored, Unix time in milliseconds; 0 before.
+        stream_of: If the row sends the first message of an answer that is still being streamed: the
+            id of the inbound event that is answered. Otherwise None.
     """
 
     transaction_id: TransactionId
@@ -34,18 +37,18 @@ class OutboxRow:
 
     @property
     def kind(self) -> str:
-        """The name of its class in the outbox and in the log."""
+        """The name of the row's class in the table ``outbox`` and in the log."""
         raise NotImplementedError
 
 
 @frozen(kw_only=True)
 class ReportTo:
-    """Where the outcome of a request is reported, in a turn of its own.
+    """Says where the outcome of a request is reported, by a turn of kind DONE or REFUSED.
 
     Args:
         room_id: The room of that turn.
-        user_id: Who asked for it.
-        about: The event that asked for it, if there is one to reply to.
+        user_id: The user who caused the request: the sender of that turn.
+        about: The event to which that turn can reply; None if there is none.
     """
 
     room_id: RoomId
@@ -58,10 +61,10 @@ class SendRow(OutboxRow):
     """Send an event.
 
     Args:
-        event_type: Its type.
-        content: Its content.
+        event_type: The type of the event.
+        content: The content of the event.
         if_withdrawn: For an edit of an agent's answer: the content that is sent instead if the
-            question was redacted while the row was pending. None: nothing is sent then.
+            question was redacted while the row was pending. None: nothing is sent in that case.
     """
 
     kind: ClassVar[str] = "send"
@@ -75,10 +78,10 @@ class EditRow(OutboxRow):
     """Edit one of the bot's messages whose event id was unknown when the row was written.
 
     Args:
-        content: The edit's content, without the id of the message.
+        content: The content of the edit, without the event id of the edited message.
         if_withdrawn: As in ``SendRow``.
-        sent_as: The transaction id under which the message was sent.
-        edits: The message's event id, once it is known.
+        sent_as: The transaction id under which the edited message was sent.
+        edits: The event id of the edited message; None until it is known.
     """
 
     kind: ClassVar[str] = "edit"
@@ -93,10 +96,10 @@ class StateRow(OutboxRow):
     """Send a state event.
 
     Args:
-        event_type: Its type.
-        state_key: Its key.
-        content: Its content.
-        report_to: Where success or refusal is reported.
+        event_type: The type of the state event.
+        state_key: The state key of the state event.
+        content: The content of the state event.
+        report_to: Where the success or the homeserver's refusal is reported; None: nowhere.
     """
 
     kind: ClassVar[str] = "state"
@@ -108,11 +111,11 @@ class StateRow(OutboxRow):
 
 @frozen(kw_only=True)
 class InviteRow(OutboxRow):
-    """Invite a user.
+    """Invite a user to the room.
 
     Args:
         user_id: The user.
-        report_to: Where a refusal is reported.
+        report_to: Where the homeserver's refusal is reported; None: nowhere.
     """
 
     kind: ClassVar[str] = "invite"
@@ -122,7 +125,10 @@ class InviteRow(OutboxRow):
 
 @frozen(kw_only=True)
 class CreateRoomRow(OutboxRow):
-    """Create a room. ``room_id`` is no room here, but the name of a queue: one for each user.
+    """Create a room.
+
+    ``room_id`` is not a room here. It is the same text for all rows of one user, so that the user's
+    rooms are created one after the other.
 
     Args:
         room: The room to create.
@@ -148,14 +154,15 @@ class LeaveRow(OutboxRow):
 
 @frozen(kw_only=True)
 class UnreadableRow(OutboxRow):
-    """A stored row that can't be read: its kind is unknown or its data invalid. It is parked.
+    """Stands for a stored row whose kind is unknown or whose data is invalid. The row is parked.
 
-    If somebody asked for it, they are not told: their turn is named in what can't be read.
+    The outcome is not reported to the user who caused the request: the room and user to report to
+    are part of the data that can't be read.
 
     Args:
-        kind: Its kind, as stored.
-        payload: Its data, as stored.
-        problem: Why it can't be read.
+        kind: The kind of the row, as stored.
+        payload: The data of the row, as stored.
+        problem: Why the row can't be read.
     """
 
     kind: str

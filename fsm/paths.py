@@ -197,7 +197,7 @@ def label(event: Event) -> str:
 
 
 def transitions(flow: type[Flow], plan: PathPlan) -> dict[Edge, Walk]:
-    """Return all possible steps of the flow, each with the shortest walk that ends with the step."""
+    """Return all possible steps of the flow, each with the shortest walk that ends with it."""
     start = Walk(flow.idle_state.name)
     found: dict[Edge, Walk] = {}
     seen = {position(flow, start)}

@@ -1,7 +1,7 @@
 """A turn: the handling of one inbound event, as its handlers see it.
 
-A handler's requests are not carried out when the call returns. The engine commits all of them in
-one transaction, or none if a handler raises.
+What a handler requests is not done yet when the call returns. The engine commits all requests of
+the turn in one transaction and carries them out afterwards. If a handler raises, none is committed.
 """
 
 import re
@@ -42,23 +42,27 @@ S = TypeVar("S")
 
 @define(kw_only=True)
 class Turn:
-    """One turn: what a handler reads, and the methods by which it requests effects.
+    """Gives a handler the data of one turn, and the methods by which it requests effects.
 
     Args:
         inbound: The event that this turn handles.
-        now: The wall clock at the turn's start, aware UTC.
-        stimulus: The stimulus of this step: the event itself, or a signal that a handler triggered.
-        data: The data of the current state: a record, a memory or None. For guards; handlers get it
-            as an argument.
-        prefix: What commands begin with, for sentences that name one.
+        now: The time at which the turn began, an aware ``datetime`` in UTC.
+        stimulus: The stimulus of this step: one made of the inbound event, or a signal that a
+            handler triggered.
+        data: The data of the conversation's current state: a record, a memory or None. For guards;
+            handlers get it as an argument.
+        bot_records: The records of the bot itself. Handlers use ``records``.
+        prefix: What commands begin with, for messages that name a command.
         translator: Translates sentences to the sender's language.
-        room_link: Makes the link of a room, for sentences that name one.
-        life: The id of this run of the process, for questions.
-        attempt: 0 the first time that the event is handled, 1 after it was reopened once, …
+        room_link: Called with a room id; returns the room's link.
+        life: The id of this run of the process. It is stored in questions, so that an answer to a
+            question of an earlier run is recognised.
+        attempt: How many times the event was handled before this turn; 0 unless it was reopened.
         effects: The effects requested so far, in order.
-        signals: The signals that are still to be delivered in this turn, in order.
-        flow: The name of the flow whose handler runs.
-        match: The match of the event's regular expression, if it has one.
+        signals: The triggered signals that no flow has received yet, in order.
+        flow: The name of the flow whose handler or guard runs.
+        match: The match of the event's regular expression in the text; None if the event has no
+            regular expression.
     """
 
     inbound: Inbound
@@ -93,7 +97,10 @@ class Turn:
 
     @property
     def argument(self) -> str:
-        """The text after the command's name, stripped; for a text or an answer, the whole body."""
+        """The text after the command's name, stripped; for a text or an answer, the whole body.
+
+        Empty if this step handles anything else.
+        """
         match self.stimulus:
             case Command(argument=argument):
                 return argument
@@ -104,9 +111,9 @@ class Turn:
 
     @property
     def emoji(self) -> str:
-        """The normalized emoji of the reaction that this step handles; empty if it handles none.
+        """The emoji of the reaction that this step handles; empty if it handles no reaction.
 
-        It has neither a skin tone nor a variation selector.
+        The emoji is normalized: it has neither a skin tone nor a variation selector.
         """
         match self.stimulus:
             case Reaction(key=key):
@@ -116,14 +123,14 @@ class Turn:
 
     @property
     def question_ref(self) -> QuestionRef | None:
-        """The reference of the question that is being answered, if there is one."""
+        """The reference of the question that the sender answers; None if this is not an answer."""
         return self.stimulus.question_ref if isinstance(self.stimulus, Answer | Reaction) else None
 
     def signal(self, kind: type[S]) -> S:
-        """The signal that this step handles.
+        """Return the signal that this step handles.
 
         Args:
-            kind: Its class, as in the event's ``on=``.
+            kind: The class of the signal, as in the event's ``on=``.
 
         Raises:
             TurnError: This step does not handle a signal of this class.
@@ -135,30 +142,42 @@ class Turn:
         raise TurnError(problem, f"read it where only an event with on={kind.__name__} leads")
 
     def answering(self, stimulus: Stimulus, data: Any = None) -> "Turn":
-        """A copy of the turn for a step that handles ``stimulus`` in a state with ``data``."""
+        """Return a copy of the turn for a step that handles ``stimulus`` in a state with ``data``.
+
+        The copy and the turn share the lists ``effects`` and ``signals``.
+        """
         return evolve(self, stimulus=stimulus, data=data)
 
     def gettext(self, message: str, **values: object) -> str:
-        """The sentence in the sender's language, its ``{named}`` placeholders filled."""
+        """Return ``message`` in the sender's language; ``values`` fill its ``{named}`` fields."""
         return self.translator.gettext(message, **values)
 
     def ngettext(self, singular: str, plural: str, count: int, **values: object) -> str:
-        """The singular or plural sentence for ``count``, which fills ``{count}``."""
+        """Return the singular or plural sentence for ``count``, in the sender's language.
+
+        ``count`` fills the placeholder ``{count}``, and ``values`` fill the others.
+        """
         return self.translator.ngettext(singular, plural, count, **values)
 
     def reply(self, text: str) -> TransactionId:
         """Reply to the inbound event in its room. ``text`` is Markdown.
 
         Returns:
-            The transaction id under which it will be sent; ``edit`` takes it as ``sent_as``.
+            The transaction id under which the reply will be sent, for ``edit(sent_as=…)``.
         """
         return self._say(text, in_reply_to=self._answered(), mention=self.sender)
 
     def ask_back(self, text: str, *, anyone: bool = False) -> TransactionId:
         """Reply with a question to the sender.
 
-        A reaction or a reply to it reaches the flow that asks, also after a restart. ``text`` is
-        Markdown. With ``anyone``, everybody's answer counts, not only the sender's.
+        A reaction or a reply to the question reaches the flow that asks, also after a restart.
+
+        Args:
+            text: The question, Markdown.
+            anyone: Whether everybody's answer counts. If False, only the sender's does.
+
+        Returns:
+            The transaction id under which the question will be sent, for ``edit(sent_as=…)``.
         """
         asker = None if anyone else self.sender
         question_ref = QuestionRef(
@@ -169,25 +188,41 @@ class Turn:
         )
 
     def say(self, text: str, *, room_id: RoomId | None = None) -> TransactionId:
-        """Send a message that is not a reply, in the inbound event's room or another."""
+        """Send a message that is not a reply.
+
+        Args:
+            text: The message, Markdown.
+            room_id: The room; None for the room of the inbound event.
+
+        Returns:
+            The transaction id under which the message will be sent, for ``edit(sent_as=…)``.
+        """
         return self._say(text, room_id=room_id)
 
     def edit(
         self, text: str, *, event_id: EventId | None = None, sent_as: TransactionId | None = None
     ) -> None:
-        """Edit one of the bot's messages in this room.
+        """Edit one of the bot's messages in the inbound event's room.
+
+        Give either ``event_id`` or ``sent_as``. Without both, nothing is edited.
 
         Args:
-            text: Markdown.
-            event_id: The message's event id, or
-            sent_as: The id that ``reply``, ``ask_back`` or ``say`` returned for it.
+            text: The new text, Markdown.
+            event_id: The event id of the message.
+            sent_as: The transaction id that ``reply``, ``ask_back`` or ``say`` returned for the
+                message.
         """
         self.effects.append(
             Edit(room_id=self.room_id, text=text, event_id=event_id, sent_as=sent_as)
         )
 
     def react(self, key: str, *, event_id: EventId | None = None) -> None:
-        """React with the emoji ``key`` to the inbound event, or to another event of this room."""
+        """React with an emoji to an event of the inbound event's room.
+
+        Args:
+            key: The emoji.
+            event_id: The event; None for the inbound event.
+        """
         self.effects.append(
             React(room_id=self.room_id, event_id=event_id or self.inbound.event_id, key=key)
         )
@@ -205,14 +240,16 @@ class Turn:
 
         Args:
             agent_id: The agent.
-            platform_chat_id: The platform's number for the chat.
+            platform_chat_id: The platform chat to which the question belongs.
             text: The question.
             attachments: Files that belong to the question.
-            again: The earlier event of the same question, if it is asked again.
+            again: The event that asked the same question before, if the question is asked again;
+                None for a new question.
 
         Raises:
-            TurnError: The turn has already replied. If the process died before the answer, the
-                event would be handled again and the reply sent again with other words.
+            TurnError: The turn already sends a message, or already asks an agent. If the process
+                died before the agent's answer, the event would be handled again after the restart,
+                and a message of the turn could then differ from the one already sent.
         """
         self._exclude(Reply, "this turn replies already, and an agent's answer is a reply")
         self._exclude(AskAgent, "this turn asks an agent already")
@@ -231,17 +268,25 @@ class Turn:
         )
 
     def join(self, room_id: RoomId | None = None) -> None:
-        """Join the inbound event's room, or another."""
+        """Join a room; None means the inbound event's room."""
         self.effects.append(JoinRoom(room_id=room_id or self.room_id))
 
     def leave(self, room_id: RoomId | None = None) -> None:
-        """Leave the inbound event's room or another, or decline the invite to it."""
+        """Leave a room, or decline the invite to it; None means the inbound event's room."""
         self.effects.append(LeaveRoom(room_id=room_id or self.room_id))
 
     def make_room(
         self, purpose: str, *, name: str, space_id: RoomId | None = None, is_space: bool = False
     ) -> None:
-        """Create a room for the sender; see ``NewRoom``."""
+        """Create a room for the sender. A turn of kind ROOM_CREATED or ROOM_FAILED follows.
+
+        Args:
+            purpose: The flow's own key for the room. If the sender has a room with this key
+                already, that room is used and none is created.
+            name: The room's display name.
+            space_id: The Space to which the room is added; None for no Space.
+            is_space: Whether the new room is itself a Space.
+        """
         self.effects.append(
             NewRoom(
                 user_id=self.sender,
@@ -260,8 +305,9 @@ class Turn:
 
         Args:
             room_id: The room.
-            user_id: The user; default: the sender.
-            asked_in: The room in which a refusal is reported: a turn of kind REFUSED follows there.
+            user_id: The user; None for the sender.
+            asked_in: The room in which the homeserver's refusal is reported, by a turn of kind
+                REFUSED. None: a refusal is not reported.
         """
         self.effects.append(
             Invite(room_id=room_id, user_id=user_id or self.sender, asked_in=asked_in)
@@ -270,11 +316,11 @@ class Turn:
     def name_room(
         self, name: str, *, room_id: RoomId | None = None, asked_in: RoomId | None = None
     ) -> None:
-        """Set the display name of the inbound event's room, or of another.
+        """Set the display name of a room.
 
         Args:
             name: The name.
-            room_id: The room.
+            room_id: The room; None for the inbound event's room.
             asked_in: The room in which the result is reported, as in ``set_state``.
         """
         self.effects.append(NameRoom(room_id=room_id or self.room_id, name=name, asked_in=asked_in))
@@ -284,7 +330,7 @@ class Turn:
         self.effects.append(AddToSpace(space_id=space_id, room_id=room_id))
 
     def remove_from_space(self, space_id: RoomId, room_id: RoomId) -> None:
-        """Make the room no child of the Space any more. Nobody leaves the room."""
+        """Remove the room from the children of the Space. Nobody leaves the room."""
         self.effects.append(RemoveFromSpace(space_id=space_id, room_id=room_id))
 
     def set_state(
@@ -296,15 +342,16 @@ class Turn:
         state_key: str = "",
         asked_in: RoomId | None = None,
     ) -> None:
-        """Send a state event to a room. It is set, or refused, after this turn.
+        """Send a state event to a room. The homeserver sets or refuses it after this turn.
 
         Args:
             room_id: The room.
-            event_type: Its type.
-            content: Its content.
-            state_key: Its key.
-            asked_in: The room in which the result is reported: a turn of kind DONE or REFUSED
-                follows there. Report success to the user in that turn, not in this one.
+            event_type: The type of the state event.
+            content: The content of the state event.
+            state_key: The state key of the state event.
+            asked_in: The room in which the result is reported, by a turn of kind DONE or REFUSED.
+                Tell the user of a success in that turn, not in this one. None: the result is not
+                reported.
         """
         self.effects.append(
             SetState(
@@ -317,27 +364,35 @@ class Turn:
         )
 
     def room_link(self, room_id: RoomId) -> str:
-        """The room's link, which Matrix clients open."""
+        """Return the matrix.to link of the room, which Matrix clients open."""
         return self._room_link(room_id)
 
     def reopen(self, inbound: Inbound, attempt: int) -> None:
-        """Handle ``inbound`` again, after the bot had replied to it with a question."""
+        """Have an earlier event handled again, in a turn of its own after this one.
+
+        For an event to which the bot replied with a question that is now answered.
+
+        Args:
+            inbound: The event.
+            attempt: How many times the event has been handled before, 1 or more.
+        """
         self.effects.append(Reopen(inbound=inbound, attempt=attempt))
 
     def trigger(self, signal: object) -> None:
         """Trigger the event that names the signal's class, in this turn, after this step.
 
-        The event may be one of another flow or of the same. Its handler finds the signal with
+        The event may belong to this flow or to another one. Its handler gets the signal by
         ``turn.signal``.
 
         Args:
             signal: A value of a frozen class: ``HandOver(to=bob)`` for ``Event(…, on=HandOver)``.
 
         Raises:
-            TurnError: It is not an instance of a frozen class.
+            TurnError: ``signal`` is not an instance of an attrs class.
 
         After this step, the turn fails with ``UnansweredSignal`` if no event of the bot's flows
-        names the class, and with ``NoSuchTransition`` if the flow's current state does not answer.
+        names the signal's class, and with ``NoSuchTransition`` if such an event is not possible in
+        the current state of its flow.
         """
         self.signals.append(triggered(signal))
 
@@ -350,22 +405,22 @@ class Turn:
     ) -> None:
         """Ask the sender to confirm, and trigger a signal with the result.
 
-        The question is handled by a flow of its own. It is ephemeral, waits for ``!yes``, ``!no``,
-        a reaction or a reply, and expires. If the state or data of the conversation that ``then``
-        is for has changed before the yes, nothing is triggered and the sender gets a message about
-        it.
+        The built-in confirmation flow asks the question, and waits for ``!yes``, ``!no``, a
+        reaction or a reply. Its state is ephemeral: the question expires, and a restart discards
+        it. If the conversation that would receive ``then`` has changed its state or data before the
+        yes, ``then`` is not triggered, and the bot tells the sender so.
 
         Args:
-            question: What is asked, Markdown.
+            question: The question, Markdown.
             then: The signal that a yes triggers.
-            otherwise: The signal that a no or a timeout triggers. Default: the bot says that
-                nothing has been changed.
+            otherwise: The signal that a no or the expiry triggers. None: the bot only tells the
+                sender that nothing was changed.
 
         Raises:
-            TurnError: ``then`` or ``otherwise`` is not an instance of a frozen class.
+            TurnError: ``then`` or ``otherwise`` is not an instance of an attrs class.
 
-        Nothing is asked, and the turn fails with ``UnansweredSignal``, if no event of the bot's
-        flows names the class of one of them.
+        If no event of the bot's flows names the class of ``then`` or of ``otherwise``, nothing is
+        asked, and the turn fails with ``UnansweredSignal``.
         """
         missed = self.gettext("That is no longer possible: things have changed since I asked.")
         asked = Question(
@@ -376,10 +431,13 @@ class Turn:
         self.trigger(asked)
 
     def _answered(self) -> EventId | None:
-        """The event to which the reply refers; None if the inbound event is no event of the room.
+        """Return the event to which a reply of this turn refers.
 
-        For a reaction, this is the event reacted to: clients don't show replies to reactions. For
-        the result of an effect, it is the event that requested the effect.
+        For a reaction, this is the event reacted to, because clients don't show replies to
+        reactions. For the result of an effect, this is the event that requested the effect.
+
+        Returns:
+            None if there is no event in the room to reply to, such as for an expiry.
         """
         if self.inbound.kind in (EventKind.REACTION, EventKind.DONE, EventKind.REFUSED):
             return self.inbound.about
@@ -413,5 +471,8 @@ class Turn:
 
 
 def bot_records(turn: Turn) -> BotRecords:
-    """The records of the bot itself, for built-in flows; ``turn.records`` are those of one flow."""
+    """Return the records of the bot itself, for built-in flows.
+
+    ``turn.records``, in contrast, are the records of one flow.
+    """
     return turn._bot_records  # noqa: SLF001  # no author's flow is to find it on the turn
