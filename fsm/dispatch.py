@@ -1,4 +1,4 @@
-"""Dispatch: offers the stimuli of a turn to the flows and runs their steps. Commits nothing."""
+"""Dispatch: offers a turn's stimuli to the flows and runs their steps. Commits nothing."""
 
 import unicodedata
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ MAX_MENTION_CHARS = 300
 """If a text begins with the bot's name, a command is looked for in this many characters only."""
 
 ConversationRef = tuple[str, ConversationKey]
-"""Identifies one conversation: the flow's name and the conversation's key."""
+"""One conversation: its flow's name and its key."""
 
 StateReader = Callable[[Flow, ConversationKey], Awaitable[Snapshot]]
 """Called with a flow and the key of a conversation; returns the conversation's snapshot."""
@@ -92,9 +92,9 @@ class Dispatcher:
     async def expire(self, flow: Flow, snapshot: Snapshot, *, still: bool) -> None:
         """Handle the expiry of a conversation's state.
 
-        Run the state's ``on_expiry`` event. A durable state without such an event leads to idle; an
-        ephemeral one does nothing here. If the conversation is in the same state afterwards, the
-        lifetime of that state starts anew.
+        Run the state's ``on_expiry`` event. Without such an event, a durable state leads to idle;
+        for an ephemeral state, nothing is run, because the engine has already discarded the state.
+        If the conversation is in the same state afterwards, the lifetime of that state starts anew.
 
         Args:
             flow: The flow.
@@ -115,7 +115,7 @@ class Dispatcher:
         await self._follow()
 
     async def _follow(self) -> None:
-        """Run the flows that answer the turn's triggered signals, until no signal is left."""
+        """Run the flows for the triggered signals, until no signal is left."""
         while self.turn.signals:
             signal = await self._with_seen(self.turn.signals.pop(0))
             flow = receiver(signal.signal, self.flows)
@@ -136,10 +136,10 @@ class Dispatcher:
             self.turn.reply(signal.missed)
 
     async def _with_seen(self, signal: Triggered) -> Triggered:
-        """Return the signal, if it is a ``Question`` with the snapshot that a yes depends on.
+        """Return the signal; for a ``Question``, a copy with the snapshot in ``then.seen``.
 
-        This is the current snapshot of the conversation that would receive the signal ``then``. A
-        ``KeptAsRecord`` flow gets no snapshot: such a flow handles late answers itself.
+        This is the current snapshot of the conversation that receives the signal ``then`` after a
+        yes. It is left out for a ``KeptAsRecord`` flow, which handles late answers itself.
         """
         question = signal.signal
         if not isinstance(question, Question):
@@ -238,7 +238,7 @@ def said_in(body: str, prefix: str, names: Collection[str] = ()) -> Command | Te
         names: The bot's names. One of them may stand before the prefix.
 
     Returns:
-        A command has its name normalized as by ``answered``.
+        The name of a ``Command`` is normalized as by ``answered``.
     """
     stripped = without_unseen_start(body).rstrip()
     begin = 0 if _is_prefix(stripped, 0, prefix) else _after_a_name(stripped, prefix, names)

@@ -102,7 +102,7 @@ class NameRoom:
 
     Args:
         room_id: The room.
-        name: The new name.
+        name: Its new name.
         asked_in: The room in which the result is reported, as in ``SetState``.
     """
 
@@ -144,8 +144,8 @@ class Invite:
     Args:
         room_id: The room.
         user_id: The user.
-        asked_in: The room in which the homeserver's refusal is reported, by a turn of kind REFUSED.
-            None: a refusal is not reported.
+        asked_in: The room in which a refusal is reported: a turn of kind REFUSED follows there.
+            None if nothing is reported.
     """
 
     room_id: RoomId

@@ -82,7 +82,7 @@ class NoSuchTransition(StrandlineError):
 
     Args:
         flow: The flow's name.
-        state: The name of the flow's current state.
+        state: Its current state.
         signal: The name of the signal's class.
     """
 
@@ -116,7 +116,7 @@ class UnansweredSignal(StrandlineError):
 
     @property
     def problem(self) -> str:
-        """What is wrong, as text for the author of the flow."""
+        """What is wrong."""
         running = f"running are {', '.join(self.running)}"
         if self.elsewhere:
             flow = " or ".join(self.elsewhere)
@@ -127,7 +127,7 @@ class UnansweredSignal(StrandlineError):
 
     @property
     def remedy(self) -> str:
-        """What the author of the flow can do about it."""
+        """What to do about it."""
         if self.elsewhere:
             return "add that flow to `flows:` in the config, or in a test to Rehearsal"
         return f"write on={self.signal} in the event that answers it"

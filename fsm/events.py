@@ -51,7 +51,7 @@ class Command:
 
 @frozen
 class Text:
-    """A person wrote a text that is not a command; ``body`` is the text."""
+    """A person wrote a text that is not a command."""
 
     body: str
 
@@ -294,7 +294,7 @@ def triggered(signal: object) -> Triggered:
 
 
 def returning(events: Iterable[Event]) -> frozenset[State]:
-    """Return the source states of those events whose target is ``BACK``."""
+    """The states from which one of the events leads ``BACK``."""
     return frozenset(s for event in events if event.target is BACK for s in event.sources)
 
 

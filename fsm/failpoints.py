@@ -1,25 +1,25 @@
-"""Failpoints: named places in the code at which a test may kill the process.
+"""Named instants at which a test may kill the process.
 
-``reach("commit.begin")`` does nothing until a hook is installed. The names are string literals, so
-that a test can list them from the source.
+``reach("commit.begin")`` does nothing until a test installs a hook. The names are string literals,
+so that a test can list them from the source.
 """
 
 from collections.abc import Callable
 
 
 def _pass(_name: str) -> None:
-    """Do nothing: the default hook."""
+    """The default hook: does nothing."""
 
 
 _hook: Callable[[str], None] = _pass
 
 
 def reach(name: str) -> None:
-    """Call the installed hook with ``name``, the name of this failpoint."""
+    """Call the installed hook with the name of this failpoint."""
     _hook(name)
 
 
 def install(hook: Callable[[str], None]) -> None:
-    """Install ``hook``, which is then called with the name of each failpoint that is reached."""
+    """Install ``hook``: it is called with the name of every failpoint that is reached."""
     global _hook  # noqa: PLW0603  # one process, one hook, set before the bot starts
     _hook = hook

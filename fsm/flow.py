@@ -58,7 +58,7 @@ class Saved:
 
     Args:
         state: The name of the durable state.
-        record: The record of the conversation, as a JSON object.
+        record: Its record, as a JSON value.
     """
 
     state: str
@@ -116,7 +116,7 @@ class Flow(metaclass=FlowType):
             cls._returning = returning(cls.events.values())
 
     def lifetime(self, state: State) -> timedelta | None:
-        """Return how long a conversation may stay in ``state``; None for ever."""
+        """How long ``state`` lasts; None for ever."""
         return state.expires
 
     @property
@@ -141,11 +141,11 @@ class Flow(metaclass=FlowType):
 
     @classmethod
     def signals(cls) -> frozenset[type]:
-        """Return the signal classes that some state of the flow answers."""
+        """The signal classes that some state of the flow answers."""
         return frozenset(event.signal for event in cls.events.values() if event.signal is not None)
 
     def key(self, room_id: RoomId, user_id: UserId) -> ConversationKey:
-        """Return the key of the conversation that an event of this user in this room belongs to."""
+        """The key of the conversation to which an event of this user in this room belongs."""
         match self.scope:
             case Scope.USER:
                 return ConversationKey(user_id)
@@ -280,7 +280,7 @@ def upgrade(version: int) -> Callable[[H], H]:
 
 
 def handlers_of(cls: type[Flow]) -> Iterator[tuple[Handler, tuple[Event, ...]]]:
-    """Yield the methods of the class under ``@on``, each with the events that it handles."""
+    """The methods under ``@on``, each with the events that it handles."""
     for value in vars(cls).values():
         mark = getattr(value, "handles", None)
         if isinstance(mark, HandlerMark):

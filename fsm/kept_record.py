@@ -20,5 +20,5 @@ class KeptAsRecord:
     kept_as: ClassVar[str]
 
     def state_of(self, record: Any) -> State:
-        """Return the state of a conversation that has this record."""
+        """The state of a conversation that has this record."""
         raise NotImplementedError

@@ -1,9 +1,8 @@
-"""The transition table of a flow, as a machine of the library ``transitions``.
+"""The table of a flow as one shared ``transitions`` machine.
 
-Only this module uses that library. All conversations of a flow share one machine. The machine has
-no model of its own: a temporary cursor stands for the conversation, so a conversation takes no
-memory in the machine. Automatic ``to_<state>`` transitions are off, and nothing awaits inside a
-transition.
+The only module that knows the ``transitions`` library. The machine has no model: a temporary cursor
+represents the conversation, so the machine needs no memory for each conversation. Automatic
+``to_<state>`` transitions are off, and nothing awaits inside a transition.
 """
 
 import logging
@@ -29,7 +28,7 @@ class _TieredState(transitions.State):
 
 @define(eq=False)
 class _Cursor:
-    """Stands for one conversation, as the machine's model, while one event is triggered."""
+    """Represents one conversation while one event is triggered."""
 
     state: str
     flow: object

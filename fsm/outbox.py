@@ -1,8 +1,7 @@
 """Rows of the outbox: requests to the homeserver, one frozen class for each kind.
 
-A row is stored in the transaction of the turn that makes the request. The row is pending until the
-homeserver has acknowledged the request, or it is parked. Rows of one room are sent in the order of
-their positions.
+A row is stored in the transaction of the turn that requests it. It is pending until the homeserver
+has acknowledged the request. Rows of one room are sent in the order of their positions.
 """
 
 from typing import Any, ClassVar

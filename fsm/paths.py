@@ -24,7 +24,7 @@ step can't be reached otherwise."""
 
 
 class By(Enum):
-    """What causes a step of a walk."""
+    """What causes a step."""
 
     EVENT = "event"
     EXPIRY = "expiry"
@@ -117,12 +117,12 @@ class Walk:
         )
 
     def prefixes(self) -> Iterator["Walk"]:
-        """Yield all prefixes of the walk, from the walk without steps to the walk itself."""
+        """All prefixes of the walk, from the empty one to the walk itself."""
         for length in range(len(self.edges) + 1):
             yield evolve(self, edges=self.edges[:length])
 
     def then(self, edge: Edge) -> "Walk":
-        """Return the walk extended by the step ``edge``."""
+        """The walk extended by this step."""
         return evolve(self, edges=(*self.edges, edge))
 
 

@@ -1,4 +1,4 @@
-"""The durable records that a turn reads and writes: records of one flow, and records of the bot."""
+"""The durable records that a turn reads and writes: those of one flow, and those of the bot."""
 
 from typing import Never, Protocol, TypeVar
 
@@ -10,14 +10,14 @@ from fsm.values.ids import PlatformChatId, UserId
 R = TypeVar("R")
 
 PLATFORM_CHAT_SEQ_KEY = "platform_chat_seq"
-"""The key under which the last issued platform chat number is stored."""
+"""The key of the last issued platform chat number."""
 
 FLOW_PREFIX = "flow:"
 """The prefix of the keys under which the states of flows' conversations are stored."""
 
 
 RECORD_PREFIX = "record:"
-"""The prefix of the keys under which flows' own records are stored."""
+"""The prefix of the keys of flows' own records."""
 
 
 class Records(Protocol):
@@ -121,7 +121,7 @@ class BotRecords(Protocol):
         """
 
     def of_flow(self, name: str) -> Records:
-        """Return the records of the flow with this name."""
+        """The records of the flow with this name."""
 
 
 class NoRecords:
@@ -167,7 +167,7 @@ class ReadKeys:
         self._keys.add(key)
 
     def add_prefix(self, prefix: str) -> None:
-        """Record that all keys that begin with ``prefix`` were read."""
+        """Note that all keys with this prefix were read."""
         self._prefixes.add(prefix)
 
     def require(self, cls: type[object], key: str, *, prefix: str = "") -> None:
@@ -205,5 +205,5 @@ def refuse_engines(key: str) -> None:
 
 
 def one_number_a_turn() -> TurnError:
-    """Return the error for a turn that requests a second platform chat id."""
+    """The error when a turn requests a second platform chat id."""
     return TurnError("this turn has a platform chat id already", "bind one room a turn")

@@ -1,4 +1,4 @@
-"""The causes of an event as text, and checks for causes that can never happen."""
+"""The causes of an event, as words, and causes that can never happen."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from fsm.values.text import answered, compared
 
 
 def is_cause(cause: object) -> bool:
-    """Whether ``cause`` can be the ``on=`` of an event: an event kind or a frozen attrs class."""
+    """Whether the value is an event kind, or a frozen signal class."""
     if isinstance(cause, EventKind):
         return True
     is_frozen = getattr(cause, "__delattr__", None) is not object.__delattr__
@@ -25,10 +25,10 @@ ANY_TEXT = "text"
 
 
 def causes(event: Event) -> Iterator[tuple[str, str]]:
-    """Yield each cause of the event as text, together with the wider cause that includes it.
+    """Yield each cause of the event, and the cause that would match all that it matches.
 
     Yields:
-        Two texts, such as ``the command 'help'`` and ``ANY_COMMAND``. The second is empty if there
+        Two texts, such as ``the command 'help'`` and ``ANY_COMMAND``; the second is empty if there
         is no wider cause.
     """
     yield from ((f"the command {compared(name)!r}", ANY_COMMAND) for name in event.command)

@@ -1,4 +1,4 @@
-"""Checks of a flow's class body. They run once, when the class is defined."""
+"""What a flow's class body must satisfy: checked once, when the class is defined."""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from fsm.events import Event, origins, returning, targets_from
 from fsm.states import State, Tier
 
 RESET = "reset"
-"""The name of the transition that every flow has without declaring it: from any state to idle."""
+"""The event that every flow has by default: from any state to idle."""
 
 
 @frozen(kw_only=True)
@@ -44,12 +44,12 @@ class Body:
 
     @property
     def initial(self) -> list[State]:
-        """The states with ``initial=True``; a correct class body has exactly one."""
+        """The states that are declared as initial."""
         return [state for state in self.states.values() if state.initial]
 
 
 def findings(body: Body) -> Iterator[Finding]:
-    """Yield all errors in the class body, in the order in which to fix them."""
+    """All errors in the class body, in the order to fix them."""
     for check in (
         _names,
         _flow_name,

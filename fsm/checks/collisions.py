@@ -62,7 +62,7 @@ def _shared(first: type[Flow], second: type[Flow], event: Event, signal: type) -
 
 
 def _resting(flow: type[Flow]) -> set[str]:
-    """Return the commands that the flow answers in its idle state or in a durable state."""
+    """The commands that the flow answers in its idle state or in a durable state."""
     return {
         compared(command)
         for event in flow.events.values()

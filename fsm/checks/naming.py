@@ -1,4 +1,4 @@
-"""Finds the flow of a bot that answers a signal, and refuses signals that no flow answers."""
+"""Signals: which flow of a bot answers the signals that a turn triggers."""
 
 from collections.abc import Iterator, Mapping
 from typing import TypeVar

@@ -10,7 +10,7 @@ from fsm.states import State
 
 
 def description(flow: type[Flow]) -> dict[str, Any]:
-    """Return the flow as a dict for JSON: name, scope, version, states, events and so on."""
+    """The flow as a JSON object: ``name``, ``scope``, ``version``, ``states``, ``events``."""
     seen = {loss.state: loss for loss in losses(flow)}
     return {
         "name": flow.name,
@@ -27,7 +27,7 @@ def description(flow: type[Flow]) -> dict[str, Any]:
 
 
 def as_json(flow: type[Flow]) -> str:
-    """Return the flow as JSON text, which ends with a newline."""
+    """The flow as JSON text. Ends with a newline."""
     return json.dumps(description(flow), indent=2, ensure_ascii=False) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""What all diagrams of a flow show: its transitions, and what a restart does in each state."""
+"""The content of every diagram of a flow: its states, its transitions, what a restart loses."""
 
 from collections.abc import Iterator
 
@@ -106,7 +106,7 @@ def _targets(flow: type[Flow], event: Event, source: State) -> list[State]:
 
 
 def losses(flow: type[Flow]) -> list[Loss]:
-    """Return the loss contract of the flow: one row for each state, in their order."""
+    """The flow's loss contract, state by state."""
     return [
         Loss(
             state=state,
@@ -159,7 +159,7 @@ def _ends(flow: type[Flow], state: State) -> list[State]:
 
 
 def _fate(flow: type[Flow], state: State) -> str:
-    """Return what a restart does to a conversation in ``state``, as text."""
+    """What a restart does to a conversation in ``state``, in words."""
     if state.initial:
         return "changes nothing"
     if state.tier is Tier.DURABLE:

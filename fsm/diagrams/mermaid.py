@@ -15,7 +15,7 @@ CLASSES = (  # colours are set together, so that they can be read on light and o
 
 
 def mermaid(flow: type[Flow]) -> str:
-    """Return the diagram of the flow as Mermaid text, which ends with a newline."""
+    """The flow's diagram as Mermaid text. Ends with a newline."""
     return "\n".join(("flowchart LR", *(f"    {line}" for line in _lines(flow)))) + "\n"
 
 
@@ -43,7 +43,7 @@ def _arrow(arrow: Arrow) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return the text escaped for Mermaid's quotation marks: special characters become entities."""
+    """The text escaped for Mermaid's quotation marks: special characters become entities."""
     return text.translate(_ENTITIES)
 
 

@@ -11,7 +11,7 @@ ORDER = "Each event is offered to the flows in this order. The first that answer
 
 
 def table(flow: type[Flow]) -> str:
-    """Return a Markdown table: what a restart does in each state, and what the user sees of it."""
+    """The loss contract as a table: what a restart does in each state, and what the user sees."""
     lines = ["| state | tier | a restart | what the user sees |", "|---|---|---|---|"]
     lines += [
         f"| `{loss.state.name}` | {loss.tier} | {_cell(loss.restart)} | {_cell(loss.seen)} |"
@@ -21,7 +21,7 @@ def table(flow: type[Flow]) -> str:
 
 
 def events(flow: type[Flow]) -> str:
-    """Return a Markdown table of all events of the flow: causes, source states and targets."""
+    """All events as a table: causes, sources and targets."""
     lines = ["| event | caused by | from | to |", "|---|---|---|---|"]
     for event in flow.events.values():
         causes = ", ".join(all_causes_of(event)) or "another turn"
@@ -44,7 +44,7 @@ def _target(flow: type[Flow], event: Event) -> str:
 
 
 def page(flow: type[Flow]) -> str:
-    """Return a Markdown page about the flow: diagram, legend, loss contract and events."""
+    """A page about the flow: its diagram, a legend, its loss contract, its events."""
     return "\n\n".join(
         (
             f"# {flow.__name__}",
@@ -58,11 +58,7 @@ def page(flow: type[Flow]) -> str:
 
 
 def overview(flows: Sequence[type[Flow]]) -> str:
-    """Return a Markdown page that lists the flows of a bot.
-
-    Args:
-        flows: The flows, in the order in which they are offered an event.
-    """
+    """A page that lists the flows, in the order in which they are offered an event."""
     lines = ["| flow | one for each | what it keeps | what it forgets | commands |"]
     lines += ["|---|---|---|---|---|"]
     lines += [_line(flow) for flow in flows]

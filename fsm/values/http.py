@@ -20,7 +20,7 @@ class HttpFailure(Enum):
     """The classes of failed HTTP requests, by what the caller can do about the failure."""
 
     UNAUTHORIZED = auto()
-    """The server does not accept the credentials, or their quota is used up."""
+    """The credentials are not accepted, or their quota is used up."""
 
     UNREACHABLE = auto()
     """There is no working server at this URL, perhaps only temporarily."""
@@ -32,7 +32,7 @@ class HttpFailure(Enum):
     """The request is too large; a retry would fail in the same way."""
 
     REJECTED = auto()
-    """The server rejects the request for another reason."""
+    """The request is wrong in another way."""
 
 
 _BY_STATUS = {
@@ -53,7 +53,7 @@ _BY_STATUS = {
 
 
 def failure_of_status(status: int) -> HttpFailure:
-    """Return the class of a failure from the HTTP status of the response, 400 or higher."""
+    """Classify a response whose status is an error."""
     is_fault = _CLIENT <= status < _SERVER
     return _BY_STATUS.get(status, HttpFailure.REJECTED if is_fault else HttpFailure.UNREACHABLE)
 

@@ -23,7 +23,7 @@ class EventKind(Enum):
     """
 
     TEXT = "text"
-    """A text that a person wrote: ``m.text`` or ``m.emote``, or the caption of a file."""
+    """Something that a person wrote: ``m.text`` or ``m.emote``, or the caption of a file."""
 
     FILE = "file"
     """A file, image, audio or video without a caption."""
@@ -49,7 +49,7 @@ class EventKind(Enum):
     of the membership event if the room has no owner."""
 
     ENTERED = "entered"
-    """Another user joined the room: ``sender``."""
+    """Somebody else, ``sender``, has joined the room."""
 
     DEPARTED = "departed"
     """Another user left the room, or was kicked or banned: ``sender``."""
@@ -76,10 +76,10 @@ class EventKind(Enum):
     ``room_id``, ``sender`` and ``about`` are as for ``DONE``."""
 
     EXPIRED = "expired"
-    """The state of a conversation expired. ``sender`` is the user of the conversation."""
+    """The state of a conversation expired. ``sender`` is the user whose event led to the state."""
 
     UNREADABLE = "unreadable"
-    """An event that can't be decrypted, because its key has not arrived."""
+    """An encrypted event whose key has not arrived."""
 
 
 @frozen(kw_only=True)

@@ -75,12 +75,12 @@ class Registry:
         self._conditions[agent_id] = condition
 
     def condition(self, agent_id: AgentId) -> Condition | None:
-        """Return the agent's condition when it was last used or probed; None if it never was."""
+        """The condition of the agent when it was last used or probed; None if it never was."""
         return self._conditions.get(agent_id)
 
     @property
     def only(self) -> AgentEntry | None:
-        """The only agent of the config; None if there are several or none."""
+        """The agent, if there is only one; else None."""
         return self._entries[0] if len(self._entries) == 1 else None
 
     def find(self, choice: str) -> AgentEntry | None:

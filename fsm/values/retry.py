@@ -106,7 +106,7 @@ AGENT = RetryPolicy(
 """For a question to an agent that is unreachable or busy, until the first piece of its answer."""
 
 TURN = RetryPolicy(first_wait_seconds=0.2, max_wait_seconds=1.6, jitter=(1.0, 1.0), max_attempts=5)
-"""For a turn that raises. After the last attempt, the turn's event is parked."""
+"""A turn that raises; after the last attempt its event is parked."""
 
 STORE = RetryPolicy(first_wait_seconds=1.0, max_wait_seconds=1.0, jitter=(1.0, 1.0))
 """For a store that can't be written: each operation is retried until it succeeds."""

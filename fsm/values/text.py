@@ -55,7 +55,7 @@ def number_in(text: str) -> int | None:
 
 
 def without_unseen_start(text: str) -> str:
-    """Return the text from its first visible character on."""
+    """The text from its first visible character on."""
     begin = next((i for i, c in enumerate(text) if not (c.isspace() or _is_unseen(c))), len(text))
     return text[begin:]
 
@@ -68,7 +68,7 @@ def _is_unseen(char: str) -> bool:
 
 
 def _without_punctuation(text: str) -> str:
-    """Return the text without punctuation and blanks at both ends."""
+    """The text without punctuation and blanks at its ends."""
     begin, end = 0, len(text)
     while begin < end and _is_punctuation(text[begin]):
         begin += 1

@@ -1,6 +1,6 @@
 """Translations of the bot's sentences to the reader's language.
 
-In the code, the sentences are in English, as gettext expects, with ``{named}`` placeholders.
+The code has the sentences in English, as gettext expects, with ``{named}`` placeholders.
 """
 
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ class Catalogue(Protocol):
     """Translates English sentences to one language: the interface of the standard ``gettext``."""
 
     def gettext(self, message: str) -> str:
-        """Return the English sentence ``message`` in this language."""
+        """The sentence in this language."""
 
     def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
         """Return the form for the number ``n`` in this language.
@@ -25,14 +25,14 @@ class Catalogue(Protocol):
 
 
 class English:
-    """The catalogue of English, which returns the sentences as written in the code."""
+    """The sentences as written in the code."""
 
     def gettext(self, message: str) -> str:
-        """Return ``message`` itself."""
+        """The sentence itself."""
         return message
 
     def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
-        """Return ``msgid1`` if ``n`` is 1, otherwise ``msgid2``."""
+        """The first form for one, the second for any other number."""
         return msgid1 if n == 1 else msgid2
 
 
@@ -76,7 +76,7 @@ class Translator:
         return self.ngettext("{count} day", "{count} days", seconds // _DAY)
 
     def size(self, size_bytes: int) -> str:
-        """Return a file size as text: ``12 kB``, ``1.2 MB``, or ``unknown size`` for 0."""
+        """A file size as text: ``12 kB``, ``1.2 MB``, or ``unknown size`` for 0."""
         if size_bytes <= 0:
             return self.gettext("unknown size")
         kilobytes = -(-size_bytes // _KILO)
@@ -85,7 +85,7 @@ class Translator:
         return self.gettext("{amount} MB", amount=f"{size_bytes / _MEGA:.1f}".removesuffix(".0"))
 
     def moment(self, at: datetime) -> str:
-        """Return a UTC time as text in this language, such as ``2026-01-02 03:04:05 UTC``."""
+        """A UTC time as text in this language: ``2026-01-02 03:04:05 UTC``."""
         return self.gettext(
             "{year}-{month}-{day} {time} UTC",
             year=f"{at:%Y}",
