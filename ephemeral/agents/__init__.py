@@ -1,1 +1,1 @@
-"""Agents: the interface, the pool with its queues, and each kind."""
+"""Agents: their interface, the pool of connections with its queues, and each kind of agent."""

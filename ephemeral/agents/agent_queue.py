@@ -1,10 +1,11 @@
 """Per-agent request queues with per-user limits.
 
-Lost at a restart: the queues. That is fine: their questions are handled again after the restart,
-and join the queue again.
+Lost at a restart: the queues. That is fine: the waiting questions are handled again after the
+restart, and join the queues again.
 
 Each room asks one question at a time, so first in, first out is fair between rooms. The number of
-concurrent questions of one user is limited: beyond it, other users' questions are admitted first.
+concurrent questions of one user is limited too. While a user is at that limit, the queue skips the
+user's questions and admits those of other users.
 """
 
 import asyncio
@@ -15,20 +16,20 @@ from contextlib import suppress
 from fsm.values.ids import AgentId, UserId
 
 POSITION_AFTER_SECONDS = 3.0
-"""How long a question waits before its position is reported. Most waits are shorter."""
+"""How long a question waits before its queue position is first reported. Most waits are shorter."""
 
 POSITION_INTERVAL_SECONDS = 1.0
-"""The minimum time between two reports of a position."""
+"""The minimum time between two reports of a question's queue position."""
 
 
 class Ticket:
     """One question's place in the queue of its agent.
 
     Attributes:
-        agent_id: The agent.
-        user_id: The asking user.
+        agent_id: The agent that is asked.
+        user_id: The user who asks.
         admitted: Set once the question may be sent to the agent.
-        moved: Set whenever the queue has moved.
+        moved: Set when the question's position in the queue may have changed.
     """
 
     def __init__(self, agent_id: AgentId, user_id: UserId) -> None:
@@ -39,10 +40,10 @@ class Ticket:
 
 
 class AgentQueue:
-    """The queue of questions of each agent.
+    """Queues the questions to each agent, and admits them in order, within the limits.
 
     Args:
-        per_user: Maximum number of questions of one user that are answered at once, by all agents.
+        per_user: The maximum number of concurrent questions of one user, to all agents together.
     """
 
     def __init__(self, *, per_user: int) -> None:
@@ -53,7 +54,16 @@ class AgentQueue:
         self._active_of_user: Counter[UserId] = Counter()
 
     def join(self, agent_id: AgentId, user_id: UserId, *, limit: int) -> Ticket:
-        """Queue a question for an agent that answers at most ``limit`` questions at once."""
+        """Add a question to the agent's queue, and admit it at once if the limits allow it.
+
+        Args:
+            agent_id: The agent that is asked.
+            user_id: The user who asks.
+            limit: The maximum number of concurrent questions to this agent.
+
+        Returns:
+            The question's ticket, which must be passed to ``leave`` later.
+        """
         ticket = Ticket(agent_id, user_id)
         self._limits[agent_id] = limit
         self._waiting[agent_id].append(ticket)
@@ -61,7 +71,7 @@ class AgentQueue:
         return ticket
 
     def leave(self, ticket: Ticket) -> None:
-        """Remove the question, because it was answered or is no longer wanted."""
+        """Remove a question that was answered or is no longer wanted, and admit waiting ones."""
         if ticket.admitted.is_set():
             self._active_of_agent[ticket.agent_id] -= 1
             self._active_of_user[ticket.user_id] -= 1
@@ -72,9 +82,10 @@ class AgentQueue:
         self._admit()
 
     async def positions(self, ticket: Ticket) -> AsyncGenerator[int, None]:
-        """The ticket's positions, from 1: after a first wait, then whenever it changes.
+        """Yield the question's position in its queue, counted from 1, whenever it changes.
 
-        Ends when the question is admitted.
+        Nothing is yielded during the first ``POSITION_AFTER_SECONDS``. The generator ends when the
+        question is admitted.
         """
         await _wait(ticket.admitted, POSITION_AFTER_SECONDS)
         reported = 0
@@ -89,7 +100,7 @@ class AgentQueue:
                 await _wait(ticket.admitted, POSITION_INTERVAL_SECONDS)
 
     def _admit(self) -> None:
-        """Admit all questions that the limits allow, in order, and wake those that still wait."""
+        """Admit all questions that the limits allow, oldest first, and set ``moved`` of all."""
         for agent_id, waiting in self._waiting.items():
             for ticket in list(waiting):
                 is_free = self._active_of_agent[agent_id] < self._limits[agent_id]
@@ -102,7 +113,7 @@ class AgentQueue:
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
-    """Wait for the event, or until the time has passed."""
+    """Wait until the event is set, or until ``seconds`` have passed."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()

@@ -1,4 +1,4 @@
-"""The interface of agents, for all protocols."""
+"""The interface between the bot and agents, the same for all protocols."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from enum import Enum
@@ -13,9 +13,10 @@ from fsm.values.translation import sentence
 
 
 class FailureReason(Enum):
-    """Why an agent failed. The value is the sentence for the asking user.
+    """Why an agent failed. The value is the message to the user who asked.
 
-    ``{agent}`` is the agent's id, ``{retry}`` the command that asks again.
+    In the message, ``{agent}`` is the agent's id, and ``{retry}`` is the command that sends the
+    question again.
     """
 
     UNKNOWN = sentence("Agent `{agent}` could not answer. To ask again, send `{retry}`.")
@@ -59,10 +60,10 @@ class AgentFailed(StrandlineError):
     """An agent could not be asked, or failed during its answer.
 
     Args:
-        agent_id: Which agent.
+        agent_id: The id of the agent.
         problem: What went wrong, for the log.
-        reason: The reason for the asking user.
-        retry_after_seconds: The wait before a retry, if the agent asks for one.
+        reason: Why it went wrong; this selects the message to the user who asked.
+        retry_after_seconds: How long the agent asks to wait before a retry; None if it does not.
     """
 
     agent_id: AgentId
@@ -80,11 +81,13 @@ class AgentFile:
 
     Args:
         name: Its file name, as the sender gave it.
-        mimetype: Its type, as the sender gave it.
-        size_bytes: Its size, as the sender gave it; 0 if they gave none.
-        chunks: Downloads the content, decrypted, in chunks of some kB. Nothing is downloaded before
-            the call, or stored. The content may be longer than ``size_bytes``: count the bytes if
-            you need a limit. Raises AgentFailed (``FailureReason.FILE``) if it can't be downloaded.
+        mimetype: Its media type, as the sender gave it.
+        size_bytes: Its size, as the sender gave it; 0 if the sender gave none.
+        chunks: Called without arguments. Returns an iterator that downloads and decrypts the
+            content, and yields it in chunks of some kB. Nothing is downloaded before the call, and
+            nothing is stored. The content may be longer than ``size_bytes``: count the bytes if you
+            need a limit. Raises AgentFailed (``FailureReason.FILE``) if the file can't be
+            downloaded.
     """
 
     name: str
@@ -99,8 +102,9 @@ class MadeFile:
 
     Args:
         name: Its file name.
-        mimetype: Its type.
-        chunks: Its content in chunks; read once, before the next piece of the answer is requested.
+        mimetype: Its media type.
+        chunks: Yields its content. The bot reads it once, before it requests the next piece of the
+            answer.
     """
 
     name: str
@@ -113,9 +117,9 @@ class Earlier:
     """An earlier message of a chat.
 
     Args:
-        is_agents: Whether the agent wrote it, not a person.
-        text: Markdown, with all edits applied.
-        files: Its files.
+        is_agents: True if the agent wrote it, False if a person did.
+        text: Its text in Markdown, with all edits applied.
+        files: The files that were sent with it.
     """
 
     is_agents: bool
@@ -133,14 +137,15 @@ class AgentQuestion:
     """One question to an agent.
 
     Args:
-        request_id: The idempotency key. The same question has the same key, also after a restart;
-            an agent that stores keys gives the same answer and does the work once.
-        platform_chat_id: The platform's number for the chat.
-        text: As the person wrote it.
-        files: Its files; none is downloaded yet.
-        earlier: Reads the earlier messages of this chat from its room, newest first, page by page:
-            for agents that don't store the chat themselves. Raises AgentFailed if the room can't be
-            read.
+        request_id: The idempotency key. The same question has the same key, also after a restart.
+            An agent that stores the keys can return the stored answer instead of doing the work
+            again.
+        platform_chat_id: The number of the chat, a decimal number that is never used again.
+        text: The question, as the person wrote it.
+        files: The files that belong to the question; none is downloaded yet.
+        earlier: Called without arguments. Returns an iterator over the earlier messages of this
+            chat, newest first, which reads them from the room page by page: for agents that don't
+            store the chat themselves. Raises AgentFailed if the room can't be read.
     """
 
     request_id: EventId
@@ -158,10 +163,11 @@ AgentPiece = str | MadeFile
 
 @frozen
 class QueuePosition:
-    """The question waits in the agent's queue, because the agent has too many questions at once.
+    """The position of a question that waits because the agent has too many concurrent questions.
 
     Args:
-        position: Its position, from 1; 0 once it is admitted.
+        position: The position in the agent's queue, counted from 1; 0 once the question is
+            admitted.
     """
 
     position: int
@@ -170,8 +176,8 @@ class QueuePosition:
 class AgentApi(Protocol):
     """A connection to one agent.
 
-    It is opened before its first question or probe. It is closed when the process ends, or after a
-    failure, when no answer is being read from it.
+    The bot opens the connection before its first question or probe. The bot closes it when the
+    process ends. After a failure, the bot closes it as soon as no answer is being read from it.
     """
 
     async def open(self) -> None:
@@ -182,10 +188,11 @@ class AgentApi(Protocol):
         """
 
     def ask(self, question: AgentQuestion) -> AsyncGenerator[AgentPiece, None]:
-        """The answer, piece by piece; its texts, joined, are Markdown.
+        """Send the question to the agent, and yield the answer piece by piece.
 
-        An async generator. It is closed early when a person stops the answer: then also end the
-        agent's work, as far as the protocol allows. Several questions may be asked at the same
+        Write this method as an async generator. All texts that it yields, joined, are one Markdown
+        text. The bot closes the generator early when a person stops the answer: then also end the
+        agent's work, as far as the protocol allows. The bot may ask several questions at the same
         time.
 
         Raises:
@@ -200,7 +207,7 @@ class AgentApi(Protocol):
         """
 
     async def close(self) -> None:
-        """Disconnect. Called once, also after a failure."""
+        """Disconnect. Called once for each opened connection, also after a failure."""
 
 
 class AgentKind(Protocol):
@@ -213,4 +220,7 @@ class AgentKind(Protocol):
     Options: type[Any]
 
     def __call__(self, entry: AgentEntry) -> AgentApi:
-        """Create a connection to the agent of this entry; its ``options`` are an ``Options``."""
+        """Create a connection to the agent of this entry, but do not open it.
+
+        ``entry.options`` is an instance of ``Options``.
+        """

@@ -1,4 +1,4 @@
-"""The built-in agent: repeats the question, with the agent's id and the chat's number."""
+"""The echo agent: answers with the text of the question, the agent's id and the chat's number."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -14,8 +14,8 @@ class EchoOptions:
     """The options of the echo agent.
 
     Args:
-        chunks: The number of pieces of an answer; 0 means 1.
-        chunk_seconds: The pause before each further piece.
+        chunks: The number of pieces into which an answer is split; 0 means 1.
+        chunk_seconds: The pause before each piece except the first.
         delay_seconds: The pause before the first piece.
     """
 
@@ -37,7 +37,7 @@ class EchoAgent:
         """Do nothing: there is no connection."""
 
     async def ask(self, question: AgentQuestion) -> AsyncGenerator[str, None]:
-        """The text of the question, in as many pieces as the options say."""
+        """Yield the answer, in as many pieces as the options say."""
         await asyncio.sleep(self._options.delay_seconds)
         answer = f"[{self._id} · chat {question.platform_chat_id}] {question.text}"
         if question.files:
@@ -56,7 +56,7 @@ class EchoAgent:
 
 
 def _listed(files: tuple[AgentFile, ...]) -> str:
-    """The list of files in an answer: ``(2 files: a.png image/png 12 kB; b.pdf …)``."""
+    """Return the list of the files for an answer: ``(2 files: a.png image/png 12 kB; b.pdf …)``."""
     count = f"{len(files)} file{'' if len(files) == 1 else 's'}"
     each = (f"{file.name} {file.mimetype} {Translator().size(file.size_bytes)}" for file in files)
     return f"({count}: {'; '.join(each)})"

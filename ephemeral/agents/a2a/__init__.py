@@ -1,1 +1,1 @@
-"""Agents with the A2A protocol."""
+"""Agents that are reached by the Agent2Agent (A2A) protocol."""

@@ -1,16 +1,18 @@
-"""An Agent2Agent server (A2A protocol 1.0), through the official SDK.
+"""An agent on an Agent2Agent server (A2A protocol 1.0), reached through the official SDK.
 
-The platform chat is the ``contextId``, the message id is the Matrix event id. The agent keeps the
-history of the chat.
+The ``contextId`` is the number of the platform chat, after a configured prefix. The ``messageId``
+of a question is its Matrix event id. The agent stores the history of each chat.
 
-Lost at a restart: which task of a chat is open. That is fine: before the first question of a chat,
-the bot requests the chat's tasks from the server. If a task has the question already, its answer is
-read and the work is not done twice. If a task waits for input, it is continued.
+Lost at a restart: which task of each chat waits for input. That is fine: before the first question
+of a chat, the new process requests the chat's tasks from the server. If a task already contains the
+question, the bot reads the answer from that task, and the agent does not do the work twice. If a
+task waits for input, the question continues that task.
 
-Parts of an artifact have no number in a stream. So a stream is used only for a task that this
-process has started. A task from before a restart is polled as a whole until it ends, and a part is
-identified by its index in its artifact. A subscription (``SubscribeToTask``) is no alternative: it
-begins with the whole task and may then repeat or miss parts.
+A stream does not number the parts of an artifact. So the bot reads a stream only for a task that
+this process has started or continued. If the task already contained the question before a restart,
+the bot polls the whole task until it ends, and identifies each part by its index in the artifact. A
+subscription (``SubscribeToTask``) is no alternative: the server first sends the whole task, and may
+then repeat or miss parts.
 """
 
 import asyncio
@@ -49,13 +51,16 @@ from fsm import AgentEntry
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 
 MOST_URL_CHARS = 200
-"""The maximum length of an agent's URL in the log."""
+"""The maximum number of characters of an agent's URL in the log."""
 
 POLL_SECONDS = 1.0
 CANCEL_SECONDS = 3.0
 
 MOST_KNOWN = 10_000
-"""The maximum number of chats whose tasks are known to have been requested."""
+"""Maximum number of chats for which the process remembers that it has requested their tasks.
+
+At the limit it forgets all of them, and requests the tasks of each chat once more.
+"""
 
 _OVER = {
     TaskState.TASK_STATE_COMPLETED,
@@ -79,16 +84,17 @@ class A2aOptions:
     """The options of an A2A agent.
 
     Args:
-        url: The URL of its agent card, without ``/.well-known/agent-card.json``.
-        token: A bearer token, sent only to the origin of ``url`` and to ``hosts``.
+        url: The URL of the agent card, without ``/.well-known/agent-card.json``.
+        token: A bearer token, sent only to the origin of ``url`` and to ``hosts``; None for no
+            authentication.
         hosts: Further allowed hosts for the agent's endpoint, each ``HOST`` or ``HOST:PORT``, with
             the scheme of ``url``. Questions are sent to no other host, whatever the agent card
             says.
-        context_prefix: A prefix of the platform chat number in a ``contextId``, for an agent that
-            several bots use.
-        file_bytes: The maximum size of a file, sent or received, in bytes.
-        connect_seconds: The timeout of a connection.
-        silence_seconds: The maximum time between two pieces of data.
+        context_prefix: Text before the platform chat number in each ``contextId``. It keeps the
+            chats of several bots that use the same agent apart.
+        file_bytes: The maximum size in bytes of a file that is sent, or fetched from a URL.
+        connect_seconds: The maximum time to connect to the server.
+        silence_seconds: The maximum time to wait for the next data from the server.
     """
 
     url: str = field(validator=check_base)
@@ -128,14 +134,19 @@ def _is_host(text: str) -> bool:
 
 @frozen
 class _OpenTask:
-    """A task that waits for input, with the number of parts that each artifact had then."""
+    """A task that waits for input.
+
+    Args:
+        id: The task's id; empty to start a new task.
+        parts: For each artifact id, how many parts the artifact had when the task began to wait.
+    """
 
     id: str
     parts: Mapping[str, int]
 
 
 class A2aAgent:
-    """An agent on an Agent2Agent server."""
+    """A connection to one agent on an Agent2Agent server."""
 
     Options = A2aOptions
 
@@ -159,7 +170,9 @@ class A2aAgent:
         """Do nothing: connections are made when they are needed."""
 
     async def ask(self, question: AgentQuestion) -> AsyncGenerator[AgentPiece, None]:
-        """The answer, piece by piece.
+        """Send the question to the agent, and yield the answer piece by piece.
+
+        If the caller closes the generator early, the agent's task is cancelled.
 
         Raises:
             AgentFailed: The agent failed, before or during the answer.
@@ -182,7 +195,8 @@ class A2aAgent:
         """Fetch the agent card.
 
         Raises:
-            AgentFailed: The card can't be fetched.
+            AgentFailed: The card can't be fetched, or all of its endpoints are on hosts that are
+                not allowed.
         """
         try:
             await self._connected()
@@ -245,7 +259,11 @@ class A2aAgent:
         self._judge(reading)
 
     async def _task_of(self, client: Client, context: str, question: AgentQuestion) -> Task | None:
-        """Find the task that has this question already; note one that waits for input."""
+        """Return the task of the chat that already contains this question; None if there is none.
+
+        If a task of the chat waits for input, remember that task, so that the question continues
+        it. Once the tasks of a chat have been requested successfully, later calls return None.
+        """
         if context in self._known:
             return None
         if len(self._known) >= MOST_KNOWN:
@@ -272,7 +290,10 @@ class A2aAgent:
     async def _to_the_end(
         self, client: Client, reading: Reading
     ) -> AsyncGenerator[AgentPiece, None]:
-        """Poll a task whose events are not streamed, until it ends."""
+        """Poll the task until it ends or waits for input, and yield the new pieces of the answer.
+
+        If a stream has brought the task that far already, do nothing.
+        """
         while reading.task_id and reading.state not in {*_OVER, *_ASKING}:
             await asyncio.sleep(POLL_SECONDS)
             task = await client.get_task(GetTaskRequest(id=reading.task_id))
@@ -280,7 +301,11 @@ class A2aAgent:
                 yield piece
 
     def _judge(self, reading: Reading) -> None:
-        """Raise if the task ended without an answer."""
+        """Raise ``AgentFailed`` if the agent did not give a complete answer.
+
+        The task was rejected, cancelled or failed. Or nothing was answered, and the agent requires
+        authentication elsewhere or has reported no state of a task.
+        """
         match reading.state:
             case TaskState.TASK_STATE_REJECTED:
                 raise AgentFailed(self._id, "it rejects the task", FailureReason.REJECTED)
@@ -296,7 +321,7 @@ class A2aAgent:
                 raise AgentFailed(self._id, "it answered nothing", FailureReason.CUT_OFF)
 
     async def _cancel(self, task_id: str) -> None:
-        """Cancel the task: its answer is no longer wanted."""
+        """Ask the server to cancel a task whose answer is no longer wanted; ignore errors."""
         with suppress(Exception):
             async with asyncio.timeout(CANCEL_SECONDS):
                 if self._client is not None:

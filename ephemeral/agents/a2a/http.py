@@ -1,4 +1,7 @@
-"""HTTP to one untrusted Agent2Agent server: bounded responses, and a token for its origins only."""
+"""HTTP client for one Agent2Agent server that is not trusted.
+
+The client limits the size of responses, and sends requests and the token only to allowed origins.
+"""
 
 from collections.abc import AsyncIterator, Collection, Generator
 from datetime import UTC, datetime
@@ -28,10 +31,17 @@ def a_client(
     token: str | None,
     timeout: httpx.Timeout,
 ) -> httpx.AsyncClient:
-    """Make a client that sends requests to these origins only.
+    """Create an HTTP client that sends requests only to the given origins.
 
     A request to another origin raises ``AgentFailed``, whether the agent card, a task or a redirect
-    caused it. So does an error status: error pages are not read.
+    caused the request. A response that has an error status or is compressed also raises
+    ``AgentFailed``, before its body is read. A response that is too long raises ``AnswerTooLong``.
+
+    Args:
+        agent_id: The agent that ``AgentFailed`` names.
+        origins: The allowed origins.
+        token: The bearer token of each request; None for no authentication.
+        timeout: The timeouts of the client.
     """
 
     async def allow(request: httpx.Request) -> None:
@@ -70,7 +80,7 @@ class _Bearer(httpx.Auth):
 
 
 class _Bounded(httpx.AsyncBaseTransport):
-    """Limits the number of bytes that are read from a response."""
+    """A transport that raises ``AnswerTooLong`` after ``MOST_BYTES`` bytes of a response."""
 
     def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
         self._inner = inner

@@ -1,4 +1,7 @@
-"""Parts of Agent2Agent messages: a question as parts, and an answer's parts as text and files."""
+"""Converts a question to parts of an Agent2Agent message, and an answer's parts to text and files.
+
+A part (A2A protocol, "Part") is a text, structured data, a file, or the URL of a file.
+"""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
 
@@ -11,7 +14,7 @@ from ephemeral.agents.api import AgentPiece, AgentQuestion, MadeFile
 from ephemeral.agents.transport import Origin, origin
 
 MOST_DATA_CHARS = 4_000
-"""The maximum number of characters of structured data that is shown."""
+"""The maximum number of characters that are shown of a part with structured data."""
 
 _ENDS_WITH_WORDS = {
     TaskState.TASK_STATE_FAILED,
@@ -22,7 +25,13 @@ _ENDS_WITH_WORDS = {
 
 
 async def parts_of(question: AgentQuestion, most_bytes: int) -> list[Part]:
-    """The question's text and files as parts; a file over the size limit is only mentioned.
+    """Download the question's files, and return its text and files as parts.
+
+    A file over the size limit becomes a text part that says so.
+
+    Args:
+        question: The question.
+        most_bytes: The maximum size of a file in bytes.
 
     Raises:
         AgentFailed: A file can't be downloaded.
@@ -44,23 +53,25 @@ async def parts_of(question: AgentQuestion, most_bytes: int) -> list[Part]:
 
 
 def parts_in(task: Task) -> dict[str, int]:
-    """The number of parts of each artifact of an A2A task, by the artifact's id."""
+    """Return the number of parts of each artifact of an A2A task; the keys are artifact ids."""
     return {artifact.artifact_id: len(artifact.parts) for artifact in task.artifacts}
 
 
 class Reading:
-    """Reads an answer from a stream, or from a task that is polled.
+    """Reads one answer from the events of a stream, or from a task that is polled.
 
     Args:
-        http: Fetches files that are given by URL.
-        origins: The allowed origins of files.
-        file_bytes: The maximum size of a file in bytes.
+        http: The client for files that the agent names by URL.
+        origins: The origins from which files are fetched. A file elsewhere is shown as a link.
+        file_bytes: The maximum size in bytes of a file that is fetched.
 
     Attributes:
-        task_id: The task; empty for an agent that answers by a message.
-        state: The task's last known state.
-        begun: Whether a piece of the answer was returned.
-        parts: How many parts of each artifact were returned already, or are skipped.
+        task_id: The id of the task; empty if none is known, or if the agent answers with a message
+            instead of a task.
+        state: The task's last known ``TaskState``; None if none is known.
+        begun: Whether a piece of the answer was yielded.
+        parts: For each artifact id, how many parts were yielded, or belong to earlier answers and
+            are skipped.
     """
 
     def __init__(
@@ -82,7 +93,7 @@ class Reading:
         return self.state is not None and self.state not in at_work
 
     async def read(self, response: StreamResponse) -> AsyncGenerator[AgentPiece, None]:
-        """The pieces of the answer in one event of a stream."""
+        """Yield the pieces of the answer in one event of a stream, and record the task's state."""
         match response.WhichOneof("payload"):
             case "message":
                 async for piece in self._message(response.message):
@@ -105,7 +116,7 @@ class Reading:
                     yield piece
 
     async def read_task(self, task: Task) -> AsyncGenerator[AgentPiece, None]:
-        """The pieces of the answer in a whole task that were not returned before."""
+        """Yield the pieces of a whole task that were not yielded yet, and record its state."""
         self.task_id = task.id
         for artifact in task.artifacts:
             new = list(artifact.parts)[self.parts.get(artifact.artifact_id, 0) :]
