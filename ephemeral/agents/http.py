@@ -1,6 +1,6 @@
-"""An agent with a small streaming protocol over HTTP, for your own platform.
+"""An agent on your own platform, reached by a small streaming protocol over HTTP.
 
-The question is one POST request, the answer a stream of server-sent events (WHATWG HTML,
+The question is one POST request. The answer is a stream of server-sent events (WHATWG HTML,
 "Server-sent events")::
 
     POST /ask                                   200 text/event-stream
@@ -10,12 +10,12 @@ The question is one POST request, the answer a stream of server-sent events (WHA
     {"request_id": "$event",                    data: {}
      "chat_id": "42", "text": "hello"}
 
-A question with files is sent as a multipart form (RFC 7578), streamed while the files are read.
-Files of the answer are URLs at the platform.
+A question with files is sent as a multipart form (RFC 7578), streamed while the files are read. The
+platform sends a file of the answer as the file's URL, which must have the same origin as the agent.
 
-An answer without ``done`` is incomplete. ``event: error`` with ``{"message": "…"}`` ends it as a
-failure. The same question always has the same request id: a platform that stores the ids of
-answered questions does the work once, however often the bot is killed meanwhile.
+An answer without ``done`` is incomplete. ``event: error`` with ``{"message": "…"}`` ends the answer
+as a failure. The same question always has the same request id. So a platform that stores the ids of
+answered questions does the work once, however often the bot is killed and asks again.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -41,10 +41,10 @@ from fsm import AgentEntry
 from fsm.values.http import retry_after_seconds
 
 MOST_BYTES = 4_000_000
-"""The maximum number of bytes of a stream: no readable answer needs more."""
+"""The maximum number of bytes of an answer's stream. No answer that a person can read is longer."""
 
 MOST_MESSAGE_CHARS = 300
-"""The maximum length of an agent's error message in the log."""
+"""The maximum number of characters of an agent's error message in the log."""
 
 
 @frozen(kw_only=True)
@@ -53,9 +53,9 @@ class HttpOptions:
 
     Args:
         url: The URL to which questions are posted.
-        token: A bearer token.
-        connect_seconds: The timeout of a connection.
-        silence_seconds: The maximum time between two pieces of data.
+        token: A bearer token; None for no authentication.
+        connect_seconds: The maximum time to connect to the platform.
+        silence_seconds: The maximum time to wait for the next data from the platform.
     """
 
     url: str
@@ -65,7 +65,7 @@ class HttpOptions:
 
 
 class HttpAgent:
-    """An agent on your own platform."""
+    """A connection to one agent on your own platform."""
 
     Options = HttpOptions
 
@@ -84,7 +84,7 @@ class HttpAgent:
         """Do nothing: connections are made when they are needed."""
 
     async def ask(self, question: AgentQuestion) -> AsyncGenerator[AgentPiece, None]:
-        """The answer, piece by piece.
+        """Send the question to the platform, and yield the answer piece by piece.
 
         Raises:
             AgentFailed: The agent failed, before or during the answer.
@@ -107,10 +107,10 @@ class HttpAgent:
             raise self._failed(error, of_failure(error, begun=begun)) from error
 
     async def probe(self) -> None:
-        """Connect, with a request that costs the platform nothing.
+        """Send a HEAD request, to check whether the platform can be reached.
 
         Raises:
-            AgentFailed: The platform can't be reached.
+            AgentFailed: The platform can't be reached, or responds with a server error.
         """
         try:
             response = await self._client.head(self._options.url)
@@ -222,11 +222,12 @@ class HttpAgent:
 
 @frozen
 class Sent:
-    """The body of one request. Files are streamed, never whole in memory.
+    """The body of the request that sends a question. Files are streamed, never whole in memory.
 
     Args:
         question: The question.
-        boundary: The boundary between the parts; empty without files.
+        boundary: The boundary between the parts of a multipart form; empty for a question without
+            files, which is sent as JSON.
     """
 
     question: AgentQuestion
@@ -234,7 +235,7 @@ class Sent:
 
     @classmethod
     def of(cls, question: AgentQuestion) -> "Sent":
-        """Make the body of the question's request."""
+        """Return the body of the request that sends the question."""
         return cls(question, token_hex(16) if question.files else "")
 
     @property
@@ -244,7 +245,7 @@ class Sent:
         return {"Content-Type": form if self.boundary else "application/json"}
 
     async def content(self) -> AsyncGenerator[bytes, None]:
-        """The body, piece by piece (RFC 7578).
+        """Yield the body in chunks: JSON, or a multipart form (RFC 7578) if there are files.
 
         Raises:
             AgentFailed: A file can't be downloaded.
@@ -288,6 +289,6 @@ _ESCAPES = str.maketrans({"\n": "%0A", "\r": "%0D", '"': "%22"})
 
 
 def _plain(mimetype: str) -> str:
-    """The media type without characters that could begin another header."""
+    """Return the media type, or a generic one if it is empty or could begin another header."""
     is_plain = mimetype.isascii() and mimetype.isprintable()
     return mimetype if is_plain and mimetype else "application/octet-stream"

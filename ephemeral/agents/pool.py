@@ -1,7 +1,7 @@
-"""Live connections to agents, with queues, retries, time limits and health checks.
+"""Connections to agents, with queues, retries, time limits and health checks.
 
 Lost at a restart: every connection, and the agents' health. That is fine: the first question to an
-agent opens its connection again, and the platform stores the agents' own data.
+agent, or the first probe, opens a new connection. The data of an agent is stored on its own server.
 """
 
 import asyncio
@@ -37,16 +37,16 @@ Maker = Callable[[AgentEntry], AgentApi]
 TIMING = RetryTiming(sleep=asyncio.sleep, monotonic=time.monotonic, uniform=random.uniform)
 
 MAX_ANSWER_CHARS = 200_000
-"""Maximum length of an answer's text, about a dozen messages. The rest is cut off."""
+"""The maximum number of characters of an answer: about a dozen messages. The rest is cut off."""
 
 PROBE_TIMEOUT_SECONDS = 5.0
 """How long an agent may take to answer a probe."""
 
 _TEMPORARY = {FailureReason.UNREACHABLE, FailureReason.BUSY}
-"""Failures after which the question is tried again."""
+"""Failures after which the question is automatically sent again."""
 
 _DEAD = {FailureReason.UNREACHABLE, FailureReason.SILENT}
-"""Failures that count for the circuit breaker."""
+"""Failures that the circuit breaker counts."""
 
 _UNAVAILABLE = {*_DEAD, FailureReason.UNTRUSTED, FailureReason.REFUSED}
 """Failures after which the agent is shown as unreachable."""
@@ -54,7 +54,14 @@ _UNAVAILABLE = {*_DEAD, FailureReason.UNTRUSTED, FailureReason.REFUSED}
 
 @define
 class _Live:
-    """A connection. A retired one is closed when its last answer has ended."""
+    """An open connection to an agent.
+
+    Args:
+        api: The connection.
+        users: How many questions and probes are using the connection now.
+        is_retired: Whether new questions use another connection. A retired connection is closed
+            when ``users`` becomes 0.
+    """
 
     api: AgentApi
     users: int = 0
@@ -62,15 +69,16 @@ class _Live:
 
 
 class AgentPool:
-    """Connections to agents: one for each agent that was asked something.
+    """Asks and probes agents. Each agent has one connection, opened when it is first needed.
 
     Args:
-        registry: The agents. Their condition is recorded in it.
-        kinds: The class of connections for each agent kind.
-        per_user: Maximum number of questions of one user that are answered at once.
-        probe_seconds: The time between two probes of an idle agent.
-        answer_seconds: The timeout of an answer, if the agent's entry has none.
-        timing: Sleep, clock and random numbers for retries.
+        registry: The agents. The pool records in it whether each agent can be reached.
+        kinds: For the name of each agent kind, a callable that takes the agent's entry and returns
+            a connection that is not open yet.
+        per_user: The maximum number of concurrent questions of one user.
+        probe_seconds: The time between two probes of an agent that nobody asks.
+        answer_seconds: The time limit for a whole answer, if the agent's entry has none.
+        timing: The functions for sleep, clock and random numbers that retries use.
     """
 
     def __init__(  # noqa: PLR0913  # agents, three limits and clocks
@@ -97,7 +105,14 @@ class AgentPool:
     async def ask(
         self, agent_id: AgentId, question: AgentQuestion, user_id: UserId
     ) -> AsyncGenerator[AgentPiece | QueuePosition, None]:
-        """The agent's answer, piece by piece; before it, the question's positions in the queue.
+        """Queue the question, send it to the agent, and yield the answer piece by piece.
+
+        If the question waits for long, its positions in the agent's queue are yielded first.
+
+        Args:
+            agent_id: The agent.
+            question: The question.
+            user_id: The user who asks.
 
         Raises:
             AgentFailed: The agent failed, before or during the answer.
@@ -120,13 +135,16 @@ class AgentPool:
             self._queue.leave(ticket)
 
     def answer_seconds(self, agent_id: AgentId) -> float:
-        """The time limit for a whole answer of the agent."""
+        """Return the time limit for a whole answer of the agent, in seconds."""
         entry = self._registry.get(agent_id)
         own = entry.answer_seconds if entry is not None else None
         return own or self._answer_seconds
 
     async def run(self) -> None:
-        """Probe idle agents, until cancelled."""
+        """Probe idle agents at intervals, until cancelled.
+
+        An agent is idle if nobody has asked it since the last round of probes.
+        """
         while True:
             await asyncio.gather(
                 *(self._probe(entry) for entry in self._registry if entry.id not in self._checked)
@@ -154,7 +172,19 @@ class AgentPool:
     async def _begin(
         self, stack: AsyncExitStack, entry: AgentEntry, question: AgentQuestion
     ) -> tuple[AsyncGenerator[AgentPiece, None], AgentPiece | None]:
-        """The answer's pieces and the first of them; retried while none has arrived."""
+        """Send the question, and wait for the first piece of the answer; retry if that fails.
+
+        Args:
+            stack: Closes the answer when the caller leaves the stack's ``with`` block.
+            entry: The agent.
+            question: The question.
+
+        Returns:
+            The pieces after the first, and the first piece; None instead of it if there is none.
+
+        Raises:
+            AgentFailed: The circuit is open, or no attempt succeeded.
+        """
         breaker = self._breakers[entry.id]
         if not breaker.allows():
             problem = "it has failed several times in a row, and is left alone for a while"
@@ -191,7 +221,7 @@ class AgentPool:
         return pieces, first
 
     def _guarded(self, entry: AgentEntry, piece: AgentPiece) -> AgentPiece:
-        """The piece; if it is a file, reading it raises nothing but AgentFailed."""
+        """Return the piece. If it is a file, the errors while reading it become ``AgentFailed``."""
 
         async def chunks(made: MadeFile) -> AsyncIterator[bytes]:
             async with self._errors_of(entry):
@@ -217,7 +247,10 @@ class AgentPool:
         self._note_health(entry, reason)
 
     def _note_health(self, entry: AgentEntry, reason: FailureReason | None) -> None:
-        """Record that the agent answered (None), or the reason for which it failed."""
+        """Record in the registry and the circuit breaker whether the agent can be reached.
+
+        ``reason`` is the reason for which the agent failed, or None if it answered.
+        """
         self._checked.add(entry.id)
         if reason in _UNAVAILABLE:
             self._registry.note(entry.id, Condition.UNREACHABLE)
@@ -230,7 +263,7 @@ class AgentPool:
 
     @asynccontextmanager
     async def _errors_of(self, entry: AgentEntry) -> AsyncIterator[None]:
-        """Convert all errors of an agent's code to AgentFailed, and retire its connection."""
+        """Convert every error of the agent's code to ``AgentFailed``, and retire its connection."""
         try:
             yield
         except AgentFailed:
@@ -243,7 +276,10 @@ class AgentPool:
 
     @asynccontextmanager
     async def _connection(self, entry: AgentEntry) -> AsyncIterator[AgentApi]:
-        """The agent's connection, which is not closed while the body runs."""
+        """Yield the agent's connection, which is not closed while the ``with`` block runs.
+
+        Open the connection first if there is none.
+        """
         async with self._opening[entry.id]:
             if entry.id not in self._open:
                 async with self._errors_of(entry):
@@ -260,7 +296,7 @@ class AgentPool:
                 await _close(live)
 
     def _retire(self, agent_id: AgentId) -> None:
-        """Make the next question open a new connection. Answers in progress keep the old one."""
+        """Make the next question open a new connection; answers in progress keep the old one."""
         live = self._open.pop(agent_id, None)
         if live is not None:
             live.is_retired = True
@@ -276,7 +312,7 @@ async def _close(live: _Live) -> None:
 async def _limited(
     pieces: AsyncIterator[AgentPiece], agent_id: AgentId
 ) -> AsyncGenerator[AgentPiece, None]:
-    """The pieces, up to ``MAX_ANSWER_CHARS`` of text in all."""
+    """Yield the pieces; cut off their text after ``MAX_ANSWER_CHARS`` and raise ``AgentFailed``."""
     left = MAX_ANSWER_CHARS
     async for piece in pieces:
         if isinstance(piece, str):
@@ -290,7 +326,10 @@ async def _limited(
 
 
 def _retry_after(error: Exception) -> float | None:
-    """The wait before a retry that the agent asks for; None if the error is not retried."""
+    """Return the seconds that the agent asks to wait before a retry; 0.0 if it names none.
+
+    None means that the question is not retried after this error.
+    """
     if not isinstance(error, AgentFailed) or error.reason not in _TEMPORARY:
         return None
     return error.retry_after_seconds or 0.0

@@ -1,7 +1,7 @@
 """An agent's answer while it arrives.
 
-Lost at a restart: the text that has arrived so far. That is fine: the question is asked again with
-the same request id, and the message that is already in the room is edited further.
+Lost at a restart: the text that has arrived so far. That is fine: the bot asks the question again
+with the same request id, and edits the message that is already in the room.
 """
 
 import asyncio
@@ -12,12 +12,15 @@ from typing import Any
 from attrs import frozen
 
 CLOSE_TIMEOUT_SECONDS = 5.0
-"""The maximum time for an agent to end its work after its answer was stopped."""
+"""The maximum time to wait for an agent to end its work after its answer was stopped."""
 
 
 @frozen
 class Placeholder:
-    """A text that is shown until the answer's first text arrives. It restarts the timeout."""
+    """A text that is shown until the answer's first text arrives.
+
+    Each placeholder restarts the timeout of the answer.
+    """
 
     text: str
 
@@ -28,14 +31,14 @@ class AnswerStream:
     Each piece is only appended to the text, so an agent may send many pieces each second.
 
     Args:
-        pieces: Texts and placeholders, in order.
-        interval_seconds: The minimum time between two updates. The first one comes after half of
-            it.
-        timeout_seconds: Maximum time to wait for the whole answer; None for no limit.
-        until: A future; reading stops when it is done.
+        pieces: The texts of the answer, and placeholders.
+        interval_seconds: The minimum time between two updates. The first update comes after half of
+            this time.
+        timeout_seconds: The maximum time to wait for the whole answer; None for no limit.
+        until: A future; reading stops when the future is done. None to read to the end.
 
     Attributes:
-        text: All text that has arrived.
+        text: All text that has arrived so far.
     """
 
     def __init__(
@@ -58,14 +61,15 @@ class AnswerStream:
         self._until = until
 
     async def show(self, update: Callable[[str], Awaitable[bool]]) -> None:
-        """Read the answer to its end, and call ``update`` with the text at each interval.
+        """Read the answer until its end or ``until``, and call ``update`` at intervals.
 
-        An answer that is complete before the first interval is over causes no update. Errors of the
+        The end of the answer causes no update: ``text`` is then the whole answer. Errors of the
         agent are raised.
 
         Args:
-            update: Shows a text. If it returns False, it is called again after an interval, with
-                the newest text.
+            update: Shows a text. It is called with the text so far, or with the placeholder's text
+                if there is none yet. It returns whether it has shown the text. After False, it is
+                called again after an interval, with the newest text.
 
         Raises:
             TimeoutError: The answer was not complete in time.
@@ -84,7 +88,11 @@ class AnswerStream:
             await asyncio.wait({reading}, timeout=CLOSE_TIMEOUT_SECONDS)
 
     async def _is_over(self, reading: asyncio.Future[None]) -> bool:
-        """Wait for the next thing to do; return whether reading has ended."""
+        """Wait until an update or the timeout may be due, or until reading has ended.
+
+        Returns:
+            Whether the answer was read to its end, or ``until`` is done.
+        """
         now = asyncio.get_running_loop().time()
         soonest = min(
             (at for at in (self._update_at, self._deadline) if at is not None), default=None
@@ -101,7 +109,7 @@ class AnswerStream:
         return False
 
     async def _update(self, update: Callable[[str], Awaitable[bool]]) -> None:
-        """Show the text, if an update is due."""
+        """Call ``update`` with the text if that is due; raise ``TimeoutError`` if time is up."""
         now = asyncio.get_running_loop().time()
         if self._deadline is not None and now >= self._deadline:
             raise TimeoutError

@@ -19,25 +19,28 @@ _REASONS = {
 
 
 def of_status(status: int) -> FailureReason:
-    """The failure that a response status other than 200 means."""
+    """Return the reason for failure that a response's error status means."""
     return _REASONS[failure_of_status(status)]
 
 
 UNPACKED = {"Accept-Encoding": "identity"}
-"""Headers of every request. A few bytes of a compressed response could expand to gigabytes."""
+"""Headers of every request: they ask for an uncompressed response.
+
+A few bytes of a compressed response could expand to gigabytes.
+"""
 
 
 def is_packed(response: httpx.Response) -> bool:
-    """Whether a response is compressed although the request excluded that."""
+    """Return whether a response is compressed, although the request asked for no compression."""
     return response.headers.get("content-encoding", "identity").lower() not in ("", "identity")
 
 
 def of_failure(error: BaseException, *, begun: bool) -> FailureReason:
-    """The failure that a request's error means.
+    """Return the reason for failure that an exception of a request means.
 
     Args:
-        error: The exception of an ``httpx`` client, or one that it caused.
-        begun: Whether a part of the answer has arrived.
+        error: An exception of ``httpx``, or one that has such an exception as its cause.
+        begun: Whether a part of the answer has already arrived.
     """
     while not isinstance(error, httpx.HTTPError) and error.__cause__ is not None:
         error = error.__cause__
@@ -57,7 +60,7 @@ def of_failure(error: BaseException, *, begun: bool) -> FailureReason:
 
 
 def _root(error: BaseException) -> BaseException:
-    """The first exception in a chain of causes."""
+    """Return the original exception: the last one in the chain of causes and contexts."""
     while error.__cause__ is not None or error.__context__ is not None:
         error = error.__cause__ or error.__context__ or error
     return error
@@ -68,7 +71,9 @@ Origin = tuple[str, str, int | None]
 
 
 def check_base(_options: object, _attribute: object, url: str) -> None:
-    """Validate a base URL to which paths are added: no query and no fragment.
+    """Check that a base URL, to which paths are added, has no query and no fragment.
+
+    This is a validator of an attrs field.
 
     Raises:
         ValueError: The URL has a query or a fragment.
@@ -79,10 +84,10 @@ def check_base(_options: object, _attribute: object, url: str) -> None:
 
 
 def origin(url: str | httpx.URL) -> Origin:
-    """The origin of an absolute URL.
+    """Return the origin of an absolute URL, with the default port of HTTP or HTTPS filled in.
 
     Raises:
-        httpx.InvalidURL: It is not a valid URL.
+        httpx.InvalidURL: ``url`` is not a valid URL.
     """
     parsed = httpx.URL(url)
     port = parsed.port or {"http": 80, "https": 443}.get(parsed.scheme)
@@ -91,7 +96,7 @@ def origin(url: str | httpx.URL) -> Origin:
 
 @frozen
 class ServerSent:
-    """One event of a server-sent event stream (WHATWG HTML); ids and retries are left out."""
+    """One event of a server-sent event stream (WHATWG HTML), without its ``id`` and ``retry``."""
 
     event: str
     data: str
@@ -104,7 +109,11 @@ class AnswerTooLong(Exception):
 async def server_sent(
     chunks: AsyncIterator[bytes], *, most_bytes: int
 ) -> AsyncIterator[ServerSent]:
-    """The events of a stream, each when its blank line has arrived.
+    """Yield the events of a stream, each as soon as the blank line at its end has arrived.
+
+    Args:
+        chunks: The bytes of the stream.
+        most_bytes: The maximum number of bytes of the whole stream.
 
     Raises:
         AnswerTooLong: The stream is longer than ``most_bytes``.

@@ -1,1 +1,1 @@
-"""Agents with OpenAI's API."""
+"""Agents that are reached by the OpenAI chat-completions API."""

@@ -1,8 +1,9 @@
-"""Agents with the OpenAI chat-completions API: Ollama, vLLM, LiteLLM, OpenAI and others.
+"""Agents that are reached by the OpenAI chat-completions API: Ollama, vLLM, LiteLLM and others.
 
-Such servers store nothing, so every request contains the conversation, read from the room within a
-budget (``context.py``). The servers store no idempotency keys either, but a gateway may, so each
-request has one: a question that is asked again after a crash has the same key.
+Such servers store no conversations. So each request contains earlier messages, which the bot reads
+from the room within a budget (``context.py``). The servers store no idempotency keys either, but a
+gateway in front of them may. So each request has a key, and a question that is asked again after a
+crash has the same key.
 """
 
 import asyncio
@@ -32,16 +33,16 @@ from fsm import AgentEntry
 from fsm.values.http import retry_after_seconds
 
 MOST_BYTES = 16_000_000
-"""The maximum number of bytes of a stream: each token needs about 300."""
+"""The maximum number of bytes of an answer's stream. Each token needs about 300 bytes."""
 
 MOST_ERROR_BYTES = 65_536
-"""The maximum number of bytes of an error that are read."""
+"""The maximum number of bytes that are read of an error response."""
 
 SEE_OUT_SECONDS = 0.3
-"""The maximum time for a server to end a stream after a complete answer."""
+"""How long the bot waits for the server to end the stream after a complete answer."""
 
 _NO_MODELS = (404, 405, 501)
-"""The statuses of a reachable server that does not list models."""
+"""The statuses with which a server responds to a probe if it can't list its models."""
 
 
 @frozen(kw_only=True)
@@ -51,19 +52,20 @@ class OpenAiOptions:
     Args:
         url: The base URL of the API; most end in ``/v1``.
         model: The model's name on the server.
-        token: A bearer token. Environment variables are not used.
+        token: A bearer token; None for no authentication. The SDK's environment variables are not
+            used.
         headers: Further headers of each request.
         extra: Further fields of each request's body.
-        system: The system message.
-        temperature: The sampling temperature. Default: the server's.
-        answer_tokens: The maximum number of tokens of an answer.
+        system: The system message; empty for none.
+        temperature: The sampling temperature; None for the server's default.
+        answer_tokens: The maximum number of tokens of an answer; None for the server's default.
         most_messages: The maximum number of earlier messages in a request.
-        most_tokens: The maximum number of tokens of a request, estimated.
-        images: Whether the model takes images.
-        image_bytes: The maximum size of all images of a question in bytes.
-        text_bytes: The maximum size of all text files of a question in bytes.
-        connect_seconds: The timeout of a connection.
-        silence_seconds: The maximum time between two pieces of data.
+        most_tokens: The maximum estimated number of tokens of a request.
+        images: Whether the model accepts images.
+        image_bytes: The maximum size of all images in a request together, in bytes.
+        text_bytes: The maximum size of all text files in a request together, in bytes.
+        connect_seconds: The maximum time to connect to the server.
+        silence_seconds: The maximum time to wait for the next data from the server.
     """
 
     url: str = field(validator=check_base)
@@ -84,7 +86,7 @@ class OpenAiOptions:
 
 
 class OpenAiAgent:
-    """An agent that is a model with the chat-completions API."""
+    """A connection to one model on a server with the chat-completions API."""
 
     Options = OpenAiOptions
 
@@ -100,7 +102,7 @@ class OpenAiAgent:
         """Do nothing: connections are made when they are needed."""
 
     async def ask(self, question: AgentQuestion) -> AsyncGenerator[str, None]:
-        """The answer, piece by piece.
+        """Send the question with its context to the model, and yield the answer piece by piece.
 
         Raises:
             AgentFailed: The agent failed, before or during the answer.
@@ -123,10 +125,13 @@ class OpenAiAgent:
             raise self._failed(error, of_failure(error, begun=begun)) from error
 
     async def probe(self) -> None:
-        """Request the list of models, without reading the response's body.
+        """Request the list of models, to check whether the server can be reached.
+
+        The body of the response is not read. A server that can't list its models passes the check.
 
         Raises:
-            AgentFailed: The server can't be reached, or refuses the token.
+            AgentFailed: The server can't be reached, or responds with an error: for example, it
+                rejects the token.
         """
         try:
             async with self._client.models.with_streaming_response.list(
@@ -163,7 +168,11 @@ class OpenAiAgent:
         return body
 
     async def _accept(self, response: httpx.Response) -> None:
-        """Raise for an error response before its body is read, which may be large."""
+        """Raise ``AgentFailed`` if a response is compressed or has an error status.
+
+        The HTTP client calls this method for each response before it reads the body. Of the body of
+        an error, which may be large, only the start is read.
+        """
         status = response.status_code
         if is_packed(response):
             raise AgentFailed(self._id, "it sends a compressed answer", FailureReason.GARBLED)
@@ -214,7 +223,7 @@ class OpenAiAgent:
             raise AgentFailed(self._id, "its content filter objects", FailureReason.REJECTED)
 
     def _unasked(self, error: openai.APIConnectionError) -> AgentFailed:
-        """The failure for a request that got no answer at all."""
+        """Return the failure to raise for a request without a usable response."""
         cause = error.__cause__ or error
         if isinstance(cause, AgentFailed):
             return evolve(cause)  # some versions of the client wrap what a hook raises
@@ -224,13 +233,13 @@ class OpenAiAgent:
         return AgentFailed(self._id, f"{type(error).__name__}: {error}", reason)
 
     def _veiled(self, text: str) -> str:
-        """The server's text without the token: some servers quote it."""
+        """Return the server's text with ``…`` in place of the token, which some servers quote."""
         token = self._options.token
         return text.replace(token, "…") if token else text
 
 
 class _NoSuchPage(AgentFailed):
-    """The server responds, but the URL does not exist."""
+    """Raised by a probe if the server can be reached, but can't list its models."""
 
 
 def _client(
@@ -253,7 +262,7 @@ def _client(
 
 
 async def _see_out(events: AsyncIterator[ServerSent]) -> None:
-    """Read the rest of a response, so that its connection can be reused."""
+    """Read the rest of a stream for a short time, so that its connection can be reused."""
     with suppress(TimeoutError, httpx.HTTPError, AnswerTooLong, UnicodeDecodeError):
         async with asyncio.timeout(SEE_OUT_SECONDS):
             async for _event in events:
@@ -285,9 +294,9 @@ class Chunk:
     """One chunk of a streamed answer.
 
     Args:
-        text: The next text of the answer, without the model's reasoning.
-        finish: The reason why the answer ends here, if it does.
-        error: The error, if there is one.
+        text: The next text of the answer, without the model's reasoning; empty if there is none.
+        finish: The API's ``finish_reason`` if the answer ends with this chunk; else None.
+        error: The API's error object if the chunk reports an error; else None.
     """
 
     text: str = ""
@@ -296,10 +305,10 @@ class Chunk:
 
     @classmethod
     def of(cls, data: Any) -> Self:
-        """Parse a chunk.
+        """Return the chunk that a JSON value of the stream describes.
 
         Raises:
-            NoChunk: The JSON is not a chunk.
+            NoChunk: The value is not a chunk of a chat completion.
         """
         fields = _object(data)
         if fields.get("error") is not None:
@@ -339,9 +348,15 @@ _CLIENT, _BEYOND = 400, 600
 
 
 def of_error(error: Any, otherwise: FailureReason) -> FailureReason:
-    """The reason for failure in an ``error`` object, in a body or in a stream.
+    """Return the reason for the failure that an ``error`` object of the API describes.
 
-    Its code is more precise than the status: a used-up account gives 429 too.
+    The object's code is more precise than the response's status: 429 also means that the account's
+    quota is used up.
+
+    Args:
+        error: The object, from the body of a response or from a chunk of a stream.
+        otherwise: The reason from the response's status, used if the object has no known code.
+            ``FailureReason.UNKNOWN`` if the status says nothing.
     """
     if not isinstance(error, dict):
         return otherwise
@@ -356,6 +371,6 @@ def of_error(error: Any, otherwise: FailureReason) -> FailureReason:
 
 
 def message_of(error: Any) -> str:
-    """The message of an error object, on one line for the log."""
+    """Return the message of an ``error`` object of the API, on one line for the log."""
     message = error.get("message") if isinstance(error, dict) else error
     return " ".join(str(message).split())[:300]

@@ -1,11 +1,11 @@
-"""The context of a question for a model without memory: earlier messages from the room.
+"""Builds the messages of a request to a model without memory: earlier messages, then the question.
 
-Lost at a restart: nothing. The context of each question is read from its room, newest first, up to
-a budget.
+Lost at a restart: nothing. For each question, the earlier messages are read from the room, newest
+first, until a budget is used up.
 
-The number of tokens is estimated: one for four bytes of UTF-8, and four more for each message. That
-is about right for English, and too high rather than too low for most other languages. Models count
-differently.
+The number of tokens is estimated: one for four bytes of UTF-8, and four more for each message. The
+estimate is about right for English, and too high rather than too low for most other languages. Each
+model counts differently.
 """
 
 import base64
@@ -43,13 +43,14 @@ def estimated_tokens(text: str) -> int:
 
 @define(kw_only=True)
 class Budget:
-    """The remaining budget of one request.
+    """The remaining budget of one request, which is reduced while the request is built.
 
     Args:
-        messages: The number of earlier messages.
-        tokens: The estimated number of tokens; below 0 if the question alone exceeds it.
-        image_bytes: The size of images in bytes; 0 for models without image input.
-        text_bytes: The size of text files in bytes.
+        messages: How many more earlier messages may be added.
+        tokens: How many more tokens may be added, estimated; below 0 if the question alone exceeds
+            the budget.
+        image_bytes: How many more bytes of images may be added; 0 for models without image input.
+        text_bytes: How many more bytes of text files may be added.
     """
 
     messages: int
@@ -58,7 +59,11 @@ class Budget:
     text_bytes: int = 0
 
     def takes(self, text: str) -> bool:
-        """Reserve budget for one more earlier message; False if it does not fit."""
+        """Reserve budget for an earlier message with this text.
+
+        Returns:
+            Whether the message fits. If it does not, nothing is reserved.
+        """
         cost = estimated_tokens(text)
         if self.messages < 1 or self.tokens < cost:
             return False
@@ -72,7 +77,7 @@ class ChatMessage:
     """One message of the conversation, in the API's form.
 
     Args:
-        role: The API's role of its author.
+        role: The role of its author: ``system``, ``user`` or ``assistant``.
         parts: Its content.
     """
 
@@ -81,15 +86,15 @@ class ChatMessage:
 
 
 async def context(question: AgentQuestion, budget: Budget, *, system: str = "") -> list[Message]:
-    """The messages of a request: system message, earlier messages, question.
+    """Return the messages of a request: the system message, earlier messages, and the question.
 
-    The question is always included, however long it is. Earlier messages are included without a
-    gap, back to the first that does not fit. An answer is included only with its question.
+    The question is always included, however long it is. Earlier messages are added from the newest
+    back, until one does not fit. An answer is included only if its question is included too.
 
     Args:
         question: The question.
-        budget: The budget; it is reduced.
-        system: The system message.
+        budget: The budget of the request. It is reduced by what is included.
+        system: The system message; empty for none.
 
     Raises:
         AgentFailed: The room, or a file of the question, can't be read.
@@ -109,7 +114,10 @@ async def context(question: AgentQuestion, budget: Budget, *, system: str = "") 
 
 
 def merged(said: Iterable[ChatMessage]) -> list[Message]:
-    """Merge adjacent messages of the same role: many models require alternating roles."""
+    """Return the messages in the API's form, with adjacent ones of the same role merged.
+
+    Many models require that the roles alternate.
+    """
     messages: list[tuple[str, list[Part]]] = []
     for each in said:
         if messages and messages[-1][0] == each.role:
@@ -156,7 +164,19 @@ async def _parts(
 
 
 async def _shown(file: AgentFile, budget: Budget, most_tokens: float) -> Part | None:
-    """The file's content as a part, if the model can read its type and it fits the budget."""
+    """Download the file and return its content as a part; reduce the budget by the content.
+
+    Args:
+        file: The file.
+        budget: The budget, for the number of bytes.
+        most_tokens: The maximum estimated number of tokens of the part.
+
+    Returns:
+        The part; None if the model can't read the file's type, or if the content is too long.
+
+    Raises:
+        AgentFailed: The file can't be downloaded.
+    """
     kind = file.mimetype.partition(";")[0].strip().lower()
     if kind in IMAGES and most_tokens >= TOKENS_AN_IMAGE:
         image = await _content_of(file, budget.image_bytes)
@@ -181,7 +201,10 @@ async def _shown(file: AgentFile, budget: Budget, most_tokens: float) -> Part | 
 
 
 async def _content_of(file: AgentFile, most_bytes: int) -> bytes | None:
-    """The file's content, or None if it is too long; the sender's claimed size is not used."""
+    """Download the file's content; return None if it has more than ``most_bytes`` bytes.
+
+    The bytes are counted too, because the size that the sender gave may be too small.
+    """
     if most_bytes < 1 or file.size_bytes > most_bytes:
         return None
     content = bytearray()
@@ -208,7 +231,7 @@ def _text(text: str) -> Part:
 
 
 def _content(parts: Sequence[Part]) -> str | list[Part]:
-    """The content in the API's form: a string if it is only text, as some servers require."""
+    """Return the parts in the API's form: one string if all are texts, as some servers require."""
     if all(part["type"] == "text" for part in parts):
         return "\n\n".join(part["text"] for part in parts)
     return list(parts)
@@ -216,7 +239,10 @@ def _content(parts: Sequence[Part]) -> str | list[Part]:
 
 @asynccontextmanager
 async def _closing(source: AsyncIterator[T]) -> AsyncGenerator[AsyncIterator[T], None]:
-    """Close the source at the end: an unfinished generator would keep its connection open."""
+    """Close the source when the ``with`` block ends.
+
+    Otherwise a generator that was not read to its end would keep its connection open.
+    """
     try:
         yield source
     finally:
