@@ -1,9 +1,9 @@
-"""The ephemeral states of conversations.
+"""Stores the ephemeral states of conversations, in memory only.
 
-Lost at a restart: all of it. That is what ephemeral means; each conversation is then in its last
-durable state, or idle. Only conversations in an ephemeral state use memory here, and each is
-removed when its state expires. Time is monotonic seconds, so that setting the wall clock back does
-not extend a state.
+Lost at a restart: all ephemeral states. That is what ephemeral means: after a restart, each
+conversation is in its last durable state, or idle. Only conversations in an ephemeral state use
+memory here, and each is removed when its state expires. Times are monotonic seconds, so that
+setting the wall clock back does not extend a state.
 """
 
 from attrs import evolve, frozen
@@ -15,13 +15,13 @@ from fsm.values.ids import ConversationKey, EventId
 
 @frozen
 class ExpiredState:
-    """A conversation whose ephemeral state has expired.
+    """An ephemeral state of a conversation, which has expired when ``sweep`` returns it.
 
     Args:
         flow: The flow's name.
-        snapshot: The expired state.
-        inbound: The event that led to that state.
-        beneath: The stored snapshot below it: the last durable state, or idle.
+        snapshot: The conversation's snapshot in that state.
+        inbound: The inbound event whose turn entered that state.
+        beneath: The snapshot before the ephemeral state: the last durable state, or idle.
     """
 
     flow: str
@@ -31,7 +31,7 @@ class ExpiredState:
 
     @property
     def event_id(self) -> EventId:
-        """The id of the turn that handles the expiry."""
+        """The event id for the turn that handles the expiry."""
         return EventId(f"expired:{self.flow}:{self.inbound.event_id}")
 
 
@@ -42,7 +42,10 @@ class _Standing:
 
 
 class Conversations:
-    """All conversations in an ephemeral state."""
+    """Stores all conversations that are in an ephemeral state.
+
+    In each method, ``now`` is the current monotonic time in seconds.
+    """
 
     def __init__(self) -> None:
         self._standing: dict[tuple[str, ConversationKey], _Standing] = {}
@@ -52,14 +55,24 @@ class Conversations:
         return len(self._standing)
 
     def find(self, flow: Flow, key: ConversationKey, now: float) -> Snapshot | None:
-        """The conversation's snapshot, if it is in an ephemeral state that has not expired."""
+        """Return the conversation's snapshot.
+
+        None if the conversation is in no ephemeral state, or if the state has expired.
+        """
         standing = self._standing.get((flow.name, key))
         return standing.lapsed.snapshot if standing and now < standing.until else None
 
     def put(self, flow: Flow, moved: TransitionTaken, inbound: Inbound, now: float) -> None:
-        """Store the conversation's new state if it is ephemeral; remove it otherwise.
+        """Store the conversation's new state if it is ephemeral; else remove the conversation.
 
-        If the state was not entered again, its expiry does not change.
+        If the step did not enter the state again, the time of its expiry does not change. If the
+        earlier state has expired already, the next ``sweep`` still returns the earlier state.
+
+        Args:
+            flow: The flow.
+            moved: The step that the conversation has taken.
+            inbound: The inbound event of the turn.
+            now: The current monotonic time in seconds.
         """
         before = self._standing.pop((flow.name, moved.key), None)
         if before is not None and before.until <= now:
@@ -78,7 +91,7 @@ class Conversations:
         self._standing[flow.name, moved.key] = _Standing(lapsed, until)
 
     def sweep(self, now: float) -> list[ExpiredState]:
-        """Remove the expired conversations, and return them."""
+        """Remove the conversations whose state has expired, and return these states."""
         overdue, self._overdue = self._overdue, []
         expired = [key for key, standing in self._standing.items() if standing.until <= now]
         return overdue + [self._standing.pop(key).lapsed for key in expired]

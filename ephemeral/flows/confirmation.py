@@ -1,7 +1,7 @@
 """Confirmation of actions that can't be undone.
 
 Lost at a restart: the pending question. That is fine: nothing was done yet, a late answer gets a
-sentence that says so, and the question is asked again with one command.
+reply that says so, and the user can send the command again.
 """
 
 from datetime import datetime, timedelta
@@ -18,9 +18,9 @@ class Pending:
     """A question that waits for its answer.
 
     Args:
-        then: The signal that a yes triggers.
-        otherwise: The signal that a no or the expiry triggers.
-        asked: The question.
+        then: The signal that the answer yes triggers.
+        otherwise: The signal that the answer no or the expiry triggers; None for no signal.
+        asked: The prompt with the question.
     """
 
     then: Triggered
@@ -30,11 +30,11 @@ class Pending:
 
 @frozen
 class CancelConfirmation:
-    """The signal to close the open question, if there is one."""
+    """The signal that closes the sender's open question, if there is one."""
 
 
 class Confirmation(Flow):
-    """Ask before an action that can't be undone."""
+    """Ask the user to confirm an action that can't be undone."""
 
     scope = Scope.MEMBER
 
@@ -57,7 +57,7 @@ class Confirmation(Flow):
     @yes.guard
     @no.guard
     def is_pending(self, turn: Turn) -> bool:
-        """Whether this question is answered, not an older one."""
+        """Return whether the answer is to the open question, not to an older one."""
         return isinstance(turn.data, Pending) and turn.data.asked.is_meant_by(turn)
 
     def __init__(self, *, lifetime: timedelta, started_at: datetime) -> None:
@@ -65,12 +65,16 @@ class Confirmation(Flow):
         self._started_at = started_at
 
     def lifetime(self, _state: State) -> timedelta:
-        """The expiry from the config."""
+        """Return how long a question waits for its answer, from the config."""
         return self._lifetime
 
     @on(ask)
     def put_question(self, turn: Turn, replaced: Pending | None) -> Pending:
-        """Ask the question, and remember the signal for a yes."""
+        """Ask the sender the question.
+
+        ``replaced`` is an earlier question that is still open, which is closed; None if there is
+        none.
+        """
         question = turn.signal(Question)
         text = turn.gettext(
             "{question} Answer with `{prefix}yes` or `{prefix}no`, or react to this message "
@@ -95,18 +99,21 @@ class Confirmation(Flow):
 
     @on(yes)
     def carry_out(self, turn: Turn, pending: Pending) -> None:
-        """Trigger the signal for a yes."""
+        """Trigger the signal for the answer yes."""
         turn.signals.append(pending.then)
 
     @on(no, cancel)
     def leave_it(self, turn: Turn, pending: Pending) -> None:
-        """Do nothing, or trigger the signal for a no."""
+        """Trigger the signal for the answer no, or tell the sender that nothing was changed."""
         if not _give_up(turn, pending):
             turn.reply(turn.gettext("OK, nothing was changed."))
 
     @on(answer_late)
     def explain(self, turn: Turn) -> None:
-        """Explain a late answer: say what became of its question, and close that by an edit."""
+        """Tell the sender why the answer comes too late.
+
+        If a restart has lost the question, also edit the question to say that it has expired.
+        """
         if not is_of_another_life(turn):
             turn.reply(
                 turn.gettext(
@@ -128,7 +135,7 @@ class Confirmation(Flow):
 
     @on(lapse)
     def close(self, turn: Turn, pending: Pending) -> None:
-        """Edit the question: it has expired."""
+        """Mark the question as expired by an edit, and trigger any signal for the answer no."""
         closed = turn.gettext(
             "{question}\n\nThis question expired and nothing was changed. If you still want "
             "this, send the command again.",
@@ -139,7 +146,7 @@ class Confirmation(Flow):
 
 
 def _give_up(turn: Turn, pending: Pending) -> bool:
-    """Trigger the signal for a no; return whether there is one."""
+    """Trigger the signal for the answer no, if there is one; return whether there is one."""
     if pending.otherwise is not None:
         turn.signals.append(pending.otherwise)
     return pending.otherwise is not None

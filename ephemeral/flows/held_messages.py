@@ -1,7 +1,7 @@
 """Messages that are held until their sender chooses an agent.
 
-Lost at a restart: the held messages. That is fine: the bot has replied to each with the question
-which agent to use, and after the choice the message can be sent again.
+Lost at a restart: the held messages. That is fine: the bot has replied to each message by asking
+which agent to use, and the sender can choose an agent and send the message again.
 """
 
 from datetime import timedelta
@@ -12,24 +12,29 @@ from fsm import STAY, Event, EventKind, Flow, Inbound, Scope, State, Turn, ephem
 from fsm.values.signals import Hold, Release
 
 MOST = 20
-"""The maximum number of held messages of one user in one room; then the oldest is dropped."""
+"""The maximum number of held messages of one user in one room; beyond it, the oldest is dropped."""
 
 
 @frozen
 class Waiting:
-    """The held messages, oldest first, each with the number of its attempt."""
+    """The held messages of one user in one room.
+
+    Args:
+        messages: For each message, oldest first, its inbound event and its attempt: how often the
+            event was reopened before.
+    """
 
     messages: tuple[tuple[Inbound, int], ...] = ()
 
     def without_taken_back(self, turn: Turn) -> "Waiting":
-        """The held messages without the one that the turn redacts."""
+        """Return the held messages without the one that the turn's event redacts, if any."""
         about = turn.inbound.about
         return Waiting(tuple(m for m in self.messages if m[0].event_id != about))
 
 
 @frozen
 class CancelHeld:
-    """The signal to drop the held messages, if there are any."""
+    """The signal that drops the sender's held messages, if there are any."""
 
 
 class Held(Flow):
@@ -56,13 +61,13 @@ class Held(Flow):
 
     @take_back.guard
     def takes_back_one(self, turn: Turn) -> bool:
-        """Whether the turn redacts a held message."""
+        """Return whether the turn's event redacts a held message."""
         held = turn.data
         return isinstance(held, Waiting) and held.without_taken_back(turn) != held
 
     @take_back_last.guard
     def takes_back_the_last(self, turn: Turn) -> bool:
-        """Whether the turn redacts the only held message."""
+        """Return whether the turn's event redacts the only held message."""
         held = turn.data
         return self.takes_back_one(turn) and isinstance(held, Waiting) and len(held.messages) == 1
 
@@ -70,12 +75,12 @@ class Held(Flow):
         self._lifetime = lifetime
 
     def lifetime(self, _state: State) -> timedelta:
-        """The expiry from the config."""
+        """Return how long messages are held, from the config."""
         return self._lifetime
 
     @on(hold)
     def keep(self, turn: Turn, waiting: Waiting | None) -> Waiting:
-        """Hold the turn's message, with its files."""
+        """Add the turn's message, with its files, to the held messages."""
         said = turn.signal(Hold).said
         inbound = turn.inbound
         if said is not None:
@@ -96,7 +101,7 @@ class Held(Flow):
 
     @on(lapse)
     def give_up(self, turn: Turn, waiting: Waiting) -> None:
-        """Say that the held messages have expired."""
+        """Tell the sender that the held messages have expired."""
         turn.say(
             turn.ngettext(
                 "No agent was chosen in time, so I dropped {count} waiting message. Choose an "
@@ -110,7 +115,7 @@ class Held(Flow):
 
     @on(cancel)
     def forget(self, turn: Turn, waiting: Waiting) -> None:
-        """Drop all held messages."""
+        """Drop all held messages, and tell the sender."""
         turn.reply(
             turn.ngettext(
                 "OK, I won't pass your message on.",

@@ -22,7 +22,7 @@ class Choosing:
 
     Args:
         items: The chats to choose from; the first has the number 1.
-        asked: The message with the list.
+        asked: The prompt with the list.
     """
 
     items: tuple[Choice, ...]
@@ -31,7 +31,7 @@ class Choosing:
 
 @frozen
 class CancelSelection:
-    """The signal to close the open list, if there is one."""
+    """The signal that closes the sender's open list, if there is one."""
 
 
 class LoadSelection(Flow):
@@ -72,22 +72,25 @@ class LoadSelection(Flow):
 
     @no.guard
     def is_pending(self, turn: Turn) -> bool:
-        """Whether this list is answered, not an older one."""
+        """Return whether the answer is to the open list, not to an older one."""
         return isinstance(turn.data, Choosing) and turn.data.asked.is_meant_by(turn)
 
     @choice.guard
     def names_a_choice(self, turn: Turn) -> bool:
-        """Whether the answer is one of the list's numbers."""
+        """Return whether the answer chooses a chat of the open list."""
         return self.is_pending(turn) and _chosen(turn) is not None
 
     @miss.guard
     def names_a_number(self, turn: Turn) -> bool:
-        """Whether the answer is a number."""
+        """Return whether the answer is a number, on the list or not, or a ✅ reaction."""
         return self.is_pending(turn) and _number(turn) is not None
 
     @answer_late.guard
     def answers_a_list(self, turn: Turn) -> bool:
-        """Whether the answer can be one to a list. Any other text is a message to the agent."""
+        """Return whether the answer can be meant for a list: a number, a reaction, or a no.
+
+        Any other text is a message to the agent.
+        """
         return _number(turn) is not None or answered(turn.argument) in NO
 
     def __init__(self, *, lifetime: timedelta, started_at: datetime) -> None:
@@ -95,12 +98,15 @@ class LoadSelection(Flow):
         self._started_at = started_at
 
     def lifetime(self, _state: State) -> timedelta:
-        """The expiry from the config."""
+        """Return how long a list waits for its answer, from the config."""
         return self._lifetime
 
     @on(offer)
     def put_list(self, turn: Turn, replaced: Choosing | None) -> Choosing:
-        """Show the numbered list."""
+        """Show the sender the numbered list.
+
+        ``replaced`` is an earlier list that is still open, which is closed; None if there is none.
+        """
         choices = turn.signal(OfferChats).choices
         shown = "\n".join(_line(n, item) for n, item in enumerate(choices.items, start=1))
         text = turn.gettext(
@@ -122,14 +128,14 @@ class LoadSelection(Flow):
 
     @on(choice)
     def load(self, turn: Turn) -> None:
-        """Trigger loading the chosen chat."""
+        """Trigger the signal that loads the chosen chat."""
         chosen = _chosen(turn)
         assert chosen is not None  # noqa: S101  # the guard found it
         turn.trigger(LoadChat(chosen.chat_id))
 
     @on(miss)
     def name_range(self, turn: Turn, choosing: Choosing) -> None:
-        """Say which numbers are valid."""
+        """Tell the sender which numbers are valid."""
         turn.reply(
             turn.ngettext(
                 "There is {count} chat on the list: answer with `1`, or with `{prefix}no`.",
@@ -142,12 +148,16 @@ class LoadSelection(Flow):
 
     @on(no, cancel)
     def leave_it(self, turn: Turn) -> None:
-        """Load nothing."""
+        """Load no chat, and tell the sender so."""
         turn.reply(turn.gettext("OK, no chat was restored."))
 
     @on(answer_late)
     def explain(self, turn: Turn) -> None:
-        """Explain a late answer: say what became of its list, and close that by an edit."""
+        """Tell the sender why the answer comes too late.
+
+        If a restart has lost the list, also edit the message with the list to say that it has
+        expired.
+        """
         if not is_of_another_life(turn):
             turn.reply(
                 turn.gettext(
@@ -170,7 +180,7 @@ class LoadSelection(Flow):
 
     @on(lapse)
     def close(self, turn: Turn, choosing: Choosing) -> None:
-        """Edit the list: it has expired."""
+        """Edit the message with the list to say that it has expired."""
         closed = turn.gettext(
             "{list}\n\nThis list expired. `{prefix}load` shows it again.",
             list=choosing.asked.text,
@@ -184,7 +194,10 @@ def _line(number: int, item: Choice) -> str:
 
 
 def _number(turn: Turn) -> int | None:
-    """The number that is the whole answer. A ✅ counts as 1 if there is only one chat."""
+    """Return the number that is the whole answer; None if the answer is anything else.
+
+    A reaction counts as 1 if only one chat is on the list, and else as 0, which is never valid.
+    """
     if isinstance(turn.stimulus, Reaction):
         return 1 if isinstance(turn.data, Choosing) and len(turn.data.items) == 1 else 0
     return None if turn.inbound.attachments else number_in(turn.argument)

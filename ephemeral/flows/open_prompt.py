@@ -1,7 +1,8 @@
 """Open prompts: questions and lists of the bot that wait for an answer.
 
-Lost at a restart: which question is open. That is fine: the question's event names its flow and
-process run, so that a late answer gets a reply, and the question is closed by an edit.
+Lost at a restart: which prompts are open. That is fine: the Matrix event of each prompt names the
+flow and the process run that sent it. So the bot recognises a late answer, replies to it, and edits
+the prompt to say that it has expired.
 """
 
 from attrs import frozen
@@ -18,12 +19,12 @@ NO = ("no", "n", "нет", "н")
 
 @frozen(kw_only=True)
 class OpenPrompt:
-    """One open prompt.
+    """A question or list of the bot that waits for an answer.
 
     Args:
-        id: The id in its reference.
-        sent_as: The transaction id of its message, for editing it.
-        text: The question, Markdown.
+        id: The id in the prompt's ``QuestionRef``: that of the event whose turn sent the prompt.
+        sent_as: The transaction id of the prompt's message, for edits.
+        text: The text of the question or list, in Markdown.
     """
 
     id: EventId
@@ -31,14 +32,19 @@ class OpenPrompt:
     text: str
 
     def is_meant_by(self, turn: Turn) -> bool:
-        """Whether the turn answers this prompt. Only a reaction or reply can mean another one."""
+        """Return whether the turn answers this prompt.
+
+        A reaction or a reply answers the prompt that it refers to. Any other answer, such as a
+        command, answers this one.
+        """
         mark = turn.question_ref
         return mark is None or (mark.id, mark.life) == (self.id, turn.life)
 
 
 def is_of_another_life(turn: Turn) -> bool:
-    """Whether the turn answers a prompt of an earlier process run, which was not closed.
+    """Return whether the turn answers a prompt of an earlier process run.
 
-    A prompt of this run was closed when it was answered, expired or was replaced.
+    A prompt of this run was closed by an edit when it expired or was replaced, or by its answer. A
+    restart closes no prompt, so one of an earlier run may still look open.
     """
     return turn.question_ref is not None and turn.question_ref.life != turn.life

@@ -1,7 +1,8 @@
-"""Files that are kept until their sender sends the message that belongs to them.
+"""Staged files: files that are kept until their sender sends the message that belongs to them.
 
-Lost at a restart: which files were staged. That is fine: they are still in the room, no agent has
-received them, and ``!files`` says when the bot restarted, so that they can be sent again.
+Lost at a restart: which files were staged. That is fine: the files are still in the room, no agent
+has received them, and ``!files`` tells the sender when the bot restarted. The sender can send the
+files again.
 """
 
 from collections.abc import Callable
@@ -37,9 +38,9 @@ class StageLimits:
 
     Args:
         most_files: The maximum number of files.
-        most_bytes_each: The maximum size of one file.
-        most_bytes_in_all: The maximum size of all files together.
-        lifetime: The expiry, counted from the newest file.
+        most_bytes_each: The maximum size of one file, in bytes.
+        most_bytes_in_all: The maximum size of all files together, in bytes.
+        lifetime: How long the files are kept, counted from the newest one.
     """
 
     most_files: int
@@ -50,28 +51,29 @@ class StageLimits:
 
 @frozen
 class Staged:
-    """The staged files, oldest first."""
+    """The staged files of one user in one room, oldest first."""
 
     files: tuple[Attachment, ...]
 
     @property
     def size_bytes(self) -> int:
-        """The total size of the files."""
+        """The total size of the files in bytes."""
         return sum(file.size_bytes for file in self.files)
 
 
 @frozen
 class CancelStaged:
-    """The signal to drop the staged files, if there are any."""
+    """The signal that drops the sender's staged files, if there are any."""
 
 
 class Staging(Flow):
-    """Keep files until their sender says what to do with them.
+    """Keep a user's files until the user sends the message that belongs to them.
 
     Args:
         limits: The limits of number, size and time.
-        started_at: The start of this process run.
-        is_addressed: Whether an event is addressed to the bot. In a group, not every file is.
+        started_at: When this process run started.
+        is_addressed: Called with a turn, returns whether its event is addressed to the bot. In a
+            group, not every file is.
     """
 
     scope = Scope.MEMBER
@@ -100,17 +102,17 @@ class Staging(Flow):
 
     @take_along.guard
     def is_for_the_bot(self, turn: Turn) -> bool:
-        """Whether the bot responds to this event."""
+        """Return whether the turn's event is addressed to the bot."""
         return self._is_addressed(turn)
 
     @stage.guard
     def brings_a_file(self, turn: Turn) -> bool:
-        """Whether a file is addressed to the bot."""
+        """Return whether the turn's event has a file and is addressed to the bot."""
         return bool(turn.inbound.attachments) and self._is_addressed(turn)
 
     @refuse.guard
     def is_beyond_a_limit(self, turn: Turn) -> bool:
-        """Whether the file would exceed a limit."""
+        """Return whether the event has a file for the bot that would exceed a limit."""
         return self.brings_a_file(turn) and self._refusal(turn) is not None
 
     @list_files.guard
@@ -127,17 +129,17 @@ class Staging(Flow):
 
     @drop.guard
     def names_a_file(self, turn: Turn) -> bool:
-        """Whether the command is ``!files drop N`` for an existing file."""
+        """Return whether the command is ``!files drop N`` with the number of a staged file."""
         return _dropped(turn) is not None
 
     @take_back.guard
     def takes_back_one(self, turn: Turn) -> bool:
-        """Whether the turn redacts a staged file."""
+        """Return whether the turn's event redacts a staged file."""
         return turn.inbound.about in [file.event_id for file in _staged(turn).files]
 
     @take_back_last.guard
     def takes_back_the_last(self, turn: Turn) -> bool:
-        """Whether the turn redacts the only staged file."""
+        """Return whether the turn's event redacts the only staged file."""
         return self.takes_back_one(turn) and len(_staged(turn).files) == 1
 
     def __init__(
@@ -148,12 +150,12 @@ class Staging(Flow):
         self._is_addressed = is_addressed
 
     def lifetime(self, _state: State) -> timedelta:
-        """The expiry from the config."""
+        """Return how long files stay staged, from the config."""
         return self._limits.lifetime
 
     @on(refuse)
     def name_limit(self, turn: Turn, staged: Staged | None) -> None:
-        """Say which limit is exceeded, and what is staged already."""
+        """Tell the sender which limit the file exceeds, and which files are staged already."""
         refusal = self._refusal(turn)
         assert refusal is not None  # noqa: S101  # the guard found it
         turn.reply(f"{refusal}\n\n{_listed(turn, staged)}" if staged else refusal)
@@ -166,18 +168,18 @@ class Staging(Flow):
 
     @on(take_along)
     def say(self, turn: Turn, staged: Staged) -> None:
-        """Pass the text on, with the staged files and its own."""
+        """Trigger the signal that asks the agent, with the text, its files and the staged files."""
         own = (file for file in turn.inbound.attachments if file not in staged.files)
         turn.trigger(Say(Said(turn.argument, (*staged.files, *own))))
 
     @on(list_files)
     def show(self, turn: Turn, staged: Staged) -> None:
-        """List the staged files and the commands for them."""
+        """Show the sender the list of staged files, and the commands for them."""
         turn.reply(f"{_listed(turn, staged)}\n\n{_how(turn)}")
 
     @on(clear, cancel)
     def drop_all(self, turn: Turn, staged: Staged) -> None:
-        """Drop all staged files."""
+        """Drop all staged files, and tell the sender."""
         turn.reply(
             turn.ngettext(
                 "OK, I dropped your waiting file.",
@@ -188,7 +190,7 @@ class Staging(Flow):
 
     @on(drop)
     def drop_one(self, turn: Turn, staged: Staged) -> Staged:
-        """Drop the file that the command names."""
+        """Drop the file that the command names, and show the sender the list of the others."""
         dropped = _dropped(turn)
         left = Staged(tuple(file for file in staged.files if file is not dropped))
         turn.reply(_listed(turn, left))
@@ -196,12 +198,12 @@ class Staging(Flow):
 
     @on(misuse)
     def explain(self, turn: Turn, staged: Staged) -> None:
-        """Explain the syntax of the command."""
+        """Explain to the sender how ``!files`` is used, and list the staged files."""
         turn.reply(f"{_how(turn)}\n\n{_listed(turn, staged)}")
 
     @on(list_nothing)
     def say_nothing_waits(self, turn: Turn) -> None:
-        """Say that no file is staged, and when the bot restarted."""
+        """Tell the sender that no file is staged, and when the bot last restarted."""
         turn.reply(
             turn.gettext(
                 "You have no waiting files here. Waiting files are lost when I restart (last "
@@ -212,13 +214,13 @@ class Staging(Flow):
 
     @on(take_back)
     def let_go(self, turn: Turn, staged: Staged) -> Staged:
-        """Drop the file whose message was redacted: the agent does not get it."""
+        """Drop the file whose message was redacted, so that the agent does not get the file."""
         about = turn.inbound.about
         return Staged(tuple(file for file in staged.files if file.event_id != about))
 
     @on(lapse)
     def give_up(self, turn: Turn, staged: Staged) -> None:
-        """Say that the staged files have expired."""
+        """Tell the sender that the staged files have expired."""
         turn.say(
             turn.ngettext(
                 "No message came for your file, so I dropped it. You can send it again.",
@@ -229,7 +231,7 @@ class Staging(Flow):
         )
 
     def _refusal(self, turn: Turn) -> str | None:
-        """Why the turn's file can't be staged; None if it can."""
+        """Return why the turn's file can't be staged, as a reply to the sender; None if it can."""
         limits, staged, translator = self._limits, _staged(turn), turn.translator
         new = Staged(turn.inbound.attachments)
         name = ", ".join(_name(file) for file in new.files)
@@ -265,7 +267,7 @@ def _staged(turn: Turn) -> Staged:
 
 
 def _dropped(turn: Turn) -> Attachment | None:
-    """The file that ``!files drop N`` names."""
+    """Return the staged file that ``!files drop N`` names; None if the command names none."""
     verb, _, which = answered(turn.argument).partition(" ")
     number = number_in(which) if verb == "drop" else None
     files = enumerate(_staged(turn).files, start=1)
