@@ -1,4 +1,4 @@
-"""The command ``strandline``, and ``python -m strandline``."""
+"""Runs the command line, for ``strandline`` and ``python -m strandline``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The names for authors of agent kinds."""
+"""The names that the author of an agent kind needs, exported from one module."""
 
 from ephemeral.agents.api import (
     AgentApi,

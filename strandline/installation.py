@@ -1,4 +1,4 @@
-"""How Strandline itself was installed, for commands that install a missing part."""
+"""Finds out from where Strandline was installed, for ``pip`` commands and for requirements."""
 
 import json
 from importlib.metadata import Distribution, distribution
@@ -9,11 +9,11 @@ NAME = "strandline"
 
 
 def pip_install(extra: str, *, found: Distribution | None = None) -> str:
-    """The command that installs Strandline with an extra, from the same source as before.
+    """Return the ``pip`` command that installs Strandline with an extra, from its present source.
 
     Args:
         extra: The extra's name.
-        found: The installed distribution; default: that of this environment.
+        found: The installed distribution of Strandline; None for that of this environment.
     """
     url, is_editable = _origin(found or distribution(NAME))
     if url is None:
@@ -24,12 +24,13 @@ def pip_install(extra: str, *, found: Distribution | None = None) -> str:
 
 
 def requirement(*, found: Distribution | None = None) -> tuple[str, str]:
-    """The requirements of a project on this Strandline: without extras, and with ``test``.
+    """Return two requirements for a project that uses this Strandline: plain, and with ``test``.
 
-    They contain the URL, if it was installed from one: pip would search for a version in an index.
+    ``test`` is an extra. If Strandline was installed from a URL, the requirements contain the URL,
+    because pip would search for a version in an index.
 
     Args:
-        found: The installed distribution; default: that of this environment.
+        found: The installed distribution of Strandline; None for that of this environment.
     """
     found = found or distribution(NAME)
     url, _ = _origin(found)
@@ -38,6 +39,9 @@ def requirement(*, found: Distribution | None = None) -> tuple[str, str]:
 
 
 def _origin(found: Distribution) -> tuple[str | None, bool]:
-    """The URL from which it was installed (None: an index), and whether it is editable."""
+    """Return the URL from which Strandline was installed, and whether that is editable.
+
+    The URL is None if Strandline was installed from an index.
+    """
     recorded = json.loads(found.read_text("direct_url.json") or "{}")
     return recorded.get("url"), recorded.get("dir_info", {}).get("editable", False)

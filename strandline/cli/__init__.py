@@ -1,1 +1,1 @@
-"""The commands of `strandline`."""
+"""The commands of the command line ``strandline``."""

@@ -36,10 +36,10 @@ def check(config_path: Path) -> None:
 
 
 def harmless_clashes() -> list[Clash]:
-    """Packages whose name another distribution uses too, although the imported code is ours.
+    """Return the clashes of package names in spite of which only Strandline's code is imported.
 
     Raises:
-        PackageClash: Some of the imported code is not ours.
+        PackageClash: Code of another distribution is imported instead of Strandline's.
     """
     found = clashes()
     if fatal := [str(clash) for clash in found if clash.is_fatal]:

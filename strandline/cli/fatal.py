@@ -1,6 +1,7 @@
 """Kills the process at a named failpoint, for tests.
 
-Without these environment variables, nothing is installed, and ``reach`` does nothing.
+Without the environment variables below, no hook is installed, and ``failpoints.reach`` does
+nothing.
 """
 
 import os
@@ -16,15 +17,18 @@ VARIABLE = "STRANDLINE_FAILPOINT"
 """``NAME`` or ``NAME:N``: kill the process when it reaches the failpoint for the N-th time."""
 
 FILE_VARIABLE = "STRANDLINE_FAILPOINT_FILE"
-"""A path. What a test writes there while the process runs is read as ``VARIABLE`` is, and counted
-from then on; an empty file or none arms nothing."""
+"""The path of a file with a text in the form of ``VARIABLE``.
+
+A test may write the file while the process runs. How often a failpoint is reached is counted from
+the last change of the text. An empty or missing file kills nothing.
+"""
 
 TRACE_VARIABLE = "STRANDLINE_FAILPOINT_TRACE"
-"""A path, to which the name of every point that is reached is appended as a line."""
+"""The path of a file, to which the name of each reached failpoint is appended as a line."""
 
 
 def arm(environment: Mapping[str, str]) -> None:
-    """Install the failpoint that the environment names, if there is one."""
+    """Install a hook that kills the process or writes the trace, if the environment says so."""
     hooks: list[Callable[[str], None]] = []
     if trace := environment.get(TRACE_VARIABLE):
         hooks.append(_tracing(trace))
@@ -43,7 +47,12 @@ def arm(environment: Mapping[str, str]) -> None:
 
 
 class _Trap:
-    """Kills the process at the failpoint ``wanted``, which any thread may reach."""
+    """A failpoint hook that kills the process. Any thread may call it.
+
+    Args:
+        wanted: Returns the failpoint at which to kill, in the form of ``VARIABLE``; empty for none.
+            It is called each time that any failpoint is reached.
+    """
 
     def __init__(self, wanted: Callable[[], str]) -> None:
         self._wanted = wanted

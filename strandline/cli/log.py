@@ -14,18 +14,29 @@ QUIET = (
     *("peewee", "transitions", "aiohttp", "asyncio", "markdown_it"),
     *("httpx", "httpcore", "httpx2", "httpcore2", "openai", "a2a"),
 )
-"""Libraries that have nothing to say to an operator below a warning, or that log there what they
-send: questions, headers, addresses."""
+"""Libraries of which only warnings and errors are logged.
+
+Their other entries tell an operator nothing, or quote what the library sends: questions, headers,
+addresses.
+"""
 
 _QUERY = re.compile(r"(https?://[^\s?\"'\\]*\?)[^\s\"'\\]+", re.IGNORECASE)
 
 SILENT = ("nio",)
-"""Libraries that quote what they can't use whole, at any level: events that anybody has sent, also
-what was encrypted, and the keys of rooms. What matters of it, the bot says itself."""
+"""Libraries of which nothing is logged.
+
+At every level, they quote whole events that they can't use, even decrypted ones and room keys. The
+bot itself logs what matters to an operator.
+"""
 
 
 def configure_log(*, as_json: bool, level: str) -> None:
-    """Send all log entries, of ours and of libraries, to standard output."""
+    """Send all log entries, Strandline's and those of libraries, to standard output.
+
+    Args:
+        as_json: True for one JSON object per line, False for text.
+        level: The lowest level that is logged, such as ``info``.
+    """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -71,17 +82,20 @@ def _rendering(*, as_json: bool) -> list[Any]:
 
 
 def _without_queries(_logger: Any, _method: str, line: str) -> str:
-    """Remove the query of each URL in the line, since it may contain a secret."""
+    """Return the log line without the query of each URL, since a query may contain a secret."""
     return _QUERY.sub(r"\1…", line)
 
 
 def _written_out(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
-    """Escape control characters in the entry's texts; the renderer quotes other values."""
+    """Return the log entry with control characters in its texts escaped.
+
+    The renderer escapes them in values of other types.
+    """
     return {k: printable(v) if isinstance(v, str) else v for k, v in event.items()}
 
 
 def _traceback(to: TextIO, exc_info: Any) -> None:
-    """Format a traceback without local variables, since they may contain passwords."""
+    """Write a traceback to ``to``, without local variables, since these may contain passwords."""
     whole = StringIO()
     structlog.dev.plain_traceback(whole, exc_info)
     to.write(printable(whole.getvalue(), lines=True))

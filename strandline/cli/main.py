@@ -1,4 +1,4 @@
-"""The command line. An error that an operator can fix gives one line and exit code 2.
+"""The command line. For an error that an operator can fix: a short message and exit code 2.
 
 The module of a command is imported when the command is invoked: ``version`` needs no Matrix client.
 """
@@ -46,8 +46,8 @@ class LazyGroup(click.Group):
     """A group that lists its commands without importing them.
 
     Args:
-        paths: The import path (``module:attribute``) and the short help of each command.
-        kwargs: What ``click.Group`` takes.
+        paths: For each command's name, its import path (``module:attribute``) and its short help.
+        kwargs: Further arguments of ``click.Group``.
     """
 
     def __init__(self, paths: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
@@ -57,7 +57,7 @@ class LazyGroup(click.Group):
         self._paths = paths
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import the command and return it."""
+        """Import the command and return it; return None if there is no such command."""
         if cmd_name not in self._paths:
             return None
         module, _, attribute = self._paths[cmd_name][0].partition(":")
@@ -115,9 +115,12 @@ def _run() -> None:
 
 
 def _flush_output() -> bool:
-    """Write what is left for standard output; discard what it can't take, and return False.
+    """Flush standard output; if that fails, discard the buffered output.
 
-    Otherwise the interpreter writes it again at its exit, and replaces the exit code by 120.
+    The interpreter would otherwise flush again at its exit, fail, and replace the exit code by 120.
+
+    Returns:
+        Whether all output was written.
     """
     try:
         if sys.stdout is not None:  # it is None if file descriptor 1 is closed
@@ -129,7 +132,10 @@ def _flush_output() -> bool:
 
 
 def _first_known(error: BaseException) -> StrandlineError | None:
-    """The error that an operator can fix, if one ended the program; also inside of groups."""
+    """Return the error that an operator can fix: ``error`` itself, or one in an exception group.
+
+    None if there is no such error.
+    """
     if isinstance(error, StrandlineError):
         return error
     if isinstance(error, BaseExceptionGroup):
@@ -138,7 +144,10 @@ def _first_known(error: BaseException) -> StrandlineError | None:
 
 
 def _report_defect(error: Exception) -> None:
-    """Print the traceback to standard output, like the log, and what to do next."""
+    """Write the traceback to standard output, like the log, and tell the operator what to do next.
+
+    The advice goes to standard error.
+    """
     if logging.root.handlers:
         logging.getLogger(__name__).critical("stopped by a defect", exc_info=error)
     else:

@@ -1,6 +1,7 @@
-"""Finds top-level packages of Strandline that another installed distribution has too.
+"""Finds top-level packages of Strandline whose name another installed distribution uses too.
 
-This module imports nothing of Strandline: it must work even if ``fsm`` or ``durable`` is not ours.
+This module imports nothing of Strandline. It must work even if Python imports another
+distribution's ``fsm`` or ``durable`` instead of Strandline's.
 """
 
 from base64 import urlsafe_b64encode
@@ -13,20 +14,21 @@ from pathlib import Path
 from attrs import frozen
 
 PACKAGES = ("durable", "ephemeral", "fsm", "matrix")
-"""The packages that are installed in addition to ``strandline``."""
+"""The top-level packages that Strandline installs besides ``strandline``."""
 
 _ROOT = Path(__file__).resolve().parents[2]
 
 
 @frozen
 class Clash:
-    """A package name that two distributions use.
+    """A name of a top-level package that Strandline and other code use.
 
     Args:
         package: The name.
-        owners: The other distributions that list files of this package, sorted.
-        imported_from: The package that Python imports by this name, if it is not ours.
-        is_overwritten: Whether a file of ours is missing or was changed.
+        owners: The names of the other distributions that list files of such a package, sorted.
+        imported_from: The path from which Python imports the package, if it is not Strandline's;
+            else None.
+        is_overwritten: Whether a file of Strandline's package is missing or was changed.
     """
 
     package: str
@@ -36,7 +38,7 @@ class Clash:
 
     @property
     def is_fatal(self) -> bool:
-        """Whether some of the imported code is not ours."""
+        """Whether code is imported by this name that is not Strandline's."""
         return self.imported_from is not None or self.is_overwritten
 
     def __str__(self) -> str:
@@ -56,7 +58,7 @@ class Clash:
 
 
 def clashes() -> list[Clash]:
-    """All clashes of this environment, from the file lists of installed distributions."""
+    """Return all clashes of this environment, from the file lists of installed distributions."""
     listed = [(found, packages) for found in distributions() if (packages := _listed(found))]
     ours = [found for found, _ in listed if _is_ours(found)]
     owners: dict[str, set[str]] = {package: set() for package in PACKAGES}
@@ -67,7 +69,7 @@ def clashes() -> list[Clash]:
 
 
 def fatal_clashes() -> str:
-    """The fatal clashes, one on each line; empty if there are none."""
+    """Return the error messages of all fatal clashes, one on each line; empty if there are none."""
     return "\n".join(str(clash) for clash in clashes() if clash.is_fatal)
 
 
@@ -84,9 +86,9 @@ def _is_ours(found: Distribution) -> bool:
 
 
 def _listed(found: Distribution) -> set[str]:
-    """Those of the packages that have files in the distribution.
+    """Return those of ``PACKAGES`` of which the distribution has files.
 
-    ``packages_distributions`` answers this too, but parses each line: ten times as slow.
+    ``importlib.metadata.packages_distributions`` is ten times as slow, because it parses each line.
     """
     listing = found.read_text("RECORD")
     if listing is None:
@@ -96,7 +98,10 @@ def _listed(found: Distribution) -> set[str]:
 
 
 def _foreign_origin(package: str) -> str | None:
-    """Where the package of this name is imported from, if not from our own folder."""
+    """Return the path from which Python imports the package of this name.
+
+    None if that is Strandline's own package, or if there is no such package.
+    """
     spec = find_spec(package)
     if spec is None:
         return None
@@ -106,7 +111,11 @@ def _foreign_origin(package: str) -> str | None:
 
 
 def _has_changed(package: str, ours: Distribution) -> bool:
-    """Whether a file of the package, as imported, differs from the installed one."""
+    """Return whether a file of the package is missing or differs from what was installed.
+
+    The hashes in the distribution's list of files tell. If the distribution ``ours`` is not in the
+    folder of the running code, return False.
+    """
     if Path(str(ours.locate_file(""))).resolve() != _ROOT:
         return False
     return any(

@@ -25,7 +25,7 @@ def parked() -> None:
 @parked.command("list")
 @config_option
 def parked_list(config_path: Path) -> None:
-    """List them with their errors."""
+    """List the parked messages and requests, each with its error."""
     rows = _with_store(load_config(config_path), lambda store: store.parking.list_parked())
     if not rows:
         click.echo("nothing is parked")
@@ -39,7 +39,7 @@ def parked_list(config_path: Path) -> None:
 @config_option
 @click.argument("event_id")
 def parked_retry(config_path: Path, event_id: str) -> None:
-    """Have one handled again when the bot next starts."""
+    """Handle a parked message or request again when the bot next starts."""
     _change(config_path, lambda store: store.parking.retry(EventId(event_id)), event_id)
     if event_id.startswith(INVITE_ID_PREFIX):
         click.echo(f"{event_id} can't be read again: have the bot invited once more")
@@ -51,7 +51,7 @@ def parked_retry(config_path: Path, event_id: str) -> None:
 @config_option
 @click.argument("event_id")
 def parked_drop(config_path: Path, event_id: str) -> None:
-    """Give one up."""
+    """Delete a parked message or request without a further attempt."""
     _change(config_path, lambda store: store.parking.drop(EventId(event_id)), event_id)
     click.echo(f"{event_id} is dropped")
 

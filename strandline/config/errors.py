@@ -7,7 +7,7 @@ from fsm.errors import StrandlineError
 
 @frozen(slots=False)
 class ConfigError(StrandlineError):
-    """The config file can't be used. One line for each problem."""
+    """The config file can't be used. ``problems`` has one line for each problem."""
 
     problems: tuple[str, ...]
 

@@ -11,10 +11,13 @@ from attrs import define, field
 KeyPath = tuple[str | int, ...]
 
 _MAX_VALUES = 10_000
-"""Maximum values in a file. Nested aliases can expand to far more."""
+"""The maximum number of values in a file. Nested YAML aliases can expand to far more."""
 
 _QUOTED = re.compile(r" '![^']*'")
-"""A tag quoted in an error of YAML's: it may be a password that begins with ``!``."""
+"""Matches a tag that an error of the YAML library quotes.
+
+The tag may be a password that begins with ``!``.
+"""
 
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
@@ -26,11 +29,14 @@ class ConfigFile:
     """The content of a config file.
 
     Attributes:
-        value: Plain dicts, lists and scalars, ``${NAME}`` replaced.
+        name: The path of the file, for error messages.
+        value: Plain dicts, lists and scalars, with each ``${NAME}`` replaced; None if the file is
+            empty or can't be read.
         lines: For each path into ``value``, its line, counted from 1.
-        filled: Each replaced text with a variable, and the original text. A replaced text may be a
-            secret, so errors quote the original.
-        problems: The errors in the YAML itself, each with its line.
+        filled: For the path of each text that had ``${`` replaced, the new text and the original.
+            The new text may be a secret, so errors quote the original.
+        problems: The errors found while the file was read, each with its line; line 0 stands for
+            the whole file.
     """
 
     name: str
@@ -40,14 +46,17 @@ class ConfigFile:
     problems: list[tuple[int, str]] = field(factory=list)
 
     def line_of(self, path: KeyPath) -> int:
-        """The line of ``path``, or of its nearest parent that has one."""
+        """Return the line of ``path``, or of its nearest parent that has one; else 1."""
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 1)
 
 
 def read_config_file(path: Path, environment: Mapping[str, str]) -> ConfigFile:
-    """Read the file at ``path``. Errors are in ``problems``; nothing is raised."""
+    """Read the config file at ``path``; nothing is raised, errors are in the result's ``problems``.
+
+    ``environment`` has the values of the variables for each ``${NAME}``.
+    """
     file = ConfigFile(str(path))
     try:
         node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
@@ -69,7 +78,7 @@ def read_config_file(path: Path, environment: Mapping[str, str]) -> ConfigFile:
 
 
 def _message(error: yaml.MarkedYAMLError) -> str:
-    """The YAML error's message, without texts that may be passwords, and the remedy."""
+    """Return the YAML error's message and a remedy, without texts that may be passwords."""
     words = error.problem or error.context or ""
     if words == "but found another document":
         return "there is a second document after ---; keep one"
@@ -151,13 +160,16 @@ class _Reader:
 
 
 def dotted(path: KeyPath) -> str:
-    """The path as text: ``("agents", 1, "id")`` as ``agents[1].id``."""
+    """Return the path as text: ``agents[1].id`` for ``("agents", 1, "id")``."""
     text = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path)
     return text.removeprefix(".")
 
 
 def flows_named_in(path: Path) -> list[str]:
-    """The import paths under ``flows:``, also if the file has errors elsewhere."""
+    """Return the import paths under ``flows:`` of a config file, even if it has errors elsewhere.
+
+    Empty if there are none, or if the file can't be read.
+    """
     config = read_config_file(path, {}).value
     flows = config.get("flows") if isinstance(config, dict) else None
     return [flow for flow in flows if isinstance(flow, str)] if isinstance(flows, list) else []
