@@ -1,4 +1,4 @@
-"""Runs the command line, for ``strandline`` and ``python -m strandline``."""
+"""The command ``strandline``, and ``python -m strandline``."""
 
 import sys
 

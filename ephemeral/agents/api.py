@@ -181,7 +181,7 @@ class AgentApi(Protocol):
     """
 
     async def open(self) -> None:
-        """Connect.
+        """Connect to the agent.
 
         Raises:
             AgentFailed: The agent can't be reached.

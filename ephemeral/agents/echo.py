@@ -56,7 +56,7 @@ class EchoAgent:
 
 
 def _listed(files: tuple[AgentFile, ...]) -> str:
-    """Return the list of the files for an answer: ``(2 files: a.png image/png 12 kB; b.pdf …)``."""
+    """The list of files in an answer: ``(2 files: a.png image/png 12 kB; b.pdf …)``."""
     count = f"{len(files)} file{'' if len(files) == 1 else 's'}"
     each = (f"{file.name} {file.mimetype} {Translator().size(file.size_bytes)}" for file in files)
     return f"({count}: {'; '.join(each)})"

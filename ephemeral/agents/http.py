@@ -44,7 +44,7 @@ MOST_BYTES = 4_000_000
 """The maximum number of bytes of an answer's stream. No answer that a person can read is longer."""
 
 MOST_MESSAGE_CHARS = 300
-"""The maximum number of characters of an agent's error message in the log."""
+"""The maximum length of an agent's error message in the log."""
 
 
 @frozen(kw_only=True)

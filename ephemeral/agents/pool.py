@@ -46,10 +46,10 @@ _TEMPORARY = {FailureReason.UNREACHABLE, FailureReason.BUSY}
 """Failures after which the question is automatically sent again."""
 
 _DEAD = {FailureReason.UNREACHABLE, FailureReason.SILENT}
-"""Failures that the circuit breaker counts."""
+"""Failures that count for the circuit breaker."""
 
 _UNAVAILABLE = {*_DEAD, FailureReason.UNTRUSTED, FailureReason.REFUSED}
-"""Failures after which the agent is shown as unreachable."""
+"""Failures after which users see the agent listed as unreachable."""
 
 
 @define
@@ -135,7 +135,7 @@ class AgentPool:
             self._queue.leave(ticket)
 
     def answer_seconds(self, agent_id: AgentId) -> float:
-        """Return the time limit for a whole answer of the agent, in seconds."""
+        """The time limit for a whole answer of the agent."""
         entry = self._registry.get(agent_id)
         own = entry.answer_seconds if entry is not None else None
         return own or self._answer_seconds
@@ -263,7 +263,7 @@ class AgentPool:
 
     @asynccontextmanager
     async def _errors_of(self, entry: AgentEntry) -> AsyncIterator[None]:
-        """Convert every error of the agent's code to ``AgentFailed``, and retire its connection."""
+        """Convert all errors of an agent's code to AgentFailed, and retire its connection."""
         try:
             yield
         except AgentFailed:
@@ -296,7 +296,7 @@ class AgentPool:
                 await _close(live)
 
     def _retire(self, agent_id: AgentId) -> None:
-        """Make the next question open a new connection; answers in progress keep the old one."""
+        """Make the next question open a new connection. Answers in progress keep the old one."""
         live = self._open.pop(agent_id, None)
         if live is not None:
             live.is_retired = True

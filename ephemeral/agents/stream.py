@@ -12,7 +12,7 @@ from typing import Any
 from attrs import frozen
 
 CLOSE_TIMEOUT_SECONDS = 5.0
-"""The maximum time to wait for an agent to end its work after its answer was stopped."""
+"""The maximum time for an agent to end its work after its answer was stopped."""
 
 
 @frozen

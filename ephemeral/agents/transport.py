@@ -96,7 +96,7 @@ def origin(url: str | httpx.URL) -> Origin:
 
 @frozen
 class ServerSent:
-    """One event of a server-sent event stream (WHATWG HTML), without its ``id`` and ``retry``."""
+    """One event of a server-sent event stream (WHATWG HTML); ids and retries are left out."""
 
     event: str
     data: str

@@ -30,7 +30,7 @@ class Pending:
 
 @frozen
 class CancelConfirmation:
-    """The signal that closes the sender's open question, if there is one."""
+    """The signal to close the open question, if there is one."""
 
 
 class Confirmation(Flow):
@@ -99,7 +99,7 @@ class Confirmation(Flow):
 
     @on(yes)
     def carry_out(self, turn: Turn, pending: Pending) -> None:
-        """Trigger the signal for the answer yes."""
+        """Trigger the signal for a yes."""
         turn.signals.append(pending.then)
 
     @on(no, cancel)

@@ -34,7 +34,7 @@ class Waiting:
 
 @frozen
 class CancelHeld:
-    """The signal that drops the sender's held messages, if there are any."""
+    """The signal to drop the held messages, if there are any."""
 
 
 class Held(Flow):

@@ -22,7 +22,7 @@ class Choosing:
 
     Args:
         items: The chats to choose from; the first has the number 1.
-        asked: The prompt with the list.
+        asked: The message with the list.
     """
 
     items: tuple[Choice, ...]
@@ -31,7 +31,7 @@ class Choosing:
 
 @frozen
 class CancelSelection:
-    """The signal that closes the sender's open list, if there is one."""
+    """The signal to close the open list, if there is one."""
 
 
 class LoadSelection(Flow):

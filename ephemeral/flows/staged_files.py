@@ -57,13 +57,13 @@ class Staged:
 
     @property
     def size_bytes(self) -> int:
-        """The total size of the files in bytes."""
+        """The total size of the files."""
         return sum(file.size_bytes for file in self.files)
 
 
 @frozen
 class CancelStaged:
-    """The signal that drops the sender's staged files, if there are any."""
+    """The signal to drop the staged files, if there are any."""
 
 
 class Staging(Flow):
@@ -214,7 +214,7 @@ class Staging(Flow):
 
     @on(take_back)
     def let_go(self, turn: Turn, staged: Staged) -> Staged:
-        """Drop the file whose message was redacted, so that the agent does not get the file."""
+        """Drop the file whose message was redacted: the agent does not get it."""
         about = turn.inbound.about
         return Staged(tuple(file for file in staged.files if file.event_id != about))
 

@@ -14,7 +14,10 @@ from threading import Lock
 from fsm import failpoints
 
 VARIABLE = "STRANDLINE_FAILPOINT"
-"""``NAME`` or ``NAME:N``: kill the process when it reaches the failpoint for the N-th time."""
+"""``NAME`` or ``NAME:N``: the process is killed when it reaches failpoint ``NAME`` the N-th time.
+
+Without ``N``, the first time.
+"""
 
 FILE_VARIABLE = "STRANDLINE_FAILPOINT_FILE"
 """The path of a file with a text in the form of ``VARIABLE``.

@@ -14,7 +14,7 @@ from pathlib import Path
 from attrs import frozen
 
 PACKAGES = ("durable", "ephemeral", "fsm", "matrix")
-"""The top-level packages that Strandline installs besides ``strandline``."""
+"""The packages that are installed in addition to ``strandline``."""
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -58,7 +58,7 @@ class Clash:
 
 
 def clashes() -> list[Clash]:
-    """Return all clashes of this environment, from the file lists of installed distributions."""
+    """All clashes of this environment, from the file lists of installed distributions."""
     listed = [(found, packages) for found in distributions() if (packages := _listed(found))]
     ours = [found for found, _ in listed if _is_ours(found)]
     owners: dict[str, set[str]] = {package: set() for package in PACKAGES}

@@ -1,4 +1,4 @@
-"""Reads a YAML file and keeps the line of each value."""
+"""Reads a config file (YAML) and records the line of each value, for error messages."""
 
 import re
 from collections.abc import Mapping
@@ -160,7 +160,7 @@ class _Reader:
 
 
 def dotted(path: KeyPath) -> str:
-    """Return the path as text: ``agents[1].id`` for ``("agents", 1, "id")``."""
+    """The path as text: ``("agents", 1, "id")`` as ``agents[1].id``."""
     text = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path)
     return text.removeprefix(".")
 

@@ -5,7 +5,7 @@ from strandline.config.model import HomeserverSection, RoomsSection
 
 
 def homeserver_settings(section: HomeserverSection) -> HomeserverSettings:
-    """Return the homeserver to connect to, and the account to log in to."""
+    """The homeserver and account to log in to."""
     return HomeserverSettings(
         url=section.url,
         user_id=section.user_id,
@@ -16,7 +16,7 @@ def homeserver_settings(section: HomeserverSection) -> HomeserverSettings:
 
 
 def room_style(section: RoomsSection) -> RoomStyle:
-    """Return the settings of the rooms that the bot creates."""
+    """The settings of rooms that the bot creates."""
     return RoomStyle(
         encrypted=section.encrypted,
         history_visibility=section.history_visibility,

@@ -1,4 +1,7 @@
-"""The config as one frozen value: read and checked once, and passed as an argument."""
+"""The config as one immutable value, which is read and checked once and passed as an argument.
+
+``config.example.yaml`` explains every key.
+"""
 
 import os
 import re
@@ -27,14 +30,21 @@ from strandline.flows.discovery import (
 from strandline.flows.languages import ENGLISH, LANGUAGES
 
 RESPOND_TO = ("owner", "mention", "everyone")
-"""The values of ``respond_to``: the users to whom the bot responds in rooms of more than two."""
+"""The values of ``rooms.respond_to``: which messages, besides commands, the bot answers.
+
+``owner``: those of the room's owner. ``mention``: in rooms with more than two members, those that
+mention the bot. ``everyone``: all.
+"""
 
 MAX_SECONDS = 1_000_000_000
-"""Maximum of every duration, about 31 years: dates far beyond overflow."""
+"""The maximum of every duration, about 31 years. Much longer ones would overflow a date."""
 
 _FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FIELD_VALUE = re.compile(r"([!-~]([ \t!-~]*[!-~])?)?")
-"""What HTTP sends in a header (RFC 9110, 5.1 and 5.5). What it refuses, its error would quote."""
+"""Match the names and values that HTTP allows in a header (RFC 9110, 5.1 and 5.5).
+
+Others are refused here, because the error of the HTTP client would quote them.
+"""
 
 _NO_VALUE = (
     "can't be sent in a header: only ASCII, no line breaks, no blanks at its ends; copy it again"
@@ -43,7 +53,15 @@ _NO_VALUE = (
 
 @frozen(kw_only=True)
 class HomeserverSection:
-    """The homeserver and the bot's account."""
+    """The homeserver and the bot's account. Either ``password`` or ``access_token`` is given.
+
+    Args:
+        url: The base URL of the homeserver's client-server API.
+        user_id: The bot's user id.
+        password: The password to log in with, or None.
+        access_token: The access token of a session that exists already, or None.
+        device_name: The display name of the bot's device.
+    """
 
     url: str
     user_id: UserId
@@ -54,7 +72,11 @@ class HomeserverSection:
 
 @frozen(kw_only=True)
 class StorageSection:
-    """Where the durable state is stored."""
+    """Where the durable state is stored.
+
+    Args:
+        data_dir: The folder of the database, the login session and the encryption keys.
+    """
 
     data_dir: Path = Path("data")
 
@@ -71,21 +93,38 @@ class StorageSection:
 
 @frozen(kw_only=True)
 class AccessSection:
-    """Who may talk to the bot. Empty: everybody on the bot's own server."""
+    """Who may talk to the bot.
+
+    Args:
+        users: Patterns of user ids, in which ``*`` matches any text. Empty for all users of the
+            bot's own homeserver.
+    """
 
     users: tuple[str, ...] = ()
 
 
 @frozen(kw_only=True)
 class CommandsSection:
-    """The form of commands."""
+    """The form of commands.
+
+    Args:
+        prefix: The characters before the name of each command.
+    """
 
     prefix: str = "!"
 
 
 @frozen(kw_only=True)
 class RepliesSection:
-    """The form of the bot's messages."""
+    """The form of the bot's messages, and how the bot answers.
+
+    Args:
+        language: The code of the language for users who have not chosen one.
+        message_type: ``m.text`` or ``m.notice``.
+        while_answering: What to do with a user's messages that arrive while an agent answers the
+            user: ``wait`` handles them afterwards, ``join`` adds them to the question, which is
+            then asked again.
+    """
 
     language: str = ENGLISH
     message_type: str = "m.text"
@@ -94,7 +133,19 @@ class RepliesSection:
 
 @frozen(kw_only=True)
 class AgentSection:
-    """One agent of the registry; ``options`` are its kind's own."""
+    """One agent of the registry.
+
+    Args:
+        id: The id for ``!agent`` and for the bindings of rooms.
+        kind: The name of the agent kind, such as ``echo``.
+        name: The display name; empty for the id.
+        description: One sentence for ``!agents``; may be empty.
+        first_seconds: The time limit for the first piece of an answer; None for the time limit for
+            a whole answer.
+        answer_seconds: The time limit for a whole answer; None for ``limits.answer_seconds``.
+        at_a_time: The maximum number of concurrent questions to the agent.
+        options: The settings of the agent kind, not checked yet.
+    """
 
     id: str
     kind: str
@@ -108,7 +159,18 @@ class AgentSection:
 
 @frozen(kw_only=True)
 class LimitsSection:
-    """Limits of time, size and number."""
+    """Limits of time and number.
+
+    Args:
+        confirmation_seconds: How long a question or list waits for its answer.
+        held_seconds: How long messages wait for the choice of an agent.
+        answer_seconds: The time limit for a whole answer of an agent.
+        edit_seconds: The minimum time between two edits of an answer that is being written.
+        stop_seconds: How long the bot may take to finish what is in progress after SIGTERM.
+        probe_seconds: The time between two probes of an agent that nobody asks.
+        questions_each: The maximum number of concurrent questions of one user.
+        queued_events: The maximum number of events that wait in memory.
+    """
 
     confirmation_seconds: float = 300.0
     held_seconds: float = 600.0
@@ -121,18 +183,27 @@ class LimitsSection:
 
     @property
     def confirmation(self) -> timedelta:
-        """The expiry of a question's wait for its answer."""
+        """How long a question or list waits for its answer."""
         return timedelta(seconds=self.confirmation_seconds)
 
     @property
     def held(self) -> timedelta:
-        """The expiry of a held message."""
+        """How long messages wait for the choice of an agent."""
         return timedelta(seconds=self.held_seconds)
 
 
 @frozen(kw_only=True)
 class RoomsSection:
-    """The rooms that the bot creates, and when it answers in them."""
+    """The rooms that the bot creates, and whose messages it answers.
+
+    Args:
+        onboarding: What to create for a new user: ``space`` for a Space with a first chat room, or
+            ``none``.
+        encrypted: Whether created chat rooms are encrypted.
+        history_visibility: The ``m.room.history_visibility`` of created rooms.
+        space_avatar: The ``mxc://`` URI of the avatar of created Spaces; None for no avatar.
+        respond_to: One of ``RESPOND_TO``.
+    """
 
     onboarding: str = "space"
     encrypted: bool = False
@@ -143,7 +214,14 @@ class RoomsSection:
 
 @frozen(kw_only=True)
 class FilesSection:
-    """Limits of staged files."""
+    """Limits of staged files, for one user in one room.
+
+    Args:
+        most: The maximum number of files.
+        most_bytes_each: The maximum size of one file, in bytes.
+        most_bytes: The maximum size of all files together, in bytes.
+        wait_seconds: How long the files wait for the message that belongs to them.
+    """
 
     most: int = 10
     most_bytes_each: int = 20_000_000
@@ -153,7 +231,12 @@ class FilesSection:
 
 @frozen(kw_only=True)
 class LogSection:
-    """The level and format of the log."""
+    """The level and format of the log.
+
+    Args:
+        format: ``console`` for text, or ``json``.
+        level: The lowest level that is logged.
+    """
 
     format: str = "console"
     level: str = "info"
@@ -161,7 +244,7 @@ class LogSection:
 
 @frozen(kw_only=True)
 class Config:
-    """The operator's settings."""
+    """All settings of the operator, one attribute for each section of the config file."""
 
     homeserver: HomeserverSection
     agents: tuple[AgentSection, ...]
@@ -199,15 +282,22 @@ class Config:
 
 
 def _only_stars(pattern: str) -> str:
-    """The pattern with * as the only special character: brackets belong to IPv6 server names."""
+    """Return the pattern for ``fnmatch`` with ``*`` as its only special character.
+
+    Brackets are escaped because they occur in the names of IPv6 servers.
+    """
     return re.sub(r"[\[?]", r"[\g<0>]", pattern)
 
 
 def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> Config:
-    """Read and check ``path``.
+    """Read and check the config file at ``path``.
 
-    Relative paths in it are relative to its folder, and flows that lie there can be imported;
-    ``${NAME}`` is replaced from ``environment``.
+    A relative ``data_dir`` in the file is relative to the file's folder. The folder is added to
+    ``sys.path``, so that modules beside the file can be imported as flows.
+
+    Args:
+        path: The config file.
+        environment: The values of the variables for each ``${NAME}`` in the file.
 
     Raises:
         ConfigError: The config has errors. All are listed, each with file, line, key and remedy.
@@ -227,7 +317,10 @@ def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> Conf
 
 
 def config_of(value: Mapping[str, Any]) -> Config:
-    """The config of a file with these sections.
+    """Check the content of a config file and return it as a ``Config``.
+
+    Args:
+        value: The content: plain dicts, lists and scalars.
 
     Raises:
         ConfigError: The config has errors. All are listed, each with its key and remedy.
@@ -252,7 +345,7 @@ def _lines(file: ConfigFile, problems: list[Problem]) -> tuple[str, ...]:
 
 
 def _unfilled(file: ConfigFile, path: KeyPath, problem: str) -> str:
-    """The problem, with ``${NAME}`` in place of the environment's value."""
+    """Return the problem with ``${NAME}`` in place of its value, which may be a secret."""
     filled, text = file.filled.get(path, ("", ""))
     for quoted in (repr(filled), repr(filled)[:QUOTED]):
         problem = problem.replace(quoted, repr(text)) if filled else problem
@@ -264,7 +357,7 @@ def _at(path: KeyPath, problem: str) -> str:
 
 
 def _unusable(config: Config) -> Iterator[Problem]:
-    """Find values that have the right type but can't be used."""
+    """Yield a problem for each value that has the right type but can't be used."""
     yield from _homeserver(config.homeserver)
     yield from _agents(config.agents)
     yield from _flows(config.flows)
@@ -330,7 +423,7 @@ def _homeserver(section: HomeserverSection) -> Iterator[Problem]:
 
 
 def _shown(url: str) -> str:
-    """A URL for an error message, without its query, which may contain a secret."""
+    """Return a URL for an error message, without the query, which may contain a secret."""
     bare, query, _ = url.partition("?")
     return repr(bare + query + ("…" if query else ""))
 
@@ -383,7 +476,7 @@ def _options(agent: AgentSection, path: KeyPath) -> Iterator[Problem]:
 
 
 def _address(url: object, path: KeyPath) -> Iterator[Problem]:
-    """Check an agent's option ``url``, if its kind has one."""
+    """Yield a problem if an agent's option ``url`` is wrong; ``url`` is None if there is none."""
     if not isinstance(url, str):
         return
     if "@" in url.partition("//")[2].partition("/")[0]:
@@ -393,7 +486,10 @@ def _address(url: object, path: KeyPath) -> Iterator[Problem]:
 
 
 def _headers(options: object, path: KeyPath) -> Iterator[Problem]:
-    """Check an agent's options that are sent as headers: ``token`` and ``headers``."""
+    """Yield a problem for each option of an agent that can't be sent in a header.
+
+    The options ``token`` and ``headers`` are checked, if the agent's kind has them.
+    """
     token, headers = getattr(options, "token", None), getattr(options, "headers", None)
     if isinstance(token, str) and not _FIELD_VALUE.fullmatch(token):
         yield (*path, "token"), _NO_VALUE
@@ -410,7 +506,7 @@ def _flows(paths: tuple[str, ...]) -> Iterator[Problem]:
 
 
 def _numbers(options: Any, path: KeyPath) -> Iterator[Problem]:
-    """Check that an agent's options have no negative or infinite numbers."""
+    """Yield a problem for each of an agent's options that is a negative or far too large number."""
     for attribute in fields(type(options)):
         value = getattr(options, attribute.name)
         if isinstance(value, int | float) and not 0 <= value <= MAX_SECONDS:

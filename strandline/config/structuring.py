@@ -22,7 +22,17 @@ _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or 
 
 
 def shaped(value: object, cls: type[T], problems: list[Problem], path: KeyPath) -> T | None:
-    """Convert ``value`` to a ``cls``; None if it does not fit, with each reason in ``problems``."""
+    """Convert a plain value of the config to an instance of ``cls``.
+
+    Args:
+        value: The value: dicts, lists and scalars.
+        cls: The class.
+        problems: If the value does not fit, each reason is appended here.
+        path: The path of the value in the config, for the problems.
+
+    Returns:
+        The instance; None if the value does not fit.
+    """
     try:
         return _converter.structure(value, cls)
     except Exception as error:  # noqa: BLE001  # cattrs raises what hooks raise; all is reported
@@ -37,9 +47,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def _problems(error: BaseException, path: KeyPath, *, is_secret: bool = False) -> list[Problem]:
-    """The problems of a conversion, each with its path. Secrets are not quoted.
+    """Return the problems in an error of a conversion, each with its path, without secrets.
 
-    A field is a secret if its class leaves it out of ``repr``; so are all fields below it.
+    A field is a secret if its class leaves the field out of ``repr``. All fields below a secret
+    field are secrets too. ``is_secret`` is whether ``path`` is at or below such a field.
     """
     if isinstance(error, ClassValidationError | IterableValidationError):
         noted, bare = error.group_exceptions()

@@ -1,4 +1,4 @@
-"""``python -m strandline.demo``: a chat in a terminal, or a script if there is no terminal."""
+"""``python -m strandline.demo``: a chat in the terminal, or a script if input is no terminal."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ def tell(line: str) -> None:
 
 
 async def demo() -> int:
-    """Run the demo; return the exit code."""
+    """Run the demo, and return the exit code: 1 if a step of the script failed, else 0."""
     _end_as_by_ctrl_c()
     async with set_up(tell) as setup:
         if sys.stdin.isatty():
@@ -63,7 +63,10 @@ def main() -> None:
 
 
 def _end_as_by_ctrl_c() -> None:
-    """Clean up also when the terminal's window is closed or the process gets SIGTERM."""
+    """Make SIGTERM and SIGHUP cancel the demo, so that it cleans up as after Ctrl-C.
+
+    SIGHUP is sent when the terminal's window is closed.
+    """
     task = asyncio.current_task()
     for number in (signal.SIGTERM, signal.SIGHUP):
         if task is not None and signal.getsignal(number) is not signal.SIG_IGN:
@@ -71,7 +74,10 @@ def _end_as_by_ctrl_c() -> None:
 
 
 def _first_known(error: BaseException) -> BaseException | None:
-    """The error that needs no traceback, if one ended the demo; also inside of groups."""
+    """Return an error that needs no traceback: ``error`` itself, or one in an exception group.
+
+    None if there is no such error.
+    """
     if isinstance(error, StrandlineError | OSError | aiohttp.ClientError):
         return error
     if isinstance(error, BaseExceptionGroup):
@@ -80,7 +86,10 @@ def _first_known(error: BaseException) -> BaseException | None:
 
 
 def _one_line(error: BaseException) -> str:
-    """The error as one line; for a failed process, with its last output."""
+    """Return the error as one line: its first line, and its last if it has several.
+
+    The last line of a failed process's error is the last output of the process.
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines:
         return type(error).__name__

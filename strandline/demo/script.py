@@ -1,4 +1,4 @@
-"""The scripted demo. Each step is checked with the homeserver's data."""
+"""The scripted demo. Each step is checked by the messages that the homeserver has stored."""
 
 import re
 from contextlib import suppress
@@ -9,10 +9,10 @@ from strandline.testing.errors import NotSeen
 from strandline.testing.person import TimelineEvent
 
 ANSWER_SECONDS = 30.0
-"""How long an answer may take on a busy machine."""
+"""How long to wait for an answer to begin, even on a busy machine."""
 
 GROW_SECONDS = 3.0
-"""How long an answer that has begun may take to become what is expected."""
+"""How long to wait, after an answer has begun, until the expected text is there."""
 
 
 class NotAsExpected(Exception):
@@ -20,7 +20,12 @@ class NotAsExpected(Exception):
 
 
 class DemoScript:
-    """The script: greet, choose, chat, ask, kill the bot, answer too late, chat again."""
+    """The script: greet, choose an agent, chat, ask, kill the bot, answer too late, chat again.
+
+    Args:
+        setup: The parts of the demo.
+        tell: Called with each line of progress.
+    """
 
     def __init__(self, setup: DemoSetup, tell: Tell) -> None:
         self._stage = setup

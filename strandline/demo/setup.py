@@ -1,4 +1,4 @@
-"""The setup of both demos: a temporary homeserver, a bot, a user and a room."""
+"""Sets up the chat demo or the script demo: a temporary homeserver, a bot, a user and a room."""
 
 import asyncio
 import shutil
@@ -31,7 +31,7 @@ AGENTS: list[dict[str, Any]] = [
 
 @frozen(kw_only=True)
 class DemoSetup:
-    """The parts of the demo."""
+    """The running parts of the demo: the homeserver, the bot, and a user in a room with the bot."""
 
     synapse: Synapse
     bot: BotProcess
@@ -40,7 +40,10 @@ class DemoSetup:
     room_id: RoomId
 
     async def kill_bot(self, tell: Tell) -> None:
-        """Kill the bot and start it again; report the time."""
+        """Kill the bot's process by SIGKILL, start the bot again, and report how long that took.
+
+        ``tell`` is called with each line of the report.
+        """
         tell(f"SIGKILL to the bot (process {self.bot.pid}) …")
         await self.bot.kill()
         began = time.perf_counter()
@@ -51,7 +54,10 @@ class DemoSetup:
 
 @asynccontextmanager
 async def set_up(tell: Tell) -> AsyncIterator[DemoSetup]:
-    """Start all parts, report slow steps, and remove everything at the end."""
+    """Start all parts of the demo and yield them; stop and remove everything at the end.
+
+    ``tell`` is called with a line before each slow step.
+    """
     async with AsyncExitStack() as stack:
         stack.callback(tell, "everything is stopped and removed")
         tell("starting a throwaway Synapse …")

@@ -1,4 +1,4 @@
-"""The terminal chat: typed lines are sent as a user's messages, through the real API."""
+"""The terminal chat: typed lines are sent as a user's messages, through the client-server API."""
 
 import asyncio
 import codecs
@@ -15,7 +15,7 @@ HELP = (
 
 
 async def chat(setup: DemoSetup, tell: Tell) -> None:
-    """Chat until /quit or the end of the input."""
+    """Send typed lines to the bot and print its messages, until /quit or the end of the input."""
     tell(HELP)
     async with asyncio.TaskGroup() as tasks:
         listening = tasks.create_task(_listen(setup))
@@ -40,7 +40,7 @@ async def _talk(setup: DemoSetup, tell: Tell) -> None:
 
 
 def _lines() -> asyncio.Queue[str | None]:
-    """The lines of standard input; None at its end."""
+    """Return a queue that receives each line of standard input, and None at its end."""
     lines: asyncio.Queue[str | None] = asyncio.Queue()
     loop, terminal = asyncio.get_running_loop(), sys.stdin.fileno()
     decoder = codecs.getincrementaldecoder("utf-8")("replace")

@@ -1,1 +1,1 @@
-"""The flows that run: built-in ones, and those of others."""
+"""Finds and creates the flows that run: the built-in ones, and those of the config and packages."""

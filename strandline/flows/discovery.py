@@ -41,7 +41,12 @@ BUILT_IN = {
 
 @frozen(slots=False)
 class NotFound(StrandlineError):
-    """An import path or an entry point can't be used."""
+    """An import path or an entry point can't be used.
+
+    Args:
+        what: The import path or the entry point.
+        problem: What is wrong and the remedy, as the rest of a sentence that begins with ``what``.
+    """
 
     what: str
     problem: str
@@ -52,11 +57,12 @@ class NotFound(StrandlineError):
 
 @frozen
 class Found:
-    """A flow class, and the place that names it.
+    """A flow class, and where it was named.
 
     Args:
         flow: The class.
-        place: Its index in the config's list; None if an installed distribution declares it.
+        place: Its index in the config's list of flows; None if an installed distribution declares
+            the class and the config does not name it.
     """
 
     flow: type[Flow]
@@ -64,10 +70,10 @@ class Found:
 
 
 def flow_at(path: str) -> type[Flow]:
-    """The flow class at ``package.module:Class``.
+    """Import the flow class at ``package.module:Class`` and return it.
 
     Raises:
-        NotFound: There is none, or it can't be imported.
+        NotFound: There is no such flow class, or the class can't be imported.
     """
     module, colon, name = path.partition(":")
     if not (module and colon and name):
@@ -76,13 +82,16 @@ def flow_at(path: str) -> type[Flow]:
 
 
 def can_import_from(folder: Path) -> None:
-    """Make modules in the folder importable, for a project next to its config."""
+    """Add the folder to ``sys.path``, so that modules beside a config file can be imported."""
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
 
 def make_found(paths: Sequence[str]) -> list[Flow]:
     """Create an instance of each flow that the config and installed distributions name.
+
+    Args:
+        paths: The config's import paths.
 
     Raises:
         NotFound: A flow can't be used.
@@ -94,10 +103,14 @@ def make_found(paths: Sequence[str]) -> list[Flow]:
 
 
 def find_flows(paths: Sequence[str]) -> tuple[list[Found], list[tuple[int | None, NotFound]]]:
-    """The flow classes that the config and installed distributions name, and the errors.
+    """Import the flow classes that the config and installed distributions name.
 
     Args:
         paths: The config's import paths.
+
+    Returns:
+        The classes, and the errors. Each error has the index in ``paths`` that it belongs to, or
+        None if it belongs to an installed distribution.
     """
     found: list[Found] = []
     problems: list[tuple[int | None, NotFound]] = []
@@ -134,11 +147,12 @@ def agent_kinds() -> Mapping[str, EntryPoint]:
 
 
 def agent_kind(name: str) -> AgentKind:
-    """The agent kind with this name.
+    """Import the agent kind with this name and return it.
 
     Raises:
         KeyError: There is no such agent kind.
-        NotFound: Its distribution can't be imported, or an extra that it needs is not installed.
+        NotFound: The class can't be imported or is no agent kind, or an extra that it needs is not
+            installed.
     """
     kind = agent_kinds()[name]
     what = f"{AGENT_GROUP}: {name}: {kind.module}:{kind.attr}"
@@ -193,7 +207,9 @@ def _flow(what: str, found: object) -> type[Flow]:
 
 @contextmanager
 def importing(what: str) -> Iterator[None]:
-    """Convert all errors of an import to one line, with the author's file and line.
+    """Convert every error of an import in the ``with`` block to one line for the operator.
+
+    The line names the file and the line in the imported code, if they are known.
 
     Args:
         what: The import path, for the message.
@@ -238,7 +254,11 @@ def _where(error: BaseException) -> str:
 
 
 def place_of(error: BaseException) -> tuple[Path, int] | None:
-    """The last file and line in the traceback that is neither ours nor the import system's."""
+    """Return the file and line in other people's code at which the error was raised.
+
+    That is the last place in the traceback that is neither in ``strandline`` or ``fsm`` nor in the
+    import system. None if there is no such place. For a ``SyntaxError``, it is the wrong line.
+    """
     if isinstance(error, SyntaxError) and error.filename:
         return Path(error.filename), error.lineno or 1
     root = Path(__file__).parent.parent.parent

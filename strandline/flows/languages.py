@@ -20,11 +20,19 @@ LANGUAGES: Mapping[str, tuple[str, ...]] = {
     "en": ("English", "английский"),
     "ru": ("русский", "Russian"),
 }
-"""The code of each language that the bot speaks, with its names, the first in itself."""
+"""The names of each language that the bot speaks, by its code.
+
+The first name is the one in the language itself.
+"""
 
 
 def translator_for(code: str | None, *, default: str = ENGLISH) -> Translator:
-    """The translator for the language ``code``, or for the default language if there is none."""
+    """Return the translator for a language.
+
+    Args:
+        code: The code of the language, or None.
+        default: The code of the language to use if ``code`` is None or not in ``LANGUAGES``.
+    """
     return _loaded(code if code in LANGUAGES else default)
 
 

@@ -22,13 +22,14 @@ from strandline.flows.service import Service
 def make_flows(
     config: Config, registry: Registry, started_at: datetime, *, further: Sequence[Flow] = ()
 ) -> list[Flow]:
-    """Create all flows, in the order of ``FLOWS``.
+    """Create all built-in flows, in the order of ``FLOWS``.
 
     Args:
         config: The operator's config.
         registry: The agents.
-        started_at: The start of this process run.
-        further: Flows of installed distributions and the config.
+        started_at: When this process run started.
+        further: The flows of installed distributions and the config. They are checked, and
+            ``!help`` lists their commands. They are not in the result.
 
     Raises:
         UnansweredSignal: One of the further flows triggers a signal that no flow answers.

@@ -50,22 +50,24 @@ HELP = (
 
 @frozen
 class CancelDone:
-    """The signal that all flows have received the signal to drop what is pending."""
+    """The signal that is triggered after all signals to drop what is pending were delivered."""
 
 
 class Service(Flow):
-    """Answer commands about the bot itself. It has no state to remember.
+    """Answer commands about the bot itself, and unknown commands. The flow has only one state.
 
-    ``!cancel`` is its command, so that one command drops everything pending in all flows. Each flow
-    that may have something pending has a signal for that, and says what it drops.
+    ``!cancel`` is a command of this flow, so that one command drops what is pending in all flows.
+    Each flow in which something may be pending has a signal for that, and tells the user what the
+    flow has dropped.
 
     Args:
         registry: The agents.
-        commands: The commands of the other flows, for suggestions.
-        further: Flows of installed distributions and the config; their commands are listed too.
+        commands: The names of the other flows' commands, for ``!help`` and for suggestions.
+        further: The classes of the flows of installed distributions and the config. ``!help`` lists
+            those of their commands that have a help text.
         cancellable: The signals that make other flows drop what is pending.
-        started_at: The start of this process run.
-        is_addressed: Whether an event is addressed to the bot.
+        started_at: When this process run started.
+        is_addressed: Called with a turn, returns whether its event is addressed to the bot.
     """
 
     scope = Scope.MEMBER
@@ -139,7 +141,7 @@ class Service(Flow):
 
     @on(show_status)
     async def status(self, turn: Turn) -> None:
-        """Say which agent gets this user's messages in this room."""
+        """Tell the sender the room's agent, the sender's selected agent, and the last restart."""
         user = await bot_records(turn).read(UserRecord, user_key(turn.inbound.sender))
         room = await bot_records(turn).read(RoomRecord, room_key(turn.room_id))
         restarted = turn.gettext(
@@ -150,19 +152,23 @@ class Service(Flow):
 
     @on(cancel_all)
     def drop_what_is_pending(self, turn: Turn) -> None:
-        """Make each flow drop what is pending, then check whether any did."""
+        """Trigger the signals that make each flow drop what is pending, then ``CancelDone``."""
         for signal in self._cancellable:
             turn.trigger(signal)
         turn.trigger(CancelDone())
 
     @on(cancelled_nothing)
     def nothing_pending(self, turn: Turn) -> None:
-        """Say that nothing was pending."""
+        """Tell the sender that nothing was pending."""
         turn.reply(turn.gettext("Nothing is pending here, so there is nothing to cancel."))
 
     @on(stop)
     def acknowledge_stop(self, turn: Turn) -> None:
-        """Acknowledge the stop, which was done before this turn; ``about`` is the question."""
+        """Tell the sender whether an answer was stopped.
+
+        The engine stopped the answer before this turn. ``inbound.about`` is the question of the
+        answer, or None if no answer was in progress.
+        """
         if turn.inbound.about is not None:
             turn.reply(turn.gettext("OK, I stopped. The part already shown stays."))
         else:
@@ -170,7 +176,7 @@ class Service(Flow):
 
     @on(answer_nothing)
     def no_question(self, turn: Turn) -> None:
-        """Explain a reply to a question that is not open."""
+        """Tell the sender that there is no open question to answer."""
         turn.reply(
             turn.gettext(
                 "I have no open question for you here. Questions expire after a while, and "
@@ -182,7 +188,10 @@ class Service(Flow):
 
     @on(misunderstand)
     def hint(self, turn: Turn) -> None:
-        """Suggest the most similar command."""
+        """Tell the sender that the command is unknown or has no effect now.
+
+        For an unknown command, suggest the most similar one, if there is one.
+        """
         name = turn.stimulus.name if isinstance(turn.stimulus, Command) else ""
         near = get_close_matches(name, self._commands, n=1)
         given = f"`{turn.prefix}{name[:40].replace('`', '')}`"
@@ -208,7 +217,7 @@ class Service(Flow):
 
     @on(fail_to_read)
     def ask_to_resend(self, turn: Turn) -> None:
-        """Ask to send an encrypted message again, because its key did not arrive."""
+        """Ask the sender to send an encrypted message again, because its key did not arrive."""
         turn.reply(
             turn.gettext(
                 "I couldn't decrypt this message: its key didn't reach me. Please send it again."
@@ -217,7 +226,7 @@ class Service(Flow):
 
     @on(explain)
     def ask_for_words(self, turn: Turn) -> None:
-        """Ask for a text, because no flow handles this type of message."""
+        """Ask the sender for a text instead, because no flow handles this type of message."""
         answer_text = {
             "sticker": turn.gettext("I can't read stickers. Please write it in words."),
             "poll": turn.gettext("I can't take part in polls. Please write it in words."),

@@ -51,7 +51,7 @@ from fsm import AgentEntry
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 
 MOST_URL_CHARS = 200
-"""The maximum number of characters of an agent's URL in the log."""
+"""The maximum length of an agent's URL in the log."""
 
 POLL_SECONDS = 1.0
 CANCEL_SECONDS = 3.0

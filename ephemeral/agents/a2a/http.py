@@ -80,7 +80,7 @@ class _Bearer(httpx.Auth):
 
 
 class _Bounded(httpx.AsyncBaseTransport):
-    """A transport that raises ``AnswerTooLong`` after ``MOST_BYTES`` bytes of a response."""
+    """Limits the number of bytes that are read from a response."""
 
     def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
         self._inner = inner

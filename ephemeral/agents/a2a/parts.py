@@ -53,7 +53,7 @@ async def parts_of(question: AgentQuestion, most_bytes: int) -> list[Part]:
 
 
 def parts_in(task: Task) -> dict[str, int]:
-    """Return the number of parts of each artifact of an A2A task; the keys are artifact ids."""
+    """The number of parts of each artifact of an A2A task, by the artifact's id."""
     return {artifact.artifact_id: len(artifact.parts) for artifact in task.artifacts}
 
 

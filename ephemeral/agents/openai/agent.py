@@ -371,6 +371,6 @@ def of_error(error: Any, otherwise: FailureReason) -> FailureReason:
 
 
 def message_of(error: Any) -> str:
-    """Return the message of an ``error`` object of the API, on one line for the log."""
+    """The message of an error object, on one line for the log."""
     message = error.get("message") if isinstance(error, dict) else error
     return " ".join(str(message).split())[:300]
