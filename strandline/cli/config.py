@@ -36,7 +36,7 @@ def check(config_path: Path) -> None:
 
 
 def harmless_clashes() -> list[Clash]:
-    """Return the clashes of package names in spite of which only Strandline's code is imported.
+    """Return the clashes of package names that do no harm: Strandline's own code is imported.
 
     Raises:
         PackageClash: Code of another distribution is imported instead of Strandline's.

@@ -113,8 +113,8 @@ def _foreign_origin(package: str) -> str | None:
 def _has_changed(package: str, ours: Distribution) -> bool:
     """Return whether a file of the package is missing or differs from what was installed.
 
-    The hashes in the distribution's list of files tell. If the distribution ``ours`` is not in the
-    folder of the running code, return False.
+    Each file is compared with its hash in the distribution's list of files. If ``ours`` is not
+    installed in the folder of the running code, return False.
     """
     if Path(str(ours.locate_file(""))).resolve() != _ROOT:
         return False

@@ -53,7 +53,7 @@ _NO_VALUE = (
 
 @frozen(kw_only=True)
 class HomeserverSection:
-    """The homeserver and the bot's account. Either ``password`` or ``access_token`` is given.
+    """The homeserver and the bot's account. Exactly one of password and access token is given.
 
     Args:
         url: The base URL of the homeserver's client-server API.
