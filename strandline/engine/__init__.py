@@ -1,1 +1,1 @@
-"""The engine: queues, turns, answers, and the parts that run them."""
+"""The engine: reads events from the homeserver, handles each in a turn, and sends the results."""

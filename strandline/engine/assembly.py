@@ -43,12 +43,12 @@ from strandline.engine.worker import EventWorker
 
 @frozen(kw_only=True)
 class Setup:
-    """The parts of a bot that don't depend on its state and its account.
+    """The parts of a bot that depend neither on its stored state nor on its Matrix account.
 
     Args:
         config: The operator's config.
-        flows: In the order in which they are offered an event.
-        agents: The agents.
+        flows: The running flows, in the order in which they are offered an event.
+        agents: The connections to the agents.
         clock: The clocks.
     """
 
@@ -60,7 +60,14 @@ class Setup:
 
 @frozen(kw_only=True)
 class _StoredState:
-    """The data that is read from the store before the parts are created."""
+    """The data that is read from the store before the parts are created.
+
+    Args:
+        checkpoint: The sync token from which syncing continues; None at the bot's first start.
+        secret: The store's random text, which makes the aliases of created rooms unguessable.
+        question_files: The questions with files whose answers are not complete, by the id of the
+            event that asked.
+    """
 
     checkpoint: SyncToken | None
     secret: str
@@ -68,7 +75,7 @@ class _StoredState:
 
 
 async def build_engine(setup: Setup, store: Store, homeserver: Homeserver) -> Engine:
-    """The engine of one run of the bot."""
+    """Read what the engine needs from the store, and return the engine of one run of the bot."""
     stored = _StoredState(
         checkpoint=await store.checkpoint.token(),
         secret=await store.secret(),
@@ -78,7 +85,7 @@ async def build_engine(setup: Setup, store: Store, homeserver: Homeserver) -> En
 
 
 class _Assembly:
-    """The parts of an engine. Each is created at its first use, after its own dependencies."""
+    """Creates the parts of an engine, each at its first use, after the parts that it depends on."""
 
     def __init__(
         self, setup: Setup, store: Store, homeserver: Homeserver, stored: _StoredState
@@ -269,6 +276,9 @@ class _Assembly:
 
 
 def _transaction_ids() -> Callable[[], TransactionId]:
-    """A generator of ids that no other process run uses."""
+    """Return a function that returns a new transaction id at each call.
+
+    No other run of the process uses the same ids.
+    """
     life, numbers = uuid4().hex, count()
     return lambda: TransactionId(f"strandline.{life}.{next(numbers)}")

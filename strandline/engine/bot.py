@@ -1,4 +1,4 @@
-"""The bot: loads its state, connects to the homeserver, and runs until it is stopped."""
+"""The bot: opens its database, connects to the homeserver, and runs until it is stopped."""
 
 import asyncio
 import signal
@@ -25,17 +25,28 @@ _log = structlog.get_logger(__name__)
 
 
 class OpenStore(Protocol):
-    """``SqliteStore.open``, or a test's replacement."""
+    """Opens the bot's store: ``SqliteStore.open``, or a test's replacement for it."""
 
     async def __call__(self, path: Path, *, now: Callable[[], datetime]) -> Store:
-        """Open the database at ``path``."""
+        """Open the database and return it as a store.
+
+        Args:
+            path: The database file.
+            now: Returns the current time, timezone-aware, in UTC.
+        """
 
 
 async def run(config: Config, clock: Clock | None = None) -> None:
     """Run the bot until SIGTERM or SIGINT.
 
+    Args:
+        config: The operator's config.
+        clock: The clocks; None for the system's clocks.
+
     Raises:
         StrandlineError: The bot can't start; the message has the reason and the remedy.
+        ExceptionGroup: A part of the bot failed while the bot ran. The group contains the part's
+            error.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -54,12 +65,15 @@ async def serve(
 
     Args:
         config: The operator's config.
-        stop: When it is set, the bot finishes what is in progress and returns.
-        open_store: Opens the store; tests of failing disks have one that fails.
-        clock: The clocks.
+        stop: When it is set, the bot finishes what is in progress, and this function returns.
+        open_store: Opens the store. A test can pass a function that returns a store whose disk
+            fails.
+        clock: The clocks; None for the system's clocks.
 
     Raises:
-        StrandlineError: The bot can't start or continue.
+        StrandlineError: The bot can't start; the message has the reason and the remedy.
+        ExceptionGroup: A part of the bot failed while the bot ran. The group contains the part's
+            error.
     """
     clock = clock or Clock()
     async with AsyncExitStack() as stack:
@@ -81,14 +95,14 @@ def _connected(config: Config) -> AbstractAsyncContextManager[Homeserver]:
 
 
 class Bot:
-    """One bot on one store.
+    """One bot: its flows, its agents and the store of its durable state.
 
     Args:
         config: The operator's config.
-        store: The store of its state.
-        further: Flows of installed distributions and the config; they are offered each event before
-            the built-in ones.
-        clock: The clocks.
+        store: The open store.
+        further: Flows that the config or installed distributions name. They are offered each event
+            before the built-in flows.
+        clock: The clocks; None for the system's clocks.
     """
 
     def __init__(
@@ -111,7 +125,11 @@ class Bot:
         )
 
     async def load(self) -> None:
-        """Load the durable state, and log what was restored and what was lost."""
+        """Log what the store contains, and which flows have ephemeral states: those are lost.
+
+        Also log a warning if the data folder would be lost with the bot's container. Nothing is
+        loaded into memory.
+        """
         warning = volume_warning(self._setup.config.storage.data_dir)
         if warning:
             _log.warning(warning)
@@ -120,7 +138,12 @@ class Bot:
         _log.info("restart report", flows_reset=forgotten, **report.fields())
 
     async def run(self, homeserver: Homeserver, stop: asyncio.Event) -> None:
-        """Handle events until ``stop`` is set, then finish what is in progress."""
+        """Handle events until ``stop`` is set, then finish what is in progress.
+
+        Args:
+            homeserver: The connection to the homeserver.
+            stop: The event that ends the run.
+        """
         engine = await build_engine(self._setup, self._store, homeserver)
         await engine.run(stop)
 

@@ -1,7 +1,7 @@
-"""The checkpoint: the newest sync token before which every event is handled. It is stored.
+"""The checkpoint: the newest stored sync token before which every event is handled.
 
-A room that is stuck, or whose queue is full, does not block it: such a room is left *behind* the
-checkpoint, with a token of its own from which it is read again.
+A room that is stuck, or whose queue is full, does not block the checkpoint. Such a room is left
+*behind* the checkpoint: another token is stored for the room, from which its history is read again.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from fsm.values.inbound import Inbound
 from matrix import SyncBatch
 
 STUCK_SECONDS = 5.0
-"""The maximum time for which a room may block the checkpoint before it is left behind."""
+"""How long a room may block the checkpoint before the room is left behind."""
 
 FIRST_STUCK_SECONDS = 0.2
-"""The same for the first batch of a run. Runs may be short: if none of them moved the checkpoint,
-each would have more to read."""
+"""Like ``STUCK_SECONDS``, but for the first batch of a run. Runs may be short: if none of them
+moved the checkpoint, each run would have more to read than the one before."""
 
 
 @define(eq=False)
@@ -31,11 +31,11 @@ class BatchProgress:
 
     Args:
         batch: The response, without its items.
-        pending: The number of items that are not handled, by room.
-        begun_at: When it arrived, in seconds of the checkpoint's clock.
-        completed: The events that were in it, by room.
-        is_passed: Whether the checkpoint is after it; its pending items then belong to rooms that
-            are behind.
+        pending: The number of the response's items that are not handled, by room.
+        begun_at: When the response arrived, in seconds of the checkpoint's clock.
+        completed: The ids of the response's events whose handling has at least begun, by room.
+        is_passed: Whether the checkpoint has moved past the response. If so, all pending items
+            belong to rooms that are behind the checkpoint.
     """
 
     batch: SyncBatch
@@ -45,18 +45,20 @@ class BatchProgress:
     is_passed: bool = False
 
     def can_skip(self, room_id: RoomId) -> bool:
-        """Whether the room's items can be read again, from the room's history."""
+        """Whether the room's items may be skipped now, and read later from the room's history."""
         batch = self.batch
         return batch.since is not None and room_id not in batch.fixed | batch.entered
 
 
 class Checkpoint:
-    """A low watermark over the batches, like the offset of a log consumer.
+    """Moves the checkpoint when batches are handled, and stores it.
+
+    The checkpoint is a low watermark over the batches, like the offset of a log consumer.
 
     Args:
-        save: Stores the progress.
-        saved: The token that an earlier run has saved, if any.
-        monotonic: A clock, to detect rooms that are stuck.
+        save: Called with the changes to store; it returns when they are stored.
+        saved: The token that an earlier run has stored; None at the bot's first start.
+        monotonic: Returns the time of a monotonic clock in seconds, to detect rooms that are stuck.
     """
 
     def __init__(
@@ -77,14 +79,17 @@ class Checkpoint:
         self._withheld: dict[RoomId, list[EventId]] = {}
         self._completed: list[EventId] = []
         self.newest: SyncToken | None = None
-        """The token after the newest batch."""
+        """The token after the newest batch; None before this run's first batch."""
         self.is_saved = asyncio.Event()
         """Set once the store holds a token: from then on no event is missed."""
         if saved is not None:
             self.is_saved.set()
 
     def begin(self, batch: SyncBatch) -> BatchProgress:
-        """Register a new batch. Call ``done`` for each of its items."""
+        """Register a new batch, and return its progress.
+
+        Call ``done`` once for each of the batch's items.
+        """
         items = Counter(item.room_id for item in batch.items)
         progress = BatchProgress(evolve(batch, items=()), Counter(items), self._monotonic())
         if self.newest is None:
@@ -127,9 +132,11 @@ class Checkpoint:
         self.done(progress, room_id)
 
     def read_skipped(self, room_id: RoomId) -> BatchProgress | None:
-        """Begin to read the skipped items of the room; None if there are none.
+        """End the skipping of the room's items; return the history to read instead of them.
 
-        The history to read is between the ``since`` and the ``next`` of its batch.
+        Returns:
+            The progress of reading that history, which extends from its batch's ``since`` to its
+            ``next``. None if no item of the room was skipped.
         """
         since = self._skipped.pop(room_id, None)
         if since is None or self.newest is None:
@@ -139,12 +146,24 @@ class Checkpoint:
         return self._history(room_id, start, self.newest)
 
     def restore(self, room_id: RoomId, start: Behind, token: SyncToken) -> BatchProgress:
-        """Begin to read a room that an earlier run left behind, from ``start`` to ``token``."""
+        """Register a room that an earlier run left behind.
+
+        Args:
+            room_id: The room.
+            start: Where the part of its history to read begins.
+            token: The sync token at which that part ends.
+
+        Returns:
+            The progress of reading that part.
+        """
         self._behind[room_id] = start
         return self._history(room_id, start, token)
 
     async def run(self) -> None:
-        """Save the watermark whenever it has moved. Moves during a save need one more save."""
+        """Save the checkpoint whenever it has moved, until cancelled.
+
+        If it has not moved for ``STUCK_SECONDS``, leave the rooms behind that block it.
+        """
         while True:
             try:
                 async with asyncio.timeout(STUCK_SECONDS):
@@ -154,7 +173,7 @@ class Checkpoint:
             await self.flush()
 
     def leave_stuck(self) -> None:
-        """Leave rooms behind that have blocked the checkpoint for too long."""
+        """Leave each room behind that has blocked the checkpoint for ``STUCK_SECONDS``."""
         now = self._monotonic()
         for progress in self._batches:
             if now - progress.begun_at < STUCK_SECONDS:
@@ -162,7 +181,7 @@ class Checkpoint:
             self._leave_rooms(progress)
 
     async def flush(self) -> None:
-        """Save the watermark now, if it has moved."""
+        """Save the checkpoint now, if it has moved or a room was left behind or has caught up."""
         self._moved.clear()
         token: SyncToken | None = None
         memberships: dict[RoomId, bool] = {}
@@ -184,9 +203,10 @@ class Checkpoint:
         reach("checkpoint.save.after")
 
     def _pass(self, progress: BatchProgress) -> None:
-        """Move the checkpoint over the batch: its events are then below it.
+        """Record that the checkpoint has moved past the batch, and so past the batch's events.
 
-        The events of a room that is behind are not: they are read again with the room.
+        The events of a room that is behind are recorded only when the room has caught up, because a
+        restart before that reads them again.
         """
         for room_id in [*progress.completed]:
             is_behind = room_id in self._behind
@@ -200,12 +220,12 @@ class Checkpoint:
         return BatchProgress(history, Counter({room_id: 1}), is_passed=True)
 
     def _leave_rooms(self, progress: BatchProgress) -> None:
-        """Leave the rooms behind that have pending items of the batch."""
+        """Leave rooms behind that have pending items of the batch, if they can be read again."""
         for room_id in progress.pending.keys() - progress.batch.fixed:
             self._leave_behind(room_id)
 
     def _leave_behind(self, room_id: RoomId) -> None:
-        """Leave the room behind, from the oldest batch of which it has pending items."""
+        """Leave the room behind, to be read again from its oldest batch with pending items."""
         if room_id in self._behind:
             return
         batches = (p.batch for p in self._batches if room_id in p.pending)
@@ -225,10 +245,11 @@ class Checkpoint:
         return all(self._is_behind(room_id, progress.batch) for room_id in progress.pending)
 
     def _is_behind(self, room_id: RoomId, batch: SyncBatch) -> bool:
-        """Whether the room's pending items of the batch are read again after a restart.
+        """Whether a restart reads the room's pending items of the batch again.
 
-        If the bot has joined the room since, reading begins at its newest invite: then no earlier
-        item may be pending.
+        If the bot joined the room in this batch, the room is read from the bot's newest invite on,
+        and no earlier item. Its pending items are then read again only if reading begins with this
+        batch.
         """
         start = self._behind.get(room_id)
         if start is None or room_id in batch.fixed:

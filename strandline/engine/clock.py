@@ -8,7 +8,8 @@ from pathlib import Path
 from attrs import frozen
 
 VARIABLE = "STRANDLINE_TEST_CLOCK"
-"""Environment variable with a path. The number of seconds in that file is added to both clocks."""
+"""The environment variable with the path of a file. The number of seconds in that file is added to
+both clocks."""
 
 
 @frozen(kw_only=True)
@@ -16,9 +17,9 @@ class Clock:
     """The wall clock, and a monotonic one.
 
     Args:
-        now: The wall clock, aware UTC.
-        monotonic: A monotonic clock, in seconds.
-        ahead_seconds: How far a test has set both clocks forward.
+        now: Returns the time of the wall clock, timezone-aware, in UTC.
+        monotonic: Returns the time of a monotonic clock, in seconds.
+        ahead_seconds: Returns how far a test has set both clocks forward.
         sweep_seconds: The time between two searches for expired states.
     """
 
@@ -29,7 +30,12 @@ class Clock:
 
 
 def clock_of(environment: Mapping[str, str]) -> Clock:
-    """The system's clocks, set forward if the environment names a file for that."""
+    """Return the system's clocks; a test may set them forward with a file.
+
+    Args:
+        environment: The environment variables. ``VARIABLE`` has the path of the file; if it is not
+            set, the clocks are never set forward.
+    """
     path = environment.get(VARIABLE)
     if not path:
         return Clock()

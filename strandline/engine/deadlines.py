@@ -17,8 +17,8 @@ class DueDeadline:
 
     Args:
         flow: The flow's name.
-        key: The conversation.
-        deadline: The deadline.
+        key: The conversation's key.
+        deadline: The deadline as stored.
     """
 
     flow: str
@@ -27,21 +27,21 @@ class DueDeadline:
 
     @property
     def event_id(self) -> EventId:
-        """The id of the turn that handles it."""
+        """The id of the inbound event whose turn handles the deadline."""
         return EventId(f"expired:{self.flow}:{self.key}:{self.deadline.at_ms}")
 
 
 RETRY_SECONDS = 600.0
-"""How long after its last failure a deadline is tried again."""
+"""How long to wait before a deadline is tried again whose turn has failed every time."""
 
 
 class Deadlines:
-    """Finds deadlines that have passed, and returns each one once until it is settled.
+    """Finds deadlines that have passed. Does not return one again while it is in progress.
 
     Args:
         store: The store of the deadlines.
-        flows: The names of the flows with deadlines.
-        monotonic: A monotonic clock, in seconds.
+        flows: The names of the flows with deadlines. If empty, the store is never read.
+        monotonic: Returns the time of a monotonic clock, in seconds.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Deadlines:
         self._retry_at: dict[DueDeadline, float] = {}
 
     async def newly_due(self) -> list[DueDeadline]:
-        """The passed deadlines that are not in progress. They count as in progress from now on."""
+        """Return the passed deadlines that are not in progress, and record that they now are."""
         if not self._flows:
             return []
         now = self._monotonic()
@@ -73,11 +73,17 @@ class Deadlines:
         return new
 
     def settle(self, due: DueDeadline) -> None:
-        """Record that its turn has committed: if it is still due, it is returned again."""
+        """Record that the deadline is no longer in progress, because its turn has committed.
+
+        If the same deadline is still stored, ``newly_due`` returns it again.
+        """
         self._in_progress.discard(due)
 
     def postpone(self, due: DueDeadline) -> None:
-        """Record that its turn failed every time: it is returned again after ``RETRY_SECONDS``."""
+        """Record that every try of the deadline's turn has failed.
+
+        ``newly_due`` returns the deadline again after ``RETRY_SECONDS``.
+        """
         self._retry_at[due] = self._monotonic() + RETRY_SECONDS
 
 

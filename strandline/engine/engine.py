@@ -21,7 +21,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Loop(Protocol):
-    """A part that runs until it is cancelled."""
+    """A part of the engine that runs until it is cancelled."""
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -29,7 +29,15 @@ class Loop(Protocol):
 
 @frozen(kw_only=True)
 class InboundPipeline:
-    """The path from the homeserver to the turns: sync, queues, worker and checkpoint."""
+    """The parts that handle events: sync loop, intake, room queues, worker and checkpoint.
+
+    Args:
+        sync: Reads the sync responses of the homeserver.
+        intake: Puts the events of each response into the room queues.
+        queues: The room queues.
+        worker: Handles the items of the room queues.
+        checkpoint: Stores up to which sync token all events are handled.
+    """
 
     sync: SyncLoop
     intake: BatchIntake
@@ -38,11 +46,15 @@ class InboundPipeline:
     checkpoint: Checkpoint
 
     def loops(self) -> tuple[Coroutine[Any, Any, None], ...]:
-        """The loops that handle queued items."""
+        """Return the coroutines that handle queued items and save the checkpoint."""
         return self.queues.run(self.worker.handle), self.checkpoint.run()
 
     async def resume(self, store: Store) -> None:
-        """Queue the pending work of earlier runs: events to repeat, and rooms that are behind."""
+        """Queue the work that earlier runs left: reopened events, and rooms behind the checkpoint.
+
+        For a room behind the checkpoint, one item is queued: the part of its history that must be
+        read.
+        """
         for row in await store.reopened():
             await self.queues.put(
                 row.room_id, ReopenedEvent(row.room_id, row.event_id, row.ordinal)
@@ -57,33 +69,42 @@ class InboundPipeline:
 
 @frozen(kw_only=True)
 class OutboundPipeline:
-    """The path from the outbox to the homeserver."""
+    """The parts that deliver outbox rows to the homeserver and handle their outcomes.
+
+    Args:
+        delivery: Sends the rows.
+        outcomes: Receives the outcome of each row.
+        checkpoint: Says when the first sync token is stored.
+    """
 
     delivery: Delivery
     outcomes: EffectOutcomes
     checkpoint: Checkpoint
 
     async def run(self) -> None:
-        """Deliver rows. At the first start, wait until a sync token is stored."""
+        """Deliver rows until cancelled.
+
+        At the bot's first start, nothing is delivered until a sync token is stored.
+        """
         await self.checkpoint.is_saved.wait()
         await self.delivery.run(self.outcomes)
 
     async def resume(self, store: Store) -> None:
-        """Submit the rows that earlier runs did not deliver."""
+        """Submit the outbox rows that earlier runs did not deliver."""
         self.delivery.submit(await store.outbox.pending_rows())
 
 
 @frozen(kw_only=True)
 class Engine:
-    """All parts of one run of the bot.
+    """Runs all parts of the bot, from its start until it is stopped.
 
     Args:
         inbound: Handles events.
-        outbound: Delivers rows.
-        agents: The agents.
+        outbound: Delivers outbox rows.
+        agents: The connections to the agents. They are closed at the end of the run.
         background: Other parts that run until they are cancelled.
-        store: The store, for the pending work of earlier runs.
-        stop_seconds: The maximum time for ``run`` to stop.
+        store: The store with the work that earlier runs left.
+        stop_seconds: The maximum time to finish what is in progress after a stop.
     """
 
     inbound: InboundPipeline
@@ -94,7 +115,10 @@ class Engine:
     stop_seconds: float
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Handle events until ``stop`` is set, then finish what is in progress."""
+        """Handle events until ``stop`` is set, then finish what is in progress.
+
+        What is not finished after ``stop_seconds`` is cancelled; the next start finishes it.
+        """
         try:
             async with asyncio.TaskGroup() as tasks:
                 loops = [*self.inbound.loops(), self.outbound.run(), self.agents.run()]

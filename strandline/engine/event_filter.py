@@ -18,14 +18,16 @@ from strandline.engine.room_claims import RoomClaims
 from strandline.flows.builtin import FLOWS
 
 MAX_REPLY_CHARS = 40
-"""Maximum length of a reply to a question of the bot's own flows. To look up what a reply refers
-to costs a request, which longer ones are spared."""
+"""Maximum length of a reply to a question of a built-in flow. For a longer text, the bot does not
+request the event to which the text replies, but handles it as an ordinary text."""
 
 MAX_EXPLAINED = 1_000
-"""Maximum number of pairs of a room and an unsupported kind of message that was explained there."""
+"""Maximum number of remembered pairs of a room and an unsupported kind of message. Each pair means
+that the bot has told the room that it can't handle this kind."""
 
 RETRY = "retry"
-"""The command that asks an agent once more; the question is read from the room."""
+"""The command that asks an agent the sender's last question again. The question is read from the
+room."""
 
 FOR_EVERYBODY = frozenset(
     {
@@ -41,8 +43,9 @@ FOR_EVERYBODY = frozenset(
         EventKind.EXPIRED,
     }
 )
-"""Kinds that are handled whoever sent them: the bot's own, and those for which a flow decides. All
-others are handled only for users who may talk to the bot."""
+"""Kinds of events that are handled whoever sent them: those that the bot makes itself, and those
+that flows must see from everybody. Events of all other kinds are handled only if their sender may
+talk to the bot."""
 
 _SAID = {EventKind.TEXT, EventKind.FILE, EventKind.OTHER}
 _OF_OTHERS = {EventKind.ENTERED, EventKind.DEPARTED}
@@ -52,16 +55,17 @@ _FIRST_IN_ROOM = {EventKind.TEXT, EventKind.FILE, EventKind.UNREADABLE, EventKin
 
 @frozen(kw_only=True)
 class Policy:
-    """The events that some flow handles.
+    """The rules by which events are selected: what the flows answer, and who may talk to the bot.
 
     Args:
-        is_allowed: Whether a user may talk to the bot at all.
-        reactions: The emoji that some flow handles, normalized.
-        kinds: The kinds of event that some flow handles.
-        max_reply_chars: The maximum length of a reply to a question of the bot; longer messages are
-            texts.
-        tells_groups: Whether flows need to know if a room has more than two members.
-        prefix: What a command begins with.
+        is_allowed: Returns whether a user may talk to the bot at all.
+        reactions: The emoji that some flow answers, as normalized by ``compared``.
+        kinds: The kinds that some flow's event names as its cause (``Event(kind=…)``).
+        max_reply_chars: The maximum length of a reply to a question of the bot. Longer replies are
+            handled as ordinary texts.
+        tells_groups: Whether flows need to know if a room has more than two members. If so,
+            ``is_group`` is set for each message.
+        prefix: The text with which a command begins.
     """
 
     is_allowed: Callable[[UserId], bool]
@@ -80,7 +84,7 @@ class Policy:
         tells_groups: bool,
         prefix: str = "!",
     ) -> "Policy":
-        """The policy for these flows."""
+        """Return the policy for these flows. The other arguments are those of the class."""
         events = [event for flow in flows for event in flow.events.values()]
         theirs = [flow for flow in flows if type(flow) not in FLOWS]
         takes_any = any(ANY in event.reply for flow in theirs for event in flow.events.values())
@@ -95,12 +99,15 @@ class Policy:
 
 
 class EventFilter:
-    """Drops events that are handled, not allowed or of no interest, and completes the others.
+    """Decides which events are handled, and completes them with data from the homeserver.
+
+    An event is dropped, for example, if it was handled before, if its sender may not talk to the
+    bot, or if no flow can answer it.
 
     Args:
         store: The store of handled events and of rooms.
         reader: Reads further data from the homeserver.
-        policy: Which events some flow handles.
+        policy: The rules by which events are selected.
     """
 
     def __init__(self, store: RetryingStore, reader: HomeserverReader, policy: Policy) -> None:
@@ -111,7 +118,12 @@ class EventFilter:
         self._explained = BoundedDict[tuple[RoomId, str], None](MAX_EXPLAINED)
 
     async def is_wanted(self, inbound: Inbound) -> bool:
-        """Whether some flow handles the event and it was not handled before."""
+        """Whether the event is to be handled, as far as can be seen before ``complete``.
+
+        False if the event was handled before, if its sender may not talk to the bot, if another
+        user joined or left a room and no flow answers that, or if a tombstone names a room that
+        does not confirm it. To check a tombstone, the bot joins the room that it names.
+        """
         if inbound.kind in _OF_OTHERS and inbound.kind not in self._policy.kinds:
             return False
         if await self._store.is_handled(inbound.event_id):
@@ -121,18 +133,28 @@ class EventFilter:
         return not isinstance(inbound, RoomUpgraded) or await self._claims.is_replaced(inbound)
 
     def is_allowed(self, inbound: Inbound) -> bool:
-        """Whether the bot responds to the sender."""
+        """Whether the bot handles events of this kind from this sender."""
         return inbound.kind in FOR_EVERYBODY or self._policy.is_allowed(inbound.sender)
 
     async def corrections(self, inbound: Inbound) -> AsyncIterator[Inbound]:
-        """Events to handle before this one, because of claims about its room."""
+        """Yield the events to handle before this one; see ``RoomClaims.corrections``.
+
+        Events that were handled before are left out.
+        """
         if inbound.kind in _FIRST_IN_ROOM:
             async for correction in self._claims.corrections(inbound):
                 if not await self._store.is_handled(correction.event_id):
                     yield correction
 
     async def complete(self, inbound: Inbound) -> Inbound | None:
-        """The event, decrypted and complete; None if no flow handles it."""
+        """Return the event, decrypted and with further data; None if no flow can answer it.
+
+        The further data are read from the homeserver: the question of the bot that the event
+        answers, the sender's last question if the event is the command ``RETRY``, and facts about
+        the room.
+
+        Also None if the event is a message of an unsupported kind, and the room was told so before.
+        """
         readable: Inbound | None = inbound
         if inbound.kind is EventKind.UNREADABLE:
             readable = await self._reader.decrypt_later(inbound)
@@ -144,7 +166,10 @@ class EventFilter:
         return None if is_idle_reaction or self._is_explained(completed) else completed
 
     def note_explained(self, message: UnsupportedMessage) -> None:
-        """Record that the room got the explanation about this kind of message: once is enough."""
+        """Record that the bot has told the room that it can't handle this kind of message.
+
+        Further messages of this kind in the room are dropped, so that the bot says so only once.
+        """
         self._explained[message.room_id, message.content_type] = None
 
     def _is_explained(self, inbound: Inbound) -> bool:
@@ -176,7 +201,10 @@ class EventFilter:
         return isinstance(said, Command) and said.name == command
 
     def _may_answer(self, inbound: Inbound) -> bool:
-        """Whether the event can be a reply to a question of the bot."""
+        """Whether the event can be an answer to a question of the bot.
+
+        That is a reaction with an emoji that some flow answers, or a text that is short enough.
+        """
         if isinstance(inbound, ReactionReceived):
             return compared(inbound.key) in self._policy.reactions
         return inbound.kind is EventKind.TEXT and len(inbound.body) <= self._policy.max_reply_chars

@@ -1,4 +1,4 @@
-"""Handles one inbound event: filter, turn with retries, or parking."""
+"""Handles inbound events: selects them, tries their turns, and parks them if every try fails."""
 
 import structlog
 from attrs import frozen
@@ -19,12 +19,14 @@ _log = structlog.get_logger(__name__)
 
 @frozen(kw_only=True)
 class EventHandler:
-    """Handles one event completely. No content of an event makes it raise.
+    """Handles inbound events, each completely.
+
+    No content of an event makes ``handle`` or ``handle_again`` raise.
 
     Args:
         event_filter: Decides which events are handled, and completes them.
         runner: Runs turns.
-        questions: Answers the questions that turns ask agents.
+        questions: Asks agents the questions of turns, and publishes the answers.
         joiner: Lets messages join a question that is being answered.
         failures: Parks events that fail every time.
         receipts: Marks messages as read.
@@ -38,17 +40,32 @@ class EventHandler:
     _receipts: Receipts
 
     async def handle(self, inbound: Inbound) -> bool:
-        """Handle a new event; return False if no flow handles it."""
+        """Handle a new event; return False if it was dropped.
+
+        An event is dropped, for example, if it was handled before, if its sender may not talk to
+        the bot, or if no flow can answer it.
+        """
         return await self._handle(inbound, 0, self.prepare)
 
     async def handle_again(self, inbound: Inbound, attempt: int) -> bool:
-        """Handle an event again; return False if no flow handles it any more."""
+        """Handle a reopened event; return False if it was dropped.
+
+        An event is dropped if its sender may not talk to the bot any more, or if no flow can answer
+        it.
+
+        Args:
+            inbound: The event, read again.
+            attempt: How often the event was handled before.
+        """
         if not self._event_filter.is_allowed(inbound):
             return False
         return await self._handle(inbound, attempt, self._event_filter.complete)
 
     async def prepare(self, inbound: Inbound) -> Inbound | None:
-        """Handle what must come before the event, then complete it; None if no flow handles it."""
+        """Return the event, completed with data from the homeserver; None if it is to be dropped.
+
+        Before that, handle the events that must come first (see ``EventFilter.corrections``).
+        """
         if not await self._event_filter.is_wanted(inbound):
             return None
         async for correction in self._event_filter.corrections(inbound):
@@ -69,7 +86,7 @@ class EventHandler:
         return prepared is not None
 
     async def _run(self, inbound: Inbound, attempt: int) -> None:
-        """Try the event's turn; park the event if every try fails."""
+        """Try the event's turn; park the event if every try fails. Then mark a message as read."""
         await self._questions.restore_files(inbound.event_id)
         failure = await try_turn(inbound.event_id, lambda: self._take(inbound, attempt))
         if failure is not None:

@@ -1,4 +1,4 @@
-"""The turns of expired states."""
+"""Runs the turns of expired states."""
 
 from ephemeral.conversations import ExpiredState
 from strandline.engine.deadlines import Deadlines, DueDeadline
@@ -8,12 +8,12 @@ from strandline.engine.turn_runner import TurnRunner
 
 
 class Expiries:
-    """Runs the turn of each expired state. No content of a state makes it raise.
+    """Runs a turn for each expired state. No content of a state makes the methods raise.
 
     Args:
         runner: Runs turns.
-        deadlines: Is notified of handled deadlines.
-        failures: Reports deadlines whose turn fails every time.
+        deadlines: Is told whether the turn of a deadline has committed or failed.
+        failures: Tells users about deadlines whose turn fails every time.
     """
 
     def __init__(self, runner: TurnRunner, deadlines: Deadlines, failures: FailureHandler) -> None:
@@ -22,11 +22,17 @@ class Expiries:
         self._failures = failures
 
     async def expire(self, lapsed: ExpiredState) -> None:
-        """Run the turn of an ephemeral state. One that fails every time is logged, and dropped."""
+        """Run the turn of an expired ephemeral state.
+
+        If every try fails, the errors are logged, and the expiry is dropped.
+        """
         await try_turn(lapsed.event_id, lambda: self._runner.expire(lapsed))
 
     async def fall_due(self, due: DueDeadline) -> None:
-        """Run the turn of a durable state. One that fails every time is tried again later."""
+        """Run the turn of a passed deadline.
+
+        If every try fails, tell the user; the deadline is tried again later.
+        """
         failure = await try_turn(due.event_id, lambda: self._runner.fall_due(due))
         if failure is None:
             self._deadlines.settle(due)

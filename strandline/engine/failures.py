@@ -1,4 +1,4 @@
-"""Events, deadlines and rows that fail every time: parked, and their sender is notified."""
+"""Parks events and outbox rows that fail every time, and tells users about failures."""
 
 from durable.flows.language import language_code, language_key
 from durable.records import FlowRecord
@@ -17,11 +17,11 @@ from strandline.flows.languages import translator_for
 
 
 class Translators:
-    """The translator for each user's language.
+    """Finds the translator for a user's language.
 
     Args:
         store: The store of the languages that users have chosen.
-        language: The default language.
+        language: The code of the language for users who have chosen none.
     """
 
     def __init__(self, store: RetryingStore, language: str) -> None:
@@ -29,19 +29,19 @@ class Translators:
         self._language = language
 
     async def of(self, user_id: UserId) -> Translator:
-        """The translator for the user's language."""
+        """Return the translator for the user's language."""
         stored = await self._store.read(FlowRecord, language_key(user_id))
         return translator_for(language_code(stored.value), default=self._language)
 
 
 class FailureHandler:
-    """Parks what fails every time, so that its room is not blocked.
+    """Parks events and outbox rows that fail every time, so that they don't block their rooms.
 
     Args:
         store: The store of parked events and rows.
-        delivery: Sends the notices.
+        delivery: Sends the notices to users.
         builder: Makes outbox rows of the notices.
-        translators: The languages of the notices.
+        translators: Finds the translator for the language of a notice.
     """
 
     def __init__(
@@ -57,7 +57,13 @@ class FailureHandler:
         self._translators = translators
 
     async def park_event(self, inbound: Inbound, attempt: int, failure: Failure) -> None:
-        """Park the event with its error as handled, and notify its sender."""
+        """Park the event, which then counts as handled, and tell its sender in the room.
+
+        Args:
+            inbound: The event.
+            attempt: How often the event was handled before.
+            failure: Why the event's turn failed.
+        """
         translator = await self._translators.of(inbound.sender)
         notice = Reply(
             room_id=inbound.room_id,
@@ -82,11 +88,19 @@ class FailureHandler:
         self._delivery.submit(stored)
 
     async def park_row(self, row: OutboxRow, failure: Failure) -> None:
-        """Park the row: it is not sent."""
+        """Park an outbox row whose outcome could not be handled.
+
+        Args:
+            row: The row.
+            failure: Why the turn failed that was to handle the row's outcome.
+        """
         await self._store.park_row(row, failure.problem)
 
     async def report_deadline(self, due: DueDeadline) -> None:
-        """Notify the user of a failed deadline. It is tried again later."""
+        """Tell the user that a deadline has failed, and that it is tried again later.
+
+        The message is sent to the deadline's room.
+        """
         translator = await self._translators.of(due.deadline.sender)
         notice = Reply(
             room_id=due.deadline.room_id,

@@ -1,4 +1,4 @@
-"""The intake: puts sync batches into the room queues."""
+"""Puts the content of each sync response, a batch of items, into the room queues."""
 
 import structlog
 from attrs import evolve, frozen
@@ -18,22 +18,25 @@ from strandline.engine.work_items import NewEvent, UnreadGap, WorkItem, room_of
 _log = structlog.get_logger(__name__)
 
 STOP = "stop"
-"""The command that ends an answer in progress. It takes effect before earlier events."""
+"""The command that stops an answer in progress. It takes effect as soon as it arrives, before the
+events that are queued ahead of it are handled."""
 
 STOP_SIGN = "\N{OCTAGONAL SIGN}"
-"""The reaction that does the same."""
+"""The reaction that stops an answer in progress, as soon as it arrives."""
 
 
 @frozen(kw_only=True)
 class BatchIntake:
-    """Queues the items of sync batches, or skips them to be read later if too many are queued.
+    """Queues the items of sync batches.
+
+    If too many items are queued, further ones are skipped, and read later from the room's history.
 
     Args:
         queues: The room queues.
-        checkpoint: Is notified of batches and skipped items.
-        edits: Stops answers.
-        joiner: Is notified of a room's further items.
-        prefix: What a command begins with.
+        checkpoint: Is told of each batch and of each skipped item.
+        edits: Stops the answer that a user wants stopped.
+        joiner: Is told of each event that is queued, because it may join a question in progress.
+        prefix: The text with which a command begins, such as ``!``.
         user_id: The bot's own id, for the log.
     """
 
@@ -45,7 +48,7 @@ class BatchIntake:
     _user_id: UserId
 
     async def take(self, batch: SyncBatch) -> None:
-        """Queue the batch's items. Waits for free space if an item can't be skipped."""
+        """Queue the batch's items. Wait for free space if an item can't be skipped."""
         progress = self._checkpoint.begin(batch)
         for item in batch.items:
             if isinstance(item, SyncEvent):
@@ -56,12 +59,15 @@ class BatchIntake:
                 await self._queue(UnreadGap(item, progress), progress)
 
     async def started(self) -> None:
-        """Log that the bot is ready, once a sync token is stored: then no event is lost."""
+        """Wait until a sync token is stored, then log that the bot is ready.
+
+        From then on no event is lost.
+        """
         await self._checkpoint.is_saved.wait()
         _log.info("ready", user_id=self._user_id)
 
     async def _queue(self, item: NewEvent | UnreadGap, progress: BatchProgress) -> bool:
-        """Queue the item; return False if it is skipped, to be read later."""
+        """Queue the item and return True; or skip the item, to be read later, and return False."""
         room_id = room_of(item)
         if not progress.can_skip(room_id):
             await self._queues.put(room_id, item)
@@ -73,7 +79,12 @@ class BatchIntake:
         return True
 
     def _stopping(self, inbound: Inbound) -> Inbound:
-        """Stop the answer if the event says so; a stop command then refers to the question."""
+        """Stop the sender's answer in progress if the event is a stop command or a stop reaction.
+
+        Returns:
+            The event. If it is a stop command, its ``about`` is the question whose answer was
+            stopped; None if there was none.
+        """
         if isinstance(inbound, ReactionReceived) and compared(inbound.key) == STOP_SIGN:
             self._edits.stop(inbound.room_id, inbound.sender)
         elif inbound.kind is EventKind.TEXT:
@@ -85,6 +96,10 @@ class BatchIntake:
 
 
 def next_skipped(checkpoint: Checkpoint, room_id: RoomId) -> UnreadGap | None:
-    """The skipped part of the room's history, now that its queue is empty."""
+    """Return the part of the room's history with its skipped items; None if no item was skipped.
+
+    To be called when the room's queue is empty. The room's later items are queued again from now
+    on.
+    """
     progress = checkpoint.read_skipped(room_id)
     return None if progress is None else UnreadGap.of(room_id, progress)

@@ -1,4 +1,4 @@
-"""Effects as outbox rows: rendered, split to Matrix's event size, each with a transaction id."""
+"""Makes outbox rows of effects: renders texts, splits them, and sets transaction ids."""
 
 from collections.abc import Iterable, Iterator
 
@@ -55,7 +55,8 @@ from matrix import (
 class OutboxBuilder:
     """Makes outbox rows from effects.
 
-    Splitting and rendering an answer may take seconds, so it is called in a thread.
+    A text is split into parts that fit into one Matrix event each. Splitting and rendering an
+    answer may take seconds, so callers do it in a thread.
 
     Args:
         notice: Whether messages are ``m.notice``, which other bots must not answer, instead of
@@ -69,7 +70,15 @@ class OutboxBuilder:
     def rows(
         self, inbound: Inbound, effects: Iterable[Effect], *, attempt: int = 0
     ) -> tuple[OutboxRow, ...]:
-        """The outbox rows of these effects, each with a transaction id of its own."""
+        """Return the outbox rows of a turn's effects.
+
+        An effect without a row, such as a question to an agent, is left out.
+
+        Args:
+            inbound: The event that the turn handles.
+            effects: All effects of the turn, in order.
+            attempt: How often the event was handled before.
+        """
         rows: list[OutboxRow] = []
         for index, effect in enumerate(effects):
             txn = effect_id(inbound.event_id, attempt, index)
@@ -89,7 +98,14 @@ class OutboxBuilder:
     def reply(
         self, reply: Reply, event_id: EventId, *, attempt: int = 0, index: int = 0
     ) -> list[OutboxRow]:
-        """One row for each part of the reply to ``event_id``."""
+        """Return one row for each part of the reply's text.
+
+        Args:
+            reply: The reply.
+            event_id: The event that the turn handles.
+            attempt: How often the event was handled before.
+            index: The reply's place among the effects of the turn, from 0.
+        """
         return [
             self._part(reply, part, effect_id(event_id, attempt, index, number))
             for number, part in enumerate(split_text(reply.text))
@@ -104,16 +120,18 @@ class OutboxBuilder:
         head: EventId | TransactionId | None,
         instead: str = "",
     ) -> list[OutboxRow]:
-        """The rows of an agent's complete answer.
+        """Return the rows of an agent's complete answer.
 
         Args:
             reply: The answer.
-            event_id: The event that it answers.
-            attempt: How many times the event was handled before.
-            head: The first message of the answer, if it was sent: it is edited. Its transaction
-                id, if its event id is not known yet.
-            instead: The text of that first message if the question is redacted while the rows are
-                pending; the other rows are then not sent.
+            event_id: The event that asked.
+            attempt: How often that event was handled before.
+            head: The id of the answer's first message if there is one already: its event id, or its
+                transaction id while the event id is not known. That message is then edited. None if
+                there is none.
+            instead: The text to which that first message is edited if the question is redacted
+                while the rows are pending. All other rows are then not sent. If empty, the edit is
+                not sent either.
         """
         rows = self._answer_parts(reply, event_id, attempt)
         if head is not None:
@@ -124,14 +142,27 @@ class OutboxBuilder:
         return rows
 
     def head(self, reply: Reply, event_id: EventId, attempt: int) -> OutboxRow:
-        """The first message of an answer that is not complete yet."""
+        """Return the row of the first message of an answer that is not complete yet.
+
+        Args:
+            reply: The answer so far. Only the first part of its text is sent.
+            event_id: The event that asked.
+            attempt: How often that event was handled before.
+        """
         txn = head_id(event_id, attempt)
         return self._part(reply, split_text(reply.text)[0], txn, stream_of=event_id)
 
     def edit(
         self, text: str, *, edits: EventId, txn: TransactionId, answer: AnswerRef | None = None
     ) -> Json:
-        """The content of an edit of the message ``edits``."""
+        """Return the content of a Matrix event that edits a message.
+
+        Args:
+            text: The new text, Markdown. Only its first part is used.
+            edits: The message.
+            txn: The transaction id of the edit.
+            answer: The answer's reference, if the message is an agent's answer; else None.
+        """
         return edit_content(
             split_text(text)[0], edits=edits, transaction_id=txn, answer=answer, notice=self.notice
         )
@@ -139,7 +170,14 @@ class OutboxBuilder:
     def files(
         self, reply: Reply, event_id: EventId, attempt: int, contents: Iterable[Json]
     ) -> Iterator[OutboxRow]:
-        """The rows of the files of an agent's answer, which are already uploaded."""
+        """Yield the rows of the messages that show the files of an agent's answer.
+
+        Args:
+            reply: The answer.
+            event_id: The event that asked.
+            attempt: How often that event was handled before.
+            contents: The message contents of the files, which are already uploaded.
+        """
         for number, content in enumerate(contents):
             txn = transaction_id(event_id, f"{attempt * ATTEMPT_ORDINALS}.file.{number}")
             about = message_content(
@@ -152,7 +190,7 @@ class OutboxBuilder:
             yield _send(reply.room_id, txn, about | content)
 
     def room_link(self, room_id: RoomId) -> str:
-        """The room's link, which Matrix clients open."""
+        """Return a link to the room that Matrix clients open."""
         return room_link(room_id, self.server)
 
     def _state(
@@ -229,7 +267,12 @@ class OutboxBuilder:
 
 
 def head_id(event_id: EventId, attempt: int) -> TransactionId:
-    """The transaction id of the first message of an answer."""
+    """Return the transaction id of the first message of an answer.
+
+    Args:
+        event_id: The event that asked.
+        attempt: How often that event was handled before.
+    """
     return transaction_id(event_id, f"{attempt * ATTEMPT_ORDINALS}.head")
 
 
@@ -240,14 +283,20 @@ def _report_to(asked_in: RoomId | None, inbound: Inbound) -> ReportTo | None:
 
 
 def _about(inbound: Inbound) -> EventId | None:
-    """The event to which the turn replies that handles the outcome of an effect."""
+    """Return the event to reply to when a later turn handles the outcome of an effect.
+
+    None if there is no such event. ``inbound`` is the event whose turn requested the effect.
+    """
     if inbound.kind in (EventKind.TEXT, EventKind.FILE):
         return inbound.event_id
     return inbound.about
 
 
 def _other_row(effect: Effect, txn: TransactionId, inbound: Inbound) -> Iterator[OutboxRow]:
-    """The row of an effect other than a message; none if the effect has no row."""
+    """Yield the row of an effect that is neither a message nor a state event.
+
+    Nothing is yielded if the effect has no row.
+    """
     match effect:
         case React(room_id=room_id, event_id=event_id, key=key):
             content = reaction_content(key, about=event_id, transaction_id=txn)

@@ -1,4 +1,4 @@
-"""The outcomes of outbox rows: stored, and reported to answers and turns."""
+"""Handles the outcomes of outbox rows: delivered, refused, or failed for good."""
 
 from fsm import Inbound
 from fsm.outbox import CreateRoomRow, InviteRow, OutboxRow, ReportedRow, ReportTo, StateRow
@@ -17,9 +17,9 @@ class EffectOutcomes:
 
     Args:
         store: The store of the rows.
-        publisher: Is notified of the first message of each answer.
+        publisher: Is told when the first message of an answer is delivered or has failed.
         runner: Runs the turns that handle outcomes.
-        failures: Parks rows whose outcome can't be handled.
+        failures: Parks rows whose outcome can't be handled because the turn fails every time.
     """
 
     def __init__(
@@ -35,12 +35,26 @@ class EffectOutcomes:
         self._failures = failures
 
     async def delivered(self, row: OutboxRow, event_id: EventId | None) -> None:
-        """Delete a delivered row."""
+        """Delete a delivered row, and tell the publisher.
+
+        Args:
+            row: The row.
+            event_id: The event that the homeserver created for the row; None if it created none.
+        """
         await self._store.mark_delivered(row, event_id)
         self._publisher.head_settled(row, event_id)
 
     async def reported(self, row: ReportedRow, room_id: RoomId | None, problem: str) -> None:
-        """Run the turn that handles the outcome. Its commit deletes the row."""
+        """Run the turn that handles the outcome of a row. The turn's commit deletes the row.
+
+        If every try of the turn fails, the row is parked.
+
+        Args:
+            row: The row.
+            room_id: The room that was created or changed; None if the homeserver refused the
+                request.
+            problem: Why the homeserver refused the request; empty if it did not.
+        """
         inbound = outcome_of(row, room_id, problem)
 
         async def take() -> None:
@@ -51,13 +65,19 @@ class EffectOutcomes:
             await self._failures.park_row(row, failure)
 
     async def failed(self, row: OutboxRow, problem: str) -> None:
-        """Park a failed row."""
+        """Park a row that can never be delivered, with the reason, and tell the publisher."""
         await self._store.park_row(row, problem)
         self._publisher.head_settled(row, None)
 
 
 def outcome_of(row: ReportedRow, room_id: RoomId | None, problem: str) -> Inbound:
-    """The inbound event for the outcome."""
+    """Return the inbound event that reports a row's outcome to flows.
+
+    Args:
+        row: The row.
+        room_id: The room that was created or changed; None if the homeserver refused the request.
+        problem: Why the homeserver refused the request; empty if it did not.
+    """
     if isinstance(row, CreateRoomRow):
         return _made(row, room_id, problem)
     assert row.report_to is not None  # noqa: S101  # no other row is reported
@@ -65,7 +85,7 @@ def outcome_of(row: ReportedRow, room_id: RoomId | None, problem: str) -> Inboun
 
 
 def _made(row: CreateRoomRow, room_id: RoomId | None, problem: str) -> Inbound:
-    """The inbound event for a room that was created, or refused."""
+    """Return the inbound event for a created room; if ``room_id`` is None, for a refusal."""
     room, event_id = row.room, EventId(row.transaction_id)
     if room_id is None:
         return RoomFailed(
@@ -87,7 +107,10 @@ def _made(row: CreateRoomRow, room_id: RoomId | None, problem: str) -> Inbound:
 
 
 def _done(row: StateRow | InviteRow, asked: ReportTo, problem: str) -> Inbound:
-    """The inbound event for another effect that is done, or refused."""
+    """Return the inbound event for a state event that is set; with a ``problem``, for a refusal.
+
+    The refused request may also be an invite.
+    """
     event_type, content, invited = (
         (row.event_type, row.content, None)
         if isinstance(row, StateRow)

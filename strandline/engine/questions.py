@@ -1,4 +1,4 @@
-"""Questions to agents that are not completely answered, with their files."""
+"""Questions to agents whose answers are not complete, with the questions' files."""
 
 from contextlib import suppress
 
@@ -17,15 +17,16 @@ from strandline.engine.retrying_store import RetryingStore
 
 @frozen(kw_only=True)
 class PendingQuestions:
-    """Keeps each question's files until it is answered, and drops redacted questions.
+    """Has questions answered, keeps their files until then, and drops redacted questions.
 
     Args:
         store: The store of handled events and of answers in progress.
         reader: Reads the files again after a restart.
-        asking: Answers questions.
-        edits: Knows the current form of each message.
-        translators: The languages of notices.
-        question_files: The questions with files that an earlier run has not answered.
+        asking: Asks agents, and publishes their answers.
+        edits: Knows the edits and redactions of each message.
+        translators: Finds the translator for the language of a notice.
+        question_files: The questions with files whose answers earlier runs did not complete, by the
+            id of the event that asked.
     """
 
     _store: RetryingStore
@@ -37,7 +38,10 @@ class PendingQuestions:
     _files: dict[EventId, tuple[Attachment, ...]] = field(init=False, factory=dict)
 
     def current(self, inbound: Inbound) -> Inbound | None:
-        """The event in its current form, with its question's files; None if it was redacted."""
+        """Return the event with its latest edit and its question's files.
+
+        None if the event was redacted.
+        """
         amended = self._edits.amended(inbound)
         if amended is None:
             return None
@@ -46,14 +50,22 @@ class PendingQuestions:
         return evolve(amended, attachments=(*amended.attachments, *new))
 
     async def answer(self, question: AskAgent, attempt: int) -> None:
-        """Ask the agent, and commit the answer. If that fails, the files are kept for a retry."""
+        """Ask the agent, and commit the answer. If that fails, the files are kept for a retry.
+
+        Args:
+            question: The question.
+            attempt: How often the question's event was handled before.
+        """
         self._files[question.request_id] = tuple(
             a for a in question.attachments if a.event_id != question.request_id
         )
         await self._asking.answer(question, attempt)
 
     async def restore_files(self, event_id: EventId) -> None:
-        """Read the files again that belonged to the question before a restart."""
+        """Read the question's files again from the room if they were stored before a restart.
+
+        Nothing happens for an event without such files.
+        """
         stored = self._question_files.pop(event_id, None)
         if stored is None:
             return
@@ -61,13 +73,17 @@ class PendingQuestions:
         self._files[event_id] = tuple(a for i in found if i is not None for a in i.attachments)
 
     def forget_files(self, event_id: EventId) -> None:
-        """Drop the files of a question that is answered, or of an event that is no question."""
+        """Drop the files that are kept in memory for the event, if there are any."""
         self._files.pop(event_id, None)
 
     async def drop_redacted(self, redaction: Inbound) -> None:
-        """Drop a redacted question, if an earlier run has begun to answer it.
+        """Drop the question that was redacted, if an earlier run did not complete the answer to it.
 
-        Only a redaction in the question's own room counts.
+        Only a redaction in the question's own room counts. The question is known by its stored
+        files or by its partial answer.
+
+        Args:
+            redaction: The redaction; its ``about`` is the redacted event.
         """
         if redaction.about is None:
             return
@@ -76,11 +92,11 @@ class PendingQuestions:
             await self.drop(redaction.about, redaction)
 
     async def drop(self, event_id: EventId, inbound: Inbound) -> None:
-        """Mark a message that was redacted before it was answered as handled.
+        """Mark a redacted message as handled, and remove a partial answer to it.
 
         Args:
-            event_id: The message.
-            inbound: The event that is being handled: the message, or its redaction.
+            event_id: The redacted message.
+            inbound: The event that is being handled: that message, or its redaction.
         """
         self._question_files.pop(event_id, None)
         translator = await self._translators.of(inbound.sender)

@@ -23,7 +23,7 @@ TIMING = RetryTiming(sleep=asyncio.sleep, monotonic=time.monotonic, uniform=rand
 
 
 class RetryingStore:
-    """Store operations, each repeated while the store is unavailable.
+    """Calls a store's operations, and repeats each while the store is unavailable.
 
     Args:
         store: The store.
@@ -33,23 +33,36 @@ class RetryingStore:
         self._store = store
 
     async def read(self, cls: type[R], key: str) -> Stored[R]:
-        """The record under the key."""
+        """Return the record under the key; both fields of the result are None if there is none.
+
+        Args:
+            cls: The record's class.
+            key: The record's key.
+        """
         return await until_available(self._store.read, cls, key)
 
     async def is_handled(self, event_id: EventId) -> bool:
-        """Whether the event needs no more handling."""
+        """Whether the event is to be ignored when the homeserver sends it again."""
         return await until_available(self._store.is_handled, event_id)
 
     async def stream(self, event_id: EventId) -> UnfinishedAnswer | None:
-        """The answer to the event, if a part of it was sent."""
+        """Return the progress of the answer to the event, if it has begun and is not complete.
+
+        None otherwise.
+        """
         return await until_available(self._store.stream, event_id)
 
     async def due(self, flows: Collection[str], *, exclude: Collection[str]) -> dict[str, Deadline]:
-        """The conversations of these flows whose deadline has passed, by key."""
+        """Return a limited number of passed deadlines, by the keys of their conversations' records.
+
+        Args:
+            flows: The names of the flows whose conversations are searched.
+            exclude: Keys of records to leave out.
+        """
         return await until_available(self._store.due, flows, exclude=exclude)
 
     async def is_joined(self, room_id: RoomId) -> bool:
-        """Whether the bot was in the room at the checkpoint."""
+        """Whether the bot was a member of the room at the stored checkpoint."""
         return await until_available(self._store.checkpoint.is_joined, room_id)
 
     async def commit(self, commit: Commit) -> tuple[OutboxRow, ...]:
@@ -61,15 +74,20 @@ class RetryingStore:
         return await until_available(self._store.commit, commit)
 
     async def save_checkpoint(self, progress: Progress) -> None:
-        """Move the checkpoint."""
+        """Store the changes of the checkpoint."""
         await until_available(self._store.checkpoint.save, progress)
 
     async def mark_delivered(self, row: OutboxRow, event_id: EventId | None) -> None:
-        """Delete a row that the homeserver has acknowledged as ``event_id``."""
+        """Delete a row that the homeserver has acknowledged.
+
+        Args:
+            row: The row.
+            event_id: The event that the homeserver created for the row; None if it created none.
+        """
         await until_available(self._store.outbox.mark_delivered, row, event_id)
 
     async def park_row(self, row: OutboxRow, problem: str) -> None:
-        """Park a row that can never succeed."""
+        """Park a row that can never be delivered, with the error text ``problem``."""
         await until_available(self._store.outbox.park_row, row, problem)
 
     async def park_event(
@@ -81,7 +99,18 @@ class RetryingStore:
         attempts: int,
         outbox: tuple[OutboxRow, ...],
     ) -> tuple[OutboxRow, ...]:
-        """Park an event that fails every time, as handled; return the rows as stored."""
+        """Park an event that fails every time; it then counts as handled.
+
+        Args:
+            event_id: The event.
+            room_id: The event's room.
+            problem: The text of the last error.
+            attempts: How often the event was tried.
+            outbox: Rows of messages to the room about the failure.
+
+        Returns:
+            The rows of ``outbox`` as they are stored.
+        """
         return await until_available(
             self._store.parking.park_event,
             event_id,
@@ -95,7 +124,7 @@ class RetryingStore:
 async def until_available(
     operation: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs
 ) -> R:
-    """Call ``operation``; while the store is unavailable, wait and call it again."""
+    """Call ``operation`` and return its result. While the store is unavailable, wait and retry."""
     failures = 0
 
     def note(error: Exception, attempt: int) -> None:

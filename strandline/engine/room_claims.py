@@ -1,4 +1,4 @@
-"""Checks claims of invites and tombstones about a room with the room itself."""
+"""Checks what invites and tombstones claim about a room against that room's own state."""
 
 from collections.abc import AsyncIterator
 
@@ -17,7 +17,7 @@ _log = structlog.get_logger(__name__)
 
 @frozen
 class RoomClaims:
-    """Checks who invited the bot to a room, and which room replaces which.
+    """Checks who really invited the bot to a room, and whether a room really replaces another.
 
     Args:
         store: The store of the room records.
@@ -28,14 +28,17 @@ class RoomClaims:
     reader: HomeserverReader
 
     async def record(self, room_id: RoomId) -> RoomRecord | None:
-        """The room's record."""
+        """Return the room's record; None if the room has none."""
         return (await self.store.read(RoomRecord, room_key(room_id))).value
 
     async def is_replaced(self, inbound: RoomUpgraded) -> bool:
-        """Whether a known room has the replacement that its tombstone names.
+        """Whether the room that a tombstone names confirms that it replaces the tombstone's room.
 
-        A tombstone may name any room. The bot joins that room to check it, and leaves it again if
-        the room does not confirm it and nobody has invited the bot.
+        False if the tombstone's room has no record.
+
+        A tombstone may name any room. The bot joins the named room to check it. If that room does
+        not confirm the replacement, has no record, and nobody has invited the bot, the bot leaves
+        it again.
         """
         old, new = inbound.room_id, inbound.replacement
         known, known_new = await self.record(old), await self.record(new)
@@ -44,12 +47,17 @@ class RoomClaims:
         return await self.reader.enter_replacement(old, new, stays=known_new is not None)
 
     async def corrections(self, inbound: Inbound) -> AsyncIterator[Inbound]:
-        """Events to handle before the first one of a new room; each before the next is requested.
+        """Yield the events to handle before the first event of a new room.
 
-        The bot joins a room for a stripped invite, which a homeserver may forge. If the room
-        names another inviter, the forged invite is undone, and the true one is handled instead.
-        If the room replaces another one, the bot's joining it is handled: the bot may have been
-        invited only after the tombstone.
+        Handle each yielded event before requesting the next one, which depends on its result.
+
+        The bot joins a room because of a stripped invite, which a homeserver may forge. If the
+        room's state names another inviter, two events are yielded: one that undoes the forged
+        invite, and the true invite. If the room replaces another room, the bot's join is yielded
+        with that room: the bot may have been invited only after the tombstone was sent.
+
+        Args:
+            inbound: The first event of the room.
         """
         room = await self._new_room(inbound.room_id)
         if room is None:
@@ -75,7 +83,7 @@ class RoomClaims:
             )
 
     async def _new_room(self, room_id: RoomId) -> RoomRecord | None:
-        """The room's record, if it has nothing but the claimed inviter."""
+        """Return the room's record if it contains only the claimed inviter; None otherwise."""
         room = await self.record(room_id)
         if room is None or room.matrix_user_id is None:
             return None

@@ -12,7 +12,8 @@ from matrix import RoomQueues
 T = TypeVar("T")
 
 MAX_ITEMS_PER_ROOM = 100
-"""Maximum items that ``offer`` accepts for one room; further ones are read later."""
+"""The maximum number of waiting items of one room. Beyond it, ``offer`` refuses items, which are
+read later from the room's history."""
 
 
 @frozen
@@ -22,14 +23,14 @@ class _Entry(Generic[T]):
 
 
 class BoundedRoomQueues(Generic[T]):
-    """Room queues with a limited total number of items that are not handled.
+    """Handles each room's items in order, with a limit on the number of items in all queues.
 
     Args:
-        limit: The maximum number of items of all rooms together. At the limit, ``put`` waits, and
-            ``offer`` refuses.
-        refill: Called when a room's queue is empty: returns one more item for the room, which does
-            not count against the limit, or None. It is also called for rooms of which ``offer``
-            refused an item, one room at a time when the queues are below the limit.
+        limit: The maximum number of unhandled items of all rooms together. At the limit, ``put``
+            waits, and ``offer`` refuses.
+        refill: Called with a room whose queue is empty. Returns one more item for the room, or
+            None; the item does not count against the limit. A room of which ``offer`` has refused
+            an item is also passed to ``refill`` later, when other items have been handled.
     """
 
     def __init__(self, limit: int, refill: Callable[[RoomId], T | None] = lambda _: None) -> None:
@@ -40,7 +41,12 @@ class BoundedRoomQueues(Generic[T]):
         self._is_stopping = False
 
     async def run(self, handle: Callable[[T], Awaitable[None]]) -> None:
-        """Handle items until cancelled. An exception that ``handle`` raises ends the program."""
+        """Handle items until cancelled.
+
+        Args:
+            handle: Called with each item; it returns when the item is handled. An exception that it
+                raises ends the program.
+        """
 
         async def handle_entry(entry: _Entry[T]) -> None:
             await handle(entry.item)
@@ -51,12 +57,16 @@ class BoundedRoomQueues(Generic[T]):
         await self._queues.run(handle_entry)
 
     async def put(self, room_id: RoomId, item: T) -> None:
-        """Append ``item`` to the room's queue, after waiting for free space."""
+        """Wait for free space, then append ``item`` to the room's queue."""
         await self._places.acquire()
         self._queues.add(room_id, _Entry(item, takes_place=True))
 
     async def offer(self, room_id: RoomId, item: T) -> bool:
-        """Append ``item``, or return False if the room or the total is at its limit."""
+        """Append ``item`` to the room's queue if neither the room nor the total is at its limit.
+
+        Returns:
+            Whether ``item`` was appended.
+        """
         is_full = len(self._queues.waiting(room_id)) >= MAX_ITEMS_PER_ROOM
         if is_full or self._places.locked():
             self._refused[room_id] = None
@@ -69,12 +79,15 @@ class BoundedRoomQueues(Generic[T]):
         return tuple(entry.item for entry in self._queues.waiting(room_id))
 
     async def stop(self) -> None:
-        """Start no further item, and wait until those in progress are done."""
+        """Begin to handle no further item, and wait until the items in progress are handled."""
         self._is_stopping = True
         await self._queues.stop()
 
     def _next(self, room_id: RoomId) -> _Entry[T] | None:
-        """A further item for a room without any; without one, the next refused room is opened."""
+        """Return one more item for a room whose queue is empty; None if there is none.
+
+        If there is none, start a worker for another room of which ``offer`` has refused an item.
+        """
         item = self._refill(room_id)
         if item is not None:
             return _Entry(item, takes_place=False)
@@ -82,7 +95,10 @@ class BoundedRoomQueues(Generic[T]):
         return None
 
     def _open_refused(self) -> None:
-        """Start a worker for the next refused room that has none."""
+        """Start a worker for the next room of which ``offer`` has refused an item.
+
+        A room that has a worker already is left out.
+        """
         while self._refused and not self._is_stopping:
             room_id = next(iter(self._refused))
             del self._refused[room_id]

@@ -14,11 +14,11 @@ _log = structlog.get_logger(__name__)
 
 
 class Sweeper:
-    """Looks regularly for expired ephemeral states and for passed deadlines.
+    """Searches regularly for expired ephemeral states and passed deadlines, and queues them.
 
     Args:
         conversations: The ephemeral states.
-        deadlines: The deadlines of durable states.
+        deadlines: Finds the passed deadlines of durable states.
         queues: The room queues.
         clock: The clocks, and the time between two searches.
     """

@@ -19,14 +19,19 @@ _FINAL = (UnansweredSignal, DatabaseMoved)
 
 @frozen
 class Failure:
-    """The last error of a turn, and the number of its tries."""
+    """Why a turn failed.
+
+    Args:
+        error: The error of the last try.
+        tries: The number of tries.
+    """
 
     error: Exception
     tries: int
 
     @property
     def problem(self) -> str:
-        """The error as text that can be stored, whatever characters it contains."""
+        """The error's class and text, in a form that can be stored whatever the text contains."""
         name = type(self.error).__name__
         try:
             return f"{name}: {self.error}".encode("utf-8", "replace").decode()
@@ -35,7 +40,14 @@ class Failure:
 
 
 async def try_turn(event_id: EventId, take: Callable[[], Awaitable[None]]) -> Failure | None:
-    """Try the turn until it succeeds; return the failure if it does not.
+    """Run the turn until it succeeds, or until the retry policy gives up.
+
+    Args:
+        event_id: The turn's event, for the log.
+        take: Runs the turn once.
+
+    Returns:
+        None if the turn succeeded; else why it failed.
 
     Raises:
         DatabaseMoved: Nothing can be written any more: the bot must end.

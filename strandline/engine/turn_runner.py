@@ -1,4 +1,4 @@
-"""Turns whose outbox rows are delivered as soon as they are committed."""
+"""Runs turns, and delivers their outbox rows as soon as they are committed."""
 
 from attrs import frozen
 
@@ -15,7 +15,7 @@ class TurnRunner:
     """Runs turns, and submits the rows of each to the delivery after its commit.
 
     Args:
-        turns: Runs them.
+        turns: Runs the turns.
         delivery: Delivers the rows.
     """
 
@@ -25,15 +25,15 @@ class TurnRunner:
     async def take(
         self, inbound: Inbound, attempt: int = 0, *, deletes_row: TransactionId | None = None
     ) -> Outcome:
-        """Handle an event; see ``Turns.take``."""
+        """Handle an event in a turn, and submit the turn's rows. Arguments as in ``Turns.take``."""
         return self._submitted(await self.turns.take(inbound, attempt, deletes_row=deletes_row))
 
     async def expire(self, lapsed: ExpiredState) -> None:
-        """Handle the expiry of an ephemeral state."""
+        """Handle the expiry of an ephemeral state in a turn, and submit the turn's rows."""
         self._submitted(await self.turns.expire(lapsed))
 
     async def fall_due(self, due: DueDeadline) -> None:
-        """Handle the deadline of a durable state."""
+        """Handle the passed deadline of a durable state in a turn, and submit the turn's rows."""
         self._submitted(await self.turns.fall_due(due))
 
     def _submitted(self, outcome: Outcome) -> Outcome:

@@ -1,7 +1,7 @@
-"""Turns: each inbound event handled in one transaction.
+"""Turns: each inbound event is handled in one transaction.
 
 The engine makes no decisions about conversations. It finds the flow that handles the event, runs
-its handlers and commits their effects. Nothing is sent before that commit.
+the flow's handlers and commits their effects. Nothing is sent before that commit.
 """
 
 import asyncio
@@ -49,20 +49,21 @@ _NO_EVENTS = {
     EventKind.REFUSED,
     EventKind.EXPIRED,
 }
-"""Kinds that are not stored as handled: an invite is sent again until the bot answers it, and the
-others are not events of the homeserver."""
+"""Kinds of inbound events whose ids are not stored as handled. An invite is sent again by the
+homeserver until the bot accepts or rejects it. The others are not events of the homeserver."""
 
 
 @frozen(kw_only=True)
 class Outcome:
-    """What to do after a turn has committed.
+    """The result of a turn: what the caller must do after the commit.
 
     Args:
-        rows: Stored outbox rows to deliver.
-        question: A question for an agent; the event is handled when the answer is committed.
-        reopened: Events to handle once more, before any later one of the room.
-        turn: The turn itself, with all its effects; with none if its event was handled before.
-            Not compared.
+        rows: The turn's outbox rows as they are stored, to be delivered.
+        question: The question that the turn asks an agent; None if it asks none. The turn's event
+            counts as handled only when the answer is committed.
+        reopened: Events to handle again, before any later event of the room.
+        turn: The turn with all its effects; without effects if its event was handled before. None
+            if no turn was run. It is ignored when outcomes are compared.
     """
 
     rows: tuple[OutboxRow, ...] = ()
@@ -73,7 +74,12 @@ class Outcome:
 
 @frozen
 class _Work:
-    """One try at a turn: its flows, and the records that it reads and writes."""
+    """One try at a turn.
+
+    Args:
+        dispatcher: Runs the turn through the flows.
+        records: The records that the try reads and writes.
+    """
 
     dispatcher: Dispatcher
     records: TurnRecords
@@ -88,8 +94,8 @@ class TurnSettings:
     """The settings of all turns of this process.
 
     Args:
-        prefix: What a command begins with.
-        language: The language for users who have chosen none.
+        prefix: The text with which a command begins.
+        language: The code of the language for users who have chosen none.
         life: The id of this run of the process.
         outbox: Makes outbox rows of effects.
     """
@@ -104,7 +110,8 @@ class Turns:
     """Handles inbound events with flows, each in one transaction.
 
     Args:
-        flows: In the order in which they are offered an event; the first that answers handles it.
+        flows: The running flows, in the order in which they are offered an event. The first flow
+            that answers the event handles it.
         store: The store of durable state.
         conversations: The ephemeral states.
         clock: The clocks.
@@ -135,8 +142,9 @@ class Turns:
 
         Args:
             inbound: The event.
-            attempt: How many times it was handled before.
-            deletes_row: The outbox row whose outcome the event is; the commit deletes it.
+            attempt: How often the event was handled before.
+            deletes_row: The transaction id of the outbox row whose outcome the event reports: the
+                commit deletes that row. None for other events.
 
         Raises:
             Exception: Any exception of a handler. Nothing was changed then.
@@ -148,9 +156,11 @@ class Turns:
         return await self._turn(inbound, decide, attempt=attempt, deletes_row=deletes_row)
 
     async def dry_run(self, inbound: Inbound) -> AskAgent | None:
-        """The question that the event's turn would ask an agent; None if the turn would do more.
+        """Return the question that the event's turn would ask an agent, without changing anything.
 
-        Nothing is changed.
+        Returns:
+            The question. None if the turn would ask none, or would do more than ask it and record
+            that the room is in use.
         """
         async with AsyncExitStack() as stack:
             work = await self._begin(stack, inbound)
@@ -163,7 +173,7 @@ class Turns:
         return None
 
     async def expire(self, lapsed: ExpiredState) -> Outcome:
-        """Handle the expiry of an ephemeral state."""
+        """Handle the expiry of an ephemeral state in a turn."""
         flow, origin = self._flows[lapsed.flow], lapsed.inbound
         key = flow.key(origin.room_id, origin.sender)
 
@@ -183,10 +193,12 @@ class Turns:
         return await self._turn(inbound, decide)
 
     async def fall_due(self, due: DueDeadline) -> Outcome:
-        """Handle the deadline of a durable state.
+        """Handle the passed deadline of a durable state in a turn.
 
         Nothing happens if the deadline was changed meanwhile, or if the conversation is in an
-        ephemeral state now. The deadline of a state that no longer expires is deleted.
+        ephemeral state now. The deadline of a state that no longer expires is deleted. If the
+        flow's scope has changed, so that the conversation would have another key, the stored state
+        is moved to the quarantine.
         """
         flow, deadline = self._flows[due.flow], due.deadline
         key = flow.key(deadline.room_id, deadline.sender)
@@ -236,7 +248,7 @@ class Turns:
                     return Outcome(turn=evolve(work.turn, effects=[]))
 
     async def _begin(self, stack: AsyncExitStack, inbound: Inbound, attempt: int = 0) -> _Work:
-        """Begin a try: the room and the sender are locked until the stack is closed."""
+        """Lock the room and the sender until ``stack`` is closed; return a new try at the turn."""
         await stack.enter_async_context(
             self._locks.hold(f"room:{inbound.room_id}", f"user:{inbound.sender}")
         )
@@ -294,7 +306,14 @@ class Turns:
         return Outcome(rows=rows, question=question, reopened=reopened, turn=turn)
 
     def _refuse_moves(self, work: _Work) -> None:
-        """Refuse durable changes in a turn that asks an agent: after a crash, it runs again."""
+        """Refuse changes of durable states in a turn that asks an agent.
+
+        After a crash, the event of such a turn is handled again, which would make the changes
+        twice.
+
+        Raises:
+            TurnError: The turn has changed a durable state.
+        """
         for moved in work.dispatcher.moves:
             flow = self._flows[moved.flow]
             if (
@@ -307,7 +326,7 @@ class Turns:
                 raise TurnError(problem, remedy)
 
     def _settle(self, work: _Work) -> None:
-        """Apply the changes of ephemeral states, after the turn has committed."""
+        """Apply the turn's changes of ephemeral states in memory, after the turn has committed."""
         turn = work.turn
         for moved in work.dispatcher.moves:
             flow, now = self._flows[moved.flow], self._clock.monotonic()
@@ -345,7 +364,16 @@ def _reopened(effect: Reopen) -> Reopened:
 def _files_of_others(
     question: AskAgent | None, reopened: Iterable[Reopen]
 ) -> tuple[QuestionFiles, ...]:
-    """The questions with files of other events, whose connection is stored nowhere else."""
+    """Return the questions with files that arrived as other events.
+
+    Args:
+        question: The question that the turn asks an agent; None if it asks none.
+        reopened: The turn's events to handle again.
+
+    Returns:
+        Each question with the ids of those other events. They are stored with the commit, because
+        nothing else connects the question with its files after a restart.
+    """
     asking = [(r.inbound.event_id, r.inbound.room_id, r.inbound.attachments) for r in reopened]
     if question is not None:
         asking.append((question.request_id, question.room_id, question.attachments))
@@ -363,7 +391,7 @@ class _Counted:
 
 
 class KeyLocks:
-    """Mutual exclusion by key. Several keys are locked in sorted order, to avoid deadlocks."""
+    """Locks by key. Several keys are locked in sorted order, to avoid deadlocks."""
 
     def __init__(self) -> None:
         self._locks: dict[str, _Counted] = {}

@@ -12,7 +12,12 @@ from strandline.engine.deadlines import DueDeadline
 
 @frozen
 class NewEvent:
-    """An event of a sync response."""
+    """An event of a sync response.
+
+    Args:
+        inbound: The event.
+        batch: The progress of handling that response.
+    """
 
     inbound: Inbound
     batch: BatchProgress
@@ -20,14 +25,25 @@ class NewEvent:
 
 @frozen
 class UnreadGap:
-    """A gap in a room's timeline, which is read before any later event of the room."""
+    """A gap in a room's timeline, which is read before any later event of the room is handled.
+
+    Args:
+        gap: The gap.
+        batch: The progress of handling the sync response, or the part of the history, with the gap.
+    """
 
     gap: TimelineGap
     batch: BatchProgress
 
     @classmethod
     def of(cls, room_id: RoomId, progress: BatchProgress) -> "UnreadGap":
-        """A skipped part of the room's history."""
+        """Return the item for a part of a room's history.
+
+        Args:
+            room_id: The room.
+            progress: The progress of reading that part, which extends from its batch's ``since`` to
+                its ``next``. ``since`` is not None.
+        """
         batch = progress.batch
         assert batch.since is not None  # noqa: S101  # where the part begins
         is_entered = room_id in batch.entered
@@ -37,7 +53,13 @@ class UnreadGap:
 
 @frozen
 class ReopenedEvent:
-    """An event to handle again. Only its id was stored."""
+    """A reopened event. Only its id was stored, so its content is read again from the room.
+
+    Args:
+        room_id: The event's room.
+        event_id: The event.
+        attempt: How often the event was handled before.
+    """
 
     room_id: RoomId
     event_id: EventId
@@ -48,7 +70,7 @@ WorkItem = NewEvent | UnreadGap | ReopenedEvent | ExpiredState | DueDeadline
 
 
 def room_of(item: WorkItem) -> RoomId:
-    """The room in whose order the item is handled."""
+    """Return the room in whose queue the item is handled."""
     match item:
         case NewEvent(inbound=inbound) | ExpiredState(inbound=inbound):
             return inbound.room_id

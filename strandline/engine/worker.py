@@ -1,4 +1,4 @@
-"""The worker of the room queues: handles each item completely."""
+"""Handles the items of the room queues, each completely before the next one of its room."""
 
 import structlog
 from attrs import frozen
@@ -20,15 +20,15 @@ _log = structlog.get_logger(__name__)
 
 @frozen(kw_only=True)
 class EventWorker:
-    """Handles one item at a time for each room. No content of an item makes it raise.
+    """Handles the items of the room queues. No content of an item makes ``handle`` raise.
 
     Args:
         events: Handles events.
         expiries: Handles expired states.
-        checkpoint: Is notified of handled events.
-        delivery: Knows the number of pending rows of a room.
-        reader: Reads events that are not in the queue.
-        store: The store of events to handle again.
+        checkpoint: Is told which events are handled.
+        delivery: Makes a room's items wait while the room has too many pending outbox rows.
+        reader: Reads events that are not in an item: those of a gap, and reopened ones.
+        store: The store of the reopened events.
     """
 
     _events: EventHandler
@@ -39,7 +39,7 @@ class EventWorker:
     _store: RetryingStore
 
     async def handle(self, item: WorkItem) -> None:
-        """Handle the item, after the room's outbox backlog falls below the limit."""
+        """Wait until the room has few enough pending outbox rows, then handle the item."""
         await self._delivery.wait_for_backlog(room_of(item))
         match item:
             case NewEvent(inbound=inbound, batch=batch):
