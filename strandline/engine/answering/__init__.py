@@ -1,1 +1,1 @@
-"""An agent's answer, from the question to the commit."""
+"""Agents' answers: asking the agent, showing the answer while it arrives, and committing it."""

@@ -38,10 +38,10 @@ messages, or a further message that joins it."""
 
 @frozen
 class AnswerTexts:
-    """The bot's own sentences about an answer.
+    """The bot's own sentences about an answer, in the asking user's language.
 
     Args:
-        translator: The language of the asker.
+        translator: Translates into the language of the asking user.
         agent_id: The agent that was asked.
         retry_command: The command that asks again, with its prefix.
     """
@@ -51,7 +51,12 @@ class AnswerTexts:
     retry_command: str
 
     def queue_position(self, position: int) -> str:
-        """The text while other questions are before this one; empty once it is admitted."""
+        """Return the text that is shown while the question waits in the agent's queue.
+
+        Args:
+            position: The question's position in the queue, from 1; 0 once it is its turn. The text
+                is then empty.
+        """
         if not position:
             return ""
         return self.translator.gettext(
@@ -61,7 +66,10 @@ class AnswerTexts:
         )
 
     def failed(self, failure: AgentFailed) -> str:
-        """The text when the agent failed. The exact problem is only in the log."""
+        """Log the agent's failure, and return the text about it.
+
+        The exact problem is only in the log.
+        """
         reason = failure.reason
         _log.warning(
             "agent failed", agent=failure.agent_id, reason=reason.name, problem=failure.problem
@@ -71,7 +79,11 @@ class AnswerTexts:
         )
 
     def timed_out(self, timeout_seconds: float) -> str:
-        """The text when the answer was not complete in time."""
+        """Log that the answer was not complete in time, and return the text about it.
+
+        Args:
+            timeout_seconds: The time limit for the whole answer.
+        """
         _log.warning("agent timed out", agent=self.agent_id, answer_seconds=timeout_seconds)
         return self.translator.gettext(
             "Agent `{agent}` did not finish its answer within {duration}. To ask again, send "
@@ -82,39 +94,43 @@ class AnswerTexts:
         )
 
     def empty(self) -> str:
-        """The text when the answer has no text and no file."""
+        """Return the text for an answer that has no text and no file."""
         return self.translator.gettext(
             "_The agent's answer was empty. Please rephrase your question._"
         )
 
     def files_only(self) -> str:
-        """The text of an answer that consists only of files."""
+        """Return the text for an answer that consists only of files."""
         return self.translator.gettext("_The answer is in the files below._")
 
     def file_refused(self, name: str) -> str:
-        """The text when the homeserver refused a file of the answer."""
+        """Return the text that says that the homeserver refused a file of the answer.
+
+        Args:
+            name: The file's name.
+        """
         return self.translator.gettext(
             "_I couldn't send the file “{name}”: the homeserver rejected it._",
             name=as_typed(name[:MAX_FILE_NAME_CHARS]),
         )
 
     def stopped(self) -> str:
-        """The text when the user stopped the answer."""
+        """Return the text that is appended to an answer that the user stopped."""
         return self.translator.gettext("_Stopped._")
 
     def question_redacted(self) -> str:
-        """The text that replaces an answer whose question was redacted."""
+        """Return the text that replaces an answer whose question was redacted."""
         return self.translator.gettext(QUESTION_REDACTED)
 
 
 class FirstMessage:
-    """The first message of an answer: not sent yet, pending, sent or refused.
+    """Records whether the first message of an answer is not begun, pending, sent or refused.
 
     Attributes:
         question_id: The event that is answered.
         attempt: How often that event was handled before.
         is_begun: Whether the message was put into the outbox, in this process run or before.
-        event_id: The message's event id, once it is sent.
+        event_id: The message's event id; None before it is sent, and if it can't be sent.
     """
 
     def __init__(self, question_id: EventId, attempt: int) -> None:
@@ -125,15 +141,18 @@ class FirstMessage:
         self._is_settled = False
 
     def settle(self, event_id: EventId | None) -> None:
-        """Record that the message was sent as ``event_id``, or will never be sent (None)."""
+        """Record that the message was sent as ``event_id``, or will never be sent (None).
+
+        Only the first call counts.
+        """
         if not self._is_settled:
             self.event_id, self._is_settled = event_id, True
 
     @property
     def ref(self) -> EventId | TransactionId | None:
-        """The id for edits of the message; None if there is no message and none will be sent.
+        """The id by which an edit names the message; None if there is no message to edit.
 
-        It is the transaction id while the message is pending.
+        It is the transaction id while the message is pending, then the event id.
         """
         if not self.is_begun:
             return None
@@ -141,26 +160,25 @@ class FirstMessage:
 
 
 class ActiveAnswer:
-    """An answer in progress.
-
-    Everything that depends only on the question is computed here, once.
+    """An answer in progress: its question, its final text, and what has happened to the question.
 
     Args:
         question: The question as it was asked.
-        attempt: How often its event was handled before.
-        texts: What the bot says about the answer.
+        attempt: How often the question's event was handled before.
+        texts: The bot's own sentences about the answer.
         timeout_seconds: How long the agent may take for the whole answer.
 
     Attributes:
-        inbound: The user's message in its current form.
+        inbound: The user's message with its latest edit applied.
         joined: Later questions that are answered together with this one.
-        version: The latest change of the question: the id of an edit, or of a joined message.
-        ended: Why the answer is no longer wanted, if so.
+        version: The latest change of the question: the id of an edit, or of a joined message. None
+            if there was no change.
+        ended: The stop or the redaction after which the answer is no longer wanted; None before.
         changed: A future; done when the question was changed or stopped after it was sent to the
             agent.
         head: The first message of the answer in the room.
-        text: The text to show, Markdown.
-        files: The contents of the messages that show its files.
+        text: The text to show when the answer is complete, Markdown; empty before.
+        files: The Matrix event contents of the messages that show the answer's files.
         is_empty: Whether the agent's answer is empty: the text is then the bot's own.
     """
 
@@ -183,17 +201,21 @@ class ActiveAnswer:
 
     @property
     def attachments(self) -> tuple[Attachment, ...]:
-        """The files of the question, and of those that joined it."""
+        """The files of the question, and of the later questions that joined it."""
         of_joined = (file for joined in self.joined for file in joined.attachments)
         return (*self.question.attachments, *of_joined)
 
     @property
     def is_outdated(self) -> bool:
-        """Whether the question has changed meanwhile and must be sent to the agent again."""
+        """Whether the agent was asked an earlier form of the question, and must be asked again."""
         return self.changed.done() and self.ended is None
 
     def interrupt(self, by: Interruption) -> None:
-        """End the answer, or restart it. After its end, this does nothing."""
+        """Record what has happened to the question, and set ``changed``.
+
+        A stop, or a redaction of the question, ends the answer: later calls do nothing. After an
+        edit or a further message, the answer is outdated.
+        """
         if self.ended is not None:
             return
         match by:
@@ -209,13 +231,18 @@ class ActiveAnswer:
             self.changed.set_result(None)
 
     def restart(self) -> None:
-        """Drop the answer so far: the question is sent to the agent again."""
+        """Drop the answer so far, before the question is sent to the agent again."""
         self.changed = asyncio.get_running_loop().create_future()
         self.text, self.is_empty = "", False
         self.files.clear()
 
     def complete(self, text: str, failure: AgentFailed | TimeoutError | None = None) -> None:
-        """Record the agent's final text, and the failure if the agent failed."""
+        """Set the final text: the agent's text, and a sentence of the bot if one is needed.
+
+        Args:
+            text: All text that the agent has sent.
+            failure: Why the answer is incomplete; None if it is complete or was interrupted.
+        """
         self.is_empty = not text and not self.files
         note = self._note(failure)
         if self.files and self.head.is_begun and not text:
@@ -223,10 +250,10 @@ class ActiveAnswer:
         self.text = "\n\n".join(filter(None, (text.strip("\n"), note)))
 
     def end(self) -> None:
-        """Apply the reason for which the answer ended, if there is one.
+        """Change the final text if the answer was stopped or its question was redacted.
 
-        The answer to a redacted question is removed; if a part of it was shown, a notice replaces
-        it.
+        After a stop, a sentence about that is appended. The answer to a redacted question is
+        removed; if a part of the answer was shown, a notice replaces it.
         """
         match self.ended:
             case Stop():
@@ -239,7 +266,11 @@ class ActiveAnswer:
                 self.joined = ()  # each has its own turn
 
     def reply(self, text: str) -> Reply:
-        """The message that shows ``text`` as this answer, with a reference to its question."""
+        """Return the message that shows ``text`` as this answer, with a reference to its question.
+
+        Args:
+            text: The text to show, Markdown.
+        """
         ref = self._reply.answer
         assert ref is not None  # noqa: S101  # see _reply_to
         files = (file.event_id for file in self.attachments)
@@ -249,7 +280,7 @@ class ActiveAnswer:
         return evolve(self._reply, text=text, answer=answer)
 
     def _note(self, failure: AgentFailed | TimeoutError | None) -> str:
-        """The sentence that the bot adds to the agent's text."""
+        """Return the sentence that the bot adds to the agent's text; empty if none is needed."""
         match failure:
             case AgentFailed():
                 return self.texts.failed(failure)
@@ -259,13 +290,19 @@ class ActiveAnswer:
 
 
 def edited(inbound: Inbound, by: MessageChange, text: str) -> Inbound:
-    """The message after an edit."""
+    """Return the message with an edit applied.
+
+    Args:
+        inbound: The message.
+        by: The edit.
+        text: The text of that edit.
+    """
     unedited = inbound.body if inbound.version is None else inbound.unedited
     return evolve(inbound, body=text, version=by.event_id, unedited=unedited)
 
 
 def _reply_to(question: AskAgent) -> Reply:
-    """The answer's message without its text and without the joined questions."""
+    """Return the message of the answer, without its text and without the joined questions."""
     again = question.again
     asked, parts = (again.event_id, again.parts) if again else (question.request_id, ())
     return Reply(
@@ -279,7 +316,10 @@ def _reply_to(question: AskAgent) -> Reply:
 
 
 def _amended(joined: Iterable[AskAgent], by: MessageChange) -> Iterator[AskAgent]:
-    """The joined questions after a redaction or an edit of one of them."""
+    """Yield the joined questions after an edit or a redaction of one of them.
+
+    A redacted question is left out.
+    """
     for question in joined:
         if question.request_id != by.target:
             yield question

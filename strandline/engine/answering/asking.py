@@ -24,16 +24,16 @@ _log = structlog.get_logger(__name__)
 
 
 class RoomAccess(Protocol):
-    """What asking needs from rooms."""
+    """Reads questions from rooms, and uploads the files of answers to them."""
 
     def question(self, answer: ActiveAnswer) -> AgentQuestion:
-        """The question in its current form."""
+        """Return the answer's question in its current form, as it is sent to the agent."""
 
     async def upload(self, room_id: RoomId, file: MadeFile) -> dict[str, Any]:
-        """Upload a file of an answer; the content of the message that shows it.
+        """Upload a file of an answer; return the content of the message that shows the file.
 
         Raises:
-            MatrixError: The homeserver refuses it.
+            MatrixError: The file is too large, or the homeserver refuses it.
         """
 
 
@@ -52,10 +52,10 @@ class AnswerSettings:
 
 
 class Asking:
-    """Sends questions to agents, and has their answers published.
+    """Sends questions to agents, and passes their answers to the publisher.
 
     Args:
-        agents: Answer the questions.
+        agents: The connections to the agents.
         rooms: Reads the questions and uploads files.
         edits: Interrupts answers whose questions change.
         publisher: Shows the answers.
@@ -78,7 +78,14 @@ class Asking:
         self._settings = settings
 
     async def answer(self, question: AskAgent, attempt: int) -> None:
-        """Ask the agent, show the answer while it arrives, and commit it with its event."""
+        """Ask the agent, show the answer while it arrives, and commit it.
+
+        The commit also marks the question's event as handled.
+
+        Args:
+            question: The question.
+            attempt: How often the question's event was handled before.
+        """
         timeout_seconds = self._agents.answer_seconds(question.agent_id)
         translator = translator_for(question.language)
         texts = AnswerTexts(translator, question.agent_id, self._settings.retry_command)
@@ -96,7 +103,11 @@ class Asking:
             self._edits.release(answer)
 
     async def withdraw(self, question_id: EventId, translator: Translator) -> bool:
-        """Remove a partial answer of an earlier run whose question was redacted since.
+        """Remove the partial answer of an earlier run to a question that was redacted since.
+
+        Args:
+            question_id: The redacted event.
+            translator: Translates the notice that replaces the answer.
 
         Returns:
             Whether there was such an answer.
@@ -127,7 +138,11 @@ class Asking:
     async def _texts(
         self, answer: ActiveAnswer, pieces: AsyncIterator[AgentPiece | QueuePosition]
     ) -> AsyncGenerator[str | Placeholder, None]:
-        """The text of the answer. Files are uploaded when they arrive, and shown after the text."""
+        """Yield the texts of the answer, and the question's positions in the queue as placeholders.
+
+        Files are uploaded when they arrive, and shown after the text. A file that the homeserver
+        refuses becomes a sentence in the text.
+        """
         async for piece in pieces:
             match piece:
                 case QueuePosition(position=position):
@@ -139,7 +154,11 @@ class Asking:
                     yield piece
 
     async def _upload(self, answer: ActiveAnswer, file: MadeFile) -> str:
-        """Add the file to the answer. Returns a sentence if the homeserver refuses it."""
+        """Upload the file and add it to the answer.
+
+        Returns:
+            A sentence for the user if the homeserver refuses the file; empty otherwise.
+        """
         room_id = answer.question.room_id
         try:
             answer.files.append(await self._rooms.upload(room_id, file))

@@ -1,8 +1,9 @@
-"""Edits and redactions of messages without an answer yet, and requests to stop an answer.
+"""Edits and redactions of messages without a complete answer, and requests to stop an answer.
 
-They are recorded as soon as they arrive, before earlier events of their room are handled: they may
-concern the message whose answer is in progress. Nothing is stored: after a crash, they arrive again
-with the events.
+An *amendment* is an edit or a redaction. Amendments are recorded as soon as they arrive, before
+earlier events of their room are handled: they may concern the message whose answer is in progress.
+They are only kept in memory: after a crash, the homeserver sends them again, as it does the other
+events that were not handled.
 """
 
 from collections.abc import Callable
@@ -17,8 +18,8 @@ from matrix import MessageChange
 from strandline.engine.answering.answer import ActiveAnswer, Stop, edited
 
 MAX_AMENDMENTS = 1_000
-"""Maximum number of edits, and of redactions, that are kept for each author in a room. Older ones
-belong to messages that were answered long ago."""
+"""Maximum number of edits, and of redactions, that are kept for each author in a room. The oldest
+are dropped first: their messages were answered long ago."""
 
 MAX_AUTHORS = 10_000
 """Maximum number of pairs of room and author whose amendments are kept. The author who has amended
@@ -32,7 +33,8 @@ class EditTracker:
     """Records edits and redactions of messages, and interrupts the answers that they concern.
 
     Args:
-        is_allowed: Whether the bot listens to a user. The edits of others are not kept.
+        is_allowed: Returns whether a user may talk to the bot. Edits of other users are not
+            recorded, but their redactions are.
     """
 
     def __init__(self, *, is_allowed: Callable[[UserId], bool] = lambda _: True) -> None:
@@ -44,7 +46,10 @@ class EditTracker:
         self._active: dict[EventId, ActiveAnswer] = {}
 
     def note(self, amendment: MessageChange) -> None:
-        """Record an edit or a redaction, in any order of arrival."""
+        """Record an edit or a redaction, and interrupt the answer that it concerns.
+
+        Edits and redactions may be passed in any order.
+        """
         if amendment.text is not None and not self._is_allowed(amendment.sender):
             return
         self._keep(amendment)
@@ -58,7 +63,7 @@ class EditTracker:
         return (room_id, event_id) in self._redactions
 
     def amended(self, inbound: Inbound) -> Inbound | None:
-        """The message in its current form; None if it was redacted."""
+        """Return the message with its latest edit applied; None if it was redacted."""
         amendment = self._newest(inbound)
         if amendment is None:
             return inbound
@@ -67,12 +72,15 @@ class EditTracker:
         return edited(inbound, amendment, amendment.text)
 
     def track(self, answer: ActiveAnswer) -> None:
-        """Interrupt the answer when its question changes, until ``release``."""
+        """Interrupt the answer whenever its question changes, until ``release`` is called."""
         self._active[answer.question.request_id] = answer
         self._check(answer, answer.inbound)
 
     def join(self, answer: ActiveAnswer, question: AskAgent) -> None:
-        """Track a further question that is answered together with this answer's question."""
+        """Add a further question to an answer, and interrupt the answer if that question changes.
+
+        The answer is interrupted now, too: the agent is asked again, with both questions.
+        """
         answer.interrupt(question)
         self._check(answer, question.inbound)
 
@@ -81,12 +89,16 @@ class EditTracker:
         self._active.pop(answer.question.request_id, None)
 
     def active(self, room_id: RoomId) -> ActiveAnswer | None:
-        """The answer that is in progress in the room."""
+        """Return the answer that is in progress in the room; None if there is none."""
         found = (answer for answer in self._active.values() if answer.inbound.room_id == room_id)
         return next(found, None)
 
     def stop(self, room_id: RoomId, sender: UserId) -> EventId | None:
-        """Stop the answer that ``sender`` waits for in the room; return their question's id."""
+        """Stop the answer that ``sender`` waits for in the room.
+
+        Returns:
+            The id of the question's event; None if no answer to ``sender`` is in progress there.
+        """
         for question_id, answer in self._active.items():
             if answer.inbound.room_id == room_id and answer.inbound.sender == sender:
                 answer.interrupt(Stop())
@@ -94,15 +106,17 @@ class EditTracker:
         return None
 
     def _check(self, answer: ActiveAnswer, inbound: Inbound) -> None:
-        """Interrupt the answer if the message was amended since the answer read it."""
+        """Interrupt the answer if ``inbound``, one of its messages, has a newer valid amendment."""
         newest = self._newest(inbound)
         if newest is not None and newest.event_id != inbound.version:
             answer.interrupt(newest)
 
     def _newest(self, inbound: Inbound) -> MessageChange | None:
-        """The valid amendment of the message: a redaction, or else its sender's latest edit.
+        """Return the valid amendment of the message; None if the message is as it was sent.
 
-        If an edit was redacted, the edit before it is valid, or the original text.
+        A redaction is valid, or else the latest edit by the message's sender that was not redacted.
+        If ``inbound`` has an edit applied that was redacted, and no other edit is left, return an
+        amendment that restores the original text.
         """
         redaction = self._redactions.get((inbound.room_id, inbound.event_id))
         if redaction is not None:  # final, whatever is edited later
@@ -119,7 +133,11 @@ class EditTracker:
         return edit.target == inbound.event_id and not is_undone
 
     def _keep(self, amendment: MessageChange) -> None:
-        """Store it; drop an older one of the same author, or the least recent author."""
+        """Store the amendment.
+
+        Above the limits, drop the oldest one of the same author, or all of the author who has
+        amended nothing for the longest time.
+        """
         author = amendment.room_id, amendment.sender
         made = self._amendments.get(author) or self._no_amendments()
         self._amendments[author] = made
@@ -150,8 +168,8 @@ class _Amendments:
     """The edits and redactions of one user in one room, oldest first.
 
     Args:
-        edits: By their own ids.
-        redactions: By the message that each redacts.
+        edits: The edits, by their own event ids.
+        redactions: The redactions, by the ids of the messages that they redact.
     """
 
     edits: BoundedDict[EventId, MessageChange]

@@ -22,13 +22,13 @@ class QuestionJoiner:
     """Adds messages that arrive while a question is answered to that question.
 
     A message joins if it is a text of the same person in the same thread, and its own turn would
-    do nothing but ask the same agent. It stays in its room's queue until the common answer is
-    committed: a message that did not join then has its own turn.
+    only ask an agent. Every message also stays in its room's queue. When the common answer is
+    committed, the messages that joined are marked as handled; the others then have their own turns.
 
     Args:
-        turns: Finds what the turn of a message would do.
+        turns: Finds out what the turn of a message would do.
         edits: Knows which answer is in progress.
-        queued: The items in a room's queue; None if messages do not join.
+        queued: Returns the items that wait in a room's queue. None if messages never join.
     """
 
     def __init__(
@@ -44,17 +44,18 @@ class QuestionJoiner:
         self._arrivals: dict[RoomId, asyncio.Event] = {}
 
     def notify(self, room_id: RoomId) -> None:
-        """Note that the room's queue has a further item."""
+        """Record that an item was added to the room's queue."""
         if room_id in self._arrivals:
             self._arrivals[room_id].set()
 
     @asynccontextmanager
     async def joining(self, room_id: RoomId, prepare: Prepare) -> AsyncIterator[None]:
-        """Let messages join while the body runs, in which a question is answered.
+        """Let messages join the room's question while the body runs, which answers that question.
 
         Args:
             room_id: The room.
-            prepare: Completes an event; returns None if no flow handles it.
+            prepare: Called with an event that may join. Returns the event, completed; None if it is
+                to be dropped.
         """
         if self._queued is None:
             yield
@@ -80,7 +81,12 @@ class QuestionJoiner:
             del self._arrivals[room_id]
 
     async def _joins(self, item: WorkItem, answer: ActiveAnswer, prepare: Prepare) -> bool:
-        """Let the item join. False if it needs its own turn; then no later item may join either."""
+        """Let the item join the answer's question, if it may.
+
+        Returns:
+            True if the item joined, or if there is nothing to answer. False if the item needs its
+            own turn: then no later item may join either.
+        """
         if not isinstance(item, NewEvent):
             return False
         inbound = item.inbound

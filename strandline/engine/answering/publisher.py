@@ -16,7 +16,7 @@ from strandline.engine.outbox import OutboxBuilder
 
 
 class Sender(Protocol):
-    """What publishing an answer needs from the delivery."""
+    """Sends messages for the publisher. In the bot, that is ``matrix.Delivery``."""
 
     def submit(self, rows: tuple[OutboxRow, ...]) -> None:
         """Deliver stored rows, in order."""
@@ -33,10 +33,12 @@ class AnswerPublisher:
     Args:
         store: The store of rows and of the progress of answers.
         delivery: Sends the messages.
-        builder: Renders answers.
-        typing: Shows in a room that the bot is typing, while the context is open.
-        new_transaction_id: Creates ids for edits of a streamed answer. No other process run may use
-            the same ids: the homeserver would take a new edit for a repeated one.
+        builder: Makes outbox rows of answers.
+        typing: Called with a room. Returns a context manager: while it is entered, the room shows
+            that the bot is typing.
+        new_transaction_id: Returns a new transaction id, for an edit of a streamed answer. No other
+            process run may use the same ids: the homeserver would take a new edit for a repeated
+            one.
     """
 
     def __init__(
@@ -56,16 +58,22 @@ class AnswerPublisher:
         self._heads: dict[EventId, FirstMessage] = {}
 
     def head_settled(self, row: OutboxRow, event_id: EventId | None) -> None:
-        """Record a row's delivery as ``event_id``, or its failure: it may be an answer's head."""
+        """Record the outcome of a row, if the row is the first message of an answer in progress.
+
+        Args:
+            row: The outbox row.
+            event_id: The event that the homeserver created for the row; None if the row failed.
+        """
         head = self._heads.get(row.stream_of) if row.stream_of else None
         if head is not None:
             head.settle(event_id)
 
     @asynccontextmanager
     async def following(self, head: FirstMessage) -> AsyncIterator[None]:
-        """Edit the answer's first message as the answer grows, while the body runs.
+        """Record in ``head`` what happens to the answer's first message, while the body runs.
 
-        If an earlier run has sent that message, it is edited, and no other one is sent.
+        If an earlier run has begun that message, ``head`` says so at once: the message is then
+        edited, and no second one is sent.
         """
         self._heads[head.question_id] = head
         try:
@@ -79,7 +87,12 @@ class AnswerPublisher:
             del self._heads[head.question_id]
 
     async def show(self, answer: ActiveAnswer, text: str) -> bool:
-        """Show the answer so far; return whether that was possible."""
+        """Show ``text``, the answer so far: send the answer's first message, or edit it.
+
+        Returns:
+            Whether the message was stored for delivery, or the edit was sent. If not, ``text`` is
+            not shown.
+        """
         reply, event_id = answer.reply(text), answer.head.event_id
         if not answer.head.is_begun:
             await self._begin(reply, answer.head)
@@ -87,7 +100,10 @@ class AnswerPublisher:
         return event_id is not None and await self._edit(reply, event_id)
 
     async def commit(self, answer: ActiveAnswer) -> None:
-        """Commit the final form of the answer, and mark its events as handled."""
+        """Commit and deliver the final form of the answer.
+
+        The commit also marks the question's event, and those of joined questions, as handled.
+        """
         answer.end()
         head, reply = answer.head, answer.reply(answer.text)
         joined = tuple(Handled(joined.request_id, joined.room_id) for joined in answer.joined)
@@ -99,14 +115,14 @@ class AnswerPublisher:
         await self._finish(head.question_id, reply.room_id, rows, joined=joined)
 
     async def withdraw(self, question_id: EventId, translator: Translator) -> bool:
-        """Remove a partial answer of an earlier run whose question was redacted since.
+        """Remove the partial answer of an earlier run to a question that was redacted since.
 
         Args:
-            question_id: The question.
-            translator: The language of the notice that replaces the answer.
+            question_id: The redacted event.
+            translator: Translates the notice that replaces the answer.
 
         Returns:
-            Whether there was such an answer.
+            Whether there was such an answer. False if this run is answering the question.
         """
         stream = await self._store.stream(question_id)
         if stream is None or question_id in self._heads:
@@ -142,7 +158,7 @@ class AnswerPublisher:
     async def _rendered(
         self, reply: Reply, head: FirstMessage, *, instead: str = ""
     ) -> list[OutboxRow]:
-        """The rows of a complete answer, made in a thread."""
+        """Make the rows of a complete answer in a thread, and return them."""
         return await asyncio.to_thread(
             self._builder.answer,
             reply,

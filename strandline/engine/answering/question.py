@@ -20,7 +20,8 @@ from matrix import Homeserver, MatrixError, QuestionAnswer, Transcript
 from strandline.engine.answering.answer import ActiveAnswer
 
 MAX_FIRST_QUESTIONS = 10_000
-"""Maximum number of chats whose first question is known, so that no page before it is read."""
+"""Maximum number of chats whose first question is remembered. The room's history before that
+question is not read again."""
 
 
 class QuestionBuilder:
@@ -29,8 +30,8 @@ class QuestionBuilder:
     Everything is read from the room when an agent needs it; nothing is stored.
 
     Args:
-        homeserver: The homeserver.
-        max_file_bytes: The largest file that is passed on, to an agent or to a room.
+        homeserver: The connection to the homeserver.
+        max_file_bytes: The maximum size of a file that is passed on to an agent or to a room.
     """
 
     def __init__(self, homeserver: Homeserver, *, max_file_bytes: int) -> None:
@@ -41,7 +42,7 @@ class QuestionBuilder:
         )
 
     def question(self, answer: ActiveAnswer) -> AgentQuestion:
-        """The question in its current form, with the messages that joined it."""
+        """Return the question in its current form, with the messages that joined it."""
         asked = answer.question
         is_edited = answer.inbound.version != asked.inbound.version and asked.again is None
         own = answer.inbound.body if is_edited else asked.text
@@ -54,10 +55,10 @@ class QuestionBuilder:
         )
 
     async def upload(self, room_id: RoomId, file: MadeFile) -> dict[str, Any]:
-        """Upload a file of an answer; the content of the message that shows it.
+        """Upload a file of an answer; return the content of the message that shows the file.
 
         Raises:
-            MatrixError: The homeserver refuses it.
+            MatrixError: The file is too large, or the homeserver refuses it.
         """
         return await self._homeserver.media.upload(
             room_id, file.name, file.mimetype, file.chunks, max_bytes=self._max_file_bytes
