@@ -14,7 +14,7 @@ from strandline.authoring.rendering import NotDrawn, render
 Flows = Sequence[type[Flow]]
 
 INDEX = "index"
-"""The file that has all flows."""
+"""The name, without its suffix, of the file with the overview of all flows."""
 
 
 @frozen(kw_only=True)
@@ -22,10 +22,11 @@ class Form:
     """One output format of diagrams.
 
     Args:
-        suffix: The suffix of its files.
-        one: Draws the diagram of one flow.
-        overview: Draws the overview of all flows.
-        file: Draws the content of one flow's own file, if it is more than ``one``.
+        suffix: The suffix of files in this format, such as ``.svg``.
+        one: Called with a flow. Returns the flow's diagram.
+        overview: Called with all flows. Returns the overview of them.
+        file: Called with a flow. Returns the content of the flow's own file, if a file has more
+            than the diagram. None if ``one`` draws the file, too.
     """
 
     suffix: str
@@ -75,11 +76,17 @@ FORMS: Mapping[str, Form] = {
         overview=lambda flows: _all_json(flows).encode(),
     ),
 }
-"""The formats that ``strandline diagram`` knows."""
+"""The formats that ``strandline diagram`` knows, by name."""
 
 
 def files(flows: Flows, form: str) -> dict[str, bytes]:
-    """The files by name, with their content. ``index`` is the overview.
+    """Draw the flows; return the content of each file by the file's name.
+
+    There is one file for each flow, and ``index`` with the overview of all flows.
+
+    Args:
+        flows: The flows.
+        form: The name of a format in ``FORMS``.
 
     Raises:
         NotDrawn: Two flows have the same file name, or a diagram can't be drawn.
@@ -98,7 +105,16 @@ def files(flows: Flows, form: str) -> dict[str, bytes]:
 
 
 def write(flows: Flows, form: str, folder: Path) -> None:
-    """Write the files into a folder, which is created if needed."""
+    """Draw the flows, and write the files into a folder, which is created if needed.
+
+    Args:
+        flows: The flows.
+        form: The name of a format in ``FORMS``.
+        folder: The folder.
+
+    Raises:
+        NotDrawn: Two flows have the same file name, or a diagram can't be drawn.
+    """
     drawn = files(flows, form)
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in drawn.items():
@@ -106,7 +122,16 @@ def write(flows: Flows, form: str, folder: Path) -> None:
 
 
 def out_of_date(flows: Flows, form: str, folder: Path) -> list[Path]:
-    """The files that are missing, outdated or belong to no flow."""
+    """Return the paths of files in a folder that are missing, outdated or belong to no flow.
+
+    Args:
+        flows: The flows.
+        form: The name of a format in ``FORMS``.
+        folder: The folder into which ``write`` writes the files.
+
+    Raises:
+        NotDrawn: Two flows have the same file name, or a diagram can't be drawn.
+    """
     drawn = files(flows, form)
     found = {path.name for path in folder.glob(f"*{FORMS[form].suffix}")}
     return [

@@ -1,4 +1,4 @@
-"""Embeds flows in Markdown docs by import path: diagrams are drawn when the docs are built."""
+"""Embeds flows, named by import path, in Markdown docs. Diagrams are drawn when docs are built."""
 
 import re
 from collections.abc import Callable
@@ -17,23 +17,24 @@ _BLOCK = re.compile(
     r"(?P<text>.*?)^(?P=indent)(?P=fence) *$",
     re.MULTILINE | re.DOTALL,
 )
-"""A code block of any kind, so that a block inside of a longer fence is left unchanged."""
+"""Matches a code block of any kind. A block inside a longer fence is part of that longer block, and
+so is left unchanged."""
 
 
 def expanded(markdown: str, *, form: str = "svg") -> str:
-    """Replace each block ``strandline-flow`` in Markdown by the flow that it names.
+    """Return the Markdown page with a diagram in place of each ``strandline-flow`` code block.
 
-    The replacement is the flow's diagram, and the table of what a restart keeps and forgets in
-    each state. The block contains only the flow's import path, ``package.module:Class``.
+    The block contains only a flow's import path, ``package.module:Class``. It is replaced by the
+    flow's diagram, and the table of what a restart keeps and forgets in each state.
 
     Args:
-        markdown: A page.
+        markdown: The page.
         form: ``svg`` puts the drawn diagram into the page; ``mermaid`` puts its text into a code
             block, which a script of the page draws.
 
     Raises:
         NotFound: A block names no flow.
-        NotDrawn: The diagram can't be drawn.
+        NotDrawn: A diagram can't be drawn.
     """
 
     def replaced(block: re.Match[str]) -> str:
@@ -46,10 +47,10 @@ def expanded(markdown: str, *, form: str = "svg") -> str:
 
 
 def svg(flow: type[Flow]) -> str:
-    """The flow's diagram as an SVG element for an HTML page.
+    """Return the flow's diagram as an SVG element for an HTML page.
 
     Raises:
-        NotDrawn: It can't be drawn.
+        NotDrawn: The diagram can't be drawn.
     """
     drawn = render(dot([flow]), "svg").decode()
     element = re.sub(r' id="[^"]*"', "", drawn[drawn.index("<svg") :]).replace("\n", " ")

@@ -1,4 +1,4 @@
-"""Finds all errors in flows at once, each with its source line."""
+"""Finds all errors and warnings in flows at once, each with its source line."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ class LocatedFinding:
 
     Args:
         path: The file.
-        line: From 1.
+        line: The line in the file, from 1.
         finding: The finding.
     """
 
@@ -43,15 +43,16 @@ class LocatedFinding:
 
 
 def lint(targets: Sequence[str], running: Sequence[str] | None = None) -> list[LocatedFinding]:
-    """Check the flows of these modules; findings are in the order of files and lines.
+    """Check flows; return all findings, sorted by file and line.
 
     Args:
         targets: Modules (``package.module``), flows in them (``package.module:Class``), packages
             with all their modules, or paths of files and folders; if empty, the built-in flows.
-        running: The flows that a bot's config names; None if no config is known.
+        running: Those of ``targets`` that a bot's config names as its flows; None if no config is
+            known.
 
     Raises:
-        NotFound: There is no such target.
+        NotFound: A target does not exist, or has no flow in it.
     """
     sources = Sources()
     located: list[LocatedFinding] = []
@@ -80,7 +81,16 @@ def _misnamed(
     running: Sequence[str] | None,
     by_target: Mapping[str, list[list[type[Flow]]]],
 ) -> Iterator[tuple[type[Flow], Finding]]:
-    """Find signals that no flow answers: in the flows that run in a bot, and in the others."""
+    """Yield a finding for each signal that a flow triggers and no flow answers, with the flow.
+
+    The flows of the bot may use signals of each other and of the built-in flows. The other flows
+    may use signals of any flow that is checked.
+
+    Args:
+        flows: The flows to check.
+        running: The targets that the bot's config names; None if no config is known.
+        by_target: For each target, the flows in each of its modules.
+    """
     known = [*FLOWS, *flows]
     if running is None:
         yield from misnamed(flows, known, are_all=False)
@@ -94,7 +104,11 @@ def _misnamed(
 
 
 def _found(target: str, located: list[LocatedFinding]) -> Iterator[list[type[Flow]]]:
-    """Yield the flows of each module of a target; import errors are reported."""
+    """Yield the flows of each module of a target, as one list for each module.
+
+    An error in the code of an imported module is appended to ``located``; that module's list is
+    empty.
+    """
     path = Path(target)
     if path.suffix == ".py" or path.is_dir():
         for file in _files(path.absolute(), target):
@@ -138,14 +152,27 @@ def _not_imported(name: str, error: NotFound) -> Finding:
 
 
 def _files(path: Path, target: str) -> list[Path]:
-    """The file, or the files of a folder that may contain flows, without tests."""
+    """Return the file, or the files of a folder that may contain flows.
+
+    Tests and installed packages in the folder are left out.
+
+    Args:
+        path: The absolute path of the file or folder.
+        target: The path as the user gave it, for the error message.
+
+    Raises:
+        NotFound: There is no such file or folder.
+    """
     if not path.exists():
         raise NotFound(target, "is no file; mend the path")
     return [path] if path.is_file() else [path / each for each in _with_flows(path)]
 
 
 def _with_flows(folder: Path) -> Iterator[Path]:
-    """The files below a folder that mention flows, relative to it, without tests."""
+    """Yield the Python files below a folder that contain the word ``Flow``, as relative paths.
+
+    Tests, hidden folders and virtual environments are left out.
+    """
     for file in sorted(folder.rglob("*.py")):
         relative = file.relative_to(folder)
         is_installed = any((folder / each / "pyvenv.cfg").exists() for each in relative.parents)
@@ -179,7 +206,7 @@ def _module_at(file: Path) -> ModuleType:
 
 
 def _importable(path: Path) -> tuple[Path, str]:
-    """The folder from which a file is imported, and its module name."""
+    """Return the folder that must be in ``sys.path`` to import a file, and its module's name."""
     parts = [path.stem]
     folder = path.parent
     while (folder / "__init__.py").exists():
@@ -189,7 +216,10 @@ def _importable(path: Path) -> tuple[Path, str]:
 
 
 def _children(module: ModuleType | None) -> Iterator[str]:
-    """The modules of a package and of its subpackages."""
+    """Yield the names of the modules in a package and its subpackages that may contain flows.
+
+    Nothing is yielded for a module that is no package, or for None.
+    """
     if module is None:
         return
     for folder in getattr(module, "__path__", ()):

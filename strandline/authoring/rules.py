@@ -19,12 +19,12 @@ from strandline.flows.builtin import FLOWS
 
 @frozen
 class Rules:
-    """The lint rules for one flow.
+    """Checks one flow against the lint rules.
 
     Args:
         flow: The flow.
-        sources: The source files.
-        mentioned: The names that the flow's project uses.
+        sources: Reads the source files.
+        mentioned: The names that the source files of the flow's project use.
     """
 
     flow: type[Flow]
@@ -32,7 +32,7 @@ class Rules:
     mentioned: Mentioned
 
     def findings(self) -> Iterator[Finding]:
-        """All findings."""
+        """Yield all findings about the flow."""
         yield from self._lost()
         for state in self.flow.states.values():
             yield from self._kept(state)
@@ -223,7 +223,7 @@ class Rules:
 
 
 def _may_be(said: object, cls: type) -> bool:
-    """Whether an annotation may include values of the class; True if it can't be determined."""
+    """Whether an annotation allows a value of the class; True if that can't be determined."""
     if get_origin(said) in (Union, UnionType):
         return any(_may_be(each, cls) for each in get_args(said))
     if not isinstance(said, type) or get_origin(said) is not None:

@@ -1,4 +1,4 @@
-"""The source text of flows: lines of names, syntax trees of methods, used names."""
+"""Reads the source code of flows: lines of names, syntax trees of methods, used names."""
 
 import ast
 import inspect
@@ -21,7 +21,8 @@ class Mentioned:
     """The names that source files use.
 
     Args:
-        names: Attributes that are not called, and strings: ``turn.question_ref``, ``"hand_over"``.
+        names: Attributes that are not called, and the values of strings: ``turn.question_ref``,
+            ``"hand_over"``.
         called: Names and attributes that are called: ``HandOver(…)``, ``turn.ask_back(…)``.
     """
 
@@ -33,14 +34,17 @@ class Mentioned:
 
 
 class Sources:
-    """Source files, each read only once."""
+    """Reads source files, each only once."""
 
     def __init__(self) -> None:
         self.tree = cache(_tree)
         self._mentioned_in = cache(self._mentioned_in_file)
 
     def line(self, cls: type, name: str) -> tuple[Path, int]:
-        """The file and line of ``name`` in a class body; else those of the class."""
+        """Return the file and line that define ``name`` in a class body; else those of the class.
+
+        If the source of the class can't be found, the line is 1.
+        """
         path, body = self._class(cls)
         if body is None:
             return path, 1
@@ -50,7 +54,7 @@ class Sources:
         return path, body.lineno
 
     def method(self, cls: type, name: str) -> Method | None:
-        """The syntax tree of the method with this name in the class body."""
+        """Return the syntax tree of a method in a class body; None if there is no such method."""
         body = self._class(cls)[1]
         for statement in body.body if body is not None else ():
             if isinstance(statement, Method) and statement.name == name:
@@ -58,14 +62,17 @@ class Sources:
         return None
 
     def named_twice(self, cls: type) -> list[str]:
-        """The names of states, events, guards and handlers that a class body defines twice."""
+        """Return the names that a class body defines more than once.
+
+        Only the names of states, events, guards and handlers count.
+        """
         body = self._class(cls)[1]
         parts = [s for s in (body.body if body is not None else ()) if _is_part(s)]
         counted = Counter(name for statement in parts for name in _names_of(statement))
         return [name for name, count in counted.items() if count > 1]
 
     def mentioned(self, paths: Iterable[Path]) -> Mentioned:
-        """The names that these files use."""
+        """Return the names that these files use, of all files together."""
         found = Mentioned()
         for path in paths:
             found |= self._mentioned_in(path)
@@ -80,7 +87,11 @@ class Sources:
         return Mentioned(frozenset(mentions.names), frozenset(mentions.called))
 
     def _class(self, cls: type) -> tuple[Path, ast.ClassDef | None]:
-        """The class's syntax tree; among classes with its name, the one that has its methods."""
+        """Return the file and the syntax tree of a class; the tree is None if the file has none.
+
+        If the file has several classes of that name, the one that contains the class's methods is
+        meant.
+        """
         path = _file_of(cls)
         tree = self.tree(path)
         nodes = [
@@ -96,7 +107,11 @@ class Sources:
 
 
 def beside(module: str) -> Iterator[Path]:
-    """The files of an imported module's package, or of its folder."""
+    """Yield the Python files of the package that contains an imported module.
+
+    That is the top-level package with its subpackages. For a module of Strandline, the files of all
+    its packages; for a module in no package, the files in the module's folder.
+    """
     top = module.partition(".")[0]
     for name in OWN if top in OWN else (top,):
         package = sys.modules[name]
@@ -107,7 +122,12 @@ def beside(module: str) -> Iterator[Path]:
 
 
 def argument(method: Method, place: int) -> str | None:
-    """The name of a method's argument at this position; ``self`` is the first."""
+    """Return the name of a method's positional argument; None if there is none at this position.
+
+    Args:
+        method: The method's syntax tree.
+        place: The argument's position; 0 is ``self``.
+    """
     arguments = [*method.args.posonlyargs, *method.args.args]
     return arguments[place].arg if len(arguments) > place else None
 
@@ -122,7 +142,7 @@ def may_return(method: Method) -> bool:
 
 
 def _file_of(cls: type) -> Path:
-    """The file that defines the class; "." if there is none."""
+    """Return the file that defines the class; ``Path(".")`` if there is none."""
     try:
         return Path(inspect.getsourcefile(cls) or "")
     except (OSError, TypeError):
@@ -130,7 +150,7 @@ def _file_of(cls: type) -> Path:
 
 
 def _tree(path: Path) -> ast.Module | None:
-    """The file's syntax tree; None if it can't be parsed."""
+    """Return the file's syntax tree; None if it can't be read or parsed."""
     try:
         return ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError):

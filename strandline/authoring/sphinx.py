@@ -1,4 +1,4 @@
-"""The Sphinx directive ``strandline-flow``: a flow's diagram and its loss contract.
+"""The Sphinx directive ``strandline-flow``: a flow's diagram, and what a restart loses.
 
 In ``conf.py``::
 
@@ -31,13 +31,13 @@ from strandline.flows.discovery import can_import_from, flow_at
 
 
 class FlowDirective(SphinxDirective):
-    """Draws the diagram of the flow at an import path."""
+    """Draws the diagram of the flow at an import path, and a table of what a restart loses."""
 
     required_arguments = 1
     option_spec: ClassVar[dict[str, Any]] = {"no-table": directives.flag}
 
     def run(self) -> list[nodes.Node]:
-        """The diagram, and the table unless ``:no-table:`` is given.
+        """Return the nodes of the diagram and, unless ``:no-table:`` is given, of the table.
 
         Raises:
             ExtensionError: There is no such flow, or its diagram can't be drawn. The build ends.
@@ -55,20 +55,24 @@ class FlowDirective(SphinxDirective):
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register the directive, and make modules next to ``conf.py`` importable."""
+    """Register the directive, and make modules next to ``conf.py`` importable.
+
+    Returns:
+        The metadata of the Sphinx extension.
+    """
     can_import_from(Path(app.confdir).absolute())
     app.add_directive("strandline-flow", FlowDirective)
     return {"version": version("strandline"), "parallel_read_safe": True}
 
 
 def _sources(flow: type[Flow]) -> list[str]:
-    """The source files of the flow: a page is rebuilt when one of them has changed."""
+    """Return the paths of the flow's source files; a page is rebuilt when one of them changes."""
     written = [sys.modules[cls.__module__] for cls in flow.__mro__ if cls not in Flow.__mro__]
     return sorted({source for module in written if (source := getattr(module, "__file__", None))})
 
 
 def _picture(flow: type[Flow]) -> list[nodes.Node]:
-    """The drawn diagram for HTML pages, and its text for other formats."""
+    """Return the drawn diagram for HTML pages, and the diagram's text for other formats."""
     shown = nodes.raw("", f'<div class="strandline-flow">{svg(flow)}</div>', format="html")
     text = nodes.literal_block("", mermaid(flow), language="none")
     return [shown, only("", text, expr="not html")]
@@ -89,7 +93,7 @@ def _row(cells: tuple[str, ...]) -> nodes.row:
 
 
 def _marked(text: str) -> list[nodes.Node]:
-    """The text, with backticks converted to code nodes."""
+    """Return the text as nodes: parts between backticks as code, the others as text."""
     return [
         nodes.literal(part, part) if number % 2 else nodes.Text(part)
         for number, part in enumerate(text.split("`"))

@@ -1,4 +1,4 @@
-"""Finds side effects in a flow's methods that are not allowed, by their source."""
+"""Finds forbidden side effects of a flow's methods in the methods' source code."""
 
 import ast
 from collections import Counter, defaultdict, deque
@@ -10,7 +10,8 @@ from attrs import fields, has
 from strandline.authoring.sources import Method, argument
 
 TURN, DATA = 1, 2
-"""The places of a method's arguments, after ``self``."""
+"""The positions of two arguments of a handler or guard: the turn, and the data of the state.
+Position 0 is ``self``."""
 
 WRITES = frozenset(
     {
@@ -59,11 +60,15 @@ CHANGES = frozenset(
         "update",
     }
 )
-"""The methods by which they are changed."""
+"""The methods that change a collection in place."""
 
 
 def wants(guard: Method) -> Iterator[str]:
-    """The effects that a guard requests, such as ``turn.reply``."""
+    """Yield the effects that a guard requests, such as ``turn.reply``.
+
+    Args:
+        guard: The guard's syntax tree.
+    """
     turn = argument(guard, TURN)
     if turn is None or _is_bound_anew(guard, turn):
         return
@@ -75,7 +80,12 @@ def wants(guard: Method) -> Iterator[str]:
 
 
 def changes(handler: Method, given: type) -> Iterator[str]:
-    """The fields of its arguments that a handler changes in place, such as ``order.lines``."""
+    """Yield the fields of a state's data that a handler changes in place, such as ``order.lines``.
+
+    Args:
+        handler: The handler's syntax tree.
+        given: The class of the data that the handler gets as an argument.
+    """
     data = argument(handler, DATA)
     if data is None or not has(given) or _is_bound_anew(handler, data):
         return
@@ -110,7 +120,7 @@ def _changed(node: ast.AST) -> Iterator[ast.expr]:
 
 
 def _is_bound_anew(method: Method, name: str) -> bool:
-    """Whether the name is assigned again, and may be a copy."""
+    """Whether the method assigns the name again, so that the name may refer to a copy."""
     return any(
         (isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load))
         or (isinstance(node, ast.arg) and node.arg == name and node not in _all(method.args))

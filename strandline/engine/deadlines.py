@@ -32,7 +32,7 @@ class DueDeadline:
 
 
 RETRY_SECONDS = 600.0
-"""How long to wait before a deadline is tried again whose turn has failed every time."""
+"""A deadline is tried again this long after every try of its turn has failed."""
 
 
 class Deadlines:

@@ -92,7 +92,7 @@ class FailureHandler:
 
         Args:
             row: The row.
-            failure: Why the turn failed that was to handle the row's outcome.
+            failure: Why the turn that handles the row's outcome failed.
         """
         await self._store.park_row(row, failure.problem)
 
