@@ -76,7 +76,7 @@ FORMS: Mapping[str, Form] = {
         overview=lambda flows: _all_json(flows).encode(),
     ),
 }
-"""The formats that ``strandline diagram`` knows, by name."""
+"""The formats that ``strandline diagram`` knows."""
 
 
 def files(flows: Flows, form: str) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""Embeds flows, named by import path, in Markdown docs. Diagrams are drawn when docs are built."""
+"""Embeds flows in Markdown docs by import path: diagrams are drawn when the docs are built."""
 
 import re
 from collections.abc import Callable

@@ -81,10 +81,10 @@ def _misnamed(
     running: Sequence[str] | None,
     by_target: Mapping[str, list[list[type[Flow]]]],
 ) -> Iterator[tuple[type[Flow], Finding]]:
-    """Yield a finding for each signal that a flow triggers and no flow answers, with the flow.
+    """Yield a finding for each triggered signal that no flow answers, with the triggering flow.
 
-    The flows of the bot may use signals of each other and of the built-in flows. The other flows
-    may use signals of any flow that is checked.
+    If a config is known, flows that its bot runs are checked against each other. For all other
+    flows, a signal is accepted if any imported flow class answers it.
 
     Args:
         flows: The flows to check.

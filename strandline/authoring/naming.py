@@ -48,14 +48,13 @@ def refuse_misnamed(flows: Iterable[type[Flow]], running: Iterable[type[Flow]]) 
 def misnamed(
     flows: Iterable[type[Flow]], known: Iterable[type[Flow]], *, are_all: bool
 ) -> Iterator[tuple[type[Flow], Finding]]:
-    """Yield a finding for each signal that a flow triggers and no flow answers, with the flow.
+    """Yield a finding for each triggered signal that no flow answers, with the triggering flow.
 
     Args:
         flows: The flows to check.
         known: The flows that may answer the signals.
-        are_all: Whether no other flow runs than those in ``known``. If others may run, a signal
-            that any flow class in this process answers is accepted, and a signal that none answers
-            is only a warning.
+        are_all: Whether ``known`` has every flow that runs. If not, a signal that any imported flow
+            class answers is accepted, and a signal that none answers is only a warning.
     """
     for flow, named, error in _misnamed(flows, known):
         if error.elsewhere and not are_all:
@@ -113,7 +112,7 @@ class _Reading:
     scope: Mapping[str, Any]
 
     def named(self) -> Iterator[Named]:
-        """Yield the signals that the method triggers, in no particular order."""
+        """The signals that the method triggers, in no particular order."""
         for node in ast.walk(self.method):
             match node:
                 case ast.Call(func=ast.Attribute(value=ast.Name(id=turn), attr=verb)):

@@ -16,7 +16,7 @@ from strandline.installation import pip_install
 
 FORMATS = ("svg", "png")
 ZOOM = 2.0
-"""The number of pixels in a PNG for each point of the drawing."""
+"""The pixels of a PNG for each point of the drawing."""
 
 
 _FAILED = "Graphviz could not draw it ({reason}); --format dot or mermaid gives its text"

@@ -72,7 +72,7 @@ class Sources:
         return [name for name, count in counted.items() if count > 1]
 
     def mentioned(self, paths: Iterable[Path]) -> Mentioned:
-        """Return the names that these files use, of all files together."""
+        """The names that these files use."""
         found = Mentioned()
         for path in paths:
             found |= self._mentioned_in(path)

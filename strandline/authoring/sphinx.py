@@ -66,13 +66,13 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 def _sources(flow: type[Flow]) -> list[str]:
-    """Return the paths of the flow's source files; a page is rebuilt when one of them changes."""
+    """The source files of the flow: a page is rebuilt when one of them has changed."""
     written = [sys.modules[cls.__module__] for cls in flow.__mro__ if cls not in Flow.__mro__]
     return sorted({source for module in written if (source := getattr(module, "__file__", None))})
 
 
 def _picture(flow: type[Flow]) -> list[nodes.Node]:
-    """Return the drawn diagram for HTML pages, and the diagram's text for other formats."""
+    """The drawn diagram for HTML pages, and its text for other formats."""
     shown = nodes.raw("", f'<div class="strandline-flow">{svg(flow)}</div>', format="html")
     text = nodes.literal_block("", mermaid(flow), language="none")
     return [shown, only("", text, expr="not html")]
@@ -93,7 +93,7 @@ def _row(cells: tuple[str, ...]) -> nodes.row:
 
 
 def _marked(text: str) -> list[nodes.Node]:
-    """Return the text as nodes: parts between backticks as code, the others as text."""
+    """The text, with backticks converted to code nodes."""
     return [
         nodes.literal(part, part) if number % 2 else nodes.Text(part)
         for number, part in enumerate(text.split("`"))

@@ -26,11 +26,11 @@ _FILES = {
     "tests/test_notes.py": "tests/test_notes.py.txt",
     "tests/test_notes_survive.py": "tests/test_notes_survive.py.txt",
 }
-"""The path of each file of a new project, with the path of its template."""
+"""The files of a project, with the template of each."""
 
 
 LONGEST_NAME = 60
-"""The maximum number of characters of a project's name, which is part of file names."""
+"""The maximum length of a project's name, which is part of file names."""
 
 
 @frozen(slots=False)
@@ -44,7 +44,7 @@ class NotStarted(StrandlineError):
 
 
 def start(name: str, folder: Path) -> Path:
-    """Create a project in a new folder that has the project's name.
+    """Create a project in a new folder with its name.
 
     Args:
         name: The project's name. The package has the same name, with underscores for hyphens.

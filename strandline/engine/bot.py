@@ -138,12 +138,7 @@ class Bot:
         _log.info("restart report", flows_reset=forgotten, **report.fields())
 
     async def run(self, homeserver: Homeserver, stop: asyncio.Event) -> None:
-        """Handle events until ``stop`` is set, then finish what is in progress.
-
-        Args:
-            homeserver: The connection to the homeserver.
-            stop: The event that ends the run.
-        """
+        """Handle events until ``stop`` is set, then finish what is in progress."""
         engine = await build_engine(self._setup, self._store, homeserver)
         await engine.run(stop)
 

@@ -247,9 +247,9 @@ class Checkpoint:
     def _is_behind(self, room_id: RoomId, batch: SyncBatch) -> bool:
         """Whether a restart reads the room's pending items of the batch again.
 
-        If the bot joined the room in this batch, the room is read from the bot's newest invite on,
-        and no earlier item. Its pending items are then read again only if reading begins with this
-        batch.
+        If the bot joined the room in this batch, a restart reads the room from the bot's newest
+        invite on. The items are then read again only if the batch is the one from which the room is
+        read.
         """
         start = self._behind.get(room_id)
         if start is None or room_id in batch.fixed:

@@ -8,8 +8,7 @@ from pathlib import Path
 from attrs import frozen
 
 VARIABLE = "STRANDLINE_TEST_CLOCK"
-"""The environment variable with the path of a file. The number of seconds in that file is added to
-both clocks."""
+"""Environment variable with a path. The number of seconds in that file is added to both clocks."""
 
 
 @frozen(kw_only=True)

@@ -21,7 +21,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Loop(Protocol):
-    """A part of the engine that runs until it is cancelled."""
+    """A part that runs until it is cancelled."""
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -90,7 +90,7 @@ class OutboundPipeline:
         await self.delivery.run(self.outcomes)
 
     async def resume(self, store: Store) -> None:
-        """Submit the outbox rows that earlier runs did not deliver."""
+        """Submit the rows that earlier runs did not deliver."""
         self.delivery.submit(await store.outbox.pending_rows())
 
 

@@ -147,13 +147,15 @@ class EventFilter:
                     yield correction
 
     async def complete(self, inbound: Inbound) -> Inbound | None:
-        """Return the event, decrypted and with further data; None if no flow can answer it.
+        """Return the event, decrypted and with further data; None if it is to be dropped.
 
         The further data are read from the homeserver: the question of the bot that the event
         answers, the sender's last question if the event is the command ``RETRY``, and facts about
         the room.
 
-        Also None if the event is a message of an unsupported kind, and the room was told so before.
+        None for a reaction to anything but a question of the bot, for an encrypted event that turns
+        out to be none that the bot handles, and for a message of an unsupported kind if the room
+        was told before that the bot can't handle this kind.
         """
         readable: Inbound | None = inbound
         if inbound.kind is EventKind.UNREADABLE:

@@ -29,7 +29,7 @@ class Translators:
         self._language = language
 
     async def of(self, user_id: UserId) -> Translator:
-        """Return the translator for the user's language."""
+        """The translator for the user's language."""
         stored = await self._store.read(FlowRecord, language_key(user_id))
         return translator_for(language_code(stored.value), default=self._language)
 

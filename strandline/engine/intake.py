@@ -67,7 +67,7 @@ class BatchIntake:
         _log.info("ready", user_id=self._user_id)
 
     async def _queue(self, item: NewEvent | UnreadGap, progress: BatchProgress) -> bool:
-        """Queue the item and return True; or skip the item, to be read later, and return False."""
+        """Queue the item; return False if it is skipped, to be read later."""
         room_id = room_of(item)
         if not progress.can_skip(room_id):
             await self._queues.put(room_id, item)

@@ -190,7 +190,7 @@ class OutboxBuilder:
             yield _send(reply.room_id, txn, about | content)
 
     def room_link(self, room_id: RoomId) -> str:
-        """Return a link to the room that Matrix clients open."""
+        """The room's link, which Matrix clients open."""
         return room_link(room_id, self.server)
 
     def _state(

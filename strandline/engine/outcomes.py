@@ -85,7 +85,10 @@ def outcome_of(row: ReportedRow, room_id: RoomId | None, problem: str) -> Inboun
 
 
 def _made(row: CreateRoomRow, room_id: RoomId | None, problem: str) -> Inbound:
-    """Return the inbound event for a created room; if ``room_id`` is None, for a refusal."""
+    """Return the inbound event that says that the room was created, or that it was refused.
+
+    It was refused if ``room_id`` is None.
+    """
     room, event_id = row.room, EventId(row.transaction_id)
     if room_id is None:
         return RoomFailed(
@@ -107,9 +110,9 @@ def _made(row: CreateRoomRow, room_id: RoomId | None, problem: str) -> Inbound:
 
 
 def _done(row: StateRow | InviteRow, asked: ReportTo, problem: str) -> Inbound:
-    """Return the inbound event for a state event that is set; with a ``problem``, for a refusal.
+    """Return the inbound event that says that a state event was set, or that a request was refused.
 
-    The refused request may also be an invite.
+    The request, for a state event or an invite, was refused if ``problem`` is not empty.
     """
     event_type, content, invited = (
         (row.event_type, row.content, None)

@@ -46,10 +46,7 @@ class RetryingStore:
         return await until_available(self._store.is_handled, event_id)
 
     async def stream(self, event_id: EventId) -> UnfinishedAnswer | None:
-        """Return the progress of the answer to the event, if it has begun and is not complete.
-
-        None otherwise.
-        """
+        """Return the progress of the answer to the event; None if no answer is in progress."""
         return await until_available(self._store.stream, event_id)
 
     async def due(self, flows: Collection[str], *, exclude: Collection[str]) -> dict[str, Deadline]:
@@ -62,7 +59,7 @@ class RetryingStore:
         return await until_available(self._store.due, flows, exclude=exclude)
 
     async def is_joined(self, room_id: RoomId) -> bool:
-        """Whether the bot was a member of the room at the stored checkpoint."""
+        """Whether the bot was in the room at the checkpoint."""
         return await until_available(self._store.checkpoint.is_joined, room_id)
 
     async def commit(self, commit: Commit) -> tuple[OutboxRow, ...]:

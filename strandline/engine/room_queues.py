@@ -57,7 +57,7 @@ class BoundedRoomQueues(Generic[T]):
         await self._queues.run(handle_entry)
 
     async def put(self, room_id: RoomId, item: T) -> None:
-        """Wait for free space, then append ``item`` to the room's queue."""
+        """Append ``item`` to the room's queue, after waiting for free space."""
         await self._places.acquire()
         self._queues.add(room_id, _Entry(item, takes_place=True))
 
@@ -79,7 +79,7 @@ class BoundedRoomQueues(Generic[T]):
         return tuple(entry.item for entry in self._queues.waiting(room_id))
 
     async def stop(self) -> None:
-        """Begin to handle no further item, and wait until the items in progress are handled."""
+        """Start no further item, and wait until those in progress are done."""
         self._is_stopping = True
         await self._queues.stop()
 

@@ -29,11 +29,11 @@ class TurnRunner:
         return self._submitted(await self.turns.take(inbound, attempt, deletes_row=deletes_row))
 
     async def expire(self, lapsed: ExpiredState) -> None:
-        """Handle the expiry of an ephemeral state in a turn, and submit the turn's rows."""
+        """Handle the expiry of an ephemeral state."""
         self._submitted(await self.turns.expire(lapsed))
 
     async def fall_due(self, due: DueDeadline) -> None:
-        """Handle the passed deadline of a durable state in a turn, and submit the turn's rows."""
+        """Handle the deadline of a durable state."""
         self._submitted(await self.turns.fall_due(due))
 
     def _submitted(self, outcome: Outcome) -> Outcome:

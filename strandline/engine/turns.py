@@ -173,7 +173,7 @@ class Turns:
         return None
 
     async def expire(self, lapsed: ExpiredState) -> Outcome:
-        """Handle the expiry of an ephemeral state in a turn."""
+        """Handle the expiry of an ephemeral state."""
         flow, origin = self._flows[lapsed.flow], lapsed.inbound
         key = flow.key(origin.room_id, origin.sender)
 
@@ -391,7 +391,7 @@ class _Counted:
 
 
 class KeyLocks:
-    """Locks by key. Several keys are locked in sorted order, to avoid deadlocks."""
+    """Mutual exclusion by key. Several keys are locked in sorted order, to avoid deadlocks."""
 
     def __init__(self) -> None:
         self._locks: dict[str, _Counted] = {}

@@ -94,13 +94,13 @@ class AnswerTexts:
         )
 
     def empty(self) -> str:
-        """Return the text for an answer that has no text and no file."""
+        """The text when the answer has no text and no file."""
         return self.translator.gettext(
             "_The agent's answer was empty. Please rephrase your question._"
         )
 
     def files_only(self) -> str:
-        """Return the text for an answer that consists only of files."""
+        """The text of an answer that consists only of files."""
         return self.translator.gettext("_The answer is in the files below._")
 
     def file_refused(self, name: str) -> str:
@@ -119,7 +119,7 @@ class AnswerTexts:
         return self.translator.gettext("_Stopped._")
 
     def question_redacted(self) -> str:
-        """Return the text that replaces an answer whose question was redacted."""
+        """The text that replaces an answer whose question was redacted."""
         return self.translator.gettext(QUESTION_REDACTED)
 
 
@@ -231,7 +231,7 @@ class ActiveAnswer:
             self.changed.set_result(None)
 
     def restart(self) -> None:
-        """Drop the answer so far, before the question is sent to the agent again."""
+        """Drop the answer so far: the question is sent to the agent again."""
         self.changed = asyncio.get_running_loop().create_future()
         self.text, self.is_empty = "", False
         self.files.clear()
@@ -266,11 +266,7 @@ class ActiveAnswer:
                 self.joined = ()  # each has its own turn
 
     def reply(self, text: str) -> Reply:
-        """Return the message that shows ``text`` as this answer, with a reference to its question.
-
-        Args:
-            text: The text to show, Markdown.
-        """
+        """The message that shows ``text`` as this answer, with a reference to its question."""
         ref = self._reply.answer
         assert ref is not None  # noqa: S101  # see _reply_to
         files = (file.event_id for file in self.attachments)
@@ -302,7 +298,7 @@ def edited(inbound: Inbound, by: MessageChange, text: str) -> Inbound:
 
 
 def _reply_to(question: AskAgent) -> Reply:
-    """Return the message of the answer, without its text and without the joined questions."""
+    """The answer's message without its text and without the joined questions."""
     again = question.again
     asked, parts = (again.event_id, again.parts) if again else (question.request_id, ())
     return Reply(

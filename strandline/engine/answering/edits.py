@@ -18,8 +18,8 @@ from matrix import MessageChange
 from strandline.engine.answering.answer import ActiveAnswer, Stop, edited
 
 MAX_AMENDMENTS = 1_000
-"""Maximum number of edits, and of redactions, that are kept for each author in a room. The oldest
-are dropped first: their messages were answered long ago."""
+"""Maximum number of edits, and of redactions, that are kept for each author in a room. Older ones
+belong to messages that were answered long ago."""
 
 MAX_AUTHORS = 10_000
 """Maximum number of pairs of room and author whose amendments are kept. The author who has amended
@@ -72,7 +72,7 @@ class EditTracker:
         return edited(inbound, amendment, amendment.text)
 
     def track(self, answer: ActiveAnswer) -> None:
-        """Interrupt the answer whenever its question changes, until ``release`` is called."""
+        """Interrupt the answer when its question changes, until ``release``."""
         self._active[answer.question.request_id] = answer
         self._check(answer, answer.inbound)
 

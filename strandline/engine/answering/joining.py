@@ -44,13 +44,13 @@ class QuestionJoiner:
         self._arrivals: dict[RoomId, asyncio.Event] = {}
 
     def notify(self, room_id: RoomId) -> None:
-        """Record that an item was added to the room's queue."""
+        """Note that the room's queue has a further item."""
         if room_id in self._arrivals:
             self._arrivals[room_id].set()
 
     @asynccontextmanager
     async def joining(self, room_id: RoomId, prepare: Prepare) -> AsyncIterator[None]:
-        """Let messages join the room's question while the body runs, which answers that question.
+        """Let messages join the question that is answered in the room while the body runs.
 
         Args:
             room_id: The room.

@@ -70,7 +70,7 @@ class AnswerPublisher:
 
     @asynccontextmanager
     async def following(self, head: FirstMessage) -> AsyncIterator[None]:
-        """Record in ``head`` what happens to the answer's first message, while the body runs.
+        """While the body runs, record in ``head`` whether the answer's first message was sent.
 
         If an earlier run has begun that message, ``head`` says so at once: the message is then
         edited, and no second one is sent.
@@ -90,8 +90,8 @@ class AnswerPublisher:
         """Show ``text``, the answer so far: send the answer's first message, or edit it.
 
         Returns:
-            Whether the message was stored for delivery, or the edit was sent. If not, ``text`` is
-            not shown.
+            Whether the message was stored for delivery, or the edit was sent. If not, the caller
+            may try again with a newer text.
         """
         reply, event_id = answer.reply(text), answer.head.event_id
         if not answer.head.is_begun:
@@ -158,7 +158,7 @@ class AnswerPublisher:
     async def _rendered(
         self, reply: Reply, head: FirstMessage, *, instead: str = ""
     ) -> list[OutboxRow]:
-        """Make the rows of a complete answer in a thread, and return them."""
+        """The rows of a complete answer, made in a thread."""
         return await asyncio.to_thread(
             self._builder.answer,
             reply,

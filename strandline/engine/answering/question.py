@@ -42,7 +42,7 @@ class QuestionBuilder:
         )
 
     def question(self, answer: ActiveAnswer) -> AgentQuestion:
-        """Return the question in its current form, with the messages that joined it."""
+        """The question in its current form, with the messages that joined it."""
         asked = answer.question
         is_edited = answer.inbound.version != asked.inbound.version and asked.again is None
         own = answer.inbound.body if is_edited else asked.text
