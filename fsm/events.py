@@ -277,7 +277,7 @@ def triggered(signal: object) -> Triggered:
     """Return the signal as a ``Triggered``, which a flow can receive as a stimulus.
 
     Raises:
-        TurnError: ``signal`` is not an instance of an attrs class.
+        TurnError: ``signal`` is not an instance of a frozen attrs class.
     """
     if isinstance(signal, Event):
         problem = f"{signal.name!r} is an event"
@@ -287,10 +287,16 @@ def triggered(signal: object) -> Triggered:
     if isinstance(signal, type):
         problem = f"{signal.__name__} is a class"
         raise TurnError(problem, f"trigger a value of it: {signal.__name__}(…)")
-    if not has(type(signal)):
+    if not is_signal_class(type(signal)):
         problem = f"{signal!r} is no signal"
         raise TurnError(problem, "trigger a value of a frozen class that an event names as on=")
     return Triggered(signal)
+
+
+def is_signal_class(cls: object) -> bool:
+    """Whether ``cls`` is a frozen attrs class, the only kind of class that a signal can have."""
+    is_frozen = getattr(cls, "__delattr__", None) is not object.__delattr__
+    return isinstance(cls, type) and has(cls) and is_frozen
 
 
 def returning(events: Iterable[Event]) -> frozenset[State]:

@@ -197,7 +197,7 @@ def refuse_engines(key: str) -> None:
     if key == PLATFORM_CHAT_SEQ_KEY:
         remedy = "await turn.records.next_platform_chat_id() to be issued a number"
     elif key.startswith(FLOW_PREFIX):
-        remedy = "have the flow itself change its state: turn.signal(flow, event)"
+        remedy = "turn.trigger(…) a signal by which the flow itself changes its state"
     else:
         return
     problem = f"{key!r} is the engine's to keep"

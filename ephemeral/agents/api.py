@@ -207,7 +207,7 @@ class AgentApi(Protocol):
         """
 
     async def close(self) -> None:
-        """Disconnect. Called once for each opened connection, also after a failure."""
+        """Disconnect. Called once for each agent object, also if ``open`` failed."""
 
 
 class AgentKind(Protocol):

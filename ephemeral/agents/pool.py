@@ -283,9 +283,13 @@ class AgentPool:
         async with self._opening[entry.id]:
             if entry.id not in self._open:
                 async with self._errors_of(entry):
-                    api = self._kinds[entry.kind](entry)
-                    await api.open()
-                self._open[entry.id] = _Live(api)
+                    live = _Live(self._kinds[entry.kind](entry))
+                    try:
+                        await live.api.open()
+                    except BaseException:
+                        await _close(live)
+                        raise
+                self._open[entry.id] = live
             live = self._open[entry.id]
         live.users += 1
         try:

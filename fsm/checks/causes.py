@@ -3,20 +3,15 @@
 import re
 from collections.abc import Iterator
 
-from attrs import has
-
 from fsm.checks.methods import Flaws
-from fsm.events import ANY, Event
+from fsm.events import ANY, Event, is_signal_class
 from fsm.values.inbound import EventKind
 from fsm.values.text import answered, compared
 
 
 def is_cause(cause: object) -> bool:
     """Whether the value is an event kind, or a frozen signal class."""
-    if isinstance(cause, EventKind):
-        return True
-    is_frozen = getattr(cause, "__delattr__", None) is not object.__delattr__
-    return isinstance(cause, type) and has(cause) and is_frozen
+    return isinstance(cause, EventKind) or is_signal_class(cause)
 
 
 ANY_COMMAND = f"the command {ANY!r}"

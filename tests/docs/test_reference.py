@@ -58,5 +58,5 @@ def test_a_marker_is_filled_one_level_below_its_section() -> None:
     assert up_to_date(page) == (
         "# Page\n\n## Part\n\n<!-- reference: strandline.seconds -->\n\n"
         "### `seconds`\n\n```python\ndef seconds(count: float) -> timedelta\n```\n\n"
-        "`count` seconds, for a state's expiry.\n\n<!-- end -->\n"
+        "Return a duration of `count` seconds, for `State(expires=…)`.\n\n<!-- end -->\n"
     )

@@ -90,6 +90,9 @@ class Harbourmaster(AgentExecutor):
                 await updater.add_artifact([Part(text="Here it is."), raw])
                 await updater.add_artifact([linked])
                 await updater.complete()
+            case "lost":
+                await updater.add_artifact([Part(url=f"{self.url}/nothing", filename="lost.csv")])
+                await updater.complete()
             case _:
                 pause = 1.0 if text.startswith("slowly") else self.word_seconds
                 answer = f"I have heard {len(said)} things in {updater.context_id}, at last: {text}"

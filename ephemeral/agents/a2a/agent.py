@@ -92,7 +92,7 @@ class A2aOptions:
             says.
         context_prefix: Text before the platform chat number in each ``contextId``. It keeps the
             chats of several bots that use the same agent apart.
-        file_bytes: The maximum size in bytes of a file that is sent, or fetched from a URL.
+        file_bytes: The maximum size in bytes of a file that is sent to the agent.
         connect_seconds: The maximum time to connect to the server.
         silence_seconds: The maximum time to wait for the next data from the server.
     """
@@ -177,7 +177,7 @@ class A2aAgent:
         Raises:
             AgentFailed: The agent failed, before or during the answer.
         """
-        reading = Reading(self._http, self._options.origins, self._options.file_bytes)
+        reading = Reading(self._http, self._options.origins)
         try:
             client = self._client = self._client or await self._connected()
             async with aclosing(self._answer(client, question, reading)) as pieces:

@@ -63,7 +63,6 @@ class Reading:
     Args:
         http: The client for files that the agent names by URL.
         origins: The origins from which files are fetched. A file elsewhere is shown as a link.
-        file_bytes: The maximum size in bytes of a file that is fetched.
 
     Attributes:
         task_id: The id of the task; empty if none is known, or if the agent answers with a message
@@ -74,16 +73,13 @@ class Reading:
             are skipped.
     """
 
-    def __init__(
-        self, http: httpx.AsyncClient, origins: Collection[Origin], file_bytes: int
-    ) -> None:
+    def __init__(self, http: httpx.AsyncClient, origins: Collection[Origin]) -> None:
         self.task_id = ""
         self.state: int | None = None
         self.begun = False
         self.parts: dict[str, int] = {}
         self._http = http
         self._origins = origins
-        self._file_bytes = file_bytes
         self._artifact = ""
 
     @property
@@ -176,13 +172,9 @@ class Reading:
         return f"\n\n[{plain}]({part.url})" if is_link else f"\n\n{plain}"
 
     async def _fetched(self, url: str) -> AsyncIterator[bytes]:
-        read = 0
         async with self._http.stream("GET", url) as response:
             async for chunk in response.aiter_bytes():
-                read += len(chunk)
                 yield chunk
-                if read > self._file_bytes:
-                    return  # over the limit: the receiver refuses the file
 
 
 async def _one(content: bytes) -> AsyncIterator[bytes]:

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from attrs import evolve, frozen
+from attrs import define, evolve, frozen
 
 from fsm import (
     ANY,
@@ -167,12 +167,18 @@ async def test_a_signal_leads_on_and_is_read_by_its_class() -> None:
         turn.signal(Doubt)
 
 
+@define
+class Changeable:
+    """No signal: the flow that receives it could change it for the next one."""
+
+
 @pytest.mark.parametrize(
     ("signal", "problem"),
     [
         (Pizza.sure, r"'sure' is an event; trigger a value of the class that it names"),
         (Sure, r"Sure is a class; trigger a value of it: Sure\(…\)"),
         ("sure", "'sure' is no signal; trigger a value of a frozen class"),
+        (Changeable(), r"Changeable\(\) is no signal; trigger a value of a frozen class"),
     ],
 )
 def test_what_is_no_signal_is_not_triggered(signal: object, problem: str) -> None:

@@ -232,7 +232,7 @@ async def test_files_go_both_ways() -> None:
         assert server.files == []
         assert "'c.txt' (text/plain) is too large to be sent" in server.heard["42"][0]
         assert heard.reason is None
-    async with serving() as server, an_agent(server.url) as agent:
+    async with serving() as server, an_agent(server.url, file_bytes=2) as agent:
         heard = await ask(agent, "chart")
 
     assert heard.text.strip() == "Here it is."
@@ -240,6 +240,13 @@ async def test_files_go_both_ways() -> None:
         ("chart.txt", "text/plain", b"depths"),
         ("tides.csv", "text/csv", b"high,low\n"),
     )
+
+
+async def test_an_error_page_is_not_taken_for_a_file() -> None:
+    async with serving() as server, an_agent(server.url) as agent:
+        heard = await ask(agent, "lost")
+
+    assert heard == Heard(reason=FailureReason.UNREACHABLE)
 
 
 async def test_who_stops_listening_has_the_task_cancelled() -> None:

@@ -67,6 +67,14 @@ class Scripted:
         self.closed += 1
 
 
+class NeverOpens(Scripted):
+    """Fails when it is opened."""
+
+    async def open(self) -> None:
+        await super().open()
+        raise OSError("no such host")
+
+
 def away(
     reason: FailureReason = FailureReason.UNREACHABLE, after: float | None = None
 ) -> AgentFailed:
@@ -103,6 +111,15 @@ async def test_what_does_not_pass_is_not_tried_again(failure: Exception) -> None
         await answer(connected(agent)[0])
 
     assert len(agent.asked) == 1
+
+
+async def test_a_connection_that_could_not_be_opened_is_closed_and_made_anew() -> None:
+    agent = NeverOpens()
+
+    with pytest.raises(AgentFailed, match="OSError"):
+        await answer(connected(agent)[0])
+
+    assert agent.opened == agent.closed > 0
 
 
 async def test_a_file_that_raises_while_it_is_read_fails_as_its_agent() -> None:
