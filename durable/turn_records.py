@@ -44,7 +44,8 @@ R = TypeVar("R")
 class TurnRecords:
     """Reads the records of a turn, and collects the changes for the turn's commit.
 
-    Use as an async context manager, which ends after the commit.
+    Use as an async context manager, and commit inside of it: it holds the lock on the platform chat
+    sequence, if the turn needs it, until it ends. It does not commit by itself.
 
     Attributes:
         expected: Each key that was read, with the JSON text that was read; None if there was none.

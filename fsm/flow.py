@@ -116,7 +116,10 @@ class Flow(metaclass=FlowType):
             cls._returning = returning(cls.events.values())
 
     def lifetime(self, state: State) -> timedelta | None:
-        """How long ``state`` lasts; None for ever."""
+        """Return how long a conversation may stay in ``state``; None for ever.
+
+        This is the ``expires`` of the state. A flow may override it, to use the config for example.
+        """
         return state.expires
 
     @property

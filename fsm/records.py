@@ -163,7 +163,7 @@ class ReadKeys:
     _prefixes: set[str] = field(factory=set, init=False)
 
     def add(self, key: str) -> None:
-        """Record that ``key`` was read or saved."""
+        """Note that the record under ``key`` was read or saved."""
         self._keys.add(key)
 
     def add_prefix(self, prefix: str) -> None:

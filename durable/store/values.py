@@ -161,14 +161,16 @@ class Behind:
 
 @frozen(kw_only=True)
 class Progress:
-    """The changes to the checkpoint that one call of ``CheckpointStore.save`` writes.
+    """The changes to the sync position that one call of ``CheckpointStore.save`` writes.
 
     Args:
         token: The new sync token; None if the token stays the same.
-        completed: Handled events that are now below the token.
+        completed: Handled events that a sync from the new token does not return again, so that the
+            store need not remember them for long.
         memberships: The rooms that the bot has joined (True) or left (False), as of the new token.
-        behind: The rooms that fall behind the token, each with where reading must begin; None for a
-            room that is no longer behind.
+        behind: The rooms of which events from before the new token must still be read, each with
+            the place where reading must begin; None for a room of which nothing is missing any
+            more.
     """
 
     token: SyncToken | None = None

@@ -96,7 +96,10 @@ def origin(url: str | httpx.URL) -> Origin:
 
 @frozen
 class ServerSent:
-    """One event of a server-sent event stream (WHATWG HTML); ids and retries are left out."""
+    """The type and data of one event in a server-sent event stream (WHATWG HTML).
+
+    The fields ``id`` and ``retry`` are left out.
+    """
 
     event: str
     data: str

@@ -104,7 +104,10 @@ class Confirmation(Flow):
 
     @on(no, cancel)
     def leave_it(self, turn: Turn, pending: Pending) -> None:
-        """Trigger the signal for the answer no, or tell the sender that nothing was changed."""
+        """Trigger the signal that ``pending`` has for the answer "no".
+
+        If it has none, tell the sender that nothing was changed.
+        """
         if not _give_up(turn, pending):
             turn.reply(turn.gettext("OK, nothing was changed."))
 

@@ -103,9 +103,10 @@ class LoadSelection(Flow):
 
     @on(offer)
     def put_list(self, turn: Turn, replaced: Choosing | None) -> Choosing:
-        """Show the sender the numbered list.
+        """Show the sender the numbered list of archived chats, and return it as the state's memory.
 
-        ``replaced`` is an earlier list that is still open, which is closed; None if there is none.
+        ``replaced`` is an earlier list that the sender has not answered: its message is edited to
+        say that it was replaced. None if there is none.
         """
         choices = turn.signal(OfferChats).choices
         shown = "\n".join(_line(n, item) for n, item in enumerate(choices.items, start=1))

@@ -155,12 +155,17 @@ def _begins_outside(arrived: tuple[Json, ...], bot: UserId) -> bool:
 
 
 def join_in_timeline(room: Json, bot: UserId) -> Json | None:
-    """Return the bot's latest join in the timeline of a room's part of a response, or None."""
+    """Return the latest ``m.room.member`` event in the room's timeline by which the bot joined.
+
+    Return None if there is none. ``room`` is the room's part of a sync response.
+    """
     return _last_join(fields.objects(room, "timeline", "events"), bot)
 
 
 def join_in_state(room: Json, bot: UserId) -> Json | None:
-    """Return the bot's latest join in the state of a room's part of a sync response, or None.
+    """Return the latest ``m.room.member`` event in the room's state by which the bot joined.
+
+    Return None if there is none. ``room`` is the room's part of a sync response.
 
     The join may be an old one. With lazily loaded members, the homeserver adds the membership event
     of each sender to the state. If the bot sent an event, it may add the bot's own join again.

@@ -65,7 +65,9 @@ class DeliveryOutcomes(Protocol):
         """
 
     async def reported(self, row: ReportedRow, room_id: RoomId | None, problem: str) -> None:
-        """Called with the outcome of a row whose outcome is handled in a turn of its own.
+        """Called when a row whose outcome is an inbound event was delivered or refused.
+
+        The method must handle that event in a turn, whose commit deletes the row, or park the row.
 
         Args:
             row: The row.

@@ -18,7 +18,10 @@ def room_name_content(name: str) -> Json:
 
 
 def named_room(event_type: str, content: Json) -> str | None:
-    """Return the name that an ``m.room.name`` event sets; None for an event of another type."""
+    """Return the room name that an ``m.room.name`` event sets; empty if it removes the name.
+
+    Return None for an event of another type.
+    """
     return str(content.get("name", "")) if event_type == ROOM_NAME else None
 
 

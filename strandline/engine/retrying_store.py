@@ -33,7 +33,7 @@ class RetryingStore:
         self._store = store
 
     async def read(self, cls: type[R], key: str) -> Stored[R]:
-        """Return the record under the key; both fields of the result are None if there is none.
+        """Return the record under the key and its stored JSON text; both are None if there is none.
 
         Args:
             cls: The record's class.

@@ -256,8 +256,9 @@ def _where(error: BaseException) -> str:
 def place_of(error: BaseException) -> tuple[Path, int] | None:
     """Return the file and line in other people's code at which the error was raised.
 
-    That is the last place in the traceback that is neither in ``strandline`` or ``fsm`` nor in the
-    import system. None if there is no such place. For a ``SyntaxError``, it is the wrong line.
+    That is the last place in the traceback outside of ``strandline``, ``fsm`` and the import
+    system; None if there is no such place. For a ``SyntaxError``, it is the line with the invalid
+    syntax.
     """
     if isinstance(error, SyntaxError) and error.filename:
         return Path(error.filename), error.lineno or 1

@@ -322,11 +322,11 @@ class Rehearsal:
         )
 
     async def enters(self, by: UserId, *, room: RoomId = ROOM) -> Turn:
-        """Let the user ``by`` join the room."""
+        """Simulate that the user ``by`` joins the room; return the turn that handles it."""
         return await self._happens(EventKind.ENTERED, by, room)
 
     async def departs(self, by: UserId, *, room: RoomId = ROOM) -> Turn:
-        """Let the user ``by`` leave the room."""
+        """Simulate that the user ``by`` leaves the room; return the turn that handles it."""
         return await self._happens(EventKind.DEPARTED, by, room)
 
     async def takes(self, inbound: Inbound) -> Turn:

@@ -55,7 +55,7 @@ async def offer_chats(turn: Turn, registry: Registry) -> None:
 
 
 async def load_chat(turn: Turn) -> RoomRequest | None:
-    """Restore the chat of the signal ``LoadChat``.
+    """Restore the chat that the signal ``LoadChat`` names.
 
     The sender is told where the chat continues, or that it does not exist or is not archived.
 

@@ -65,7 +65,7 @@ def add_row(db: sqlite3.Connection, row: OutboxRow, now_ms: int) -> OutboxRow:
     """Add a row to the outbox, and return it as it is stored.
 
     If a row with the same transaction id is stored already, it is kept and returned instead. If
-    that row was parked, it is pending again, because the reason for the refusal may be gone.
+    that row was parked, it becomes pending again, because the request may succeed now.
 
     Args:
         db: The connection, in a transaction.

@@ -371,6 +371,6 @@ def of_error(error: Any, otherwise: FailureReason) -> FailureReason:
 
 
 def message_of(error: Any) -> str:
-    """The message of an error object, on one line for the log."""
+    """Return the message of a response's JSON field ``error``, as one line for the log."""
     message = error.get("message") if isinstance(error, dict) else error
     return " ".join(str(message).split())[:300]

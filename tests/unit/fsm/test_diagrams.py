@@ -170,5 +170,6 @@ def test_the_overview_lists_the_flows_in_order_with_what_each_keeps_and_forgets(
     assert [line.split("]")[0][3:] for line in lines] == [flow.__name__ for flow in FLOWS]
     assert lines[0] == (
         "| [Confirmation](confirmation.md): "
-        "Ask the user to confirm an action that can't be undone. | user in a room | nothing | `awaiting` | `!no`, `!yes` |"
+        "Ask the user to confirm an action that can't be undone. "
+        "| user in a room | nothing | `awaiting` | `!no`, `!yes` |"
     )
