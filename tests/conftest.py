@@ -86,6 +86,21 @@ LONG = (
 runs them, `make test` does not. Patterns of their ids, with < and > for the brackets."""
 
 
+REPEATING = (
+    "tests/unit/durable/store/test_faults.py::*",
+    "tests/unit/durable/store/test_model.py::*",
+    "tests/unit/ephemeral/agents/test_the_suite_finds_what_is_wrong.py::*",
+    "tests/unit/matrix/inbound/test_mutations.py::*",
+    "tests/unit/matrix/outbound/test_markdown.py::*_is_encrypted<*",
+    "tests/unit/matrix/outbound/test_markdown_fuzz.py::*",
+    "tests/unit/strandline/authoring/test_linting.py::test_the_bots_own_flows_*",
+    "tests/unit/strandline/config/test_config.py::*<deep>",
+    "tests/unit/strandline/engine/test_lives.py::*",
+)
+"""Tests that run the same lines thousands of times: they are not measured, which would double the
+time that they take. Patterns as in ``LONG``."""
+
+
 COVERAGE = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
 """The variables that have a process measure its coverage from its start."""
 
@@ -101,7 +116,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Measure unit tests that need no homeserver: a measured test takes up to twice the time."""
+    """Measure coverage only in unit tests that need no homeserver, and that repeat nothing.
+
+    A measured test takes up to twice the time.
+    """
     measuring = Coverage.current()
     if measuring is None or MEASURES_ALL or _is_measured(item):
         return (yield)
@@ -128,14 +146,19 @@ def _log_plain_tracebacks() -> None:
 
 def _is_measured(item: pytest.Item) -> bool:
     needs_homeserver = item.get_closest_marker("homeserver") is not None
-    return item.nodeid.startswith("tests/unit/") and not needs_homeserver
+    is_unit_test = item.nodeid.startswith("tests/unit/")
+    return is_unit_test and not needs_homeserver and not _matches(item, REPEATING)
+
+
+def _matches(item: pytest.Item, patterns: tuple[str, ...]) -> bool:
+    name = item.nodeid.replace("[", "<").replace("]", ">")
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        name = item.nodeid.replace("[", "<").replace("]", ">")
-        if any(fnmatchcase(name, pattern) for pattern in LONG):
+        if _matches(item, LONG):
             item.add_marker("long")
     # tests with a homeserver take longest: they begin
     items.sort(key=lambda item: item.get_closest_marker("homeserver") is None)
