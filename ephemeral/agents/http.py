@@ -36,6 +36,7 @@ from ephemeral.agents.transport import (
     of_status,
     origin,
     server_sent,
+    tls_context,
 )
 from fsm import AgentEntry
 from fsm.values.http import retry_after_seconds
@@ -78,6 +79,7 @@ class HttpAgent:
             timeout=httpx.Timeout(silence, connect=connect),
             limits=httpx.Limits(max_connections=None),
             headers=UNPACKED,
+            verify=tls_context(),
         )
 
     async def open(self) -> None:

@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import AsyncIterator
+from functools import cache
 
 import httpx
 from attrs import frozen
@@ -28,6 +29,15 @@ UNPACKED = {"Accept-Encoding": "identity"}
 
 A few bytes of a compressed response could expand to gigabytes.
 """
+
+
+@cache
+def tls_context() -> ssl.SSLContext:
+    """Return the TLS settings for all agents' clients, with the trusted certificate authorities.
+
+    The authorities are read once in a process: reading them blocks it for a tenth of a second.
+    """
+    return httpx.create_ssl_context()
 
 
 def is_packed(response: httpx.Response) -> bool:

@@ -1,6 +1,6 @@
 """Starts child processes that, on Linux, are killed when their parent ends, however it ends."""
 
-import random
+import secrets
 import socket
 import subprocess
 import sys
@@ -54,7 +54,8 @@ def free_port() -> int:
     Raises:
         KitError: No port is free.
     """
-    for port in random.SystemRandom().sample(PORTS, len(PORTS)):
+    for _ in range(len(PORTS)):
+        port = secrets.choice(PORTS)
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port

@@ -16,6 +16,7 @@ from ephemeral.agents.transport import (
     is_packed,
     of_status,
     origin,
+    tls_context,
 )
 from fsm.values.http import retry_after_seconds
 from fsm.values.ids import AgentId
@@ -61,11 +62,13 @@ def a_client(
             retry_after_seconds(response.headers, datetime.now(UTC)),
         )
 
+    limits = httpx.Limits(max_connections=None)
     return httpx.AsyncClient(
         timeout=timeout,
         headers=UNPACKED,
         auth=_Bearer(token) if token else None,
-        transport=_Bounded(httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=None))),
+        transport=_Bounded(httpx.AsyncHTTPTransport(verify=tls_context(), limits=limits)),
+        verify=tls_context(),  # for proxies
         event_hooks={"request": [allow], "response": [accept]},
     )
 

@@ -28,6 +28,7 @@ from ephemeral.agents.transport import (
     of_failure,
     of_status,
     server_sent,
+    tls_context,
 )
 from fsm import AgentEntry
 from fsm.values.http import retry_after_seconds
@@ -249,6 +250,7 @@ def _client(
         timeout=httpx.Timeout(options.silence_seconds, connect=options.connect_seconds),
         limits=httpx.Limits(max_connections=None),
         headers=UNPACKED,
+        verify=tls_context(),
         event_hooks={"response": [accept]},
     )
     client = openai.AsyncOpenAI(
