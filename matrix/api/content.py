@@ -10,7 +10,7 @@ from matrix.api import fields
 
 Json = dict[str, Any]
 
-TURN_KEY = "org.strandline.turn"
+TRANSACTION_ID_KEY = "org.strandline.turn"
 """Key of the transaction id of an event. Every message, edit and reaction of the bot has it."""
 
 BY_KEY = "org.strandline.by"

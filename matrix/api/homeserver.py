@@ -274,9 +274,9 @@ class Homeserver:
                 return False
         return people > 2  # noqa: PLR2004  # a person and the bot
 
-    async def wait_for_keys(self) -> None:
+    async def wait_for_to_device(self) -> None:
         """Wait until a sync response brings to-device messages, which may contain room keys."""
-        await self._crypto.wait_for_keys()
+        await self._crypto.wait_for_to_device()
 
     async def send(
         self, room_id: RoomId, event_type: str, content: Json, transaction_id: TransactionId

@@ -73,7 +73,7 @@ class Rooms:
                 raise
             return None
 
-    async def own_join(self, room_id: RoomId) -> Json | None:
+    async def own_membership(self, room_id: RoomId) -> Json | None:
         """Return the state event of the bot's membership in the room; None if there is none.
 
         Raises:

@@ -58,7 +58,7 @@ class Crypto:
         self._user_id = user_id
         self._device_id = device_id
         self._path = folder / f"crypto_{quote(device_id, safe='')}.db"
-        self._new_keys = asyncio.Event()
+        self._new_to_device = asyncio.Event()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path.touch(mode=0o600)
         self._load()
@@ -94,8 +94,8 @@ class Crypto:
         self._note_key_counts(sync)
         self._note_devices(sync)
         if any(received):
-            self._new_keys.set()
-            self._new_keys = asyncio.Event()
+            self._new_to_device.set()
+            self._new_to_device = asyncio.Event()
 
     def is_encrypted(self, room_id: RoomId) -> bool:
         """Return whether the room is known to be encrypted.
@@ -155,9 +155,9 @@ class Crypto:
             return raw | {"type": IGNORED_TYPE, "content": {}}
         return raw | {"type": clear["type"], "content": content}
 
-    async def wait_for_keys(self) -> None:
+    async def wait_for_to_device(self) -> None:
         """Wait until a sync response brings to-device messages, which may contain room keys."""
-        await self._new_keys.wait()
+        await self._new_to_device.wait()
 
     def _load(self) -> None:
         try:

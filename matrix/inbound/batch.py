@@ -105,8 +105,8 @@ class MembershipTracker:
     bot: UserId
     is_in: bool = True
 
-    def is_member_at(self, event: Json) -> bool:
-        """Return whether the bot is in the room or invited when this event happens.
+    def follow(self, event: Json) -> bool:
+        """Follow the bot's membership to this event; return whether it is in the room or invited.
 
         Call it for the room's events one after the other, in order.
         """
@@ -137,7 +137,7 @@ def slice_timeline(
     if join is None:
         gap = TimelineGap(room_id=room_id, since=since, end=end) if end is not None else None
         presence = MembershipTracker(bot, is_in=gap is None or not _begins_outside(arrived, bot))
-        return Slice(gap, tuple(filter(presence.is_member_at, arrived)))
+        return Slice(gap, tuple(filter(presence.follow, arrived)))
     return _slice_of_joined(room_id, arrived, join, since=since, end=end, bot=bot)
 
 

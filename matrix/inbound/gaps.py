@@ -108,7 +108,7 @@ async def missing_events(
     reading, presence = _GapReader(homeserver, gap, amend), MembershipTracker(homeserver.user_id)
     events = _since_entering(reading) if gap.is_entered else _since_token(reading)
     async for raw in events:
-        if presence.is_member_at(raw):
+        if presence.follow(raw):
             yield raw
 
 

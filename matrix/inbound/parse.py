@@ -21,7 +21,7 @@ from fsm.values.inbound import (
 )
 from fsm.values.messages import Attachment, FileKind
 from matrix.api import fields
-from matrix.api.content import BY_KEY, TURN_KEY
+from matrix.api.content import BY_KEY, TRANSACTION_ID_KEY
 from matrix.api.fields import mapping, plain
 
 MAX_BODY_CHARS = 65_536
@@ -219,7 +219,7 @@ def _parse_message_like(
     bare: Inbound, raw: dict[str, Any], bot: UserId, name: str
 ) -> Inbound | None:
     content = fields.fields(raw, "content")
-    is_bots = TURN_KEY in content and content.get(BY_KEY, bare.sender) == bare.sender
+    is_bots = TRANSACTION_ID_KEY in content and content.get(BY_KEY, bare.sender) == bare.sender
     if bare.sender == bot or is_bots:  # two such bots would answer one another for ever
         return None
     match raw.get("type"):

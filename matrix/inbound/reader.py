@@ -17,7 +17,7 @@ from matrix.inbound.batch import TimelineGap
 from matrix.inbound.edits import MessageChange, amendments
 from matrix.inbound.gaps import missing_events
 from matrix.inbound.parse import parse
-from matrix.inbound.room_checks import enter_replacement, invite_of, replaced_by
+from matrix.inbound.room_checks import confirmed_predecessor, enter_replacement, invite_of
 from matrix.inbound.transcript import Transcript
 
 Json = dict[str, Any]
@@ -105,9 +105,11 @@ class HomeserverReader:
         """
         return await self._homeserver.retry(lambda: invite_of(self._homeserver, room_id))
 
-    async def replaces(self, room_id: RoomId) -> RoomId | None:
+    async def predecessor(self, room_id: RoomId) -> RoomId | None:
         """Return the room that ``room_id`` replaces; None unless both rooms say so."""
-        return await self._homeserver.retry(lambda: replaced_by(self._homeserver, room_id))
+        return await self._homeserver.retry(
+            lambda: confirmed_predecessor(self._homeserver, room_id)
+        )
 
     async def question_mark(self, room_id: RoomId, event_id: EventId) -> QuestionRef | None:
         """Return the reference in a message of the bot that marks it as a flow's question.
@@ -156,7 +158,7 @@ class HomeserverReader:
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait_seconds):
                     while (readable := self._readable(inbound)) is inbound:
-                        await self._homeserver.wait_for_keys()
+                        await self._homeserver.wait_for_to_device()
             if readable is not inbound or not self.is_sync_paused:
                 break  # while a batch waits to be taken, no sync can bring the key
         self._note_keys(place, came=readable is not inbound)

@@ -55,7 +55,7 @@ async def enter_replacement(
     return is_so
 
 
-async def replaced_by(homeserver: Homeserver, room_id: RoomId) -> RoomId | None:
+async def confirmed_predecessor(homeserver: Homeserver, room_id: RoomId) -> RoomId | None:
     """Return the room that ``room_id`` replaces, if the tombstone of that older room confirms it.
 
     Returns:
@@ -78,7 +78,7 @@ async def invite_of(homeserver: Homeserver, room_id: RoomId) -> Inbound | None:
         None if the bot was not invited, or if the invite can't be read.
     """
     try:
-        joined = mapping(await homeserver.rooms.own_join(room_id))
+        joined = mapping(await homeserver.rooms.own_membership(room_id))
     except Refused:
         return None
     before = fields.event_id(fields.fields(joined, "unsigned"), "replaces_state")

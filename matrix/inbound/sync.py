@@ -117,7 +117,7 @@ class SyncLoop:
         memberships: dict[RoomId, bool] = {}
         entered: set[RoomId] = set()
         for room_id, room in fields.rooms(sync, "join"):
-            self._note(room_id, room)
+            self._drop_changed_members(room_id, room)
             join, has_come = await self._join(room_id, room)
             if self._since is None or has_come:
                 memberships[room_id] = True
@@ -179,7 +179,7 @@ class SyncLoop:
             yield evolve(part.gap, tail=self._reader.decrypt(room_id, part.gap.tail))
         yield from map(SyncEvent, self._reader.parse_events(room_id, part.events))
 
-    def _note(self, room_id: RoomId, room: Json) -> None:
+    def _drop_changed_members(self, room_id: RoomId, room: Json) -> None:
         """Drop the cached members of the room if the response may have changed them.
 
         All current members must get the keys of the bot's next messages.

@@ -104,13 +104,13 @@ class Transcript:
             return
         raw = self._with_edit(raw)
         if sender == self._homeserver.user_id:
-            self._note(fields.fields(raw, "content"), relation)
+            self._keep_answer_part(fields.fields(raw, "content"), relation)
         elif (answer := self._answers.pop(event_id, None)) is not None:
             question = parse(raw, room_id=self._room_id, bot=self._homeserver.user_id)
             if question is not None:
                 yield question, answer
 
-    def _note(self, content: Json, relation: Json) -> None:
+    def _keep_answer_part(self, content: Json, relation: Json) -> None:
         """Keep a message of the bot if it is part of an answer.
 
         A message of an earlier attempt to answer the same question is left out.

@@ -90,9 +90,9 @@ class Delivery:
 
     Args:
         homeserver: The homeserver.
-        maker: Creates rooms.
-        is_taken_back: Called with a room id and an event id; returns whether that message is known
-            to be redacted.
+        room_creator: Creates rooms.
+        is_known_redacted: Called with a room id and an event id; returns whether that message is
+            known to be redacted.
         monotonic: Returns a monotonic clock's time in seconds, for rate limits.
         now: Returns the current time, for the age of a row.
     """
@@ -101,16 +101,16 @@ class Delivery:
         self,
         homeserver: Homeserver,
         *,
-        maker: RoomCreator,
-        is_taken_back: Callable[[RoomId, EventId], bool] = lambda *_: False,
+        room_creator: RoomCreator,
+        is_known_redacted: Callable[[RoomId, EventId], bool] = lambda *_: False,
         monotonic: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._homeserver = homeserver
         self._requests = RowRequests(homeserver, monotonic)
-        self._maker = maker
+        self._room_creator = room_creator
         self._making = asyncio.Semaphore(MAX_ROOM_CREATIONS)
-        self._is_taken_back = is_taken_back
+        self._is_known_redacted = is_known_redacted
         self._monotonic = monotonic
         self._now = now
         self._queues: RoomQueues[OutboxRow] = RoomQueues()
@@ -194,7 +194,7 @@ class Delivery:
     async def _done(
         self, row: OutboxRow, event_id: EventId | None, outcomes: DeliveryOutcomes
     ) -> None:
-        self._requests.note(row, event_id)
+        self._requests.remember_event_id(row, event_id)
         if isinstance(row, StateRow) and row.report_to is not None:
             await outcomes.reported(row, row.room_id, "")
             reach("delivery.told")
@@ -262,7 +262,7 @@ class Delivery:
         mark = read_answer_ref(new or row.content)
         if mark is None or (new and mark.is_empty):
             return False
-        if self._is_taken_back(row.room_id, mark.question):
+        if self._is_known_redacted(row.room_id, mark.question):
             return True
         if not row.created_at_ms or self._age_ms(row) <= QUESTION_CHECK_AGE_MS:
             return False
@@ -289,7 +289,7 @@ class Delivery:
         room_id, problem = None, ""
         try:
             async with self._making:
-                room_id = await self._homeserver.retry(lambda: self._maker.make(row.room))
+                room_id = await self._homeserver.retry(lambda: self._room_creator.make(row.room))
         except MatrixError as error:
             if not is_permanent(error):
                 raise

@@ -4,7 +4,7 @@ from typing import Any
 
 from fsm.values.ids import EventId, TransactionId, UserId
 from fsm.values.messages import AnswerRef, QuestionRef
-from matrix.api.content import TURN_KEY, answer_ref_content, question_ref_content
+from matrix.api.content import TRANSACTION_ID_KEY, answer_ref_content, question_ref_content
 from matrix.outbound.markdown import html_of
 from matrix.outbound.split import harmless
 
@@ -55,7 +55,7 @@ def message_content(  # noqa: PLR0913  # what a message may carry
         content |= question_ref_content(mark)
     if answer is not None:
         content |= answer_ref_content(answer)
-    return content | {TURN_KEY: transaction_id}
+    return content | {TRANSACTION_ID_KEY: transaction_id}
 
 
 def edit_content(
@@ -86,14 +86,14 @@ def edit_content(
         "m.mentions": {},
         "m.new_content": new,
         "m.relates_to": {"rel_type": "m.replace", "event_id": edits},
-        TURN_KEY: transaction_id,
+        TRANSACTION_ID_KEY: transaction_id,
     }
 
 
 def reaction_content(key: str, *, about: EventId, transaction_id: TransactionId) -> Json:
     """The content of an ``m.reaction`` that puts ``key`` on the event ``about``."""
     relation = {"rel_type": "m.annotation", "event_id": about, "key": key}
-    return {"m.relates_to": relation, TURN_KEY: transaction_id}
+    return {"m.relates_to": relation, TRANSACTION_ID_KEY: transaction_id}
 
 
 def _text_content(text: str, msgtype: str) -> Json:

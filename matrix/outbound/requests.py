@@ -17,7 +17,7 @@ from fsm.outbox import (
 from fsm.values.bounded import BoundedDict
 from fsm.values.ids import EventId, RoomId, TransactionId, UserId
 from matrix.api import fields
-from matrix.api.content import TURN_KEY
+from matrix.api.content import TRANSACTION_ID_KEY
 from matrix.api.errors import RateLimited, Refused
 from matrix.api.homeserver import Homeserver
 from matrix.outbound.messages import MESSAGE, REACTION
@@ -81,7 +81,7 @@ class RowRequests:
                 raise TypeError(problem)
         return None
 
-    def note(self, row: OutboxRow, event_id: EventId | None) -> None:
+    def remember_event_id(self, row: OutboxRow, event_id: EventId | None) -> None:
         """Keep the event id of a message that a row sent, so that a later edit finds the message.
 
         Args:
@@ -192,6 +192,6 @@ async def find_sent_event(
 
 def is_ours(raw: dict[str, Any], transaction_id: TransactionId, bot: UserId) -> bool:
     """Whether the bot sent the event with this transaction id."""
-    marked = fields.text(fields.fields(raw, "content"), TURN_KEY)
+    marked = fields.text(fields.fields(raw, "content"), TRANSACTION_ID_KEY)
     known = fields.text(fields.fields(raw, "unsigned"), "transaction_id")
     return fields.user_id(raw, "sender") == bot and transaction_id in (marked, known)

@@ -262,8 +262,8 @@ class _Assembly:
         style = room_style(self._config.rooms)
         return Delivery(
             self._homeserver,
-            maker=RoomCreator(self._homeserver, style, secret=self._stored.secret),
-            is_taken_back=self._edits.is_redacted,
+            room_creator=RoomCreator(self._homeserver, style, secret=self._stored.secret),
+            is_known_redacted=self._edits.is_redacted,
         )
 
     @cached_property

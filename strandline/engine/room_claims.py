@@ -69,7 +69,7 @@ class RoomClaims:
             yield evolve(invite, event_id=void, kind=EventKind.LEFT)
             yield evolve(invite, event_id=EventId(f"true:{invite.event_id}"))
             room = await self._new_room(inbound.room_id)
-        replaced = None if room is None else await self.reader.replaces(inbound.room_id)
+        replaced = None if room is None else await self.reader.predecessor(inbound.room_id)
         if room is not None and replaced is not None:
             event_id = EventId(f"replaces:{inbound.room_id}")
             owner = room.matrix_user_id or inbound.sender

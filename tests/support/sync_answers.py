@@ -131,14 +131,14 @@ class Harbour:
         monotonic: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         *,
-        maker: RoomCreator | None = None,
+        room_creator: RoomCreator | None = None,
         taken_back: frozenset[str] = frozenset(),
     ) -> Delivery:
         usual = RoomCreator(self.homeserver, self.style, secret="s")  # noqa: S106  # of no use to anybody
         return Delivery(
             self.homeserver,
-            maker=maker or usual,
-            is_taken_back=lambda _, event_id: event_id in taken_back,
+            room_creator=room_creator or usual,
+            is_known_redacted=lambda _, event_id: event_id in taken_back,
             monotonic=monotonic,
             now=now,
         )

@@ -78,7 +78,7 @@ class MemoryRooms:
         found = self.states.get((room_id, event_type, state_key))
         return await self._homeserver.request(lambda: found)
 
-    async def own_join(self, room_id: RoomId) -> Json | None:
+    async def own_membership(self, room_id: RoomId) -> Json | None:
         return await self._homeserver.request(lambda: self._homeserver.own_join(room_id))
 
     async def set_state(

@@ -85,7 +85,7 @@ class Quay:
     async def invite(self, _room: RoomId) -> Inbound | None:
         return self.invited
 
-    async def replaces(self, _room: RoomId) -> RoomId | None:
+    async def predecessor(self, _room: RoomId) -> RoomId | None:
         return None
 
     async def question_mark(self, room_id: RoomId, event_id: EventId) -> QuestionRef | None:

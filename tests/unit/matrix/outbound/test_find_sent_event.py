@@ -4,13 +4,13 @@ import pytest
 
 from fsm.values.ids import TransactionId
 from matrix import Homeserver
-from matrix.api.content import TURN_KEY
+from matrix.api.content import TRANSACTION_ID_KEY
 from matrix.outbound.requests import find_sent_event
 from tests.support.fakes.homeserver import BOT, Answer, ScriptedHomeserver
 from tests.support.sync_answers import ALICE, ROOM, text
 
 TXN = TransactionId("t1")
-SENT = text("hello", "$1", sender=BOT, **{TURN_KEY: TXN})
+SENT = text("hello", "$1", sender=BOT, **{TRANSACTION_ID_KEY: TXN})
 
 
 async def found(server: ScriptedHomeserver, homeserver: Homeserver, *history: Any) -> str | None:
@@ -33,8 +33,8 @@ async def test_an_event_of_ours_is_known_by_what_it_carries_or_the_homeserver_re
         SENT | {"sender": ALICE},
         SENT | {"event_id": []},
         SENT | {"event_id": "$" + "x" * 20_000},
-        SENT | {"content": {TURN_KEY: [TXN]}},
-        SENT | {"content": [TURN_KEY]},
+        SENT | {"content": {TRANSACTION_ID_KEY: [TXN]}},
+        SENT | {"content": [TRANSACTION_ID_KEY]},
         text("hello", "$1", sender=BOT) | {"unsigned": []},
     ],
 )

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fsm.values.ids import EventId, TransactionId
-from matrix.api.content import TURN_KEY
+from matrix.api.content import TRANSACTION_ID_KEY
 from matrix.outbound.markdown import to_html
 from matrix.outbound.messages import EDIT_FALLBACK_CHARS, edit_content, message_content
 from matrix.outbound.split import harmless, split_text
@@ -193,7 +193,12 @@ def test_markdown_becomes_html_and_plain_text_stays_plain() -> None:
 
     assert rich["formatted_body"] == "<p><strong>now</strong></p>"
     assert rich["body"] == "**now**"
-    assert plain == {"msgtype": "m.text", "body": "a < b", "m.mentions": {}, TURN_KEY: TXN}
+    assert plain == {
+        "msgtype": "m.text",
+        "body": "a < b",
+        "m.mentions": {},
+        TRANSACTION_ID_KEY: TXN,
+    }
 
 
 @pytest.mark.parametrize(
@@ -283,7 +288,7 @@ def test_an_edit_replaces_the_whole_text() -> None:
 
     assert edit["m.relates_to"] == {"rel_type": "m.replace", "event_id": "$e"}
     assert edit["m.new_content"]["formatted_body"] == "<p><em>new</em></p>"
-    assert (edit["body"], edit[TURN_KEY]) == ("* *new*", TXN)
+    assert (edit["body"], edit[TRANSACTION_ID_KEY]) == ("* *new*", TXN)
 
 
 def test_a_reply_names_what_it_answers_and_a_notice_says_so() -> None:

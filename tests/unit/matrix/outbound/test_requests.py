@@ -55,7 +55,7 @@ async def test_a_thousand_sent_messages_are_remembered_and_older_ones_are_looked
 ) -> None:
     effects = RowRequests(homeserver, Clock())
     for number in range(1_001):
-        effects.note(send("", f"t{number}"), EventId(f"$e{number}"))
+        effects.remember_event_id(send("", f"t{number}"), EventId(f"$e{number}"))
 
     await effects.attempt(edit("t1"), look_first=False)
     await effects.attempt(edit("t1000"), look_first=False)
@@ -70,10 +70,10 @@ async def test_only_messages_are_remembered_to_be_edited_and_others_take_no_plac
     server: ScriptedHomeserver, homeserver: Homeserver
 ) -> None:
     effects = RowRequests(homeserver, Clock())
-    effects.note(send("", "kept"), EventId("$kept"))
+    effects.remember_event_id(send("", "kept"), EventId("$kept"))
     for number in range(1_000):
-        effects.note(send("", f"lost {number}"), None)
-        effects.note(topic(f"set {number}"), EventId("$state"))
+        effects.remember_event_id(send("", f"lost {number}"), None)
+        effects.remember_event_id(topic(f"set {number}"), EventId("$state"))
 
     assert await effects.attempt(edit("set 1"), look_first=False) is None
     assert server.contents == []

@@ -178,7 +178,7 @@ class SlowMaker(RoomCreator):
 async def test_five_hundred_wishes_at_once_are_met_a_few_at_a_time(homeserver: Homeserver) -> None:
     slow = SlowMaker(homeserver, RoomStyle(), secret="s")  # noqa: S106  # of no use to anybody
     harbour = Harbour(homeserver)
-    harbour.delivery = harbour.new_delivery(maker=slow)
+    harbour.delivery = harbour.new_delivery(room_creator=slow)
     people = [f"@user{number}:test" for number in range(500)]
 
     async with harbour.at_work(intake=False):
