@@ -4,7 +4,7 @@
 one.
 """
 
-from durable.store.codec import from_json, to_json, why_not_kept
+from durable.store.codec import from_json, to_json, why_not_storable
 from durable.store.contract import CheckpointStore, OutboxStore, ParkingStore, Store
 from durable.store.errors import (
     AlreadyHandled,
@@ -74,5 +74,5 @@ __all__ = [
     "from_json",
     "to_json",
     "volume_warning",
-    "why_not_kept",
+    "why_not_storable",
 ]

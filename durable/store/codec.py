@@ -49,9 +49,9 @@ def from_json(cls: type[T], text: str) -> T:
         raise CorruptValue(cls.__name__, "; ".join(transform_error(error))) from error
 
 
-def why_not_kept(cls: type) -> str | None:
+def why_not_storable(cls: type) -> str | None:
     """The reason why records of the class can't be read back; None if they can."""
-    return next(_unkept(cls, cls.__name__, set()), None)
+    return next(_unstorable_parts(cls, cls.__name__, set()), None)
 
 
 def plain(record: object) -> Any:
@@ -94,7 +94,7 @@ def _writable(value: object) -> object:
             return value
 
 
-def _unkept(kind: Any, where: str, seen: set[Any]) -> Iterator[str]:
+def _unstorable_parts(kind: Any, where: str, seen: set[Any]) -> Iterator[str]:
     """Yield a message for each part of a type that can't be read back: where it is, and why.
 
     Args:
@@ -109,13 +109,13 @@ def _unkept(kind: Any, where: str, seen: set[Any]) -> Iterator[str]:
     if origin is Annotated:
         kind, args = args[0], args[:1]
     if isinstance(origin, type) and has(origin) and origin not in seen:
-        yield from _unkept_fields(origin, seen | {origin})
+        yield from _unstorable_fields(origin, seen | {origin})
     if is_mapping(kind) and args and not (_is_key(args[0]) or _has_int_keys(kind)):
         yield f"{where}: what has been saved under keys of {_named(args[0])} can't be found again"
     if origin is not Literal:
         for arg in args:
             if arg not in (Ellipsis, NoneType) and not isinstance(arg, list):
-                yield from _unkept(arg, where, seen)
+                yield from _unstorable_parts(arg, where, seen)
     try:
         _converter.get_structure_hook(kind)
     except (StructureHandlerNotFoundError, NameError, TypeError):
@@ -123,14 +123,14 @@ def _unkept(kind: Any, where: str, seen: set[Any]) -> Iterator[str]:
         yield f"{where}: {_named(kind)}: {reason}"
 
 
-def _unkept_fields(cls: type, seen: set[Any]) -> Iterator[str]:
+def _unstorable_fields(cls: type, seen: set[Any]) -> Iterator[str]:
     try:
         resolve_types(cls)
     except NameError as error:
         yield f"{cls.__name__}: {error}"
     else:
         for attribute in fields(cls):
-            yield from _unkept(attribute.type, f"{cls.__name__}.{attribute.name}", seen)
+            yield from _unstorable_parts(attribute.type, f"{cls.__name__}.{attribute.name}", seen)
 
 
 def _is_key(kind: Any) -> bool:

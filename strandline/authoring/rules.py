@@ -6,7 +6,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from attrs import NOTHING, fields, frozen, has
 
-from durable.store import why_not_kept
+from durable.store import why_not_storable
 from fsm import Event, Flow, State
 from fsm.checks.findings import Finding, Severity
 from fsm.events import ANY, BACK, Handler, targets_from
@@ -58,7 +58,7 @@ class Rules:
     def _kept(self, state: State) -> Iterator[Finding]:
         if state.record is None or not has(state.record):
             return
-        problem = why_not_kept(state.record)
+        problem = why_not_storable(state.record)
         if problem is not None:
             yield self._error(
                 "SL201",

@@ -2,7 +2,7 @@
 
 from durable.flows.chats.erase import erase_user, explain_erasure
 from durable.flows.chats.records import chats_of, name_in, next_number, user_of
-from durable.flows.chats.repair import explain_invite, repair, welcome_back
+from durable.flows.chats.repair import explain_invite, invite_to_all, repair
 from durable.flows.chats.restore import list_chats, load_chat, offer_chats
 from durable.flows.chats.rooms import (
     SPACE_PURPOSE,
@@ -113,7 +113,7 @@ class Chats(Flow):
     @on(welcome)
     async def invite_again(self, turn: Turn) -> None:
         """Invite the user to their Space and all their open chats again."""
-        await welcome_back(turn)
+        await invite_to_all(turn)
 
     @on(new)
     async def begin_chat(self, turn: Turn) -> None:

@@ -50,7 +50,7 @@ async def next_number(turn: Turn, user_id: UserId) -> int:
     return number
 
 
-async def numbered(turn: Turn, room: RoomRecord) -> RoomRecord:
+async def with_chat(turn: Turn, room: RoomRecord) -> RoomRecord:
     """Return the record of the turn's room, with an owner and a chat.
 
     If ``room`` has no owner, the sender becomes the owner. If it has no chat, a chat is created for
@@ -81,7 +81,7 @@ def ensure_chat(turn: Turn, room: RoomRecord, room_id: RoomId) -> None:
         room: The room's record, with an owner and a chat id.
         room_id: The id of that room.
     """
-    assert room.chat_id and room.matrix_user_id  # noqa: S101, PT018  # numbered before
+    assert room.chat_id and room.matrix_user_id  # noqa: S101, PT018  # with_chat has set both
     chat = ChatRecord(
         chat_id=room.chat_id,
         name=name_of(turn, room),

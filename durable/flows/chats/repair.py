@@ -42,11 +42,11 @@ async def repair(turn: Turn, pending: PendingRooms, *, with_space: bool) -> tupl
     if with_space and (await user_of(turn, turn.sender)).space_id is None:
         requests = {SPACE_PURPOSE: space_request(turn)} | requests
     _tell(turn, [as_typed(request.name) for request in requests.values()])
-    await welcome_back(turn)
+    await invite_to_all(turn)
     return tuple(requests.values())
 
 
-async def welcome_back(turn: Turn) -> None:
+async def invite_to_all(turn: Turn) -> None:
     """Invite the sender to their Space and all open chats, and add those chats to the Space."""
     space_id = (await user_of(turn, turn.sender)).space_id
     if space_id is not None:

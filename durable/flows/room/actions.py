@@ -10,9 +10,9 @@ from durable.flows.chats.records import (
     move_last_use,
     name_in,
     name_of,
-    numbered,
     unlink,
     user_of,
+    with_chat,
 )
 from durable.flows.chats.rooms import link_chats
 from durable.flows.room.texts import problem_of
@@ -120,7 +120,7 @@ async def bind_anew(turn: Turn, room: RoomRecord) -> RoomRecord:
         )
     )
     turn.trigger(Release())
-    room = await numbered(turn, room)
+    room = await with_chat(turn, room)
     return evolve(room, agent_id=agent.id, platform_chat_id=number)
 
 
@@ -137,12 +137,12 @@ async def close(turn: Turn, room: RoomRecord) -> RoomRecord:
     Returns:
         The room's changed record.
     """
-    room = await numbered(turn, room)
+    room = await with_chat(turn, room)
     chat = await chat_in(turn, room)
     if chat is None:
         ensure_chat(turn, room, turn.room_id)
         chat = await chat_in(turn, room)
-    assert chat and room.matrix_user_id  # noqa: S101, PT018  # entered and numbered
+    assert chat and room.matrix_user_id  # noqa: S101, PT018  # it has a chat now
     key = chat_key(room.matrix_user_id, chat.chat_id)
     bot_records(turn).save(key, evolve(chat, archived=True))
     unlink(turn, room.space_id, turn.room_id)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from attrs import evolve
 
-from durable.flows.chats.records import numbered, touch
+from durable.flows.chats.records import touch, with_chat
 from durable.flows.room.actions import (
     OWNER,
     archive_question,
@@ -358,7 +358,7 @@ class RoomRouting(KeptAsRecord, Flow):
         turn.trigger(MeetUser())
         platform_chat_id = await bot_records(turn).next_platform_chat_id()
         room = evolve(
-            await numbered(turn, room or RoomRecord()),
+            await with_chat(turn, room or RoomRecord()),
             agent_id=agent.id,
             platform_chat_id=platform_chat_id,
         )

@@ -18,7 +18,7 @@ def write_meta(db: sqlite3.Connection, name: str, value: str) -> None:
     )
 
 
-def raise_issued(db: sqlite3.Connection, number: str) -> None:
+def record_issued(db: sqlite3.Connection, number: str) -> None:
     """Record ``number`` as the highest issued platform chat number, unless a higher one is stored.
 
     Args:

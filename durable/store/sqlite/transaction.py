@@ -4,7 +4,7 @@ import sqlite3
 
 from durable.store.codec import dump
 from durable.store.errors import AlreadyHandled, Conflict
-from durable.store.sqlite.meta import raise_issued
+from durable.store.sqlite.meta import record_issued
 from durable.store.sqlite.outbox import add_row
 from durable.store.values import Commit, Handled, Reopened
 from fsm.outbox import OutboxRow
@@ -106,7 +106,7 @@ def _write_value(db: sqlite3.Connection, key: str, text: str | None) -> None:
     )
     if key == PLATFORM_CHAT_SEQ_KEY:
         # kept twice: if it were lost from kv, a number would be issued again
-        raise_issued(db, text.strip('"'))
+        record_issued(db, text.strip('"'))
 
 
 def _write_answers(db: sqlite3.Connection, commit: Commit) -> None:

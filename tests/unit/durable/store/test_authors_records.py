@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from attrs import field, frozen
 
-from durable.store.codec import from_json, to_json, why_not_kept
+from durable.store.codec import from_json, to_json, why_not_storable
 from durable.store.errors import CorruptValue
 
 T = TypeVar("T")
@@ -184,7 +184,7 @@ def test_what_an_author_keeps_comes_back_as_it_was(kind: Any, value: object) -> 
     cls = a_class(kind)
     record = cls(value)
 
-    assert why_not_kept(cls) is None
+    assert why_not_storable(cls) is None
     back = from_json(cls, to_json(record))
     assert back == record
     assert repr(back) == repr(record) or kind is float
@@ -215,7 +215,7 @@ def test_a_field_of_an_author_may_be_called_extra() -> None:
     ],
 )
 def test_what_can_not_come_back_is_told_with_its_field(kind: Any, expected: str) -> None:
-    problem = why_not_kept(a_class(kind))
+    problem = why_not_storable(a_class(kind))
 
     assert problem is not None
     assert expected in problem
