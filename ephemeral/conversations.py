@@ -14,7 +14,7 @@ from fsm.values.ids import ConversationKey, EventId
 
 
 @frozen
-class ExpiredState:
+class ExpiringState:
     """An ephemeral state of a conversation, which has expired when ``sweep`` returns it.
 
     Args:
@@ -37,7 +37,7 @@ class ExpiredState:
 
 @frozen
 class _Standing:
-    lapsed: ExpiredState
+    expiring: ExpiringState
     until: float
 
 
@@ -49,7 +49,7 @@ class Conversations:
 
     def __init__(self) -> None:
         self._standing: dict[tuple[str, ConversationKey], _Standing] = {}
-        self._overdue: list[ExpiredState] = []
+        self._overdue: list[ExpiringState] = []
 
     def __len__(self) -> int:
         return len(self._standing)
@@ -60,7 +60,7 @@ class Conversations:
         None if the conversation is in no ephemeral state, or if the state has expired.
         """
         standing = self._standing.get((flow.name, key))
-        return standing.lapsed.snapshot if standing and now < standing.until else None
+        return standing.expiring.snapshot if standing and now < standing.until else None
 
     def put(self, flow: Flow, moved: TransitionTaken, inbound: Inbound, now: float) -> None:
         """Store the conversation's new state if it is ephemeral; else remove the conversation.
@@ -76,22 +76,22 @@ class Conversations:
         """
         before = self._standing.pop((flow.name, moved.key), None)
         if before is not None and before.until <= now:
-            self._overdue.append(before.lapsed)
+            self._overdue.append(before.expiring)
             before = None
         state = flow.states[moved.after.state]
         lifetime = flow.lifetime(state)
         if state.tier is not Tier.EPHEMERAL or lifetime is None:
             return
         if before is not None and not moved.entered:
-            lapsed, until = evolve(before.lapsed, snapshot=moved.after), before.until
+            expiring, until = evolve(before.expiring, snapshot=moved.after), before.until
         else:
-            beneath = before.lapsed.beneath if before is not None else moved.before
-            lapsed = ExpiredState(flow.name, moved.after, inbound, beneath)
+            beneath = before.expiring.beneath if before is not None else moved.before
+            expiring = ExpiringState(flow.name, moved.after, inbound, beneath)
             until = now + lifetime.total_seconds()
-        self._standing[flow.name, moved.key] = _Standing(lapsed, until)
+        self._standing[flow.name, moved.key] = _Standing(expiring, until)
 
-    def sweep(self, now: float) -> list[ExpiredState]:
+    def sweep(self, now: float) -> list[ExpiringState]:
         """Remove the conversations whose state has expired, and return these states."""
         overdue, self._overdue = self._overdue, []
         expired = [key for key, standing in self._standing.items() if standing.until <= now]
-        return overdue + [self._standing.pop(key).lapsed for key in expired]
+        return overdue + [self._standing.pop(key).expiring for key in expired]

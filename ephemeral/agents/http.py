@@ -91,13 +91,13 @@ class HttpAgent:
         Raises:
             AgentFailed: The agent failed, before or during the answer.
         """
-        begun, sent = False, Sent.of(question)
+        begun, body = False, RequestBody.of(question)
         try:
             async with self._client.stream(
                 "POST",
                 self._options.url,
-                headers=self._headers(question) | sent.headers,
-                content=sent.content(),
+                headers=self._headers(question) | body.headers,
+                content=body.content(),
             ) as response:
                 self._accept(response)
                 async for piece in self._pieces(response):
@@ -223,7 +223,7 @@ class HttpAgent:
 
 
 @frozen
-class Sent:
+class RequestBody:
     """The body of the request that sends a question. Files are streamed, never whole in memory.
 
     Args:
@@ -236,7 +236,7 @@ class Sent:
     boundary: str
 
     @classmethod
-    def of(cls, question: AgentQuestion) -> "Sent":
+    def of(cls, question: AgentQuestion) -> "RequestBody":
         """Return the body of the request that sends the question."""
         return cls(question, token_hex(16) if question.files else "")
 

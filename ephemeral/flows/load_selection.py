@@ -81,7 +81,7 @@ class LoadSelection(Flow):
         return self.is_pending(turn) and _chosen(turn) is not None
 
     @miss.guard
-    def names_a_number(self, turn: Turn) -> bool:
+    def looks_like_a_choice(self, turn: Turn) -> bool:
         """Return whether the answer is a number, on the list or not, or a ✅ reaction."""
         return self.is_pending(turn) and _number(turn) is not None
 

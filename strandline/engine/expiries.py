@@ -1,6 +1,6 @@
 """Runs the turns of expired states."""
 
-from ephemeral.conversations import ExpiredState
+from ephemeral.conversations import ExpiringState
 from strandline.engine.deadlines import Deadlines, DueDeadline
 from strandline.engine.failures import FailureHandler
 from strandline.engine.turn_retry import try_turn
@@ -21,7 +21,7 @@ class Expiries:
         self._deadlines = deadlines
         self._failures = failures
 
-    async def expire(self, lapsed: ExpiredState) -> None:
+    async def expire(self, lapsed: ExpiringState) -> None:
         """Run the turn of an expired ephemeral state.
 
         If every try fails, the errors are logged, and the expiry is dropped.

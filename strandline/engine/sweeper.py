@@ -4,7 +4,7 @@ import asyncio
 
 import structlog
 
-from ephemeral.conversations import Conversations, ExpiredState
+from ephemeral.conversations import Conversations, ExpiringState
 from strandline.engine.clock import Clock
 from strandline.engine.deadlines import Deadlines, DueDeadline
 from strandline.engine.room_queues import BoundedRoomQueues
@@ -41,7 +41,7 @@ class Sweeper:
         while True:
             await asyncio.sleep(self._clock.sweep_seconds)
             before, ahead = ahead, self._clock.ahead_seconds()
-            expired: list[ExpiredState | DueDeadline] = []
+            expired: list[ExpiringState | DueDeadline] = []
             for lapsed in self._conversations.sweep(self._clock.monotonic()):
                 expired.append(lapsed)
                 await self._queues.put(room_of(lapsed), lapsed)

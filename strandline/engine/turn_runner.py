@@ -2,7 +2,7 @@
 
 from attrs import frozen
 
-from ephemeral.conversations import ExpiredState
+from ephemeral.conversations import ExpiringState
 from fsm import Inbound
 from fsm.values.ids import TransactionId
 from matrix import Delivery
@@ -28,7 +28,7 @@ class TurnRunner:
         """Handle an event in a turn, and submit the turn's rows. Arguments as in ``Turns.take``."""
         return self._submitted(await self.turns.take(inbound, attempt, deletes_row=deletes_row))
 
-    async def expire(self, lapsed: ExpiredState) -> None:
+    async def expire(self, lapsed: ExpiringState) -> None:
         """Handle the expiry of an ephemeral state."""
         self._submitted(await self.turns.expire(lapsed))
 

@@ -25,7 +25,7 @@ from durable.store import (
     Store,
 )
 from durable.turn_records import TurnRecords, read_ahead
-from ephemeral.conversations import Conversations, ExpiredState
+from ephemeral.conversations import Conversations, ExpiringState
 from fsm import EventKind, Flow, Inbound, RoomEvent, Snapshot, Translator, Turn
 from fsm.dispatch import Dispatcher, stimuli_of
 from fsm.effects import AskAgent, Reopen
@@ -172,7 +172,7 @@ class Turns:
                 return question if stays and only_touches else None
         return None
 
-    async def expire(self, lapsed: ExpiredState) -> Outcome:
+    async def expire(self, lapsed: ExpiringState) -> Outcome:
         """Handle the expiry of an ephemeral state."""
         flow, origin = self._flows[lapsed.flow], lapsed.inbound
         key = flow.key(origin.room_id, origin.sender)

@@ -2,7 +2,7 @@
 
 from attrs import frozen
 
-from ephemeral.conversations import ExpiredState
+from ephemeral.conversations import ExpiringState
 from fsm import Inbound
 from fsm.values.ids import EventId, RoomId
 from matrix import TimelineGap
@@ -66,13 +66,13 @@ class ReopenedEvent:
     attempt: int
 
 
-WorkItem = NewEvent | UnreadGap | ReopenedEvent | ExpiredState | DueDeadline
+WorkItem = NewEvent | UnreadGap | ReopenedEvent | ExpiringState | DueDeadline
 
 
 def room_of(item: WorkItem) -> RoomId:
     """Return the room in whose queue the item is handled."""
     match item:
-        case NewEvent(inbound=inbound) | ExpiredState(inbound=inbound):
+        case NewEvent(inbound=inbound) | ExpiringState(inbound=inbound):
             return inbound.room_id
         case UnreadGap(gap=gap):
             return gap.room_id

@@ -4,7 +4,7 @@ import structlog
 from attrs import frozen
 
 from durable.store import Commit
-from ephemeral.conversations import ExpiredState
+from ephemeral.conversations import ExpiringState
 from fsm import Inbound
 from fsm.failpoints import reach
 from matrix import Delivery, HomeserverReader
@@ -51,7 +51,7 @@ class EventWorker:
                 self._checkpoint.done(batch, gap.room_id)
             case ReopenedEvent():
                 await self._retry(item)
-            case ExpiredState():
+            case ExpiringState():
                 await self._expiries.expire(item)
                 _log.debug("turn done", event_id=item.event_id)
             case DueDeadline():

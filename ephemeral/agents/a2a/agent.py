@@ -252,11 +252,11 @@ class A2aAgent:
             async for response in client.send_message(SendMessageRequest(message=message)):
                 async for piece in reading.read(response):
                     yield piece
-        async for piece in self._to_the_end(client, reading):
+        async for piece in self._poll_to_the_end(client, reading):
             yield piece
         if reading.state in _ASKING:
             self._asking[context] = _OpenTask(reading.task_id, reading.parts)
-        self._judge(reading)
+        self._raise_if_unanswered(reading)
 
     async def _task_of(self, client: Client, context: str, question: AgentQuestion) -> Task | None:
         """Return the task of the chat that already contains this question; None if there is none.
@@ -287,7 +287,7 @@ class A2aAgent:
                 self._asking.setdefault(context, _OpenTask(task.id, parts_in(task)))
         return None
 
-    async def _to_the_end(
+    async def _poll_to_the_end(
         self, client: Client, reading: Reading
     ) -> AsyncGenerator[AgentPiece, None]:
         """Poll the task until it ends or waits for input, and yield the new pieces of the answer.
@@ -300,7 +300,7 @@ class A2aAgent:
             async for piece in reading.read_task(task):
                 yield piece
 
-    def _judge(self, reading: Reading) -> None:
+    def _raise_if_unanswered(self, reading: Reading) -> None:
         """Raise ``AgentFailed`` if the agent did not give a complete answer.
 
         The task was rejected, cancelled or failed. Or nothing was answered, and the agent requires

@@ -119,7 +119,7 @@ class OpenAiAgent:
                     begun = True
                     yield piece
         except openai.APIConnectionError as error:
-            raise self._unasked(error) from error
+            raise self._failure_without_response(error) from error
         except AnswerTooLong as error:
             raise self._failed(error, FailureReason.TOO_LONG) from error
         except (UnicodeDecodeError, httpx.HTTPError) as error:
@@ -139,11 +139,11 @@ class OpenAiAgent:
                 extra_headers=self._headers, timeout=self._options.connect_seconds
             ):
                 pass
-        except _NoSuchPage:
+        except _ModelsNotListed:
             return  # it lists no models, but it is reachable
         except openai.APIConnectionError as error:
-            if not isinstance(error.__cause__, _NoSuchPage):
-                raise self._unasked(error) from error
+            if not isinstance(error.__cause__, _ModelsNotListed):
+                raise self._failure_without_response(error) from error
 
     async def close(self) -> None:
         """Close the connections."""
@@ -182,7 +182,7 @@ class OpenAiAgent:
         error = await _error_of(response)
         problem = f"it answered {status}: {self._veiled(message_of(error))}"
         is_unlisted = response.request.method == "GET" and status in _NO_MODELS
-        raise (_NoSuchPage if is_unlisted else AgentFailed)(
+        raise (_ModelsNotListed if is_unlisted else AgentFailed)(
             self._id,
             problem,
             of_error(error, of_status(status)),
@@ -223,7 +223,7 @@ class OpenAiAgent:
         if reason == "content_filter":
             raise AgentFailed(self._id, "its content filter objects", FailureReason.REJECTED)
 
-    def _unasked(self, error: openai.APIConnectionError) -> AgentFailed:
+    def _failure_without_response(self, error: openai.APIConnectionError) -> AgentFailed:
         """Return the failure to raise for a request without a usable response."""
         cause = error.__cause__ or error
         if isinstance(cause, AgentFailed):
@@ -239,7 +239,7 @@ class OpenAiAgent:
         return text.replace(token, "…") if token else text
 
 
-class _NoSuchPage(AgentFailed):
+class _ModelsNotListed(AgentFailed):
     """Raised by a probe if the server can be reached, but can't list its models."""
 
 

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 from attrs import evolve
 
 from durable.flows.signals import ArchiveRoom, WelcomeUser
-from ephemeral.conversations import Conversations, ExpiredState
+from ephemeral.conversations import Conversations, ExpiringState
 from ephemeral.flows.confirmation import Confirmation, Pending
 from ephemeral.flows.open_prompt import OpenPrompt
 from fsm import EventKind, Inbound, Snapshot, Triggered
@@ -43,7 +43,9 @@ def test_an_expired_conversation_is_not_found_and_leaves_at_the_next_sweep() -> 
     assert conversations.find(FLOW, KEY, now=60) is None
     assert len(conversations) == 1
     assert conversations.sweep(now=59.9) == []
-    assert conversations.sweep(now=60) == [ExpiredState(FLOW.name, AWAITING, INBOUND, FLOW.at_rest)]
+    assert conversations.sweep(now=60) == [
+        ExpiringState(FLOW.name, AWAITING, INBOUND, FLOW.at_rest)
+    ]
     assert len(conversations) == 0
     assert conversations.sweep(now=60) == []
 
@@ -65,7 +67,7 @@ def test_a_conversation_that_stays_keeps_what_it_carries_now_and_its_time() -> N
     conversations.put(FLOW, to(changed, entered=False), INBOUND, now=30)
 
     assert conversations.find(FLOW, KEY, now=59.9) == changed
-    assert conversations.sweep(now=60) == [ExpiredState(FLOW.name, changed, INBOUND, FLOW.at_rest)]
+    assert conversations.sweep(now=60) == [ExpiringState(FLOW.name, changed, INBOUND, FLOW.at_rest)]
 
 
 def test_a_state_that_is_entered_anew_has_its_whole_time_again() -> None:
@@ -84,9 +86,11 @@ def test_a_conversation_that_expired_begins_anew_and_its_end_is_told_all_the_sam
 
     conversations.put(FLOW, to(AWAITING), again, now=60)
 
-    assert conversations.sweep(now=60) == [ExpiredState(FLOW.name, AWAITING, INBOUND, FLOW.at_rest)]
+    assert conversations.sweep(now=60) == [
+        ExpiringState(FLOW.name, AWAITING, INBOUND, FLOW.at_rest)
+    ]
     assert conversations.find(FLOW, KEY, now=119.9) == AWAITING
-    assert conversations.sweep(now=120) == [ExpiredState(FLOW.name, AWAITING, again, FLOW.at_rest)]
+    assert conversations.sweep(now=120) == [ExpiringState(FLOW.name, AWAITING, again, FLOW.at_rest)]
 
 
 def test_an_idle_conversation_occupies_nothing() -> None:
@@ -104,5 +108,7 @@ def test_what_happens_at_idle_after_an_expiry_leaves_it_to_the_sweep() -> None:
 
     conversations.put(FLOW, to(FLOW.at_rest), INBOUND, now=60)
 
-    assert conversations.sweep(now=60) == [ExpiredState(FLOW.name, AWAITING, INBOUND, FLOW.at_rest)]
+    assert conversations.sweep(now=60) == [
+        ExpiringState(FLOW.name, AWAITING, INBOUND, FLOW.at_rest)
+    ]
     assert len(conversations) == 0
