@@ -13,9 +13,9 @@ from attrs import frozen
 from fsm import Flow
 from fsm.checks.collisions import collisions
 from fsm.checks.findings import Finding, LintResult, collecting
-from strandline.authoring.naming import misnamed
+from strandline.authoring.naming import unanswered_signals
 from strandline.authoring.rules import Rules
-from strandline.authoring.sources import Sources, beside
+from strandline.authoring.sources import Sources, package_files
 from strandline.flows.builtin import FLOWS
 from strandline.flows.discovery import (
     NotFound,
@@ -65,18 +65,18 @@ def lint(targets: Sequence[str], running: Sequence[str] | None = None) -> list[L
     flows = list(dict.fromkeys(flow for each in found for flow in each)) if targets else FLOWS
     linted = [Path(str(sys.modules[flow.__module__].__file__)) for flow in flows]
     for flow in flows:
-        mentioned = sources.mentioned(dict.fromkeys((*linted, *beside(flow.__module__))))
+        mentioned = sources.mentioned(dict.fromkeys((*linted, *package_files(flow.__module__))))
         flawed += [LintResult(flow, each) for each in Rules(flow, sources, mentioned).findings()]
     checked = [*FLOWS, *(flow for flow in flows if flow not in FLOWS)]
     flawed += [LintResult(flow, finding) for flow, finding in collisions(checked) if flow in flows]
-    flawed += [LintResult(*each) for each in _misnamed(flows, running, by_target)]
+    flawed += [LintResult(*each) for each in _unanswered_signals(flows, running, by_target)]
     located += [
         LocatedFinding(*sources.line(each.cls, each.finding.where), each.finding) for each in flawed
     ]
     return sorted(set(located), key=lambda each: (str(each.path), each.line, each.finding.code))
 
 
-def _misnamed(
+def _unanswered_signals(
     flows: Sequence[type[Flow]],
     running: Sequence[str] | None,
     by_target: Mapping[str, list[list[type[Flow]]]],
@@ -93,14 +93,14 @@ def _misnamed(
     """
     known = [*FLOWS, *flows]
     if running is None:
-        yield from misnamed(flows, known, are_all=False)
+        yield from unanswered_signals(flows, known, are_all=False)
         return
     configured = [flow for target in running for each in by_target[target] for flow in each]
     installed = [each.flow for each in find_flows([])[0]]
     run = [*FLOWS, *configured, *installed]
     are_all = all(any(by_target[target]) for target in running)  # none failed to be imported
-    yield from misnamed([flow for flow in flows if flow in run], run, are_all=are_all)
-    yield from misnamed([flow for flow in flows if flow not in run], known, are_all=False)
+    yield from unanswered_signals([flow for flow in flows if flow in run], run, are_all=are_all)
+    yield from unanswered_signals([flow for flow in flows if flow not in run], known, are_all=False)
 
 
 def _found(target: str, located: list[LocatedFinding]) -> Iterator[list[type[Flow]]]:

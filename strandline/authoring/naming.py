@@ -30,7 +30,7 @@ class Named:
     signal: type
 
 
-def refuse_misnamed(flows: Iterable[type[Flow]], running: Iterable[type[Flow]]) -> None:
+def refuse_unanswered_signals(flows: Iterable[type[Flow]], running: Iterable[type[Flow]]) -> None:
     """Raise if the source of a flow triggers a signal that no running flow answers.
 
     Args:
@@ -41,11 +41,11 @@ def refuse_misnamed(flows: Iterable[type[Flow]], running: Iterable[type[Flow]]) 
         UnansweredSignal: A flow triggers such a signal. The error is about the first one, and names
             the flow's class and the method.
     """
-    for _flow, _named, error in _misnamed(flows, running):
+    for _flow, _named, error in _unanswered_errors(flows, running):
         raise error
 
 
-def misnamed(
+def unanswered_signals(
     flows: Iterable[type[Flow]], known: Iterable[type[Flow]], *, are_all: bool
 ) -> Iterator[tuple[type[Flow], Finding]]:
     """Yield a finding for each triggered signal that no flow answers, with the triggering flow.
@@ -56,7 +56,7 @@ def misnamed(
         are_all: Whether ``known`` has every flow that runs. If not, a signal that any imported flow
             class answers is accepted, and a signal that none answers is only a warning.
     """
-    for flow, named, error in _misnamed(flows, known):
+    for flow, named, error in _unanswered_errors(flows, known):
         if error.elsewhere and not are_all:
             continue
         yield (
@@ -72,7 +72,7 @@ def misnamed(
         )
 
 
-def _misnamed(
+def _unanswered_errors(
     flows: Iterable[type[Flow]], running: Iterable[type[Flow]]
 ) -> Iterator[tuple[type[Flow], Named, UnansweredSignal]]:
     by_name = {flow.name: flow for flow in running}

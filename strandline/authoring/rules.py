@@ -13,7 +13,7 @@ from fsm.events import ANY, BACK, Handler, targets_from
 from fsm.flow import handlers_of
 from fsm.kept_record import KeptAsRecord
 from strandline.authoring.sources import Mentioned, Sources, argument, may_return
-from strandline.authoring.writing import COLLECTIONS, DATA, changes, wants
+from strandline.authoring.writing import COLLECTIONS, DATA, changed_fields, requested_effects
 from strandline.flows.builtin import FLOWS
 
 
@@ -141,7 +141,7 @@ class Rules:
     def _guarded(self, event: Event) -> Iterator[Finding]:
         name = getattr(event.condition, "__name__", "")
         guard = self.sources.method(self.flow, name)
-        for wanted in dict.fromkeys(wants(guard) if guard is not None else ()):
+        for wanted in dict.fromkeys(requested_effects(guard) if guard is not None else ()):
             yield self._error(
                 "SL206",
                 name,
@@ -154,7 +154,7 @@ class Rules:
         if written is None:
             return
         given = {s.data_type for event in events for s in event.sources if s.data_type is not None}
-        changed = [each for cls in given for each in changes(written, cls)]
+        changed = [each for cls in given for each in changed_fields(written, cls)]
         for each in dict.fromkeys(changed):
             yield self._warning(
                 "SL207",

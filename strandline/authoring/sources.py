@@ -106,7 +106,7 @@ class Sources:
         return path, nodes[-1] if nodes else None
 
 
-def beside(module: str) -> Iterator[Path]:
+def package_files(module: str) -> Iterator[Path]:
     """Yield the Python files of the package that contains an imported module.
 
     That is the top-level package with its subpackages. For a module of Strandline, the files of all

@@ -63,7 +63,7 @@ CHANGES = frozenset(
 """The methods that change a collection in place."""
 
 
-def wants(guard: Method) -> Iterator[str]:
+def requested_effects(guard: Method) -> Iterator[str]:
     """Yield the effects that a guard requests, such as ``turn.reply``.
 
     Args:
@@ -79,7 +79,7 @@ def wants(guard: Method) -> Iterator[str]:
                     yield f"{turn}.{method}"
 
 
-def changes(handler: Method, given: type) -> Iterator[str]:
+def changed_fields(handler: Method, given: type) -> Iterator[str]:
     """Yield the fields of a state's data that a handler changes in place, such as ``order.lines``.
 
     Args:

@@ -82,7 +82,7 @@ async def serve(
         store = await open_store(config.storage.database, now=clock.now)
         stack.push_async_callback(store.close)
         bot = Bot(config, store, further=make_found(config.flows), clock=clock)
-        await bot.load()
+        await bot.log_restart_report()
         homeserver = await stack.enter_async_context(_connected(config))
         first_start.succeeded()
         await store.mark_started()  # a start that fails above changes nothing
@@ -124,7 +124,7 @@ class Bot:
             clock=clock,
         )
 
-    async def load(self) -> None:
+    async def log_restart_report(self) -> None:
         """Log what the store contains, and which flows have ephemeral states: those are lost.
 
         Also log a warning if the data folder would be lost with the bot's container. Nothing is

@@ -130,7 +130,9 @@ class EventFilter:
             return False
         if not self.is_allowed(inbound):
             return False
-        return not isinstance(inbound, RoomUpgraded) or await self._claims.is_replaced(inbound)
+        if isinstance(inbound, RoomUpgraded):
+            return await self._claims.enter_replacement(inbound)
+        return True
 
     def is_allowed(self, inbound: Inbound) -> bool:
         """Whether the bot handles events of this kind from this sender."""

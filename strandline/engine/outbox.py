@@ -152,7 +152,7 @@ class OutboxBuilder:
         txn = head_id(event_id, attempt)
         return self._part(reply, split_text(reply.text)[0], txn, stream_of=event_id)
 
-    def edit(
+    def edit_content(
         self, text: str, *, edits: EventId, txn: TransactionId, answer: AnswerRef | None = None
     ) -> Json:
         """Return the content of a Matrix event that edits a message.
@@ -250,11 +250,11 @@ class OutboxBuilder:
 
     def _edit(self, edit: Edit, txn: TransactionId, *, instead: str = "") -> OutboxRow:
         edits, answer_ref = edit.event_id or EventId(""), edit.answer
-        content = self.edit(edit.text, edits=edits, txn=txn, answer=answer_ref)
+        content = self.edit_content(edit.text, edits=edits, txn=txn, answer=answer_ref)
         if_withdrawn = None
         if instead and answer_ref is not None:
             empty = evolve(answer_ref, is_empty=True)
-            if_withdrawn = self.edit(instead, edits=edits, txn=txn, answer=empty)
+            if_withdrawn = self.edit_content(instead, edits=edits, txn=txn, answer=empty)
         if edit.event_id is not None or edit.sent_as is None:
             return evolve(_send(edit.room_id, txn, content), if_withdrawn=if_withdrawn)
         return EditRow(

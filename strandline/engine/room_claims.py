@@ -31,8 +31,8 @@ class RoomClaims:
         """Return the room's record; None if the room has none."""
         return (await self.store.read(RoomRecord, room_key(room_id))).value
 
-    async def is_replaced(self, inbound: RoomUpgraded) -> bool:
-        """Whether the room that a tombstone names confirms that it replaces the tombstone's room.
+    async def enter_replacement(self, inbound: RoomUpgraded) -> bool:
+        """Join the room that a tombstone names; return whether it confirms the replacement.
 
         False if the tombstone's room has no record.
 

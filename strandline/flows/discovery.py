@@ -22,7 +22,7 @@ from fsm import Flow, FlowError
 from fsm.checks.collisions import collisions
 from fsm.checks.findings import Severity
 from fsm.errors import StrandlineError
-from strandline.authoring.naming import misnamed
+from strandline.authoring.naming import unanswered_signals
 from strandline.installation import pip_install
 
 FLOW_GROUP = "strandline.flows"
@@ -129,7 +129,7 @@ def find_flows(paths: Sequence[str]) -> tuple[list[Found], list[tuple[int | None
 
     places = {each.flow: each.place for each in found}
     running = [*FLOWS, *places]
-    named = misnamed(
+    named = unanswered_signals(
         places, running, are_all=not problems
     )  # a flow that can't be imported may have it
     for flow, finding in (*collisions(running), *named):

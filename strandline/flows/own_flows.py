@@ -13,7 +13,7 @@ from ephemeral.flows.held_messages import CancelHeld, Held
 from ephemeral.flows.load_selection import CancelSelection, LoadSelection
 from ephemeral.flows.staged_files import CancelStaged, StageLimits, Staging
 from fsm import Flow, Registry
-from strandline.authoring.naming import refuse_misnamed
+from strandline.authoring.naming import refuse_unanswered_signals
 from strandline.config.model import Config, FilesSection
 from strandline.flows.languages import LANGUAGES, translator_for
 from strandline.flows.service import Service
@@ -65,7 +65,7 @@ def make_flows(
         is_addressed=lambda turn: is_addressed(turn, respond_to),
     )
     named = [type(flow) for flow in further]
-    refuse_misnamed(named, [*named, *(type(flow) for flow in (*flows, service))])
+    refuse_unanswered_signals(named, [*named, *(type(flow) for flow in (*flows, service))])
     return [*flows, service]
 
 

@@ -28,7 +28,7 @@ from fsm import Attachment, EventKind, Flow, Inbound, QuestionRef, Registry, Sna
 from fsm.effects import Edit, Reply
 from fsm.values.ids import EventId, RoomId, UserId
 from fsm.values.inbound import make_inbound
-from strandline.authoring.naming import refuse_misnamed
+from strandline.authoring.naming import refuse_unanswered_signals
 from strandline.config.model import Config, config_of
 from strandline.engine.clock import Clock
 from strandline.engine.deadlines import Deadlines
@@ -203,7 +203,7 @@ class Rehearsal:
         self._config = None if config is None else _config(config)
         self._prefix = self._config.commands.prefix if self._config else prefix
         rehearsed = [type(flow) for flow in flows]
-        refuse_misnamed(rehearsed, [*FLOWS, *rehearsed])
+        refuse_unanswered_signals(rehearsed, [*FLOWS, *rehearsed])
         self._rehearsed = {flow.name: flow for flow in flows}
         self._questions: list[_Question] = []
         self._lives = 0

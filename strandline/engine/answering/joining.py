@@ -74,13 +74,13 @@ class QuestionJoiner:
                 arrived.clear()
                 for item in queued(room_id):
                     answer = self._edits.active(room_id)
-                    if answer is None or not await self._joins(item, answer, prepare):
+                    if answer is None or not await self._try_join(item, answer, prepare):
                         break
                 await arrived.wait()
         finally:
             del self._arrivals[room_id]
 
-    async def _joins(self, item: WorkItem, answer: ActiveAnswer, prepare: Prepare) -> bool:
+    async def _try_join(self, item: WorkItem, answer: ActiveAnswer, prepare: Prepare) -> bool:
         """Let the item join the answer's question, if it may.
 
         Returns:

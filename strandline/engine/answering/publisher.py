@@ -148,7 +148,7 @@ class AnswerPublisher:
     async def _edit(self, reply: Reply, event_id: EventId) -> bool:
         txn = self._new_transaction_id()
         content = await asyncio.to_thread(
-            self._builder.edit, reply.text, edits=event_id, txn=txn, answer=reply.answer
+            self._builder.edit_content, reply.text, edits=event_id, txn=txn, answer=reply.answer
         )
         reach("answer.edit.before")
         is_shown = await self._delivery.send_now(reply.room_id, content, txn)

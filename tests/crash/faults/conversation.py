@@ -66,7 +66,7 @@ class MemoryBot:
         store = await SqliteStore.open(self.database, now=now, connect=connect)
         try:
             bot = self._kind(self._config, store)
-            await bot.load()
+            await bot.log_restart_report()
             await store.mark_started()
             await bot.run(as_homeserver(self.homeserver), stop)
         finally:
@@ -162,7 +162,7 @@ class MemoryBot:
     async def _load_twice(self) -> None:
         for _ in range(2):
             store = await SqliteStore.open(self.database, now=lambda: datetime.now(UTC))
-            await Bot(self._config, store).load()
+            await Bot(self._config, store).log_restart_report()
             await store.close()
 
 
