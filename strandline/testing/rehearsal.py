@@ -58,7 +58,7 @@ class _Question:
 
 
 @define
-class _Hands:
+class _TestClock:
     """A clock whose time ``at`` a test sets."""
 
     at: datetime
@@ -74,7 +74,7 @@ class _Hands:
 
 
 @define(eq=False)
-class _Disk:
+class _TemporaryDatabase:
     """The database of a rehearsal in a temporary directory. Each simulated process opens it."""
 
     directory: Path = field(factory=lambda: Path(mkdtemp(prefix="strandline-rehearsal-")))
@@ -103,7 +103,7 @@ class _Disk:
 
 
 @frozen
-class _Life:
+class _SimulatedProcess:
     """The objects of one simulated process. A restart discards them, but not the database.
 
     Args:
@@ -126,8 +126,8 @@ class _Remover:
     a rehearsal takes no lock: it only puts the database into a ``SimpleQueue``.
     """
 
-    _gone: SimpleQueue[_Disk | None]
-    _disks: set[_Disk]
+    _gone: SimpleQueue[_TemporaryDatabase | None]
+    _databases: set[_TemporaryDatabase]
     _thread: Thread | None
 
     def __init__(self) -> None:
@@ -135,13 +135,13 @@ class _Remover:
         atexit.register(self._finish)
         os.register_at_fork(after_in_child=self._reset)
 
-    def watch(self, rehearsal: object, disk: _Disk) -> None:
-        """Remove ``disk`` when ``rehearsal`` is garbage collected, or when the process exits."""
+    def watch(self, rehearsal: object, database: _TemporaryDatabase) -> None:
+        """Remove ``database`` when ``rehearsal`` is garbage collected or the process exits."""
         if self._thread is None:
             self._thread = Thread(target=self._run, name="strandline-rehearsals", daemon=True)
             self._thread.start()
-        self._disks.add(disk)
-        weakref.finalize(rehearsal, self._gone.put, disk).atexit = False
+        self._databases.add(database)
+        weakref.finalize(rehearsal, self._gone.put, database).atexit = False
 
     def _reset(self) -> None:
         """Begin without a thread and without databases to remove.
@@ -150,20 +150,20 @@ class _Remover:
         the databases of its parent.
         """
         self._gone = SimpleQueue()
-        self._disks = set()
+        self._databases = set()
         self._thread = None
 
     def _run(self) -> None:
-        while disk := self._gone.get():
-            disk.remove()
-            self._disks.discard(disk)
+        while database := self._gone.get():
+            database.remove()
+            self._databases.discard(database)
 
     def _finish(self) -> None:
         if self._thread is not None:
             self._gone.put(None)
             self._thread.join()
-        for disk in self._disks:
-            disk.remove()
+        for database in self._databases:
+            database.remove()
 
 
 _remover = _Remover()
@@ -199,7 +199,7 @@ class Rehearsal:
         self, *flows: Flow, prefix: str = "!", config: Mapping[str, Any] | None = None
     ) -> None:
         self.turns: list[Turn] = []
-        self._hands = _Hands(datetime(2026, 1, 1, 12, tzinfo=UTC))
+        self._test_clock = _TestClock(datetime(2026, 1, 1, 12, tzinfo=UTC))
         self._config = None if config is None else _config(config)
         self._prefix = self._config.commands.prefix if self._config else prefix
         rehearsed = [type(flow) for flow in flows]
@@ -207,18 +207,18 @@ class Rehearsal:
         self._rehearsed = {flow.name: flow for flow in flows}
         self._questions: list[_Question] = []
         self._lives = 0
-        self._disk = _Disk()
-        _remover.watch(self, self._disk)
+        self._database = _TemporaryDatabase()
+        _remover.watch(self, self._database)
         self.restart()
 
     @property
     def now(self) -> datetime:
         """The simulated time, in UTC. ``passes`` sets it forward; a test may also assign it."""
-        return self._hands.at
+        return self._test_clock.at
 
     @now.setter
     def now(self, at: datetime) -> None:
-        self._hands.at = at
+        self._test_clock.at = at
 
     @property
     def store(self) -> BotStore:
@@ -226,7 +226,7 @@ class Rehearsal:
 
         The first turn creates the database.
         """
-        return BotStore(self._disk.path)
+        return BotStore(self._database.path)
 
     async def says(
         self, text: str, *, by: UserId = ALICE, room: RoomId = ROOM, **inbound: Any
@@ -340,12 +340,12 @@ class Rehearsal:
             The turns of those expiries; empty if nothing expired.
         """
         self.now += time
-        life, number = await self._alive(), len(self.turns)
-        for lapsed in self._conversations.sweep(self._hands.monotonic()):
-            self._note(await life.turns.expire(lapsed))
-        for due in await life.deadlines.newly_due():
-            self._note(await life.turns.fall_due(due))
-            life.deadlines.settle(due)
+        process, number = await self._alive(), len(self.turns)
+        for lapsed in self._conversations.sweep(self._test_clock.monotonic()):
+            self._note(await process.turns.expire(lapsed))
+        for due in await process.deadlines.newly_due():
+            self._note(await process.turns.fall_due(due))
+            process.deadlines.settle(due)
         return self.turns[number:]
 
     def restart(self, *flows: Flow) -> None:
@@ -359,7 +359,7 @@ class Rehearsal:
         self._flows = {flow.name: flow for flow in self._make_flows()}
         self._conversations = Conversations()
         self._lives += 1
-        self._life: _Life | None = None
+        self._process: _SimulatedProcess | None = None
 
     def state(self, flow: type[Flow], *, by: UserId = ALICE, room: RoomId = ROOM) -> str:
         """The name of the current state of the flow's conversation with this user in this room."""
@@ -391,16 +391,16 @@ class Rehearsal:
             return flows
         return [*flows, Confirmation(lifetime=timedelta(minutes=5), started_at=self.now)]
 
-    async def _alive(self) -> _Life:
+    async def _alive(self) -> _SimulatedProcess:
         """Return the current simulated process; start it if this is its first turn."""
         loop = asyncio.get_running_loop()
-        if self._life is None or self._life.loop is not loop:
-            store = await self._disk.open(self._hands.clock())
-            self._life = self._begin(store, loop)
-        return self._life
+        if self._process is None or self._process.loop is not loop:
+            store = await self._database.open(self._test_clock.clock())
+            self._process = self._begin(store, loop)
+        return self._process
 
-    def _begin(self, store: Store, loop: asyncio.AbstractEventLoop) -> _Life:
-        clock = self._hands.clock()
+    def _begin(self, store: Store, loop: asyncio.AbstractEventLoop) -> _SimulatedProcess:
+        clock = self._test_clock.clock()
         turns = Turns(
             list(self._flows.values()),
             store=store,
@@ -416,7 +416,7 @@ class Rehearsal:
         deadlines = Deadlines(
             RetryingStore(store), frozenset(self._flows), monotonic=clock.monotonic
         )
-        return _Life(loop, store, turns, deadlines)
+        return _SimulatedProcess(loop, store, turns, deadlines)
 
     async def _happens(self, kind: EventKind, by: UserId, room: RoomId, **fields: Any) -> Turn:
         fields.setdefault("event_id", self._next_id())
@@ -428,8 +428,8 @@ class Rehearsal:
         Returns:
             The turn of the event itself.
         """
-        life = await self._alive()
-        outcome, number = await life.turns.take(inbound, attempt), len(self.turns)
+        process = await self._alive()
+        outcome, number = await process.turns.take(inbound, attempt), len(self.turns)
         self._note(outcome)
         for again in outcome.reopened:
             await self._take(again.inbound, again.attempt)
@@ -451,10 +451,10 @@ class Rehearsal:
     def _standing(self, flow: type[Flow], by: UserId, room: RoomId) -> Snapshot:
         running = self._flows[flow.name]
         key = running.key(room, by)
-        live = self._conversations.find(running, key, self._hands.monotonic())
-        if live is not None or not self._disk.path.exists():
+        live = self._conversations.find(running, key, self._test_clock.monotonic())
+        if live is not None or not self._database.path.exists():
             return live or running.at_rest
-        return StoreInspector(self._disk.path).stored_snapshot(running, key)
+        return StoreInspector(self._database.path).stored_snapshot(running, key)
 
     def _newest(self, room: RoomId, asked_in: Turn | None) -> _Question:
         for question in reversed(self._questions):

@@ -76,7 +76,7 @@ def state_table(log: Iterable[Line], names: Names) -> str:
             arrow = f"{line['source']} → {line['target']}"
             rows.append((_time(line), line["flow"], whose, line["by"], arrow))
         elif line["level"] == TEST:
-            rows.append((_time(line), _deed(line), "", "", ""))
+            rows.append((_time(line), _note_text(line), "", "", ""))
     columns = zip(*(row for row in rows if row[-1]), strict=True)
     widths = [max(map(len, column)) for column in columns]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
@@ -88,13 +88,15 @@ def log_text(log: Iterable[Line]) -> str:
     Each entry gives one line, and a traceback gives further lines. Entries that exist only for
     tests, such as transitions, are left out.
     """
-    lines = [text for line in log if line["event"] not in _BETWEEN_US for text in _log_lines(line)]
+    lines = [
+        text for line in log if line["event"] not in _TEST_ONLY_EVENTS for text in _log_lines(line)
+    ]
     left_out = len(lines) - MOST_LINES
     head = [f"({left_out} lines before)"] if left_out > 0 else []
     return printable("\n".join(head + lines[-MOST_LINES:]), lines=True)
 
 
-_BETWEEN_US = {"moved", "turn done", "passed over", "time was set forward"}
+_TEST_ONLY_EVENTS = {"moved", "turn done", "passed over", "time was set forward"}
 """The ``event`` values of log entries that the bot writes only for tests."""
 
 _SHOWN = {"event", "level", "timestamp", "exception"}
@@ -104,7 +106,7 @@ def _log_lines(line: Line) -> list[str]:
     if line["level"] == OUTPUT:
         return [line["event"]]
     if line["level"] == TEST:
-        return [f"{_time(line)} {_deed(line)}"]
+        return [f"{_time(line)} {_note_text(line)}"]
     values = " ".join(f"{key}={value}" for key, value in line.items() if _says(key, value))
     first = f"{_time(line)} {line['level']:<7} {line['event']}  {values}".rstrip()
     return [first, *line.get("exception", "").splitlines()]
@@ -114,7 +116,7 @@ def _says(key: str, value: object) -> bool:
     return key not in _SHOWN and value is not None and value != []
 
 
-def _deed(line: Line) -> str:
+def _note_text(line: Line) -> str:
     """Return the line of a report for a note of what the test did."""
     return f"──── {line['event']} {line.get('by', '')}".rstrip() + " ────"
 

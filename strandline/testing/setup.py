@@ -29,7 +29,7 @@ AGENT = {"id": "agent-1", "name": "First agent", "kind": "echo"}
 """The agent of a bot whose config names none. This agent answers with the question's text."""
 
 
-SPEAKS = "strandline: "
+ERROR_PREFIX = "strandline: "
 """The prefix of the error messages that ``strandline run`` prints."""
 
 
@@ -165,10 +165,10 @@ def _wait_for(bot: BotProcess) -> None:
 def _complaint(bot: BotProcess) -> str | None:
     """Return the error that the bot printed because it can't start; None if it printed none."""
     lines = [line["event"] for line in bot.log if line["level"] == OUTPUT]
-    begins = [n for n, line in enumerate(lines) if line.startswith(SPEAKS)]
+    begins = [n for n, line in enumerate(lines) if line.startswith(ERROR_PREFIX)]
     if not begins:
         return None
-    problems = "\n".join(lines[begins[0] :]).removeprefix(SPEAKS)
+    problems = "\n".join(lines[begins[0] :]).removeprefix(ERROR_PREFIX)
     return f"the bot does not start: {problems}"
 
 

@@ -120,7 +120,7 @@ class AfterRestart:
             for edge in edges_from(walker.flow, position(walker.flow, walker.walk), causes.plan)
             if edge.by is By.EVENT
             and causes.is_prompt(edge)
-            and edge.transition in self.runner.shared_bot.caused
+            and edge.transition in self.runner.shared_bot.taken
             and walker.flow.states[walker.here.state] not in walker.flow.events[edge.event].sources
         ]
         for cause in causes.of(gone[0], 0)[-1:] if gone else ():
@@ -142,7 +142,7 @@ class AfterRestart:
             edge
             for edge in edges_from(walker.flow, walker.here, plan)
             if edge.by is By.EVENT
-            and edge.transition in shared_bot.caused
+            and edge.transition in shared_bot.taken
             and shared_bot.causes.is_prompt(edge)
         ]
         edges.sort(key=lambda edge: (edge.source != edge.target, self._is_guarded(edge)))

@@ -161,7 +161,7 @@ class WalkerGroup:
         state = walker.flow.states[edge.source]
         if not edge.event and not state.is_durable:  # it falls back without a log entry
             walker.here = arrive(walker.flow, walker.here, edge.target)
-            self.shared_bot.caused.add(edge)
+            self.shared_bot.taken.add(edge)
             return
         name = edge.event or "expire"
 
@@ -178,7 +178,7 @@ class WalkerGroup:
                 if event_id.endswith(tuple(walker.happened))  # expired:FLOW:$EVENT
             ]
             self.runner.fail(walker, ": ".join([what, *errors[:1]]))
-        self.shared_bot.caused.add(edge)
+        self.shared_bot.taken.add(edge)
         self.runner.follow(walker)
 
     async def _killed(self, walkers: Iterable[Walker]) -> None:
@@ -192,7 +192,7 @@ class WalkerGroup:
         changed = [key for key in before.keys() | after.keys() if before.get(key) != after.get(key)]
         for walker in walkers:
             edge = _restart(walker)
-            shared_bot.caused.add(edge)
+            shared_bot.taken.add(edge)
             walker.here = arrive(walker.flow, walker.here, edge.target)
             self._compare(walker, after)
             for key in changed:

@@ -168,7 +168,7 @@ class KillEverywhereRun:
 
     def _report(self, shared_bot: SharedBot, seconds: float) -> Report:
         all_ = {edge.transition for edge in self._wanted()}
-        covered = {edge.transition for edge in shared_bot.caused} & all_
+        covered = {edge.transition for edge in shared_bot.taken} & all_
         return Report(
             flow=self.flow.__name__,
             paths=shared_bot.walked,
@@ -192,7 +192,7 @@ class KillEverywhereRun:
         """Describe each step that must happen and never did, with what happened instead."""
         problems = []
         for edge, walk in self._wanted().items():
-            if edge.transition in shared_bot.caused:
+            if edge.transition in shared_bot.taken:
                 continue
             if edge.by is By.RESTART:
                 problems.append(f"no walker was in {edge.source!r} when the bot was killed")

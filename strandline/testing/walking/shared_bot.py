@@ -35,7 +35,7 @@ class SharedBot:
         causes: Finds the actions that cause the flow's events.
         flows: The flow classes whose code the test can import, by name.
         comparison: Compares the results of steps with and without a restart.
-        caused: The steps that some walker has taken.
+        taken: The steps that some walker has taken.
         dead_ends: The walks whose last step did not happen, each with what happened instead.
         failures: The walkers whose checks failed, each with the problem.
         kills: How often the bot was killed.
@@ -49,7 +49,7 @@ class SharedBot:
     causes: Causes
     flows: Mapping[str, type[Flow]]
     comparison: Comparison = field(factory=Comparison)
-    caused: set[Edge] = field(factory=set)
+    taken: set[Edge] = field(factory=set)
     dead_ends: dict[Walk, str] = field(factory=dict)
     failures: list[tuple[Walker, str]] = field(factory=list)
     kills: int = 0

@@ -128,7 +128,7 @@ class StepRunner:
             event = walker.flow.events.get(move.by)
             is_by_time = move.event_id.startswith("expired:")
             if event is not None and not (event.on_expiry and is_by_time):
-                self.shared_bot.caused.add(Edge(move.source, move.target, By.EVENT, move.by))
+                self.shared_bot.taken.add(Edge(move.source, move.target, By.EVENT, move.by))
             state = walker.flow.states[move.target]
             walker.is_comparable &= bool(state.initial or state.is_durable)
             walker.seen += 1
