@@ -21,7 +21,7 @@ config_option = click.option(
 
 @click.group()
 def config() -> None:
-    """Look at the config."""
+    """Check the config."""
 
 
 @config.command()

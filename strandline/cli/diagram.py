@@ -38,7 +38,7 @@ from strandline.flows.discovery import NotFound, can_import_from, flow_at
 def diagram(
     flows: tuple[str, ...], config_path: Path | None, form: str, output: Path | None, *, check: bool
 ) -> None:
-    """Draw flows: package.module:Class, or one of the bot's own by its name; else all of those."""
+    """Draw flows: package.module:Class, or a built-in one by its name; by default all of these."""
     can_import_from(Path.cwd())
     try:
         chosen = _chosen(flows, config_path)

@@ -32,7 +32,7 @@ from strandline.flows.discovery import NotFound, can_import_from
 )
 @click.option("--strict", is_flag=True, help="End with exit code 1 for warnings, too.")
 def lint(targets: tuple[str, ...], config_path: Path | None, as_: str, *, strict: bool) -> None:
-    """Say everything that is wrong with flows; by default with the bot's own.
+    """Report all problems in flows; by default in the built-in ones.
 
     Ends with exit code 1 if there are errors.
     """

@@ -19,14 +19,14 @@ from fsm.values.text import printable
 from strandline.config.errors import PackageClash
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
-    "config": ("strandline.cli.config:config", "Look at the config."),
+    "config": ("strandline.cli.config:config", "Check the config."),
     "diagram": (
         "strandline.cli.diagram:diagram",
-        "Draw flows: package.module:Class, or one of the bot's own by its name; else all of those.",
+        "Draw flows: package.module:Class, or a built-in one by its name; by default all of these.",
     ),
     "lint": (
         "strandline.cli.lint:lint",
-        "Say everything that is wrong with flows; by default with the bot's own.",
+        "Report all problems in flows; by default in the built-in ones.",
     ),
     "new": (
         "strandline.cli.new:new",
@@ -34,7 +34,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "parked": (
         "strandline.cli.parked:parked",
-        "Messages whose handling failed every time, and refused requests.",
+        "List, retry or drop messages and requests that failed every time.",
     ),
     "run": ("strandline.cli.run:run", "Run the bot until SIGTERM or Ctrl-C."),
     "version": ("strandline.cli.version:version", "Print the version."),

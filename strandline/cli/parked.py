@@ -18,7 +18,7 @@ from strandline.config.model import Config, load_config
 
 @click.group()
 def parked() -> None:
-    """Messages whose handling failed every time, and refused requests. Stop the bot first."""
+    """List, retry or drop messages and requests that failed every time. Stop the bot first."""
     configure_log(as_json=False, level="info")
 
 

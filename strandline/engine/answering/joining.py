@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
+import structlog
+
 from fsm import EventKind, Inbound
 from fsm.values.ids import RoomId
 from strandline.engine.answering.answer import ActiveAnswer
 from strandline.engine.answering.edits import EditTracker
 from strandline.engine.turns import Turns
 from strandline.engine.work_items import NewEvent, WorkItem
+
+_log = structlog.get_logger(__name__)
 
 Prepare = Callable[[Inbound], Awaitable[Inbound | None]]
 Queued = Callable[[RoomId], Sequence[WorkItem]]
@@ -66,6 +70,8 @@ class QuestionJoiner:
         finally:
             task.cancel()
             await asyncio.wait({task})
+            if not task.cancelled() and (error := task.exception()) is not None:
+                _log.warning("no further messages joined the question", exc_info=error)
 
     async def _run(self, room_id: RoomId, queued: Queued, prepare: Prepare) -> None:
         arrived = self._arrivals[room_id] = asyncio.Event()

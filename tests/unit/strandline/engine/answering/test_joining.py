@@ -3,6 +3,7 @@ from collections import Counter
 from typing import Any, cast
 
 from attrs import evolve
+from structlog.testing import capture_logs
 
 from fsm import EventKind, Inbound
 from fsm.effects import AskAgent
@@ -84,6 +85,22 @@ async def test_nothing_overtakes_what_does_not_join() -> None:
         room.hears("$3", "and when")
 
         assert await room.joined() == ["and how"]
+
+
+async def test_an_error_while_a_message_joins_is_logged_and_leaves_the_answer_alone() -> None:
+    room = Room()
+    room.hears("$1", "and how")
+
+    async def fail(_inbound: Inbound) -> Inbound | None:
+        raise OSError("disk I/O error")
+
+    room.prepare = fail  # type: ignore[method-assign]
+    with capture_logs() as logs:
+        assert await room.joined() == []
+
+    assert [(log["log_level"], str(log["exc_info"])) for log in logs] == [
+        ("warning", "disk I/O error")
+    ]
 
 
 async def test_what_was_taken_back_or_handled_does_not_join() -> None:
