@@ -31,8 +31,8 @@ The tree names a class's module if the class above it is in another module::
     │   ├── FileCorrupted
     │   ├── StoreFailed
     │   ├── StoreMoved
-    │   ├── SessionUnusable
-    │   └── SessionFileFailed
+    │   └── SessionUnusable
+    ├── SessionFileFailed       matrix.api.errors
     ├── ConfigError             strandline.config.errors
     ├── PackageClash            strandline.config.errors
     ├── NotFound                strandline.flows.discovery

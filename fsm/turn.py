@@ -388,7 +388,7 @@ class Turn:
             signal: A value of a frozen class: ``HandOver(to=bob)`` for ``Event(…, on=HandOver)``.
 
         Raises:
-            TurnError: ``signal`` is not an instance of an attrs class.
+            TurnError: ``signal`` is not an instance of a frozen attrs class.
 
         After this step, the turn fails with ``UnansweredSignal`` if no event of the bot's flows
         names the signal's class, and with ``NoSuchTransition`` if such an event is not possible in
@@ -417,7 +417,7 @@ class Turn:
                 sender that nothing was changed.
 
         Raises:
-            TurnError: ``then`` or ``otherwise`` is not an instance of an attrs class.
+            TurnError: ``then`` or ``otherwise`` is not an instance of a frozen attrs class.
 
         If no event of the bot's flows names the class of ``then`` or of ``otherwise``, nothing is
         asked, and the turn fails with ``UnansweredSignal``.

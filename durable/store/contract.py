@@ -78,7 +78,8 @@ class ParkingStore(ABC):
     ) -> tuple[OutboxRow, ...]:
         """Park an event, which then counts as handled, and add rows to the outbox.
 
-        This is one transaction. A repeated call, after a crash, updates error and attempts.
+        This is one transaction. A repeated call, after a crash, updates the error,
+        the attempts and the time of parking.
 
         Args:
             event_id: The event.

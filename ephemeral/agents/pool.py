@@ -42,6 +42,9 @@ MAX_ANSWER_CHARS = 200_000
 PROBE_TIMEOUT_SECONDS = 5.0
 """How long an agent may take to answer a probe."""
 
+CLOSE_SECONDS = 5.0
+"""How long closing a connection may take."""
+
 _TEMPORARY = {FailureReason.UNREACHABLE, FailureReason.BUSY}
 """Failures after which the question is automatically sent again."""
 
@@ -267,11 +270,11 @@ class AgentPool:
         try:
             yield
         except AgentFailed:
-            self._retire(entry.id)
+            await self._retire(entry.id)
             raise
         except Exception as error:  # a third party's code: its user sees AgentFailed
             _log.exception("agent raised", agent=entry.id)
-            self._retire(entry.id)
+            await self._retire(entry.id)
             raise AgentFailed(entry.id, type(error).__name__) from error
 
     @asynccontextmanager
@@ -299,16 +302,19 @@ class AgentPool:
             if not live.users and live.is_retired:
                 await _close(live)
 
-    def _retire(self, agent_id: AgentId) -> None:
+    async def _retire(self, agent_id: AgentId) -> None:
         """Make the next question open a new connection. Answers in progress keep the old one."""
         live = self._open.pop(agent_id, None)
         if live is not None:
             live.is_retired = True
+            if not live.users:
+                await _close(live)
 
 
 async def _close(live: _Live) -> None:
     try:
-        await live.api.close()
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await live.api.close()
     except Exception:  # noqa: BLE001  # closing is best effort; the error is logged
         _log.exception("agent did not close")
 

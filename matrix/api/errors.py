@@ -161,8 +161,11 @@ class SessionUnusable(MatrixError):
 
 
 @frozen(slots=False)
-class SessionFileFailed(MatrixError):
-    """The file of the stored session can't be read or written."""
+class SessionFileFailed(StrandlineError):
+    """The file of the stored session can't be read or written.
+
+    It is no ``MatrixError``, so that no handler of a failed request catches it: it ends the bot.
+    """
 
     path: Path
     problem: str

@@ -198,6 +198,7 @@ class Login:
             "password": settings.password,
             "initial_device_display_name": settings.device_name,
         } | ({"device_id": device_id} if device_id else {})
+        _reserve(self._path)
         reach("session.login.before")
         try:
             answer = await self._http.log_in(endpoint("login"), body)
@@ -267,12 +268,26 @@ def write_session(path: Path, session: Session) -> None:
         raise SessionFileFailed(path, error.strerror or str(error)) from error
 
 
-def _write_file(path: Path, text: str) -> None:
+def _reserve(path: Path) -> None:
+    """Create the file's folder and an empty new file beside it, or raise ``SessionFileFailed``.
+
+    A login whose session could not be stored would be repeated at each start.
+    """
+    try:
+        os.close(_create(path.with_suffix(".new")))
+    except OSError as error:
+        raise SessionFileFailed(path, error.strerror or str(error)) from error
+
+
+def _create(path: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.unlink(missing_ok=True)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+
+
+def _write_file(path: Path, text: str) -> None:
     fresh = path.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w") as file:
+    with os.fdopen(_create(fresh), "w") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -60,7 +60,7 @@ class Policy:
     Args:
         is_allowed: Returns whether a user may talk to the bot at all.
         reactions: The emoji that some flow answers, as normalized by ``compared``.
-        kinds: The kinds that some flow's event names as its cause (``Event(kind=…)``).
+        kinds: The kinds that some flow's event names as its cause (``Event(on=…)``).
         max_reply_chars: The maximum length of a reply to a question of the bot. Longer replies are
             handled as ordinary texts.
         tells_groups: Whether flows need to know if a room has more than two members. If so,
@@ -155,9 +155,10 @@ class EventFilter:
         answers, the sender's last question if the event is the command ``RETRY``, and facts about
         the room.
 
-        None for a reaction to anything but a question of the bot, for an encrypted event that turns
-        out to be none that the bot handles, and for a message of an unsupported kind if the room
-        was told before that the bot can't handle this kind.
+        None for a reaction to anything but a question of the bot to its sender, or with an emoji
+        that no flow answers; for an encrypted event that turns out to be none that the bot handles;
+        and for a message of an unsupported kind if the room was told before that the bot can't
+        handle this kind.
         """
         readable: Inbound | None = inbound
         if inbound.kind is EventKind.UNREADABLE:

@@ -69,7 +69,7 @@ def no_chat(turn: Turn, room: RoomRecord | None) -> str:
     """
     if room is not None and room.room_type == SPACE:
         return turn.gettext(
-            "This room is your Space, which has no chat of its own. Send the command in a chat, or "
+            "This room is a Space, which has no chat of its own. Send the command in a chat, or "
             "`{prefix}new` to start one.",
             prefix=turn.prefix,
         )

@@ -68,7 +68,6 @@ def a_client(
         headers=UNPACKED,
         auth=_Bearer(token) if token else None,
         transport=_Bounded(httpx.AsyncHTTPTransport(verify=tls_context(), limits=limits)),
-        verify=tls_context(),  # for proxies
         event_hooks={"request": [allow], "response": [accept]},
     )
 

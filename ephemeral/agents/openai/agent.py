@@ -169,7 +169,7 @@ class OpenAiAgent:
         return body
 
     async def _accept(self, response: httpx.Response) -> None:
-        """Raise ``AgentFailed`` if a response is compressed or has an error status.
+        """Raise ``AgentFailed`` if a response is compressed or has a status other than 200.
 
         The HTTP client calls this method for each response before it reads the body. Of the body of
         an error, which may be large, only the start is read.

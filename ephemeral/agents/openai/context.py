@@ -203,7 +203,8 @@ async def _shown(file: AgentFile, budget: Budget, most_tokens: float) -> Part | 
 async def _content_of(file: AgentFile, most_bytes: int) -> bytes | None:
     """Download the file's content; return None if it has more than ``most_bytes`` bytes.
 
-    The bytes are counted too, because the size that the sender gave may be too small.
+    Nothing is downloaded if the size that the sender gave is over the limit. The bytes are counted
+    too, because that size may be too small.
     """
     if most_bytes < 1 or file.size_bytes > most_bytes:
         return None

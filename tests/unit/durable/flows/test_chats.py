@@ -228,7 +228,7 @@ async def test_a_space_says_where_such_a_command_belongs(town: Town, command: st
     turn = await town.command(command, room_id=SPACE_ID)
 
     assert said(turn) == (
-        "This room is your Space, which has no chat of its own. Send the command in a chat, or "
+        "This room is a Space, which has no chat of its own. Send the command in a chat, or "
         "`!new` to start one."
     )
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 import pytest
 
 from ephemeral.agents import agent_queue, breaker
+from ephemeral.agents import pool as pool_module
 from ephemeral.agents.api import (
     AgentFailed,
     AgentPiece,
@@ -75,6 +76,13 @@ class NeverOpens(Scripted):
         raise OSError("no such host")
 
 
+class NeverCloses(Scripted):
+    """Hangs when it is closed."""
+
+    async def close(self) -> None:
+        await asyncio.Event().wait()
+
+
 def away(
     reason: FailureReason = FailureReason.UNREACHABLE, after: float | None = None
 ) -> AgentFailed:
@@ -120,6 +128,33 @@ async def test_a_connection_that_could_not_be_opened_is_closed_and_made_anew() -
         await answer(connected(agent)[0])
 
     assert agent.opened == agent.closed > 0
+
+
+async def test_no_connection_stays_open_when_answers_fail_one_after_the_other() -> None:
+    agent = Scripted(["a", 0.05, away()], [ValueError("a bug")], ["yes"])
+    pool = connected(agent)[0]
+    first = pool.ask(A1, asked(), ALICE)
+    assert await anext(first) == "a"
+    with pytest.raises(AgentFailed):
+        await answer(pool)
+    assert await answer(pool) == ["yes"]
+
+    with pytest.raises(AgentFailed):
+        await anext(first)
+
+    assert (agent.opened, agent.closed) == (2, 2)
+
+
+async def test_a_connection_that_does_not_close_keeps_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pool_module, "CLOSE_SECONDS", 0.01)
+    agent = NeverCloses([ValueError("a bug")], ["yes"])
+    pool = connected(agent)[0]
+    with pytest.raises(AgentFailed):
+        await answer(pool)
+
+    assert await answer(pool) == ["yes"]
 
 
 async def test_a_file_that_raises_while_it_is_read_fails_as_its_agent() -> None:

@@ -141,13 +141,15 @@ async def test_a_session_file_that_cannot_be_read_is_an_error_and_no_new_login(
     assert server.logins == 0
 
 
-async def test_a_session_file_that_cannot_be_written_is_an_error(
+async def test_a_session_file_that_cannot_be_written_is_an_error_and_no_new_login(
     server: ScriptedHomeserver, tmp_path: Path
 ) -> None:
     (tmp_path / "session.new").mkdir()
 
     with pytest.raises(SessionFileFailed, match=r"session\.json"):
         await connect(server, tmp_path)
+
+    assert server.logins == 0
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"user_id": "@bot:test"}', "{", "null"])

@@ -33,6 +33,7 @@ class Room:
 
     def __init__(self) -> None:
         self.edits, self.queue, self.gone = EditTracker(), list[WorkItem](), set[EventId]()
+        self.failure: Exception | None = None
         self.joiner = QuestionJoiner(
             cast("Turns", Foreseen()),
             self.edits,
@@ -40,6 +41,8 @@ class Room:
         )
 
     async def prepare(self, inbound: Inbound) -> Inbound | None:
+        if self.failure is not None:
+            raise self.failure
         return None if inbound.event_id in self.gone else inbound
 
     def hears(self, event_id: str, body: str, **changes: Any) -> None:
@@ -90,11 +93,8 @@ async def test_nothing_overtakes_what_does_not_join() -> None:
 async def test_an_error_while_a_message_joins_is_logged_and_leaves_the_answer_alone() -> None:
     room = Room()
     room.hears("$1", "and how")
+    room.failure = OSError("disk I/O error")
 
-    async def fail(_inbound: Inbound) -> Inbound | None:
-        raise OSError("disk I/O error")
-
-    room.prepare = fail  # type: ignore[method-assign]
     with capture_logs() as logs:
         assert await room.joined() == []
 
