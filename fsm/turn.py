@@ -51,12 +51,13 @@ class Turn:
             handler triggered.
         data: The data of the conversation's current state: a record, a memory or None. For guards;
             handlers get it as an argument.
-        bot_records: The records of the bot itself. Handlers use ``records``.
+        bot_records: The bot's own records, for the bot's own flows: users, rooms and chats. Other
+            flows use ``records``, which holds the records of the turn's flow.
         prefix: What commands begin with, for messages that name a command.
         translator: Translates sentences to the sender's language.
         room_link: Called with a room id; returns the room's link.
         life: The id of this run of the process. It is stored in questions, so that an answer to a
-            question of an earlier run is recognised.
+            question of an earlier run is recognised as too late.
         attempt: How many times the event was handled before this turn; 0 unless it was reopened.
         effects: The effects requested so far, in order.
         signals: The triggered signals that no flow has received yet, in order.

@@ -162,7 +162,8 @@ class Checkpoint:
     async def run(self) -> None:
         """Save the checkpoint whenever it has moved, until cancelled.
 
-        If it has not moved for ``STUCK_SECONDS``, leave the rooms behind that block it.
+        If it has not moved for ``STUCK_SECONDS``, move it on without the rooms that block it. These
+        rooms get a token of their own, from which a restart reads their events again.
         """
         while True:
             try:
@@ -245,11 +246,11 @@ class Checkpoint:
         return all(self._is_behind(room_id, progress.batch) for room_id in progress.pending)
 
     def _is_behind(self, room_id: RoomId, batch: SyncBatch) -> bool:
-        """Whether a restart reads the room's pending items of the batch again.
+        """Return whether a restart would read the room's pending items of the batch again.
 
-        If the bot joined the room in this batch, a restart reads the room from the bot's newest
-        invite on. The items are then read again only if the batch is the one from which the room is
-        read.
+        If so, these items need not hold the checkpoint back. If the bot joined the room in this
+        batch, a restart reads the room only from the bot's newest invite on. It reads these items
+        only if its reading starts with this batch.
         """
         start = self._behind.get(room_id)
         if start is None or room_id in batch.fixed:

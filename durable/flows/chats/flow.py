@@ -123,13 +123,13 @@ class Chats(Flow):
 
     @on(make_space)
     def ask_for_space(self, turn: Turn, pending: PendingRooms | None) -> PendingRooms:
-        """Request the Space, unless it is pending already.
+        """Request the Space, unless the homeserver has a request for it already.
 
-        A pending request is sent again if it was refused, or if the signal ``MakeRooms`` contains a
-        request for the Space. The rooms of the chats are requested when the Space exists.
+        The request is sent again if the homeserver refused it, or if the signal ``MakeRooms`` asks
+        for the Space. The rooms of the chats are requested by ``go_on``, once the Space exists.
 
         Returns:
-            All pending requests.
+            All pending requests, with the one for the Space.
         """
         requests = turn.signal(MakeRooms).requests
         pending = (pending or PendingRooms()).with_requests(

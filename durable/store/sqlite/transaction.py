@@ -69,7 +69,8 @@ def cancel_reopened(db: sqlite3.Connection, event_id: EventId) -> bool:
     """Remove an event from the table ``reopened``, so that the bot does not handle it again.
 
     Returns:
-        Whether the event was in the table and is below the checkpoint.
+        Whether the event was in the table, and came before the checkpoint: then no sync returns it
+        again.
     """
     row = db.execute("SELECT is_below FROM reopened WHERE event_id = ?", (event_id,)).fetchone()
     db.execute("DELETE FROM reopened WHERE event_id = ?", (event_id,))

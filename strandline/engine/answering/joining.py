@@ -48,7 +48,7 @@ class QuestionJoiner:
         self._arrivals: dict[RoomId, asyncio.Event] = {}
 
     def notify(self, room_id: RoomId) -> None:
-        """Note that the room's queue has a further item."""
+        """Check the room's queue for messages that may join; call it when an item was added."""
         if room_id in self._arrivals:
             self._arrivals[room_id].set()
 
