@@ -198,7 +198,7 @@ class Login:
             "password": settings.password,
             "initial_device_display_name": settings.device_name,
         } | ({"device_id": device_id} if device_id else {})
-        _reserve(self._path)
+        _check_writable(self._path)
         reach("session.login.before")
         try:
             answer = await self._http.log_in(endpoint("login"), body)
@@ -268,13 +268,15 @@ def write_session(path: Path, session: Session) -> None:
         raise SessionFileFailed(path, error.strerror or str(error)) from error
 
 
-def _reserve(path: Path) -> None:
-    """Create the file's folder and an empty new file beside it, or raise ``SessionFileFailed``.
+def _check_writable(path: Path) -> None:
+    """Check that a file can be created beside the session's; raise ``SessionFileFailed`` if not.
 
     A login whose session could not be stored would be repeated at each start.
     """
     try:
-        os.close(_create(path.with_suffix(".new")))
+        fresh = path.with_suffix(".new")
+        os.close(_create(fresh))
+        fresh.unlink()
     except OSError as error:
         raise SessionFileFailed(path, error.strerror or str(error)) from error
 
