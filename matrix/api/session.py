@@ -6,7 +6,8 @@ only from the same device. Other users' devices encrypt messages for this device
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -235,14 +236,14 @@ def read_session(path: Path) -> Session | None:
     Raises:
         SessionFileFailed: The file can't be read.
     """
+    with _file_errors(path):
+        content = path.read_bytes() if path.exists() else None
+    if content is None:
+        return None
     try:
-        stored = json.loads(path.read_bytes())
+        stored = json.loads(content)
         names = ("user_id", "device_id", "access_token")
         user_id, device_id, token = (stored[name] for name in names)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise SessionFileFailed(path, error.strerror or str(error)) from error
     except (ValueError, KeyError, TypeError):
         _log.warning("the stored session can't be read, logging in again", path=str(path))
         return None
@@ -262,10 +263,8 @@ def write_session(path: Path, session: Session) -> None:
     Raises:
         SessionFileFailed: The file can't be written.
     """
-    try:
+    with _file_errors(path):
         _write_file(path, json.dumps(asdict(session)))
-    except OSError as error:
-        raise SessionFileFailed(path, error.strerror or str(error)) from error
 
 
 def _check_writable(path: Path) -> None:
@@ -273,10 +272,17 @@ def _check_writable(path: Path) -> None:
 
     A login whose session could not be stored would be repeated at each start.
     """
-    try:
+    with _file_errors(path):
         fresh = path.with_suffix(".new")
         os.close(_create(fresh))
         fresh.unlink()
+
+
+@contextmanager
+def _file_errors(path: Path) -> Iterator[None]:
+    """Convert each ``OSError`` to ``SessionFileFailed``."""
+    try:
+        yield
     except OSError as error:
         raise SessionFileFailed(path, error.strerror or str(error)) from error
 

@@ -67,13 +67,14 @@ def no_chat(turn: Turn, room: RoomRecord | None) -> str:
         turn: The turn that replies.
         room: The room's record; None if it has none.
     """
-    if room is not None and room.room_type == SPACE:
+    room_type = room.room_type if room is not None else None
+    if room_type == SPACE:
         return turn.gettext(
             "This room is a Space, which has no chat of its own. Send the command in a chat, or "
             "`{prefix}new` to start one.",
             prefix=turn.prefix,
         )
-    if room is not None and room.room_type == ARCHIVED:
+    if room_type == ARCHIVED:
         return turn.gettext(
             "This chat is archived. `{prefix}load` restores it; `{prefix}new` starts a new chat.",
             prefix=turn.prefix,
